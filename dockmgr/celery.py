@@ -1,0 +1,38 @@
+"""The Celery application: `celery -A dockmgr worker|beat`."""
+
+from __future__ import annotations
+
+import importlib
+import logging.config
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
+try:
+    importlib.import_module("dockmgr.settings")  # a bad value stops the start here, in one sentence
+except ImproperlyConfigured as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(2)
+
+app = Celery("dockmgr")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+@setup_logging.connect
+def use_django_logging(**_: Any) -> None:
+    """Workers and beat log as the rest does, through the redacting filter."""
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@beat_init.connect
+def use_configured_interval(**_: Any) -> None:
+    """A sweep interval changed in the environment takes effect when beat starts."""
+    from tasks.schedule import apply_environment
+
+    apply_environment()

@@ -1,0 +1,88 @@
+"""Reading typed values out of an environment; a bad one is refused by name, never echoed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Environment:
+    """Typed look-ups in a mapping. An empty value counts as not set."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str) -> str:
+        return self._values.get(name) or default
+
+    def secret(self, name: str) -> str | None:
+        """The value of NAME, or the content of the file that NAME_FILE names."""
+        value = self._values.get(name)
+        file = self._values.get(f"{name}_FILE")
+        if value and file:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; only one is allowed.")
+        if file:
+            return self._read(f"{name}_FILE", Path(file))
+        return value or None
+
+    def whole(self, name: str, default: int, *, least: int = 0) -> int:
+        value = self._values.get(name)
+        if not value:
+            return default
+        if not value.isascii() or not value.isdigit() or int(value) < least:
+            raise _refused(name, value, f"a whole number, {least} or more")
+        return int(value)
+
+    def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
+        value = self._values.get(name)
+        if not value:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not least <= number < float("inf"):
+            raise _refused(name, value, f"a number of seconds, {least:g} or more")
+        return number
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._values.get(name)
+        if not value:
+            return default
+        if value.lower() not in ("0", "1", "true", "false", "yes", "no"):
+            raise _refused(name, value, "1 or 0, true or false, yes or no")
+        return value.lower() in ("1", "true", "yes")
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self._values.get(name)
+        if not value:
+            return default
+        if value.upper() not in allowed:
+            raise _refused(name, value, f"one of {', '.join(allowed)}")
+        return value.upper()
+
+    def words(self, name: str, default: list[str]) -> list[str]:
+        value = self._values.get(name)
+        return [part.strip() for part in value.split(",") if part.strip()] if value else default
+
+    def path(self, name: str, default: Path) -> Path:
+        value = self._values.get(name)
+        return Path(value).expanduser().absolute() if value else default.expanduser().absolute()
+
+    def _read(self, name: str, path: Path) -> str:
+        try:
+            return path.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise ImproperlyConfigured(f"{name} names a file that can't be read as text.") from None
+
+
+def form(value: str) -> str:
+    """A value described without showing it."""
+    kind = "digits" if value.isdigit() else "letters" if value.isalpha() else "characters"
+    return f"{len(value)} {kind}"
+
+
+def _refused(name: str, value: str, allowed: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} has {form(value)} that don't fit; allowed is {allowed}.")

@@ -1,0 +1,182 @@
+"""Django and Celery settings; the only reader of the environment (names in docs/settings.md)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from kombu import Queue
+
+from dockmgr import keys
+from dockmgr.environment import Environment
+
+env = Environment(os.environ)
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- dockmgr -----------------------------------------------------------------------------------
+HOME = env.path("DOCKMGR_HOME", Path("~/.dockmgr"))
+STATE_FILE = env.path("DOCKMGR_STATE_FILE", Path("~/.openclaw/data/docker-manager-state.json"))
+DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+SWEEP_INTERVAL = env.whole("DOCKMGR_SWEEP_INTERVAL", 900, least=1)
+RECHECK_INTERVAL = env.seconds("DOCKMGR_RECHECK_INTERVAL", 30, least=0.1)
+PROBE_TIMEOUT = env.seconds("DOCKMGR_PROBE_TIMEOUT", 5, least=0.1)
+FAILURE_THRESHOLD = env.whole("DOCKMGR_FAILURE_THRESHOLD", 3, least=1)
+SUCCESS_THRESHOLD = env.whole("DOCKMGR_SUCCESS_THRESHOLD", 2, least=1)
+RESTART_LIMIT = env.whole("DOCKMGR_RESTART_LIMIT", 3)
+RESTART_BACKOFF = env.seconds("DOCKMGR_RESTART_BACKOFF", 20)
+CRITICAL_AFTER = env.seconds("DOCKMGR_CRITICAL_AFTER", 600)
+HOLD = env.seconds("DOCKMGR_HOLD", 30)
+ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5)
+RESTARTS_PER_HOST = env.whole("DOCKMGR_RESTARTS_PER_HOST", 4, least=1)
+HISTORY_DAYS = env.whole("DOCKMGR_HISTORY_DAYS", 30, least=1)
+LEASE_SECONDS = env.seconds("DOCKMGR_LEASE", 30, least=1)
+
+SECRET_KEY = env.secret("DOCKMGR_SECRET_KEY") or keys.kept(HOME / "secret.key", get_random_secret_key)
+ENCRYPTION_KEYS = keys.fernet_keys(
+    "DOCKMGR_ENCRYPTION_KEYS",
+    env.secret("DOCKMGR_ENCRYPTION_KEYS") or keys.kept(HOME / "encryption.key", keys.new_fernet_key),
+)
+
+# --- Django ------------------------------------------------------------------------------------
+DEBUG = env.flag("DOCKMGR_DEBUG", False)
+ALLOWED_HOSTS = env.words("DOCKMGR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("DOCKMGR_TRUSTED_ORIGINS", [])
+ROOT_URLCONF = "dockmgr.urls"
+WSGI_APPLICATION = "dockmgr.wsgi.application"
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "instances",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+UNFOLD = {"SITE_TITLE": "dockmgr", "SITE_HEADER": "dockmgr", "SHOW_VIEW_ON_SITE": False}
+
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+}
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's settings for a DATABASE_URL; SQLite and PostgreSQL are the two we test."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL begins with {scheme or 'no scheme'!r}; allowed are sqlite:/// and postgres://."
+        )
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    if scheme == "sqlite":
+        config["OPTIONS"] = SQLITE_OPTIONS
+    else:
+        config["OPTIONS"] = {"connect_timeout": 10, **config.get("OPTIONS", {})}
+        config["CONN_HEALTH_CHECKS"] = True
+    return config
+
+
+DATABASES = {"default": database(env.text("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}"))}
+
+# --- Celery ------------------------------------------------------------------------------------
+EMBEDDED_BROKER = HOME / "redis.sock"
+BROKER_IS_EMBEDDED = not env.text("DOCKMGR_BROKER_URL", "")
+CELERY_BROKER_URL = env.text("DOCKMGR_BROKER_URL", f"redis+socket://{EMBEDDED_BROKER}")
+BROKER_PREFIX = env.text("DOCKMGR_BROKER_PREFIX", "")  # keeps several installations on one Redis apart
+CELERY_RESULT_BACKEND = CELERY_BROKER_URL
+CELERY_RESULT_EXPIRES = 3600
+CELERY_RESULT_BACKEND_THREAD_SAFE = True
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": f"{BROKER_PREFIX}dockmgr_"}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# The visibility timeout is longer than any task. A killed worker's operation does not wait for it:
+# its lease in the database runs out first and `dockmgr.recover` takes it over.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": BROKER_PREFIX,
+    "visibility_timeout": 3600,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "max_connections": 300,
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_DEFAULT_QUEUE = "operations"
+CELERY_TASK_QUEUES = [Queue(name) for name in ("health", "operations", "notifications")]
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = env.whole("DOCKMGR_WORKER_THREADS", 50, least=1)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 2
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_IMPORTS = ("tasks.health", "tasks.operations", "tasks.upkeep")
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# --- Logs --------------------------------------------------------------------------------------
+LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "instances.redact.RedactingFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        **{name: {"level": LOG_LEVEL} for name in ("instances", "tasks", "dockmgr", "celery")},
+        # A line per message and check would cost more than the checks and tell less than our own.
+        **{
+            name: {"level": "WARNING"}
+            for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat")
+        },
+    },
+}

@@ -1,0 +1,107 @@
+"""Group commit: checks that finish at about the same time share one transaction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+
+logger = logging.getLogger(__name__)
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class Committer(Generic[C, R]):
+    """Collects items from many threads and hands them to `commit` in batches, on one thread.
+
+    A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody
+    who announced work through `expecting()` is still out. A batch that fails is committed again one
+    by one, so that one bad item can't take others with it; whoever submitted it gets the error.
+    """
+
+    def __init__(
+        self, commit: Callable[[Sequence[C]], Sequence[R]], *, largest: int = 500, linger: float = 0.02
+    ) -> None:
+        self._commit = commit
+        self._largest = largest
+        self._linger = linger
+        self._queue: queue.SimpleQueue[tuple[C, Future[R]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._out = 0
+        self._thread_of: int | None = None
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Announce an item that is on its way, so that a batch knows whom to wait for."""
+        with self._lock:
+            self._out += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._out -= 1
+
+    def submit(self, item: C) -> Future[R]:
+        """Hand in an item; the future holds its result once it is committed."""
+        self._ensure_thread()
+        future: Future[R] = Future()
+        self._queue.put((item, future))
+        return future
+
+    def _ensure_thread(self) -> None:
+        with self._lock:
+            if self._thread_of != os.getpid():
+                self._thread_of = os.getpid()
+                threading.Thread(target=self._run, name="committer", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._flush(self._next_batch())
+
+    def _next_batch(self) -> list[tuple[C, Future[R]]]:
+        batch = [self._queue.get()]
+        until = time.monotonic() + self._linger
+        while len(batch) < self._largest:
+            try:
+                batch.append(self._queue.get_nowait())
+                continue
+            except queue.Empty:
+                left = until - time.monotonic()
+            # `_out` counts those whose item is already in this batch as well.
+            if left <= 0 or self._out <= len(batch):
+                break
+            try:
+                batch.append(self._queue.get(timeout=left))
+            except queue.Empty:
+                break
+        return batch
+
+    def _flush(self, batch: list[tuple[C, Future[R]]]) -> None:
+        try:
+            results = self._attempt([item for item, _ in batch])
+        except Exception as error:  # whatever it is belongs to whoever submitted
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            logger.warning("A batch of %d could not be committed; trying one by one.", len(batch))
+            for single in batch:
+                self._flush([single])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+
+    def _attempt(self, items: Sequence[C]) -> Sequence[R]:
+        """Commit, on a fresh connection if the one at hand turns out to be broken."""
+        try:
+            return self._commit(items)
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            return self._commit(items)

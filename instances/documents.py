@@ -1,0 +1,93 @@
+"""The JSON documents of the public contract: CHECK, OPERATION, INSTANCE, SWEEP."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from instances.health import Status
+from instances.models import Health, Instance, Operation
+
+Document = dict[str, Any]
+BAD = frozenset({Status.SUSPECT, Status.UNHEALTHY, Status.FAILED})
+
+
+def time(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def check(health: Health) -> Document:
+    """CHECK: what is known of an instance's health after its last check."""
+    return {
+        "customer_id": health.instance.customer_id,
+        "status": health.status,
+        "healthy": health.status == Status.HEALTHY,
+        "http_status": health.http_status,
+        "latency_ms": health.latency_ms,
+        "version": health.version or None,
+        "container_state": health.container_state or None,
+        "reason": health.reason or None,
+        "error": health.error or None,
+        "consecutive_failures": health.failures,
+        "checked_at": time(health.checked_at),
+    }
+
+
+def checks(rows: Iterable[Health]) -> Document:
+    """All CHECKs with their sums; starting and restarting instances count as unknown."""
+    ordered = sorted(rows, key=lambda health: health.instance.customer_id)
+    sums = Counter(
+        "healthy" if h.status == Status.HEALTHY else "unhealthy" if h.status in BAD else "unknown"
+        for h in ordered
+    )
+    return {
+        "instances": [check(health) for health in ordered],
+        "healthy": sums["healthy"],
+        "unhealthy": sums["unhealthy"],
+        "unknown": sums["unknown"],
+    }
+
+
+def operation(row: Operation) -> Document:
+    """OPERATION: who changed what, why, each step, and how it ended."""
+    return {
+        "id": str(row.pk),
+        "kind": row.kind,
+        "customer_id": row.customer_id,
+        "status": row.status,
+        "steps": row.steps,
+        "error": row.error or None,
+        "image_before": row.image_before or None,
+        "image_after": row.image_after or None,
+        "requested_by": row.requested_by,
+        "reason": row.reason or None,
+        "automatic": row.automatic,
+        "created_at": time(row.created_at),
+        "started_at": time(row.started_at),
+        "finished_at": time(row.finished_at),
+    }
+
+
+def instance(row: Instance) -> Document:
+    """INSTANCE: what it is, where it runs, how it is. The environment is not part of it."""
+    return {
+        "customer_id": row.customer_id,
+        "subdomain": row.subdomain,
+        "plan": row.plan.name,
+        "host": row.host.name,
+        "status": row.health.status,
+        "version": row.health.version or None,
+        "image": row.image_ref,
+        "image_id": row.image_id or None,
+        "container": row.container_name,
+        "port": row.port,
+        "access_url": row.access_url,
+        "consecutive_failures": row.health.failures,
+        "down_since": time(row.health.down_since),
+        "last_healthy_at": time(row.health.last_healthy_at),
+        "last_restart_at": time(row.health.last_restart_at),
+        "created_at": time(row.created_at),
+    }

@@ -1,0 +1,66 @@
+"""Engines by address, kept for the life of the process, with a rest for those that just failed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.conf import settings
+
+from instances.engine.port import Engine
+from instances.errors import EngineUnreachable
+
+T = TypeVar("T")
+REST_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class EngineAddress:
+    """How to reach an engine: its URL and, over TLS, the paths of (ca, cert, key)."""
+
+    url: str
+    tls: tuple[str, str, str] | None = None
+
+
+def connect(address: EngineAddress) -> Engine:
+    """A Docker Engine at `address`; nothing is contacted before the first call."""
+    # The SDK takes a fifth of a second to import, which commands that need no engine would pay.
+    from instances.engine.docker_engine import DockerEngine, TlsFiles
+
+    tls = TlsFiles(*address.tls) if address.tls else None
+    return DockerEngine(address.url, tls=tls, timeout=settings.ENGINE_TIMEOUT)
+
+
+class Engines:
+    """Hands out one engine per address. Safe to share between threads."""
+
+    def __init__(self, make: Callable[[EngineAddress], Engine] = connect) -> None:
+        self._make = make
+        self._engines: dict[EngineAddress, Engine] = {}
+        self._resting: dict[EngineAddress, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def at(self, address: EngineAddress) -> Engine:
+        with self._lock:
+            engine = self._engines.get(address)
+            if engine is None:
+                engine = self._engines[address] = self._make(address)
+            return engine
+
+    def look(self, address: EngineAddress, call: Callable[[Engine], T]) -> T:
+        """Read from an engine on behalf of a health check.
+
+        An engine that failed is not asked again for 10 seconds, so that a hung host costs one
+        timeout and not one per instance. Raises EngineUnreachable.
+        """
+        until, sentence = self._resting.get(address, (0.0, ""))
+        if time.monotonic() < until:
+            raise EngineUnreachable(sentence)
+        try:
+            return call(self.at(address))
+        except EngineUnreachable as error:
+            self._resting[address] = (time.monotonic() + REST_SECONDS, str(error))
+            raise

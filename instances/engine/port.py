@@ -1,0 +1,145 @@
+"""What dockmgr asks of a Docker Engine, as values and one protocol; nothing here knows the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from instances.spec import ContainerSpec
+
+MANAGED_LABEL = "dockmgr.managed"
+
+
+@dataclass(frozen=True)
+class ContainerSummary:
+    """One line of a host's container list. `state` is the engine's word: running, exited, …"""
+
+    id: str
+    name: str
+    state: str
+    image_id: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """What `inspect` says of one container, reduced to what dockmgr decides on.
+
+    Limits are in the engine's units: `nano_cpus` are billionths of a CPU, `memory` is bytes.
+    `env` holds secrets and stays out of every text; it is excluded from repr for that reason.
+    """
+
+    id: str
+    name: str
+    state: str
+    exit_code: int | None
+    oom_killed: bool
+    restart_count: int
+    started_at: datetime | None
+    image_id: str
+    image_ref: str
+    labels: dict[str, str]
+    env: dict[str, str] = field(repr=False)
+    nano_cpus: int
+    memory: int
+    pids_limit: int | None
+    restart_policy: str
+    volumes: dict[str, str]  # volume name -> path in the container
+    ports: dict[int, tuple[str, int]]  # container port -> (host address, host port)
+    privileged: bool
+    security_opt: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """An image on the engine: its id (`sha256:…`), labels and the volumes it declares."""
+
+    id: str
+    labels: dict[str, str]
+    volumes: tuple[str, ...]
+    exposed_ports: tuple[int, ...]
+    architecture: str
+
+
+class LogStream(Protocol):
+    """Chunks of a log. Whoever stops reading before the end closes it (`contextlib.closing`)."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """End the iteration and give the connection back.
+
+        A real engine's stream may be closed by any thread, also while another waits for a chunk that
+        never comes: that wait ends at once. So ends a follow that is silent.
+        """
+
+
+class Engine(Protocol):
+    """A Docker Engine. Every call is bounded in time and raises only `instances.errors`.
+
+    Errors: `EngineUnreachable` when the engine does not answer; `NotFoundOnEngine`, `PortTaken` or
+    another `PermanentError` when it refuses; `TransientError` when it fails for its own reasons.
+    Containers are named by id or name. Removing what is not there succeeds.
+    """
+
+    def ping(self) -> None:
+        """Return when the engine answers."""
+
+    def list_managed(self) -> list[ContainerSummary]:
+        """All containers carrying our label, stopped ones included, in one call."""
+
+    def inspect(self, container: str) -> ContainerFacts | None:
+        """Facts of one container, or None when there is none."""
+
+    def image(self, ref: str) -> ImageFacts | None:
+        """Facts of a local image by reference or id, or None."""
+
+    def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
+        """Fetch `ref` from its registry; `progress` hears a short text now and then."""
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create (not start) a container and return its id; leaves nothing behind when refused."""
+
+    def start(self, container: str) -> None:
+        """Start it; a running container is left alone."""
+
+    def stop(self, container: str, timeout: int) -> None:
+        """Stop it: TERM, then KILL after `timeout` seconds; a stopped or missing one is left alone."""
+
+    def remove(self, container: str) -> None:
+        """Remove it, running or not, never its named volumes."""
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name."""
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> bool:
+        """Make sure the volume exists; True when this call made it."""
+
+    def volume_labels(self, name: str) -> dict[str, str] | None:
+        """The labels of a volume, or None when there is no such volume."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a named volume."""
+
+    def logs(
+        self,
+        container: str,
+        *,
+        lines: int,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        follow: bool = False,
+    ) -> LogStream:
+        """Raw chunks of stdout and stderr, at most 64 KiB each, from the last `lines` lines (at least 1) on.
+
+        `since` is aware and inclusive. `follow` goes on until the container ends; its silence is no
+        error. `RequestError` for any other `lines`, `NotFoundOnEngine` at the call; while reading,
+        `EngineUnreachable` when the stream breaks off. Nothing is held in memory but one chunk.
+        """
+
+    def close(self) -> None:
+        """Give back connections."""

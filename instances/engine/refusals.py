@@ -1,0 +1,61 @@
+"""Which of our errors an engine's refusal is, judged by HTTP status and explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from instances.errors import (
+    DockmgrError,
+    NotFoundOnEngine,
+    OutOfReachError,
+    PermanentError,
+    PortTaken,
+    TransientError,
+)
+
+Kind = Callable[[int, str], type[DockmgrError]]
+
+_PORT_TAKEN = ("port is already allocated", "address already in use")
+_OTHER_VERSION = ("client version",)
+_MAY_PASS = ("already in progress", *_OTHER_VERSION)
+_NEVER_BINDS = ("cannot assign requested address",)
+_NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
+_NO_SUCH_HOST = ("dial tcp", "no such host", "timeout")
+_REGISTRY_REFUSES = ("unauthorized", "denied", "no matching manifest", "invalid reference")
+
+
+def call_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused call. A missing object is named as such only by the engine's own words:
+    a proxy's 404 must not look like a container that is gone."""
+    says = _finder(text)
+    if says(_PORT_TAKEN):
+        return PortTaken
+    if says(_MAY_PASS) or status in (408, 429):
+        return TransientError
+    if status == 404 and says(("no such",)):
+        return NotFoundOnEngine
+    if 400 <= status < 500 or status == 501 or says(_NEVER_BINDS):
+        return PermanentError
+    return TransientError
+
+
+def pull_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused pull; `status` is 0 when the refusal came inside the answer's stream."""
+    says = _finder(text)
+    if says(_NO_SUCH_HOST):
+        return OutOfReachError
+    if says(_NO_SUCH_IMAGE):
+        return NotFoundOnEngine
+    if says(_REGISTRY_REFUSES):
+        return PermanentError
+    return call_refused(status, text)
+
+
+def speaks_of_version(text: str) -> bool:
+    """Whether the engine no longer speaks the API version that was negotiated: it was replaced."""
+    return _finder(text)(_OTHER_VERSION)
+
+
+def _finder(text: str) -> Callable[[tuple[str, ...]], bool]:
+    lowered = text.lower()
+    return lambda phrases: any(phrase in lowered for phrase in phrases)

@@ -1,0 +1,45 @@
+"""What can go wrong, sorted by what to do about it: try again, or tell the person who asked."""
+
+
+class DockmgrError(Exception):
+    """A failure whose text is one clear sentence for an operator, free of secrets."""
+
+
+class RequestError(DockmgrError):
+    """The request itself is wrong (unknown customer, malformed id); nothing was touched."""
+
+
+class BusyError(DockmgrError):
+    """Another operation holds the instance, or another sweep is running."""
+
+
+class TransientError(DockmgrError):
+    """Something out of our hands failed in a way that may pass; trying again is sensible."""
+
+
+class OutOfReachError(TransientError):
+    """A part we need (engine, broker, database, registry) does not answer."""
+
+
+class EngineUnreachable(OutOfReachError):
+    """The Docker Engine of a host does not answer, or not in time."""
+
+
+class PermanentError(DockmgrError):
+    """Trying the same again would fail the same way."""
+
+
+class NotFoundOnEngine(PermanentError):
+    """The engine has no such container, image or volume."""
+
+
+class PortTaken(PermanentError):
+    """The published port is held by something else on the host; another port may work."""
+
+
+class GateFailed(PermanentError):
+    """The instance did not become healthy within its time."""
+
+
+class LeaseLost(DockmgrError):
+    """Another process took this operation over; the loser must stop without touching anything."""

@@ -1,0 +1,120 @@
+"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from instances import names
+from instances.errors import RequestError
+
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
+
+
+def memory_bytes(value: object) -> int:
+    """`2g`, `512m`, `1.5g` or a number of bytes, as bytes. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", str(value).strip().lower())
+    if not match or isinstance(value, bool):
+        raise ValueError("must be a size such as 512m or 2g")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def _env(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("must map names to texts")
+    try:
+        return names.environment({k: str(v) if isinstance(v, int | float) else v for k, v in value.items()})
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Tls(_Part):
+    ca: str
+    cert: str
+    key: str
+
+
+class HostEntry(_Part):
+    name: str = Field(pattern=NAME)
+    docker_url: str = Field(default="", pattern=r"^(|unix:///.+|tcp://.+|ssh://.+)$")
+    tls: Tls | None = None
+    address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
+    bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    max_instances: int | None = Field(default=None, ge=0)
+    first_port: int = Field(default=20000, ge=1, le=65535)
+    last_port: int = Field(default=29999, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _range(self) -> HostEntry:
+        if self.last_port < self.first_port:
+            raise ValueError("last_port must not be below first_port")
+        return self
+
+
+class PlanEntry(_Part):
+    name: str = Field(pattern=NAME)
+    image: str = Field(default="", pattern=r"^(|[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,511})$")
+    cpus: float = Field(default=1.0, gt=0, le=1024)
+    memory: Annotated[int, BeforeValidator(memory_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
+    pids: int | None = Field(default=None, ge=1)
+    container_port: int = Field(default=8080, ge=1, le=65535)
+    health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
+    health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
+    start_grace: float = Field(default=60, ge=0, le=3600)
+    stop_timeout: int = Field(default=10, ge=0, le=600)
+    data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
+    env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
+    required_env: list[Annotated[str, Field(pattern=names.ENV_NAME.pattern)]] = []
+    public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
+    update_strategy: Literal["recreate", "start_first"] = "recreate"
+
+
+class ChannelEntry(_Part):
+    name: str = Field(pattern=NAME)
+    url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
+    min_level: Literal["info", "warning", "critical"] = "warning"
+
+
+class FleetFile(_Part):
+    hosts: list[HostEntry] = []
+    plans: list[PlanEntry] = []
+    channels: list[ChannelEntry] = []
+
+    @model_validator(mode="after")
+    def _names_once(self) -> FleetFile:
+        for kind in ("hosts", "plans", "channels"):
+            given = [entry.name for entry in getattr(self, kind)]
+            if len(given) != len(set(given)):
+                raise ValueError(f"{kind} has a name twice")
+        return self
+
+
+def parse(text: str) -> FleetFile:
+    """The fleet file in `text`. Raises RequestError with one sentence that shows no value."""
+    try:
+        document: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise RequestError(f"The fleet file is not YAML: there is an error{where}.") from None
+    try:
+        return FleetFile.model_validate({} if document is None else document)
+    except ValidationError as error:
+        raise RequestError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
+    more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
+    return f"The fleet file is refused: {where}: {what.removeprefix('Value error, ')}{more}."

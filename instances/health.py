@@ -1,0 +1,246 @@
+"""Is this instance healthy, and what follows from it: pure decisions, no database, no clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from instances.reply import Outcome
+
+HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"})
+CRASH_LOOP_RESTARTS = 3
+
+
+class Status(StrEnum):
+    UNKNOWN = "unknown"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    SUSPECT = "suspect"
+    UNHEALTHY = "unhealthy"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers of the state machine; all durations in seconds."""
+
+    failure_threshold: int = 3
+    success_threshold: int = 2
+    recheck_interval: float = 30.0
+    restart_limit: int = 3
+    restart_backoff: float = 20.0
+    start_grace: float = 60.0
+    reopen_within: float = 600.0
+    spread: float = 0.2  # waits vary by this part of themselves, so that a fleet does not act in step
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one probe saw of one container. Facts of the container are set when the engine was asked."""
+
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    reason: str = ""
+    error: str = ""
+    http_status: int | None = None
+    latency_ms: int | None = None
+    version: str | None = None
+    container_id: str = ""
+    container_state: str | None = None
+    container_started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What dockmgr remembers of an instance's health between checks.
+
+    `down_since` is set by the first failure and cleared by `success_threshold` successes in a row.
+    `restarts_used` counts automatic attempts of the present outage. `restart_not_before` holds the
+    next attempt back. `next_check_at` asks for a check outside the sweep.
+    """
+
+    status: Status = Status.UNKNOWN
+    failures: int = 0
+    successes: int = 0
+    restarts_used: int = 0
+    down_since: datetime | None = None
+    recovered_at: datetime | None = None
+    starting_since: datetime | None = None
+    restart_not_before: datetime | None = None
+    next_check_at: datetime | None = None
+    checked_at: datetime | None = None
+    last_healthy_at: datetime | None = None
+    last_restart_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state after a check, and whether it calls for a restart now."""
+
+    state: State
+    restart: bool = False
+
+
+def is_stale(seen: Observation, state: State) -> bool:
+    """Whether a newer check was already applied.
+
+    A probe that began before the last applied one ended saw the same moment; counting both would
+    count one failure twice.
+    """
+    return state.checked_at is not None and seen.started_at < state.checked_at
+
+
+def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float = 0.0) -> Verdict:
+    """Judge one observation.
+
+    `jitter` is drawn by the caller from -1..1 and spreads waits by `policy.spread`.
+    """
+    state = replace(state, checked_at=seen.finished_at)
+    if seen.outcome is Outcome.UNKNOWN:
+        return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=_recheck_at(policy, now, jitter)))
+    if seen.outcome is Outcome.OK:
+        return Verdict(_passed(state, policy, now, jitter))
+    since = _starting_since(seen, state, now)
+    if since is not None:
+        state = replace(state, starting_since=since)
+        if now < since + timedelta(seconds=policy.start_grace):
+            return Verdict(_starting(state, policy, now, jitter))
+    return _failed(seen, state, policy, now, jitter)
+
+
+def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    state = replace(
+        state, failures=0, successes=state.successes + 1, starting_since=None, last_healthy_at=now
+    )
+    if state.down_since is None:
+        return replace(state, status=Status.HEALTHY, next_check_at=None)
+    if state.successes >= policy.success_threshold:
+        return _recovered(state, now)
+    status = Status.FAILED if state.status is Status.FAILED else Status.SUSPECT
+    return replace(state, status=status, next_check_at=_recheck_at(policy, now, jitter))
+
+
+def _recovered(state: State, now: datetime) -> State:
+    return replace(
+        state,
+        status=Status.HEALTHY,
+        down_since=None,
+        recovered_at=now,
+        restart_not_before=None,
+        next_check_at=None,
+    )
+
+
+def _starting_since(seen: Observation, state: State, now: datetime) -> datetime | None:
+    """When the container's present start began, or None when it has no grace left to claim.
+
+    A container that has answered well since it started is no longer starting, and one that the
+    engine restarts over and over never is.
+    """
+    if seen.reason in HARD_REASONS:
+        return None
+    started = seen.container_started_at
+    if seen.outcome is Outcome.STARTING:
+        return max(filter(None, (state.starting_since, started)), default=now)
+    if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
+        return None
+    return started or state.starting_since
+
+
+def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    soon = replace(policy, recheck_interval=min(policy.recheck_interval, 5.0))
+    return replace(state, status=Status.STARTING, successes=0, next_check_at=_recheck_at(soon, now, jitter))
+
+
+def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
+    state = _one_more_failure(state, policy, now)
+    if seen.reason not in HARD_REASONS and state.failures < policy.failure_threshold:
+        recheck = _recheck_at(policy, now, jitter)
+        return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
+    if state.restarts_used >= policy.restart_limit:
+        return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
+    due = state.restart_not_before or now
+    restart = due <= now
+    # The check after a verdict of restart is the safety net for a restart order that gets lost.
+    next_check = _recheck_at(policy, now, jitter) if restart else due
+    return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
+
+
+def _one_more_failure(state: State, policy: Policy, now: datetime) -> State:
+    if state.down_since is None:
+        reopened = state.recovered_at is not None and now - state.recovered_at <= timedelta(
+            seconds=policy.reopen_within
+        )
+        used = state.restarts_used if reopened else 0
+        state = replace(state, down_since=now, restarts_used=used)
+    return replace(state, failures=state.failures + 1, successes=0)
+
+
+def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
+    """A restart takes the instance; an automatic one uses up an attempt before it acts."""
+    return replace(
+        state,
+        status=Status.RESTARTING,
+        restarts_used=state.restarts_used + (1 if automatic else 0),
+        last_restart_at=now,
+        next_check_at=None,
+    )
+
+
+def restart_passed(state: State, policy: Policy, now: datetime) -> State:
+    """The restarted container passed its gate: `success_threshold` checks in a row."""
+    state = replace(
+        state,
+        failures=0,
+        successes=policy.success_threshold,
+        starting_since=None,
+        last_healthy_at=now,
+        checked_at=now,
+    )
+    recovered_at = now if state.down_since is not None else state.recovered_at
+    return replace(_recovered(state, now), recovered_at=recovered_at)
+
+
+def restart_failed(
+    state: State, policy: Policy, now: datetime, started_at: datetime | None, jitter: float = 0.0
+) -> State:
+    """The gate was not passed in time: one failure more, then a longer wait or giving up.
+
+    Waits before automatic attempts 2 and 3 are one and two times `restart_backoff`.
+    """
+    state = _one_more_failure(state, policy, now)
+    state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
+    if state.restarts_used >= policy.restart_limit:
+        return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+    wait = policy.restart_backoff * max(1, state.restarts_used) * (1 + policy.spread * jitter)
+    due = now + timedelta(seconds=wait)
+    return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
+
+
+def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
+    """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
+    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    return replace(
+        state,
+        status=Status.UNKNOWN,
+        restarts_used=used,
+        next_check_at=_recheck_at(policy, now, 0.0),
+    )
+
+
+def restart_denied(state: State, now: datetime, seconds: float) -> State:
+    """The host has enough restarts under way: ask again soon, with a check first."""
+    return replace(state, next_check_at=now + timedelta(seconds=seconds))
+
+
+def resumed(state: State) -> State:
+    """An instance taken out of pause starts with a clean sheet."""
+    return State(last_healthy_at=state.last_healthy_at, last_restart_at=state.last_restart_at)
+
+
+def _recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:
+    return now + timedelta(seconds=policy.recheck_interval * (1 + policy.spread * jitter))

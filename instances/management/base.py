@@ -1,0 +1,223 @@
+"""What every command shares: `--json`, exit codes, one-sentence errors, progress for people."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NoReturn
+
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from instances import documents
+from instances.errors import DockmgrError, OutOfReachError, RequestError
+from instances.models import Instance, Operation
+from instances.operations import calls
+from instances.operations.sweeping import Progress as ProgressCall
+
+GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
+STYLES = {
+    "healthy": "green", "succeeded": "green", "done": "green",
+    "suspect": "yellow", "starting": "yellow", "restarting": "yellow", "running": "yellow",
+    "unknown": "yellow", "queued": "yellow", "paused": "dim",
+    "unhealthy": "red", "failed": "bold red", "rolled_back": "red",
+}  # fmt: skip
+
+
+class FleetCommand(BaseCommand):
+    """A command whose `run` returns (document, exit code) and whose `show` prints it for people."""
+
+    requires_system_checks = []
+    changes: ClassVar[bool] = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.error = self._misused  # type: ignore[method-assign]
+        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        if self.changes:
+            parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
+            parser.add_argument("--reason", default="", help="why, for the record")
+            parser.add_argument("--request-id", help="asking twice with the same id does it once")
+        self.arguments(parser)
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """The command's own arguments."""
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        """Do the work; returns the JSON document and the exit code."""
+        raise NotImplementedError
+
+    def show(self, document: Any) -> None:
+        """Print the document for people."""
+        self.console.print(document)
+
+    @property
+    def console(self) -> Console:
+        width = None if sys.stdout.isatty() else 240
+        return Console(file=sys.stdout, highlight=False, width=width)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        self._json = options["json"]
+        document, code = self._guarded(options)
+        if self._json:
+            sys.stdout.write(json.dumps(document) + "\n")
+        elif not (isinstance(document, dict) and set(document) == {"error"}):
+            self.show(document)
+        if code:
+            sys.exit(code)
+
+    def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
+        try:
+            return self.run(options)
+        except RequestError as error:
+            return self._complain(str(error)), WRONG
+        except OutOfReachError as error:
+            return self._complain(str(error)), OUT_OF_REACH
+        except DockmgrError as error:
+            return self._complain(str(error)), BAD
+        except DatabaseError as error:
+            return self._complain(database_sentence(error)), OUT_OF_REACH
+        except KeyboardInterrupt:
+            return self._complain("Interrupted; what was begun is carried on by the workers."), 130
+
+    def _complain(self, sentence: str) -> dict[str, str]:
+        sys.stderr.write(f"{sentence}\n")
+        return {"error": sentence}
+
+    def _misused(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{message[:1].upper()}{message[1:]}; see --help.\n")
+        sys.exit(WRONG)
+
+    def asked(self, options: dict[str, Any]) -> calls.Asked:
+        return calls.Asked(f"cli:{getpass.getuser()}", options["reason"], options["request_id"])
+
+    def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
+        """See the operation through here, or enqueue it; returns how it stands then."""
+        if options["enqueue"]:
+            from tasks.operations import enqueue
+
+            enqueue(operation)
+            return operation
+        with self.progress(options) as tell:
+            tell(0, 1, operation.kind)
+            done = calls.see_through(operation.pk)
+            tell(1, 1, done.status)
+        return done
+
+    @contextmanager
+    def progress(self, options: dict[str, Any]) -> Iterator[ProgressCall]:
+        """A bar on stderr once work takes over a second; silent off a terminal and under --json."""
+        if options["json"] or not sys.stderr.isatty():
+            yield lambda _done, _total, _text: None
+            return
+        bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=Console(file=sys.stderr), transient=True,
+        )  # fmt: skip
+        with _LateBar(bar) as late:
+            yield late.tell
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table; states are coloured on a terminal."""
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(styled(cell) for cell in row))
+        self.console.print(table)
+
+
+class _LateBar:
+    """A progress bar that appears only when the work has taken a second."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._task, self._began, self._shown = bar, bar.add_task(""), time.monotonic(), False
+
+    def __enter__(self) -> _LateBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, done: int, total: int, text: str) -> None:
+        self._bar.update(self._task, completed=done, total=total, description=text)
+        if not self._shown and time.monotonic() - self._began > 1:
+            self._bar.start()
+            self._shown = True
+
+
+def styled(cell: Any) -> str:
+    text = "" if cell is None else str(cell)
+    style = STYLES.get(text)
+    escaped = text.replace("[", "\\[")
+    return f"[{style}]{text}[/{style}]" if style else escaped
+
+
+def database_sentence(error: DatabaseError) -> str:
+    """What a database error means to an operator."""
+    text = str(error)
+    if "no such table" in text or "does not exist" in text:
+        return "The database has no tables yet; run manage.py migrate first."
+    return "The database can't be reached or refuses to work (DATABASE_URL)."
+
+
+def outcome(operation: Operation) -> int:
+    """The exit code an operation stands for."""
+    return GOOD if operation.status in ("succeeded", "queued", "running") else BAD
+
+
+class InstanceChange(FleetCommand):
+    """A command that makes one operation on one instance: `begin` says which."""
+
+    changes = True
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--customer-id", required=True)
+
+    def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
+        raise NotImplementedError
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        customer_id = options["customer_id"]
+        calls.find(customer_id)
+        calls.recover(customer_id=customer_id)
+        operation = self.hand_on(self.begin(customer_id, options), options)
+        return documents.operation(operation), outcome(operation)
+
+    def show(self, document: Any) -> None:
+        show_operation(self, document)
+
+
+def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
+    command.console.print(
+        f"{document['kind']} {document['customer_id']}: {styled(document['status'])}  ({document['id']})"
+    )
+    command.table(
+        ("step", "status", "detail"),
+        [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]],
+    )
+    if document["error"]:
+        command.console.print(styled(document["error"]))
+
+
+class PauseCommand(FleetCommand):
+    """Pause and resume: one switch, both ways."""
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--customer-id", required=True)
+
+    def switch(self, customer_id: str) -> Instance:
+        raise NotImplementedError
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        return documents.instance(self.switch(options["customer_id"])), GOOD
+
+    def show(self, document: Any) -> None:
+        self.console.print(f"{document['customer_id']}: {styled(document['status'])}")

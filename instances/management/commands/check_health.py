@@ -1,0 +1,45 @@
+"""Check instances without ever restarting them."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import documents
+from instances.management.base import FleetCommand
+from instances.management.health_report import exit_code, show_checks
+from instances.models import Instance
+from instances.operations import calls
+from instances.operations.sweeping import check_here, health_rows
+
+
+class Command(FleetCommand):
+    help = "Probe, judge and record; never restarts anything."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--customer-id")
+        which.add_argument("--all", action="store_true")
+        parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        instances = self._chosen(options)
+        if options["enqueue"]:
+            return _enqueue(instances), 0
+        with self.progress(options) as tell:
+            for _ in check_here(instances, progress=tell):
+                pass
+        rows = health_rows(instance.pk for instance in instances)
+        return documents.checks(rows), exit_code(rows)
+
+    def _chosen(self, options: dict[str, Any]) -> list[Instance]:
+        if options["customer_id"] is not None:
+            return [calls.find(options["customer_id"])]
+        return list(Instance.objects.active().select_related("plan", "host"))
+
+    def show(self, document: Any) -> None:
+        show_checks(self, document)
+
+
+def _enqueue(instances: list[Instance]) -> dict[str, Any]:
+    from tasks.health import enqueue_checks
+
+    return {"enqueued": enqueue_checks([instance.customer_id for instance in instances])}

@@ -1,0 +1,29 @@
+"""The sweep, carried out here and waited for."""
+
+import getpass
+from argparse import ArgumentParser
+from typing import Any
+
+from instances.management.base import GOOD, FleetCommand
+from instances.management.health_report import exit_code, show_checks
+from instances.operations.sweeping import sweep_here
+
+
+class Command(FleetCommand):
+    help = "Check all active instances, re-check suspects, restart what is down, wait until settled."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        by = f"cli:{getpass.getuser()}"
+        if options["enqueue"]:
+            from tasks.health import enqueue_sweep
+
+            return {"enqueued": enqueue_sweep(by)}, GOOD
+        with self.progress(options) as tell:
+            report = sweep_here(by, progress=tell)
+        return report.document(), exit_code(report.rows)
+
+    def show(self, document: Any) -> None:
+        show_checks(self, document)

@@ -1,0 +1,19 @@
+"""List the fleet."""
+
+from typing import Any
+
+from instances import documents
+from instances.management.base import GOOD, FleetCommand
+from instances.models import Instance
+
+
+class Command(FleetCommand):
+    help = "List all instances with their status."
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        rows = Instance.objects.present().select_related("plan", "host", "health").order_by("customer_id")
+        return [documents.instance(row) for row in rows], GOOD
+
+    def show(self, document: Any) -> None:
+        columns = ("customer_id", "status", "plan", "host", "version", "access_url", "last_healthy_at")
+        self.table(columns, [[row[column] for column in columns] for row in document])

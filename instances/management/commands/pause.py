@@ -1,0 +1,12 @@
+"""Take an instance out of watch."""
+
+from instances.management.base import PauseCommand
+from instances.models import Instance
+from instances.operations import calls
+
+
+class Command(PauseCommand):
+    help = "No checks, no healing, no alerts for an instance until it is resumed."
+
+    def switch(self, customer_id: str) -> Instance:
+        return calls.pause(customer_id)

@@ -1,0 +1,68 @@
+"""Make a new instance: healthy and validated, or nothing left behind."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from instances import documents
+from instances.errors import RequestError
+from instances.management.base import BAD, GOOD, FleetCommand
+from instances.operations import calls
+from instances.operations.provisioning import Order
+
+
+class Command(FleetCommand):
+    help = "Provision a new instance."
+    changes = True
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--customer-id", required=True)
+        parser.add_argument("--subdomain", required=True)
+        parser.add_argument("--plan", required=True)
+        parser.add_argument("--host")
+        parser.add_argument("--image")
+        parser.add_argument("--env", action="append", default=[], metavar="K=V")
+        parser.add_argument("--env-file", metavar="F", help="lines of K=V")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        order = Order(
+            customer_id=options["customer_id"],
+            subdomain=options["subdomain"],
+            plan=options["plan"],
+            env=environment(options["env"], options["env_file"]),
+            host=options["host"],
+            image=options["image"],
+        ).checked()
+        calls.recover(customer_id=order.customer_id)
+        operation = self.hand_on(calls.begin_provision(order, self.asked(options)), options)
+        if options["enqueue"]:
+            return documents.operation(operation), GOOD
+        result = calls.provision_result(operation)
+        good = result.success and result.validation is not None and result.validation.valid
+        return result.document(), GOOD if good else BAD
+
+    def show(self, document: Any) -> None:
+        if "access_url" not in document:
+            self.console.print(f"enqueued as operation {document['id']}")
+        elif document["success"]:
+            took = document["deploy_time_ms"] / 1000
+            where = document["access_url"]
+            self.console.print(f"{document['customer_id']} is live at {where} after {took:.1f} s")
+            for error in document["validation"]["errors"]:
+                self.console.print(f"  but {error['code']}: {error['message']}", markup=False)
+        else:
+            self.console.print(document["error"], markup=False)
+            for line in document["logs"]:
+                self.console.print(f"  | {line}", markup=False)
+
+
+def environment(pairs: list[str], file: str | None) -> dict[str, str]:
+    """Variables from `--env` and `--env-file`; the former win. Errors never show a value."""
+    try:
+        lines = Path(file).read_text().splitlines() if file else []
+    except (OSError, UnicodeDecodeError):
+        raise RequestError("The environment file can't be read as text.") from None
+    given = [line for line in lines if line.strip() and not line.lstrip().startswith("#")] + pairs
+    if not all("=" in line for line in given):
+        raise RequestError("Environment variables are given as NAME=value.")
+    return {name.strip(): value for name, _, value in (line.partition("=") for line in given)}

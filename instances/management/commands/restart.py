@@ -1,0 +1,14 @@
+"""Restart an instance: stop, start, wait until healthy."""
+
+from typing import Any
+
+from instances.management.base import InstanceChange
+from instances.models import Operation
+from instances.operations import calls
+
+
+class Command(InstanceChange):
+    help = "Stop and start an instance and wait until it is healthy."
+
+    def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
+        return calls.begin_restart(customer_id, self.asked(options))

@@ -1,0 +1,26 @@
+"""Encrypt every stored secret anew with the first of DOCKMGR_ENCRYPTION_KEYS."""
+
+from typing import Any
+
+from django.db import transaction
+
+from instances.management.base import GOOD, FleetCommand
+from instances.models import Channel, Instance, Plan
+
+SECRETS = ((Instance, "env"), (Plan, "env"), (Channel, "url"))
+
+
+class Command(FleetCommand):
+    help = "Encrypt all stored secrets with the first key; afterwards the older keys can be dropped."
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        rows = 0
+        with transaction.atomic():
+            for model, field in SECRETS:
+                for row in model._default_manager.select_for_update().iterator():
+                    row.save(update_fields=[field])
+                    rows += 1
+        return {"rotated": rows}, GOOD
+
+    def show(self, document: Any) -> None:
+        self.console.print(f"{document['rotated']} rows are encrypted with the first key now.")

@@ -1,0 +1,27 @@
+"""Compare an instance with what it should be."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances.management.base import BAD, GOOD, FleetCommand
+from instances.operations import calls
+
+
+class Command(FleetCommand):
+    help = "Check configuration, container against its spec, health and public URL; changes nothing."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--customer-id")
+        which.add_argument("--subdomain")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        subdomain = options["subdomain"]
+        if subdomain is None:
+            subdomain = calls.find(options["customer_id"]).subdomain
+        validation = calls.validate_deployment(subdomain)
+        return validation.document(), GOOD if validation.valid else BAD
+
+    def show(self, document: Any) -> None:
+        rows = [(c["name"], "done" if c["ok"] else "failed", c["message"]) for c in document["checks"]]
+        self.table(("check", "result", "found"), rows)

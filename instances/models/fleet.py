@@ -1,0 +1,115 @@
+"""Hosts and plans: where instances run and what they have in common."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from instances.fields import Encrypted
+from instances.spec import PlanSpec
+
+FIRST_PORT = 20000
+LAST_PORT = 29999
+
+
+class Host(models.Model):
+    """A Docker Engine dockmgr can reach.
+
+    An empty `docker_url` stands for the environment's DOCKER_HOST. `address` is where published
+    ports are probed; `bind_address` is what they are published on, when the two differ.
+    """
+
+    name = models.CharField(max_length=64, unique=True)
+    docker_url = models.CharField(max_length=255, blank=True)
+    tls = models.JSONField(null=True, blank=True)
+    address = models.CharField(max_length=253, default="127.0.0.1")
+    bind = models.CharField(max_length=45, blank=True)
+    max_instances = models.PositiveIntegerField(null=True, blank=True)
+    first_port = models.PositiveIntegerField(default=FIRST_PORT)
+    last_port = models.PositiveIntegerField(default=LAST_PORT)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(last_port__gte=models.F("first_port"), last_port__lte=65535),
+                name="host_port_range",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def engine_url(self) -> str:
+        return self.docker_url or settings.DOCKER_HOST
+
+    @property
+    def bind_address(self) -> str:
+        """The address ports are published on: as told, else `address` where that is an IP address."""
+        if self.bind:
+            return self.bind
+        try:
+            return str(ipaddress.ip_address(self.address))
+        except ValueError:
+            return "127.0.0.1" if self.address == "localhost" else "0.0.0.0"  # noqa: S104
+
+
+class Plan(models.Model):
+    """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds."""
+
+    EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
+    STRATEGY = (("recreate", "recreate"), ("start_first", "start_first"))
+
+    name = models.CharField(max_length=64, unique=True)
+    image = models.CharField(max_length=512, blank=True)
+    cpus = models.FloatField(default=1.0)
+    memory = models.BigIntegerField(default=512 * 1024 * 1024)
+    pids = models.PositiveIntegerField(null=True, blank=True)
+    container_port = models.PositiveIntegerField(default=8080)
+    health_path = models.CharField(max_length=255, default="/healthz")
+    health_expect = models.CharField(max_length=8, choices=EXPECT, default="auto")
+    start_grace = models.FloatField(default=60)
+    stop_timeout = models.PositiveIntegerField(default=10)
+    data_path = models.CharField(max_length=255, null=True, blank=True, default="/data")  # noqa: DJ001
+    env = Encrypted(default=dict)
+    required_env = models.JSONField(default=list, blank=True)
+    public_url = models.CharField(max_length=255, blank=True)
+    update_strategy = models.CharField(max_length=12, choices=STRATEGY, default="recreate")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(cpus__gt=0, memory__gt=0), name="plan_limits_positive")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def spec(self) -> PlanSpec:
+        return PlanSpec(
+            name=self.name,
+            image=self.image,
+            cpus=self.cpus,
+            memory=self.memory,
+            pids=self.pids,
+            container_port=self.container_port,
+            stop_timeout=self.stop_timeout,
+            data_path=self.data_path,
+            env=self.env,
+        )
+
+
+class Port(models.Model):
+    """A host port that is spoken for, whether its container runs or not."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="ports")
+    number = models.PositiveIntegerField()
+    instance = models.ForeignKey("instances.Instance", on_delete=models.CASCADE, related_name="ports")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "number"], name="port_once_per_host")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}:{self.number}"

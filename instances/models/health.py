@@ -1,0 +1,84 @@
+"""An instance's health: its present state, one narrow and hot row, and its history."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from django.db import models
+from django.db.models import Q
+
+from instances.health import State, Status
+from instances.models.instance import Instance
+from instances.models.sweep import Sweep
+
+STATUSES = tuple((status.value, status.value) for status in Status)
+STATE_FIELDS = tuple(field.name for field in fields(State))
+
+
+class Health(models.Model):
+    """The state `instances.health` judges by, and what the last check saw.
+
+    `revision` grows with every write: a check or an operation applies its result only to the
+    revision it read. Columns that change with every check carry no index.
+    """
+
+    instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True)
+    revision = models.PositiveBigIntegerField(default=0)
+
+    status = models.CharField(max_length=10, choices=STATUSES, default="unknown")
+    failures = models.PositiveIntegerField(default=0)
+    successes = models.PositiveIntegerField(default=0)
+    restarts_used = models.PositiveIntegerField(default=0)
+    down_since = models.DateTimeField(null=True, blank=True)
+    recovered_at = models.DateTimeField(null=True, blank=True)
+    starting_since = models.DateTimeField(null=True, blank=True)
+    restart_not_before = models.DateTimeField(null=True, blank=True)
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    last_healthy_at = models.DateTimeField(null=True, blank=True)
+    last_restart_at = models.DateTimeField(null=True, blank=True)
+
+    http_status = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    version = models.CharField(max_length=64, blank=True)
+    container_state = models.CharField(max_length=16, blank=True)
+    reason = models.CharField(max_length=32, blank=True)
+    error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        verbose_name_plural = "health"
+        indexes = [
+            models.Index(fields=["status"], name="health_status"),
+            models.Index(
+                fields=["next_check_at"], condition=~Q(next_check_at=None), name="health_next_check"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id}: {self.status}"
+
+    def state(self) -> State:
+        values = {name: getattr(self, name) for name in STATE_FIELDS}
+        return State(**{**values, "status": Status(self.status)})
+
+
+class HealthCheck(models.Model):
+    """A probe that was judged and recorded: one row for each check that was applied."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="checks", db_index=False)
+    sweep = models.ForeignKey(Sweep, on_delete=models.SET_NULL, null=True, related_name="checks")
+    outcome = models.CharField(max_length=8)
+    reason = models.CharField(max_length=32, blank=True)
+    status = models.CharField(max_length=10, choices=STATUSES)
+    http_status = models.PositiveIntegerField(null=True)
+    latency_ms = models.PositiveIntegerField(null=True)
+    consecutive_failures = models.PositiveIntegerField()
+    container_state = models.CharField(max_length=16, blank=True)
+    error = models.CharField(max_length=255, blank=True)
+    checked_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["instance", "-checked_at"], name="check_by_instance")]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id} {self.outcome} {self.checked_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,102 @@
+"""One customer's container and its data volume."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from instances import spec
+from instances.fields import Encrypted
+from instances.models.fleet import Host, Plan
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    def present(self) -> Self:
+        """Instances that were not decommissioned, those still being provisioned included."""
+        return self.filter(decommissioned_at=None)
+
+    def active(self) -> Self:
+        """Instances a sweep looks after: provisioned, present and not paused."""
+        return self.present().exclude(provisioned_at=None).exclude(health__status="paused")
+
+
+class Instance(models.Model):
+    """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
+
+    `port` is the published address in force; the Port table holds the reservations.
+    """
+
+    customer_id = models.CharField(max_length=63)
+    subdomain = models.CharField(max_length=253)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="instances")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="instances")
+    image = models.CharField(max_length=512, blank=True)
+    env = Encrypted(default=dict)
+    port = models.PositiveIntegerField(null=True, blank=True)
+    container_id = models.CharField(max_length=64, blank=True)
+    image_id = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    provisioned_at = models.DateTimeField(null=True, blank=True)
+    decommissioned_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer_id"], condition=Q(decommissioned_at=None), name="instance_customer_once"
+            ),
+            models.UniqueConstraint(
+                fields=["subdomain"], condition=Q(decommissioned_at=None), name="instance_subdomain_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.customer_id
+
+    @property
+    def container_name(self) -> str:
+        return spec.container_name(self.customer_id)
+
+    @property
+    def volume_name(self) -> str:
+        return spec.volume_name(self.customer_id)
+
+    @property
+    def image_ref(self) -> str:
+        return self.image or self.plan.image
+
+    @property
+    def health_url(self) -> str:
+        """Where health is asked: the published address on the host."""
+        address = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
+        return f"http://{address}:{self.port}{self.plan.health_path}"
+
+    @property
+    def access_url(self) -> str:
+        """Where the customer goes: the plan's public URL, else the published address."""
+        if self.plan.public_url:
+            return self.plan.public_url.replace("{subdomain}", self.subdomain)
+        return self.health_url.removesuffix(self.plan.health_path)
+
+    @property
+    def secret_values(self) -> list[str]:
+        """Every value of the container's environment: what no text may show."""
+        return [*self.env.values(), *self.plan.env.values()]
+
+    def spec(self) -> spec.ContainerSpec:
+        """The container this instance should have, by the one builder."""
+        return spec.build(
+            self.plan.spec(),
+            spec.InstanceSpec(
+                customer_id=self.customer_id,
+                bind_address=self.host.bind_address,
+                port=self.port or 0,
+                image=self.image or None,
+                env=self.env,
+                expires_at=self.expires_at.isoformat() if self.expires_at else None,
+            ),
+        )

@@ -1,0 +1,56 @@
+"""The forms of names dockmgr accepts from outside, checked before anything is touched."""
+
+from __future__ import annotations
+
+import re
+
+from instances.errors import RequestError
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+CUSTOMER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
+SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+IMAGE_REF = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,511}")
+MAX_SUBDOMAIN = 253
+MAX_ENV_VALUE = 32 * 1024
+
+
+def customer_id(value: object) -> str:
+    """The value, if it is 2 to 63 letters, digits and inner hyphens. Raises RequestError."""
+    if not isinstance(value, str) or not CUSTOMER_ID.fullmatch(value):
+        raise RequestError(
+            "The customer id is malformed: 2 to 63 small letters, digits and hyphens are allowed, "
+            "with no hyphen at either end."
+        )
+    return value
+
+
+def subdomain(value: object) -> str:
+    """The value, if it is a DNS name in small letters. Raises RequestError."""
+    if not isinstance(value, str) or len(value) > MAX_SUBDOMAIN or not SUBDOMAIN.fullmatch(value):
+        raise RequestError(
+            "The subdomain is malformed: a DNS name of small letters, digits and inner hyphens is allowed."
+        )
+    return value
+
+
+def image(value: object) -> str:
+    """The value, if it can be an image reference. Raises RequestError."""
+    if not isinstance(value, str) or not IMAGE_REF.fullmatch(value):
+        raise RequestError("The image reference is malformed.")
+    return value
+
+
+def environment(values: object) -> dict[str, str]:
+    """The mapping, if every name and value can stand in a container's environment.
+
+    Raises RequestError that names the variable and never its value.
+    """
+    if not isinstance(values, dict):
+        raise RequestError("The environment must map names to texts.")
+    for name, value in values.items():
+        if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
+            raise RequestError("An environment variable's name is malformed.")
+        if not isinstance(value, str) or "\0" in value or len(value) > MAX_ENV_VALUE:
+            raise RequestError(f"The value of {name} must be a text of at most {MAX_ENV_VALUE} characters.")
+    return dict(values)

@@ -1,0 +1,186 @@
+"""What callers ask for: each verb checks the request, takes the instance and sees the work through."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from instances import names
+from instances.checks import Outside
+from instances.engine.pool import Engines
+from instances.errors import BusyError, RequestError
+from instances.health import State, Status, resumed
+from instances.models import Health, Instance, Operation
+from instances.operations import decommissioning, provisioning, restarting
+from instances.operations.health_state import change
+from instances.operations.journal import abandoned
+from instances.operations.runner import Procedure, TryAgain, carry_on
+from instances.operations.validation import Validation
+from instances.operations.validation import validate as validate_instance
+
+logger = logging.getLogger(__name__)
+
+OUTSIDE = Outside(engines=Engines())
+PROCEDURES: dict[str, Procedure] = {
+    procedure.kind: procedure
+    for procedure in (restarting.PROCEDURE, provisioning.PROCEDURE, decommissioning.PROCEDURE)
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, why, and the id that makes asking twice the same as asking once."""
+
+    requested_by: str
+    reason: str = ""
+    request_id: str | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        return {
+            "requested_by": self.requested_by,
+            "reason": self.reason,
+            "request_id": self.request_id,
+        }
+
+
+@dataclass(frozen=True)
+class ProvisionResult:
+    """How a provisioning ended; `logs` are the container's last lines when it failed."""
+
+    success: bool
+    customer_id: str
+    access_url: str | None
+    deploy_time_ms: int
+    error: str | None
+    logs: list[str] = field(default_factory=list)
+    validation: Validation | None = None
+
+    def document(self) -> dict[str, Any]:
+        validation = self.validation.document() if self.validation else None
+        return {**self.__dict__, "validation": validation}
+
+
+def find(customer_id: object) -> Instance:
+    """The present instance of a customer. Raises RequestError for a malformed or unknown id."""
+    known = Instance.objects.present().select_related("plan", "host", "health")
+    instance = known.filter(customer_id=names.customer_id(customer_id)).first()
+    if instance is None:
+        raise RequestError(f"There is no instance of customer {customer_id}.")
+    return instance
+
+
+def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
+    kind = Operation.objects.values_list("kind", flat=True).get(pk=operation_id)
+    return carry_on(PROCEDURES[kind], operation_id, outside or OUTSIDE)
+
+
+def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation to its end here, waiting between tries."""
+    outside = outside or OUTSIDE
+    while True:
+        try:
+            return step_on(operation_id, outside)
+        except TryAgain as pause:
+            logger.warning("%s Trying again in %.0f s.", pause, pause.seconds)
+            outside.clock.sleep(pause.seconds + 0.05)
+
+
+def recover(outside: Outside | None = None, customer_id: str | None = None) -> list[Operation]:
+    """See every operation through whose process died; of one customer, if one is named."""
+    outside = outside or OUTSIDE
+    left = [op for op in abandoned(outside.clock.now()) if customer_id in (None, op.customer_id)]
+    done = []
+    for operation in left:
+        try:
+            done.append(see_through(operation.pk, outside))
+        except BusyError:
+            continue  # Another process was quicker.
+    return done
+
+
+def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None) -> Operation:
+    """Take an instance for a restart. Raises RequestError or BusyError."""
+    outside = outside or OUTSIDE
+    return restarting.begin(find(customer_id), outside.clock.now(), **asked.keywords())
+
+
+def begin_decommission(
+    customer_id: str, asked: Asked, *, purge_data: bool = False, outside: Outside | None = None
+) -> Operation:
+    """Take an instance for its removal. Raises RequestError or BusyError."""
+    outside = outside or OUTSIDE
+    instance = find(customer_id)
+    return decommissioning.begin(instance, outside.clock.now(), purge_data=purge_data, **asked.keywords())
+
+
+def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:
+    """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
+    return provisioning.begin(order, outside or OUTSIDE, **asked.keywords())
+
+
+def provision_result(operation: Operation, outside: Outside | None = None) -> ProvisionResult:
+    """What a finished provisioning has to say, its instance validated if there is one."""
+    instance = operation.instance
+    success = operation.status == "succeeded" and instance is not None
+    began, ended = operation.started_at or operation.created_at, operation.finished_at
+    return ProvisionResult(
+        success=success,
+        customer_id=operation.customer_id,
+        access_url=instance.access_url if success and instance else None,
+        deploy_time_ms=int((ended - began).total_seconds() * 1000) if ended else 0,
+        error=operation.error or None,
+        logs=operation.facts.get("logs", []),
+        validation=validate_instance(instance, outside or OUTSIDE) if success and instance else None,
+    )
+
+
+def provision(
+    customer_id: str,
+    subdomain: str,
+    plan: str,
+    env: dict[str, str] | None = None,
+    *,
+    host: str | None = None,
+    image: str | None = None,
+    requested_by: str = "python",
+    reason: str = "",
+    request_id: str | None = None,
+) -> ProvisionResult:
+    """A new instance, healthy and validated, or a result that says why nothing was left behind.
+
+    Raises RequestError when the order itself is wrong; then nothing was touched.
+    """
+    order = provisioning.Order(customer_id, subdomain, plan, dict(env or {}), host, image)
+    operation = begin_provision(order, Asked(requested_by, reason, request_id))
+    return provision_result(see_through(operation.pk))
+
+
+def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:
+    """Validate the instance of a subdomain. Raises RequestError when there is none."""
+    known = Instance.objects.present().select_related("plan", "host")
+    instance = known.filter(subdomain=names.subdomain(subdomain)).first()
+    if instance is None:
+        raise RequestError(f"There is no instance with the subdomain {subdomain}.")
+    return validate_instance(instance, outside or OUTSIDE)
+
+
+def pause(customer_id: str) -> Instance:
+    """No checks, no healing, no alerts, until resumed."""
+    return _set_state(customer_id, lambda _state: State(status=Status.PAUSED))
+
+
+def resume(customer_id: str) -> Instance:
+    """Back under watch, with a clean sheet; an instance that is not paused is left as it is."""
+    return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s)
+
+
+def _set_state(customer_id: str, transition: Any) -> Instance:
+    instance = find(customer_id)
+    if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
+        raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
+    change(instance.pk, transition)
+    instance.health = Health.objects.get(pk=instance.pk)
+    return instance

@@ -1,0 +1,99 @@
+"""Making an instance's container from its spec: used by every operation that makes one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.db import IntegrityError, transaction
+
+from instances.engine.port import ImageFacts
+from instances.errors import PermanentError, PortTaken
+from instances.models import Host, Instance, Port
+from instances.operations.runner import Work
+
+OPERATION_LABEL = "dockmgr.operation"
+PORT_TRIES = 50
+
+
+def reserve_port(host: Host, instance: Instance, above: int | None = None) -> int:
+    """Reserve the lowest free port of the host's range (above `above`) for an instance.
+
+    Two reservations at the same moment can't get the same port: the table's constraint decides,
+    and the loser takes the next. Raises PermanentError when none is left.
+    """
+    taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
+    for number in range(max(host.first_port, (above or 0) + 1), host.last_port + 1):
+        if number in taken:
+            continue
+        try:
+            with transaction.atomic():
+                Port.objects.create(host=host, number=number, instance=instance)
+        except IntegrityError:
+            continue
+        return number
+    raise PermanentError(f"Host {host.name} has no free port left between its first and last port.")
+
+
+def ensure_image(work: Work, ref: str) -> ImageFacts:
+    """The image on the engine, pulled only when it is not there yet."""
+    return work.engine.image(ref) or work.engine.pull(ref)
+
+
+def create(work: Work, image: str) -> str:
+    """Create the instance's container from its spec, on `image`, and record its id.
+
+    When an earlier try of the same operation made it already, that one is kept. A container of
+    anybody else under our name is never touched: that is a PermanentError.
+    """
+    instance = work.instance
+    container_id = _made_earlier(work) or _create(work, image)
+    if container_id != instance.container_id:
+        instance.container_id = container_id
+        instance.save(update_fields=["container_id"])
+    return container_id
+
+
+def _create(work: Work, image: str) -> str:
+    spec = work.instance.spec()
+    labels = {**spec.labels, OPERATION_LABEL: str(work.operation.pk)}
+    return work.engine.create(replace(spec, image=image, labels=labels))
+
+
+def _made_earlier(work: Work) -> str | None:
+    facts = work.engine.inspect(work.instance.container_name)
+    if facts is None:
+        return None
+    if facts.labels.get(OPERATION_LABEL) != str(work.operation.pk):
+        raise PermanentError(
+            f"A container named {work.instance.container_name} is in the way on {work.instance.host.name}; "
+            "dockmgr does not remove what it did not make."
+        )
+    return facts.id
+
+
+def remove_made(work: Work) -> None:
+    """Remove the container this operation made, if it made one."""
+    facts = work.engine.inspect(work.instance.container_name)
+    if facts is not None and facts.labels.get(OPERATION_LABEL) == str(work.operation.pk):
+        work.engine.remove(facts.id)
+
+
+def start_on_free_port(work: Work, image: str) -> None:
+    """Start the container; when something else on the host holds its port, move to another one."""
+    for _ in range(PORT_TRIES):
+        try:
+            work.engine.start(work.instance.container_name)
+            return
+        except PortTaken:
+            _move_port(work)
+            work.engine.remove(work.instance.container_name)
+            create(work, image)
+    raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
+
+
+def _move_port(work: Work) -> None:
+    instance, held = work.instance, work.instance.port or 0
+    with transaction.atomic():
+        instance.port = reserve_port(instance.host, instance, above=held)
+        instance.save(update_fields=["port"])
+        Port.objects.filter(host=instance.host, number=held, instance=instance).delete()

@@ -1,0 +1,82 @@
+"""Decommission: the container goes; the data volume only when that is asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from instances.models import Instance, Operation
+from instances.operations.health_state import change
+from instances.operations.journal import by_request, open_operation
+from instances.operations.runner import Procedure, Step, Work
+
+
+def begin(
+    instance: Instance,
+    now: datetime,
+    *,
+    purge_data: bool,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+) -> Operation:
+    """Take the instance for its removal. Raises BusyError."""
+    earlier = by_request(request_id)
+    if earlier:
+        return earlier
+    with transaction.atomic():
+        operation = open_operation(
+            "decommission",
+            instance,
+            now,
+            requested_by=requested_by,
+            reason=reason,
+            request_id=request_id,
+            params={"purge_data": purge_data},
+        )
+        change(instance.pk, lambda state: state)  # outdates checks that are under way
+    return operation
+
+
+def _stop(work: Work) -> str:
+    work.engine.stop(work.instance.container_name, work.instance.plan.stop_timeout)
+    return "stopped"
+
+
+def _remove_container(work: Work) -> str:
+    facts = work.engine.inspect(work.instance.container_name)
+    if facts is None:
+        return "there is none"
+    if facts.id != work.instance.container_id:
+        return "left alone: it is not the one dockmgr made"
+    work.engine.remove(facts.id)
+    return "removed"
+
+
+def _remove_volume(work: Work) -> str:
+    if not work.operation.params["purge_data"]:
+        return "kept"
+    work.engine.remove_volume(work.instance.volume_name)
+    return "removed with all data"
+
+
+def _succeeded(work: Work) -> None:
+    """The row stays for its history, without its secrets; its names and port are free again."""
+    instance = work.instance
+    instance.ports.all().delete()
+    instance.env = {}
+    instance.port = None
+    instance.decommissioned_at = work.outside.clock.now()
+    instance.save(update_fields=["env", "port", "decommissioned_at"])
+
+
+PROCEDURE = Procedure(
+    kind="decommission",
+    steps=(
+        Step("stop", _stop),
+        Step("remove container", _remove_container),
+        Step("remove volume", _remove_volume),
+    ),
+    succeeded=_succeeded,
+)

@@ -1,0 +1,76 @@
+"""Waiting until a started container is healthy, for no longer than its plan's grace."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from instances.checks import RUNNING, Check, CheckRequest, engine_address, observe
+from instances.errors import EngineUnreachable, GateFailed
+from instances.operations.runner import Work
+from instances.reply import Outcome, sentence
+
+POLL_SECONDS = 0.5
+HOPELESS = frozenset({"missing", "crash_loop"})
+
+
+def margin() -> float:
+    """Seconds past the grace in which a last look may still end well."""
+    return float(settings.PROBE_TIMEOUT) + 1.0
+
+
+def wait_until_healthy(work: Work, started_at: datetime) -> Check:
+    """Probe until as many checks in a row pass as the policy asks for, and return the last one.
+
+    Raises GateFailed when start grace and margin are over, or when waiting is hopeless because the
+    container is gone or restarts again and again, and EngineUnreachable when the time ran out
+    without the host saying anything about it.
+    """
+    request = request_for(work)
+    passed = 0
+    while passed < settings.SUCCESS_THRESHOLD:
+        work.journal.check()
+        check = observe(request, work.outside, settings.PROBE_TIMEOUT)
+        passed = passed + 1 if check.seen.outcome is Outcome.OK else 0
+        if not passed and _is_over(work, check, started_at):
+            if check.seen.outcome is Outcome.UNKNOWN:
+                raise EngineUnreachable(check.seen.error)
+            raise GateFailed(_why(work, check))
+        if passed < settings.SUCCESS_THRESHOLD:
+            work.outside.clock.sleep(POLL_SECONDS)
+    return check
+
+
+def _is_over(work: Work, check: Check, started_at: datetime) -> bool:
+    """Whether waiting longer is pointless; an engine's own restart of the container starts the grace anew."""
+    since = max(filter(None, (started_at, check.seen.container_started_at)))
+    deadline = since + timedelta(seconds=work.instance.plan.start_grace + margin())
+    return check.seen.reason in HOPELESS or work.outside.clock.now() >= deadline
+
+
+def request_for(work: Work) -> CheckRequest:
+    instance, address = work.instance, engine_address(work.instance.host)
+    return CheckRequest(
+        instance_id=instance.pk,
+        customer_id=instance.customer_id,
+        container=instance.container_name,
+        container_id=instance.container_id,
+        url=instance.health_url,
+        expect=instance.plan.health_expect,
+        engine_url=address.url,
+        engine_tls=address.tls,
+        listed=RUNNING,
+    )
+
+
+def _why(work: Work, check: Check) -> str:
+    seen = check.seen
+    if seen.outcome is Outcome.STARTING:
+        what = sentence("start_timeout")
+    else:
+        what = seen.error or sentence(seen.reason)
+    return (
+        f"{work.instance.customer_id} did not become healthy within "
+        f"{work.instance.plan.start_grace:g} s of its start: {what}"
+    )

@@ -1,0 +1,33 @@
+"""How operations change an instance's health: the pure transitions, applied under compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from instances.checks import Check
+from instances.errors import BusyError
+from instances.health import State
+from instances.models import Health
+from instances.models.health import STATE_FIELDS
+from instances.recording import MAX_CAS_ROUNDS, SEEN_FIELDS, compare_and_swap, history_row, seen_values
+
+
+def change(instance_id: int, transition: Callable[[State], State], check: Check | None = None) -> State:
+    """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
+
+    Call it inside a transaction. Raises BusyError if the row is changed by others all the time.
+    """
+    for _ in range(MAX_CAS_ROUNDS):
+        health = Health.objects.get(pk=instance_id)
+        state = transition(health.state())
+        seen = (
+            seen_values(check.seen, health.version)
+            if check
+            else [getattr(health, name) for name in SEEN_FIELDS]
+        )
+        row = (instance_id, health.revision, *(getattr(state, name) for name in STATE_FIELDS), *seen)
+        if compare_and_swap([row]):
+            if check:
+                history_row(check, state).save()
+            return state
+    raise BusyError("The instance's health is being written all the time; try again.")

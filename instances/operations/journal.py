@@ -1,0 +1,191 @@
+"""The operation row as journal and lock: who holds it, what was begun, what was done."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models import F, Q
+
+from instances.clock import Clock
+from instances.errors import BusyError, LeaseLost
+from instances.models import Instance, Operation
+
+QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
+FINAL = ("succeeded", "failed", "rolled_back")
+
+
+def me() -> str:
+    """A name for this process, unique on the machine and telling to people."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def lease_until(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def by_request(request_id: str | None) -> Operation | None:
+    """The operation an earlier request with this id made, if any."""
+    return Operation.objects.filter(request_id=request_id).first() if request_id else None
+
+
+def open_operation(
+    kind: str,
+    instance: Instance,
+    now: datetime,
+    *,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+    automatic: bool = False,
+    params: dict[str, Any] | None = None,
+) -> Operation:
+    """Take the instance for a new operation. Raises BusyError while another one holds it.
+
+    Call it inside the transaction that makes what belongs to the operation.
+    """
+    try:
+        with transaction.atomic():
+            return Operation.objects.create(
+                id=uuid.uuid4(),
+                kind=kind,
+                instance=instance,
+                customer_id=instance.customer_id,
+                host_id=instance.host_id,
+                request_id=request_id,
+                requested_by=requested_by[:64],
+                reason=reason[:255],
+                automatic=automatic,
+                params=params or {},
+                image_before=instance.image_id,
+                created_at=now,
+                lease_expires_at=now + timedelta(seconds=QUEUED_FOR),
+            )
+    except IntegrityError:
+        raise BusyError(_who_holds(instance.customer_id)) from None
+
+
+def _who_holds(customer_id: str) -> str:
+    other = Operation.objects.filter(customer_id=customer_id, finished_at=None).first()
+    if other is None:
+        return f"{customer_id} was just taken by another operation; try again."
+    return (
+        f"{customer_id} is being changed: {other.kind} asked for by {other.requested_by} "
+        f"since {other.created_at:%H:%M:%S} UTC is {other.status}."
+    )
+
+
+def abandoned(now: datetime) -> list[Operation]:
+    """Unfinished operations whose holder has gone: their lease ran out."""
+    return list(Operation.objects.filter(finished_at=None, lease_expires_at__lt=now).order_by("created_at"))
+
+
+class Journal:
+    """The right to work on one operation, as long as its token is the newest.
+
+    Every write checks the token; the first one after a takeover raises LeaseLost, and the loser
+    stops without touching anything more.
+    """
+
+    def __init__(self, operation: Operation, clock: Clock) -> None:
+        self.operation = operation
+        self._clock = clock
+        self._lost = threading.Event()
+
+    @classmethod
+    def claim(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
+        """Become the holder, or None when the operation is finished or held by someone else."""
+        now = clock.now()
+        free = Q(lease_expires_at__lt=now) | Q(lease_owner="")
+        won = Operation.objects.filter(free, pk=operation_id, finished_at=None).update(
+            lease_owner=me(), lease_expires_at=lease_until(now), token=F("token") + 1, status="running"
+        )
+        if not won:
+            return None
+        Operation.objects.filter(pk=operation_id, started_at=None).update(started_at=now)
+        operation = Operation.objects.select_related("instance__plan", "instance__host").get(pk=operation_id)
+        return cls(operation, clock)
+
+    def write(self, **values: Any) -> None:
+        """Change the row, as its holder. Raises LeaseLost."""
+        mine = Operation.objects.filter(pk=self.operation.pk, token=self.operation.token, finished_at=None)
+        if self._lost.is_set() or not mine.update(**values):
+            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+        for name, value in values.items():
+            setattr(self.operation, name, value)
+
+    def begin(self, step: str) -> None:
+        """Record a step before it is done."""
+        steps = [s for s in self.operation.steps if s["name"] != step or s["status"] != "running"]
+        entry = {"name": step, "status": "running", "started_at": self._time(), "finished_at": None}
+        self.write(steps=[*steps, {**entry, "detail": ""}])
+
+    def end(self, step: str, status: str, detail: str = "") -> None:
+        """Record how the step under way ended."""
+        closed = {"status": status, "finished_at": self._time(), "detail": detail}
+        self.write(
+            steps=[
+                {**s, **closed} if s["name"] == step and s["status"] == "running" else s
+                for s in self.operation.steps
+            ]
+        )
+
+    def remember(self, **facts: Any) -> None:
+        """Keep facts a later step, or the process that takes over, needs."""
+        self.write(facts={**self.operation.facts, **facts})
+
+    def is_done(self, step: str) -> bool:
+        return any(s["name"] == step and s["status"] == "done" for s in self.operation.steps)
+
+    def was_begun(self, step: str) -> bool:
+        return any(s["name"] == step for s in self.operation.steps)
+
+    def release(self, seconds: float) -> None:
+        """Put the operation down; after `seconds` anybody may take it up again."""
+        until = self._clock.now() + timedelta(seconds=seconds)
+        self.write(lease_owner="", lease_expires_at=until)
+
+    def close(self, status: str, error: str = "") -> None:
+        """End the operation and free the instance."""
+        self.write(status=status, error=error, finished_at=self._clock.now(), lease_owner="")
+
+    def check(self) -> None:
+        """Raise LeaseLost if the lease is known to be lost."""
+        if self._lost.is_set():
+            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Keep the lease ahead of the clock on a thread of its own, however long a step takes."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(stop,), name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _beat(self, stop: threading.Event) -> None:
+        mine = Operation.objects.filter(pk=self.operation.pk, token=self.operation.token)
+        try:
+            while not stop.wait(settings.LEASE_SECONDS / 3):
+                try:
+                    if not mine.update(lease_expires_at=lease_until(self._clock.now())):
+                        self._lost.set()
+                        return
+                except DatabaseError:
+                    connection.close()  # The next beat tries again; two may be missed.
+        finally:
+            connection.close()
+
+    def _time(self) -> str:
+        return self._clock.now().isoformat().replace("+00:00", "Z")

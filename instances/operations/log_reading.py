@@ -1,0 +1,86 @@
+"""Reading an instance's log: bounded, redacted, and safe whatever the customer's program wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from time import monotonic
+
+from instances.checks import engine_address
+from instances.engine.pool import Engines
+from instances.engine.port import Engine
+from instances.errors import NotFoundOnEngine, RequestError
+from instances.log_lines import Tail, follow, tail
+from instances.models import Instance
+from instances.redact import Redactor
+
+MOST_LINES = 10_000
+READ_SECONDS = 30.0
+
+
+def line_count(value: object) -> int:
+    """A number of lines between 1 and 10,000. Raises RequestError."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_LINES:
+        return value
+    raise RequestError(f"The number of lines must be between 1 and {MOST_LINES}.")
+
+
+def moment(since: str | None, now: datetime) -> datetime | None:
+    """`30s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time. Raises RequestError."""
+    if not since:
+        return None
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(since[-1])
+    if unit and since[:-1].isascii() and since[:-1].isdigit() and len(since) <= 9:
+        return now - timedelta(seconds=int(since[:-1]) * unit)
+    try:
+        parsed = datetime.fromisoformat(since)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise RequestError("The time must be like 30s, 10m, 2h, 1d or an RFC 3339 time with its zone.")
+    return parsed
+
+
+def last_lines(
+    instance: Instance, engine: Engine, lines: int, since: datetime | None = None, timestamps: bool = False
+) -> Tail:
+    """The last `lines` lines, redacted; bounded in memory and to 30 s. Raises NotFoundOnEngine."""
+    until = monotonic() + READ_SECONDS
+    with closing(
+        engine.logs(instance.container_name, lines=lines, since=since, timestamps=timestamps)
+    ) as chunks:
+        return tail(
+            chunks,
+            lines=lines,
+            redactor=Redactor(instance.secret_values),
+            deadline=lambda: monotonic() > until,
+        )
+
+
+def read(
+    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
+) -> Tail:
+    """`last_lines` for a request from outside. Raises RequestError when the container is gone."""
+    engine = engines.at(engine_address(instance.host))
+    try:
+        return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)
+    except NotFoundOnEngine:
+        raise RequestError(f"{instance.customer_id} has no container, so there is no log.") from None
+
+
+def stream(
+    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
+) -> Iterator[str]:
+    """The last lines and then new ones as they come, until the container ends or the reader stops."""
+    engine = engines.at(engine_address(instance.host))
+    with closing(
+        engine.logs(
+            instance.container_name,
+            lines=line_count(lines),
+            since=since,
+            timestamps=timestamps,
+            follow=True,
+        )
+    ) as chunks:
+        yield from follow(chunks, Redactor(instance.secret_values))

@@ -1,0 +1,201 @@
+"""Provision: a new instance, healthy, or nothing left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q
+
+from instances import health, names
+from instances.checks import Outside, engine_address
+from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError
+from instances.models import Health, Host, Instance, Operation, Plan
+from instances.operations import container
+from instances.operations.health_state import change
+from instances.operations.journal import by_request, open_operation
+from instances.operations.log_reading import last_lines
+from instances.operations.runner import Procedure, Step, Work
+from instances.operations.starting import START, WAIT_UNTIL_HEALTHY
+from instances.recording import policy
+from instances.spec import labels_for
+
+LOG_LINES_KEPT = 40
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be provisioned. `env` holds secrets: it goes to the encrypted column and nowhere else."""
+
+    customer_id: str
+    subdomain: str
+    plan: str
+    env: dict[str, str]
+    host: str | None = None
+    image: str | None = None
+    expires_at: datetime | None = None
+
+    def checked(self) -> Order:
+        """The order, if its texts have the right form. Raises RequestError."""
+        names.customer_id(self.customer_id)
+        names.subdomain(self.subdomain)
+        names.environment(self.env)
+        if self.image:
+            names.image(self.image)
+        return self
+
+
+def begin(
+    order: Order,
+    outside: Outside,
+    *,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+) -> Operation:
+    """Write down the new instance with its port and its operation, in one transaction.
+
+    Raises RequestError for a malformed, duplicate or unsatisfiable order.
+    """
+    earlier = by_request(request_id)
+    if earlier:
+        return earlier
+    plan = _plan(order.checked())
+    host = _host(order.host, outside)
+    now = outside.clock.now()
+    try:
+        with transaction.atomic():
+            instance = _write_down(order, plan, host)
+            return open_operation(
+                "provision", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
+            )
+    except IntegrityError:
+        raise RequestError(_what_is_taken(order)) from None
+
+
+def _plan(order: Order) -> Plan:
+    plan = Plan.objects.filter(name=order.plan).first()
+    if plan is None:
+        known = ", ".join(Plan.objects.order_by("name").values_list("name", flat=True))
+        raise RequestError(f"There is no plan of that name; known are {known}.")
+    if not (order.image or plan.image):
+        raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
+    absent = [name for name in plan.required_env if name not in {**plan.env, **order.env}]
+    if absent:
+        raise RequestError(f"Plan {plan.name} requires {', '.join(absent)} in the environment.")
+    return plan
+
+
+def _host(name: str | None, outside: Outside) -> Host:
+    """The named host, or the least loaded one with room whose engine answers."""
+    hosts = Host.objects.annotate(
+        load=Count("instances", filter=Q(instances__decommissioned_at=None))
+    ).order_by("load", "name")
+    if name is not None:
+        return _named_host(hosts.filter(name=name).first())
+    with_room = [h for h in hosts if h.max_instances is None or h.load < h.max_instances]
+    if not with_room:
+        raise RequestError("No host has room for another instance.")
+    for host in with_room:
+        try:
+            outside.engines.look(engine_address(host), lambda engine: engine.ping())
+        except EngineUnreachable:
+            continue
+        return host
+    raise OutOfReachError("No host with room has an engine that answers.")
+
+
+def _named_host(host: Host | None) -> Host:
+    if host is None:
+        raise RequestError("There is no host of that name.")
+    if host.max_instances is not None and host.load >= host.max_instances:  # type: ignore[attr-defined]
+        raise RequestError(f"Host {host.name} has no room: it holds its {host.max_instances} instances.")
+    return host
+
+
+def _write_down(order: Order, plan: Plan, host: Host) -> Instance:
+    instance = Instance.objects.create(
+        customer_id=order.customer_id,
+        subdomain=order.subdomain,
+        plan=plan,
+        host=host,
+        image=order.image or "",
+        env=order.env,
+        expires_at=order.expires_at,
+    )
+    instance.port = container.reserve_port(host, instance)
+    instance.save(update_fields=["port"])
+    Health.objects.create(instance=instance, status="starting")
+    return instance
+
+
+def _what_is_taken(order: Order) -> str:
+    if Instance.objects.present().filter(customer_id=order.customer_id).exists():
+        return f"Customer {order.customer_id} has an instance already."
+    return f"The subdomain {order.subdomain} is taken."
+
+
+def _image(work: Work) -> str:
+    image = container.ensure_image(work, work.instance.image_ref)
+    work.instance.image_id = image.id
+    work.instance.save(update_fields=["image_id"])
+    work.journal.write(image_after=image.id)
+    return image.id
+
+
+def _volume(work: Work) -> str:
+    instance = work.instance
+    if not instance.plan.data_path:
+        return "the plan keeps no data"
+    labels = labels_for(instance.customer_id, instance.plan.name)
+    made = work.engine.create_volume(
+        instance.volume_name, {**labels, container.OPERATION_LABEL: str(work.operation.pk)}
+    )
+    return f"{instance.volume_name} {'created' if made else 'found and kept'}"
+
+
+def _remove_volume(work: Work) -> None:
+    labels = work.engine.volume_labels(work.instance.volume_name)
+    if labels is not None and labels.get(container.OPERATION_LABEL) == str(work.operation.pk):
+        work.engine.remove_volume(work.instance.volume_name)
+
+
+def _create(work: Work) -> str:
+    return container.create(work, work.instance.image_id)
+
+
+def _explain(work: Work) -> None:
+    """Keep the container's last lines: they say why, and the container will be gone."""
+    try:
+        lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT).lines
+    except DockmgrError as error:
+        lines = [f"(no log: {error})"]
+    work.journal.remember(logs=lines)
+
+
+def _succeeded(work: Work) -> None:
+    now, instance = work.outside.clock.now(), work.instance
+    instance.provisioned_at = now
+    instance.save(update_fields=["provisioned_at"])
+    rules = policy(instance.plan.start_grace)
+    change(instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
+
+
+def _failed(work: Work) -> None:
+    work.instance.delete()
+
+
+PROCEDURE = Procedure(
+    kind="provision",
+    steps=(
+        Step("image", _image),
+        Step("volume", _volume, undo=_remove_volume),
+        Step("create", _create, undo=container.remove_made),
+        START,
+        WAIT_UNTIL_HEALTHY,
+    ),
+    succeeded=_succeeded,
+    failed=_failed,
+    explain=_explain,
+)

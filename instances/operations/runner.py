@@ -1,0 +1,189 @@
+"""Carries an operation out: its steps in order, each recorded, undone when it can't be finished.
+
+An operation can be carried on by any process at any point: steps recorded as done are skipped, the
+one under way is done again (every step may be done twice), and undoing goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import DatabaseError, transaction
+
+from instances import state_file
+from instances.checks import Check, Outside, engine_address
+from instances.engine.port import Engine
+from instances.errors import BusyError, DockmgrError, LeaseLost, OutOfReachError, TransientError
+from instances.models import Instance, Operation
+from instances.operations.journal import Journal
+from instances.policies import CHANGE, UNDO, wait_before_next
+from instances.recording import jitter
+from instances.redact import Redactor
+
+logger = logging.getLogger(__name__)
+
+
+class TryAgain(DockmgrError):
+    """The operation met a transient failure and may be carried on after `seconds`."""
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+@dataclass
+class Work:
+    """What a step works with."""
+
+    instance: Instance
+    engine: Engine
+    journal: Journal
+    outside: Outside
+    last_check: Check | None = None
+
+    @property
+    def operation(self) -> Operation:
+        return self.journal.operation
+
+    @property
+    def redactor(self) -> Redactor:
+        return Redactor(self.instance.secret_values)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened."""
+
+    name: str
+    do: Callable[[Work], str]
+    undo: Callable[[Work], None] | None = None
+
+
+def nothing(_work: Work) -> None:
+    """For procedures with nothing to write down at their end."""
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A kind of operation: its steps, and what its end means for the instance.
+
+    `succeeded` and `failed` run in the transaction that closes the operation. `explain` collects,
+    before anything is undone, what will be gone afterwards.
+    """
+
+    kind: str
+    steps: tuple[Step, ...]
+    succeeded: Callable[[Work], None] = nothing
+    failed: Callable[[Work], None] = nothing
+    explain: Callable[[Work], None] = nothing
+    undone_status: str = "failed"
+
+
+def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:
+    """Carry the operation as far as it goes: to its end, or to TryAgain.
+
+    A finished operation is returned as it ended. Raises BusyError when another process is at it.
+    """
+    journal = Journal.claim(operation_id, outside.clock)
+    if journal is None:
+        operation = Operation.objects.get(pk=operation_id)
+        if operation.finished_at is None:
+            raise BusyError(f"The {operation.kind} of {operation.customer_id} is being worked on elsewhere.")
+        return operation
+    with journal.heartbeat():
+        _run(procedure, _work(journal, outside))
+    state_file.write()
+    operation = Operation.objects.get(pk=operation_id)
+    logger.info("%s of %s %s. %s", operation.kind, operation.customer_id, operation.status, operation.error)
+    return operation
+
+
+def _work(journal: Journal, outside: Outside) -> Work:
+    instance = journal.operation.instance
+    if instance is None:
+        raise LeaseLost("The operation's instance is gone.")
+    engine = outside.engines.at(engine_address(instance.host))
+    return Work(instance=instance, engine=engine, journal=journal, outside=outside)
+
+
+def _run(procedure: Procedure, work: Work) -> None:
+    if work.operation.undoing:
+        _undo(procedure, work)
+        return
+    try:
+        for step in procedure.steps:
+            _do(step, work)
+    except (LeaseLost, DatabaseError):
+        raise  # Somebody else carries it on, at the latest when the lease runs out.
+    except TransientError as error:
+        _again_or_undo(procedure, work, error)
+    except DockmgrError as error:
+        _give_up(procedure, work, error)
+    except Exception:
+        logger.exception("%s of %s met a defect.", procedure.kind, work.operation.customer_id)
+        _give_up(procedure, work, DockmgrError("dockmgr itself failed here; its log has the details."))
+    else:
+        with transaction.atomic():
+            procedure.succeeded(work)
+            work.journal.close("succeeded")
+
+
+def _do(step: Step, work: Work) -> None:
+    if work.journal.is_done(step.name):
+        return
+    work.journal.begin(step.name)
+    try:
+        detail = step.do(work)
+    except LeaseLost:
+        raise
+    except DockmgrError as error:
+        work.journal.end(step.name, "failed", work.redactor.text(str(error)))
+        raise
+    work.journal.end(step.name, "done", detail)
+
+
+def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
+    tries = work.operation.tries + 1
+    wait = wait_before_next(CHANGE.retry, tries, jitter())
+    if wait is None:
+        _give_up(procedure, work, error)
+        return
+    work.journal.write(tries=tries)
+    work.journal.release(wait)
+    raise TryAgain(work.redactor.text(str(error)), wait)
+
+
+def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
+    procedure.explain(work)
+    work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
+    work.journal.write(undoing=True, tries=0, error=work.redactor.text(str(error)))
+    _undo(procedure, work)
+
+
+def _undo(procedure: Procedure, work: Work) -> None:
+    for step in reversed(procedure.steps):
+        if step.undo and work.journal.was_begun(step.name):
+            _undo_step(step, work)
+    with transaction.atomic():
+        procedure.failed(work)
+        work.journal.close(procedure.undone_status, work.operation.error)
+
+
+def _undo_step(step: Step, work: Work) -> None:
+    name = f"undo {step.name}"
+    if step.undo is None or work.journal.is_done(name):
+        return
+    work.journal.begin(name)
+    try:
+        step.undo(work)
+    except TransientError as error:
+        tries = work.operation.tries + 1
+        work.journal.end(name, "failed", work.redactor.text(str(error)))
+        work.journal.write(tries=tries)
+        wait = wait_before_next(UNDO, tries, jitter()) or UNDO.longest
+        work.journal.release(wait)
+        raise TryAgain(work.redactor.text(str(error)), wait) from None
+    work.journal.end(name, "done")

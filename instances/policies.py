@@ -1,0 +1,99 @@
+"""How each kind of task is queued, limited, acknowledged and tried again. Data and one function.
+
+What is transient: `instances.errors.TransientError` and its children (an engine, registry, broker
+or database that does not answer, or fails for its own reasons). Everything else fails at once:
+trying the same again would fail the same way.
+
+When the tries are used up an operation undoes what it had begun, is closed as failed with one
+sentence, and a health task writes one line to the log; the next sweep looks again.
+
+Early acknowledgement suits work that is worthless when late (a probe). Late acknowledgement suits
+changes: a message whose worker was killed comes back, finds its operation in the database and
+joins it. The lease of the operation, not the broker, decides who works, so a change goes on about
+`lease + recover period` after its worker died, long before the broker would deliver again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from instances.errors import DockmgrError
+
+
+@dataclass(frozen=True)
+class Retry:
+    """`tries` in all, the first included; waits grow from `first` by `factor`, at most `longest` seconds."""
+
+    tries: int = 1
+    first: float = 0.0
+    factor: float = 2.0
+    longest: float = 60.0
+    spread: float = 0.2
+
+
+def wait_before_next(retry: Retry, tries_done: int, jitter: float = 0.0) -> float | None:
+    """Seconds until the next try, or None when the tries are used up. `jitter` is drawn from -1..1."""
+    if tries_done >= retry.tries:
+        return None
+    wait = min(retry.longest, retry.first * retry.factor ** (tries_done - 1))
+    return wait * (1 + retry.spread * jitter)
+
+
+@dataclass(frozen=True)
+class TaskPolicy:
+    """Seconds throughout. `expires` is the age at which an undelivered message is worthless.
+
+    `time_limit` is enforced by process pools; under threads the same bound comes from the timeouts
+    of every probe, engine call and database statement inside the task.
+    """
+
+    queue: str
+    acks_late: bool
+    time_limit: int
+    expires: float | None = None
+    ignore_result: bool = False
+    retry: Retry = Retry()
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for Celery's task decorator."""
+        return {
+            "queue": self.queue,
+            "acks_late": self.acks_late,
+            "time_limit": self.time_limit,
+            "soft_time_limit": self.time_limit - 5,
+            "expires": self.expires,
+            "ignore_result": self.ignore_result,
+            # An expected refusal is a result, not a defect: one line in the log, no traceback.
+            "throws": (DockmgrError,),
+            # Tries are counted in the operation's row, where they survive the worker.
+            "max_retries": None,
+        }
+
+
+# A probe is not retried: the re-check is the retry, and it is scheduled by the verdict.
+PROBE = TaskPolicy(queue="health", acks_late=False, time_limit=60)
+
+# Starting a sweep or the other clockwork: the next beat does it again, a late one is worthless.
+CLOCKWORK = TaskPolicy(queue="health", acks_late=False, time_limit=300, expires=30, ignore_result=True)
+
+# Changes are repeatable because every step is journalled and skipped, or safe to do twice.
+# About 2, 6 and 18 s apart: an engine that restarts is back within that.
+CHANGE = TaskPolicy(
+    queue="operations",
+    acks_late=True,
+    time_limit=3000,
+    retry=Retry(tries=4, first=2.0, factor=3.0, longest=30.0),
+)
+
+# The same for an operation that is written down already; nobody waits for the result.
+CARRY_ON = replace(CHANGE, ignore_result=True)
+
+# Ordering a restart: lost or late orders are given again by the next failed check.
+HEAL = TaskPolicy(queue="operations", acks_late=False, time_limit=60, expires=60, ignore_result=True)
+
+# Undoing is tried until it works: giving up would leave half an instance behind.
+UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0)
+
+# Reading (logs) for someone who waits: tried once more quickly, then the answer is the error.
+READ = TaskPolicy(queue="operations", acks_late=False, time_limit=120, retry=Retry(tries=2, first=1.0))

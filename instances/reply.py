@@ -1,0 +1,113 @@
+"""What an instance's HTTP answer means: a pure judgement of status code and body."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+VERSION_LENGTH = 64
+
+_SENTENCES = {
+    "refused": "The connection was refused: nothing listens on the port.",
+    "timeout": "No complete answer came in time.",
+    "tls": "The TLS connection could not be trusted or established.",
+    "dns": "The host name does not exist.",
+    "unreachable": "There is no route to the host.",
+    "closed": "The connection was closed without a complete answer.",
+    "bad_response": "The answer is not HTTP.",
+    "redirect": "The answer is a redirect, which is not followed.",
+    "too_large": "The answer is larger than a health answer may be.",
+    "bad_json": "The answer is not a JSON object, although one is expected.",
+    "body_not_ok": "The answer itself says that the instance is not well.",
+    "start_timeout": "The instance is still starting although its time for that is over.",
+    "exited": "The container has exited.",
+    "oom_killed": "The container was killed because it ran out of memory.",
+    "missing": "The container does not exist.",
+    "crash_loop": "The container keeps crashing and being started again.",
+    "engine": "The Docker Engine of the host is out of reach.",
+    "prober": "The check itself could not be made, which says nothing about the instance.",
+}
+
+
+class Outcome(StrEnum):
+    """Outcome of one probe. UNKNOWN is our own or the host's trouble and never moves a streak."""
+
+    OK = "ok"
+    FAIL = "fail"
+    STARTING = "starting"
+    UNKNOWN = "unknown"
+
+
+class Expect(StrEnum):
+    """How strictly a plan reads an answer; the words of the fleet file's `health_expect`."""
+
+    AUTO = "auto"
+    JSON_OK = "json_ok"
+    HTTP_2XX = "http_2xx"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A judged answer. `reason` is a code (`http_503`, `body_not_ok`, …), empty unless it failed."""
+
+    outcome: Outcome
+    reason: str = ""
+    http_status: int | None = None
+    version: str | None = None
+
+
+def sentence(reason: str) -> str:
+    """One sentence for people about a reason code; empty for the empty code."""
+    if not reason:
+        return ""
+    if reason.startswith("http_"):
+        return f"The answer has HTTP status {reason.removeprefix('http_')}."
+    return _SENTENCES.get(reason, f"The check failed: {reason}.")
+
+
+def judge(status: int, body: bytes, expect: Expect) -> Reply:
+    """Judge an answer by its status code and, if that is 2xx, its body. Never raises, whatever the bytes.
+
+    Starting, for `auto` and `json_ok`: `status`, `state` or `gateway` says so and `ok` does not contradict.
+    """
+    if not 200 <= status < 300:
+        return Reply(Outcome.FAIL, "redirect" if 300 <= status < 400 else f"http_{status}", status)
+    document = _parse(body)
+    outcome, reason = (Outcome.OK, "") if expect == Expect.HTTP_2XX else _judge_body(document, expect)
+    return Reply(outcome, reason, status, _version(document))
+
+
+def _parse(body: bytes) -> dict[str, object] | None:
+    """The JSON object in `body`, or None for anything else."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _judge_body(document: dict[str, object] | None, expect: Expect) -> tuple[Outcome, str]:
+    strict = expect == Expect.JSON_OK
+    if document is None:
+        return (Outcome.FAIL, "bad_json") if strict else (Outcome.OK, "")
+    ok = document.get("ok")
+    if ok is False or (strict and ok is not True):
+        return Outcome.FAIL, "body_not_ok"
+    return (Outcome.STARTING if _says_starting(document) else Outcome.OK), ""
+
+
+def _says_starting(document: dict[str, object]) -> bool:
+    values = (document.get(key) for key in ("status", "state", "gateway"))
+    return any(isinstance(value, str) and value.strip().lower() == "starting" for value in values)
+
+
+def _version(document: dict[str, object] | None) -> str | None:
+    value = document.get("version") if document else None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    text = str(value).strip()
+    return text[:VERSION_LENGTH] if text and text.isprintable() else None

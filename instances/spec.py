@@ -1,0 +1,114 @@
+"""What a customer's container should look like: one pure builder for every operation that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+LOG_MAX_SIZE = "10m"
+LOG_MAX_FILES = 3
+DEFAULT_PIDS = 512
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """The part of a plan that shapes a container. Memory in bytes, times in seconds."""
+
+    name: str
+    image: str
+    cpus: float
+    memory: int
+    container_port: int
+    pids: int | None = None
+    stop_timeout: int = 10
+    data_path: str | None = "/data"
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """The part of an instance that shapes its container; `env` holds secrets."""
+
+    customer_id: str
+    bind_address: str
+    port: int
+    image: str | None = None
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """Everything `docker run` would be told. Engines translate it; nobody else builds one."""
+
+    name: str
+    image: str
+    labels: dict[str, str]
+    env: dict[str, str] = field(repr=False)
+    nano_cpus: int = 0
+    memory: int = 0
+    pids_limit: int | None = DEFAULT_PIDS
+    container_port: int = 8080
+    bind_address: str = "127.0.0.1"
+    host_port: int = 0
+    volume: str | None = None
+    data_path: str | None = None
+    stop_timeout: int = 10
+    restart_policy: str = "unless-stopped"
+    security_opt: tuple[str, ...] = ("no-new-privileges",)
+    init: bool = True
+    log_max_size: str = LOG_MAX_SIZE
+    log_max_files: int = LOG_MAX_FILES
+
+
+def container_name(customer_id: str) -> str:
+    return f"dockmgr-{customer_id}"
+
+
+def volume_name(customer_id: str) -> str:
+    return f"dockmgr-{customer_id}-data"
+
+
+def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
+    """Labels every object of a customer carries on the engine (container, volume, network)."""
+    labels = {
+        "dockmgr.managed": "true",
+        "dockmgr.customer_id": customer_id,
+        "dockmgr.plan": plan,
+    }
+    if expires_at:
+        labels["dockmgr.expires_at"] = expires_at
+    return labels
+
+
+def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    """The container this instance should have, rendered from the database alone.
+
+    The customer's environment wins over the plan's. The spec's own hash is among its labels, so
+    drift between database and engine shows in one comparison.
+    """
+    spec = ContainerSpec(
+        name=container_name(instance.customer_id),
+        image=instance.image or plan.image,
+        labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
+        env={**plan.env, **instance.env},
+        nano_cpus=round(plan.cpus * 1_000_000_000),
+        memory=plan.memory,
+        pids_limit=plan.pids or DEFAULT_PIDS,
+        container_port=plan.container_port,
+        bind_address=instance.bind_address,
+        host_port=instance.port,
+        volume=volume_name(instance.customer_id) if plan.data_path else None,
+        data_path=plan.data_path,
+        stop_timeout=plan.stop_timeout,
+    )
+    return replace(spec, labels={**spec.labels, "dockmgr.spec": spec_hash(spec)})
+
+
+def spec_hash(spec: ContainerSpec) -> str:
+    """A short digest of the spec without its own hash label; equal specs have equal digests."""
+    content = asdict(spec)
+    content["labels"] = {k: v for k, v in spec.labels.items() if k != "dockmgr.spec"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""Sweeps: when one is due, who may start it, what it found."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from instances.errors import BusyError
+from instances.models import Sweep
+
+LEAST_LIFETIME = 60.0
+
+
+def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime | None:
+    """The time slot a beat at `now` stands for, or None when that slot has been swept.
+
+    Slots lie on a grid of `interval` seconds through the last one. A beat belongs to the nearest
+    slot, so two beats out of step make one sweep an interval, and a beat that comes a little early
+    or late is not lost. Without a last slot the grid starts at the epoch.
+    """
+    if last is None:
+        return datetime.fromtimestamp(now.timestamp() // interval * interval, UTC)
+    steps = round((now - last).total_seconds() / interval)
+    return last + timedelta(seconds=steps * interval) if steps >= 1 else None
+
+
+def lifetime(interval: float) -> timedelta:
+    """How long a sweep may take before it is closed as incomplete: one interval, at least a minute."""
+    return timedelta(seconds=max(interval, LEAST_LIFETIME))
+
+
+def start(
+    now: datetime, interval: float, *, by: str = "beat", scheduled: bool = False, attended: bool = False
+) -> Sweep:
+    """A new running sweep. `scheduled` ones take the slot of their interval.
+
+    Raises BusyError when one is running or the slot was taken.
+    """
+    close_overdue(now)
+    slot = _slot(now, interval) if scheduled else None
+    try:
+        with transaction.atomic():
+            return Sweep.objects.create(
+                id=uuid.uuid4(),
+                slot=slot,
+                requested_by=by[:64],
+                attended=attended,
+                started_at=now,
+                expires_at=now + lifetime(interval),
+            )
+    except IntegrityError:
+        raise BusyError(_who_is_running() or "This interval's sweep was already made.") from None
+
+
+def _slot(now: datetime, interval: float) -> datetime:
+    last = Sweep.objects.exclude(slot=None).order_by("-slot").values_list("slot", flat=True).first()
+    slot = next_slot(last, now, interval)
+    if slot is None:
+        raise BusyError("This interval's sweep was already made.")
+    return slot
+
+
+def _who_is_running() -> str:
+    running = Sweep.objects.filter(state="running").first()
+    if running is None:
+        return ""
+    return (
+        f"A sweep is already running: {running.done} of {running.total} instances checked "
+        f"since {running.started_at:%H:%M:%S} UTC."
+    )
+
+
+def close_overdue(now: datetime) -> int:
+    """Close sweeps whose time is over although checks are outstanding; returns how many."""
+    overdue = Sweep.objects.filter(state="running", expires_at__lt=now)
+    return overdue.update(state="incomplete", finished_at=now)
+
+
+def finish(sweep: Sweep, now: datetime) -> None:
+    """Close a sweep that has nothing outstanding (or nothing to do)."""
+    Sweep.objects.filter(pk=sweep.pk, state="running").update(state="finished", finished_at=now)

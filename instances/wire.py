@@ -1,0 +1,141 @@
+"""One HTTP/1 answer off a socket, under a deadline and with a bound on every part of it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+
+BODY_LIMIT = 64 * 1024
+HEAD_LIMIT = 32 * 1024
+CHUNK_LINE_LIMIT = 256
+RECEIVE_SIZE = 16 * 1024
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
+
+
+class AnswerError(Exception):
+    """What came is no answer that can be judged; `reason` is `closed`, `bad_response` or `too_large`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def time_left(deadline: float) -> float:
+    """Seconds until `deadline`; raises TimeoutError rather than returning none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+class Wire:
+    """A connection read under one deadline, never holding more than a bound and one receive."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._buffer = bytearray()
+
+    def line(self, room: int) -> bytes:
+        """The next line without its ending; longer than `room` bytes is no HTTP."""
+        seen = 0
+        while (end := self._buffer.find(b"\n", seen)) < 0 and len(self._buffer) <= room:
+            seen = len(self._buffer)
+            if not self._more():
+                end = seen
+                break
+        if not 0 <= end <= room:
+            raise AnswerError("bad_response")
+        if not self._buffer:
+            raise AnswerError("closed")
+        return self._take(end + 1).rstrip(b"\r\n")
+
+    def exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            if not self._more():
+                raise AnswerError("closed")
+        return self._take(size)
+
+    def rest(self, limit: int) -> bytes:
+        """Everything until the other side closes; more than `limit` bytes is too large."""
+        while len(self._buffer) <= limit:
+            if not self._more():
+                return bytes(self._buffer)
+        raise AnswerError("too_large")
+
+    def _more(self) -> bool:
+        self._connection.settimeout(time_left(self._deadline))
+        data = self._connection.recv(RECEIVE_SIZE)
+        self._buffer += data
+        return bool(data)
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+
+def read_head(wire: Wire) -> tuple[int, dict[bytes, bytes]]:
+    """Status and headers (names in lower case) of the final answer, after any interim ones."""
+    room = HEAD_LIMIT
+    while True:
+        line = wire.line(room)
+        status, lines = _status(line), []
+        while line:
+            room -= len(line) + 2
+            line = wire.line(room)
+            lines.append(line)
+        if status >= 200 or status == 101:
+            return status, _headers(lines[:-1])
+
+
+def _status(line: bytes) -> int:
+    match = _STATUS_LINE.match(line)
+    if match is None:
+        raise AnswerError("bad_response")
+    return int(match[1])
+
+
+def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
+    headers = {}
+    for line in lines:
+        if line[:1] in b" \t":  # the rest of a folded header
+            continue
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise AnswerError("bad_response")
+        headers[name.lower()] = value.strip()
+    return headers
+
+
+def read_body(wire: Wire, headers: dict[bytes, bytes]) -> bytes:
+    if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+        return _read_chunks(wire)
+    length = headers.get(b"content-length")
+    if length is None:
+        return wire.rest(BODY_LIMIT)
+    return wire.exactly(_size(length, 10, BODY_LIMIT))
+
+
+def _read_chunks(wire: Wire) -> bytes:
+    body = bytearray()
+    while size := _size(wire.line(CHUNK_LINE_LIMIT).partition(b";")[0].strip(), 16, BODY_LIMIT - len(body)):
+        body += wire.exactly(size)
+        if wire.line(CHUNK_LINE_LIMIT):
+            raise AnswerError("bad_response")
+    return bytes(body)
+
+
+def _size(digits: bytes, base: int, limit: int) -> int:
+    """A length as HTTP writes it; int() alone would also take signs and underscores."""
+    if not digits.isalnum():
+        raise AnswerError("bad_response")
+    try:
+        size = int(digits, base)
+    except ValueError as error:
+        raise AnswerError("bad_response") from error
+    if size > limit:
+        raise AnswerError("too_large")
+    return size

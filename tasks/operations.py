@@ -1,0 +1,129 @@
+"""Changes to instances, and reading their logs, for other services and for ourselves."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery import Task, shared_task
+
+from instances import documents
+from instances.clock import SYSTEM
+from instances.errors import BusyError
+from instances.models import Operation
+from instances.operations import calls, log_reading, restarting
+from instances.operations.journal import by_request
+from instances.operations.provisioning import Order
+from instances.operations.runner import TryAgain
+from instances.policies import CARRY_ON, CHANGE, HEAL, READ
+from tasks.broker import reaching_broker
+
+Document = dict[str, Any]
+BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
+
+
+def _carry(task: Task[..., Any], operation: Operation) -> Operation:
+    """Carry on, or come back: after the wait the policy asks for, or when the present holder is done."""
+    try:
+        return calls.step_on(operation.pk)
+    except TryAgain as pause:
+        raise task.retry(countdown=pause.seconds, exc=pause) from pause
+    except BusyError as held:
+        raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
+
+
+def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> calls.Asked:
+    """A message delivered twice has one task id, so it is one request."""
+    return calls.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
+
+
+@shared_task(name="dockmgr.restart", bind=True, **CHANGE.options())
+def restart(
+    self: Task[..., Any],
+    customer_id: str,
+    requested_by: str = "task",
+    reason: str = "",
+    request_id: str | None = None,
+) -> Document:
+    """Stop, start, wait until healthy; returns the OPERATION."""
+    operation = calls.begin_restart(customer_id, _asked(self, requested_by, reason, request_id))
+    return documents.operation(_carry(self, operation))
+
+
+@shared_task(name="dockmgr.decommission", bind=True, **CHANGE.options())
+def decommission(
+    self: Task[..., Any],
+    customer_id: str,
+    purge_data: bool = False,
+    requested_by: str = "task",
+    reason: str = "",
+    request_id: str | None = None,
+) -> Document:
+    """Remove the container, and the volume if asked; returns the OPERATION."""
+    asked = _asked(self, requested_by, reason, request_id)
+    operation = by_request(asked.request_id) or calls.begin_decommission(
+        customer_id, asked, purge_data=purge_data
+    )
+    return documents.operation(_carry(self, operation))
+
+
+@shared_task(name="dockmgr.provision", bind=True, **CHANGE.options())
+def provision(
+    self: Task[..., Any],
+    customer_id: str,
+    subdomain: str,
+    plan: str,
+    env: dict[str, str] | None = None,
+    host: str | None = None,
+    image: str | None = None,
+    requested_by: str = "task",
+    reason: str = "",
+    request_id: str | None = None,
+) -> Document:
+    """A new instance, healthy, or nothing left behind; returns the result document."""
+    order = Order(customer_id, subdomain, plan, dict(env or {}), host, image)
+    operation = calls.begin_provision(order, _asked(self, requested_by, reason, request_id))
+    return calls.provision_result(_carry(self, operation)).document()
+
+
+@shared_task(name="dockmgr.carry_on", bind=True, **CARRY_ON.options())
+def carry_on(self: Task[..., Any], operation_id: str) -> None:
+    """Work on an operation that is written down already: queued, abandoned, or to be tried again."""
+    _carry(self, Operation.objects.get(pk=uuid.UUID(operation_id)))
+
+
+@shared_task(name="dockmgr.heal", **HEAL.options())
+def heal(instance_id: int) -> None:
+    """Take an unhealthy instance for a restart if that is still called for; dropped when it is busy."""
+    operation = restarting.begin_automatic(instance_id, SYSTEM.now())
+    if operation is not None:
+        enqueue(operation)
+
+
+@shared_task(name="dockmgr.logs", **READ.options())
+def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Document:
+    """The last lines of an instance's log, redacted."""
+    instance = calls.find(customer_id)
+    tail = log_reading.read(instance, calls.OUTSIDE.engines, lines, log_reading.moment(since, SYSTEM.now()))
+    return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
+
+
+@shared_task(name="dockmgr.validate", **READ.options())
+def validate(customer_id: str) -> Document:
+    """VALIDATION of an instance."""
+    return calls.validate_deployment(calls.find(customer_id).subdomain).document()
+
+
+@shared_task(name="dockmgr.validate_deployment", **READ.options())
+def validate_deployment(subdomain: str) -> Document:
+    """VALIDATION of the instance behind a subdomain."""
+    return calls.validate_deployment(subdomain).document()
+
+
+def enqueue(operation: Operation) -> None:
+    """Hand an operation that is written down to the workers. The message holds nothing but its id.
+
+    Raises OutOfReachError without a broker; the operation then starts when one is back.
+    """
+    with reaching_broker():
+        carry_on.apply_async(kwargs={"operation_id": str(operation.pk)})

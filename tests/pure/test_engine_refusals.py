@@ -1,0 +1,83 @@
+"""Which error a refusal is, by what engines and registries really say, and how it is worded."""
+
+from __future__ import annotations
+
+import pytest
+
+from instances.engine.refusals import call_refused, pull_refused
+from instances.engine.wording import brief, without_credentials
+from instances.errors import (
+    DockmgrError,
+    NotFoundOnEngine,
+    OutOfReachError,
+    PermanentError,
+    PortTaken,
+    TransientError,
+)
+
+Expected = type[DockmgrError]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (404, "No such container: x", NotFoundOnEngine),
+        (404, "No such image: x:1", NotFoundOnEngine),
+        (404, "get v: no such volume", NotFoundOnEngine),
+        (404, "page not found", PermanentError),
+        (404, "<html>404 Not Found</html>", PermanentError),
+        (409, 'Conflict. The container name "/x" is already in use', PermanentError),
+        (409, "removal of container x is already in progress", TransientError),
+        (409, "remove v: volume is in use - [c]", PermanentError),
+        (500, "Bind for 127.0.0.1:80 failed: port is already allocated", PortTaken),
+        (500, "listen tcp4 127.0.0.1:80: bind: address already in use", PortTaken),
+        (500, "failed to bind host port for 127.0.0.1:80: address already in use", PortTaken),
+        (500, "listen tcp4 10.9.9.9:80: bind: cannot assign requested address", PermanentError),
+        (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
+        (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
+        (429, "slow down", TransientError),
+        (500, "no space left on device", TransientError),
+        (501, "configured logging driver does not support reading", PermanentError),
+        (503, "starting", TransientError),
+    ],
+)
+def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
+    assert call_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (404, "manifest for x:1 not found: manifest unknown: manifest unknown", NotFoundOnEngine),
+        (404, "pull access denied for x, repository does not exist", NotFoundOnEngine),
+        (500, 'Get "https://x/v2/": dial tcp: lookup x on 10.0.0.1:53: no such host', OutOfReachError),
+        (500, 'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connection refused', OutOfReachError),
+        (500, "net/http: TLS handshake timeout", OutOfReachError),
+        (500, "Head x: unauthorized: authentication required", PermanentError),
+        (400, "invalid reference format", PermanentError),
+        (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", PermanentError),
+        (0, "filesystem layer verification failed for digest sha256:1", TransientError),
+        (0, "write /var/lib/x: no space left on device", TransientError),
+        (500, "toomanyrequests: You have reached your pull rate limit", TransientError),
+    ],
+)
+def test_a_refused_pull(status: int, text: str, expected: Expected) -> None:
+    assert pull_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
+        ("tcp://user:secret@host:2376", "tcp://host:2376"),
+        ("ssh://ops@host", "ssh://host"),
+        ("tcp://user:p@ss@host:2376/?token=secret", "tcp://host:2376/"),
+    ],
+)
+def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
+
+
+def test_what_an_engine_says_becomes_one_line_of_bounded_length() -> None:
+    assert brief("a\n  b.\n") == "a b."
+    assert len(brief("x" * 10_000)) < 600

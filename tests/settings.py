@@ -1,0 +1,24 @@
+"""Settings of a test run: dockmgr's own, with a home of its own that goes away with the run."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+HOME = Path(tempfile.mkdtemp(prefix="dockmgr-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+GIVEN = dict(os.environ)  # servers named here are used by the real tests
+for name in [name for name in os.environ if name.startswith("DOCKMGR_")]:
+    del os.environ[name]
+os.environ["DOCKMGR_HOME"] = str(HOME)
+os.environ["DOCKMGR_STATE_FILE"] = str(HOME / "state.json")
+os.environ.setdefault("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}")
+
+from dockmgr.settings import *  # noqa: E402, F403
+from dockmgr.settings import DATABASES  # noqa: E402
+
+# Threads of one test share the database, which SQLite's memory does not allow.
+DATABASES["default"]["TEST"] = (
+    {"NAME": str(HOME / "test.sqlite3")} if "sqlite" in DATABASES["default"]["ENGINE"] else {}
+)
