@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from celery import shared_task
 from django.conf import settings
 
 from dockmgr.celery import app
@@ -39,7 +38,7 @@ def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
 COMMITTER: Committer[Check, Recorded] = Committer(_commit)
 
 
-@shared_task(name="dockmgr.sweep", **CLOCKWORK.options())
+@app.task(name="dockmgr.sweep", **CLOCKWORK.options())
 def sweep(requested_by: str = "beat", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
     """Start a sweep: one message per active instance. Refused while one is running."""
     now, interval = SYSTEM.now(), sweep_interval()
@@ -57,7 +56,7 @@ def sweep(requested_by: str = "beat", reason: str = "", request_id: str | None =
     return {"sweep_id": str(row.pk), "total": len(instances)}
 
 
-@shared_task(name="dockmgr.follow_up", **CLOCKWORK.options())
+@app.task(name="dockmgr.follow_up", **CLOCKWORK.options())
 def follow_up() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
     due = claim_due(SYSTEM.now())
@@ -65,7 +64,7 @@ def follow_up() -> None:
         publish(requests_for(due, OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
 
 
-@shared_task(name="dockmgr.check_health", **PROBE.options())
+@app.task(name="dockmgr.check_health", **PROBE.options())
 def check_health(customer_id: str, request: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task
 
+from dockmgr.celery import app
 from instances import documents
 from instances.clock import SYSTEM
 from instances.errors import BusyError
@@ -37,7 +38,7 @@ def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str
     return calls.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
-@shared_task(name="dockmgr.restart", bind=True, **CHANGE.options())
+@app.task(name="dockmgr.restart", bind=True, **CHANGE.options())
 def restart(
     self: Task[..., Any],
     customer_id: str,
@@ -50,7 +51,7 @@ def restart(
     return documents.operation(_carry(self, operation))
 
 
-@shared_task(name="dockmgr.decommission", bind=True, **CHANGE.options())
+@app.task(name="dockmgr.decommission", bind=True, **CHANGE.options())
 def decommission(
     self: Task[..., Any],
     customer_id: str,
@@ -67,7 +68,7 @@ def decommission(
     return documents.operation(_carry(self, operation))
 
 
-@shared_task(name="dockmgr.provision", bind=True, **CHANGE.options())
+@app.task(name="dockmgr.provision", bind=True, **CHANGE.options())
 def provision(
     self: Task[..., Any],
     customer_id: str,
@@ -86,13 +87,13 @@ def provision(
     return calls.provision_result(_carry(self, operation)).document()
 
 
-@shared_task(name="dockmgr.carry_on", bind=True, **CARRY_ON.options())
+@app.task(name="dockmgr.carry_on", bind=True, **CARRY_ON.options())
 def carry_on(self: Task[..., Any], operation_id: str) -> None:
     """Work on an operation that is written down already: queued, abandoned, or to be tried again."""
     _carry(self, Operation.objects.get(pk=uuid.UUID(operation_id)))
 
 
-@shared_task(name="dockmgr.heal", **HEAL.options())
+@app.task(name="dockmgr.heal", **HEAL.options())
 def heal(instance_id: int) -> None:
     """Take an unhealthy instance for a restart if that is still called for; dropped when it is busy."""
     operation = restarting.begin_automatic(instance_id, SYSTEM.now())
@@ -100,7 +101,7 @@ def heal(instance_id: int) -> None:
         enqueue(operation)
 
 
-@shared_task(name="dockmgr.logs", **READ.options())
+@app.task(name="dockmgr.logs", **READ.options())
 def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Document:
     """The last lines of an instance's log, redacted."""
     instance = calls.find(customer_id)
@@ -108,13 +109,13 @@ def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Docume
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
 
 
-@shared_task(name="dockmgr.validate", **READ.options())
+@app.task(name="dockmgr.validate", **READ.options())
 def validate(customer_id: str) -> Document:
     """VALIDATION of an instance."""
     return calls.validate_deployment(calls.find(customer_id).subdomain).document()
 
 
-@shared_task(name="dockmgr.validate_deployment", **READ.options())
+@app.task(name="dockmgr.validate_deployment", **READ.options())
 def validate_deployment(subdomain: str) -> Document:
     """VALIDATION of the instance behind a subdomain."""
     return calls.validate_deployment(subdomain).document()

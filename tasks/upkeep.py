@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celery import shared_task
 from django.conf import settings
 
+from dockmgr.celery import app
 from instances import sweeps
 from instances.clock import SYSTEM
 from instances.models import HealthCheck, Sweep
@@ -17,7 +17,7 @@ from tasks.operations import enqueue
 PURGE_BATCH = 10_000
 
 
-@shared_task(name="dockmgr.recover", **CLOCKWORK.options())
+@app.task(name="dockmgr.recover", **CLOCKWORK.options())
 def recover() -> None:
     """Hand on operations whose worker died, and close sweeps whose checks got lost."""
     now = SYSTEM.now()
@@ -26,7 +26,7 @@ def recover() -> None:
         enqueue(operation)
 
 
-@shared_task(name="dockmgr.purge_history", **CLOCKWORK.options())
+@app.task(name="dockmgr.purge_history", **CLOCKWORK.options())
 def purge_history() -> int:
     """Delete health history and sweeps older than DOCKMGR_HISTORY_DAYS; returns how many checks."""
     before = SYSTEM.now() - timedelta(days=settings.HISTORY_DAYS)

@@ -1,0 +1,1 @@
+"""Benchmarks: what a check costs, as ratios against named alternatives in the same run."""

@@ -1,0 +1,64 @@
+"""The benchmark's side of the database and the broker; needs DATABASE_URL and DOCKMGR_* set first."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from bench.obvious import app as obvious  # noqa: E402
+from dockmgr.celery import app  # noqa: E402
+from instances.models import Health, HealthCheck, Host, Instance, Plan, Sweep  # noqa: E402
+
+
+def fill(ports: list[int], engine_port: int) -> None:
+    """One provisioned, healthy instance per target."""
+    call_command("migrate", verbosity=0)
+    host = Host.objects.create(name="bench", docker_url=f"tcp://127.0.0.1:{engine_port}")
+    plan, now = Plan.objects.get(name="free"), timezone.now()
+    instances = Instance.objects.bulk_create(
+        Instance(
+            customer_id=f"bench-{number}", subdomain=f"bench-{number}.example.com", plan=plan, host=host,
+            port=port, container_id=f"{number:064x}", provisioned_at=now,
+        )
+        for number, port in enumerate(ports)
+    )  # fmt: skip
+    Health.objects.bulk_create(Health(instance=instance, status="healthy") for instance in instances)
+
+
+def finished_sweeps() -> int:
+    return Sweep.objects.filter(state="finished").count()
+
+
+def history_length() -> int:
+    return HealthCheck.objects.count()
+
+
+def publish_sweep() -> None:
+    app.send_task("dockmgr.sweep", kwargs={"requested_by": "bench"}, queue="health")
+
+
+def publish_obvious() -> None:
+    obvious.send_task("obvious.sweep")
+
+
+def postmaster() -> int:
+    """The process id of the PostgreSQL server's parent process."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_read_file('postmaster.pid')")
+        return int(cursor.fetchone()[0].split()[0])
+
+
+def redis_server() -> int:
+    """The process id of the Redis server."""
+    with app.connection_for_write() as wire:
+        channel: Any = wire.default_channel
+        return int(channel.client.info("server")["process_id"])

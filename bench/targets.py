@@ -1,0 +1,76 @@
+"""The other side of a benchmark: many health endpoints and one engine, answering at once.
+
+Run as `python -m bench.targets COUNT FILE`: it listens on COUNT ports and one engine port, writes
+them to FILE as JSON, and serves until it is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from pathlib import Path
+
+BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    % len(BODY)
+) + BODY
+
+
+class Healthy(asyncio.Protocol):
+    """Answers the first bytes of a request and closes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, _data: bytes) -> None:
+        assert isinstance(self._transport, asyncio.Transport)
+        self._transport.write(ANSWER)
+        self._transport.close()
+
+
+class Engine(asyncio.Protocol):
+    """As much of a Docker Engine as a sweep of healthy instances asks for: version and one list."""
+
+    def __init__(self, count: int) -> None:
+        self._list = json.dumps([_row(number) for number in range(count)]).encode()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert isinstance(self._transport, asyncio.Transport)
+        path = data.split(b" ", 2)[1]
+        version = json.dumps({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "bench"}).encode()
+        body = version if b"version" in path else self._list if b"containers" in path else b"OK"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+
+
+def _row(number: int) -> dict[str, object]:
+    return {
+        "Id": f"{number:064x}",
+        "Names": [f"/dockmgr-bench-{number}"],
+        "State": "running",
+        "ImageID": "sha256:0",
+        "Labels": {"dockmgr.managed": "true", "dockmgr.customer_id": f"bench-{number}"},
+    }
+
+
+async def serve(count: int, file: Path) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(Healthy, "127.0.0.1", 0, backlog=16) for _ in range(count)]
+    engine = await loop.create_server(lambda: Engine(count), "127.0.0.1", 0)
+    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps({"ports": ports, "engine": engine.sockets[0].getsockname()[1]}))
+    draft.rename(file)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))

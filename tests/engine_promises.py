@@ -1,0 +1,234 @@
+"""What every engine promises: the same tests run against the fake and against a real Docker Engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from instances.engine.port import ContainerFacts, Engine
+from instances.errors import (
+    NotFoundOnEngine,
+    OutOfReachError,
+    PermanentError,
+    PortTaken,
+    RequestError,
+)
+from instances.spec import ContainerSpec
+
+MakeSpec = Callable[..., ContainerSpec]
+LogOf = Callable[[bytes], str]
+
+
+def facts_of(engine: Engine, container: str) -> ContainerFacts:
+    facts = engine.inspect(container)
+    assert facts is not None
+    return facts
+
+
+class EnginePromises:
+    """Needs the fixtures `engine`; `make_spec(**changes)`, a spec with a name and volume of its own and a
+    port the engine chooses; `log_of(data)`, the name of an ended container that wrote `data`; and
+    `unreachable_image` and `unknown_image`, references no registry answers for, or has."""
+
+    def test_ping_returns_when_the_engine_answers(self, engine: Engine) -> None:
+        engine.ping()
+
+    def test_a_missing_container_or_image_is_none(self, engine: Engine, make_spec: MakeSpec) -> None:
+        name = make_spec().name
+        assert engine.inspect(name) is None
+        assert engine.image(f"{name}:none") is None
+
+    def test_a_created_container_is_what_its_spec_says_and_does_not_run(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec(nano_cpus=500_000_000, memory=64 << 20, pids_limit=99)
+        identity = engine.create(spec)
+        facts = facts_of(engine, spec.name)
+        assert (facts.id, facts.name, facts.state) == (identity, spec.name, "created")
+        assert (facts.exit_code, facts.started_at, facts.restart_count) == (None, None, 0)
+        assert (facts.nano_cpus, facts.memory, facts.pids_limit) == (500_000_000, 64 << 20, 99)
+        assert facts.labels.items() >= spec.labels.items()
+        assert facts.env.items() >= spec.env.items()
+        assert facts.volumes == {spec.volume: spec.data_path}
+        assert facts.ports == {spec.container_port: (spec.bind_address, spec.host_port)}
+        assert facts.restart_policy == "unless-stopped"
+        assert facts.security_opt == ("no-new-privileges",)
+        assert not facts.privileged
+        image = engine.image(spec.image)
+        assert image is not None
+        assert (facts.image_ref, facts.image_id) == (spec.image, image.id)
+
+    def test_a_container_is_found_by_id_too(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        assert facts_of(engine, engine.create(spec)).name == spec.name
+
+    def test_an_image_is_found_by_id_and_can_be_run_by_it(self, engine: Engine, make_spec: MakeSpec) -> None:
+        by_name = engine.image(make_spec().image)
+        assert by_name is not None
+        assert engine.image(by_name.id) == by_name
+        spec = make_spec(image=by_name.id)
+        engine.create(spec)
+        assert facts_of(engine, spec.name).image_id == by_name.id
+
+    def test_a_spec_without_a_volume_mounts_none(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec(volume=None, data_path=None)
+        engine.create(spec)
+        assert facts_of(engine, spec.name).volumes == {}
+
+    def test_a_name_in_use_is_refused_and_its_holder_stays(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        first = engine.create(spec)
+        with pytest.raises(PermanentError):
+            engine.create(spec)
+        assert facts_of(engine, spec.name).id == first
+
+    def test_creating_from_a_missing_image_leaves_nothing(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec(image="dockmgr-test-missing:1")
+        with pytest.raises(NotFoundOnEngine):
+            engine.create(spec)
+        assert engine.inspect(spec.name) is None
+
+    def test_starting_twice_starts_once(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        engine.create(spec)
+        engine.start(spec.name)
+        facts = facts_of(engine, spec.name)
+        assert (facts.state, facts.exit_code) == ("running", None)
+        assert facts.started_at is not None
+        assert facts.started_at.tzinfo is not None
+        assert facts.ports[spec.container_port][1] > 0
+        engine.start(spec.name)
+        assert facts_of(engine, spec.name).started_at == facts.started_at
+
+    def test_starting_a_missing_container_says_so(self, engine: Engine, make_spec: MakeSpec) -> None:
+        with pytest.raises(NotFoundOnEngine):
+            engine.start(make_spec().name)
+
+    def test_a_taken_port_is_named_as_such_and_the_container_can_be_removed(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        holder = make_spec()
+        engine.create(holder)
+        engine.start(holder.name)
+        port = facts_of(engine, holder.name).ports[holder.container_port][1]
+        late = make_spec(host_port=port)
+        engine.create(late)
+        with pytest.raises(PortTaken):
+            engine.start(late.name)
+        assert facts_of(engine, late.name).state == "created"
+        engine.remove(late.name)
+        assert engine.inspect(late.name) is None
+        assert facts_of(engine, holder.name).state == "running"
+
+    def test_stopping_twice_or_nothing_at_all_is_fine(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        engine.stop(spec.name, timeout=5)
+        engine.create(spec)
+        engine.stop(spec.name, timeout=5)
+        engine.start(spec.name)
+        engine.stop(spec.name, timeout=5)
+        facts = facts_of(engine, spec.name)
+        assert facts.state == "exited"
+        assert facts.exit_code is not None
+        engine.stop(spec.name, timeout=5)
+        assert facts_of(engine, spec.name) == facts
+
+    def test_removing_a_running_container_keeps_its_volume(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        assert spec.volume
+        assert engine.create_volume(spec.volume, spec.labels)
+        engine.create(spec)
+        engine.start(spec.name)
+        engine.remove(spec.name)
+        assert engine.inspect(spec.name) is None
+        assert not engine.create_volume(spec.volume, spec.labels)
+        engine.remove(spec.name)
+
+    def test_a_volume_is_made_once_and_not_removed_while_in_use(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        assert spec.volume
+        assert engine.volume_labels(spec.volume) is None
+        assert engine.create_volume(spec.volume, spec.labels)
+        assert not engine.create_volume(spec.volume, {"other": "label"})
+        assert engine.volume_labels(spec.volume) == spec.labels
+        engine.create(spec)
+        with pytest.raises(PermanentError):
+            engine.remove_volume(spec.volume)
+        engine.remove(spec.name)
+        engine.remove_volume(spec.volume)
+        engine.remove_volume(spec.volume)
+        assert engine.create_volume(spec.volume, spec.labels)
+
+    def test_renaming_moves_a_container_to_a_free_name_only(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec, other = make_spec(), make_spec()
+        old = f"{spec.name}-old"
+        identity = engine.create(spec)
+        engine.rename(spec.name, old)
+        assert engine.inspect(spec.name) is None
+        assert facts_of(engine, old).id == identity
+        engine.create(other)
+        with pytest.raises(PermanentError):
+            engine.rename(old, other.name)
+        assert facts_of(engine, old).id == identity
+        with pytest.raises(NotFoundOnEngine):
+            engine.rename(spec.name, f"{spec.name}-new")
+
+    def test_the_list_holds_ours_stopped_ones_included_and_nothing_else(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        stopped, running, foreign = make_spec(), make_spec(), make_spec()
+        foreign = replace(foreign, labels={k: v for k, v in foreign.labels.items() if k != "dockmgr.managed"})
+        for spec in (stopped, running, foreign):
+            engine.create(spec)
+        engine.start(running.name)
+        listed = {summary.name: summary for summary in engine.list_managed()}
+        assert listed[stopped.name].state == "created"
+        assert listed[running.name].state == "running"
+        assert foreign.name not in listed
+        facts = facts_of(engine, running.name)
+        summary = listed[running.name]
+        assert (summary.id, summary.image_id, summary.labels) == (facts.id, facts.image_id, facts.labels)
+
+    def test_the_log_holds_the_last_lines_asked_for(self, engine: Engine, log_of: LogOf) -> None:
+        name = log_of(b"one\ntwo\n\x1b[31mdr\xc3\xa9i\n")
+        with closing(engine.logs(name, lines=2)) as log:
+            assert b"".join(log) == b"two\n\x1b[31mdr\xc3\xa9i\n"
+        with closing(engine.logs(name, lines=100, follow=True)) as log:
+            assert b"".join(log) == b"one\ntwo\n\x1b[31mdr\xc3\xa9i\n"
+
+    def test_a_log_closed_early_ends(self, engine: Engine, log_of: LogOf) -> None:
+        log = engine.logs(log_of(b"one\ntwo\n"), lines=5)
+        assert next(log)
+        log.close()
+        assert list(log) == []
+        log.close()
+
+    @pytest.mark.parametrize("lines", [0, -1, True, "5", "all", None, 2.0])
+    def test_any_other_number_of_lines_is_refused(self, engine: Engine, lines: Any, log_of: LogOf) -> None:
+        with pytest.raises(RequestError):
+            engine.logs(log_of(b"one\n"), lines=lines)
+
+    def test_the_log_of_a_missing_container_is_refused_at_once(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        with pytest.raises(NotFoundOnEngine):
+            engine.logs(make_spec().name, lines=1)
+
+    def test_a_registry_out_of_reach_is_worth_another_try(
+        self, engine: Engine, unreachable_image: str
+    ) -> None:
+        with pytest.raises(OutOfReachError):
+            engine.pull(unreachable_image)
+
+    def test_an_unknown_tag_is_not(self, engine: Engine, unknown_image: str) -> None:
+        with pytest.raises(NotFoundOnEngine):
+            engine.pull(unknown_image)
+        assert engine.image(unknown_image) is None

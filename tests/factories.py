@@ -1,0 +1,141 @@
+"""A small fleet for tests: rows in the database with the containers that belong to them on a fake engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from instances.checks import Check, CheckRequest, requests_for
+from instances.health import Observation
+from instances.models import Health, Host, Instance, Operation, Plan, Port
+from instances.operations import calls, provisioning
+from instances.operations.container import reserve_port
+from instances.reply import Outcome, sentence
+from instances.spec import labels_for
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
+
+IMAGE = "registry.example.com/agent:1.0"
+SECRET = "s3ntinel-Zq8#x/+value"
+ASKED = calls.Asked("tests", "to see", None)
+
+
+@dataclass
+class World:
+    """One plan, one host, and the outside they live in."""
+
+    outside: FakeOutside
+    plan: Plan
+    host: Host
+
+    @property
+    def clock(self) -> FakeClock:
+        return self.outside.clock
+
+    @property
+    def probe(self) -> FakeProbe:
+        return self.outside.probe
+
+    @property
+    def engine(self) -> HostEngine:
+        return self.outside.hosts[self.host.engine_url]
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def instance(self, customer_id: str = "c1", *, host: Host | None = None, **health: Any) -> Instance:
+        """A provisioned instance whose container runs; `health` are columns of its health."""
+        instance = Instance.objects.create(
+            customer_id=customer_id,
+            subdomain=f"{customer_id}.example.com",
+            plan=self.plan,
+            host=host or self.host,
+            env={"API_KEY": SECRET},
+            provisioned_at=self.now,
+        )
+        instance.port = reserve_port(instance.host, instance)
+        instance.image_id = image_facts("agent-1").id
+        instance.container_id = self._run(instance)
+        instance.save()
+        Health.objects.create(instance=instance, **{"status": "healthy", **health})
+        return instance
+
+    def _run(self, instance: Instance) -> str:
+        engine = self.engine_of(instance)
+        engine.create_volume(instance.volume_name, labels_for(instance.customer_id, self.plan.name))
+        identity = engine.create(replace(instance.spec(), image=IMAGE))
+        engine.start(identity)
+        del engine.starts[instance.container_name]
+        return identity
+
+    def engine_of(self, instance: Instance) -> HostEngine:
+        engine = self.outside.hosts[instance.host.engine_url]
+        engine.images.setdefault(IMAGE, image_facts("agent-1"))
+        return engine
+
+    def order(self, customer_id: str = "new", **changes: Any) -> provisioning.Order:
+        usual = provisioning.Order(
+            customer_id, f"{customer_id}.example.com", self.plan.name, {"API_KEY": SECRET}
+        )
+        return replace(usual, **changes)
+
+    def provision(self, customer_id: str = "new", **changes: Any) -> Operation:
+        order = self.order(customer_id, **changes)
+        return calls.see_through(calls.begin_provision(order, ASKED, self.outside).pk, self.outside)
+
+    def restart(self, customer_id: str = "c1") -> Operation:
+        return calls.see_through(calls.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
+
+    def decommission(self, customer_id: str = "c1", *, purge_data: bool = False) -> Operation:
+        operation = calls.begin_decommission(
+            customer_id, ASKED, purge_data=purge_data, outside=self.outside
+        )
+        return calls.see_through(operation.pk, self.outside)
+
+    def nothing_is_left_of(self, customer_id: str) -> bool:
+        return not (
+            f"dockmgr-{customer_id}" in self.engine.containers
+            or f"dockmgr-{customer_id}-data" in self.engine.volumes
+            or Instance.objects.filter(customer_id=customer_id).exists()
+            or Health.objects.filter(instance__customer_id=customer_id).exists()
+            or Port.objects.filter(instance__customer_id=customer_id).exists()
+        )
+
+
+def health_of(instance: Instance) -> Health:
+    return Health.objects.get(pk=instance.pk)
+
+
+def a_check(
+    world: World,
+    instance: Instance,
+    outcome: Outcome = Outcome.OK,
+    reason: str = "",
+    sweep_id: str | None = None,
+    **changes: Any,
+) -> Check:
+    """What a probe of half a second, ending now, saw of an instance."""
+    [request] = requests_for([instance], world.outside.engines, sweep_id)
+    seen = Observation(
+        outcome=outcome,
+        reason=reason,
+        error=sentence(reason),
+        started_at=world.now - timedelta(seconds=0.5),
+        finished_at=world.now,
+        container_id=instance.container_id,
+    )
+    return Check(request, replace(seen, **changes))
+
+
+def a_failure(
+    world: World, instance: Instance, reason: str = "refused", sweep_id: str | None = None, **changes: Any
+) -> Check:
+    return a_check(world, instance, Outcome.FAIL, reason, sweep_id, **changes)
+
+
+def about(check: Check, **changes: Any) -> Check:
+    """The same check with another request."""
+    request: CheckRequest = replace(check.request, **changes)
+    return replace(check, request=request)

@@ -1,0 +1,198 @@
+"""A Docker Engine in memory that keeps the promises of `instances.engine.port`, with switches for tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from instances import errors
+from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary, ImageFacts, LogStream
+from instances.spec import ContainerSpec
+from tests.fakes.facts import created_facts
+
+
+class FakeEngine:
+    """`images` are local, `registry` is what a pull can fetch; both map references to facts.
+
+    `starts` and `stops` count by container name what really happened; `taken_ports` are held by
+    something that is no container.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.unreachable = False
+        self.registry_down = False
+        self.images: dict[str, ImageFacts] = {}
+        self.registry: dict[str, ImageFacts] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+        self.taken_ports: set[tuple[str, int]] = set()
+        self.starts: Counter[str] = Counter()
+        self.stops: Counter[str] = Counter()
+        self.pulls: list[str] = []
+        self._clock = clock
+        self._held: dict[str, ContainerFacts] = {}
+        self._logs: defaultdict[str, bytes] = defaultdict(bytes)
+        self._failures: dict[str, list[errors.DockmgrError]] = {}
+        self._serial = itertools.count(1)
+
+    def fail_next(self, verb: str, error: errors.DockmgrError) -> None:
+        """The next call of the method `verb` raises `error` and does nothing; several queue up."""
+        getattr(self, verb)
+        self._failures.setdefault(verb, []).append(error)
+
+    def change(self, container: str, **facts: object) -> None:
+        """Whatever happens to a container behind our back: `state="exited", oom_killed=True, …`."""
+        now = replace(self._get(container), **facts)  # type: ignore[arg-type]
+        self._held[now.id] = now
+
+    def lose(self, container: str) -> None:
+        """Somebody removed it by hand."""
+        del self._held[self._get(container).id]
+
+    def write_log(self, container: str, data: bytes) -> None:
+        self._logs[self._get(container).id] += data
+
+    def ping(self) -> None:
+        self._enter("ping")
+
+    def list_managed(self) -> list[ContainerSummary]:
+        self._enter("list_managed")
+        return [
+            ContainerSummary(facts.id, facts.name, facts.state, facts.image_id, dict(facts.labels))
+            for facts in self._held.values()
+            if facts.labels.get(MANAGED_LABEL) == "true"
+        ]
+
+    def inspect(self, container: str) -> ContainerFacts | None:
+        self._enter("inspect")
+        return self._find(container)
+
+    def image(self, ref: str) -> ImageFacts | None:
+        self._enter("image")
+        return self._image(ref)
+
+    def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
+        self._enter("pull")
+        if self.registry_down:
+            raise errors.OutOfReachError("The registry is out of reach.")
+        if ref not in self.registry:
+            raise errors.NotFoundOnEngine(f"There is no image {ref}.")
+        if progress:
+            progress(f"Pulling {ref}")
+        self.pulls.append(ref)
+        self.images[ref] = self.registry[ref]
+        return self.images[ref]
+
+    def create(self, spec: ContainerSpec) -> str:
+        self._enter("create")
+        image = self._image(spec.image)
+        if image is None:
+            raise errors.NotFoundOnEngine(f"There is no image {spec.image}.")
+        self._free_name(spec.name)
+        if spec.volume:
+            self.volumes.setdefault(spec.volume, {})
+        facts = created_facts(f"{next(self._serial):064x}", spec, image)
+        self._held[facts.id] = facts
+        return facts.id
+
+    def start(self, container: str) -> None:
+        self._enter("start")
+        facts = self._get(container)
+        if facts.state == "running":
+            return
+        ports = {inner: self._bind(*binding) for inner, binding in facts.ports.items()}
+        self.starts[facts.name] += 1
+        self.change(
+            container, state="running", exit_code=None, oom_killed=False, restart_count=0,
+            started_at=self._clock(), ports=ports,
+        )  # fmt: skip
+
+    def stop(self, container: str, timeout: int) -> None:
+        self._enter("stop")
+        facts = self._find(container)
+        if facts and facts.state in ("running", "restarting", "paused"):
+            self.stops[facts.name] += 1
+            self.change(container, state="exited", exit_code=0)
+
+    def remove(self, container: str) -> None:
+        self._enter("remove")
+        if self._find(container):
+            self.lose(container)
+
+    def rename(self, container: str, name: str) -> None:
+        self._enter("rename")
+        self._get(container)
+        self._free_name(name)
+        self.change(container, name=name)
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> bool:
+        self._enter("create_volume")
+        made = name not in self.volumes
+        self.volumes.setdefault(name, dict(labels))
+        return made
+
+    def volume_labels(self, name: str) -> dict[str, str] | None:
+        self._enter("volume_labels")
+        return self.volumes.get(name)
+
+    def remove_volume(self, name: str) -> None:
+        self._enter("remove_volume")
+        if any(name in facts.volumes for facts in self._held.values()):
+            raise errors.PermanentError(f"The volume {name} is in use.")
+        self.volumes.pop(name, None)
+
+    def logs(
+        self,
+        container: str,
+        *,
+        lines: int,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        follow: bool = False,
+    ) -> LogStream:
+        """`since`, `timestamps` and `follow` change nothing here: the log has no times and ends."""
+        self._enter("logs")
+        if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
+            raise errors.RequestError(
+                f"The number of log lines must be a whole number from 1, not {lines!r}."
+            )
+        tail = b"".join(self._logs[self._get(container).id].splitlines(keepends=True)[-lines:])
+        return (tail[at : at + 65536] for at in range(0, len(tail), 65536))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _enter(self, verb: str) -> None:
+        if self.unreachable:
+            raise errors.EngineUnreachable("The Docker Engine is out of reach: it did not answer in time.")
+        if self._failures.get(verb):
+            raise self._failures[verb].pop(0)
+
+    def _find(self, container: str) -> ContainerFacts | None:
+        named = (facts for facts in self._held.values() if facts.name == container)
+        return self._held.get(container) or next(named, None)
+
+    def _get(self, container: str) -> ContainerFacts:
+        facts = self._find(container)
+        if facts is None:
+            raise errors.NotFoundOnEngine(f"There is no container {container}.")
+        return facts
+
+    def _image(self, ref: str) -> ImageFacts | None:
+        return {image.id: image for image in self.images.values()}.get(ref) or self.images.get(ref)
+
+    def _free_name(self, name: str) -> None:
+        if any(facts.name == name for facts in self._held.values()):
+            raise errors.PermanentError(f"The container name {name} is already in use.")
+
+    def _bind(self, address: str, port: int) -> tuple[str, int]:
+        running = (facts for facts in self._held.values() if facts.state == "running")
+        taken = self.taken_ports.union(*(facts.ports.values() for facts in running))
+        if port == 0:
+            return address, 32768 + next(self._serial)
+        for other, number in taken:
+            if number == port and (other == address or "0.0.0.0" in (other, address)):
+                raise errors.PortTaken(f"Port {port} of {address} is already allocated.")
+        return address, port

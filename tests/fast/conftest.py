@@ -1,0 +1,118 @@
+"""A fleet on fakes, commands that can be run, and a broker in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from pytest_django.fixtures import Settings
+
+from dockmgr.celery import app
+from instances.management.commands import logs as logs_command
+from instances.models import Host, Plan
+from instances.operations import calls, sweeping
+from tasks import health, operations, upkeep
+from tests.factories import IMAGE, World
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import fake_outside
+
+
+@pytest.fixture
+def world(
+    db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """A plan and a host on a fake engine; commands, tasks and calls use the same fakes."""
+    settings.STATE_FILE = tmp_path / "state.json"
+    outside = fake_outside()
+    plan, _ = Plan.objects.update_or_create(
+        name="pro", defaults={"image": IMAGE, "start_grace": 5, "cpus": 2, "memory": 2 * 1024**3}
+    )
+    host, _ = Host.objects.update_or_create(name="local", defaults={"docker_url": "unix:///fake/one.sock"})
+    for module in (calls, sweeping, health):
+        monkeypatch.setattr(module, "OUTSIDE", outside)
+    for clocked in (health, operations, upkeep, logs_command):
+        monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
+    world = World(outside, plan, host)
+    world.engine.images[IMAGE] = image_facts("agent-1")
+    yield world
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("restart", "--customer-id", "c1")` as from a shell."""
+
+    def command(*words: str) -> Ran:
+        capsys.readouterr()
+        code = 0
+        try:
+            call_command(*words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return command
+
+
+@dataclass(frozen=True)
+class Message:
+    """A task message as a worker would get it; `everything` is all that went through the broker."""
+
+    task: str
+    kwargs: dict[str, Any]
+    headers: dict[str, Any]
+    everything: str
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
+    """`sent("operations")` takes the messages of a queue off a broker in memory."""
+    monkeypatch.setitem(app.conf, "broker_url", "memory://")
+    _forget_connections()
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+
+        def take(queue: str) -> list[Message]:
+            bound = app.amqp.queues[queue](channel)
+            bound.declare()
+            return list(iter(lambda: _message(bound.get(no_ack=True)), None))
+
+        for name in app.amqp.queues:
+            take(name)
+        yield take
+    _forget_connections()
+
+
+def _forget_connections() -> None:
+    app.pool.force_close_all()
+    app._pool = None
+    app.amqp._producer_pool = None
+
+
+def _message(raw: Any) -> Message | None:
+    if raw is None:
+        return None
+    everything = json.dumps([raw.payload, raw.headers, raw.properties], default=str)
+    return Message(raw.headers["task"], raw.payload[1], raw.headers, everything)

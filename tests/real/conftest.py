@@ -1,0 +1,52 @@
+"""Real servers for the tests that need them: started once a run, or those the environment names."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dockmgr.local.demo_image import build
+from dockmgr.local.servers import EngineServer, broker, docker_engine, postgres
+from tests.real.live import docker_client
+from tests.settings import GIVEN
+
+
+@pytest.fixture(scope="session")
+def engine_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServer]:
+    with docker_engine(tmp_path_factory.mktemp("engine"), GIVEN) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def docker_url(engine_server: EngineServer) -> str:
+    return engine_server.url
+
+
+@pytest.fixture(scope="session")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with broker(tmp_path_factory.mktemp("broker"), GIVEN) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("postgres"), GIVEN) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def demo_image(docker_url: str) -> Iterator[str]:
+    """A tag of the demo image of this run alone."""
+    tag = f"dockmgr-test-{uuid.uuid4().hex[:8]}:1.0.0"
+    build(docker_url, tag)
+    yield tag
+    with docker_client(docker_url) as client:
+        client.images.remove(tag, force=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
