@@ -182,6 +182,8 @@ def _one_more_failure(state: State, policy: Policy, now: datetime) -> State:
 
 def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
     """A restart takes the instance; an automatic one uses up an attempt before it acts."""
+    if state.status is Status.PAUSED:
+        return replace(state, last_restart_at=now)
     return replace(
         state,
         status=Status.RESTARTING,
@@ -202,7 +204,7 @@ def restart_passed(state: State, policy: Policy, now: datetime) -> State:
         checked_at=now,
     )
     recovered_at = now if state.down_since is not None else state.recovered_at
-    return replace(_recovered(state, now), recovered_at=recovered_at)
+    return _still_paused(state, replace(_recovered(state, now), recovered_at=recovered_at))
 
 
 def restart_failed(
@@ -212,6 +214,8 @@ def restart_failed(
 
     Waits before automatic attempts 2 and 3 are one and two times `restart_backoff`.
     """
+    if state.status is Status.PAUSED:
+        return state
     state = _one_more_failure(state, policy, now)
     state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
     if state.restarts_used >= policy.restart_limit:
@@ -223,6 +227,8 @@ def restart_failed(
 
 def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
     """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
+    if state.status is Status.PAUSED:
+        return state
     used = max(0, state.restarts_used - 1) if refund else state.restarts_used
     return replace(
         state,
@@ -240,6 +246,11 @@ def restart_denied(state: State, now: datetime, seconds: float) -> State:
 def resumed(state: State) -> State:
     """An instance taken out of pause starts with a clean sheet."""
     return State(last_healthy_at=state.last_healthy_at, last_restart_at=state.last_restart_at)
+
+
+def _still_paused(before: State, after: State) -> State:
+    """A restart by hand does not end a pause."""
+    return replace(after, status=Status.PAUSED) if before.status is Status.PAUSED else after
 
 
 def _recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:

@@ -10,7 +10,8 @@ from django.db import IntegrityError, transaction
 from instances.errors import BusyError
 from instances.models import Sweep
 
-LEAST_LIFETIME = 60.0
+LEAST_LIFETIME = 15.0
+ATTENDED_LIFETIME = timedelta(seconds=60)
 
 
 def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime | None:
@@ -27,8 +28,13 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
 
 
 def lifetime(interval: float) -> timedelta:
-    """How long a sweep may take before it is closed as incomplete: one interval, at least a minute."""
-    return timedelta(seconds=max(interval, LEAST_LIFETIME))
+    """How long a sweep may take before it is closed as incomplete: not quite an interval, at least 15 s."""
+    return timedelta(seconds=max(0.95 * interval, LEAST_LIFETIME))
+
+
+def keep(sweep: Sweep, now: datetime) -> None:
+    """Whoever attends a sweep is still there."""
+    Sweep.objects.filter(pk=sweep.pk).update(expires_at=now + ATTENDED_LIFETIME)
 
 
 def start(
@@ -48,7 +54,7 @@ def start(
                 requested_by=by[:64],
                 attended=attended,
                 started_at=now,
-                expires_at=now + lifetime(interval),
+                expires_at=now + (ATTENDED_LIFETIME if attended else lifetime(interval)),
             )
     except IntegrityError:
         raise BusyError(_who_is_running() or "This interval's sweep was already made.") from None

@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from instances import documents
+from instances import documents, names
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.models import Instance, Operation
 from instances.operations import calls
+from instances.operations.journal import by_request
 from instances.operations.sweeping import Progress as ProgressCall
 
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
@@ -186,9 +187,10 @@ class InstanceChange(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         customer_id = options["customer_id"]
-        calls.find(customer_id)
+        names.customer_id(customer_id)
         calls.recover(customer_id=customer_id)
-        operation = self.hand_on(self.begin(customer_id, options), options)
+        earlier = by_request(options["request_id"])
+        operation = self.hand_on(earlier or self.begin(customer_id, options), options)
         return documents.operation(operation), outcome(operation)
 
     def show(self, document: Any) -> None:

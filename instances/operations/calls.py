@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from instances import names
@@ -169,7 +170,7 @@ def validate_deployment(subdomain: str, outside: Outside | None = None) -> Valid
 
 def pause(customer_id: str) -> Instance:
     """No checks, no healing, no alerts, until resumed."""
-    return _set_state(customer_id, lambda _state: State(status=Status.PAUSED))
+    return _set_state(customer_id, _paused)
 
 
 def resume(customer_id: str) -> Instance:
@@ -177,7 +178,13 @@ def resume(customer_id: str) -> Instance:
     return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s)
 
 
-def _set_state(customer_id: str, transition: Any) -> Instance:
+def _paused(state: State) -> State:
+    if state.status is Status.RESTARTING:
+        raise BusyError("The instance is being restarted; try again when that is over.")
+    return replace(resumed(state), status=Status.PAUSED)
+
+
+def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instance:
     instance = find(customer_id)
     if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
         raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")

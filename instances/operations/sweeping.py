@@ -160,7 +160,7 @@ class _Healing:
         ids = [instance.pk for instance in instances]
         end = self._outside.clock.now() + LONGEST_HEALING
         with ThreadPoolExecutor(RESTART_THREADS, thread_name_prefix="restart") as pool:
-            self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._progress), pool)
+            self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
             while (left := self._moving(ids)) and self._outside.clock.now() < end:
                 self._progress(len(ids) - left, len(ids), "settled")
                 due = claim_due(self._outside.clock.now(), ids)
@@ -183,12 +183,14 @@ class _Healing:
     def _moving(self, ids: list[int]) -> int:
         """How many instances are not at rest; also keeps the sweep's row alive."""
         now = self._outside.clock.now()
-        Sweep.objects.filter(pk=self._sweep.pk).update(
-            expires_at=now + sweeps.lifetime(settings.SWEEP_INTERVAL)
-        )
+        sweeps.keep(self._sweep, now)
         self._collect(wait=False)
         unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
         return Health.objects.filter(unsettled, pk__in=ids).count()
+
+    def _tell(self, done: int, total: int, text: str) -> None:
+        sweeps.keep(self._sweep, self._outside.clock.now())
+        self._progress(done, total, text)
 
     def _collect(self, *, wait: bool) -> None:
         for future in [f for f in self._restarts if wait or f.done()]:
