@@ -164,6 +164,8 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Logs --------------------------------------------------------------------------------------
 LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+# A person at a terminal gets the command's own output; its log only when it is a warning or asked for.
+COMMAND_LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -60,6 +60,7 @@ def operation(row: Operation) -> Document:
         "status": row.status,
         "steps": row.steps,
         "error": row.error or None,
+        **({"changed": not row.facts.get("unchanged", False)} if row.kind == "update" else {}),
         "image_before": row.image_before or None,
         "image_after": row.image_after or None,
         "requested_by": row.requested_by,

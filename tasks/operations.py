@@ -51,6 +51,20 @@ def restart(
     return documents.operation(_carry(self, operation))
 
 
+@app.task(name="dockmgr.update", bind=True, **CHANGE.options())
+def update(
+    self: Task[..., Any],
+    customer_id: str,
+    image: str | None = None,
+    requested_by: str = "task",
+    reason: str = "",
+    request_id: str | None = None,
+) -> Document:
+    """Pull, replace, gate, roll back on failure; returns the OPERATION."""
+    asked = _asked(self, requested_by, reason, request_id)
+    return documents.operation(_carry(self, calls.begin_update(customer_id, asked, image=image)))
+
+
 @app.task(name="dockmgr.decommission", bind=True, **CHANGE.options())
 def decommission(
     self: Task[..., Any],

@@ -19,16 +19,23 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import DockerException, StreamParseError, create_api_error_from_http_exception
 from docker.tls import TLSConfig
 
-from instances.engine.leftovers import close_sockets
 from instances.engine.log_stream import CHUNK, WireLog, demultiplex
 from instances.engine.payloads import (
     container_facts,
     container_summary,
     create_arguments,
+    engine_facts,
     image_facts,
     pull_progress,
 )
-from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary, ImageFacts, LogStream
+from instances.engine.port import (
+    MANAGED_LABEL,
+    ContainerFacts,
+    ContainerSummary,
+    EngineFacts,
+    ImageFacts,
+    LogStream,
+)
 from instances.engine.refusals import Kind, call_refused, pull_refused, speaks_of_version
 from instances.engine.wording import brief, reason, without_credentials
 from instances.errors import (
@@ -94,6 +101,10 @@ class DockerEngine:
     def ping(self) -> None:
         with self._calling("answer a ping") as client:
             client.ping()
+
+    def facts(self) -> EngineFacts:
+        with self._calling("say what it runs on") as client:
+            return engine_facts(client.info())
 
     def list_managed(self) -> list[ContainerSummary]:
         with self._calling("list containers") as client:
@@ -233,7 +244,6 @@ class DockerEngine:
         return kind(f"The Docker Engine at {self._where} did not {what}: {brief(text)}")
 
     def _unreachable(self, error: Exception) -> DockmgrError:
-        close_sockets(error)
         return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")
 
     def _connected(self) -> _Client:

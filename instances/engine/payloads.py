@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from instances.engine.port import ContainerFacts, ContainerSummary, ImageFacts
+from instances.engine.port import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.errors import DockmgrError
 from instances.spec import ContainerSpec
 
 Json = dict[str, Any]
+
+# The engine names its machine as the kernel does; images are named as Go does.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 _NEVER_ENDED = {"created", "running", "paused"}
 _ZERO_TIME = "0001-01-01T00:00:00"
@@ -111,6 +114,17 @@ def image_facts(answer: Json) -> ImageFacts:
         volumes=tuple(config.get("Volumes") or ()),
         exposed_ports=tuple(_tcp_ports(config.get("ExposedPorts") or ())),
         architecture=answer.get("Architecture", ""),
+    )
+
+
+def engine_facts(answer: Json) -> EngineFacts:
+    """The engine's answer to a request for information about itself."""
+    machine = str(answer.get("Architecture", ""))
+    return EngineFacts(
+        architecture=ARCHITECTURES.get(machine, machine),
+        cpus=int(answer.get("NCPU", 0)),
+        memory=int(answer.get("MemTotal", 0)),
+        root=str(answer.get("DockerRootDir", "")),
     )
 
 

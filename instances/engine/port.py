@@ -63,6 +63,16 @@ class ImageFacts:
     architecture: str
 
 
+@dataclass(frozen=True)
+class EngineFacts:
+    """The machine behind an engine. `memory` is bytes; `root` is where the engine keeps its data."""
+
+    architecture: str
+    cpus: int
+    memory: int
+    root: str
+
+
 class LogStream(Protocol):
     """Chunks of a log. Whoever stops reading before the end closes it (`contextlib.closing`)."""
 
@@ -88,6 +98,9 @@ class Engine(Protocol):
 
     def ping(self) -> None:
         """Return when the engine answers."""
+
+    def facts(self) -> EngineFacts:
+        """The machine the engine runs on."""
 
     def list_managed(self) -> list[ContainerSummary]:
         """All containers carrying our label, stopped ones included, in one call."""

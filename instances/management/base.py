@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import sys
 import time
 from argparse import ArgumentParser
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError
 from rich.console import Console
@@ -66,7 +68,8 @@ class FleetCommand(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._json = options["json"]
-        document, code = self._guarded(options)
+        with _log_level(settings.COMMAND_LOG_LEVEL):
+            document, code = self._guarded(options)
         if self._json:
             sys.stdout.write(json.dumps(document) + "\n")
         elif not (isinstance(document, dict) and set(document) == {"error"}):
@@ -133,6 +136,17 @@ class FleetCommand(BaseCommand):
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
+
+
+@contextmanager
+def _log_level(level: str) -> Iterator[None]:
+    logger = logging.getLogger("instances")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _LateBar:

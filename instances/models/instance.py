@@ -25,7 +25,8 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 class Instance(models.Model):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
-    `port` is the published address in force; the Port table holds the reservations.
+    `port` is the published address in force; the Port table holds the reservations. `failed_images`
+    are ids of images an update was rolled back from; they are not tried again unasked.
     """
 
     customer_id = models.CharField(max_length=63)
@@ -37,6 +38,7 @@ class Instance(models.Model):
     port = models.PositiveIntegerField(null=True, blank=True)
     container_id = models.CharField(max_length=64, blank=True)
     image_id = models.CharField(max_length=80, blank=True)
+    failed_images = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     provisioned_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)

@@ -14,7 +14,7 @@ from instances.engine.pool import Engines
 from instances.errors import BusyError, RequestError
 from instances.health import State, Status, resumed
 from instances.models import Health, Instance, Operation
-from instances.operations import decommissioning, provisioning, restarting
+from instances.operations import decommissioning, provisioning, restarting, updating
 from instances.operations.health_state import change
 from instances.operations.journal import abandoned
 from instances.operations.runner import Procedure, TryAgain, carry_on
@@ -26,7 +26,12 @@ logger = logging.getLogger(__name__)
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
     procedure.kind: procedure
-    for procedure in (restarting.PROCEDURE, provisioning.PROCEDURE, decommissioning.PROCEDURE)
+    for procedure in (
+        restarting.PROCEDURE,
+        provisioning.PROCEDURE,
+        decommissioning.PROCEDURE,
+        updating.PROCEDURE,
+    )
 }
 
 
@@ -115,6 +120,15 @@ def begin_decommission(
     outside = outside or OUTSIDE
     instance = find(customer_id)
     return decommissioning.begin(instance, outside.clock.now(), purge_data=purge_data, **asked.keywords())
+
+
+def begin_update(
+    customer_id: str, asked: Asked, *, image: str | None = None, outside: Outside | None = None
+) -> Operation:
+    """Take an instance for an update. Raises RequestError or BusyError."""
+    outside = outside or OUTSIDE
+    checked = names.image(image) if image is not None else None
+    return updating.begin(find(customer_id), outside.clock.now(), image=checked, **asked.keywords())
 
 
 def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 
-from instances.engine.port import ImageFacts
+from instances.engine.port import ContainerFacts, ImageFacts
 from instances.errors import PermanentError, PortTaken
 from instances.models import Host, Instance, Port
 from instances.operations.runner import Work
+from instances.spec import ContainerSpec
 
 OPERATION_LABEL = "dockmgr.operation"
 PORT_TRIES = 50
@@ -40,32 +41,37 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
 
 
 def create(work: Work, image: str) -> str:
-    """Create the instance's container from its spec, on `image`, and record its id.
-
-    When an earlier try of the same operation made it already, that one is kept. A container of
-    anybody else under our name is never touched: that is a PermanentError.
-    """
+    """Create the instance's container from its spec, on `image`, and record its id."""
     instance = work.instance
-    container_id = _made_earlier(work) or _create(work, image)
+    container_id = make(work, replace(instance.spec(), image=image))
     if container_id != instance.container_id:
         instance.container_id = container_id
         instance.save(update_fields=["container_id"])
     return container_id
 
 
-def _create(work: Work, image: str) -> str:
-    spec = work.instance.spec()
+def make(work: Work, spec: ContainerSpec) -> str:
+    """Create a container that carries the operation's id, and return its own.
+
+    When an earlier try of the same operation made it already, that one is kept. A container of
+    anybody else under the name is never touched: that is a PermanentError.
+    """
     labels = {**spec.labels, OPERATION_LABEL: str(work.operation.pk)}
-    return work.engine.create(replace(spec, image=image, labels=labels))
+    return _made_earlier(work, spec.name) or work.engine.create(replace(spec, labels=labels))
 
 
-def _made_earlier(work: Work) -> str | None:
-    facts = work.engine.inspect(work.instance.container_name)
+def is_ours(work: Work, facts: ContainerFacts) -> bool:
+    """Whether this very operation made the container."""
+    return facts.labels.get(OPERATION_LABEL) == str(work.operation.pk)
+
+
+def _made_earlier(work: Work, name: str) -> str | None:
+    facts = work.engine.inspect(name)
     if facts is None:
         return None
-    if facts.labels.get(OPERATION_LABEL) != str(work.operation.pk):
+    if not is_ours(work, facts):
         raise PermanentError(
-            f"A container named {work.instance.container_name} is in the way on {work.instance.host.name}; "
+            f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."
         )
     return facts.id
@@ -74,7 +80,7 @@ def _made_earlier(work: Work) -> str | None:
 def remove_made(work: Work) -> None:
     """Remove the container this operation made, if it made one."""
     facts = work.engine.inspect(work.instance.container_name)
-    if facts is not None and facts.labels.get(OPERATION_LABEL) == str(work.operation.pk):
+    if facts is not None and is_ours(work, facts):
         work.engine.remove(facts.id)
 
 

@@ -8,10 +8,12 @@ from django.conf import settings
 
 from instances.checks import RUNNING, Check, CheckRequest, engine_address, observe
 from instances.errors import EngineUnreachable, GateFailed
+from instances.health import HARD_REASONS
 from instances.operations.runner import Work
 from instances.reply import Outcome, sentence
 
 POLL_SECONDS = 0.5
+WATCH_SECONDS = 1.0
 HOPELESS = frozenset({"missing", "crash_loop"})
 
 
@@ -20,14 +22,14 @@ def margin() -> float:
     return float(settings.PROBE_TIMEOUT) + 1.0
 
 
-def wait_until_healthy(work: Work, started_at: datetime) -> Check:
+def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest | None = None) -> Check:
     """Probe until as many checks in a row pass as the policy asks for, and return the last one.
 
     Raises GateFailed when start grace and margin are over, or when waiting is hopeless because the
     container is gone or restarts again and again, and EngineUnreachable when the time ran out
     without the host saying anything about it.
     """
-    request = request_for(work)
+    request = request or request_for(work)
     passed = 0
     while passed < settings.SUCCESS_THRESHOLD:
         work.journal.check()
@@ -40,6 +42,25 @@ def wait_until_healthy(work: Work, started_at: datetime) -> Check:
         if passed < settings.SUCCESS_THRESHOLD:
             work.outside.clock.sleep(POLL_SECONDS)
     return check
+
+
+def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
+    """See a container stay healthy until start grace and margin are over, and return the last check.
+
+    A program that comes up, answers and dies again must not count as started. Raises GateFailed
+    after `failure_threshold` failures in a row, or at once when the container ends.
+    """
+    deadline = started_at + timedelta(seconds=work.instance.plan.start_grace + margin())
+    failures = 0
+    while True:
+        work.journal.check()
+        check = observe(request, work.outside, settings.PROBE_TIMEOUT)
+        failures = 0 if check.seen.outcome is Outcome.OK else failures + 1
+        if failures >= settings.FAILURE_THRESHOLD or check.seen.reason in HARD_REASONS:
+            raise GateFailed(f"{work.instance.customer_id} was healthy and then failed: {check.seen.error}")
+        if not failures and work.outside.clock.now() >= deadline:
+            return check
+        work.outside.clock.sleep(WATCH_SECONDS)
 
 
 def _is_over(work: Work, check: Check, started_at: datetime) -> bool:

@@ -43,13 +43,20 @@ def moment(since: str | None, now: datetime) -> datetime | None:
 
 
 def last_lines(
-    instance: Instance, engine: Engine, lines: int, since: datetime | None = None, timestamps: bool = False
+    instance: Instance,
+    engine: Engine,
+    lines: int,
+    since: datetime | None = None,
+    timestamps: bool = False,
+    container: str | None = None,
 ) -> Tail:
-    """The last `lines` lines, redacted; bounded in memory and to 30 s. Raises NotFoundOnEngine."""
+    """The last `lines` lines, redacted; bounded in memory and to 30 s. Raises NotFoundOnEngine.
+
+    `container` names another container of the instance than the one in service.
+    """
     until = monotonic() + READ_SECONDS
-    with closing(
-        engine.logs(instance.container_name, lines=lines, since=since, timestamps=timestamps)
-    ) as chunks:
+    which = container or instance.container_name
+    with closing(engine.logs(which, lines=lines, since=since, timestamps=timestamps)) as chunks:
         return tail(
             chunks,
             lines=lines,

@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from django.db import DatabaseError, transaction
 
@@ -34,6 +35,10 @@ class TryAgain(DockmgrError):
         self.seconds = seconds
 
 
+class Enough(Exception):
+    """Raised by a step that finds nothing left to do: the operation has succeeded."""
+
+
 @dataclass
 class Work:
     """What a step works with."""
@@ -55,15 +60,24 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened."""
+    """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened.
+
+    Once a `final` step has begun there is no way back: it and those after it are tried until done.
+    """
 
     name: str
     do: Callable[[Work], str]
     undo: Callable[[Work], None] | None = None
+    final: bool = False
 
 
 def nothing(_work: Work) -> None:
     """For procedures with nothing to write down at their end."""
+
+
+def failed_status(_work: Work) -> str:
+    """What an operation that could not be finished is called, where nothing was rolled back."""
+    return "failed"
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ class Procedure:
     succeeded: Callable[[Work], None] = nothing
     failed: Callable[[Work], None] = nothing
     explain: Callable[[Work], None] = nothing
-    undone_status: str = "failed"
+    undone_status: Callable[[Work], str] = failed_status
 
 
 def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:
@@ -114,8 +128,7 @@ def _run(procedure: Procedure, work: Work) -> None:
         _undo(procedure, work)
         return
     try:
-        for step in procedure.steps:
-            _do(step, work)
+        _do_all(procedure, work)
     except (LeaseLost, DatabaseError):
         raise  # Somebody else carries it on, at the latest when the lease runs out.
     except TransientError as error:
@@ -129,6 +142,15 @@ def _run(procedure: Procedure, work: Work) -> None:
         with transaction.atomic():
             procedure.succeeded(work)
             work.journal.close("succeeded")
+
+
+def _do_all(procedure: Procedure, work: Work) -> None:
+    for step in procedure.steps:
+        try:
+            _do(step, work)
+        except Enough as enough:
+            work.journal.end(step.name, "done", str(enough))
+            return
 
 
 def _do(step: Step, work: Work) -> None:
@@ -146,17 +168,25 @@ def _do(step: Step, work: Work) -> None:
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
-    tries = work.operation.tries + 1
-    wait = wait_before_next(CHANGE.retry, tries, jitter())
+    wait = wait_before_next(CHANGE.retry, work.operation.tries + 1, jitter())
     if wait is None:
         _give_up(procedure, work, error)
-        return
+    else:
+        _try_again(work, error, wait)
+
+
+def _try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:
+    """Put the operation down for `wait` seconds, or for as long as undoing waits."""
+    tries = work.operation.tries + 1
+    seconds = wait or wait_before_next(UNDO, tries, jitter()) or UNDO.longest
     work.journal.write(tries=tries)
-    work.journal.release(wait)
-    raise TryAgain(work.redactor.text(str(error)), wait)
+    work.journal.release(seconds)
+    raise TryAgain(work.redactor.text(str(error)), seconds)
 
 
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
+    if any(step.final and work.journal.was_begun(step.name) for step in procedure.steps):
+        _try_again(work, error)
     procedure.explain(work)
     work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
     work.journal.write(undoing=True, tries=0, error=work.redactor.text(str(error)))
@@ -169,7 +199,7 @@ def _undo(procedure: Procedure, work: Work) -> None:
             _undo_step(step, work)
     with transaction.atomic():
         procedure.failed(work)
-        work.journal.close(procedure.undone_status, work.operation.error)
+        work.journal.close(procedure.undone_status(work), work.operation.error)
 
 
 def _undo_step(step: Step, work: Work) -> None:
@@ -180,10 +210,6 @@ def _undo_step(step: Step, work: Work) -> None:
     try:
         step.undo(work)
     except TransientError as error:
-        tries = work.operation.tries + 1
         work.journal.end(name, "failed", work.redactor.text(str(error)))
-        work.journal.write(tries=tries)
-        wait = wait_before_next(UNDO, tries, jitter()) or UNDO.longest
-        work.journal.release(wait)
-        raise TryAgain(work.redactor.text(str(error)), wait) from None
+        _try_again(work, error)
     work.journal.end(name, "done")

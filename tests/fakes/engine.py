@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from instances import errors
-from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary, ImageFacts, LogStream
+from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary, EngineFacts, ImageFacts, LogStream
 from instances.spec import ContainerSpec
 from tests.fakes.facts import created_facts
 
@@ -56,6 +56,10 @@ class FakeEngine:
 
     def ping(self) -> None:
         self._enter("ping")
+
+    def facts(self) -> EngineFacts:
+        self._enter("facts")
+        return EngineFacts(architecture="amd64", cpus=8, memory=16 * 1024**3, root="")
 
     def list_managed(self) -> list[ContainerSummary]:
         self._enter("list_managed")
