@@ -31,7 +31,7 @@ class Environment:
         value = self._values.get(name)
         if not value:
             return default
-        if not value.isascii() or not value.isdigit() or int(value) < least:
+        if not (value.isascii() and value.isdigit() and len(value) <= 9) or int(value) < least:
             raise _refused(name, value, f"a whole number, {least} or more")
         return int(value)
 
@@ -73,9 +73,12 @@ class Environment:
 
     def _read(self, name: str, path: Path) -> str:
         try:
-            return path.read_text().strip()
+            text = path.read_text().strip()
         except (OSError, UnicodeDecodeError):
             raise ImproperlyConfigured(f"{name} names a file that can't be read as text.") from None
+        if not text:
+            raise ImproperlyConfigured(f"{name} names a file that is empty.")
+        return text
 
 
 def form(value: str) -> str:

@@ -21,6 +21,8 @@ def kept(path: Path, make: Callable[[], str]) -> str:
         if not path.exists():
             _publish(path, make())
         return path.read_text().strip()
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured("The state folder (DOCKMGR_HOME) holds a key that is no text.") from None
     except OSError as error:
         raise ImproperlyConfigured(
             f"The state folder (DOCKMGR_HOME) can't be written or read: {error.strerror}."

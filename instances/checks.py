@@ -11,13 +11,14 @@ from typing import Any, Self
 from instances.clock import SYSTEM, Clock
 from instances.engine.pool import EngineAddress, Engines
 from instances.engine.port import ContainerFacts, ContainerSummary
-from instances.errors import DockmgrError, EngineUnreachable
+from instances.errors import DockmgrError
 from instances.health import CRASH_LOOP_RESTARTS, Observation
 from instances.models import Host, Instance
 from instances.probe import Address, ProbeResult, probe
-from instances.reply import Expect, Outcome, sentence
+from instances.reply import VERSION_LENGTH, Expect, Outcome, sentence
 
 RUNNING = "running"
+ALIVE = ("running", "paused", "restarting")
 MISSING = "missing"
 LISTING_THREADS = 16
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -124,14 +125,15 @@ def _request(
         engine_url=address.url,
         engine_tls=address.tls,
         listed=listed,
-        version=labels.get(VERSION_LABEL) or _tag(instance.image_ref),
+        version=(labels.get(VERSION_LABEL) or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None,
         sweep_id=sweep_id,
     )
 
 
 def _tag(image: str) -> str | None:
-    name, _, tag = image.rpartition(":")
-    return tag if name and "/" not in tag and tag != "latest" and "@" not in image else None
+    """The tag of a reference, unless it is none that tells a version."""
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    return tag if name and name != "sha256" and "/" not in tag and tag != "latest" else None
 
 
 def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
@@ -148,14 +150,13 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
             return Check(request, _from_probe(request, result, started, outside.clock.now()))
     try:
         facts = outside.engines.look(request.engine, lambda engine: engine.inspect(request.container))
-    except EngineUnreachable as error:
-        seen = _unknown(request, str(error), started, outside.clock.now())
     except DockmgrError as error:
         seen = _unknown(request, str(error), started, outside.clock.now())
     else:
-        if result is None and facts is not None and facts.state == RUNNING:
+        reason = container_trouble(facts, outside.clock.now())
+        if result is None and not reason:
             result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
-        seen = _from_facts(request, facts, result, started, outside.clock.now())
+        seen = _from_facts(request, facts, reason, result, started, outside.clock.now())
     return Check(request, seen)
 
 
@@ -190,18 +191,18 @@ def _unknown(request: CheckRequest, error: str, started: datetime, finished: dat
 def _from_facts(
     request: CheckRequest,
     facts: ContainerFacts | None,
+    reason: str,
     result: ProbeResult | None,
     started: datetime,
     finished: datetime,
 ) -> Observation:
-    reason = container_trouble(facts, finished)
     if not reason and result is not None:
         seen = _from_probe(request, result, started, finished)
     else:
         seen = Observation(
             outcome=Outcome.FAIL,
-            reason=reason or "exited",
-            error=sentence(reason or "exited"),
+            reason=reason,
+            error=sentence(reason),
             started_at=started,
             finished_at=finished,
             container_id=request.container_id,
@@ -214,8 +215,10 @@ def container_trouble(facts: ContainerFacts | None, now: datetime) -> str:
     """The reason a container's own state is a failure, or nothing when it runs. Pure."""
     if facts is None:
         return "missing"
-    if facts.state in ("exited", "dead", "created", "removing"):
-        return "oom_killed" if facts.oom_killed else "exited"
+    if facts.oom_killed and facts.state not in (RUNNING, "paused"):
+        return "oom_killed"
+    if facts.state not in ALIVE:
+        return "exited"
     looping = facts.restart_count >= CRASH_LOOP_RESTARTS and (
         facts.state == "restarting"
         or (facts.started_at is not None and now - facts.started_at < timedelta(seconds=30))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,55 +32,54 @@ class Committer(Generic[C, R]):
         self._commit = commit
         self._largest = largest
         self._linger = linger
-        self._queue: queue.SimpleQueue[tuple[C, Future[R]]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[C, Future[R]]] = []
         self._out = 0
         self._thread_of: int | None = None
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
         """Announce an item that is on its way, so that a batch knows whom to wait for."""
-        with self._lock:
+        with self._changed:
             self._out += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._out -= 1
+                self._changed.notify()
 
     def submit(self, item: C) -> Future[R]:
         """Hand in an item; the future holds its result once it is committed."""
-        self._ensure_thread()
         future: Future[R] = Future()
-        self._queue.put((item, future))
+        with self._changed:
+            self._ensure_thread()
+            self._waiting.append((item, future))
+            self._changed.notify()
         return future
 
     def _ensure_thread(self) -> None:
-        with self._lock:
-            if self._thread_of != os.getpid():
-                self._thread_of = os.getpid()
-                threading.Thread(target=self._run, name="committer", daemon=True).start()
+        """A forked child inherits this object but no thread."""
+        if self._thread_of != os.getpid():
+            self._thread_of = os.getpid()
+            threading.Thread(target=self._run, name="committer", daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self._flush(self._next_batch())
+            batch = [pair for pair in self._next_batch() if pair[1].set_running_or_notify_cancel()]
+            if batch:
+                self._flush(batch)
 
     def _next_batch(self) -> list[tuple[C, Future[R]]]:
-        batch = [self._queue.get()]
-        until = time.monotonic() + self._linger
-        while len(batch) < self._largest:
-            try:
-                batch.append(self._queue.get_nowait())
-                continue
-            except queue.Empty:
-                left = until - time.monotonic()
-            # `_out` counts those whose item is already in this batch as well.
-            if left <= 0 or self._out <= len(batch):
-                break
-            try:
-                batch.append(self._queue.get(timeout=left))
-            except queue.Empty:
-                break
+        with self._changed:
+            while not self._waiting:
+                self._changed.wait()
+            until = time.monotonic() + self._linger
+            # `_out` counts those whose item is waiting here already as well.
+            while len(self._waiting) < self._largest and self._out > len(self._waiting):
+                if not self._changed.wait(until - time.monotonic()):
+                    break
+            batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
         return batch
 
     def _flush(self, batch: list[tuple[C, Future[R]]]) -> None:
@@ -101,7 +99,10 @@ class Committer(Generic[C, R]):
     def _attempt(self, items: Sequence[C]) -> Sequence[R]:
         """Commit, on a fresh connection if the one at hand turns out to be broken."""
         try:
-            return self._commit(items)
+            results = self._commit(items)
         except (DatabaseError, InterfaceError):
             connection.close()
-            return self._commit(items)
+            results = self._commit(items)
+        if len(results) != len(items):
+            raise ValueError(f"{len(items)} items were handed in and {len(results)} results came back.")
+        return results

@@ -13,6 +13,9 @@ from instances.errors import RequestError
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+MAX_CHARACTERS = 1024 * 1024
+MAX_NODES = 100_000
+MOST_MEMORY = 1024**5
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 
 
@@ -21,7 +24,10 @@ def memory_bytes(value: object) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", str(value).strip().lower())
     if not match or isinstance(value, bool):
         raise ValueError("must be a size such as 512m or 2g")
-    return int(float(match[1]) * UNITS[match[2]])
+    size = float(match[1]) * UNITS[match[2]]
+    if size > MOST_MEMORY:
+        raise ValueError("must be a size that a machine can have")
+    return int(size)
 
 
 def _env(value: object) -> dict[str, str]:
@@ -29,6 +35,13 @@ def _env(value: object) -> dict[str, str]:
         raise ValueError("must map names to texts")
     try:
         return names.environment({k: str(v) if isinstance(v, int | float) else v for k, v in value.items()})
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _image(value: object) -> object:
+    try:
+        return value if value == "" else names.image(value)
     except RequestError as error:
         raise ValueError(str(error)) from None
 
@@ -49,7 +62,7 @@ class HostEntry(_Part):
     tls: Tls | None = None
     address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
     bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
-    max_instances: int | None = Field(default=None, ge=0)
+    max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     first_port: int = Field(default=20000, ge=1, le=65535)
     last_port: int = Field(default=29999, ge=1, le=65535)
 
@@ -62,10 +75,10 @@ class HostEntry(_Part):
 
 class PlanEntry(_Part):
     name: str = Field(pattern=NAME)
-    image: str = Field(default="", pattern=r"^(|[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,511})$")
+    image: Annotated[str, BeforeValidator(_image)] = ""
     cpus: float = Field(default=1.0, gt=0, le=1024)
     memory: Annotated[int, BeforeValidator(memory_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
-    pids: int | None = Field(default=None, ge=1)
+    pids: int | None = Field(default=None, ge=1, le=4_194_304)
     container_port: int = Field(default=8080, ge=1, le=65535)
     health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
     health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
@@ -73,7 +86,7 @@ class PlanEntry(_Part):
     stop_timeout: int = Field(default=10, ge=0, le=600)
     data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
-    required_env: list[Annotated[str, Field(pattern=names.ENV_NAME.pattern)]] = []
+    required_env: list[Annotated[str, Field(pattern=f"^{names.ENV_NAME.pattern}$")]] = []
     public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
 
@@ -101,6 +114,7 @@ class FleetFile(_Part):
 def parse(text: str) -> FleetFile:
     """The fleet file in `text`. Raises RequestError with one sentence that shows no value."""
     try:
+        _refuse_traps(text)
         document: Any = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -112,9 +126,40 @@ def parse(text: str) -> FleetFile:
         raise RequestError(_sentence(error)) from None
 
 
+def _refuse_traps(text: str) -> None:
+    """Aliases may repeat parts, but not grow a small file without end; no key may hide another.
+
+    Raises ValueError.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError("too long")
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = MAX_NODES  # an alias of itself never ends
+            parts = node.value if isinstance(node, yaml.CollectionNode) else []
+            _refuse_double_keys(node)
+            flat = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
+            sizes[id(node)] = 1 + sum(map(size, flat))
+        return sizes[id(node)]
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None and size(root) > MAX_NODES:
+        raise ValueError("grows too large")
+
+
+def _refuse_double_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the document"
     what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
-    return f"The fleet file is refused: {where}: {what.removeprefix('Value error, ')}{more}."
+    what = what.removeprefix("Value error, ").rstrip(".")
+    return f"The fleet file is refused: {where}: {what}{more}."

@@ -144,6 +144,8 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
     if seen.reason in HARD_REASONS:
         return None
     started = seen.container_started_at
+    if started is not None and started > now:  # the host's clock runs ahead: its word can't be used
+        started = state.starting_since or now
     if seen.outcome is Outcome.STARTING:
         return max(filter(None, (state.starting_since, started)), default=now)
     if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
@@ -153,12 +155,14 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
 
 def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> State:
     soon = replace(policy, recheck_interval=min(policy.recheck_interval, 5.0))
-    return replace(state, status=Status.STARTING, successes=0, next_check_at=_recheck_at(soon, now, jitter))
+    status = Status.FAILED if state.status is Status.FAILED else Status.STARTING
+    return replace(state, status=status, successes=0, next_check_at=_recheck_at(soon, now, jitter))
 
 
 def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
-    state = _one_more_failure(state, policy, now)
-    if seen.reason not in HARD_REASONS and state.failures < policy.failure_threshold:
+    state = _one_more_failure(state, policy, now, jitter)
+    certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
+    if not certain and state.status not in (Status.UNHEALTHY, Status.FAILED):
         recheck = _recheck_at(policy, now, jitter)
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
     if state.restarts_used >= policy.restart_limit:
@@ -170,14 +174,27 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
 
 
-def _one_more_failure(state: State, policy: Policy, now: datetime) -> State:
+def _one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:
     if state.down_since is None:
-        reopened = state.recovered_at is not None and now - state.recovered_at <= timedelta(
-            seconds=policy.reopen_within
-        )
-        used = state.restarts_used if reopened else 0
-        state = replace(state, down_since=now, restarts_used=used)
+        state = _outage_begun(state, policy, now, jitter)
     return replace(state, failures=state.failures + 1, successes=0)
+
+
+def _outage_begun(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    """Failing again soon after a recovery goes on with the budget and the waits of before."""
+    reopened = state.recovered_at is not None and now - state.recovered_at <= timedelta(
+        seconds=policy.reopen_within
+    )
+    if not reopened:
+        return replace(state, down_since=now, restarts_used=0)
+    return replace(state, down_since=now, restart_not_before=_restart_due(state, policy, now, jitter))
+
+
+def _restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:
+    """Waits before automatic attempts 1, 2 and 3 are none, one and two times `restart_backoff`."""
+    return now + timedelta(
+        seconds=policy.restart_backoff * state.restarts_used * (1 + policy.spread * jitter)
+    )
 
 
 def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
@@ -210,18 +227,14 @@ def restart_passed(state: State, policy: Policy, now: datetime) -> State:
 def restart_failed(
     state: State, policy: Policy, now: datetime, started_at: datetime | None, jitter: float = 0.0
 ) -> State:
-    """The gate was not passed in time: one failure more, then a longer wait or giving up.
-
-    Waits before automatic attempts 2 and 3 are one and two times `restart_backoff`.
-    """
+    """The gate was not passed in time: one failure more, then a longer wait or giving up."""
     if state.status is Status.PAUSED:
         return state
-    state = _one_more_failure(state, policy, now)
+    state = _one_more_failure(state, policy, now, jitter)
     state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
     if state.restarts_used >= policy.restart_limit:
         return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
-    wait = policy.restart_backoff * max(1, state.restarts_used) * (1 + policy.spread * jitter)
-    due = now + timedelta(seconds=wait)
+    due = _restart_due(state, policy, now, jitter)
     return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
 
 
@@ -234,6 +247,7 @@ def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bo
         state,
         status=Status.UNKNOWN,
         restarts_used=used,
+        checked_at=now,
         next_check_at=_recheck_at(policy, now, 0.0),
     )
 

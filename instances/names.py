@@ -6,11 +6,18 @@ import re
 
 from instances.errors import RequestError
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-CUSTOMER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
+_LABEL = r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
+CUSTOMER_ID = re.compile(_LABEL)
 SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-IMAGE_REF = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,511}")
+_REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE_REF = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/)?"  # registry
+    rf"{_REPOSITORY}(?:/{_REPOSITORY})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # tag
+    r"(?:@sha256:[0-9a-f]{64})?|sha256:[0-9a-f]{64}"
+)
+MAX_IMAGE_REF = 512
 MAX_SUBDOMAIN = 253
 MAX_ENV_VALUE = 32 * 1024
 
@@ -36,9 +43,14 @@ def subdomain(value: object) -> str:
 
 def image(value: object) -> str:
     """The value, if it can be an image reference. Raises RequestError."""
-    if not isinstance(value, str) or not IMAGE_REF.fullmatch(value):
+    if not isinstance(value, str) or len(value) > MAX_IMAGE_REF or not IMAGE_REF.fullmatch(value):
         raise RequestError("The image reference is malformed.")
     return value
+
+
+def _can_stand_in_environment(value: str) -> bool:
+    whole_characters = not any("\ud800" <= character <= "\udfff" for character in value)
+    return whole_characters and "\0" not in value and len(value) <= MAX_ENV_VALUE
 
 
 def environment(values: object) -> dict[str, str]:
@@ -51,6 +63,6 @@ def environment(values: object) -> dict[str, str]:
     for name, value in values.items():
         if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
             raise RequestError("An environment variable's name is malformed.")
-        if not isinstance(value, str) or "\0" in value or len(value) > MAX_ENV_VALUE:
+        if not isinstance(value, str) or not _can_stand_in_environment(value):
             raise RequestError(f"The value of {name} must be a text of at most {MAX_ENV_VALUE} characters.")
     return dict(values)

@@ -36,7 +36,8 @@ def wait_before_next(retry: Retry, tries_done: int, jitter: float = 0.0) -> floa
     """Seconds until the next try, or None when the tries are used up. `jitter` is drawn from -1..1."""
     if tries_done >= retry.tries:
         return None
-    wait = min(retry.longest, retry.first * retry.factor ** (tries_done - 1))
+    growth = retry.factor ** min(tries_done - 1, 64)  # beyond that every wait is the longest
+    wait = min(retry.longest, retry.first * growth)
     return wait * (1 + retry.spread * jitter)
 
 

@@ -23,7 +23,7 @@ class PlanSpec:
     pids: int | None = None
     stop_timeout: int = 10
     data_path: str | None = "/data"
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
     or late is not lost. Without a last slot the grid starts at the epoch.
     """
     if last is None:
-        return datetime.fromtimestamp(now.timestamp() // interval * interval, UTC)
+        return datetime.fromtimestamp(round(now.timestamp() / interval) * interval, UTC)
     steps = round((now - last).total_seconds() / interval)
     return last + timedelta(seconds=steps * interval) if steps >= 1 else None
 

@@ -46,7 +46,7 @@ class World:
         return self.clock.now()
 
     def instance(self, customer_id: str = "c1", *, host: Host | None = None, **health: Any) -> Instance:
-        """A provisioned instance whose container runs; `health` are columns of its health."""
+        """A provisioned instance whose container runs well for an hour; `health` are columns of its health."""
         instance = Instance.objects.create(
             customer_id=customer_id,
             subdomain=f"{customer_id}.example.com",
@@ -59,7 +59,7 @@ class World:
         instance.image_id = image_facts("agent-1").id
         instance.container_id = self._run(instance)
         instance.save()
-        Health.objects.create(instance=instance, **{"status": "healthy", **health})
+        Health.objects.create(instance=instance, **{"status": "healthy", "last_healthy_at": self.now - timedelta(minutes=1), **health})
         return instance
 
     def _run(self, instance: Instance) -> str:
@@ -67,8 +67,16 @@ class World:
         engine.create_volume(instance.volume_name, labels_for(instance.customer_id, self.plan.name))
         identity = engine.create(replace(instance.spec(), image=IMAGE))
         engine.start(identity)
+        engine.change(identity, started_at=self.now - timedelta(hours=1))
         del engine.starts[instance.container_name]
         return identity
+
+    def stranger_takes_over(self, instance: Instance) -> None:
+        """Somebody replaced the container by one of the same name that is not ours."""
+        self.engine.lose(instance.container_name)
+        self.engine.create(replace(instance.spec(), image=IMAGE, labels={}, host_port=0))
+        self.engine.start(instance.container_name)
+        del self.engine.starts[instance.container_name]
 
     def engine_of(self, instance: Instance) -> HostEngine:
         engine = self.outside.hosts[instance.host.engine_url]
