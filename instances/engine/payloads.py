@@ -114,6 +114,7 @@ def image_facts(answer: Json) -> ImageFacts:
         volumes=tuple(config.get("Volumes") or ()),
         exposed_ports=tuple(_tcp_ports(config.get("ExposedPorts") or ())),
         architecture=answer.get("Architecture", ""),
+        digests=tuple(answer.get("RepoDigests") or ()),
     )
 
 

@@ -54,13 +54,17 @@ class ContainerFacts:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image on the engine: its id (`sha256:…`), labels and the volumes it declares."""
+    """An image on the engine: its id (`sha256:…`), labels and the volumes it declares.
+
+    `digests` are its names in registries; an image built here and never pushed has none.
+    """
 
     id: str
     labels: dict[str, str]
     volumes: tuple[str, ...]
     exposed_ports: tuple[int, ...]
     architecture: str
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

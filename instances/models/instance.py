@@ -74,8 +74,12 @@ class Instance(models.Model):
     @property
     def health_url(self) -> str:
         """Where health is asked: the published address on the host."""
+        return self.health_url_at(self.port or 0)
+
+    def health_url_at(self, port: int) -> str:
+        """Where health would be asked if it were published on `port`."""
         address = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
-        return f"http://{address}:{self.port}{self.plan.health_path}"
+        return f"http://{address}:{port}{self.plan.health_path}"
 
     @property
     def access_url(self) -> str:
@@ -89,15 +93,18 @@ class Instance(models.Model):
         """Every value of the container's environment: what no text may show."""
         return [*self.env.values(), *self.plan.env.values()]
 
-    def spec(self) -> spec.ContainerSpec:
-        """The container this instance should have, by the one builder."""
+    def spec(self, port: int | None = None, image: str | None = None) -> spec.ContainerSpec:
+        """The container this instance should have, by the one builder.
+
+        `port` and `image` ask what it would be with those instead of its own.
+        """
         return spec.build(
             self.plan.spec(),
             spec.InstanceSpec(
                 customer_id=self.customer_id,
                 bind_address=self.host.bind_address,
-                port=self.port or 0,
-                image=self.image or None,
+                port=port or self.port or 0,
+                image=image or self.image or None,
                 env=self.env,
                 expires_at=self.expires_at.isoformat() if self.expires_at else None,
             ),

@@ -14,7 +14,14 @@ from instances.engine.pool import Engines
 from instances.errors import BusyError, RequestError
 from instances.health import State, Status, resumed
 from instances.models import Health, Instance, Operation
-from instances.operations import decommissioning, provisioning, restarting, updating
+from instances.operations import (
+    decommissioning,
+    overlapping,
+    provisioning,
+    replacing,
+    restarting,
+    updating,
+)
 from instances.operations.health_state import change
 from instances.operations.journal import abandoned
 from instances.operations.runner import Procedure, TryAgain, carry_on
@@ -33,6 +40,13 @@ PROCEDURES: dict[str, Procedure] = {
         updating.PROCEDURE,
     )
 }
+
+
+def procedure_of(operation: Operation) -> Procedure:
+    """The steps of an operation; an update has two ways, and keeps the one it began with."""
+    if operation.params.get("strategy") == "start_first":
+        return overlapping.PROCEDURE
+    return PROCEDURES[operation.kind]
 
 
 @dataclass(frozen=True)
@@ -79,8 +93,8 @@ def find(customer_id: object) -> Instance:
 
 def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
-    kind = Operation.objects.values_list("kind", flat=True).get(pk=operation_id)
-    return carry_on(PROCEDURES[kind], operation_id, outside or OUTSIDE)
+    operation = Operation.objects.get(pk=operation_id)
+    return carry_on(procedure_of(operation), operation_id, outside or OUTSIDE)
 
 
 def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -128,7 +142,7 @@ def begin_update(
     """Take an instance for an update. Raises RequestError or BusyError."""
     outside = outside or OUTSIDE
     checked = names.image(image) if image is not None else None
-    return updating.begin(find(customer_id), outside.clock.now(), image=checked, **asked.keywords())
+    return replacing.begin(find(customer_id), outside.clock.now(), image=checked, **asked.keywords())
 
 
 def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:

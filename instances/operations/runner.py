@@ -17,7 +17,14 @@ from django.db import DatabaseError, transaction
 from instances import state_file
 from instances.checks import Check, Outside, engine_address
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError, LeaseLost, OutOfReachError, TransientError
+from instances.errors import (
+    BusyError,
+    DockmgrError,
+    LeaseLost,
+    OutOfReachError,
+    PermanentError,
+    TransientError,
+)
 from instances.models import Instance, Operation
 from instances.operations.journal import Journal
 from instances.policies import CHANGE, UNDO, wait_before_next
@@ -187,10 +194,18 @@ def _try_again(work: Work, error: DockmgrError, wait: float | None = None) -> No
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     if any(step.final and work.journal.was_begun(step.name) for step in procedure.steps):
         _try_again(work, error)
-    procedure.explain(work)
+    _explain(procedure, work)
     work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
     work.journal.write(undoing=True, tries=0, error=work.redactor.text(str(error)))
     _undo(procedure, work)
+
+
+def _explain(procedure: Procedure, work: Work) -> None:
+    """An explanation that can't be had must not keep the way back from beginning."""
+    try:
+        procedure.explain(work)
+    except (TransientError, PermanentError) as error:
+        logger.warning("%s of %s: %s", procedure.kind, work.operation.customer_id, error)
 
 
 def _undo(procedure: Procedure, work: Work) -> None:

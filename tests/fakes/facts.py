@@ -10,7 +10,14 @@ from instances.spec import ContainerSpec
 
 def image_facts(name: str, **changes: object) -> ImageFacts:
     """An image whose id is made from `name`, so that tests can tell images apart."""
-    facts = ImageFacts(f"sha256:{name}", labels={}, volumes=(), exposed_ports=(8080,), architecture="amd64")
+    facts = ImageFacts(
+        f"sha256:{name}",
+        labels={},
+        volumes=(),
+        exposed_ports=(8080,),
+        architecture="amd64",
+        digests=(f"registry.example.com/agent@sha256:{name}",),
+    )
     return replace(facts, **changes)  # type: ignore[arg-type]
 
 

@@ -170,6 +170,4 @@ def fake_outside() -> FakeOutside:
         engine: Any = MortalEngine(hosts[address.url], fate)
         return engine  # type: ignore[no-any-return]
 
-    return FakeOutside(
-        engines=Engines(make), clock=clock, probe=FakeProbe(hosts), hosts=hosts, fate=fate
-    )
+    return FakeOutside(engines=Engines(make), clock=clock, probe=FakeProbe(hosts), hosts=hosts, fate=fate)
