@@ -6,12 +6,15 @@ import importlib
 import logging.config
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import beat_init, setup_logging
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from instances.policies import POLICIES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
 try:
@@ -22,6 +25,14 @@ except ImproperlyConfigured as error:
 
 app = Celery("dockmgr")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def task(name: str, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:
+    """Register a task under its public name with its policy."""
+    register: Callable[[Callable[..., Any]], Task[..., Any]] = app.task(
+        name=name, **POLICIES[name].options(), **options
+    )
+    return register
 
 
 @setup_logging.connect

@@ -14,6 +14,7 @@ from kombu import Queue
 
 from dockmgr import keys
 from dockmgr.environment import Environment
+from instances.policies import POLICIES
 
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -130,7 +131,7 @@ BROKER_PREFIX = env.text("DOCKMGR_BROKER_PREFIX", "")  # keeps several installat
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
 CELERY_RESULT_BACKEND_THREAD_SAFE = True
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": f"{BROKER_PREFIX}dockmgr_"}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": BROKER_PREFIX}
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # The visibility timeout is longer than any task. A killed worker's operation does not wait for it:
@@ -150,8 +151,10 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "operations"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("health", "operations", "notifications")]
+# `celery` is where other services' messages land that name a task and no queue.
+CELERY_TASK_QUEUES = [Queue(name) for name in ("health", "operations", "notifications", "celery")]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ROUTES = {name: {"queue": policy.queue} for name, policy in POLICIES.items()}
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = env.whole("DOCKMGR_WORKER_THREADS", 50, least=1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 2
@@ -166,19 +169,22 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 # A person at a terminal gets the command's own output; its log only when it is a warning or asked for.
 COMMAND_LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
+QUIET = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "celery.pool", "kombu", "amqp")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "instances.redact.RedactingFilter"}},
+    "filters": {
+        "redact": {"()": "instances.redact.RedactingFilter"},
+        "bodiless": {"()": "dockmgr.log_filters.BodilessFilter"},
+    },
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("instances", "tasks", "dockmgr", "celery")},
-        # A line per message and check would cost more than the checks and tell less than our own.
-        **{
-            name: {"level": "WARNING"}
-            for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat")
-        },
+        # A line per message and check would cost more than the checks and tell less than our own;
+        # the pool's would show what messages hold.
+        **{name: {"level": "WARNING"} for name in QUIET},
+        "celery.worker.consumer.consumer": {"filters": ["bodiless"]},
     },
 }

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from instances.clock import SYSTEM, Clock
 from instances.engine.pool import EngineAddress, Engines
-from instances.engine.port import ContainerFacts, ContainerSummary
-from instances.errors import DockmgrError
+from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary
+from instances.errors import DockmgrError, EngineUnreachable
 from instances.health import CRASH_LOOP_RESTARTS, Observation
 from instances.models import Host, Instance
 from instances.probe import Address, ProbeResult, probe
@@ -104,7 +104,7 @@ def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[Eng
 
 def _list_host(address: EngineAddress, engines: Engines) -> Listing | None:
     try:
-        return {c.name: c for c in engines.look(address, lambda engine: engine.list_managed())}
+        return {c.name: c for c in engines.look(address, lambda engine: engine.list_containers())}
     except DockmgrError:
         return None  # The instances' own probes say what that means for each of them.
 
@@ -112,7 +112,7 @@ def _list_host(address: EngineAddress, engines: Engines) -> Listing | None:
 def _request(
     instance: Instance, address: EngineAddress, listing: Listing | None, sweep_id: str | None
 ) -> CheckRequest:
-    container = listing.get(instance.container_name) if listing is not None else None
+    container = _listed(instance, listing)
     listed = None if listing is None else container.state if container else MISSING
     labels = container.labels if container else {}
     return CheckRequest(
@@ -128,6 +128,13 @@ def _request(
         version=(labels.get(VERSION_LABEL) or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None,
         sweep_id=sweep_id,
     )
+
+
+def _listed(instance: Instance, listing: Listing | None) -> ContainerSummary | None:
+    """The instance's container in its host's list; a stranger's of that name is none of ours."""
+    found = (listing or {}).get(instance.container_name)
+    known = found and (found.id == instance.container_id or found.labels.get(MANAGED_LABEL) == "true")
+    return found if known else None
 
 
 def _tag(image: str) -> str | None:
@@ -150,8 +157,10 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
             return Check(request, _from_probe(request, result, started, outside.clock.now()))
     try:
         facts = outside.engines.look(request.engine, lambda engine: engine.inspect(request.container))
-    except DockmgrError as error:
+    except EngineUnreachable as error:
         seen = _unknown(request, str(error), started, outside.clock.now())
+    except DockmgrError:  # its text may quote what the engine said, which this process can't redact
+        seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
         reason = container_trouble(facts, outside.clock.now())
         if result is None and not reason:

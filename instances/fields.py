@@ -38,7 +38,9 @@ class Encrypted(TextField):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
-    def get_prep_value(self, value: Any) -> str:
+    def get_prep_value(self, value: Any) -> str | None:
+        if value is None:
+            return None
         return cipher().encrypt(json.dumps(value).encode()).decode()
 
     def from_db_value(self, value: str | None, _expression: Any, _connection: Any) -> Any:

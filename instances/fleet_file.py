@@ -6,9 +6,17 @@ import re
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from instances import names
+from instances import names, timings
 from instances.errors import RequestError
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -34,7 +42,7 @@ def _env(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError("must map names to texts")
     try:
-        return names.environment({k: str(v) if isinstance(v, int | float) else v for k, v in value.items()})
+        return names.environment({name: _plain(given) for name, given in value.items()})
     except RequestError as error:
         raise ValueError(str(error)) from None
 
@@ -44,6 +52,13 @@ def _image(value: object) -> object:
         return value if value == "" else names.image(value)
     except RequestError as error:
         raise ValueError(str(error)) from None
+
+
+def _plain(value: object) -> object:
+    """Numbers and truth values as YAML writes them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
 
 
 class _Part(BaseModel):
@@ -90,6 +105,17 @@ class PlanEntry(_Part):
     public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
 
+    @model_validator(mode="after")
+    def _timings_can_work(self, info: ValidationInfo) -> PlanEntry:
+        """A timing the file leaves out keeps its value, which is none of the file's business."""
+        if not self.model_fields_set & {"start_grace", "stop_timeout"}:
+            return self
+        bounds = info.context or timings.Bounds()
+        problems = " ".join(timings.impossible(self.start_grace, self.stop_timeout, bounds))
+        if problems:
+            raise ValueError(problems)
+        return self
+
 
 class ChannelEntry(_Part):
     name: str = Field(pattern=NAME)
@@ -111,8 +137,11 @@ class FleetFile(_Part):
         return self
 
 
-def parse(text: str) -> FleetFile:
-    """The fleet file in `text`. Raises RequestError with one sentence that shows no value."""
+def parse(text: str, bounds: timings.Bounds | None = None) -> FleetFile:
+    """The fleet file in `text`, its plans' timings held against `bounds`.
+
+    Raises RequestError with one sentence that shows no value of a secret.
+    """
     try:
         _refuse_traps(text)
         document: Any = yaml.safe_load(text)
@@ -121,7 +150,7 @@ def parse(text: str) -> FleetFile:
         where = f" in line {mark.line + 1}" if mark else ""
         raise RequestError(f"The fleet file is not YAML: there is an error{where}.") from None
     try:
-        return FleetFile.model_validate({} if document is None else document)
+        return FleetFile.model_validate({} if document is None else document, context=bounds)
     except ValidationError as error:
         raise RequestError(_sentence(error)) from None
 
@@ -156,9 +185,14 @@ def _refuse_double_keys(node: yaml.Node) -> None:
             raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
 
 
+def _shown(part: int | str) -> str:
+    """A key as it may be shown: whoever mistyped a secret into a key must not find it in a log."""
+    return str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "a key"
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    where = ".".join(map(_shown, first["loc"])) or "the document"
     what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
     what = what.removeprefix("Value error, ").rstrip(".")

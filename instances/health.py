@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from instances.reply import Outcome
+from instances.reply import Outcome, sentence
 
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"})
 CRASH_LOOP_RESTARTS = 3
@@ -79,10 +79,11 @@ class State:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state after a check, and whether it calls for a restart now."""
+    """The state after a check, whether it calls for a restart now, and the observation as judged."""
 
     state: State
     restart: bool = False
+    seen: Observation | None = None
 
 
 def is_stale(seen: Observation, state: State) -> bool:
@@ -109,7 +110,10 @@ def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitte
         state = replace(state, starting_since=since)
         if now < since + timedelta(seconds=policy.start_grace):
             return Verdict(_starting(state, policy, now, jitter))
-    return _failed(seen, state, policy, now, jitter)
+    if seen.outcome is Outcome.STARTING:
+        late = "start_timeout"
+        seen = replace(seen, outcome=Outcome.FAIL, reason=late, error=sentence(late))
+    return replace(_failed(seen, state, policy, now, jitter), seen=seen)
 
 
 def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State:
@@ -120,7 +124,7 @@ def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State
         return replace(state, status=Status.HEALTHY, next_check_at=None)
     if state.successes >= policy.success_threshold:
         return _recovered(state, now)
-    status = Status.FAILED if state.status is Status.FAILED else Status.SUSPECT
+    status = Status.FAILED if _given_up(state, policy) else Status.SUSPECT
     return replace(state, status=status, next_check_at=_recheck_at(policy, now, jitter))
 
 
@@ -162,7 +166,7 @@ def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> Sta
 def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
     state = _one_more_failure(state, policy, now, jitter)
     certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
-    if not certain and state.status not in (Status.UNHEALTHY, Status.FAILED):
+    if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
         recheck = _recheck_at(policy, now, jitter)
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
     if state.restarts_used >= policy.restart_limit:
@@ -172,6 +176,12 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     # The check after a verdict of restart is the safety net for a restart order that gets lost.
     next_check = _recheck_at(policy, now, jitter) if restart else due
     return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
+
+
+def _given_up(state: State, policy: Policy) -> bool:
+    """Whether dockmgr had given the instance up, also when it lost sight of it since."""
+    lost_sight = state.status is Status.UNKNOWN and state.down_since is not None
+    return state.status is Status.FAILED or (lost_sight and state.restarts_used >= policy.restart_limit)
 
 
 def _one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:

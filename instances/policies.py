@@ -1,4 +1,4 @@
-"""How each kind of task is queued, limited, acknowledged and tried again. Data and one function.
+"""How each task is queued, limited, acknowledged and tried again: data and one function.
 
 What is transient: `instances.errors.TransientError` and its children (an engine, registry, broker
 or database that does not answer, or fails for its own reasons). Everything else fails at once:
@@ -59,7 +59,6 @@ class TaskPolicy:
     def options(self) -> dict[str, Any]:
         """Keyword arguments for Celery's task decorator."""
         return {
-            "queue": self.queue,
             "acks_late": self.acks_late,
             "time_limit": self.time_limit,
             "soft_time_limit": self.time_limit - 5,
@@ -78,6 +77,9 @@ PROBE = TaskPolicy(queue="health", acks_late=False, time_limit=60)
 # Starting a sweep or the other clockwork: the next beat does it again, a late one is worthless.
 CLOCKWORK = TaskPolicy(queue="health", acks_late=False, time_limit=300, expires=30, ignore_result=True)
 
+# The same for the sweep, whose id other services may want.
+SWEEP = replace(CLOCKWORK, ignore_result=False)
+
 # Changes are repeatable because every step is journalled and skipped, or safe to do twice.
 # About 2, 6 and 18 s apart: an engine that restarts is back within that.
 CHANGE = TaskPolicy(
@@ -93,8 +95,30 @@ CARRY_ON = replace(CHANGE, ignore_result=True)
 # Ordering a restart: lost or late orders are given again by the next failed check.
 HEAL = TaskPolicy(queue="operations", acks_late=False, time_limit=60, expires=60, ignore_result=True)
 
+# A test deployment: not resumed, because nobody's data hangs on it; the janitor removes what is left.
+TRIAL = TaskPolicy(queue="operations", acks_late=False, time_limit=3000)
+
 # Undoing is tried until it works: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0)
 
 # Reading (logs) for someone who waits: tried once more quickly, then the answer is the error.
 READ = TaskPolicy(queue="operations", acks_late=False, time_limit=120, retry=Retry(tries=2, first=1.0))
+
+POLICIES: dict[str, TaskPolicy] = {
+    "dockmgr.check_health": PROBE,
+    "dockmgr.sweep": SWEEP,
+    "dockmgr.follow_up": CLOCKWORK,
+    "dockmgr.recover": CLOCKWORK,
+    "dockmgr.purge_history": CLOCKWORK,
+    "dockmgr.tidy_up": CLOCKWORK,
+    "dockmgr.heal": HEAL,
+    "dockmgr.restart": CHANGE,
+    "dockmgr.update": CHANGE,
+    "dockmgr.provision": CHANGE,
+    "dockmgr.decommission": CHANGE,
+    "dockmgr.test_deploy": TRIAL,
+    "dockmgr.carry_on": CARRY_ON,
+    "dockmgr.logs": READ,
+    "dockmgr.validate": READ,
+    "dockmgr.validate_deployment": READ,
+}

@@ -37,6 +37,11 @@ class Recorded:
     before: Status = Status.UNKNOWN
     skipped: str = ""
 
+    @property
+    def seen(self) -> Observation:
+        """The observation, as judged where that says more."""
+        return (self.verdict.seen if self.verdict else None) or self.check.seen
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -167,7 +172,7 @@ def _swap(judged: list[tuple[Recorded, Stored]]) -> set[int]:
 
 def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     assert recorded.verdict is not None  # noqa: S101
-    state, seen = recorded.verdict.state, recorded.check.seen
+    state, seen = recorded.verdict.state, recorded.seen
     return [getattr(state, name) for name in STATE_FIELDS] + seen_values(seen, stored.version)
 
 
@@ -214,7 +219,7 @@ def _cast(column: Field[Any, Any]) -> str:
 
 
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:
-    return [history_row(r.check, r.verdict.state) for r in recorded if r.verdict]
+    return [history_row(Check(r.check.request, r.seen), r.verdict.state) for r in recorded if r.verdict]
 
 
 def history_row(check: Check, state: State) -> HealthCheck:
@@ -239,7 +244,7 @@ def _tell(recorded: Sequence[Recorded]) -> None:
     """One log line for each instance whose status changed."""
     for r in recorded:
         if r.verdict and r.verdict.state.status is not r.before:
-            after, seen, customer = r.verdict.state.status, r.check.seen, r.check.request.customer_id
+            after, seen, customer = r.verdict.state.status, r.seen, r.check.request.customer_id
             logger.info("%s: %s -> %s. %s", customer, r.before.value, after.value, seen.error)
 
 

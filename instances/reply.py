@@ -27,6 +27,7 @@ _SENTENCES = {
     "missing": "The container does not exist.",
     "crash_loop": "The container keeps crashing and being started again.",
     "engine": "The Docker Engine of the host is out of reach.",
+    "engine_refused": "The Docker Engine of the host did not say how the container is.",
     "prober": "The check itself could not be made, which says nothing about the instance.",
 }
 

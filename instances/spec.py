@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 3
@@ -28,7 +29,10 @@ class PlanSpec:
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """The part of an instance that shapes its container; `env` holds secrets."""
+    """The part of an instance that shapes its container; `env` and `adopted` hold secrets.
+
+    `container` is the name of an adopted container, `adopted` what it has beyond its image.
+    """
 
     customer_id: str
     bind_address: str
@@ -36,11 +40,17 @@ class InstanceSpec:
     image: str | None = None
     env: dict[str, str] = field(default_factory=dict, repr=False)
     expires_at: str | None = None
+    container: str = ""
+    adopted: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """Everything `docker run` would be told. Engines translate it; nobody else builds one."""
+    """Everything `docker run` would be told. Engines translate it; nobody else builds one.
+
+    With `raw`, the document of an adopted container (see `instances.adoption`), all but name, image,
+    labels and environment is what that says.
+    """
 
     name: str
     image: str
@@ -60,6 +70,7 @@ class ContainerSpec:
     init: bool = True
     log_max_size: str = LOG_MAX_SIZE
     log_max_files: int = LOG_MAX_FILES
+    raw: dict[str, Any] | None = field(default=None, repr=False)
 
 
 def container_name(customer_id: str) -> str:
@@ -86,9 +97,25 @@ def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
     """The container this instance should have, rendered from the database alone.
 
     The customer's environment wins over the plan's. The spec's own hash is among its labels, so
-    drift between database and engine shows in one comparison.
+    drift between database and engine shows in one comparison. An adopted container takes its image
+    from the plan, where it has none of its own, and nothing else.
     """
-    spec = ContainerSpec(
+    spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
+    return replace(spec, labels={**spec.labels, "dockmgr.spec": spec_hash(spec)})
+
+
+def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    return ContainerSpec(
+        name=instance.container,
+        image=instance.image or plan.image,
+        labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
+        env=dict(instance.env),
+        raw=instance.adopted,
+    )
+
+
+def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    return ContainerSpec(
         name=container_name(instance.customer_id),
         image=instance.image or plan.image,
         labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
@@ -103,7 +130,6 @@ def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
         data_path=plan.data_path,
         stop_timeout=plan.stop_timeout,
     )
-    return replace(spec, labels={**spec.labels, "dockmgr.spec": spec_hash(spec)})
 
 
 def spec_hash(spec: ContainerSpec) -> str:

@@ -16,5 +16,5 @@ def reaching_broker() -> Iterator[None]:
     """Turn a broker's failures into one sentence. Raises OutOfReachError."""
     try:
         yield
-    except (OperationalError, RedisError):
+    except (OperationalError, RedisError, RuntimeError):  # the result backend's way of giving up
         raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).") from None

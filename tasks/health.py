@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dockmgr.celery import app
+from dockmgr.celery import app, task
 from instances import documents, state_file, sweeps
 from instances.checks import Check, CheckRequest, observe, requests_for
 from instances.clock import SYSTEM
@@ -19,9 +19,9 @@ from instances.errors import BusyError
 from instances.models import Health, Instance, Sweep
 from instances.operations.calls import OUTSIDE, find
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
-from instances.policies import CLOCKWORK, PROBE
 from instances.recording import Recorded, record
 from tasks.broker import reaching_broker
+from tasks.operations import heal
 from tasks.schedule import sweep_interval
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
 COMMITTER: Committer[Check, Recorded] = Committer(_commit)
 
 
-@app.task(name="dockmgr.sweep", **CLOCKWORK.options())
-def sweep(requested_by: str = "beat", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
+@task("dockmgr.sweep")
+def sweep(requested_by: str = "task", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
     """Start a sweep: one message per active instance. Refused while one is running."""
     now, interval = SYSTEM.now(), sweep_interval()
     try:
@@ -56,7 +56,7 @@ def sweep(requested_by: str = "beat", reason: str = "", request_id: str | None =
     return {"sweep_id": str(row.pk), "total": len(instances)}
 
 
-@app.task(name="dockmgr.follow_up", **CLOCKWORK.options())
+@task("dockmgr.follow_up")
 def follow_up() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
     due = claim_due(SYSTEM.now())
@@ -64,7 +64,7 @@ def follow_up() -> None:
         publish(requests_for(due, OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
 
 
-@app.task(name="dockmgr.check_health", **PROBE.options())
+@task("dockmgr.check_health")
 def check_health(customer_id: str, request: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
@@ -83,7 +83,7 @@ def _check(request: CheckRequest) -> None:
         check = observe(request, OUTSIDE, settings.PROBE_TIMEOUT)
         recorded = COMMITTER.submit(check).result()
     if recorded.verdict and recorded.verdict.restart:
-        app.send_task("dockmgr.heal", kwargs={"instance_id": request.instance_id})
+        heal.apply_async(kwargs={"instance_id": request.instance_id})
 
 
 def _batch(producer: Any) -> AbstractContextManager[Any]:
@@ -96,7 +96,7 @@ def publish(requests: Sequence[CheckRequest], expires: timedelta) -> None:
     """Send one message per request, in batches over one connection."""
     with app.producer_pool.acquire(block=True) as producer, _batch(producer):
         for request in requests:
-            check_health.apply_async(
+            check_health.apply_async(  # type: ignore[call-arg]
                 kwargs={"customer_id": request.customer_id, "request": request.message()},
                 producer=producer,
                 expires=expires.total_seconds(),

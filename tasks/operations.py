@@ -7,16 +7,14 @@ from typing import Any
 
 from celery import Task
 
-from dockmgr.celery import app
+from dockmgr.celery import task
 from instances import documents
 from instances.clock import SYSTEM
 from instances.errors import BusyError
 from instances.models import Operation
-from instances.operations import calls, log_reading, restarting
-from instances.operations.journal import by_request
+from instances.operations import calls, log_reading, restarting, trial
 from instances.operations.provisioning import Order
 from instances.operations.runner import TryAgain
-from instances.policies import CARRY_ON, CHANGE, HEAL, READ
 from tasks.broker import reaching_broker
 
 Document = dict[str, Any]
@@ -38,7 +36,7 @@ def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str
     return calls.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
-@app.task(name="dockmgr.restart", bind=True, **CHANGE.options())
+@task("dockmgr.restart", bind=True)
 def restart(
     self: Task[..., Any],
     customer_id: str,
@@ -51,7 +49,7 @@ def restart(
     return documents.operation(_carry(self, operation))
 
 
-@app.task(name="dockmgr.update", bind=True, **CHANGE.options())
+@task("dockmgr.update", bind=True)
 def update(
     self: Task[..., Any],
     customer_id: str,
@@ -65,7 +63,7 @@ def update(
     return documents.operation(_carry(self, calls.begin_update(customer_id, asked, image=image)))
 
 
-@app.task(name="dockmgr.decommission", bind=True, **CHANGE.options())
+@task("dockmgr.decommission", bind=True)
 def decommission(
     self: Task[..., Any],
     customer_id: str,
@@ -76,13 +74,11 @@ def decommission(
 ) -> Document:
     """Remove the container, and the volume if asked; returns the OPERATION."""
     asked = _asked(self, requested_by, reason, request_id)
-    operation = by_request(asked.request_id) or calls.begin_decommission(
-        customer_id, asked, purge_data=purge_data
-    )
+    operation = calls.begin_decommission(customer_id, asked, purge_data=purge_data)
     return documents.operation(_carry(self, operation))
 
 
-@app.task(name="dockmgr.provision", bind=True, **CHANGE.options())
+@task("dockmgr.provision", bind=True)
 def provision(
     self: Task[..., Any],
     customer_id: str,
@@ -96,18 +92,18 @@ def provision(
     request_id: str | None = None,
 ) -> Document:
     """A new instance, healthy, or nothing left behind; returns the result document."""
-    order = Order(customer_id, subdomain, plan, dict(env or {}), host, image)
+    order = Order(customer_id, subdomain, plan, {} if env is None else env, host, image)
     operation = calls.begin_provision(order, _asked(self, requested_by, reason, request_id))
     return calls.provision_result(_carry(self, operation)).document()
 
 
-@app.task(name="dockmgr.carry_on", bind=True, **CARRY_ON.options())
+@task("dockmgr.carry_on", bind=True)
 def carry_on(self: Task[..., Any], operation_id: str) -> None:
     """Work on an operation that is written down already: queued, abandoned, or to be tried again."""
     _carry(self, Operation.objects.get(pk=uuid.UUID(operation_id)))
 
 
-@app.task(name="dockmgr.heal", **HEAL.options())
+@task("dockmgr.heal")
 def heal(instance_id: int) -> None:
     """Take an unhealthy instance for a restart if that is still called for; dropped when it is busy."""
     operation = restarting.begin_automatic(instance_id, SYSTEM.now())
@@ -115,7 +111,20 @@ def heal(instance_id: int) -> None:
         enqueue(operation)
 
 
-@app.task(name="dockmgr.logs", **READ.options())
+@task("dockmgr.test_deploy")
+def test_deploy(
+    plan: str,
+    image: str | None = None,
+    host: str | None = None,
+    requested_by: str = "task",
+    reason: str = "",
+    request_id: str | None = None,
+) -> Document:
+    """A throwaway instance through everything a customer's goes through; returns its steps."""
+    return trial.run_trial(plan, image, host, calls.Asked(requested_by, reason, request_id)).document()
+
+
+@task("dockmgr.logs")
 def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Document:
     """The last lines of an instance's log, redacted."""
     instance = calls.find(customer_id)
@@ -123,13 +132,13 @@ def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Docume
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
 
 
-@app.task(name="dockmgr.validate", **READ.options())
+@task("dockmgr.validate")
 def validate(customer_id: str) -> Document:
     """VALIDATION of an instance."""
     return calls.validate_deployment(calls.find(customer_id).subdomain).document()
 
 
-@app.task(name="dockmgr.validate_deployment", **READ.options())
+@task("dockmgr.validate_deployment")
 def validate_deployment(subdomain: str) -> Document:
     """VALIDATION of the instance behind a subdomain."""
     return calls.validate_deployment(subdomain).document()

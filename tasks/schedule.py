@@ -35,7 +35,8 @@ def apply_environment() -> bool:
             every=settings.SWEEP_INTERVAL, period=IntervalSchedule.SECONDS
         )
         entry, _ = PeriodicTask.objects.get_or_create(
-            name=SWEEP, defaults={"task": "dockmgr.sweep", "interval": interval}
+            name=SWEEP,
+            defaults={"task": "dockmgr.sweep", "interval": interval, "kwargs": '{"requested_by": "beat"}'},
         )
         entry.interval = interval
         entry.save()

@@ -6,18 +6,19 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from dockmgr.celery import app
+from dockmgr.celery import task
 from instances import sweeps
 from instances.clock import SYSTEM
 from instances.models import HealthCheck, Sweep
+from instances.operations.calls import OUTSIDE
 from instances.operations.journal import abandoned
-from instances.policies import CLOCKWORK
+from instances.operations.tidying import expired, remove_unused_images
 from tasks.operations import enqueue
 
 PURGE_BATCH = 10_000
 
 
-@app.task(name="dockmgr.recover", **CLOCKWORK.options())
+@task("dockmgr.recover")
 def recover() -> None:
     """Hand on operations whose worker died, and close sweeps whose checks got lost."""
     now = SYSTEM.now()
@@ -26,7 +27,16 @@ def recover() -> None:
         enqueue(operation)
 
 
-@app.task(name="dockmgr.purge_history", **CLOCKWORK.options())
+@task("dockmgr.tidy_up")
+def tidy_up() -> None:
+    """Remove throwaway instances past their time, and images nobody needs any more."""
+    now = SYSTEM.now()
+    for operation in expired(now):
+        enqueue(operation)
+    remove_unused_images(OUTSIDE.engines, now)
+
+
+@task("dockmgr.purge_history")
 def purge_history() -> int:
     """Delete health history and sweeps older than DOCKMGR_HISTORY_DAYS; returns how many checks."""
     before = SYSTEM.now() - timedelta(days=settings.HISTORY_DAYS)

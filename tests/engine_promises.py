@@ -181,7 +181,7 @@ class EnginePromises:
         with pytest.raises(NotFoundOnEngine):
             engine.rename(spec.name, f"{spec.name}-new")
 
-    def test_the_list_holds_ours_stopped_ones_included_and_nothing_else(
+    def test_the_list_holds_all_containers_stopped_ones_included_and_tells_ours_by_their_label(
         self, engine: Engine, make_spec: MakeSpec
     ) -> None:
         stopped, running, foreign = make_spec(), make_spec(), make_spec()
@@ -189,10 +189,10 @@ class EnginePromises:
         for spec in (stopped, running, foreign):
             engine.create(spec)
         engine.start(running.name)
-        listed = {summary.name: summary for summary in engine.list_managed()}
+        listed = {summary.name: summary for summary in engine.list_containers()}
         assert listed[stopped.name].state == "created"
         assert listed[running.name].state == "running"
-        assert foreign.name not in listed
+        assert listed[foreign.name].labels.get("dockmgr.managed") is None
         facts = facts_of(engine, running.name)
         summary = listed[running.name]
         assert (summary.id, summary.image_id, summary.labels) == (facts.id, facts.image_id, facts.labels)

@@ -46,7 +46,7 @@ class World:
         return self.clock.now()
 
     def instance(self, customer_id: str = "c1", *, host: Host | None = None, **health: Any) -> Instance:
-        """A provisioned instance whose container runs well for an hour; `health` are columns of its health."""
+        """A provisioned instance that has been well for an hour; `health` are columns of its health."""
         instance = Instance.objects.create(
             customer_id=customer_id,
             subdomain=f"{customer_id}.example.com",
@@ -59,7 +59,8 @@ class World:
         instance.image_id = image_facts("agent-1").id
         instance.container_id = self._run(instance)
         instance.save()
-        Health.objects.create(instance=instance, **{"status": "healthy", "last_healthy_at": self.now - timedelta(minutes=1), **health})
+        well = {"status": "healthy", "last_healthy_at": self.now - timedelta(minutes=1)}
+        Health.objects.create(instance=instance, **{**well, **health})
         return instance
 
     def _run(self, instance: Instance) -> str:
@@ -97,9 +98,7 @@ class World:
         return calls.see_through(calls.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
 
     def decommission(self, customer_id: str = "c1", *, purge_data: bool = False) -> Operation:
-        operation = calls.begin_decommission(
-            customer_id, ASKED, purge_data=purge_data, outside=self.outside
-        )
+        operation = calls.begin_decommission(customer_id, ASKED, purge_data=purge_data, outside=self.outside)
         return calls.see_through(operation.pk, self.outside)
 
     def nothing_is_left_of(self, customer_id: str) -> bool:

@@ -28,7 +28,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     list_filter = ("health__status", "plan", "host")
     list_select_related = ("plan", "host", "health")
     search_fields = ("customer_id", "subdomain")
-    exclude = ("env",)
+    exclude = ("env", "adopted")
     ordering = ("customer_id",)
 
     @display(ordering="health__status", label=STATUS_COLOURS)

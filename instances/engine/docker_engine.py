@@ -26,10 +26,10 @@ from instances.engine.payloads import (
     create_arguments,
     engine_facts,
     image_facts,
+    networks_to_join,
     pull_progress,
 )
 from instances.engine.port import (
-    MANAGED_LABEL,
     ContainerFacts,
     ContainerSummary,
     EngineFacts,
@@ -106,19 +106,29 @@ class DockerEngine:
         with self._calling("say what it runs on") as client:
             return engine_facts(client.info())
 
-    def list_managed(self) -> list[ContainerSummary]:
+    def list_containers(self) -> list[ContainerSummary]:
         with self._calling("list containers") as client:
-            rows = client.containers(all=True, filters={"label": f"{MANAGED_LABEL}=true"})
+            rows = client.containers(all=True)
         return [container_summary(row) for row in rows]
 
     def inspect(self, container: str) -> ContainerFacts | None:
+        answer = self.describe(container)
+        return None if answer is None else container_facts(answer)
+
+    def describe(self, container: str) -> dict[str, Any] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect container {container}") as client:
-            return container_facts(client.inspect_container(container))
+            answer: dict[str, Any] = client.inspect_container(container)
+            return answer
         return None
 
     def image(self, ref: str) -> ImageFacts | None:
+        answer = self.describe_image(ref)
+        return None if answer is None else image_facts(answer)
+
+    def describe_image(self, ref: str) -> dict[str, Any] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
-            return image_facts(client.inspect_image(ref))  # type: ignore[no-untyped-call]
+            answer: dict[str, Any] = client.inspect_image(ref)  # type: ignore[no-untyped-call]
+            return answer
         return None
 
     def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
@@ -130,12 +140,36 @@ class DockerEngine:
             raise TransientError(f"The Docker Engine at {self._where} pulled {ref} but does not have it.")
         return pulled
 
+    def remove_image(self, image_id: str) -> bool:
+        try:
+            with (
+                suppress(NotFoundOnEngine),
+                self._calling(f"remove image {image_id}", change=True) as client,
+            ):
+                client.remove_image(image_id)
+        except PermanentError:
+            return False
+        return True
+
     def create(self, spec: ContainerSpec) -> str:
         with self._calling(f"create container {spec.name}", change=True, secrets=spec.env.values()) as client:
             answer = client.create_container_from_config(  # type: ignore[no-untyped-call]
                 **create_arguments(spec)
             )
-        return str(answer["Id"])
+        container = str(answer["Id"])
+        try:
+            for network, endpoint in networks_to_join(spec):
+                self._join(container, network, endpoint)
+        except DockmgrError:
+            self.remove(container)
+            raise
+        return container
+
+    def _join(self, container: str, network: str, endpoint: dict[str, Any]) -> None:
+        with self._calling(f"connect {container} to network {network}", change=True) as client:
+            url = f"{client.base_url}/v{client.api_version}/networks/{quote(network, safe='')}/connect"
+            asked = {"Container": container, "EndpointConfig": endpoint}
+            _raise_for_status(client.post(url, json=asked, timeout=client.timeout))
 
     def start(self, container: str) -> None:
         with self._calling(f"start container {container}", change=True) as client:
@@ -301,8 +335,13 @@ def _open_log(
 ) -> requests.Response:
     url = f"{client.base_url}/v{client.api_version}/containers/{quote(container, safe='')}/logs"
     response = client.get(url, params=params, stream=True, timeout=(client.timeout, silence))
+    _raise_for_status(response)
+    return response
+
+
+def _raise_for_status(response: requests.Response) -> None:
+    """As the SDK does it, which reads the engine's explanation into the error."""
     try:
         response.raise_for_status()
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
-    return response

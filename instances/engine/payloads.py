@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from instances import adoption
 from instances.engine.port import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.errors import DockmgrError
 from instances.spec import ContainerSpec
@@ -23,8 +24,11 @@ def create_arguments(spec: ContainerSpec) -> Json:
     """What `create_container_from_config` is told: the container's name and its whole configuration.
 
     Swap equals memory, which leaves the container none beyond its memory. A host port of 0 lets the
-    engine choose. The volume is mounted by name, never by a path of the host.
+    engine choose. The volume is mounted by name, never by a path of the host. An adopted container
+    is what it was.
     """
+    if spec.raw is not None:
+        return adoption.render(spec.raw, name=spec.name, image=spec.image, labels=spec.labels, env=spec.env)
     port = f"{spec.container_port}/tcp"
     return {
         "name": spec.name,
@@ -37,6 +41,11 @@ def create_arguments(spec: ContainerSpec) -> Json:
             "HostConfig": _host_config(spec, port),
         },
     }
+
+
+def networks_to_join(spec: ContainerSpec) -> list[tuple[str, Json]]:
+    """Networks a container joins after its creation, each with its endpoint's configuration."""
+    return adoption.further_networks(spec.raw) if spec.raw is not None else []
 
 
 def _host_config(spec: ContainerSpec, port: str) -> Json:
@@ -102,6 +111,9 @@ def container_facts(answer: Json) -> ContainerFacts:
         ports=_ports(answer),
         privileged=bool(host.get("Privileged")),
         security_opt=tuple(host.get("SecurityOpt") or ()),
+        cap_add=tuple(host.get("CapAdd") or ()),
+        network_mode=host.get("NetworkMode") or "default",
+        binds=tuple(m["Destination"] for m in answer.get("Mounts") or [] if m["Type"] != "volume"),
     )
 
 
@@ -115,6 +127,7 @@ def image_facts(answer: Json) -> ImageFacts:
         exposed_ports=tuple(_tcp_ports(config.get("ExposedPorts") or ())),
         architecture=answer.get("Architecture", ""),
         digests=tuple(answer.get("RepoDigests") or ()),
+        env=_env(config.get("Env") or []),
     )
 
 
@@ -164,9 +177,15 @@ def _ports(answer: Json) -> dict[int, tuple[str, int]]:
     actual = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     bindings = {**asked, **{port: bound for port, bound in actual.items() if bound}}
     return {
-        number: (bindings[f"{number}/tcp"][0]["HostIp"], int(bindings[f"{number}/tcp"][0]["HostPort"] or 0))
+        number: (bindings[f"{number}/tcp"][0].get("HostIp", ""), _number(bindings[f"{number}/tcp"][0]))
         for number in _tcp_ports(port for port, bound in bindings.items() if bound)
     }
+
+
+def _number(binding: Json) -> int:
+    """The host's port, or 0 where the engine is to choose one, be it from a range."""
+    port = str(binding.get("HostPort") or "")
+    return int(port) if port.isdecimal() else 0
 
 
 def _tcp_ports(ports: Iterable[str]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from instances.spec import ContainerSpec
 
@@ -50,6 +50,9 @@ class ContainerFacts:
     ports: dict[int, tuple[str, int]]  # container port -> (host address, host port)
     privileged: bool
     security_opt: tuple[str, ...]
+    cap_add: tuple[str, ...] = ()
+    network_mode: str = "default"
+    binds: tuple[str, ...] = ()  # paths in the container where something other than a volume is mounted
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class ImageFacts:
     """An image on the engine: its id (`sha256:…`), labels and the volumes it declares.
 
     `digests` are its names in registries; an image built here and never pushed has none.
+    `env` is what it gives every container of it.
     """
 
     id: str
@@ -65,6 +69,7 @@ class ImageFacts:
     exposed_ports: tuple[int, ...]
     architecture: str
     digests: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,20 @@ class Engine(Protocol):
     def facts(self) -> EngineFacts:
         """The machine the engine runs on."""
 
-    def list_managed(self) -> list[ContainerSummary]:
-        """All containers carrying our label, stopped ones included, in one call."""
+    def list_containers(self) -> list[ContainerSummary]:
+        """All containers, other people's and stopped ones included, in one call.
+
+        Ours carry `MANAGED_LABEL`, except an adopted one that was not replaced yet: its id is known.
+        """
 
     def inspect(self, container: str) -> ContainerFacts | None:
         """Facts of one container, or None when there is none."""
+
+    def describe(self, container: str) -> dict[str, Any] | None:
+        """All the engine says of one container, in its own words, or None. It holds secrets."""
+
+    def describe_image(self, ref: str) -> dict[str, Any] | None:
+        """All the engine says of a local image, in its own words, or None."""
 
     def image(self, ref: str) -> ImageFacts | None:
         """Facts of a local image by reference or id, or None."""
@@ -118,8 +132,14 @@ class Engine(Protocol):
     def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
         """Fetch `ref` from its registry; `progress` hears a short text now and then."""
 
+    def remove_image(self, image_id: str) -> bool:
+        """Remove an image by id; False when a container still uses it, True when it is gone."""
+
     def create(self, spec: ContainerSpec) -> str:
-        """Create (not start) a container and return its id; leaves nothing behind when refused."""
+        """Create (not start) a container and return its id; leaves nothing behind when refused.
+
+        One that was adopted has joined all its networks then.
+        """
 
     def start(self, container: str) -> None:
         """Start it; a running container is left alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import logging
+import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -14,16 +15,17 @@ from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from instances import documents, names
 from instances.errors import DockmgrError, OutOfReachError, RequestError
+from instances.log_lines import for_terminal
 from instances.models import Instance, Operation
 from instances.operations import calls
-from instances.operations.journal import by_request
 from instances.operations.sweeping import Progress as ProgressCall
 
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
@@ -42,7 +44,7 @@ class FleetCommand(BaseCommand):
     changes: ClassVar[bool] = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.error = self._misused  # type: ignore[method-assign]
+        _Refusals(self, parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
@@ -63,41 +65,55 @@ class FleetCommand(BaseCommand):
 
     @property
     def console(self) -> Console:
-        width = None if sys.stdout.isatty() else 240
-        return Console(file=sys.stdout, highlight=False, width=width)
+        """Standard output: coloured on a terminal, plain and wide elsewhere."""
+        terminal = sys.stdout.isatty()
+        return Console(
+            file=sys.stdout,
+            highlight=False,
+            force_terminal=terminal,
+            no_color=not terminal,
+            width=None if terminal else 240,
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._json = options["json"]
-        with _log_level(settings.COMMAND_LOG_LEVEL):
-            document, code = self._guarded(options)
+        try:
+            with _log_level(settings.COMMAND_LOG_LEVEL):
+                document, code = self._guarded(options)
+            self._print(document)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = GOOD
+        if code:
+            sys.exit(code)
+
+    def _print(self, document: Any) -> None:
         if self._json:
             sys.stdout.write(json.dumps(document) + "\n")
         elif not (isinstance(document, dict) and set(document) == {"error"}):
             self.show(document)
-        if code:
-            sys.exit(code)
 
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:
             return self.run(options)
         except RequestError as error:
-            return self._complain(str(error)), WRONG
+            return self.complain(str(error)), WRONG
         except OutOfReachError as error:
-            return self._complain(str(error)), OUT_OF_REACH
+            return self.complain(str(error)), OUT_OF_REACH
         except DockmgrError as error:
-            return self._complain(str(error)), BAD
-        except DatabaseError as error:
-            return self._complain(database_sentence(error)), OUT_OF_REACH
+            return self.complain(str(error)), BAD
+        except DatabaseFailure as error:
+            return self.complain(database_sentence(error)), OUT_OF_REACH
         except KeyboardInterrupt:
-            return self._complain("Interrupted; what was begun is carried on by the workers."), 130
+            going_on = "; what was begun is carried on by the workers" if self.changes else ""
+            return self.complain(f"Interrupted{going_on}."), 130
 
-    def _complain(self, sentence: str) -> dict[str, str]:
-        sys.stderr.write(f"{sentence}\n")
+    def complain(self, sentence: str) -> dict[str, str]:
+        """Tell the person, and return the document that tells a program."""
+        sentence = " ".join(sentence.split())
+        sys.stderr.write(f"{for_terminal(sentence)}\n")
         return {"error": sentence}
-
-    def _misused(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{message[:1].upper()}{message[1:]}; see --help.\n")
-        sys.exit(WRONG)
 
     def asked(self, options: dict[str, Any]) -> calls.Asked:
         return calls.Asked(f"cli:{getpass.getuser()}", options["reason"], options["request_id"])
@@ -105,15 +121,22 @@ class FleetCommand(BaseCommand):
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
         if options["enqueue"]:
-            from tasks.operations import enqueue
-
-            enqueue(operation)
+            self._enqueue(operation)
             return operation
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
             done = calls.see_through(operation.pk)
             tell(1, 1, done.status)
         return done
+
+    def _enqueue(self, operation: Operation) -> None:
+        from tasks.operations import enqueue
+
+        try:
+            enqueue(operation)
+        except OutOfReachError as error:
+            calls.withdraw(operation, str(error))
+            raise
 
     @contextmanager
     def progress(self, options: dict[str, Any]) -> Iterator[ProgressCall]:
@@ -136,6 +159,25 @@ class FleetCommand(BaseCommand):
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
+
+
+class _Refusals:
+    """Makes a parser's errors what every error is: one sentence, code 2, and a document under --json."""
+
+    def __init__(self, command: FleetCommand, parser: ArgumentParser) -> None:
+        self._command, self._parse, self._json = command, parser.parse_args, False
+        parser.parse_args = self.parse_args  # type: ignore[method-assign, assignment]
+        parser.error = self.error  # type: ignore[method-assign]
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
+        self._json = "--json" in args
+        return self._parse(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        document = self._command.complain(f"{message[:1].upper()}{message[1:]}; see --help.")
+        if self._json:
+            sys.stdout.write(json.dumps(document) + "\n")
+        sys.exit(WRONG)
 
 
 @contextmanager
@@ -169,23 +211,25 @@ class _LateBar:
 
 
 def styled(cell: Any) -> str:
-    text = "" if cell is None else str(cell)
+    """A cell's text as rich markup: states coloured, anything a customer wrote made harmless."""
+    text = escape(for_terminal("" if cell is None else str(cell)))
     style = STYLES.get(text)
-    escaped = text.replace("[", "\\[")
-    return f"[{style}]{text}[/{style}]" if style else escaped
+    return f"[{style}]{text}[/{style}]" if style else text
 
 
-def database_sentence(error: DatabaseError) -> str:
+def database_sentence(error: DatabaseFailure) -> str:
     """What a database error means to an operator."""
     text = str(error)
-    if "no such table" in text or "does not exist" in text:
-        return "The database has no tables yet; run manage.py migrate first."
+    if any(words in text for words in ("no such table", "no such column", "does not exist", "has no column")):
+        return "The database lacks tables of this version; run manage.py migrate first."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 
 def outcome(operation: Operation) -> int:
     """The exit code an operation stands for."""
-    return GOOD if operation.status in ("succeeded", "queued", "running") else BAD
+    if operation.status in ("succeeded", "queued", "running"):
+        return GOOD
+    return OUT_OF_REACH if operation.facts.get("host_trouble") else BAD
 
 
 class InstanceChange(FleetCommand):
@@ -203,8 +247,7 @@ class InstanceChange(FleetCommand):
         customer_id = options["customer_id"]
         names.customer_id(customer_id)
         calls.recover(customer_id=customer_id)
-        earlier = by_request(options["request_id"])
-        operation = self.hand_on(earlier or self.begin(customer_id, options), options)
+        operation = self.hand_on(self.begin(customer_id, options), options)
         return documents.operation(operation), outcome(operation)
 
     def show(self, document: Any) -> None:

@@ -5,9 +5,11 @@ from django.db import migrations
 
 MB = 1024 * 1024
 PLANS = (("free", 0.5, 512 * MB), ("pro", 2.0, 2048 * MB), ("enterprise", 4.0, 4096 * MB))
+SWEEP_KWARGS = {"dockmgr.sweep": '{"requested_by": "beat"}'}
 SCHEDULE = (
     ("dockmgr follow-up", "dockmgr.follow_up", 2, "seconds"),
     ("dockmgr recover", "dockmgr.recover", 10, "seconds"),
+    ("dockmgr tidy up", "dockmgr.tidy_up", 1800, "seconds"),
     ("dockmgr purge history", "dockmgr.purge_history", 1, "days"),
 )
 
@@ -27,7 +29,7 @@ def fill(apps, _schema_editor):
             every=every, period=period
         )
         apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
-            name=name, defaults={"task": task, "interval": schedule}
+            name=name, defaults={"task": task, "interval": schedule, "kwargs": SWEEP_KWARGS.get(task, "{}")}
         )
 
 

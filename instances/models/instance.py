@@ -7,7 +7,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from instances import spec
+from instances import adoption, spec
 from instances.fields import Encrypted
 from instances.models.fleet import Host, Plan
 
@@ -27,6 +27,10 @@ class Instance(models.Model):
 
     `port` is the published address in force; the Port table holds the reservations. `failed_images`
     are ids of images an update was rolled back from; they are not tried again unasked.
+
+    An adopted instance's container was made by somebody else: `container` is its name, `adopted`
+    what it has beyond its image (see `instances.adoption`) and, as `Port`, the container port health
+    is asked at. Both are empty for containers dockmgr made from the plan.
     """
 
     customer_id = models.CharField(max_length=63)
@@ -36,6 +40,8 @@ class Instance(models.Model):
     image = models.CharField(max_length=512, blank=True)
     env = Encrypted(default=dict)
     port = models.PositiveIntegerField(null=True, blank=True)
+    container = models.CharField(max_length=255, blank=True)
+    adopted = Encrypted(null=True, default=None)
     container_id = models.CharField(max_length=64, blank=True)
     image_id = models.CharField(max_length=80, blank=True)
     failed_images = models.JSONField(default=list, blank=True)
@@ -61,7 +67,7 @@ class Instance(models.Model):
 
     @property
     def container_name(self) -> str:
-        return spec.container_name(self.customer_id)
+        return self.container or spec.container_name(self.customer_id)
 
     @property
     def volume_name(self) -> str:
@@ -107,5 +113,25 @@ class Instance(models.Model):
                 image=image or self.image or None,
                 env=self.env,
                 expires_at=self.expires_at.isoformat() if self.expires_at else None,
+                container=self.container,
+                adopted=self.adopted,
             ),
         )
+
+    @property
+    def container_port(self) -> int:
+        """The port inside the container at which health is asked."""
+        return int(self.adopted["Port"]) if self.adopted is not None else int(self.plan.container_port)
+
+    @property
+    def mount_points(self) -> set[str]:
+        """Paths in the container whose content outlives it."""
+        if self.adopted is not None:
+            return adoption.mount_points(self.adopted)
+        return {self.plan.data_path} if self.plan.data_path else set()
+
+    @property
+    def stop_timeout(self) -> int:
+        """Seconds the container is given to stop."""
+        own = self.adopted["Config"].get("StopTimeout") if self.adopted is not None else None
+        return int(self.plan.stop_timeout if own is None else own)

@@ -18,7 +18,7 @@ class Operation(models.Model):
     operation over, which raises `token` and thereby shuts the old holder out.
     """
 
-    KINDS = tuple((kind, kind) for kind in ("provision", "restart", "decommission", "update"))
+    KINDS = tuple((kind, kind) for kind in ("provision", "restart", "decommission", "update", "adopt"))
     STATUSES = tuple(
         (status, status) for status in ("queued", "running", "succeeded", "failed", "rolled_back")
     )

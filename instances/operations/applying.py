@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 
+from instances.errors import RequestError
 from instances.fleet_file import FleetFile
 from instances.models import Channel, Host, Plan
 
@@ -35,7 +36,7 @@ def apply(fleet: FleetFile) -> list[Change]:
     """
     with transaction.atomic():
         found = [
-            _one(kind, model, entry.model_dump(exclude_unset=True))
+            _checked(kind, model, entry.model_dump(exclude_unset=True))
             for kind, model, entries in (
                 ("host", Host, fleet.hosts),
                 ("plan", Plan, fleet.plans),
@@ -44,6 +45,18 @@ def apply(fleet: FleetFile) -> list[Change]:
             for entry in entries
         ]
     return [change for change in found if change]
+
+
+def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
+    try:
+        with transaction.atomic():
+            return _one(kind, model, values)
+    except IntegrityError as error:
+        if "host_port_range" not in str(error):
+            raise
+        raise RequestError(
+            f"The fleet file is refused: {kind} {values['name']}: last_port must not be below first_port."
+        ) from None
 
 
 def _one(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:

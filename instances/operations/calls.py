@@ -23,13 +23,14 @@ from instances.operations import (
     updating,
 )
 from instances.operations.health_state import change
-from instances.operations.journal import abandoned
-from instances.operations.runner import Procedure, TryAgain, carry_on
+from instances.operations.journal import abandoned, by_request
+from instances.operations.runner import Procedure, TryAgain, carry_on, give_back
 from instances.operations.validation import Validation
 from instances.operations.validation import validate as validate_instance
 
 logger = logging.getLogger(__name__)
 
+MAX_REQUEST_ID = 128
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
     procedure.kind: procedure
@@ -56,6 +57,14 @@ class Asked:
     requested_by: str
     reason: str = ""
     request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what only a program could send: names and reasons that are no texts."""
+        texts = (self.requested_by, self.reason, "" if self.request_id is None else self.request_id)
+        if not all(isinstance(text, str) for text in texts):
+            raise RequestError("requested_by, reason and request_id must be texts.")
+        if len(texts[2]) > MAX_REQUEST_ID:
+            raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
 
     def keywords(self) -> dict[str, Any]:
         return {
@@ -123,31 +132,69 @@ def recover(outside: Outside | None = None, customer_id: str | None = None) -> l
 
 def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None) -> Operation:
     """Take an instance for a restart. Raises RequestError or BusyError."""
-    outside = outside or OUTSIDE
-    return restarting.begin(find(customer_id), outside.clock.now(), **asked.keywords())
+    now = (outside or OUTSIDE).clock.now()
+    return once(
+        "restart", customer_id, asked, lambda: restarting.begin(find(customer_id), now, **asked.keywords())
+    )
 
 
 def begin_decommission(
     customer_id: str, asked: Asked, *, purge_data: bool = False, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for its removal. Raises RequestError or BusyError."""
-    outside = outside or OUTSIDE
-    instance = find(customer_id)
-    return decommissioning.begin(instance, outside.clock.now(), purge_data=purge_data, **asked.keywords())
+    if not isinstance(purge_data, bool):
+        raise RequestError("Whether to purge the data must be true or false.")
+    now = (outside or OUTSIDE).clock.now()
+    return once(
+        "decommission",
+        customer_id,
+        asked,
+        lambda: decommissioning.begin(find(customer_id), now, purge_data=purge_data, **asked.keywords()),
+    )
 
 
 def begin_update(
     customer_id: str, asked: Asked, *, image: str | None = None, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for an update. Raises RequestError or BusyError."""
-    outside = outside or OUTSIDE
+    now = (outside or OUTSIDE).clock.now()
     checked = names.image(image) if image is not None else None
-    return replacing.begin(find(customer_id), outside.clock.now(), image=checked, **asked.keywords())
+    return once(
+        "update",
+        customer_id,
+        asked,
+        lambda: replacing.begin(find(customer_id), now, image=checked, **asked.keywords()),
+    )
 
 
 def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:
     """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
-    return provisioning.begin(order, outside or OUTSIDE, **asked.keywords())
+    return once(
+        "provision",
+        order.customer_id,
+        asked,
+        lambda: provisioning.begin(order, outside or OUTSIDE, **asked.keywords()),
+    )
+
+
+def once(kind: str, customer_id: str, asked: Asked, begin: Callable[[], Operation]) -> Operation:
+    """Begin an operation, or join the one an equal request began before or at this very moment."""
+    names.customer_id(customer_id)
+    earlier = by_request(asked.request_id, kind, customer_id)
+    if earlier is not None:
+        return earlier
+    try:
+        return begin()
+    except (BusyError, RequestError):
+        joined = by_request(asked.request_id, kind, customer_id)
+        if joined is None:
+            raise
+        return joined
+
+
+def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
+    """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
+    return give_back(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
 
 
 def provision_result(operation: Operation, outside: Outside | None = None) -> ProvisionResult:

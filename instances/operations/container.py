@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from instances import adoption
 from instances.engine.port import ContainerFacts, ImageFacts
-from instances.errors import PermanentError, PortTaken
-from instances.models import Host, Instance, Port
+from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
+from instances.models import Host, Instance, Operation, Port
 from instances.operations.runner import Work
 from instances.spec import ContainerSpec
 
@@ -37,7 +39,11 @@ def reserve_port(host: Host, instance: Instance, above: int | None = None) -> in
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
     """The image on the engine, pulled only when it is not there yet."""
-    return work.engine.image(ref) or work.engine.pull(ref)
+    image = work.engine.image(ref)
+    if image is None:
+        work.journal.remember(pulled=True)
+        image = work.engine.pull(ref)
+    return image
 
 
 def create(work: Work, image: str) -> str:
@@ -53,11 +59,17 @@ def create(work: Work, image: str) -> str:
 def make(work: Work, spec: ContainerSpec) -> str:
     """Create a container that carries the operation's id, and return its own.
 
-    When an earlier try of the same operation made it already, that one is kept. A container of
-    anybody else under the name is never touched: that is a PermanentError.
+    When an earlier try of the same operation made it already, that one is kept; what an earlier
+    operation on this customer left behind is removed. A container of anybody else under the name is
+    never touched: that is a PermanentError.
     """
     labels = {**spec.labels, OPERATION_LABEL: str(work.operation.pk)}
-    return _made_earlier(work, spec.name) or work.engine.create(replace(spec, labels=labels))
+    earlier = _made_earlier(work, spec.name)
+    if earlier and spec.raw is not None:
+        # Whoever made it may have died before it had joined all its networks.
+        work.engine.remove(earlier)
+        earlier = None
+    return earlier or work.engine.create(replace(spec, labels=labels))
 
 
 def is_ours(work: Work, facts: ContainerFacts) -> bool:
@@ -69,12 +81,24 @@ def _made_earlier(work: Work, name: str) -> str | None:
     facts = work.engine.inspect(name)
     if facts is None:
         return None
-    if not is_ours(work, facts):
+    if is_ours(work, facts):
+        return facts.id
+    if facts.id == work.instance.container_id or not _was_left_behind(work, facts):
         raise PermanentError(
             f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."
         )
-    return facts.id
+    work.engine.remove(facts.id)
+    return None
+
+
+def _was_left_behind(work: Work, facts: ContainerFacts) -> bool:
+    """Whether another operation on this customer made the container and ended without keeping it."""
+    try:
+        made_by = UUID(facts.labels.get(OPERATION_LABEL, ""))
+    except ValueError:
+        return False
+    return Operation.objects.filter(pk=made_by, customer_id=work.instance.customer_id).exists()
 
 
 def remove_made(work: Work) -> None:
@@ -84,15 +108,40 @@ def remove_made(work: Work) -> None:
         work.engine.remove(facts.id)
 
 
+def start(work: Work, container: str) -> None:
+    """Start a container of the instance, and write its port down where the engine chose another one."""
+    work.engine.start(container)
+    instance = work.instance
+    if instance.adopted is None or not adoption.port_changes(instance.adopted, instance.container_port):
+        return
+    facts = work.engine.inspect(container)
+    if facts is not None and instance.container_port in facts.ports:
+        _follow_port(work, facts.ports[instance.container_port][1])
+
+
+def _follow_port(work: Work, number: int) -> None:
+    instance = work.instance
+    with transaction.atomic():
+        instance.port = number
+        instance.save(update_fields=["port"])
+        instance.ports.all().delete()
+        Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
+    work.journal.remember(new_port=number)
+
+
 def start_on_free_port(work: Work, image: str) -> None:
     """Start the container; when something else on the host holds its port, move to another one."""
     for _ in range(PORT_TRIES):
         try:
-            work.engine.start(work.instance.container_name)
+            start(work, work.instance.container_id)
             return
         except PortTaken:
+            if work.instance.adopted is not None:
+                raise  # its ports are its own
             _move_port(work)
-            work.engine.remove(work.instance.container_name)
+            work.engine.remove(work.instance.container_id)
+            create(work, image)
+        except NotFoundOnEngine:  # a move to another port was cut short between removing and making
             create(work, image)
     raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
 

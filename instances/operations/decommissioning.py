@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.db import transaction
 
+from instances.errors import RequestError
 from instances.models import Instance, Operation
 from instances.operations.health_state import change
-from instances.operations.journal import by_request, open_operation
+from instances.operations.journal import open_operation
 from instances.operations.runner import Procedure, Step, Work
 
 
@@ -21,10 +22,12 @@ def begin(
     reason: str = "",
     request_id: str | None = None,
 ) -> Operation:
-    """Take the instance for its removal. Raises BusyError."""
-    earlier = by_request(request_id)
-    if earlier:
-        return earlier
+    """Take the instance for its removal. Raises BusyError, or RequestError for data that is not ours."""
+    if purge_data and instance.adopted is not None:
+        raise RequestError(
+            f"{instance.customer_id} was adopted: dockmgr did not make its volumes and does not remove them; "
+            "decommission it without --purge-data."
+        )
     with transaction.atomic():
         operation = open_operation(
             "decommission",
@@ -40,17 +43,14 @@ def begin(
 
 
 def _stop(work: Work) -> str:
-    work.engine.stop(work.instance.container_name, work.instance.plan.stop_timeout)
+    work.engine.stop(work.instance.container_id, work.instance.stop_timeout)
     return "stopped"
 
 
 def _remove_container(work: Work) -> str:
-    facts = work.engine.inspect(work.instance.container_name)
-    if facts is None:
+    if work.engine.inspect(work.instance.container_id) is None:
         return "there is none"
-    if facts.id != work.instance.container_id:
-        return "left alone: it is not the one dockmgr made"
-    work.engine.remove(facts.id)
+    work.engine.remove(work.instance.container_id)
     return "removed"
 
 
@@ -62,13 +62,20 @@ def _remove_volume(work: Work) -> str:
 
 
 def _succeeded(work: Work) -> None:
-    """The row stays for its history, without its secrets; its names and port are free again."""
+    """The row stays for its history, without its secrets; its names and port are free again.
+
+    Of a throwaway instance only the journal stays.
+    """
     instance = work.instance
+    if instance.expires_at:
+        instance.delete()
+        return
     instance.ports.all().delete()
     instance.env = {}
+    instance.adopted = None
     instance.port = None
     instance.decommissioned_at = work.outside.clock.now()
-    instance.save(update_fields=["env", "port", "decommissioned_at"])
+    instance.save(update_fields=["env", "adopted", "port", "decommissioned_at"])
 
 
 PROCEDURE = Procedure(

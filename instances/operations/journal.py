@@ -16,7 +16,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 
 from instances.clock import Clock
-from instances.errors import BusyError, LeaseLost
+from instances.errors import BusyError, LeaseLost, RequestError
 from instances.models import Instance, Operation
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
@@ -32,9 +32,15 @@ def lease_until(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def by_request(request_id: str | None) -> Operation | None:
-    """The operation an earlier request with this id made, if any."""
-    return Operation.objects.filter(request_id=request_id).first() if request_id else None
+def by_request(request_id: str | None, kind: str, customer_id: str) -> Operation | None:
+    """The operation an earlier request with this id made, if any.
+
+    Raises RequestError when that was a request for something else.
+    """
+    earlier = Operation.objects.filter(request_id=request_id).first() if request_id else None
+    if earlier is not None and (earlier.kind, earlier.customer_id) != (kind, customer_id):
+        raise RequestError(f"This request id was used for the {earlier.kind} of {earlier.customer_id}.")
+    return earlier
 
 
 def open_operation(

@@ -26,20 +26,29 @@ def line_count(value: object) -> int:
     raise RequestError(f"The number of lines must be between 1 and {MOST_LINES}.")
 
 
-def moment(since: str | None, now: datetime) -> datetime | None:
+def moment(since: object, now: datetime) -> datetime | None:
     """`30s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time. Raises RequestError."""
-    if not since:
+    if since is None or since == "":
         return None
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(since[-1])
-    if unit and since[:-1].isascii() and since[:-1].isdigit() and len(since) <= 9:
-        return now - timedelta(seconds=int(since[:-1]) * unit)
-    try:
-        parsed = datetime.fromisoformat(since)
-    except ValueError:
-        parsed = None
+    parsed = _ago(since, now) or _time(since) if isinstance(since, str) else None
     if parsed is None or parsed.tzinfo is None:
         raise RequestError("The time must be like 30s, 10m, 2h, 1d or an RFC 3339 time with its zone.")
     return parsed
+
+
+def _ago(since: str, now: datetime) -> datetime | None:
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(since[-1:])
+    number = since[:-1]
+    if not unit or not (number.isascii() and number.isdigit() and len(number) <= 5):
+        return None
+    return now - timedelta(seconds=int(number) * unit)
+
+
+def _time(since: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(since)
+    except ValueError:
+        return None
 
 
 def last_lines(

@@ -75,7 +75,7 @@ def _drain(work: Work) -> str:
 
 
 def _stop_old(work: Work) -> str:
-    work.engine.stop(old_container(work), work.instance.plan.stop_timeout)
+    work.engine.stop(old_container(work), work.instance.stop_timeout)
     return "stopped"
 
 

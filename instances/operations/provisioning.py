@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -14,7 +14,7 @@ from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, R
 from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations import container
 from instances.operations.health_state import change
-from instances.operations.journal import by_request, open_operation
+from instances.operations.journal import open_operation
 from instances.operations.log_reading import last_lines
 from instances.operations.runner import Procedure, Step, Work
 from instances.operations.starting import START, WAIT_UNTIL_HEALTHY
@@ -22,6 +22,7 @@ from instances.recording import policy
 from instances.spec import labels_for
 
 LOG_LINES_KEPT = 40
+TRY_AGAIN = "Another operation came first; try again."
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Order:
     customer_id: str
     subdomain: str
     plan: str
-    env: dict[str, str]
+    env: dict[str, str] = field(repr=False)
     host: str | None = None
     image: str | None = None
     expires_at: datetime | None = None
@@ -58,9 +59,6 @@ def begin(
 
     Raises RequestError for a malformed, duplicate or unsatisfiable order.
     """
-    earlier = by_request(request_id)
-    if earlier:
-        return earlier
     plan = _plan(order.checked())
     host = _host(order.host, outside)
     now = outside.clock.now()
@@ -71,17 +69,24 @@ def begin(
                 "provision", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
             )
     except IntegrityError:
-        raise RequestError(_what_is_taken(order)) from None
+        taken = what_is_taken(order.customer_id, order.subdomain)
+        raise RequestError(taken or TRY_AGAIN) from None
 
 
-def _plan(order: Order) -> Plan:
-    plan = Plan.objects.filter(name=order.plan).first()
+def plan_named(name: str) -> Plan:
+    """The plan of that name. Raises RequestError that tells the known ones."""
+    plan = Plan.objects.filter(name=name).first()
     if plan is None:
         known = ", ".join(Plan.objects.order_by("name").values_list("name", flat=True))
         raise RequestError(f"There is no plan of that name; known are {known}.")
+    return plan
+
+
+def _plan(order: Order) -> Plan:
+    plan = plan_named(order.plan)
     if not (order.image or plan.image):
         raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
-    absent = [name for name in plan.required_env if name not in {**plan.env, **order.env}]
+    absent = [name for name in plan.required_env if not {**plan.env, **order.env}.get(name)]
     if absent:
         raise RequestError(f"Plan {plan.name} requires {', '.join(absent)} in the environment.")
     return plan
@@ -130,10 +135,14 @@ def _write_down(order: Order, plan: Plan, host: Host) -> Instance:
     return instance
 
 
-def _what_is_taken(order: Order) -> str:
-    if Instance.objects.present().filter(customer_id=order.customer_id).exists():
-        return f"Customer {order.customer_id} has an instance already."
-    return f"The subdomain {order.subdomain} is taken."
+def what_is_taken(customer_id: str, subdomain: str) -> str:
+    """Which of the two an instance has already, as a sentence; empty when both are free."""
+    present = Instance.objects.present()
+    if present.filter(customer_id=customer_id).exists():
+        return f"Customer {customer_id} has an instance already."
+    if present.filter(subdomain=subdomain).exists():
+        return f"The subdomain {subdomain} is taken."
+    return ""
 
 
 def _image(work: Work) -> str:

@@ -17,7 +17,7 @@ from instances.models import Instance, Operation
 from instances.operations import container
 from instances.operations.gate import request_for, wait_until_healthy, watch
 from instances.operations.health_state import change
-from instances.operations.journal import by_request, open_operation
+from instances.operations.journal import open_operation
 from instances.operations.log_reading import last_lines
 from instances.operations.runner import Enough, Step, Work
 from instances.operations.starting import started_at
@@ -39,9 +39,6 @@ def begin(
 
     Raises RequestError when it has nothing to update, BusyError while it is being changed.
     """
-    earlier = by_request(request_id)
-    if earlier:
-        return earlier
     if not instance.container_id:
         raise RequestError(f"{instance.customer_id} has no container to update.")
     params = {
@@ -65,8 +62,12 @@ def begin(
 
 
 def strategy(instance: Instance) -> str:
-    """The plan's way of updating; two containers never share a data volume, whatever it says."""
-    return "recreate" if instance.plan.data_path else str(instance.plan.update_strategy)
+    """The plan's way of updating; two containers never share a data volume, whatever it says.
+
+    Nor do they share the ports and addresses of an adopted one.
+    """
+    alone = bool(instance.plan.data_path) or instance.adopted is not None
+    return "recreate" if alone else str(instance.plan.update_strategy)
 
 
 def old_container(work: Work) -> str:
@@ -141,7 +142,9 @@ def verify(work: Work) -> str:
     image = work.engine.image(new_image(work))
     if image is None:
         raise PermanentError("The image vanished from the host right after it was pulled.")
-    found = list(image_rules.problems(image, work.instance.plan.spec(), work.engine.facts()))
+    instance = work.instance
+    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    found = list(image_rules.problems(image, plan, work.engine.facts(), instance.mount_points))
     if found:
         raise PermanentError(" ".join(found))
     return "fits plan and host"

@@ -13,10 +13,11 @@ from instances.health import State, Status
 from instances.models import Health, Host, Instance, Operation
 from instances.operations import container
 from instances.operations.health_state import change
-from instances.operations.journal import by_request, open_operation
+from instances.operations.journal import open_operation
 from instances.operations.runner import Procedure, Step, Work
 from instances.operations.starting import START, WAIT_UNTIL_HEALTHY, started_at
 from instances.recording import jitter, policy
+from instances.reply import sentence
 
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
@@ -25,9 +26,6 @@ def begin(
     instance: Instance, now: datetime, *, requested_by: str, reason: str = "", request_id: str | None = None
 ) -> Operation:
     """Take the instance for a restart somebody asked for; always allowed. Raises BusyError."""
-    earlier = by_request(request_id)
-    if earlier:
-        return earlier
     with transaction.atomic():
         operation = open_operation(
             "restart", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
@@ -73,10 +71,10 @@ def _take(instance: Instance, state: State, now: datetime) -> Operation | None:
 
 
 def _stop(work: Work) -> str:
-    facts = work.engine.inspect(work.instance.container_name)
+    facts = work.engine.inspect(work.instance.container_id) if work.instance.container_id else None
     if facts is None:
         return "there is no container"
-    work.engine.stop(work.instance.container_name, work.instance.plan.stop_timeout)
+    work.engine.stop(facts.id, work.instance.stop_timeout)
     return f"was {facts.state}"
 
 
@@ -85,9 +83,9 @@ def _recreate_if_missing(work: Work) -> str:
     facts = work.engine.inspect(instance.container_name)
     if facts is not None and facts.id == instance.container_id:
         return "kept"
-    if instance.plan.data_path:
-        labels = instance.spec().labels
-        work.engine.create_volume(instance.volume_name, labels)
+    wanted = instance.spec()
+    if wanted.volume:
+        work.engine.create_volume(wanted.volume, wanted.labels)
     image = _image_to_run(work)
     container.create(work, image)
     return f"recreated on {image}"
@@ -117,6 +115,7 @@ def _failed(work: Work) -> None:
     if facts.get("host_trouble"):
         refund = work.operation.automatic
         change(instance.pk, lambda state: health.restart_prevented(state, rules, now, refund=refund))
+        Health.objects.filter(pk=instance.pk).update(reason="engine", error=sentence("engine"))
     else:
         change(instance.pk, lambda s: health.restart_failed(s, rules, now, started, jitter()))
 

@@ -7,6 +7,7 @@ one under way is done again (every step may be done twice), and undoing goes on 
 from __future__ import annotations
 
 import logging
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,6 +123,17 @@ def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) ->
     return operation
 
 
+def give_back(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> Operation:
+    """Close an operation before its first step; nothing has happened to the instance."""
+    journal = Journal.claim(operation_id, outside.clock)
+    if journal is not None:
+        work = _work(journal, outside)
+        journal.remember(host_trouble=True)
+        journal.write(undoing=True, error=why)
+        _undo(procedure, work)
+    return Operation.objects.get(pk=operation_id)
+
+
 def _work(journal: Journal, outside: Outside) -> Work:
     instance = journal.operation.instance
     if instance is None:
@@ -143,7 +155,8 @@ def _run(procedure: Procedure, work: Work) -> None:
     except DockmgrError as error:
         _give_up(procedure, work, error)
     except Exception:
-        logger.exception("%s of %s met a defect.", procedure.kind, work.operation.customer_id)
+        defect = work.redactor.text(traceback.format_exc())
+        logger.error("%s of %s met a defect.\n%s", procedure.kind, work.operation.customer_id, defect)
         _give_up(procedure, work, DockmgrError("dockmgr itself failed here; its log has the details."))
     else:
         with transaction.atomic():
@@ -224,7 +237,10 @@ def _undo_step(step: Step, work: Work) -> None:
     work.journal.begin(name)
     try:
         step.undo(work)
-    except TransientError as error:
+    except LeaseLost:
+        raise
+    except DockmgrError as error:  # also what looks permanent: half a way back is no place to stop
         work.journal.end(name, "failed", work.redactor.text(str(error)))
+        logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, error)
         _try_again(work, error)
     work.journal.end(name, "done")

@@ -14,11 +14,12 @@ from django.db.models import Q
 
 from instances import documents, state_file, sweeps
 from instances.checks import Check, CheckRequest, Outside, observe, requests_for
-from instances.errors import BusyError
+from instances.errors import BusyError, LeaseLost
 from instances.health import Status
 from instances.models import Health, Instance, Operation, Sweep
 from instances.operations import restarting
 from instances.operations.calls import OUTSIDE, recover, see_through
+from instances.operations.journal import abandoned
 from instances.recording import Recorded, record
 
 PROBE_THREADS = 32
@@ -163,6 +164,7 @@ class _Healing:
             self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
             while (left := self._moving(ids)) and self._outside.clock.now() < end:
                 self._progress(len(ids) - left, len(ids), "settled")
+                self._take_over(pool)
                 due = claim_due(self._outside.clock.now(), ids)
                 if due:
                     self._act_on(check_here(due, self._outside), pool)
@@ -179,6 +181,11 @@ class _Healing:
                 )
                 if operation:
                     self._restarts.add(pool.submit(_restart, operation, self._outside))
+
+    def _take_over(self, pool: ThreadPoolExecutor) -> None:
+        """An operation whose process died meanwhile would keep its instance from ever coming to rest."""
+        for operation in abandoned(self._outside.clock.now()):
+            self._restarts.add(pool.submit(_restart, operation, self._outside))
 
     def _moving(self, ids: list[int]) -> int:
         """How many instances are not at rest; also keeps the sweep's row alive."""
@@ -197,7 +204,7 @@ class _Healing:
             self._restarts.discard(future)
             try:
                 future.result()
-            except BusyError:
+            except (BusyError, LeaseLost):
                 continue  # Another process took the operation over; its end is in the database.
 
 

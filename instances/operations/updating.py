@@ -7,6 +7,7 @@ from dataclasses import replace
 from instances import health
 from instances.checks import CheckRequest
 from instances.errors import GateFailed
+from instances.operations import container
 from instances.operations.gate import request_for, wait_until_healthy
 from instances.operations.health_state import change
 from instances.operations.replacing import (
@@ -48,12 +49,12 @@ def _old_request(work: Work) -> CheckRequest:
 
 
 def _stop_old(work: Work) -> str:
-    work.engine.stop(old_container(work), work.instance.plan.stop_timeout)
+    work.engine.stop(old_container(work), work.instance.stop_timeout)
     return "stopped, kept for the way back"
 
 
 def _start_old(work: Work) -> None:
-    work.engine.start(old_container(work))
+    container.start(work, old_container(work))
 
 
 def _set_old_aside(work: Work) -> str:
@@ -70,7 +71,7 @@ def _unname_next(work: Work) -> None:
 
 
 def _start_next(work: Work) -> str:
-    work.engine.start(str(new_container(work)))
+    container.start(work, str(new_container(work)))
     work.journal.remember(started_at=work.outside.clock.now().isoformat())
     return "started"
 
@@ -78,7 +79,7 @@ def _start_next(work: Work) -> str:
 def _stop_next(work: Work) -> None:
     made = new_container(work)
     if made:
-        work.engine.stop(made, work.instance.plan.stop_timeout)
+        work.engine.stop(made, work.instance.stop_timeout)
 
 
 def _succeeded(work: Work) -> None:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Sum
 
+from instances import timings
+from instances import validation_rules as rules
 from instances.checks import Outside, engine_address, observe, requests_for
-from instances.engine.port import ContainerFacts
-from instances.errors import DockmgrError, EngineUnreachable
+from instances.diagnosis import Diagnosis, Fault, Look, diagnose
+from instances.engine.port import ContainerFacts, Engine, EngineFacts, ImageFacts
+from instances.errors import DockmgrError
 from instances.models import Instance
+from instances.operations import gate
+from instances.policies import CHANGE
 from instances.probe import Address
 from instances.reply import Expect, Outcome, sentence
-from instances.spec import ContainerSpec
+from instances.validation_rules import Finding, Note
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One check's result. `code` names what was looked at; `message` says what was found."""
-
-    code: str
-    ok: bool
-    message: str
+NOTHING_SEEN = frozenset({"engine", Fault.UNKNOWN.value})
 
 
 @dataclass(frozen=True)
 class Validation:
-    """All findings; valid when none of them is bad."""
+    """All findings; valid when none of them is bad. Notes are worth knowing and change nothing."""
 
     findings: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def valid(self) -> bool:
@@ -38,85 +38,154 @@ class Validation:
 
     @property
     def errors(self) -> list[dict[str, str]]:
-        return [{"code": f.code, "message": f.message} for f in self.findings if not f.ok]
+        return [{"code": f.error_code, "message": f.message} for f in self.findings if not f.ok]
+
+    @property
+    def warnings(self) -> list[dict[str, str]]:
+        return [{"code": note.code, "message": note.message} for note in self.notes]
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing of the instance could be seen, its engine being out of reach.
+
+        Then the instance may be perfectly well: commands end with exit code 3 and not 1. A fault
+        found all the same (in its configuration, by its DNS name) or an answer from the published
+        address makes it a matter of 1 again.
+        """
+        return {error["code"] for error in self.errors} == NOTHING_SEEN
 
     def document(self) -> dict[str, Any]:
         """VALIDATION of the public contract."""
         return {
             "valid": self.valid,
             "errors": self.errors,
-            "warnings": [],
-            "checks": [
-                {"name": found["code"], "ok": found["ok"], "message": found["message"]}
-                for found in map(asdict, self.findings)
-            ],
+            "warnings": self.warnings,
+            "checks": [{"name": f.name, "ok": f.ok, "message": f.message} for f in self.findings],
         }
 
 
-def drift(spec: ContainerSpec, facts: ContainerFacts, image_id: str) -> Iterator[Finding]:
-    """Compare a container with its spec, field by field. Pure; never shows a value of the environment."""
-    wanted_ports = {spec.container_port: (spec.bind_address, spec.host_port)}
-    wanted_volumes = {spec.volume: spec.data_path} if spec.volume else {}
-    pairs: list[tuple[str, object, object]] = [
-        ("image", image_id or facts.image_id, facts.image_id),
-        ("cpus", spec.nano_cpus, facts.nano_cpus),
-        ("memory", spec.memory, facts.memory),
-        ("pids", spec.pids_limit, facts.pids_limit),
-        ("restart_policy", spec.restart_policy, facts.restart_policy),
-        ("ports", wanted_ports, facts.ports),
-        ("volumes", wanted_volumes, {name: facts.volumes.get(name) for name in wanted_volumes}),
-        ("labels", spec.labels, {name: facts.labels.get(name) for name in spec.labels}),
-        ("security_opt", set(spec.security_opt), set(facts.security_opt)),
-        ("privileged", False, facts.privileged),
-    ]
-    for code, wanted, found in pairs:
-        yield Finding(code, wanted == found, _compared(wanted, found))
-    differing = sorted(name for name in spec.env if facts.env.get(name) != spec.env[name])
-    text = f"differs in {', '.join(differing)}" if differing else "as it should be"
-    yield Finding("environment", not differing, text)
+@dataclass(frozen=True)
+class HostView:
+    """What the engine says of one instance: its container, that one's image, and the recorded image."""
+
+    engine: EngineFacts
+    container: ContainerFacts | None
+    described: dict[str, Any] | None
+    container_image: ImageFacts | None
+    image: ImageFacts | None
 
 
-def _compared(wanted: object, found: object) -> str:
-    return "as it should be" if wanted == found else f"should be {wanted}, is {found}"
+def timing_bounds() -> timings.Bounds:
+    """What plans' timings are held against, on this installation's settings."""
+    return timings.Bounds(
+        probe_timeout=settings.PROBE_TIMEOUT,
+        successes=settings.SUCCESS_THRESHOLD,
+        poll=gate.POLL_SECONDS,
+        margin=gate.margin(),
+        longest_change=CHANGE.time_limit - 5,
+    )
 
 
 def validate(instance: Instance, outside: Outside) -> Validation:
-    """Look at configuration, container and health; changes nothing."""
-    findings = [*_configuration(instance), *_container(instance, outside), _health(instance, outside)]
-    if instance.plan.public_url:
-        findings.append(_public(instance, outside))
-    return Validation(findings)
+    """Look at configuration, host, container and health; changes nothing.
 
-
-def _configuration(instance: Instance) -> Iterator[Finding]:
-    given = {**instance.plan.env, **instance.env}
-    absent = [name for name in instance.plan.required_env if not given.get(name)]
-    text = f"lacks {', '.join(absent)}" if absent else "everything required is there"
-    yield Finding("required_env", not absent, text)
-
-
-def _container(instance: Instance, outside: Outside) -> list[Finding]:
-    engine = outside.engines.at(engine_address(instance.host))
+    What the engine does not tell is left out, with one finding `engine` in its place; health is
+    asked over HTTP all the same.
+    """
+    config = _configuration(instance)
+    findings = list(rules.configuration(config, timing_bounds()))
+    notes = list(rules.configuration_notes(config))
     try:
-        facts = engine.inspect(instance.container_name)
-    except EngineUnreachable as error:
-        return [Finding("engine", False, str(error))]
+        view = _look(instance, outside)
     except DockmgrError as error:
-        return [Finding("container", False, str(error))]
-    if facts is None:
-        return [Finding("container", False, sentence("missing"))]
-    running = Finding("container", facts.state == "running", f"is {facts.state}")
-    return [running, *drift(instance.spec(), facts, instance.image_id)]
+        findings.append(Finding("engine", False, str(error)))
+    else:
+        findings += _on_host(instance, view)
+        notes += _notes(instance, view)
+    return Validation([*findings, *_reach(instance, outside)], notes)
 
 
-def _health(instance: Instance, outside: Outside) -> Finding:
+def _configuration(instance: Instance) -> rules.Configuration:
+    plan = instance.plan
+    given = {**plan.env, **instance.env}
+    return rules.Configuration(
+        customer_id=instance.customer_id,
+        subdomain=instance.subdomain,
+        image=instance.image_ref,
+        plan=plan.spec(),
+        env=frozenset(name for name, value in given.items() if value),
+        required_env=tuple(plan.required_env),
+        start_grace=plan.start_grace,
+        public_url=plan.public_url,
+        update_strategy=plan.update_strategy,
+    )
+
+
+def _look(instance: Instance, outside: Outside) -> HostView:
+    def view(engine: Engine) -> HostView:
+        container = engine.inspect(instance.container_name)
+        image = engine.image(instance.image_id or instance.image_ref)
+        made_of = engine.image(container.image_id) if container else None
+        described = engine.describe(container.id) if container and instance.adopted is not None else None
+        return HostView(engine.facts(), container, described, made_of, image)
+
+    return outside.engines.look(engine_address(instance.host), view)
+
+
+def _on_host(instance: Instance, view: HostView) -> list[Finding]:
+    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
+    # An adopted container has limits of its own.
+    findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
+    if view.container is None:
+        return [*findings, Finding("container", False, sentence("missing"))]
+    return [*findings, *_drift(instance, view, view.container)]
+
+
+def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterator[Finding]:
+    if view.described is not None:
+        return rules.adopted_drift(instance.spec(), facts, view.described, instance.image_id)
+    return rules.drift(instance.spec(), facts, instance.image_id)
+
+
+def _notes(instance: Instance, view: HostView) -> list[Note]:
+    neighbours = Instance.objects.present().filter(host_id=instance.host_id)
+    promised = neighbours.aggregate(sum=Sum("plan__memory"))["sum"] or 0
+    notes = list(rules.over_commitment(promised, view.engine))
+    if view.container is None:
+        return notes
+    return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]
+
+
+def _reach(instance: Instance, outside: Outside) -> list[Finding]:
+    """Health at the published address and, where the plan has one, at the public URL."""
+    inside = _inside(instance, outside)
+    findings = [_health(inside)]
+    if instance.plan.public_url:
+        findings.append(_public(_diagnosis(instance, outside, inside)))
+    return findings
+
+
+def _inside(instance: Instance, outside: Outside) -> Look:
     [request] = requests_for([instance], outside.engines)
     seen = observe(request, outside, settings.PROBE_TIMEOUT).seen
-    return Finding("health", seen.outcome is Outcome.OK, seen.error or f"answers with {seen.http_status}")
+    return Look(seen.outcome, seen.reason, seen.http_status, seen.error)
 
 
-def _public(instance: Instance, outside: Outside) -> Finding:
+def _health(look: Look) -> Finding:
+    if look.outcome is Outcome.STARTING:
+        return Finding("health", False, "is still starting")
+    code = Fault.UNKNOWN.value if look.outcome is Outcome.UNKNOWN else ""
+    return Finding(
+        "health", look.outcome is Outcome.OK, look.error or f"answers with {look.http_status}", code
+    )
+
+
+def _diagnosis(instance: Instance, outside: Outside, inside: Look) -> Diagnosis:
     url = instance.access_url.rstrip("/") + instance.plan.health_path
     result = outside.probe(Address(url, Expect(instance.plan.health_expect)), settings.PROBE_TIMEOUT)
-    text = result.error or f"{url} answers with {result.http_status}"
-    return Finding("public_url", result.outcome is Outcome.OK, text)
+    return diagnose(inside, Look(result.outcome, result.reason, result.http_status, result.error), url)
+
+
+def _public(diagnosis: Diagnosis) -> Finding:
+    return Finding("public_url", diagnosis.fault is Fault.NONE, diagnosis.message, diagnosis.fault.value)

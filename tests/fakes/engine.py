@@ -7,11 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from instances import errors
-from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary, EngineFacts, ImageFacts, LogStream
+from instances.engine.payloads import container_facts, create_arguments, networks_to_join
+from instances.engine.port import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts, LogStream
 from instances.spec import ContainerSpec
 from tests.fakes.facts import created_facts
+from tests.fakes.inspected import container_answer, image_answer
 
 
 class FakeEngine:
@@ -33,6 +36,8 @@ class FakeEngine:
         self.pulls: list[str] = []
         self._clock = clock
         self._held: dict[str, ContainerFacts] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+        self._asked: dict[str, dict[int, tuple[str, int]]] = {}
         self._logs: defaultdict[str, bytes] = defaultdict(bytes)
         self._failures: dict[str, list[errors.DockmgrError]] = {}
         self._serial = itertools.count(1)
@@ -46,6 +51,10 @@ class FakeEngine:
         """Whatever happens to a container behind our back: `state="exited", oom_killed=True, …`."""
         now = replace(self._get(container), **facts)  # type: ignore[arg-type]
         self._held[now.id] = now
+
+    def reconfigure(self, container: str, **host: object) -> None:
+        """Somebody changed the host's side of a container's configuration."""
+        self._told[self._get(container).id]["HostConfig"] |= host
 
     def lose(self, container: str) -> None:
         """Somebody removed it by hand."""
@@ -61,17 +70,31 @@ class FakeEngine:
         self._enter("facts")
         return EngineFacts(architecture="amd64", cpus=8, memory=16 * 1024**3, root="")
 
-    def list_managed(self) -> list[ContainerSummary]:
-        self._enter("list_managed")
+    def list_containers(self) -> list[ContainerSummary]:
+        self._enter("list_containers")
         return [
             ContainerSummary(facts.id, facts.name, facts.state, facts.image_id, dict(facts.labels))
             for facts in self._held.values()
-            if facts.labels.get(MANAGED_LABEL) == "true"
         ]
 
     def inspect(self, container: str) -> ContainerFacts | None:
         self._enter("inspect")
         return self._find(container)
+
+    def describe(self, container: str) -> dict[str, Any] | None:
+        self._enter("describe")
+        facts = self._find(container)
+        if facts is None:
+            return None
+        image = self._image(facts.image_id)
+        assert image, "the image is gone"
+        return container_answer(facts, self._told[facts.id], image)
+
+    def describe_image(self, ref: str) -> dict[str, Any] | None:
+        self._enter("describe_image")
+        image = self._image(ref)
+        tags = [name for name, held in self.images.items() if image and held.id == image.id]
+        return image_answer(image, tags) if image else None
 
     def image(self, ref: str) -> ImageFacts | None:
         self._enter("image")
@@ -89,6 +112,13 @@ class FakeEngine:
         self.images[ref] = self.registry[ref]
         return self.images[ref]
 
+    def remove_image(self, image_id: str) -> bool:
+        self._enter("remove_image")
+        if any(facts.image_id == image_id for facts in self._held.values()):
+            return False
+        self.images = {ref: image for ref, image in self.images.items() if image.id != image_id}
+        return True
+
     def create(self, spec: ContainerSpec) -> str:
         self._enter("create")
         image = self._image(spec.image)
@@ -98,7 +128,14 @@ class FakeEngine:
         if spec.volume:
             self.volumes.setdefault(spec.volume, {})
         facts = created_facts(f"{next(self._serial):064x}", spec, image)
+        told = self._told[facts.id] = create_arguments(spec)["config"]
+        for network, endpoint in networks_to_join(spec):
+            told["NetworkingConfig"]["EndpointsConfig"][network] = endpoint
+        if spec.raw is not None:
+            facts = container_facts(container_answer(replace(facts, ports={}), told, image))
+            self.volumes.update({name: {} for name in facts.volumes if name not in self.volumes})
         self._held[facts.id] = facts
+        self._asked[facts.id] = facts.ports
         return facts.id
 
     def start(self, container: str) -> None:
@@ -106,7 +143,7 @@ class FakeEngine:
         facts = self._get(container)
         if facts.state == "running":
             return
-        ports = {inner: self._bind(*binding) for inner, binding in facts.ports.items()}
+        ports = {inner: self._bind(*binding) for inner, binding in self._asked[facts.id].items()}
         self.starts[facts.name] += 1
         self.change(
             container, state="running", exit_code=None, oom_killed=False, restart_count=0,

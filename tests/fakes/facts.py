@@ -25,7 +25,7 @@ def created_facts(identity: str, spec: ContainerSpec, image: ImageFacts) -> Cont
     return ContainerFacts(
         id=identity, name=spec.name, state="created", exit_code=None, oom_killed=False,
         restart_count=0, started_at=None, image_id=image.id, image_ref=spec.image,
-        labels={**image.labels, **spec.labels}, env=dict(spec.env), nano_cpus=spec.nano_cpus,
+        labels={**image.labels, **spec.labels}, env={**image.env, **spec.env}, nano_cpus=spec.nano_cpus,
         memory=spec.memory, pids_limit=spec.pids_limit, restart_policy=spec.restart_policy,
         volumes={spec.volume: spec.data_path} if spec.volume and spec.data_path else {},
         ports={spec.container_port: (spec.bind_address, spec.host_port)}, privileged=False,

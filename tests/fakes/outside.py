@@ -1,4 +1,4 @@
-"""Everything outside the database, faked: engines in memory, probes that see them, time that is told to pass."""
+"""Everything outside the database, faked: engines in memory, probes that see them, and the time."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.backends.base import DisabledBackend
 from django.core.management import call_command
+from kombu import pools
 from pytest_django.fixtures import Settings
 
 from dockmgr.celery import app
@@ -23,9 +25,7 @@ from tests.fakes.outside import fake_outside
 
 
 @pytest.fixture
-def world(
-    db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A plan and a host on a fake engine; commands, tasks and calls use the same fakes."""
     settings.STATE_FILE = tmp_path / "state.json"
     outside = fake_outside()
@@ -90,6 +90,7 @@ class Message:
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
     """`sent("operations")` takes the messages of a queue off a broker in memory."""
     monkeypatch.setitem(app.conf, "broker_url", "memory://")
+    monkeypatch.setattr(app, "_backend_cache", DisabledBackend(app))
     _forget_connections()
     with app.connection_for_read() as connection:
         channel = connection.channel()
@@ -106,9 +107,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Messa
 
 
 def _forget_connections() -> None:
-    app.pool.force_close_all()
-    app._pool = None
-    app.amqp._producer_pool = None
+    pools.reset()
+    of_app: Any = app
+    of_app._pool = None
+    of_app.amqp._producer_pool = None
 
 
 def _message(raw: Any) -> Message | None:

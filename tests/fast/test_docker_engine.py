@@ -21,8 +21,10 @@ TIMEOUT = 0.3
 SPEC = ContainerSpec(name="c", image="i:1", labels={}, env={"KEY": "sentinel-value-1"})
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "ping": lambda engine: engine.ping(),
-    "list": lambda engine: engine.list_managed(),
+    "list": lambda engine: engine.list_containers(),
     "inspect": lambda engine: engine.inspect("c"),
+    "describe": lambda engine: engine.describe("c"),
+    "describe image": lambda engine: engine.describe_image("i:1"),
     "image": lambda engine: engine.image("i:1"),
     "pull": lambda engine: engine.pull("i:1"),
     "create": lambda engine: engine.create(SPEC),
@@ -132,7 +134,7 @@ def test_a_closed_engine_connects_again_when_it_is_used() -> None:
     with scripted(ENGINE) as (engine, server):
         engine.ping()
         engine.close()
-        assert engine.list_managed() == []
+        assert engine.list_containers() == []
         assert server.asked.count("GET /version") == 2
 
 

@@ -81,7 +81,7 @@ def test_a_pull_brings_what_the_registry_has_now(engine: FakeEngine) -> None:
 
 CALLS: list[Callable[[FakeEngine], object]] = [
     lambda engine: engine.ping(),
-    lambda engine: engine.list_managed(),
+    lambda engine: engine.list_containers(),
     lambda engine: engine.inspect("x"),
     lambda engine: engine.start("x"),
     lambda engine: engine.remove("x"),

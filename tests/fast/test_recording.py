@@ -60,7 +60,8 @@ def test_a_row_changed_between_reading_and_writing_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance()
-    real, rounds = recording._read, []
+    real = recording._read
+    rounds: list[list[int]] = []
 
     def read(ids: list[int]) -> Any:
         stored = real(ids)

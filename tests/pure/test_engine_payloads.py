@@ -77,6 +77,8 @@ INSPECTED: dict[str, Any] = {
         "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}], "53/udp": None},
         "Privileged": True,
         "SecurityOpt": ["no-new-privileges"],
+        "CapAdd": ["NET_ADMIN"],
+        "NetworkMode": "host",
     },
     "Mounts": [
         {"Type": "volume", "Name": "v", "Destination": "/data"},
@@ -113,6 +115,7 @@ def test_inspecting_tells_everything_dockmgr_decides_on() -> None:
     assert facts.ports == {8080: ("127.0.0.1", 32768)}
     assert (facts.restart_policy, facts.privileged) == ("always", True)
     assert facts.security_opt == ("no-new-privileges",)
+    assert (facts.cap_add, facts.network_mode, facts.binds) == (("NET_ADMIN",), "host", ("/host",))
 
 
 def test_a_stopped_container_still_tells_the_port_it_asked_for() -> None:
@@ -135,6 +138,7 @@ def test_absent_limits_are_zero_or_none() -> None:
     assert (facts.nano_cpus, facts.memory, facts.pids_limit) == (0, 0, None)
     assert (facts.restart_policy, facts.security_opt, facts.privileged) == ("no", (), False)
     assert (facts.env, facts.labels, facts.volumes) == ({}, {}, {})
+    assert (facts.cap_add, facts.network_mode, facts.binds) == ((), "default", ())
 
 
 @pytest.mark.parametrize(
@@ -148,13 +152,18 @@ def test_a_listed_container_goes_by_its_own_name(names: list[str] | None, name: 
 
 def test_an_image_without_configuration_declares_nothing() -> None:
     facts = image_facts({"Id": "sha256:1", "Config": None})
-    assert (facts.labels, facts.volumes, facts.exposed_ports) == ({}, (), ())
+    assert (facts.labels, facts.volumes, facts.exposed_ports, facts.env) == ({}, (), (), {})
 
 
-def test_an_image_tells_labels_volumes_and_tcp_ports() -> None:
-    config = {"Labels": {"v": "1"}, "Volumes": {"/data": {}}, "ExposedPorts": {"80/tcp": {}, "53/udp": {}}}
+def test_an_image_tells_labels_environment_volumes_and_tcp_ports() -> None:
+    config: dict[str, Any] = {
+        "Labels": {"v": "1"},
+        "Env": ["PATH=/bin", "BARE"],
+        "Volumes": {"/data": {}},
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+    }
     facts = image_facts({"Id": "sha256:1", "Config": config, "Architecture": "arm64"})
-    assert facts.labels == {"v": "1"}
+    assert (facts.labels, facts.env) == ({"v": "1"}, {"PATH": "/bin", "BARE": ""})
     assert (facts.volumes, facts.exposed_ports, facts.architecture) == (("/data",), (80,), "arm64")
 
 

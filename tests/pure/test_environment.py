@@ -128,8 +128,10 @@ def test_a_secret_is_taken_from_its_variable_or_its_file(tmp_path: Path) -> None
 
 
 def test_a_secret_set_twice_is_refused(tmp_path: Path) -> None:
-    both = Environment({NAME: SECRET, f"{NAME}_FILE": str(tmp_path / "never-read")})
-    assert f"{NAME}_FILE" in refusal(lambda: both.secret(NAME), SECRET, "never-read")
+    file = tmp_path / "secret"
+    file.write_text("another-value")
+    both = Environment({NAME: SECRET, f"{NAME}_FILE": str(file)})
+    assert f"{NAME}_FILE" in refusal(lambda: both.secret(NAME), SECRET, "another-value")
 
 
 def _missing(path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from instances.errors import RequestError
 from instances.fleet_file import ChannelEntry, FleetFile, HostEntry, PlanEntry, Tls, memory_bytes, parse
+from instances.timings import Bounds
 
 GIB = 1024**3
 SECRET = "s3ntinel-value"
@@ -200,6 +201,9 @@ WRONG: dict[str, tuple[str, str]] = {
     "an unknown expectation": (plan("health_expect: maybe"), "health_expect"),
     "grace below zero": (plan("start_grace: -1"), "start_grace"),
     "grace that is no number": (plan("start_grace: .nan"), "start_grace"),
+    "grace shorter than a check": (plan("start_grace: 4.9"), "plans.0: start_grace (4.9 s) is shorter"),
+    "grace longer than any operation": (plan("start_grace: 1500"), "no operation may take longer"),
+    "grace and stop too long together": (plan("start_grace: 1000, stop_timeout: 600"), "rolled back"),
     "a relative data path": (plan("data_path: data"), "data_path"),
     "a data path with options": (plan("data_path: '/data:ro'"), "data_path"),
     "a required name that is none": (plan("required_env: ['NOT A NAME']"), "required_env"),
@@ -215,6 +219,21 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("text", "named"), WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_thing_is_named_in_one_sentence(text: str, named: str) -> None:
     assert named in refusal(text)
+
+
+SLOW_CHECKS = Bounds(probe_timeout=70, successes=5, poll=20)
+
+
+def test_timings_are_held_against_the_installation_that_reads_the_file() -> None:
+    with pytest.raises(RequestError, match=r"than one check may take .70 s.* 5 checks in a row .* .80 s"):
+        parse(plan("start_grace: 65"), SLOW_CHECKS)
+    parse(plan("start_grace: 80"), SLOW_CHECKS)
+    parse(plan("start_grace: 1"), Bounds(probe_timeout=1))
+
+
+@pytest.mark.parametrize("rest", ["cpus: 1", "data_path: null"])
+def test_a_plan_that_says_nothing_about_timings_keeps_them_unjudged(rest: str) -> None:
+    assert parse(plan(rest), SLOW_CHECKS).plans[0].start_grace == 60
 
 
 def test_of_several_wrong_things_the_first_is_named_and_the_rest_counted() -> None:

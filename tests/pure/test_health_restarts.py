@@ -9,7 +9,7 @@ import pytest
 
 from instances import health
 from instances.health import Policy, State, Status, assess, is_stale
-from tests.pure.moments import FLAPPED, HEALTHY, at, down, fail, ok, seconds
+from tests.pure.moments import FLAPPED, HEALTHY, at, down, fail, ok, seconds, unknown
 
 POLICY = Policy()
 UNHEALTHY = down(Status.UNHEALTHY, 3)
@@ -114,12 +114,11 @@ def test_grace_counts_from_the_restart_and_not_from_an_earlier_start() -> None:
 def test_the_waits_of_an_incident_hold_although_a_restart_passed_in_between(used: int, wait: float) -> None:
     """An instance that passes its gate and dies right after it must not burn its attempts in seconds."""
     state = health.restart_passed(replace(UNHEALTHY, restarts_used=used), POLICY, at(0))
-    second, begun = 1.0, 0.0
-    while not begun:
-        verdict = assess(fail(second, "exited"), state, POLICY, at(second))
-        state, begun = verdict.state, second if verdict.restart else 0.0
-        second = seconds(state.next_check_at) or second + 900
-    assert begun >= wait * 0.8
+    first = assess(fail(1, "exited"), state, POLICY, at(1))
+    assert not first.restart
+    due = seconds(first.state.next_check_at) or 0
+    assert due >= wait * 0.8
+    assert assess(fail(due, "exited"), first.state, POLICY, at(due)).restart
 
 
 def test_a_restart_the_host_prevented_gives_its_attempt_back() -> None:
@@ -139,6 +138,14 @@ def test_a_prevented_manual_restart_has_nothing_to_give_back() -> None:
 
 def test_a_denied_restart_changes_nothing_but_the_next_check() -> None:
     assert health.restart_denied(UNHEALTHY, at(0), 5) == replace(UNHEALTHY, next_check_at=at(5))
+
+
+def test_a_moment_without_its_engine_does_not_make_a_failed_instance_suspect() -> None:
+    state = down(Status.FAILED, 6, used=3)
+    for observation in (unknown(0), ok(30), fail(60)):
+        state = assess(observation, state, POLICY, observation.finished_at).state
+        assert state.status in (Status.FAILED, Status.UNKNOWN)
+    assert state.status is Status.FAILED
 
 
 ENDS: dict[str, Callable[[State], State]] = {
@@ -184,7 +191,9 @@ class Story:
         while self.now < until:
             self._look()
             self.statuses.setdefault(self.state.status, self.now)
-            self.now = seconds(self.state.next_check_at) or self.now + 900
+            again = seconds(self.state.next_check_at) or self.now + 900
+            assert again > self.now, "time goes on"
+            self.now = again
         return self
 
     def _look(self) -> None:

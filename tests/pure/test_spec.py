@@ -145,6 +145,7 @@ CHANGED: dict[str, object] = {
     "init": False,
     "log_max_size": "1m",
     "log_max_files": 1,
+    "raw": {"HostConfig": {"Memory": 1}},
 }
 
 

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
+import psycopg
 import redis
+from celery import Celery
+
+from tests.real.live import get, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMANDS_AT_ONCE = 3
+# Two commands in one process: most of a command's time goes into its start.
+SET_UP = (
+    "from django.core.management import call_command as call;"
+    "call('migrate', verbosity=0, interactive=False); call('apply', '-')"
+)
 QUICK = {
     "DOCKMGR_RECHECK_INTERVAL": "1",
     "DOCKMGR_RESTART_BACKOFF": "1",
@@ -29,10 +42,19 @@ QUICK = {
 class Fleet:
     """Commands, workers and containers of one installation; `prefix` keeps its customers apart."""
 
-    def __init__(self, home: Path, docker_url: str, broker_url: str, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        docker_url: str,
+        broker_url: str,
+        database_url: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        home.mkdir(exist_ok=True)
         self.home = home
         self.prefix = f"t{uuid.uuid4().hex[:8]}"
         self.broker_url = broker_url
+        self.database_url = database_url
         self.docker = docker.DockerClient(base_url=docker_url)
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -44,12 +66,15 @@ class Fleet:
             "DOCKMGR_BROKER_PREFIX": f"{self.prefix}:",
             **({"DATABASE_URL": database_url} if database_url else {}),
             **QUICK,
+            **(environ or {}),
         }
 
     def customer(self, name: str) -> str:
         return f"{self.prefix}-{name}"
 
-    def start(self, *words: str, environ: Mapping[str, str] | None = None, log: Path | None = None) -> Any:
+    def start(
+        self, *words: str, environ: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start `python …` in the background; the caller ends it."""
         with open(log or os.devnull, "ab") as out:
             return subprocess.Popen(
@@ -61,38 +86,85 @@ class Fleet:
                 start_new_session=True,
             )
 
-    def run(self, command: str, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *words: str, stdin: str | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever its exit code."""
         return subprocess.run(
-            [sys.executable, "manage.py", command, *words],
-            cwd=ROOT, env=self.environ, capture_output=True, text=True, input=stdin, timeout=300, check=False,
+            [sys.executable, "manage.py", command, *words], cwd=ROOT, env={**self.environ, **environ},
+            capture_output=True, text=True, input=stdin, timeout=300, check=False,
         )  # fmt: skip
+
+    def run_all(self, *commands: tuple[str, ...], **environ: str) -> list[subprocess.CompletedProcess[str]]:
+        """Run commands side by side, a few at a time; results in order."""
+        with ThreadPoolExecutor(COMMANDS_AT_ONCE) as pool:
+            return list(pool.map(lambda words: self.run(*words, **environ), commands))
 
     def json(self, command: str, *words: str, code: int = 0) -> Any:
         """The JSON document a command prints; its exit code must be `code`."""
-        done = self.run(command, *words, "--json")
-        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-        return json.loads(done.stdout)
+        return document(self.run(command, *words, "--json"), code)
+
+    @contextmanager
+    def command(self, *words: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """A command that runs while the block does."""
+        process = self.start("manage.py", *words, log=log)
+        try:
+            yield process
+        finally:
+            end(process)
 
     def set_up(self, image: str, **plan: Any) -> None:
         """Migrate, and describe the plan `pro` with small limits and a short grace."""
-        assert self.run("migrate").returncode == 0
         entry = {"name": "pro", "image": image, "cpus": 0.5, "memory": "64m", "start_grace": 8, **plan}
-        fleet = json.dumps({"hosts": [{"name": "local"}], "plans": [entry]})  # JSON is YAML
-        assert self.run("apply", "-", stdin=fleet).returncode == 0
+        # Fleets on one host that all began at the same port would keep running into each other.
+        host = {"name": "local", "first_port": random.randrange(20000, 29000, 50)}
+        fleet = json.dumps({"hosts": [host], "plans": [entry]})  # JSON is YAML
+        done = self.run("shell", "-c", SET_UP, stdin=fleet)
+        assert done.returncode == 0, done.stderr
 
-    def provision(self, name: str, **env: str) -> dict[str, Any]:
-        """Provision a customer and return the result document."""
+    def order(self, name: str, **env: str) -> tuple[str, ...]:
+        """The words of the command that provisions a customer."""
         customer = self.customer(name)
         pairs = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
         subdomain = f"{customer}.example.com"
-        document: dict[str, Any] = self.json(
-            "provision", "--customer-id", customer, "--subdomain", subdomain, "--plan", "pro", *pairs
-        )
-        return document
+        named = ("--customer-id", customer, "--subdomain", subdomain, "--plan", "pro")
+        return ("provision", *named, *pairs)
+
+    def provision(self, name: str, **env: str) -> dict[str, Any]:
+        """Provision a customer and return the result document."""
+        result: dict[str, Any] = self.json(*self.order(name, **env))
+        return result
+
+    def provision_all(self, *names: str, **env: str) -> None:
+        """Provision customers by commands side by side; each must succeed."""
+        for done in self.run_all(*((*self.order(name, **env), "--json") for name in names)):
+            document(done, 0)
 
     def container(self, name: str) -> Any:
         return self.docker.containers.get(f"dockmgr-{self.customer(name)}")
+
+    def containers(self) -> list[str]:
+        found = self.docker.containers.list(all=True, filters={"name": f"dockmgr-{self.prefix}-"})
+        return sorted(str(container.name).removeprefix(f"dockmgr-{self.prefix}-") for container in found)
+
+    def volumes(self) -> list[str]:
+        found = self.docker.volumes.list(filters={"name": f"dockmgr-{self.prefix}-"})
+        return sorted(volume.name.removeprefix(f"dockmgr-{self.prefix}-") for volume in found)
+
+    def inside(self, name: str, script: str) -> str:
+        """What a shell script in the customer's container prints."""
+        code, output = self.container(name).exec_run(["/bin/sh", "-c", script])
+        assert code == 0, output
+        return str(output.decode())
+
+    def boots(self, name: str) -> int:
+        """How often the customer's containers have started on this data volume."""
+        return self.inside(name, "cat /data/boots").count("boot")
+
+    def switch(self, name: str, mode: str) -> None:
+        """Make a customer's instance answer differently until its next start."""
+        [binding] = self.container(name).attrs["NetworkSettings"]["Ports"]["8080/tcp"]
+        assert get(int(binding["HostPort"]), f"/mode/{mode}")[0] == 200
 
     def instances(self) -> dict[str, dict[str, Any]]:
         """INSTANCE documents by short name."""
@@ -102,6 +174,42 @@ class Fleet:
     def operations(self, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.json("operations", "--customer-id", self.customer(name))
         return rows
+
+    def restarts(self, name: str) -> list[dict[str, Any]]:
+        return [row for row in self.operations(name) if row["kind"] == "restart"]
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows straight from the database, for conditions that are waited for."""
+        if self.database_url:
+            with psycopg.connect(self.database_url) as server:
+                return server.execute(query.encode()).fetchall()
+        with closing(sqlite3.connect(self.home / "dockmgr.sqlite3", timeout=20)) as file:
+            return file.execute(query).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Change the SQLite database behind dockmgr's back."""
+        with closing(sqlite3.connect(self.home / "dockmgr.sqlite3", timeout=20)) as file, file:
+            file.execute(statement)
+
+    def health(self, column: str = "status") -> dict[str, Any]:
+        """A column of every present instance's health by short name."""
+        rows = self.sql(
+            f"SELECT customer_id, h.{column} FROM instances_instance i JOIN instances_health h"
+            " ON h.instance_id = i.id WHERE decommissioned_at IS NULL"
+        )
+        return {customer.removeprefix(f"{self.prefix}-"): value for customer, value in rows}
+
+    def unfinished(self) -> int:
+        return int(self.sql("SELECT count(*) FROM instances_operation WHERE finished_at IS NULL")[0][0])
+
+    def at_step(self, name: str, step: str) -> bool:
+        """Whether the customer's operation is in the middle of a step."""
+        rows = self.sql(
+            "SELECT CAST(steps AS TEXT) FROM instances_operation"
+            f" WHERE finished_at IS NULL AND customer_id = '{self.customer(name)}'"
+        )
+        steps = [entry for row in rows for entry in json.loads(row[0])]
+        return any(entry["name"] == step and entry["status"] == "running" for entry in steps)
 
     @contextmanager
     def worker(self, *words: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
@@ -118,11 +226,24 @@ class Fleet:
 
     @contextmanager
     def _running(self, *words: str, log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+        log = log or self.home / f"{words[0]}.log"
         process = self.start("-m", "celery", "-A", "dockmgr", *words, log=log)
         try:
             yield process
         finally:
             end(process)
+
+    @contextmanager
+    def stranger(self) -> Iterator[Celery]:
+        """A Celery application that knows the broker and nothing of dockmgr."""
+        app = Celery("stranger", broker=self.broker_url, backend=self.broker_url, set_as_current=False)
+        app.conf.broker_transport_options = {"global_keyprefix": f"{self.prefix}:"}
+        app.conf.result_backend_transport_options = {"global_keyprefix": f"{self.prefix}:dockmgr_"}
+        app.conf.task_default_queue = "operations"
+        try:
+            yield app
+        finally:
+            app.close()
 
     def clean_up(self) -> None:
         """Remove every container, volume and broker key of this fleet."""
@@ -131,13 +252,38 @@ class Fleet:
         for volume in self.docker.volumes.list(filters={"name": f"dockmgr-{self.prefix}-"}):
             volume.remove(force=True)
         self.docker.close()
-        connection = redis.Redis.from_url(self.broker_url)
-        for key in connection.scan_iter(match=f"{self.prefix}:*"):
-            connection.delete(key)
-        connection.close()
+        with closing(redis.Redis.from_url(self.broker_url)) as connection:
+            for key in connection.scan_iter(match=f"{self.prefix}:*"):
+                connection.delete(key)
 
 
-def end(process: Any) -> None:
+@contextmanager
+def a_fleet(
+    home: Path,
+    docker_url: str,
+    broker_url: str,
+    image: str,
+    *,
+    database_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    **plan: Any,
+) -> Iterator[Fleet]:
+    """A fleet that is set up, and removed at the end whatever happened."""
+    fleet = Fleet(home, docker_url, broker_url, database_url, environ)
+    try:
+        fleet.set_up(image, **plan)
+        yield fleet
+    finally:
+        fleet.clean_up()
+
+
+def document(done: subprocess.CompletedProcess[str], code: int) -> Any:
+    """The JSON document a command printed; its exit code must be `code`."""
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a process this test started, gently and then not."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -146,3 +292,8 @@ def end(process: Any) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def all_healthy(fleet: Fleet, seconds: float = 60) -> None:
+    """Return when no operation is under way and every instance is healthy."""
+    wait_until(lambda: not fleet.unfinished() and set(fleet.health().values()) == {"healthy"}, seconds)

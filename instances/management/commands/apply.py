@@ -9,6 +9,7 @@ from instances.errors import RequestError
 from instances.fleet_file import parse
 from instances.management.base import GOOD, FleetCommand
 from instances.operations.applying import apply
+from instances.operations.validation import timing_bounds
 
 
 class Command(FleetCommand):
@@ -18,7 +19,7 @@ class Command(FleetCommand):
         parser.add_argument("file")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        changes = apply(parse(_read(options["file"])))
+        changes = apply(parse(_read(options["file"]), timing_bounds()))
         return {"changes": [change.document() for change in changes]}, GOOD
 
     def show(self, document: Any) -> None:

@@ -7,7 +7,7 @@ from django.db import transaction
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Channel, Instance, Plan
 
-SECRETS = ((Instance, "env"), (Plan, "env"), (Channel, "url"))
+SECRETS = ((Instance, ["env", "adopted"]), (Plan, ["env"]), (Channel, ["url"]))
 
 
 class Command(FleetCommand):
@@ -16,9 +16,9 @@ class Command(FleetCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         rows = 0
         with transaction.atomic():
-            for model, field in SECRETS:
-                for row in model._default_manager.select_for_update().iterator():
-                    row.save(update_fields=[field])
+            for model, fields in SECRETS:
+                for row in list(model._default_manager.select_for_update()):
+                    row.save(update_fields=fields)
                     rows += 1
         return {"rotated": rows}, GOOD
 

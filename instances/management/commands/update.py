@@ -1,19 +1,64 @@
-"""Update an instance: pull, replace, gate, roll back on failure."""
+"""Update one instance or all: pull, replace, gate, roll back on failure."""
 
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.management.base import InstanceChange
+from instances import documents, names
+from instances.errors import RequestError
+from instances.management.base import BAD, GOOD, InstanceChange
 from instances.models import Operation
 from instances.operations import calls
+from instances.operations.fleet_updating import Limits, update_all
+from instances.operations.trial import run_trial
 
 
 class Command(InstanceChange):
-    help = "Replace an instance's container by one from a newer image; the old one comes back on failure."
+    help = "Replace containers by ones from a newer image; the old one comes back on failure."
 
     def arguments(self, parser: ArgumentParser) -> None:
-        super().arguments(parser)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--customer-id")
+        which.add_argument("--all", action="store_true", help="one canary, then a few at a time")
         parser.add_argument("--image", help="the image to run from now on")
+        parser.add_argument("--canaries", type=int, default=1)
+        parser.add_argument("--test-first", metavar="PLAN", help="with --all: try the plan first")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        if not options["all"]:
+            return super().run(options)
+        if options["enqueue"]:
+            raise RequestError("--enqueue goes with --customer-id; a fleet update is watched from here.")
+        if options["canaries"] < 1:
+            raise RequestError("At least one canary is needed.")
+        image = names.image(options["image"]) if options["image"] is not None else None
+        if options["test_first"]:
+            trial = run_trial(options["test_first"], image, None, self.asked(options))
+            if not trial.success:
+                return {"operations": [], "stopped": f"The test deployment failed: {trial.error}"}, BAD
+        return self._update_all(image, options)
+
+    def _update_all(self, image: str | None, options: dict[str, Any]) -> tuple[Any, int]:
+        calls.recover()
+        with self.progress(options) as tell:
+            limits = Limits(canaries=options["canaries"])
+            result = update_all(image, self.asked(options), limits, progress=tell)
+        document = {
+            "operations": [documents.operation(operation) for operation in result.operations],
+            "skipped": result.skipped,
+            "left": result.left,
+            "stopped": result.stopped or None,
+        }
+        return document, BAD if result.failures or result.left or result.skipped else GOOD
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
         return calls.begin_update(customer_id, self.asked(options), image=options["image"])
+
+    def show(self, document: Any) -> None:
+        if "operations" not in document:
+            super().show(document)
+            return
+        rows = [(o["customer_id"], o["status"], o["error"]) for o in document["operations"]]
+        rows += [(customer_id, "skipped", why) for customer_id, why in document.get("skipped", {}).items()]
+        self.table(("customer_id", "status", "error"), rows)
+        if document["stopped"]:
+            self.console.print(f"Stopped: {document['stopped']}", markup=False)

@@ -1,13 +1,16 @@
 """Compare an instance with what it should be."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
 from instances.operations import calls
 
 
 class Command(FleetCommand):
+    """Exit code 3 means that nothing of the instance could be seen: it may well be all right."""
+
     help = "Check configuration, container against its spec, health and public URL; changes nothing."
 
     def arguments(self, parser: ArgumentParser) -> None:
@@ -20,8 +23,12 @@ class Command(FleetCommand):
         if subdomain is None:
             subdomain = calls.find(options["customer_id"]).subdomain
         validation = calls.validate_deployment(subdomain)
+        if validation.out_of_reach:
+            sys.stderr.write(f"{validation.errors[0]['message']}\n")
+            return validation.document(), OUT_OF_REACH
         return validation.document(), GOOD if validation.valid else BAD
 
     def show(self, document: Any) -> None:
         rows = [(c["name"], "done" if c["ok"] else "failed", c["message"]) for c in document["checks"]]
-        self.table(("check", "result", "found"), rows)
+        notes = [(w["code"], "warning", w["message"]) for w in document["warnings"]]
+        self.table(("check", "result", "found"), [*rows, *notes])

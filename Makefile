@@ -1,0 +1,34 @@
+# Every target sets up .venv first; that is quick when nothing changed.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+.PHONY: help setup demo up test check bench clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+setup: ## make .venv with everything in it
+	@./dockmgr/local/setup.sh
+
+demo: setup ## three customers on real containers, two broken and healed (KEEP=1 keeps them)
+	@$(PYTHON) -m dockmgr.local.demo
+
+up: setup ## web, workers and beat in the foreground until Ctrl-C
+	@$(PYTHON) -m dockmgr.local.up
+
+test: setup check ## all tests, on real servers
+	$(PYTHON) -m pytest -n 2 --ignore=tests/real
+	$(PYTHON) -m pytest tests/real
+
+check: setup ## format, lint, types, import rules
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy dockmgr instances tasks tests manage.py
+	.venv/bin/lint-imports
+
+bench: setup ## the benchmarks
+	@$(PYTHON) -m bench
+
+clean: ## remove what the other targets made here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

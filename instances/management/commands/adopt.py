@@ -1,0 +1,43 @@
+"""Bring an existing container under management, without touching it."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import documents
+from instances.adoption_summary import summary
+from instances.management.base import GOOD, FleetCommand, styled
+from instances.models import Instance
+from instances.operations import adopting, calls
+
+
+class Command(FleetCommand):
+    help = "Bring an existing container under management: it is looked at, and neither restarted nor changed."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--customer-id", required=True)
+        parser.add_argument("--subdomain", required=True)
+        parser.add_argument("--container", required=True, help="its name or id")
+        parser.add_argument("--plan", default="pro")
+        parser.add_argument("--host", help="where the container is; not needed when there is one host")
+        parser.add_argument("--reason", default="", help="why, for the record")
+        parser.add_argument("--request-id", help="asking twice with the same id does it once")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        keys = ("customer_id", "subdomain", "container", "plan", "host")
+        order = adopting.Order(**{key: options[key] for key in keys}).checked()
+        instance = adopting.adopted_before(order, options["request_id"]) or self._adopt(order, options)
+        return documents.instance(instance), GOOD
+
+    def _adopt(self, order: adopting.Order, options: dict[str, Any]) -> Instance:
+        calls.recover(customer_id=order.customer_id)
+        found = adopting.look(order, calls.OUTSIDE)
+        if not options["json"]:
+            self.console.print(f"What {order.container} has of its own, and keeps:")
+            self.table(("what", "which"), summary(found.document, found.env))
+        return adopting.adopt(found, calls.OUTSIDE, **self.asked(options).keywords())
+
+    def show(self, document: Any) -> None:
+        self.console.print(
+            f"{document['customer_id']} is under management: {styled(document['container'])} at "
+            f"{document['access_url']} was left as it is"
+        )

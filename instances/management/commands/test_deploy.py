@@ -1,0 +1,32 @@
+"""Try a plan with a throwaway instance."""
+
+import getpass
+from argparse import ArgumentParser
+from typing import Any
+
+from instances.management.base import BAD, GOOD, FleetCommand
+from instances.operations.calls import Asked, recover
+from instances.operations.trial import run_trial
+
+
+class Command(FleetCommand):
+    help = "Provision a throwaway instance, validate, restart and update it, and remove every trace."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--plan", required=True)
+        parser.add_argument("--image")
+        parser.add_argument("--host")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        recover()
+        asked = Asked(f"cli:{getpass.getuser()}", "test deployment")
+        with self.progress(options) as tell:
+            done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
+        return done.document(), GOOD if done.success else BAD
+
+    def show(self, document: Any) -> None:
+        rows = [
+            (step["name"], "done" if step["ok"] else "failed", f"{step['seconds']:.1f}", step["error"])
+            for step in document["steps"]
+        ]
+        self.table(("step", "result", "seconds", "error"), rows)

@@ -1,0 +1,67 @@
+"""Clearing away what nobody needs any more: expired throwaway instances, images without a use."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from instances.checks import engine_address
+from instances.engine.pool import Engines
+from instances.errors import BusyError, DockmgrError
+from instances.models import Host, Instance, Operation
+from instances.operations import decommissioning
+
+IMAGES_KEPT_FOR = timedelta(days=7)
+
+
+def expired(now: datetime) -> list[Operation]:
+    """Take every throwaway instance past its time for removal; returns the operations to carry out."""
+    begun = []
+    for instance in Instance.objects.present().filter(expires_at__lt=now).select_related("plan", "host"):
+        try:
+            begun.append(
+                decommissioning.begin(
+                    instance, now, purge_data=True, requested_by="janitor", reason="its time is over"
+                )
+            )
+        except BusyError:
+            continue  # The next round finds it free, or gone.
+    return begun
+
+
+def unused_images(host: Host, now: datetime) -> set[str]:
+    """Ids of images dockmgr once ran on a host and will not need again.
+
+    Kept are those an instance runs, those the newest update of an instance could go back to, and
+    all that an operation had to do with in the last seven days. Images dockmgr never ran are not ours.
+    """
+    here = Operation.objects.filter(host=host)
+    ours = _images(here)
+    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
+    running = set(Instance.objects.present().values_list("image_id", flat=True))
+    ways_back = {
+        update.image_before
+        for customer in Instance.objects.present().filter(host=host).values_list("customer_id", flat=True)
+        for update in here.filter(customer_id=customer, kind="update", status="succeeded").order_by(
+            "-created_at"
+        )[:1]
+    }
+    return ours - recent - running - ways_back - {""}
+
+
+def _images(operations: object) -> set[str]:
+    pairs = operations.values_list("image_before", "image_after")  # type: ignore[attr-defined]
+    return {image for pair in pairs for image in pair}
+
+
+def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]]:
+    """Remove them on every host that answers; returns what was removed, by host."""
+    removed: dict[str, list[str]] = {}
+    for host in Host.objects.all():
+        try:
+            engine = engines.at(engine_address(host))
+            removed[host.name] = [i for i in sorted(unused_images(host, now)) if engine.remove_image(i)]
+        except DockmgrError:
+            continue  # A host out of reach is tidied another day.
+    return removed

@@ -1,0 +1,68 @@
+"""The schedule lives in the database; the environment has its say once per change."""
+
+from __future__ import annotations
+
+import pytest
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django.fixtures import Settings
+
+from instances.models import Applied
+from tasks.schedule import SWEEP, VARIABLE, apply_environment, sweep_interval
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def applied(settings: Settings) -> None:
+    """As after the migration, whatever ran before."""
+    PeriodicTask.objects.filter(name=SWEEP).delete()
+    Applied.objects.filter(name=VARIABLE).delete()
+    settings.SWEEP_INTERVAL = 900
+    assert apply_environment()
+
+
+def edit(seconds: int) -> None:
+    interval, _ = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.filter(name=SWEEP).update(interval=interval)
+
+
+def test_the_configured_interval_is_in_force() -> None:
+    assert sweep_interval() == 900
+
+
+def test_an_interval_edited_in_the_database_survives_restarts() -> None:
+    edit(60)
+    assert not apply_environment()
+    assert not apply_environment()
+    assert sweep_interval() == 60
+
+
+def test_a_changed_environment_is_applied_once(settings: Settings) -> None:
+    edit(60)
+    settings.SWEEP_INTERVAL = 300
+    assert apply_environment()
+    assert sweep_interval() == 300
+    edit(45)
+    assert not apply_environment()
+    assert sweep_interval() == 45
+
+
+def test_a_change_reaches_a_beat_that_is_running(settings: Settings) -> None:
+    from django_celery_beat.models import PeriodicTasks
+
+    before = PeriodicTasks.last_change()
+    settings.SWEEP_INTERVAL = 301
+    apply_environment()
+    assert PeriodicTasks.last_change() > before
+
+
+def test_without_an_entry_the_configured_interval_counts(settings: Settings) -> None:
+    PeriodicTask.objects.filter(name=SWEEP).delete()
+    settings.SWEEP_INTERVAL = 77
+    assert sweep_interval() == 77
+
+
+def test_an_interval_in_minutes_is_understood() -> None:
+    interval = IntervalSchedule.objects.create(every=5, period=IntervalSchedule.MINUTES)
+    PeriodicTask.objects.filter(name=SWEEP).update(interval=interval)
+    assert sweep_interval() == 300

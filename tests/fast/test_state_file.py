@@ -1,0 +1,114 @@
+"""The state file other tools read: its shape, and that nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances import state_file, sweeps
+from instances.operations import calls
+from tests.factories import World, health_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def path(world: World, settings: Settings) -> Path:
+    return Path(settings.STATE_FILE)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_its_shape_is_the_contracts(world: World, path: Path) -> None:
+    restarted = world.now - timedelta(hours=2)
+    instance = world.instance("user123", version="2026.2.19", failures=2, last_restart_at=restarted)
+    sweeps.finish(sweeps.start(world.now, 900), world.now)
+    state_file.write()
+    healthy = health_of(instance).last_healthy_at
+    assert healthy
+    assert read(path) == {
+        "lastHealthCheck": int(world.now.timestamp()),
+        "instances": {
+            "user123": {
+                "lastHealthy": int(healthy.timestamp()),
+                "consecutiveFailures": 2,
+                "lastRestart": int(restarted.timestamp()),
+                "version": "2026.2.19",
+            }
+        },
+    }
+
+
+def test_what_is_not_known_is_null(world: World, path: Path) -> None:
+    world.instance("new", last_healthy_at=None)
+    state_file.write()
+    assert read(path) == {
+        "lastHealthCheck": None,
+        "instances": {
+            "new": {"lastHealthy": None, "consecutiveFailures": 0, "lastRestart": None, "version": None}
+        },
+    }
+
+
+def test_only_its_owner_may_read_it(world: World, path: Path) -> None:
+    path.write_text("{}")
+    path.chmod(0o644)
+    state_file.write()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_missing_folders_are_made(world: World, settings: Settings, tmp_path: Path) -> None:
+    settings.STATE_FILE = tmp_path / "deep" / "er" / "state.json"
+    state_file.write()
+    assert read(settings.STATE_FILE)["instances"] == {}
+
+
+def test_a_failing_write_leaves_the_old_file_and_no_drafts(
+    world: World, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state_file.write()
+    before = path.read_text()
+    world.instance()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        state_file.write()
+    assert path.read_text() == before
+    assert {file.name for file in path.parent.iterdir()} <= {path.name, path.with_suffix(".lock").name}
+    assert "The state file can't be written: No space left on device." in caplog.text
+
+
+def test_a_folder_that_cannot_be_made_stops_nothing(
+    world: World, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings.STATE_FILE = tmp_path / "file" / "state.json"
+    world.instance()
+    assert world.restart().status == "succeeded"
+    assert "The state file can't be written" in caplog.text
+
+
+def test_every_operation_rewrites_it(world: World, path: Path) -> None:
+    world.provision()
+    assert set(read(path)["instances"]) == {"new"}
+    world.restart("new")
+    assert read(path)["instances"]["new"]["lastRestart"]
+    world.decommission("new")
+    assert read(path)["instances"] == {}
+
+
+def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) -> None:
+    calls.begin_provision(world.order(), calls.Asked("tests"), world.outside)
+    state_file.write()
+    assert read(path)["instances"] == {}
