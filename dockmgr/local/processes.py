@@ -57,15 +57,15 @@ class Supervisor:
         """End all children: TERM, then KILL for those that take longer than 15 seconds."""
         with self._lock:
             self._stopping.set()
-            children = list(self._children.values())
+            children = [child for child in self._children.values() if child.poll() is None]
         deadline = time.monotonic() + STOP_TIMEOUT
         for child in children:
             child.terminate()
         for child in children:
-            _wait_or_kill(child, deadline - time.monotonic())
+            _end(child, deadline - time.monotonic())
         for thread in self._threads:
             if thread.is_alive():  # Ctrl-C may have come between making it and starting it
-                thread.join()
+                thread.join(STOP_TIMEOUT)
 
     def say(self, name: str, text: str) -> None:
         """One line of output under that name."""
@@ -117,10 +117,10 @@ class Supervisor:
         return code
 
 
-def _wait_or_kill(child: subprocess.Popen[str], seconds: float) -> None:
-    try:
+def _end(child: subprocess.Popen[str], seconds: float) -> None:
+    """Return when a child that was told to end is gone, with everything it started."""
+    with suppress(subprocess.TimeoutExpired):
         child.wait(max(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):  # it was faster
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    with suppress(ProcessLookupError):  # nothing of it is left
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -146,7 +146,7 @@ def programs(docker_url: str, web_socket: int) -> list[Program]:
     working = {**plain, "DOCKER_HOST": docker_url}
     mark = secrets.token_hex(3)
     health = ["-Q", "health", "-P", "threads", "-c", CHECK_THREADS, "-n", f"health-{mark}@%h"]
-    changes = ["-Q", "operations,notifications", "-n", f"operations-{mark}@%h"]
+    changes = ["-Q", "operations,notifications,celery", "-n", f"operations-{mark}@%h"]
     return [
         Program("web", _gunicorn(web_socket), plain, TOP, pass_fds=[web_socket]),
         Program("health", _celery("worker", *health, *QUIET), working, TOP),

@@ -1,24 +1,17 @@
-"""The Docker Engine behind the port: the only module of the domain that imports the SDK."""
+"""The Docker Engine behind the port: each verb as the SDK has it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import docker
 import requests
-import urllib3
-from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.errors import DockerException, StreamParseError, create_api_error_from_http_exception
-from docker.tls import TLSConfig
 
+from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.log_stream import CHUNK, WireLog, demultiplex
 from instances.engine.payloads import (
     container_facts,
@@ -36,67 +29,13 @@ from instances.engine.port import (
     ImageFacts,
     LogStream,
 )
-from instances.engine.refusals import Kind, call_refused, pull_refused, speaks_of_version
-from instances.engine.wording import brief, reason, without_credentials
-from instances.errors import (
-    DockmgrError,
-    EngineUnreachable,
-    NotFoundOnEngine,
-    PermanentError,
-    RequestError,
-    TransientError,
-)
-from instances.redact import Redactor
+from instances.engine.refusals import pull_refused
+from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, RequestError, TransientError
 from instances.spec import ContainerSpec
 
-CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
-PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
-CONNECTIONS = 32  # kept open to one engine
-_SDK_FAILURES = (
-    DockerException,
-    StreamParseError,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-)
 
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """Paths of PEM files for an engine reached over TLS: authority, own certificate, own key."""
-
-    ca: str
-    cert: str
-    key: str
-
-
-class _Client(docker.APIClient):
-    """The SDK's client, bounded in time: left alone it pulls without any timeout."""
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        if request.method != "GET":
-            asked = kwargs.get("timeout")
-            wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
-            kwargs["timeout"] = (self.timeout, wait)
-        return super().send(request, **kwargs)
-
-
-class DockerEngine:
-    """The engine at `url` (unix://, tcp://, ssh://), contacted at the first call; thread-safe.
-
-    `timeout` (seconds) bounds how long the engine may be silent. Changes may take `CHANGE_TIMEOUT`
-    and are preceded by a ping, so that a frozen engine is noticed within `timeout` there too. After
-    any failure to reach it, the next call connects and negotiates the API version anew. Neither
-    proxies nor credentials are taken from the environment.
-    """
-
-    def __init__(self, url: str, *, tls: TlsFiles | None = None, timeout: float = 10.0) -> None:
-        self._url = url
-        self._where = without_credentials(url)
-        self._tls = tls
-        self._timeout = timeout
-        self._lock = threading.Lock()
-        self._connection: Future[_Client] | None = None
+class DockerEngine(EngineConnection):
+    """Keeps the promises of `instances.engine.port.Engine` on the engine at `url`."""
 
     def ping(self) -> None:
         with self._calling("answer a ping") as client:
@@ -169,7 +108,7 @@ class DockerEngine:
         with self._calling(f"connect {container} to network {network}", change=True) as client:
             url = f"{client.base_url}/v{client.api_version}/networks/{quote(network, safe='')}/connect"
             asked = {"Container": container, "EndpointConfig": endpoint}
-            _raise_for_status(client.post(url, json=asked, timeout=client.timeout))
+            raise_for_status(client.post(url, json=asked, timeout=client.timeout))
 
     def start(self, container: str) -> None:
         with self._calling(f"start container {container}", change=True) as client:
@@ -228,11 +167,6 @@ class DockerEngine:
             response = _open_log(client, container, params, None if follow else self._timeout)
         return WireLog(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
-    def close(self) -> None:
-        connection = self._forget()
-        if connection and connection.done() and not connection.exception():
-            connection.result().close()
-
     def _pulling(self, ref: str) -> Iterator[str]:
         what = f"pull {ref}"
         with self._calling(what, change=True, kind=pull_refused) as client:
@@ -244,104 +178,11 @@ class DockerEngine:
             chunks = iter(partial(response.raw.read1, CHUNK, decode_content=False), b"")
             yield from chunks if tty else demultiplex(chunks)
 
-    @contextmanager
-    def _calling(
-        self,
-        what: str,
-        *,
-        change: bool = False,
-        kind: Kind = call_refused,
-        secrets: Iterable[str] = (),
-    ) -> Iterator[_Client]:
-        client = self._connected()
-        with self._mapped(what, kind, secrets):
-            if change:
-                client.ping()
-            yield client
-
-    @contextmanager
-    def _mapped(self, what: str, kind: Kind = call_refused, secrets: Iterable[str] = ()) -> Iterator[None]:
-        """Turn the SDK's failures into ours. The originals, which may quote secrets, are not chained."""
-        try:
-            yield
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            text = Redactor(secrets).text(str(getattr(error, "explanation", None) or error))
-            raise self._refused(what, kind(status, text), text) from None
-        except _SDK_FAILURES as error:
-            self._forget()
-            raise self._unreachable(error) from None
-
-    def _refused(self, what: str, kind: type[DockmgrError], text: str) -> DockmgrError:
-        if speaks_of_version(text):
-            self._forget()
-        return kind(f"The Docker Engine at {self._where} did not {what}: {brief(text)}")
-
-    def _unreachable(self, error: Exception) -> DockmgrError:
-        return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")
-
-    def _connected(self) -> _Client:
-        """The one client; of several threads that need the first, one connects and the others wait."""
-        with self._lock:
-            connection = self._connection
-            first = connection is None
-            if connection is None:
-                connection = self._connection = Future()
-        if first:
-            self._connect(connection)
-        return connection.result()
-
-    def _connect(self, connection: Future[_Client]) -> None:
-        try:
-            connection.set_result(self._negotiate())
-        except BaseException as error:
-            # Whatever it is, those who wait must hear of it; `result()` raises it in this thread too.
-            self._forget()
-            connection.set_exception(error)
-
-    def _negotiate(self) -> _Client:
-        with closing(self._open(DEFAULT_DOCKER_API_VERSION)) as client:
-            try:
-                version = str(client.version(api_version=False)["ApiVersion"])
-            except (*_SDK_FAILURES, KeyError, TypeError) as error:
-                raise self._unreachable(error) from None
-        return self._open(version)
-
-    def _open(self, version: str) -> _Client:
-        """A client that has contacted nobody yet."""
-        tls = self._tls
-        try:
-            config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else False
-            client = _Client(self._url, version, self._timeout, config, max_pool_size=CONNECTIONS)  # type: ignore[arg-type]
-        except DockerException as error:
-            text = brief(str(error).replace(self._url, self._where))
-            raise PermanentError(f"The Docker Engine at {self._where} cannot be used: {text}") from None
-        except _SDK_FAILURES as error:  # over SSH a client connects at once
-            raise self._unreachable(error) from None
-        client.trust_env = False
-        for scheme in ("http://", "https://"):
-            client.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
-        return client
-
-    def _forget(self) -> Future[_Client] | None:
-        # The forgotten client is not closed: other threads may be in the middle of a call.
-        with self._lock:
-            connection, self._connection = self._connection, None
-        return connection
-
 
 def _open_log(
-    client: _Client, container: str, params: dict[str, int | str], silence: float | None
+    client: EngineClient, container: str, params: dict[str, int | str], silence: float | None
 ) -> requests.Response:
     url = f"{client.base_url}/v{client.api_version}/containers/{quote(container, safe='')}/logs"
     response = client.get(url, params=params, stream=True, timeout=(client.timeout, silence))
-    _raise_for_status(response)
+    raise_for_status(response)
     return response
-
-
-def _raise_for_status(response: requests.Response) -> None:
-    """As the SDK does it, which reads the engine's explanation into the error."""
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)

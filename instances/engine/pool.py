@@ -28,7 +28,8 @@ class EngineAddress:
 def connect(address: EngineAddress) -> Engine:
     """A Docker Engine at `address`; nothing is contacted before the first call."""
     # The SDK takes a fifth of a second to import, which commands that need no engine would pay.
-    from instances.engine.docker_engine import DockerEngine, TlsFiles
+    from instances.engine.connection import TlsFiles
+    from instances.engine.docker_engine import DockerEngine
 
     tls = TlsFiles(*address.tls) if address.tls else None
     return DockerEngine(address.url, tls=tls, timeout=settings.ENGINE_TIMEOUT)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from django.db import connections
 
 from instances.checks import Outside
-from instances.errors import BusyError, RequestError
+from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health import Status
 from instances.models import Instance, Operation
 from instances.operations.calls import OUTSIDE, Asked, begin_update, see_through
@@ -126,7 +126,7 @@ class _Rollout:
             instance = self._running.pop(future)
             try:
                 operation = future.result()
-            except (BusyError, RequestError) as error:
+            except (BusyError, LeaseLost, RequestError) as error:
                 self._result.skipped[instance.customer_id] = str(error)
                 continue
             if operation is not None:

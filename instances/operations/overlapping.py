@@ -6,7 +6,7 @@ Only for plans that keep no data: two containers on one volume would corrupt it.
 from __future__ import annotations
 
 from instances import health
-from instances.errors import PermanentError, PortTaken
+from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations import container
 from instances.operations.health_state import change
@@ -19,6 +19,7 @@ from instances.operations.replacing import (
     VERIFY,
     WATCH,
     WRITE_DOWN,
+    blaming_image,
     create_next,
     explain,
     name_next,
@@ -50,9 +51,13 @@ def _release_port(work: Work) -> None:
 def _start_next(work: Work) -> str:
     for _ in range(container.PORT_TRIES):
         try:
-            work.engine.start(str(new_container(work)))
+            with blaming_image(work):
+                work.engine.start(str(new_container(work)))
         except PortTaken:
             _move_next(work)
+            continue
+        except NotFoundOnEngine:  # a move to another port was cut short between removing and making
+            _remake_next(work)
             continue
         work.journal.remember(started_at=work.outside.clock.now().isoformat())
         return f"published on port {new_port(work)}"
@@ -64,8 +69,12 @@ def _move_next(work: Work) -> None:
     taken = new_port(work)
     remove_next(work)
     _release_port(work)
+    _remake_next(work, above=taken)
+
+
+def _remake_next(work: Work, above: int | None = None) -> None:
     work.journal.remember(new_container=None)
-    _reserve_port(work, above=taken)
+    _reserve_port(work, above=above)
     create_next(work)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +14,14 @@ from django.db import transaction
 from instances import image_rules
 from instances.checks import CheckRequest
 from instances.engine.port import ImageFacts
-from instances.errors import DockmgrError, PermanentError, RequestError
+from instances.errors import (
+    DockmgrError,
+    GateFailed,
+    NotFoundOnEngine,
+    PermanentError,
+    PortTaken,
+    RequestError,
+)
 from instances.models import Instance, Operation
 from instances.operations import container
 from instances.operations.gate import request_for, wait_until_healthy, watch
@@ -139,6 +148,8 @@ def _refuse_full_disk(work: Work) -> None:
 
 
 def verify(work: Work) -> str:
+    if work.operation.facts.get("unchanged"):
+        raise Enough("nothing to do")  # found by a process that was killed before it could say so
     image = work.engine.image(new_image(work))
     if image is None:
         raise PermanentError("The image vanished from the host right after it was pulled.")
@@ -195,10 +206,20 @@ def explain(work: Work) -> None:
     work.journal.remember(logs=lines, failed_container=state)
 
 
+@contextmanager
+def blaming_image(work: Work) -> Iterator[None]:
+    """A container that can't be started or fails its gate speaks against the image; a taken port does not."""
+    try:
+        yield
+    except PermanentError as error:
+        work.journal.remember(image_failed=not isinstance(error, PortTaken | NotFoundOnEngine))
+        raise
+
+
 def remember_bad_image(work: Work) -> None:
-    """A failed gate speaks against the image; trouble of the host does not."""
+    """An image that failed is not tried again unasked; trouble of the host is none of the image."""
     bad, instance = new_image(work), work.instance
-    if not work.operation.facts.get("host_trouble") and bad not in instance.failed_images:
+    if work.operation.facts.get("image_failed") and bad not in instance.failed_images:
         instance.failed_images = [*instance.failed_images, bad]
         instance.save(update_fields=["failed_images"])
 
@@ -212,14 +233,29 @@ def new_request(work: Work) -> CheckRequest:
 
 def gate(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
-    check = wait_until_healthy(work, since, new_request(work))
+    with blaming_image(work):
+        check = wait_until_healthy(work, since, new_request(work))
+    work.journal.remember(restarts=_restarts(work))
     return f"healthy after {(check.seen.finished_at - since).total_seconds():.1f} s"
 
 
 def keep_watch(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
-    work.last_check = watch(work, since, new_request(work))
+    with blaming_image(work):
+        work.last_check = watch(work, since, new_request(work))
+        _refuse_revived(work)
     return f"still healthy after {(work.last_check.seen.finished_at - since).total_seconds():.0f} s"
+
+
+def _refuse_revived(work: Work) -> None:
+    """A program that dies between two looks is up again at the second: only the engine's count tells."""
+    if _restarts(work) > work.operation.facts.get("restarts", 0):
+        raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
+
+
+def _restarts(work: Work) -> int:
+    facts = work.engine.inspect(str(new_container(work)))
+    return facts.restart_count if facts else 0
 
 
 def write_down(work: Work) -> str:
@@ -228,7 +264,8 @@ def write_down(work: Work) -> str:
     instance.image_id = new_image(work)
     instance.image = work.operation.params["image"] or instance.image
     instance.port = new_port(work) or instance.port
-    instance.save(update_fields=["container_id", "image_id", "image", "port"])
+    instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
+    instance.save(update_fields=["container_id", "image_id", "image", "port", "failed_images"])
     return "the new container is the instance's now"
 
 

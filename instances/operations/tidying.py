@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
 from instances.checks import engine_address
 from instances.engine.pool import Engines
@@ -43,16 +43,21 @@ def unused_images(host: Host, now: datetime) -> set[str]:
     ways_back = {
         update.image_before
         for customer in Instance.objects.present().filter(host=host).values_list("customer_id", flat=True)
-        for update in here.filter(customer_id=customer, kind="update", status="succeeded").order_by(
-            "-created_at"
-        )[:1]
+        for update in _replacements(here, customer).order_by("-created_at")[:1]
     }
-    return ours - recent - running - ways_back - {""}
+    return ours - recent - running - ways_back
 
 
-def _images(operations: object) -> set[str]:
-    pairs = operations.values_list("image_before", "image_after")  # type: ignore[attr-defined]
-    return {image for pair in pairs for image in pair}
+def _replacements(operations: QuerySet[Operation], customer_id: str) -> QuerySet[Operation]:
+    """Updates that found something newer and ended well."""
+    updates = operations.filter(customer_id=customer_id, kind="update", status="succeeded")
+    return updates.exclude(image_after=F("image_before"))
+
+
+def _images(operations: QuerySet[Operation]) -> set[str]:
+    """Ids of all images operations had to do with, those that failed included."""
+    rows = operations.values_list("image_before", "image_after", "facts__new_image")
+    return {image for row in rows for image in row if image}
 
 
 def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]]:

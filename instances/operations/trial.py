@@ -172,7 +172,7 @@ class _Deployment:
     def _remove_pulled_image(self) -> None:
         """An image that came with the test goes with it, unless somebody runs it by now."""
         made = Operation.objects.filter(customer_id=self._customer, kind="provision").first()
-        if made is None or made.host is None or not made.facts.get("pulled"):
+        if made is None or made.host is None or not (made.facts.get("pulled") and made.image_after):
             return
         if not Instance.objects.present().filter(host=made.host, image_id=made.image_after).exists():
             self._outside.engines.at(engine_address(made.host)).remove_image(made.image_after)

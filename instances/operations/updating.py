@@ -19,6 +19,7 @@ from instances.operations.replacing import (
     VERIFY,
     WATCH,
     WRITE_DOWN,
+    blaming_image,
     explain,
     name_next,
     new_container,
@@ -71,7 +72,8 @@ def _unname_next(work: Work) -> None:
 
 
 def _start_next(work: Work) -> str:
-    container.start(work, str(new_container(work)))
+    with blaming_image(work):
+        container.start(work, str(new_container(work)))
     work.journal.remember(started_at=work.outside.clock.now().isoformat())
     return "started"
 
@@ -90,6 +92,7 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
+    work.journal.write(image_after=work.instance.image_id)
     if not work.journal.was_begun("stop old"):
         return
     remember_bad_image(work)
@@ -98,7 +101,6 @@ def _failed(work: Work) -> None:
         change(work.instance.pk, lambda s: health.restart_failed(s, rules, now, None, jitter()))
     else:
         change(work.instance.pk, lambda s: health.restart_passed(s, rules, now), work.last_check)
-    work.journal.write(image_after=work.instance.image_id)
 
 
 def _status(work: Work) -> str:

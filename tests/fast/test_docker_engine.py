@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from instances.engine.docker_engine import DockerEngine, TlsFiles
+from instances.engine.connection import TlsFiles
+from instances.engine.docker_engine import DockerEngine
 from instances.errors import DockmgrError, EngineUnreachable, PermanentError, RequestError, TransientError
 from instances.spec import ContainerSpec
 from tests.fakes.stub_server import Answer, StubServer, as_json

@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
 from instances import adoption
-from instances.adoption_summary import summary
 from instances.engine.payloads import create_arguments, networks_to_join
 from instances.spec import InstanceSpec, PlanSpec, build
+from tests.pure.containers import CONTAINER, ENDPOINT, ID, IMAGE, a_container, a_volume, derived, joined
 
 SECRET = "sk-4f9a-sentinel"
-ID = "c0ffee123456" + "0" * 52
-ENDPOINT = {"IPAMConfig": None, "Links": None, "Aliases": None, "DriverOpts": None}
-IMAGE: dict[str, Any] = {
-    "Config": {
-        "Env": ["PATH=/bin", "MODE=image"],
-        "Cmd": ["serve"],
-        "Entrypoint": ["/srv/start.sh"],
-        "WorkingDir": "/srv",
-        "User": "app",
-        "Labels": {"version": "1"},
-        "ExposedPorts": {"8080/tcp": {}},
-        "Volumes": {"/data": {}},
-        "Healthcheck": {"Test": ["CMD", "ok"]},
-        "StopSignal": "SIGTERM",
-        "Shell": ["/bin/sh"],
-    }
-}
-CONTAINER: dict[str, Any] = {
-    "Id": ID,
-    "Name": "/gateway",
-    "Config": {
-        **IMAGE["Config"],
-        "Hostname": ID[:12],
-        "Domainname": "",
-        "Tty": False,
-        "Image": "agent:1",
-        "OnBuild": None,
-        "MacAddress": "02:42:ac:11:00:02",
-    },
-    "HostConfig": {"NetworkMode": "default", "Binds": None, "Memory": 64, "CapDrop": ["ALL"], "Init": None},
-    "Mounts": [],
-    "NetworkSettings": {"Networks": {"bridge": {**ENDPOINT, "NetworkID": "b1", "IPAddress": "172.17.0.2"}}},
-}
-
-
-def a_container(
-    *,
-    config: dict[str, Any] | None = None,
-    networks: dict[str, Any] | None = None,
-    mounts: Any = (),
-    **host: Any,
-) -> dict[str, Any]:
-    container = copy.deepcopy(CONTAINER)
-    container["Config"] |= config or {}
-    container["HostConfig"] |= host
-    container["Mounts"] = list(mounts)
-    if networks is not None:
-        container["NetworkSettings"]["Networks"] = networks
-    return container
-
-
-def derived(**changes: Any) -> dict[str, Any]:
-    return adoption.derive(a_container(**changes), IMAGE)
-
-
-def a_volume(name: str, path: str, **changes: Any) -> dict[str, Any]:
-    return {"Type": "volume", "Name": name, "Destination": path, "RW": True, **changes}
 
 
 def test_a_container_that_is_all_its_images_keeps_only_how_it_is_run() -> None:
@@ -203,10 +145,6 @@ def test_the_paths_something_is_mounted_at_are_known() -> None:
     assert adoption.mount_points(document) == {"/data", "/conf", "/t", "/scratch"}
 
 
-def joined(**changes: Any) -> dict[str, Any]:
-    return {**ENDPOINT, "NetworkID": "n1", "IPAddress": "10.0.0.9", "MacAddress": "02:42", **changes}
-
-
 ALIASES: dict[str, tuple[list[str] | None, list[str] | None]] = {
     "none": (None, None),
     "only the engine's": ([ID[:12]], None),
@@ -284,97 +222,3 @@ def test_the_hash_of_an_adopted_spec_knows_what_was_kept_and_its_repr_does_not_s
     )
     assert one.labels["dockmgr.spec"] != other.labels["dockmgr.spec"]
     assert SECRET not in repr(one)
-
-
-def test_nothing_differs_in_the_container_that_was_adopted() -> None:
-    container = a_container(
-        config={
-            "Entrypoint": None,
-            "StopTimeout": 0,
-            "Env": ["MODE"],
-            "Labels": {"version": "1", "team": "a"},
-        },
-        networks={"net": joined(Aliases=["gw", ID[:12]])},
-        mounts=[a_volume("a1b2", "/data")],
-    )
-    assert adoption.drift(adoption.derive(container, IMAGE), container) == []
-
-
-DRIFT: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "a limit": ({"Memory": 65}, ["HostConfig.Memory"]),
-    "a limit that is gone": ({"Memory": 0}, ["HostConfig.Memory"]),
-    "nothing said in another way": ({"Init": False, "Binds": []}, []),
-    "something new that the document does not know": ({"Novelty": 1}, []),
-    "a label that is gone": ({"config": {"Labels": {}}}, ["Config.Labels"]),
-    "labels beyond": ({"config": {"Labels": {"team": "a", "dockmgr.managed": "true"}}}, []),
-    "a user": ({"config": {"User": "app"}}, ["Config.User"]),
-    "a network more": ({"networks": {"net": joined(), "x": joined()}}, ["Networks.x"]),
-    "a network less": ({"networks": {}}, ["Networks.net"]),
-    "an address": ({"networks": {"net": joined(IPAMConfig={"IPv4Address": "10.0.0.8"})}}, ["Networks.net"]),
-    "an address not chosen, said in another way": ({"networks": {"net": joined(IPAMConfig={})}}, []),
-    "a volume": ({"mounts": [a_volume("other", "/data")]}, ["HostConfig.Binds"]),
-}
-
-
-@pytest.mark.parametrize(("changes", "fields"), DRIFT.values(), ids=DRIFT)
-def test_drift_is_named_field_by_field(changes: dict[str, Any], fields: list[str]) -> None:
-    usual: dict[str, Any] = {
-        "config": {"User": "root", "Labels": {"team": "a"}},
-        "networks": {"net": joined()},
-        "NetworkMode": "net",
-    }
-    changed = {**usual, **changes, "config": {**usual["config"], **changes.get("config", {})}}
-    assert adoption.drift(derived(**usual), a_container(**changed)) == fields
-
-
-@pytest.mark.parametrize(
-    ("published", "port"),
-    [([8080], 8080), ([9, 8080, 10], 8080), ([18789], 18789), ([1, 2], None), ([], None)],
-)
-def test_health_is_asked_at_the_plans_port_or_the_only_one(published: list[int], port: int | None) -> None:
-    assert adoption.chosen_port(published, 8080) == port
-
-
-@pytest.mark.parametrize(
-    ("bindings", "changes"),
-    [
-        ([{"HostIp": "", "HostPort": "20001"}], False),
-        ([{"HostIp": "", "HostPort": "0"}], True),
-        ([{"HostIp": "", "HostPort": ""}], True),
-        ([{"HostIp": "", "HostPort": "8000-8010"}], True),
-        ([], True),
-        (None, True),
-    ],
-)
-def test_a_port_the_engine_chooses_is_known_as_such(bindings: Any, changes: bool) -> None:
-    document = derived(PortBindings={"8080/tcp": bindings})
-    assert adoption.port_changes(document, 8080) is changes
-
-
-def test_the_summary_names_what_is_kept_and_shows_no_secret() -> None:
-    document = derived(
-        config={"Cmd": ["serve", f"--token={SECRET}"], "Env": ["GONE"], "Labels": {"team": SECRET}},
-        networks={"net": joined(Aliases=["gw"], IPAMConfig={"IPv4Address": "10.0.0.9"})},
-        NetworkMode="net", Privileged=True, NanoCpus=500_000_000, Memory=64 << 20, Binds=["v:/data"],
-        Mounts=[{"Type": "tmpfs", "Target": "/t"}], Tmpfs={"/scratch": ""}, ExtraHosts=["db:10.0.0.1"],
-        PortBindings={"8080/tcp": [{"HostIp": "", "HostPort": "20001"}]},
-        RestartPolicy={"Name": "on-failure", "MaximumRetryCount": 5},
-        Ulimits=[{"Name": "nofile", "Soft": 1, "Hard": 2}],
-        LogConfig={"Type": "splunk", "Config": {"splunk-token": SECRET}},
-    )  # fmt: skip
-    assert dict(summary(document, ["B", "A"])) == {
-        "environment": "A, B",
-        "without": "GONE",
-        "command": "its own",
-        "labels": "team",
-        "mounts": "v:/data, tmpfs at /t, tmpfs at /scratch",
-        "networks": "net as gw 10.0.0.9",
-        "ports": "8080/tcp at every address:20001",
-        "limits": "0.5 CPUs, 64 MiB",
-        "restart policy": "on-failure, at most 5 times",
-        "capabilities dropped": "ALL",
-        "extra hosts": "db:10.0.0.1",
-        "ulimits": "nofile 1:2",
-        "log driver": "splunk",
-        "note": "it is privileged: it can do anything to its host",
-    }

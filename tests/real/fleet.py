@@ -252,7 +252,7 @@ class Fleet:
         for volume in self.docker.volumes.list(filters={"name": f"dockmgr-{self.prefix}-"}):
             volume.remove(force=True)
         self.docker.close()
-        with closing(redis.Redis.from_url(self.broker_url)) as connection:
+        with closing(redis.Redis.from_url(self.broker_url.replace("redis+socket", "unix"))) as connection:
             for key in connection.scan_iter(match=f"{self.prefix}:*"):
                 connection.delete(key)
 

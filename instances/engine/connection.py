@@ -1,0 +1,172 @@
+"""The connection to a Docker Engine: made late, bounded in time, its failures in our words.
+
+The only module of the domain that imports the SDK.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import requests
+import urllib3
+from docker.constants import DEFAULT_DOCKER_API_VERSION
+from docker.errors import DockerException, StreamParseError, create_api_error_from_http_exception
+from docker.tls import TLSConfig
+
+from instances.engine.refusals import Kind, call_refused, speaks_of_version
+from instances.engine.wording import brief, reason, without_credentials
+from instances.errors import DockmgrError, EngineUnreachable, PermanentError
+from instances.redact import Redactor
+
+CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
+PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
+CONNECTIONS = 32  # kept open to one engine
+_SDK_FAILURES = (
+    DockerException,
+    StreamParseError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Paths of PEM files for an engine reached over TLS: authority, own certificate, own key."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+class EngineClient(docker.APIClient):
+    """The SDK's client, bounded in time: left alone it pulls without any timeout."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if request.method != "GET":
+            asked = kwargs.get("timeout")
+            wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
+            kwargs["timeout"] = (self.timeout, wait)
+        return super().send(request, **kwargs)
+
+
+class EngineConnection:
+    """A connection to the engine at `url` (unix://, tcp://, ssh://), made at the first call; thread-safe.
+
+    `timeout` (seconds) bounds how long the engine may be silent. Changes may take `CHANGE_TIMEOUT`
+    and are preceded by a ping, so that a frozen engine is noticed within `timeout` there too. After
+    any failure to reach it, the next call connects and negotiates the API version anew. Neither
+    proxies nor credentials are taken from the environment.
+    """
+
+    def __init__(self, url: str, *, tls: TlsFiles | None = None, timeout: float = 10.0) -> None:
+        self._url = url
+        self._where = without_credentials(url)
+        self._tls = tls
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._connection: Future[EngineClient] | None = None
+
+    def close(self) -> None:
+        connection = self._forget()
+        if connection and connection.done() and not connection.exception():
+            connection.result().close()
+
+    @contextmanager
+    def _calling(
+        self,
+        what: str,
+        *,
+        change: bool = False,
+        kind: Kind = call_refused,
+        secrets: Iterable[str] = (),
+    ) -> Iterator[EngineClient]:
+        client = self._connected()
+        with self._mapped(what, kind, secrets):
+            if change:
+                client.ping()
+            yield client
+
+    @contextmanager
+    def _mapped(self, what: str, kind: Kind = call_refused, secrets: Iterable[str] = ()) -> Iterator[None]:
+        """Turn the SDK's failures into ours. The originals, which may quote secrets, are not chained."""
+        try:
+            yield
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            text = Redactor(secrets).text(str(getattr(error, "explanation", None) or error))
+            raise self._refused(what, kind(status, text), text) from None
+        except _SDK_FAILURES as error:
+            self._forget()
+            raise self._unreachable(error) from None
+
+    def _refused(self, what: str, kind: type[DockmgrError], text: str) -> DockmgrError:
+        if speaks_of_version(text):
+            self._forget()
+        return kind(f"The Docker Engine at {self._where} did not {what}: {brief(text)}")
+
+    def _unreachable(self, error: Exception) -> DockmgrError:
+        return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")
+
+    def _connected(self) -> EngineClient:
+        """The one client; of several threads that need the first, one connects and the others wait."""
+        with self._lock:
+            connection = self._connection
+            first = connection is None
+            if connection is None:
+                connection = self._connection = Future()
+        if first:
+            self._connect(connection)
+        return connection.result()
+
+    def _connect(self, connection: Future[EngineClient]) -> None:
+        try:
+            connection.set_result(self._negotiate())
+        except BaseException as error:
+            # Whatever it is, those who wait must hear of it; `result()` raises it in this thread too.
+            self._forget()
+            connection.set_exception(error)
+
+    def _negotiate(self) -> EngineClient:
+        with closing(self._open(DEFAULT_DOCKER_API_VERSION)) as client:
+            try:
+                version = str(client.version(api_version=False)["ApiVersion"])
+            except (*_SDK_FAILURES, KeyError, TypeError) as error:
+                raise self._unreachable(error) from None
+        return self._open(version)
+
+    def _open(self, version: str) -> EngineClient:
+        """A client that has contacted nobody yet."""
+        tls = self._tls
+        try:
+            config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else False
+            client = EngineClient(self._url, version, self._timeout, config, max_pool_size=CONNECTIONS)  # type: ignore[arg-type]
+        except DockerException as error:
+            text = brief(str(error).replace(self._url, self._where))
+            raise PermanentError(f"The Docker Engine at {self._where} cannot be used: {text}") from None
+        except _SDK_FAILURES as error:  # over SSH a client connects at once
+            raise self._unreachable(error) from None
+        client.trust_env = False
+        for scheme in ("http://", "https://"):
+            client.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+        return client
+
+    def _forget(self) -> Future[EngineClient] | None:
+        # The forgotten client is not closed: other threads may be in the middle of a call.
+        with self._lock:
+            connection, self._connection = self._connection, None
+        return connection
+
+
+def raise_for_status(response: requests.Response) -> None:
+    """As the SDK does it, which reads the engine's explanation into the error."""
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
