@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from dockmgr import keys
 from dockmgr.environment import Environment
@@ -152,7 +152,10 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "operations"
 # `celery` is where other services' messages land that name a task and no queue.
-CELERY_TASK_QUEUES = [Queue(name) for name in ("health", "operations", "notifications", "celery")]
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name)
+    for name in ("health", "operations", "notifications", "celery")
+]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {name: {"queue": policy.queue} for name, policy in POLICIES.items()}
 CELERY_WORKER_POOL = "threads"

@@ -59,7 +59,8 @@ def _under_way(host_id: int) -> int:
 
 def _take(instance: Instance, state: State, now: datetime) -> Operation | None:
     attempt = state.restarts_used + 1
-    reason = f"{state.failures} failed checks, attempt {attempt} of {settings.RESTART_LIMIT}"
+    failed = "1 failed check" if state.failures == 1 else f"{state.failures} failed checks"
+    reason = f"{failed}, attempt {attempt} of {settings.RESTART_LIMIT}"
     try:
         operation = open_operation(
             "restart", instance, now, requested_by="dockmgr", reason=reason, automatic=True
