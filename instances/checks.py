@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -86,11 +86,7 @@ def requests_for(
 ) -> list[CheckRequest]:
     """One request per instance, informed by one container list per host."""
     listings = list_hosts({engine_address(instance.host) for instance in instances}, engines)
-    return [
-        _request(instance, address, listings[address], sweep_id)
-        for instance in instances
-        for address in [engine_address(instance.host)]
-    ]
+    return [_informed(instance, listings[engine_address(instance.host)], sweep_id) for instance in instances]
 
 
 def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Listing | None]:
@@ -109,12 +105,17 @@ def _list_host(address: EngineAddress, engines: Engines) -> Listing | None:
         return None  # The instances' own probes say what that means for each of them.
 
 
-def _request(
-    instance: Instance, address: EngineAddress, listing: Listing | None, sweep_id: str | None
-) -> CheckRequest:
+def _informed(instance: Instance, listing: Listing | None, sweep_id: str | None) -> CheckRequest:
     container = _listed(instance, listing)
     listed = None if listing is None else container.state if container else MISSING
-    labels = container.labels if container else {}
+    label = container.labels.get(VERSION_LABEL) if container else None
+    version = (label or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None
+    return replace(request_for(instance, listed), version=version, sweep_id=sweep_id)
+
+
+def request_for(instance: Instance, listed: str | None) -> CheckRequest:
+    """What to ask of one instance whose container is known, or believed, to be in a state."""
+    address = engine_address(instance.host)
     return CheckRequest(
         instance_id=instance.pk,
         customer_id=instance.customer_id,
@@ -125,8 +126,6 @@ def _request(
         engine_url=address.url,
         engine_tls=address.tls,
         listed=listed,
-        version=(labels.get(VERSION_LABEL) or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None,
-        sweep_id=sweep_id,
     )
 
 

@@ -110,10 +110,13 @@ def publish(requests: Sequence[CheckRequest], expires: timedelta) -> None:
 def enqueue_sweep(by: str) -> str:
     """Have the workers sweep now; returns the task's id. Raises OutOfReachError without a broker."""
     with reaching_broker():
-        return str(sweep.apply_async(kwargs={"requested_by": by}).id)
+        return str(sweep.apply_async(kwargs={"requested_by": by}, ignore_result=True).id)
 
 
 def enqueue_checks(customer_ids: Sequence[str]) -> dict[str, str]:
     """Have the workers check these customers; returns task ids by customer. Raises OutOfReachError."""
     with reaching_broker():
-        return {cid: str(check_health.apply_async(kwargs={"customer_id": cid}).id) for cid in customer_ids}
+        return {
+            cid: str(check_health.apply_async(kwargs={"customer_id": cid}, ignore_result=True).id)
+            for cid in customer_ids
+        }

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from instances.checks import RUNNING, Check, CheckRequest, engine_address, observe
+from instances.checks import RUNNING, Check, CheckRequest, observe, request_for
 from instances.errors import EngineUnreachable, GateFailed
 from instances.health import HARD_REASONS
 from instances.operations.runner import Work
@@ -29,7 +29,7 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
     container is gone or restarts again and again, and EngineUnreachable when the time ran out
     without the host saying anything about it.
     """
-    request = request or request_for(work)
+    request = request or request_for(work.instance, RUNNING)
     passed = 0
     while passed < settings.SUCCESS_THRESHOLD:
         work.journal.check()
@@ -68,21 +68,6 @@ def _is_over(work: Work, check: Check, started_at: datetime) -> bool:
     since = max(filter(None, (started_at, check.seen.container_started_at)))
     deadline = since + timedelta(seconds=work.instance.plan.start_grace + margin())
     return check.seen.reason in HOPELESS or work.outside.clock.now() >= deadline
-
-
-def request_for(work: Work) -> CheckRequest:
-    instance, address = work.instance, engine_address(work.instance.host)
-    return CheckRequest(
-        instance_id=instance.pk,
-        customer_id=instance.customer_id,
-        container=instance.container_name,
-        container_id=instance.container_id,
-        url=instance.health_url,
-        expect=instance.plan.health_expect,
-        engine_url=address.url,
-        engine_tls=address.tls,
-        listed=RUNNING,
-    )
 
 
 def _why(work: Work, check: Check) -> str:

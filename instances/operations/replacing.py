@@ -12,7 +12,7 @@ from pathlib import Path
 from django.db import transaction
 
 from instances import image_rules
-from instances.checks import CheckRequest
+from instances.checks import RUNNING, CheckRequest, request_for
 from instances.engine.port import ImageFacts
 from instances.errors import (
     DockmgrError,
@@ -24,7 +24,7 @@ from instances.errors import (
 )
 from instances.models import Instance, Operation
 from instances.operations import container
-from instances.operations.gate import request_for, wait_until_healthy, watch
+from instances.operations.gate import wait_until_healthy, watch
 from instances.operations.health_state import change
 from instances.operations.journal import open_operation
 from instances.operations.log_reading import last_lines
@@ -228,7 +228,7 @@ def new_request(work: Work) -> CheckRequest:
     """How to ask the new container: by its own id, at the port it publishes."""
     made, instance = str(new_container(work)), work.instance
     url = instance.health_url_at(new_port(work))
-    return replace(request_for(work), container=made, container_id=made, url=url)
+    return replace(request_for(work.instance, RUNNING), container=made, container_id=made, url=url)
 
 
 def gate(work: Work) -> str:

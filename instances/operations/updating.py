@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from instances import health
-from instances.checks import CheckRequest
+from instances.checks import RUNNING, CheckRequest, request_for
 from instances.errors import GateFailed
 from instances.operations import container
-from instances.operations.gate import request_for, wait_until_healthy
+from instances.operations.gate import wait_until_healthy
 from instances.operations.health_state import change
 from instances.operations.replacing import (
     CREATE_NEXT,
@@ -46,7 +46,9 @@ def _see_old_healthy(work: Work) -> None:
 
 
 def _old_request(work: Work) -> CheckRequest:
-    return replace(request_for(work), container=old_container(work), container_id=old_container(work))
+    return replace(
+        request_for(work.instance, RUNNING), container=old_container(work), container_id=old_container(work)
+    )
 
 
 def _stop_old(work: Work) -> str:

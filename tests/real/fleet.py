@@ -238,12 +238,16 @@ class Fleet:
         """A Celery application that knows the broker and nothing of dockmgr."""
         app = Celery("stranger", broker=self.broker_url, backend=self.broker_url, set_as_current=False)
         app.conf.broker_transport_options = {"global_keyprefix": f"{self.prefix}:"}
-        app.conf.result_backend_transport_options = {"global_keyprefix": f"{self.prefix}:dockmgr_"}
+        app.conf.result_backend_transport_options = {"global_keyprefix": f"{self.prefix}:"}
         app.conf.task_default_queue = "operations"
         try:
             yield app
         finally:
             app.close()
+
+    def redis(self) -> redis.Redis:
+        """A connection to the broker, to look at what lies there; the caller closes it."""
+        return redis.Redis.from_url(self.broker_url.replace("redis+socket", "unix"))
 
     def clean_up(self) -> None:
         """Remove every container, volume and broker key of this fleet."""
@@ -252,7 +256,7 @@ class Fleet:
         for volume in self.docker.volumes.list(filters={"name": f"dockmgr-{self.prefix}-"}):
             volume.remove(force=True)
         self.docker.close()
-        with closing(redis.Redis.from_url(self.broker_url.replace("redis+socket", "unix"))) as connection:
+        with closing(self.redis()) as connection:
             for key in connection.scan_iter(match=f"{self.prefix}:*"):
                 connection.delete(key)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from tests.real.fleet import Fleet, a_fleet, all_healthy
 from tests.real.live import processes_naming, wait_until
@@ -45,7 +44,7 @@ def redis_content(fleet: Fleet) -> Iterator[bytes]:
         b"hash": lambda c, key: [part for pair in c.hgetall(key).items() for part in pair],
     }
     connection: Any
-    with closing(redis.Redis.from_url(fleet.broker_url)) as connection:
+    with closing(fleet.redis()) as connection:
         for key in connection.scan_iter(match=f"{fleet.prefix}:*"):
             yield key
             yield from (value or b"" for value in readers[connection.type(key)](connection, key))

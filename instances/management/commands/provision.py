@@ -6,7 +6,7 @@ from typing import Any
 
 from instances import documents
 from instances.errors import RequestError
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import BAD, GOOD, FleetCommand, outcome
 from instances.operations import calls
 from instances.operations.provisioning import Order
 
@@ -38,8 +38,9 @@ class Command(FleetCommand):
         if options["enqueue"]:
             return documents.operation(operation), GOOD
         result = calls.provision_result(operation)
-        good = result.success and result.validation is not None and result.validation.valid
-        return result.document(), GOOD if good else BAD
+        if result.success and result.validation is not None and result.validation.valid:
+            return result.document(), GOOD
+        return result.document(), outcome(operation) or BAD
 
     def show(self, document: Any) -> None:
         if "access_url" not in document:
