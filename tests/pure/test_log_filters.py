@@ -11,7 +11,7 @@ SENTINEL = "s3ntinel-body"
 
 def logged(level: int, message: str, *args: object) -> str:
     record = logging.LogRecord("celery", level, "consumer.py", 1, message, args, None)
-    assert BodilessFilter().filter(record)
+    assert BodilessFilter().filter(record) and BodilessFilter().filter(record)
     return record.getMessage()
 
 
