@@ -185,9 +185,9 @@ _NAMED = re.compile(
     (?: \\{0,3}["'] [ \t]{0,4} (?: : | =>? ) [ \t]{0,4}  # JSON, or a dict's repr
       | [ \t]{0,4} (?: ={1,3}>? | %3d ) [ \t]{0,4}       # NAME=value
       | : [ \t]{1,4} )                                   # header or YAML; "token-host:8080" is an address
-    (?: b?(["']) ( (?: \\. | (?!\2). )*+ )
-      | (\\{1,3}["']) ( (?: \\{3}. | (?!\4). )*+ )       # JSON inside a JSON string
-      | (?P<bare> (?: [^\s"'&\\] | \\(?!["']) )++ ) )
+    (?: b?(["']) ( (?: \\. | (?!\2)[^\\] )* )
+      | (\\{1,3}["']) ( (?: \\{3}. | (?!\4). )* )       # JSON inside a JSON string
+      | (?P<bare> (?: [^\s"'&\\] | \\(?!["']) )+ ) )
     """,
     re.ASCII | re.VERBOSE | re.IGNORECASE,
 )
@@ -195,7 +195,8 @@ _NAMED_CUES = ("key", "token", "secret", "passw", "credential", "private")
 _NO_VALUE = frozenset({"", "true", "false", "none", "null", "nil", "undefined"})
 
 # What a pattern's last group matched is hidden. A pattern is tried only on text with one of its cues (in
-# lower case). Every repetition is possessive or bounded and read by one match only: linear time.
+# lower case). Every repetition is possessive, bounded, or the last thing in its pattern, and read by one
+# match only: linear time. Groups are never repeated possessively: Python before 3.11.5 loses their end.
 _SHAPES: tuple[Shape, ...] = (
     _shape(
         _BEGIN
@@ -221,7 +222,7 @@ _SHAPES: tuple[Shape, ...] = (
     # The user alone stays readable in an SSH address: it is no secret there.
     _shape(r""":// (?: (?<!ssh://) | (?= [^\s/?#"'<>@:]*: ) ) ( [^\s/?#"'<>]+ ) @""", "://"),
     _shape(
-        r"-----BEGIN[ ][A-Z ]{0,30}PRIVATE[ ]KEY----- ( (?: (?!-----END). )*+ )",
+        r"-----BEGIN[ ][A-Z ]{0,30}PRIVATE[ ]KEY----- ( (?: (?!-----END). )* )",
         "private key-----",
         flags=re.DOTALL,
     ),
