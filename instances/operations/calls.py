@@ -70,7 +70,7 @@ class Asked:
         return {
             "requested_by": self.requested_by,
             "reason": self.reason,
-            "request_id": self.request_id,
+            "request_id": self.request_id or None,
         }
 
 

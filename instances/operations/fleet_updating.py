@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -111,8 +112,13 @@ class _Rollout:
         busy = sum(1 for other in self._running.values() if other.host_id == instance.host_id)
         return busy < AT_ONCE_PER_HOST
 
+    @staticmethod
+    def _share_of(request_id: str, instance: Instance) -> str:
+        """The same for the same request and customer, however long both are."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{request_id}:{instance.customer_id}"))
+
     def _update(self, instance: Instance) -> Operation | None:
-        request_id = self._asked.request_id and f"{self._asked.request_id}:{instance.customer_id}"
+        request_id = self._asked.request_id and self._share_of(self._asked.request_id, instance)
         try:
             asked = replace(self._asked, request_id=request_id)
             operation = begin_update(instance.customer_id, asked, image=self._image, outside=self._outside)

@@ -48,17 +48,23 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
     """See a container stay healthy until start grace and margin are over, and return the last check.
 
     A program that comes up, answers and dies again must not count as started. Raises GateFailed
-    after `failure_threshold` failures in a row, or at once when the container ends.
+    after `failure_threshold` failures in a row, or at once when the container ends, and
+    EngineUnreachable when the time ran out while the host kept it from being seen.
     """
     deadline = started_at + timedelta(seconds=work.instance.plan.start_grace + margin())
     failures = 0
     while True:
         work.journal.check()
         check = observe(request, work.outside, settings.PROBE_TIMEOUT)
-        failures = 0 if check.seen.outcome is Outcome.OK else failures + 1
+        over = work.outside.clock.now() >= deadline
+        if check.seen.outcome is Outcome.UNKNOWN:
+            if over:
+                raise EngineUnreachable(check.seen.error)
+        else:
+            failures = 0 if check.seen.outcome is Outcome.OK else failures + 1
         if failures >= settings.FAILURE_THRESHOLD or check.seen.reason in HARD_REASONS:
             raise GateFailed(f"{work.instance.customer_id} was healthy and then failed: {check.seen.error}")
-        if not failures and work.outside.clock.now() >= deadline:
+        if over and check.seen.outcome is Outcome.OK:
             return check
         work.outside.clock.sleep(WATCH_SECONDS)
 

@@ -165,10 +165,13 @@ def _run(procedure: Procedure, work: Work) -> None:
 
 
 def _do_all(procedure: Procedure, work: Work) -> None:
+    if work.operation.facts.get("enough"):
+        return
     for step in procedure.steps:
         try:
             _do(step, work)
         except Enough as enough:
+            work.journal.remember(enough=True)
             work.journal.end(step.name, "done", str(enough))
             return
 

@@ -22,7 +22,7 @@ def create_bridge() -> str:
     for number in ((first + step) % _LAST + 1 for step in range(_LAST)):
         subnet, name = f"{PREFIX}.{number}", f"dockmgr{number}"
         if not _is_used(program, subnet) and _add(program, name):
-            _configure(program, name, f"{subnet}.1/24")
+            _configure(program, name, f"{subnet}.1/24", f"02:42:ac:1d:{number:02x}:01")
             return name
     raise ServerFailed(f"All subnets of {PREFIX}.0.0/16 are in use; a private Docker Engine needs one.")
 
@@ -40,8 +40,13 @@ def _add(program: str, name: str) -> bool:
     return done.returncode == 0
 
 
-def _configure(program: str, name: str, address: str) -> None:
-    for arguments in (["addr", "add", address, "dev", name], ["link", "set", name, "up"]):
+def _configure(program: str, name: str, address: str, hardware: str) -> None:
+    """Without a hardware address of its own a bridge takes another one whenever a container leaves."""
+    for arguments in (
+        ["link", "set", name, "address", hardware],
+        ["addr", "add", address, "dev", name],
+        ["link", "set", name, "up"],
+    ):
         done = _ip(program, *arguments)
         if done.returncode:
             _ip(program, "link", "delete", name)

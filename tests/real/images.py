@@ -1,0 +1,70 @@
+"""Images in a registry of our own: the demo image in all the ways a release can go wrong."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from dockmgr.local.demo_image import build
+from dockmgr.local.servers.registry import Registry, registry
+from tests.real.live import docker_client
+
+DIES_LATER = "sleep 3; wget -q -O- http://127.0.0.1:8080/mode/exit"
+SICKENS_LATER = "sleep 3; wget -q -O- http://127.0.0.1:8080/mode/503"
+
+
+class Shelf:
+    """Pushes images and keeps none of them on the engine; `prefix` names all of them."""
+
+    def __init__(self, client: docker.DockerClient, docker_url: str, server: Registry) -> None:
+        self.server = server
+        self.prefix = f"shelf-{uuid.uuid4().hex[:8]}"
+        self._client, self._docker_url = client, docker_url
+
+    def ref(self, tag: str) -> str:
+        return f"{self.server.address}/{self.prefix}:{tag}"
+
+    def push(self, tag: str, **environment: str) -> str:
+        """Push the demo image with this environment, unlike any other; returns its reference."""
+        build(self._docker_url, self.ref(tag), environment=environment, labels={"pushed": uuid.uuid4().hex})
+        return self._push(tag)
+
+    def push_changed(self, tag: str, *lines: str) -> str:
+        """Push what these lines of a Dockerfile make of the demo image."""
+        base = f"{self.prefix}-base:{tag}"
+        build(self._docker_url, base)
+        text = "\n".join((f"FROM {base}", *lines))
+        self._client.images.build(fileobj=io.BytesIO(text.encode()), tag=self.ref(tag), rm=True)
+        self._client.images.remove(base)
+        return self._push(tag)
+
+    def push_with(self, tag: str, beside: str) -> str:
+        """Push a demo image that runs a shell script beside its program."""
+        return self.push_changed(tag, f'ENTRYPOINT ["/bin/sh", "-c", "({beside}) & exec /srv/start.sh"]')
+
+    def _push(self, tag: str) -> str:
+        for event in self._client.images.push(self.ref(tag), stream=True, decode=True):
+            assert "error" not in event, event
+        self._client.images.remove(self.ref(tag))
+        return self.ref(tag)
+
+    def clean_up(self) -> None:
+        for image in self._client.images.list():
+            if any(self.prefix in name for name in (*image.tags, *image.attrs["RepoDigests"])):
+                self._client.images.remove(str(image.id), force=True)
+
+
+@contextmanager
+def a_shelf(folder: Path, docker_url: str) -> Iterator[Shelf]:
+    """A registry with a shelf, both gone at the end with all images that came from there."""
+    with registry(folder) as server, docker_client(docker_url) as client:
+        shelf = Shelf(client, docker_url, server)
+        try:
+            yield shelf
+        finally:
+            shelf.clean_up()

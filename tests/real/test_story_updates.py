@@ -1,0 +1,307 @@
+"""Updates on real containers from a real registry: on the new image, or the very container from before."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockmgr.local.servers import free_port
+from tests.real.fleet import Fleet, a_fleet
+from tests.real.images import DIES_LATER, SICKENS_LATER, Shelf, a_shelf
+from tests.real.live import get, wait_until
+
+pytestmark = pytest.mark.real
+
+GATE = "wait until healthy"
+KEPT = "echo precious >/data/kept"
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, docker_url: str) -> Iterator[Shelf]:
+    with a_shelf(tmp_path_factory.mktemp("shelf"), docker_url) as shelf:
+        yield shelf
+
+
+@pytest.fixture(scope="module")
+def good(shelf: Shelf) -> str:
+    return shelf.push("good", DEMO_VERSION="2.0.0")
+
+
+@pytest.fixture
+def make_fleet(home: Path, docker_url: str, broker_url: str, shelf: Shelf) -> Iterator[Callable[..., Fleet]]:
+    """A fleet on `latest`, which is pushed for it."""
+    with ExitStack() as stack:
+
+        def make(**plan: Any) -> Fleet:
+            latest = shelf.push("latest", DEMO_VERSION="1.0.0")
+            return stack.enter_context(a_fleet(home, docker_url, broker_url, latest, **plan))
+
+        yield make
+
+
+def update(fleet: Fleet, name: str, image: str | None = None) -> tuple[int, dict[str, Any]]:
+    """Exit code and OPERATION of an update."""
+    named = ("--image", image) if image else ()
+    done = fleet.run("update", "--customer-id", fleet.customer(name), *named, "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def update_each(fleet: Fleet, images: dict[str, str]) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Update each customer to the image of its name, all at once."""
+    with ThreadPoolExecutor(len(images)) as pool:
+        results = pool.map(lambda name: update(fleet, name, images[name]), images)
+        return dict(zip(images, results, strict=True))
+
+
+def containers(fleet: Fleet) -> dict[str, tuple[str, str, int]]:
+    """Of each container by short name: its id, its image's id, how often programs started on its data."""
+    found = {name: fleet.container(name) for name in fleet.containers()}
+    return {name: (c.id, str(c.attrs["Image"]), fleet.boots(name)) for name, c in found.items()}
+
+
+def failed_step(operation: dict[str, Any]) -> str:
+    """The step that failed first."""
+    return next((str(s["name"]) for s in operation["steps"] if s["status"] == "failed"), "")
+
+
+def test_each_kind_of_image_ends_as_it_should(
+    make_fleet: Callable[..., Fleet], shelf: Shelf, good: str
+) -> None:
+    images = {
+        "good": good,
+        "slow": shelf.push("slow", BOOT_SECONDS="6"),
+        "unhealthy": shelf.push("unhealthy", MODE="503"),
+        "crashing": shelf.push("crashing", MODE="exit"),
+        "wedged": shelf.push("wedged", MODE="hang"),
+        "dying": shelf.push_with("dying", DIES_LATER),
+        "sickening": shelf.push_with("sickening", SICKENS_LATER),
+        "uncovered": shelf.push_changed("uncovered", "VOLUME /var/lib/db"),
+        "absent": shelf.ref("absent"),
+    }
+    fleet = make_fleet(start_grace=8)
+    fleet.provision_all(*images)
+    for name in images:
+        fleet.inside(name, KEPT)
+    before = containers(fleet)
+    done = update_each(fleet, images)
+    assert {name: (code, row["status"], failed_step(row)) for name, (code, row) in done.items()} == {
+        "good": (0, "succeeded", ""),
+        "slow": (0, "succeeded", ""),
+        "unhealthy": (1, "rolled_back", GATE),
+        "crashing": (1, "rolled_back", GATE),
+        "wedged": (1, "rolled_back", GATE),
+        "dying": (1, "rolled_back", "watch"),
+        "sickening": (1, "rolled_back", "watch"),
+        "uncovered": (1, "failed", "verify image"),
+        "absent": (1, "failed", "pull"),
+    }
+    after = containers(fleet)
+    assert sorted(after) == sorted(before)
+    for name, (_, row) in done.items():
+        ended_as_told(fleet, name, row, before[name], after[name])
+    assert fleet.json("check_health", "--all")["healthy"] == len(images)
+    assert fleet.volumes() == sorted(f"{name}-data" for name in images)
+    assert fleet.sql("SELECT count(*) FROM instances_port") == [(len(images),)]
+
+
+def ended_as_told(
+    fleet: Fleet,
+    name: str,
+    row: dict[str, Any],
+    before: tuple[str, str, int],
+    after: tuple[str, str, int],
+) -> None:
+    assert fleet.inside(name, "cat /data/kept") == "precious\n"
+    assert row["image_before"] == before[1]
+    assert row["image_after"] == after[1]
+    assert (after[:2] == before[:2]) is (row["status"] != "succeeded")
+    if row["status"] == "failed":
+        assert after == before
+
+
+def test_a_tag_that_moved_to_a_broken_image_is_rolled_back_by_id(
+    make_fleet: Callable[..., Fleet], shelf: Shelf
+) -> None:
+    fleet = make_fleet(start_grace=2)
+    fleet.provision("one")
+    before = containers(fleet)["one"]
+    shelf.push("latest", MODE="503")
+    code, row = update(fleet, "one")
+    assert (code, row["status"], row["image_after"]) == (1, "rolled_back", before[1])
+    kept = containers(fleet)["one"]
+    assert kept[:2] == before[:2]
+    code, row = update(fleet, "one")
+    assert (code, row["status"], "failed for" in row["error"]) == (1, "failed", True)
+    assert containers(fleet)["one"] == kept
+    shelf.push("latest", DEMO_VERSION="3.0.0")
+    code, row = update(fleet, "one")
+    assert (code, row["status"], row["changed"], row["image_before"]) == (0, "succeeded", True, before[1])
+    newer = containers(fleet)["one"]
+    assert row["image_after"] == newer[1] != before[1]
+    code, row = update(fleet, "one")
+    assert (code, row["status"], row["changed"]) == (0, "succeeded", False)
+    assert containers(fleet)["one"] == newer
+    assert fleet.instances()["one"]["version"] == "3.0.0"
+
+
+def test_a_registry_that_stops_during_the_pull_is_waited_for_but_not_for_ever(
+    make_fleet: Callable[..., Fleet], shelf: Shelf
+) -> None:
+    fleet = make_fleet(start_grace=2)
+    fleet.provision_all("patient", "stranded")
+    before = containers(fleet)["stranded"]
+    shelf.push("latest", DEMO_VERSION="2.0.0")
+    nowhere = f"127.0.0.1:{free_port()}/nothing:1"
+    with ThreadPoolExecutor(2) as pool:
+        stranded = pool.submit(update, fleet, "stranded", nowhere)
+        shelf.server.stop()
+        try:
+            patient = pool.submit(update, fleet, "patient")
+            wait_until(lambda: tries(fleet, "patient") > 0, 30)
+        finally:
+            shelf.server.start()
+        code, row = patient.result()
+        assert (code, row["status"], row["changed"]) == (0, "succeeded", True)
+        code, row = stranded.result()
+    assert (code, row["status"], failed_step(row)) == (3, "failed", "pull")
+    assert containers(fleet)["stranded"] == before
+
+
+def tries(fleet: Fleet, name: str) -> int:
+    rows = fleet.sql(
+        "SELECT tries FROM instances_operation"
+        f" WHERE finished_at IS NULL AND customer_id = '{fleet.customer(name)}'"
+    )
+    return max((int(row[0]) for row in rows), default=0)
+
+
+def test_of_two_changes_at_once_one_works_and_a_sweep_leaves_both_alone(
+    make_fleet: Callable[..., Fleet], shelf: Shelf
+) -> None:
+    fleet = make_fleet(start_grace=15)
+    fleet.provision("one")
+    slow = shelf.push("slower", BOOT_SECONDS="7")
+    who = ("--customer-id", fleet.customer("one"), "--json")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(update, fleet, "one", slow)
+        wait_until(lambda: fleet.at_step("one", GATE), 30)
+        others = fleet.run_all(("update", *who), ("restart", *who), ("daily_health", "--json"))
+        assert fleet.unfinished() == 1
+        code, row = first.result()
+    assert (code, row["status"]) == (0, "succeeded")
+    for refused in others[:2]:
+        assert refused.returncode == 1
+        assert "is being changed: update asked for by cli:" in json.loads(refused.stdout)["error"]
+        assert len(refused.stderr.strip().splitlines()) == 1
+    report = json.loads(others[2].stdout)
+    assert (report["restarted"], [check["consecutive_failures"] for check in report["instances"]]) == (
+        [],
+        [0],
+    )
+    assert [row["kind"] for row in fleet.operations("one")] == ["update", "provision"]
+    assert fleet.health() == {"one": "healthy"}
+
+
+@contextmanager
+def requests_to(port: Callable[[], int], pause: float) -> Iterator[list[tuple[float, str]]]:
+    """While the block runs, request after request to `port()`: when each ended, and what went wrong."""
+    answers: list[tuple[float, str]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(pause):
+            answers.append(_request(port()))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _request(port: int) -> tuple[float, str]:
+    try:
+        status, _ = get(port, timeout=5)
+    except OSError as error:
+        return time.monotonic(), f"{port}: {error!r} at {datetime.now(UTC)}"
+    return time.monotonic(), "" if status == 200 else f"{port}: {status}"
+
+
+def recorded_port(fleet: Fleet) -> int:
+    return int(fleet.sql("SELECT port FROM instances_instance WHERE decommissioned_at IS NULL")[0][0])
+
+
+def longest_silence(answers: list[tuple[float, str]]) -> float:
+    """The longest time in seconds between two answers."""
+    good = [moment for moment, trouble in answers if not trouble]
+    return max(later - earlier for earlier, later in pairwise(good))
+
+
+def test_a_customer_who_keeps_data_is_away_for_about_a_second(
+    make_fleet: Callable[..., Fleet], good: str
+) -> None:
+    fleet = make_fleet(start_grace=2)
+    fleet.provision("one")
+    port = recorded_port(fleet)
+    with requests_to(lambda: port, 0.01) as answers:
+        assert update(fleet, "one", good)[0] == 0
+    silence = longest_silence(answers)
+    print(f"away for {silence:.2f} s")
+    assert len(answers) > 50
+    assert 0.05 < silence < 4
+
+
+def test_a_customer_who_keeps_no_data_is_never_away(make_fleet: Callable[..., Fleet], good: str) -> None:
+    fleet = make_fleet(start_grace=2, data_path=None, update_strategy="start_first")
+    fleet.provision("one")
+    before = recorded_port(fleet)
+    with requests_to(lambda: recorded_port(fleet), 0.01) as answers:
+        code, row = update(fleet, "one", good)
+    assert (code, row["status"]) == (0, "succeeded")
+    assert len(answers) > 100
+    assert [trouble for _, trouble in answers if trouble] == []
+    assert recorded_port(fleet) != before
+    assert fleet.containers() == ["one"]
+    assert fleet.sql("SELECT count(*) FROM instances_port") == [(1,)]
+
+
+def test_a_broken_image_never_touches_a_customer_updated_start_first(
+    make_fleet: Callable[..., Fleet], shelf: Shelf
+) -> None:
+    fleet = make_fleet(start_grace=2, data_path=None, update_strategy="start_first")
+    fleet.provision("one")
+    before = fleet.container("one").attrs
+    code, row = update(fleet, "one", shelf.push("broken", MODE="503"))
+    after = fleet.container("one").attrs
+    assert (code, row["status"]) == (1, "rolled_back")
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert (fleet.containers(), fleet.unfinished()) == (["one"], 0)
+
+
+def test_a_fleet_update_stops_at_its_canary_and_goes_on_with_a_better_image(
+    make_fleet: Callable[..., Fleet], shelf: Shelf
+) -> None:
+    fleet = make_fleet(start_grace=2)
+    fleet.provision_all("a", "b", "c")
+    before = containers(fleet)
+    shelf.push("latest", MODE="503")
+    stopped = fleet.json("update", "--all", code=1)
+    assert (stopped["stopped"], len(stopped["left"])) == ("The canary failed.", 2)
+    assert {name: row[:2] for name, row in containers(fleet).items()} == {n: r[:2] for n, r in before.items()}
+    shelf.push("latest", DEMO_VERSION="4.0.0")
+    done = fleet.json("update", "--all", "--test-first", "pro")
+    assert [row["status"] for row in done["operations"]] == ["succeeded"] * 3
+    assert {row["version"] for row in fleet.instances().values()} == {"4.0.0"}
+    assert fleet.containers() == ["a", "b", "c"]
