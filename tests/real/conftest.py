@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ from dockmgr.local.demo_image import build
 from dockmgr.local.servers import EngineServer, broker, docker_engine, postgres
 from tests.real.live import docker_client
 from tests.settings import GIVEN
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_interrupts() -> None:
+    """Whoever starts the run in the background has it ignore Ctrl-C, and every child would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
