@@ -18,7 +18,7 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 
 test: setup check ## all tests, on real servers
 	$(PYTHON) -m pytest -n 2 --ignore=tests/real
-	$(PYTHON) -m pytest -n 2 tests/real
+	$(PYTHON) -m pytest -n 2 --dist worksteal --durations 10 tests/real
 
 check: setup ## format, lint, types, import rules
 	.venv/bin/ruff check

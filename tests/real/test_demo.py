@@ -17,6 +17,7 @@ from redis import Redis
 
 from dockmgr.local.narration import Narrator
 from tests.real.live import docker_client, processes_naming, wait_until
+from tests.settings import GIVEN
 
 pytestmark = pytest.mark.real
 
@@ -73,33 +74,40 @@ class Demo:
     def wait_for(self, text: str) -> None:
         wait_until(lambda: text in self.said(), PATIENCE)
 
-    def there_is(self) -> list[set[str | None]]:
-        """Everything on the engine and the broker."""
+    def there_is(self) -> list[set[str]]:
+        """Everything on the engine and the broker, by name."""
         with docker_client(self.docker_url) as docker, redis_client(self.broker_url) as redis:
             return [
-                {container.id for container in docker.containers.list(all=True)},
-                {volume.name for volume in docker.volumes.list()},
-                {image.id for image in docker.images.list(all=True)},
+                {f"{container.name} {container.id}" for container in docker.containers.list(all=True)},
+                {str(volume.name) for volume in docker.volumes.list()},
+                {str(image.id) for image in docker.images.list(all=True)},
                 {tag for image in docker.images.list() for tag in image.tags},
                 {key.decode() for key in redis.keys("*")},
             ]
 
 
+ON_SHARED_SERVERS = bool({"DOCKER_HOST", "DOCKMGR_BROKER_URL"} & set(GIVEN))
+
+
 @pytest.fixture
 def demo(docker_url: str, broker_url: str, tmp_path: Path) -> Iterator[Demo]:
     """Checks at the end that the demo left nothing behind, and that what was there still is."""
-    demo = Demo(docker_url, broker_url, tmp_path)
+    demo, theirs = Demo(docker_url, broker_url, tmp_path), f"theirs-{tmp_path.name}"
     with redis_client(broker_url) as redis:
-        redis.set("theirs", "untouched")
+        redis.set(theirs, "untouched")
         try:
             before = demo.there_is()
             yield demo
-            assert demo.there_is() == before
+            assert redis.get(theirs) == b"untouched"
+            after = demo.there_is()
         finally:
-            redis.delete("theirs")
+            redis.delete(theirs)
     assert [*demo.temporary.iterdir(), *demo.home.iterdir()] == []
     [name] = set(re.findall(r"demo-[0-9a-f]{4}", demo.said()))
     assert [*processes_naming(str(demo.temporary)), *processes_naming(name)] == []
+    assert [thing for kind in after for thing in kind if name in thing] == []
+    # Servers named by the environment serve other tests at the same time, who come and go there.
+    assert ON_SHARED_SERVERS or after == before
 
 
 def test_it_heals_the_two_it_broke_and_leaves_nothing(demo: Demo) -> None:
