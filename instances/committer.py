@@ -27,7 +27,7 @@ class Committer(Generic[C, R]):
     """
 
     def __init__(
-        self, commit: Callable[[Sequence[C]], Sequence[R]], *, largest: int = 500, linger: float = 0.02
+        self, commit: Callable[[Sequence[C]], Sequence[R]], *, largest: int = 500, linger: float = 0.05
     ) -> None:
         self._commit = commit
         self._largest = largest
