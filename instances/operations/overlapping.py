@@ -5,11 +5,9 @@ Only for plans that keep no data: two containers on one volume would corrupt it.
 
 from __future__ import annotations
 
-from instances import health
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations import container
-from instances.operations.health_state import change
 from instances.operations.replacing import (
     CREATE_NEXT,
     GATE,
@@ -29,9 +27,9 @@ from instances.operations.replacing import (
     old_container,
     remember_bad_image,
     remove_next,
+    succeeded,
 )
 from instances.operations.runner import Procedure, Step, Work
-from instances.recording import policy
 
 DRAIN_SECONDS = 5.0  # for callers that read the old address just before it changed
 
@@ -93,13 +91,6 @@ def _free_old_port(work: Work) -> str:
     return str(work.operation.params["port"])
 
 
-def _succeeded(work: Work) -> None:
-    if work.operation.facts.get("unchanged"):
-        return
-    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
-
-
 def _failed(work: Work) -> None:
     """The old container ran all the time; only the image is to be remembered."""
     if work.journal.was_begun("start next"):
@@ -129,7 +120,7 @@ PROCEDURE = Procedure(
         Step("free old port", _free_old_port, final=True),
         Step("name next", name_next, final=True),
     ),
-    succeeded=_succeeded,
+    succeeded=succeeded,
     failed=_failed,
     undone_status=_status,
     explain=explain,

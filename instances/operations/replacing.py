@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from instances import image_rules
+from instances import health, image_rules
 from instances.checks import RUNNING, CheckRequest, request_for
 from instances.engine.port import ImageFacts
 from instances.errors import (
@@ -30,6 +30,7 @@ from instances.operations.journal import open_operation
 from instances.operations.log_reading import last_lines
 from instances.operations.runner import Enough, Step, Work
 from instances.operations.starting import started_at
+from instances.recording import policy
 
 LOG_LINES_KEPT = 40
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -256,6 +257,14 @@ def _refuse_revived(work: Work) -> None:
 def _restarts(work: Work) -> int:
     facts = work.engine.inspect(str(new_container(work)))
     return facts.restart_count if facts else 0
+
+
+def succeeded(work: Work) -> None:
+    """The container in service passed its gate; an update that changed nothing says nothing new."""
+    if work.operation.facts.get("unchanged"):
+        return
+    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
+    change(work.instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
 
 
 def write_down(work: Work) -> str:

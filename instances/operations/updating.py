@@ -29,6 +29,7 @@ from instances.operations.replacing import (
     previous_name,
     remember_bad_image,
     rename,
+    succeeded,
 )
 from instances.operations.runner import Procedure, Step, Work
 from instances.recording import jitter, policy
@@ -86,13 +87,6 @@ def _stop_next(work: Work) -> None:
         work.engine.stop(made, work.instance.stop_timeout)
 
 
-def _succeeded(work: Work) -> None:
-    if work.operation.facts.get("unchanged"):
-        return
-    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
-
-
 def _failed(work: Work) -> None:
     work.journal.write(image_after=work.instance.image_id)
     if not work.journal.was_begun("stop old"):
@@ -125,7 +119,7 @@ PROCEDURE = Procedure(
         WRITE_DOWN,
         REMOVE_OLD,
     ),
-    succeeded=_succeeded,
+    succeeded=succeeded,
     failed=_failed,
     undone_status=_status,
     explain=explain,
