@@ -128,7 +128,7 @@ class _Rollout:
 
     def _collect(self) -> None:
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        for future in done:
+        for future in [begun for begun in self._running if begun in done]:  # in the order they were begun
             instance = self._running.pop(future)
             try:
                 operation = future.result()
