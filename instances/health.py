@@ -34,6 +34,9 @@ class Policy:
     restart_backoff: float = 20.0
     start_grace: float = 60.0
     reopen_within: float = 600.0
+    flaps_allowed: int = 3
+    flap_window: float = 3600.0
+    flapping_clean: float = 900.0
     spread: float = 0.2  # waits vary by this part of themselves, so that a fleet does not act in step
 
 
@@ -60,7 +63,8 @@ class State:
 
     `down_since` is set by the first failure and cleared by `success_threshold` successes in a row.
     `restarts_used` counts automatic attempts of the present outage. `restart_not_before` holds the
-    next attempt back. `next_check_at` asks for a check outside the sweep.
+    next attempt back. `next_check_at` asks for a check outside the sweep. `flaps` counts how often it
+    failed again soon after a recovery, in the window that began with `flaps_since`.
     """
 
     status: Status = Status.UNKNOWN
@@ -69,6 +73,8 @@ class State:
     restarts_used: int = 0
     down_since: datetime | None = None
     recovered_at: datetime | None = None
+    flaps: int = 0
+    flaps_since: datetime | None = None
     starting_since: datetime | None = None
     restart_not_before: datetime | None = None
     next_check_at: datetime | None = None
@@ -192,12 +198,30 @@ def _one_more_failure(state: State, policy: Policy, now: datetime, jitter: float
 
 def _outage_begun(state: State, policy: Policy, now: datetime, jitter: float) -> State:
     """Failing again soon after a recovery goes on with the budget and the waits of before."""
-    reopened = state.recovered_at is not None and now - state.recovered_at <= timedelta(
-        seconds=policy.reopen_within
-    )
-    if not reopened:
-        return replace(state, down_since=now, restarts_used=0)
+    if not _is_reopened(state, policy, now):
+        return replace(state, down_since=now, restarts_used=0, flaps=0, flaps_since=None)
+    state = _one_more_flap(state, policy, now)
     return replace(state, down_since=now, restart_not_before=_restart_due(state, policy, now, jitter))
+
+
+def _is_reopened(state: State, policy: Policy, now: datetime) -> bool:
+    """Whether a failure now belongs to the outage before; one that flaps takes longer to be over."""
+    window = policy.flapping_clean if is_flapping(state, policy) else policy.reopen_within
+    return state.recovered_at is not None and now - state.recovered_at <= timedelta(seconds=window)
+
+
+def is_flapping(state: State, policy: Policy) -> bool:
+    """It came back and failed again so often that a recovery means little."""
+    return state.flaps >= policy.flaps_allowed
+
+
+def _one_more_flap(state: State, policy: Policy, now: datetime) -> State:
+    """Flapping ends only by staying clean; until it began, flaps count within their window."""
+    since = state.flaps_since
+    stale = since is None or now - since > timedelta(seconds=policy.flap_window)
+    if stale and not is_flapping(state, policy):
+        return replace(state, flaps=1, flaps_since=now)
+    return replace(state, flaps=state.flaps + 1)
 
 
 def _restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:

@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db.models import Exists, F, Field, OuterRef
 
 from instances.checks import Check
 from instances.health import Observation, Policy, State, Status, Verdict, assess, is_stale
+from instances.incidents.following import Change, follow
 from instances.models import Health, HealthCheck, Operation, Sweep
 from instances.models.health import STATE_FIELDS
 
@@ -34,7 +35,7 @@ class Recorded:
 
     check: Check
     verdict: Verdict | None = None
-    before: Status = Status.UNKNOWN
+    before: State = field(default_factory=State)
     skipped: str = ""
 
     @property
@@ -56,8 +57,8 @@ class Stored:
     gone: bool
 
 
-def policy(start_grace: float) -> Policy:
-    """The installation's policy for a plan with this grace (seconds)."""
+def policy(start_grace: float = 0.0) -> Policy:
+    """The installation's policy; a plan's grace (seconds) is needed only to judge a probe."""
     return Policy(
         failure_threshold=settings.FAILURE_THRESHOLD,
         success_threshold=settings.SUCCESS_THRESHOLD,
@@ -65,6 +66,10 @@ def policy(start_grace: float) -> Policy:
         restart_limit=settings.RESTART_LIMIT,
         restart_backoff=settings.RESTART_BACKOFF,
         start_grace=start_grace,
+        reopen_within=settings.REOPEN_WITHIN,
+        flaps_allowed=settings.FLAPS_ALLOWED,
+        flap_window=settings.FLAP_WINDOW,
+        flapping_clean=settings.FLAPPING_CLEAN,
     )
 
 
@@ -104,11 +109,20 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
         judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
-        yield from (r for r in judged if r.verdict and r.check.request.instance_id in won)
+        applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
+        follow([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
+        yield from applied
         checks = [r.check for r in judged if r.verdict and r.check.request.instance_id not in won]
         if not checks:
             return
     yield from (Recorded(check, skipped="its row was changed all the time") for check in checks)
+
+
+def _change(recorded: Recorded, after: State) -> Change:
+    seen = recorded.seen
+    return Change(
+        recorded.check.request.instance_id, recorded.before, after, seen.reason, seen.error[:ERROR_LENGTH]
+    )
 
 
 def _read(ids: list[int]) -> dict[int, Stored]:
@@ -145,7 +159,7 @@ def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
     if why or stored is None:
         return Recorded(check, skipped=why)
     verdict = assess(check.seen, stored.state, policy(stored.start_grace), now, jitter())
-    return Recorded(check, verdict, before=stored.state.status)
+    return Recorded(check, verdict, before=stored.state)
 
 
 def _why_not(check: Check, stored: Stored | None) -> str:
@@ -243,9 +257,9 @@ def history_row(check: Check, state: State) -> HealthCheck:
 def _tell(recorded: Sequence[Recorded]) -> None:
     """One log line for each instance whose status changed."""
     for r in recorded:
-        if r.verdict and r.verdict.state.status is not r.before:
+        if r.verdict and r.verdict.state.status is not r.before.status:
             after, seen, customer = r.verdict.state.status, r.seen, r.check.request.customer_id
-            logger.info("%s: %s -> %s. %s", customer, r.before.value, after.value, seen.error)
+            logger.info("%s: %s -> %s. %s", customer, r.before.status.value, after.value, seen.error)
 
 
 def _count(recorded: Sequence[Recorded], now: datetime) -> set[str]:

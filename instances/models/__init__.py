@@ -1,22 +1,34 @@
 """What dockmgr remembers: the fleet, its health, and every change made to it."""
 
+from instances.models.access import ApiToken, AuditEntry
 from instances.models.applied import Applied
-from instances.models.channel import Channel
-from instances.models.fleet import Host, Plan, Port
-from instances.models.health import Health, HealthCheck
+from instances.models.channel import Channel, Notification, Pulse
+from instances.models.fleet import Host, HostWatch, Plan, Port
+from instances.models.health import Health, HealthCheck, Transition
+from instances.models.incident import Incident, IncidentEvent, Mute, Told
 from instances.models.instance import Instance
 from instances.models.operation import Operation
 from instances.models.sweep import Sweep
 
 __all__ = [
+    "ApiToken",
     "Applied",
+    "AuditEntry",
     "Channel",
     "Health",
     "HealthCheck",
     "Host",
+    "HostWatch",
+    "Incident",
+    "IncidentEvent",
     "Instance",
+    "Mute",
+    "Notification",
     "Operation",
     "Plan",
     "Port",
+    "Pulse",
     "Sweep",
+    "Told",
+    "Transition",
 ]

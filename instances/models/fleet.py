@@ -57,6 +57,28 @@ class Host(models.Model):
             return "127.0.0.1" if self.address == "localhost" else "0.0.0.0"  # noqa: S104
 
 
+class HostWatch(models.Model):
+    """What dockmgr found when it asked the host's engine itself.
+
+    `ask_at` is when it is to be asked next; None while nothing gives a reason. `failures` in a row
+    since `failing_since`.
+    """
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="watch")
+    ask_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_ask")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}: {self.failures} failures"
+
+
 class Plan(models.Model):
     """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds."""
 

@@ -31,6 +31,8 @@ class Health(models.Model):
     restarts_used = models.PositiveIntegerField(default=0)
     down_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
+    flaps = models.PositiveIntegerField(default=0)
+    flaps_since = models.DateTimeField(null=True, blank=True)
     starting_since = models.DateTimeField(null=True, blank=True)
     restart_not_before = models.DateTimeField(null=True, blank=True)
     next_check_at = models.DateTimeField(null=True, blank=True)
@@ -82,3 +84,21 @@ class HealthCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instance_id} {self.outcome} {self.checked_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Transition(models.Model):
+    """From `at` on the customer had `availability`, until the next one: what uptime is computed from."""
+
+    AVAILABILITIES = tuple((name, name) for name in ("up", "down", "unknown", "unwatched"))
+
+    instance = models.ForeignKey(
+        Instance, on_delete=models.CASCADE, related_name="transitions", db_index=False
+    )
+    at = models.DateTimeField()
+    availability = models.CharField(max_length=9, choices=AVAILABILITIES)
+
+    class Meta:
+        indexes = [models.Index(fields=["instance", "-at"], name="transition_by_instance")]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id} {self.availability} {self.at:%Y-%m-%d %H:%M:%S}"

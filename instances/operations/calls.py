@@ -263,6 +263,6 @@ def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instan
     instance = find(customer_id)
     if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
         raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
-    change(instance.pk, transition)
+    change(instance.pk, OUTSIDE.clock.now(), transition)
     instance.health = Health.objects.get(pk=instance.pk)
     return instance

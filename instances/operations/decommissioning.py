@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.errors import RequestError
+from instances.incidents.rows import close_of
 from instances.models import Instance, Operation
 from instances.operations.health_state import change
 from instances.operations.journal import open_operation
@@ -38,7 +39,7 @@ def begin(
             request_id=request_id,
             params={"purge_data": purge_data},
         )
-        change(instance.pk, lambda state: state)  # outdates checks that are under way
+        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
 
 
@@ -66,7 +67,8 @@ def _succeeded(work: Work) -> None:
 
     Of a throwaway instance only the journal stays.
     """
-    instance = work.instance
+    instance, now = work.instance, work.outside.clock.now()
+    close_of(instance, "the instance was removed", now)
     if instance.expires_at:
         instance.delete()
         return
@@ -74,7 +76,7 @@ def _succeeded(work: Work) -> None:
     instance.env = {}
     instance.adopted = None
     instance.port = None
-    instance.decommissioned_at = work.outside.clock.now()
+    instance.decommissioned_at = now
     instance.save(update_fields=["env", "adopted", "port", "decommissioned_at"])
 
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from instances.checks import Check
 from instances.errors import BusyError
 from instances.health import State
+from instances.incidents.following import Change, follow
 from instances.models import Health
 from instances.models.health import STATE_FIELDS
-from instances.recording import MAX_CAS_ROUNDS, SEEN_FIELDS, compare_and_swap, history_row, seen_values
+from instances.recording import (
+    MAX_CAS_ROUNDS,
+    SEEN_FIELDS,
+    compare_and_swap,
+    history_row,
+    policy,
+    seen_values,
+)
 
 
-def change(instance_id: int, transition: Callable[[State], State], check: Check | None = None) -> State:
+def change(
+    instance_id: int, now: datetime, transition: Callable[[State], State], check: Check | None = None
+) -> State:
     """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
 
-    Call it inside a transaction. Raises BusyError if the row is changed by others all the time.
+    What follows for the instance's incident is written with it. Call it inside a transaction.
+    Raises BusyError if the row is changed by others all the time.
     """
     for _ in range(MAX_CAS_ROUNDS):
         health = Health.objects.get(pk=instance_id)
@@ -29,5 +41,6 @@ def change(instance_id: int, transition: Callable[[State], State], check: Check 
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
+            follow([Change(instance_id, health.state(), state)], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")

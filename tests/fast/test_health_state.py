@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_transition_is_stored_and_raises_the_revision(world: World) -> None:
     instance = world.instance(version="1.2", http_status=200)
-    state = change(instance.pk, lambda state: replace(state, failures=state.failures + 2))
+    state = change(instance.pk, world.now, lambda state: replace(state, failures=state.failures + 2))
     health = health_of(instance)
     assert (state.failures, health.failures, health.revision) == (2, 2, 1)
     assert (health.version, health.http_status) == ("1.2", 200)
@@ -28,7 +28,7 @@ def test_a_transition_is_stored_and_raises_the_revision(world: World) -> None:
 
 def test_a_transition_with_a_check_records_what_was_seen(world: World) -> None:
     instance = world.instance(version="1.2")
-    change(instance.pk, lambda state: state, a_failure(world, instance, "http_503", http_status=503))
+    change(instance.pk, world.now, lambda state: state, a_failure(world, instance, "http_503", http_status=503))
     assert (health_of(instance).reason, health_of(instance).version) == ("http_503", "1.2")
     assert HealthCheck.objects.get().http_status == 503
 
@@ -43,7 +43,7 @@ def test_a_row_changed_meanwhile_is_judged_again(world: World) -> None:
         seen.append(state.failures)
         return replace(state, failures=state.failures + 1)
 
-    change(instance.pk, transition)
+    change(instance.pk, world.now, transition)
     assert (seen, health_of(instance).failures) == ([0, 5], 6)
 
 
@@ -54,7 +54,7 @@ def test_a_row_that_never_keeps_still_is_refused_with_a_sentence(world: World) -
 
     instance = world.instance()
     with pytest.raises(BusyError, match="is being written all the time; try again"):
-        change(instance.pk, transition)
+        change(instance.pk, world.now, transition)
     assert health_of(instance).failures == 0
 
 

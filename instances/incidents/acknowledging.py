@@ -1,0 +1,30 @@
+"""Somebody has seen it: reminders end, and a second line need not be told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from instances.errors import RequestError
+from instances.incidents.ledger import Ledger
+from instances.models import Incident
+
+
+@transaction.atomic
+def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
+    """Acknowledge an open incident; the first who did stays on record.
+
+    Raises RequestError when there is none, or when it is over.
+    """
+    incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
+    if incident is None:
+        raise RequestError(f"There is no incident {incident_id}.")
+    if not incident.is_open:
+        raise RequestError(f"Incident {incident_id} is resolved already.")
+    if incident.acknowledged_at is None:
+        ledger = Ledger(now)
+        incident.acknowledged_at, incident.acknowledged_by = now, by[:64]
+        ledger.note(incident, "acknowledged", f"by {by}")
+        ledger.save()
+    return incident

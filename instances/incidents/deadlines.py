@@ -1,0 +1,73 @@
+"""What time alone does to incidents; found by a poll of columns, so that nothing lives in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from instances.incident_rules import Severity
+from instances.incidents.following import how_it_ended
+from instances.incidents.ledger import Ledger
+from instances.incidents.rows import wake
+from instances.models import Incident, Operation
+
+BATCH = 200
+Resolution = Callable[[Incident], str]
+
+
+def being_changed(now: datetime) -> Exists:
+    """Whether somebody is changing the instance in a way that interrupts it on purpose."""
+    changing = Operation.objects.filter(
+        customer_id=OuterRef("customer_id"), finished_at=None, lease_expires_at__gte=now
+    )
+    return Exists(changing.exclude(kind="restart"))
+
+
+def meet(now: datetime, describe: Resolution = how_it_ended) -> None:
+    """Make critical what is down for too long, and resolve what has stayed clean.
+
+    `describe` says how a resolved incident ended.
+    """
+    while escalate_due(now) == BATCH:
+        pass
+    while resolve_due(now, describe) == BATCH:
+        pass
+
+
+@transaction.atomic
+def escalate_due(now: datetime) -> int:
+    """Raise a batch of incidents whose deadline has passed; returns how many."""
+    due = Incident.objects.open().filter(critical_at__lte=now).exclude(being_changed(now))
+    ledger, rows = Ledger(now), _locked(due, "critical_at")
+    for incident in rows:
+        incident.critical_at = None
+        known = incident.severity == Severity.CRITICAL and incident.confirmed_at
+        ledger.note(incident, "deadline", f"down for more than {settings.CRITICAL_AFTER:g} s")
+        if not known:
+            ledger.raised(incident, Severity.CRITICAL, "down for too long")
+            incident.notify_at = now
+    ledger.save()
+    return len(rows)
+
+
+@transaction.atomic
+def resolve_due(now: datetime, describe: Resolution) -> int:
+    """End a batch of incidents that have stayed clean for long enough; returns how many."""
+    ledger = Ledger(now)
+    rows = _locked(Incident.objects.open().filter(resolve_at__lte=now), "resolve_at")
+    for incident in rows:
+        ledger.resolved(incident, describe(incident))
+        if incident.kind != "instance":
+            incident.notify_at = now
+    ledger.save()
+    for incident in rows:
+        wake(incident, now)
+    return len(rows)
+
+
+def _locked(due: QuerySet[Incident], column: str) -> list[Incident]:
+    return list(due.select_for_update(skip_locked=True, of=("self",)).order_by(column)[:BATCH])

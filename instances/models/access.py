@@ -1,0 +1,53 @@
+"""Who may ask over HTTP, and who did what."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class ApiToken(models.Model):
+    """A token other services show; only its SHA-256 is kept, so it can be checked and not read.
+
+    `prefix` is its beginning, by which people tell tokens apart.
+    """
+
+    SCOPES = tuple((scope, scope) for scope in ("read", "operate", "admin"))
+
+    name = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=8, choices=SCOPES)
+    prefix = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64, unique=True)
+    created_by = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """One action somebody took, on whatever surface, and what came of it. Holds no secret."""
+
+    SURFACES = tuple((surface, surface) for surface in ("admin", "api", "command", "task"))
+
+    at = models.DateTimeField()
+    surface = models.CharField(max_length=8, choices=SURFACES)
+    actor = models.CharField(max_length=128)
+    address = models.GenericIPAddressField(null=True)
+    action = models.CharField(max_length=64)
+    target = models.CharField(max_length=128, blank=True)
+    reason = models.CharField(max_length=255, blank=True)
+    outcome = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        ordering = ("-at", "-pk")
+        verbose_name_plural = "audit log"
+        indexes = [
+            models.Index(fields=["-at"], name="audit_by_time"),
+            models.Index(fields=["target", "-at"], name="audit_by_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.target}"
