@@ -188,7 +188,7 @@ def _succeeded(work: Work) -> None:
     instance.provisioned_at = now
     instance.save(update_fields=["provisioned_at"])
     rules = policy(instance.plan.start_grace)
-    change(instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
 
 
 def _failed(work: Work) -> None:

@@ -67,7 +67,7 @@ def begin(
             request_id=request_id,
             params=params,
         )
-        change(instance.pk, lambda state: state)  # outdates checks that are under way
+        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
 
 
@@ -264,7 +264,7 @@ def succeeded(work: Work) -> None:
     if work.operation.facts.get("unchanged"):
         return
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(work.instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
 
 
 def write_down(work: Work) -> str:

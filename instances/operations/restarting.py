@@ -30,7 +30,7 @@ def begin(
         operation = open_operation(
             "restart", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
         )
-        change(instance.pk, lambda state: health.restart_begun(state, now, automatic=False))
+        change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=False))
     return operation
 
 
@@ -48,7 +48,7 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
         if state.status is not Status.UNHEALTHY or state.restarts_used >= settings.RESTART_LIMIT:
             return None
         if _under_way(instance.host_id) >= settings.RESTARTS_PER_HOST:
-            change(instance_id, lambda state: health.restart_denied(state, now, DENIED_FOR))
+            change(instance_id, now, lambda state: health.restart_denied(state, now, DENIED_FOR))
             return None
         return _take(instance, state, now)
 
@@ -67,7 +67,7 @@ def _take(instance: Instance, state: State, now: datetime) -> Operation | None:
         )
     except BusyError:
         return None
-    change(instance.pk, lambda state: health.restart_begun(state, now, automatic=True))
+    change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=True))
     return operation
 
 
@@ -105,7 +105,7 @@ def _image_to_run(work: Work) -> str:
 def _succeeded(work: Work) -> None:
     now, instance = work.outside.clock.now(), work.instance
     rules = policy(instance.plan.start_grace)
-    change(instance.pk, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
     work.journal.write(image_after=instance.image_id)
 
 
@@ -115,10 +115,10 @@ def _failed(work: Work) -> None:
     started = started_at(work)
     if facts.get("host_trouble"):
         refund = work.operation.automatic
-        change(instance.pk, lambda state: health.restart_prevented(state, rules, now, refund=refund))
+        change(instance.pk, now, lambda state: health.restart_prevented(state, rules, now, refund=refund))
         Health.objects.filter(pk=instance.pk).update(reason="engine", error=sentence("engine"))
     else:
-        change(instance.pk, lambda s: health.restart_failed(s, rules, now, started, jitter()))
+        change(instance.pk, now, lambda s: health.restart_failed(s, rules, now, started, jitter()))
 
 
 PROCEDURE = Procedure(

@@ -94,9 +94,9 @@ def _failed(work: Work) -> None:
     remember_bad_image(work)
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
     if work.operation.facts.get("old_is_ill"):
-        change(work.instance.pk, lambda s: health.restart_failed(s, rules, now, None, jitter()))
+        change(work.instance.pk, now, lambda s: health.restart_failed(s, rules, now, None, jitter()))
     else:
-        change(work.instance.pk, lambda s: health.restart_passed(s, rules, now), work.last_check)
+        change(work.instance.pk, now, lambda s: health.restart_passed(s, rules, now), work.last_check)
 
 
 def _status(work: Work) -> str:

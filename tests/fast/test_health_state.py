@@ -28,7 +28,9 @@ def test_a_transition_is_stored_and_raises_the_revision(world: World) -> None:
 
 def test_a_transition_with_a_check_records_what_was_seen(world: World) -> None:
     instance = world.instance(version="1.2")
-    change(instance.pk, world.now, lambda state: state, a_failure(world, instance, "http_503", http_status=503))
+    change(
+        instance.pk, world.now, lambda state: state, a_failure(world, instance, "http_503", http_status=503)
+    )
     assert (health_of(instance).reason, health_of(instance).version) == ("http_503", "1.2")
     assert HealthCheck.objects.get().http_status == 503
 
