@@ -52,6 +52,7 @@ HEARTBEAT_URL = env.secret("DOCKMGR_HEARTBEAT_URL")
 ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5)
 RESTARTS_PER_HOST = env.whole("DOCKMGR_RESTARTS_PER_HOST", 4, least=1)
 HISTORY_DAYS = env.whole("DOCKMGR_HISTORY_DAYS", 30, least=1)
+RECORD_DAYS = env.whole("DOCKMGR_RECORD_DAYS", 400, least=1)
 LEASE_SECONDS = env.seconds("DOCKMGR_LEASE", 30, least=1)
 
 SECRET_KEY = env.secret("DOCKMGR_SECRET_KEY") or keys.kept(HOME / "secret.key", get_random_secret_key)

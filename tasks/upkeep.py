@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.conf import settings
-
 from dockmgr.celery import task
 from instances import sweeps
 from instances.clock import SYSTEM
-from instances.models import HealthCheck, Sweep
 from instances.operations.calls import OUTSIDE
 from instances.operations.journal import abandoned
+from instances.operations.purging import purge
 from instances.operations.tidying import expired, remove_unused_images
 from tasks.operations import enqueue
-
-PURGE_BATCH = 10_000
 
 
 @task("dockmgr.recover")
@@ -37,12 +31,6 @@ def tidy_up() -> None:
 
 
 @task("dockmgr.purge_history")
-def purge_history() -> int:
-    """Delete health history and sweeps older than DOCKMGR_HISTORY_DAYS; returns how many checks."""
-    before = SYSTEM.now() - timedelta(days=settings.HISTORY_DAYS)
-    old = HealthCheck.objects.filter(checked_at__lt=before).values_list("pk", flat=True)
-    deleted = 0
-    while ids := list(old[:PURGE_BATCH]):
-        deleted += HealthCheck.objects.filter(pk__in=ids).delete()[0]
-    Sweep.objects.filter(started_at__lt=before).exclude(state="running").delete()
-    return deleted
+def purge_history() -> dict[str, int]:
+    """Delete measurements and records past their days; returns how many of each."""
+    return purge(SYSTEM.now())

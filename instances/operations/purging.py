@@ -1,0 +1,54 @@
+"""Forgetting what is old enough: measurements after weeks, the record of what happened after a year."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, Model, OuterRef, QuerySet
+
+from instances.models import (
+    AuditEntry,
+    HealthCheck,
+    Incident,
+    Notification,
+    Operation,
+    Sweep,
+    Transition,
+)
+
+BATCH = 10_000
+
+
+def purge(now: datetime) -> dict[str, int]:
+    """Delete in batches what is older than DOCKMGR_HISTORY_DAYS or DOCKMGR_RECORD_DAYS; returns how many.
+
+    An open incident, an unfinished operation and the last known availability of an instance stay.
+    """
+    measured = now - timedelta(days=settings.HISTORY_DAYS)
+    recorded = now - timedelta(days=settings.RECORD_DAYS)
+    return {
+        "checks": _delete(HealthCheck.objects.filter(checked_at__lt=measured)),
+        "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
+        "transitions": _delete(_superseded(recorded)),
+        "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),
+        "notifications": _delete(Notification.objects.filter(created_at__lt=recorded)),
+        "operations": _delete(Operation.objects.filter(finished_at__lt=recorded)),
+        "audit entries": _delete(AuditEntry.objects.filter(at__lt=recorded)),
+    }
+
+
+def _superseded(before: datetime) -> QuerySet[Transition]:
+    """Transitions that tell nothing about the time after `before`."""
+    later = Transition.objects.filter(instance=OuterRef("instance"), at__gt=OuterRef("at"), at__lte=before)
+    return Transition.objects.filter(Exists(later), at__lt=before)
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    model: type[Model] = rows.model
+    deleted = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        model._default_manager.filter(pk__in=ids).delete()
+        deleted += len(ids)
+    return deleted
