@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, setup_logging
+from celery.signals import beat_init, setup_logging, worker_ready, worker_shutdown
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -25,6 +25,7 @@ except ImproperlyConfigured as error:
 
 app = Celery("dockmgr")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "dockmgr.results:LookedUpResults")
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:
@@ -47,3 +48,26 @@ def use_configured_interval(**_: Any) -> None:
     from tasks.schedule import apply_environment
 
     apply_environment()
+
+
+@worker_ready.connect
+def watch_beside_the_work(**_: Any) -> None:
+    """Every worker watches and delivers, whatever its queues."""
+    from tasks.watching import start_watching
+
+    start_watching(engines=True)
+
+
+@beat_init.connect
+def watch_beside_the_clock(**_: Any) -> None:
+    """Beat watches as well, so that somebody is left to tell when all workers are gone."""
+    from tasks.watching import start_watching
+
+    start_watching(engines=False)
+
+
+@worker_shutdown.connect
+def stop_watching_with_the_work(**_: Any) -> None:
+    from tasks.watching import stop_watching
+
+    stop_watching()

@@ -98,11 +98,17 @@ HEAL = TaskPolicy(queue="operations", acks_late=False, time_limit=60, expires=60
 # A test deployment: not resumed, because nobody's data hangs on it; the janitor removes what is left.
 TRIAL = TaskPolicy(queue="operations", acks_late=False, time_limit=3000)
 
+# Telling an outside monitor that a sweep is through: a late sign of life would be a lie.
+HEARTBEAT = TaskPolicy(queue="notifications", acks_late=False, time_limit=60, expires=60, ignore_result=True)
+
 # Undoing is tried until it works: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0)
 
 # Reading (logs) for someone who waits: tried once more quickly, then the answer is the error.
 READ = TaskPolicy(queue="operations", acks_late=False, time_limit=120, retry=Retry(tries=2, first=1.0))
+
+# The same for a page that polls for the answer and gives up after a while.
+GLANCE = replace(READ, expires=60)
 
 POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.check_health": PROBE,
@@ -112,13 +118,19 @@ POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.purge_history": CLOCKWORK,
     "dockmgr.tidy_up": CLOCKWORK,
     "dockmgr.heal": HEAL,
+    "dockmgr.ping_heartbeat": HEARTBEAT,
     "dockmgr.restart": CHANGE,
     "dockmgr.update": CHANGE,
     "dockmgr.provision": CHANGE,
     "dockmgr.decommission": CHANGE,
     "dockmgr.test_deploy": TRIAL,
     "dockmgr.carry_on": CARRY_ON,
+    "dockmgr.carry_out_bulk": CARRY_ON,
     "dockmgr.logs": READ,
+    "dockmgr.log_view": GLANCE,
+    "dockmgr.container_facts": GLANCE,
+    "dockmgr.test_host": GLANCE,
+    "dockmgr.try_channel": GLANCE,
     "dockmgr.validate": READ,
     "dockmgr.validate_deployment": READ,
 }

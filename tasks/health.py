@@ -18,9 +18,12 @@ from instances.committer import Committer
 from instances.errors import BusyError
 from instances.models import Health, Instance, Sweep
 from instances.operations.calls import OUTSIDE, find
+from instances.operations.self_watching import show_life
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
 from instances.recording import Recorded, record
+from instances.self_rules import Part
 from tasks.broker import reaching_broker
+from tasks.heartbeat import announce_sweep
 from tasks.operations import heal
 from tasks.schedule import sweep_interval
 
@@ -30,8 +33,9 @@ logger = logging.getLogger(__name__)
 def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
     recorded, finished = record(checks, SYSTEM.now())
     for sweep_id in finished:
-        logger.info("Sweep %s finished.", sweep_id)
+        logger.info("Sweep %s finished.", sweep_id, extra={"sweep_id": sweep_id})
         state_file.write()
+        announce_sweep()
     return recorded
 
 
@@ -52,6 +56,7 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
     if not instances:
         sweeps.finish(row, now)
         state_file.write()
+        announce_sweep()
     publish(requests_for(instances, OUTSIDE.engines, str(row.pk)), expires=sweeps.lifetime(interval))
     return {"sweep_id": str(row.pk), "total": len(instances)}
 
@@ -59,7 +64,9 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
 @task("dockmgr.follow_up")
 def follow_up() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
-    due = claim_due(SYSTEM.now())
+    now = SYSTEM.now()
+    show_life(Part.CLOCKWORK, now)
+    due = claim_due(now)
     if due:
         publish(requests_for(due, OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
 

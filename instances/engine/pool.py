@@ -38,8 +38,12 @@ def connect(address: EngineAddress) -> Engine:
 class Engines:
     """Hands out one engine per address. Safe to share between threads."""
 
-    def __init__(self, make: Callable[[EngineAddress], Engine] = connect) -> None:
-        self._make = make
+    def __init__(
+        self,
+        make: Callable[[EngineAddress], Engine] = connect,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make, self._seconds = make, seconds
         self._engines: dict[EngineAddress, Engine] = {}
         self._resting: dict[EngineAddress, tuple[float, str]] = {}
         self._lock = threading.Lock()
@@ -51,6 +55,12 @@ class Engines:
                 engine = self._engines[address] = self._make(address)
             return engine
 
+    def ask(self, address: EngineAddress, call: Callable[[Engine], T]) -> T:
+        """Call an engine whether it rests or not; an answer ends its rest."""
+        answer = call(self.at(address))
+        self._resting.pop(address, None)
+        return answer
+
     def look(self, address: EngineAddress, call: Callable[[Engine], T]) -> T:
         """Read from an engine on behalf of a health check.
 
@@ -58,10 +68,10 @@ class Engines:
         timeout and not one per instance. Raises EngineUnreachable.
         """
         until, sentence = self._resting.get(address, (0.0, ""))
-        if time.monotonic() < until:
+        if self._seconds() < until:
             raise EngineUnreachable(sentence)
         try:
             return call(self.at(address))
         except EngineUnreachable as error:
-            self._resting[address] = (time.monotonic() + REST_SECONDS, str(error))
+            self._resting[address] = (self._seconds() + REST_SECONDS, str(error))
             raise

@@ -12,14 +12,17 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.db.models import Q
 
-from instances import documents, state_file, sweeps
+from instances import documents, heartbeat, state_file, sweeps
 from instances.checks import Check, CheckRequest, Outside, observe, requests_for
 from instances.errors import BusyError, LeaseLost
 from instances.health import Status
+from instances.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
 from instances.operations import restarting
 from instances.operations.calls import OUTSIDE, recover, see_through
+from instances.operations.host_watching import in_doubt
 from instances.operations.journal import abandoned
+from instances.operations.watching import Watch, deliver_what_is_held
 from instances.recording import Recorded, record
 
 PROBE_THREADS = 32
@@ -115,18 +118,21 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     Raises BusyError when another attended sweep is running; a sweep of the workers is waited for.
     """
     outside = outside or OUTSIDE
-    began = outside.clock.now()
+    began, watch = outside.clock.now(), Watch(outside)
     recover(outside)
     sweep = _start(by, outside)
     try:
         instances = list(Instance.objects.active().select_related("plan", "host"))
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
-        _Healing(sweep, outside, progress).run(instances)
+        _Healing(sweep, outside, progress, watch).run(instances)
     finally:
         sweeps.finish(sweep, outside.clock.now())
         state_file.write()
     rows = health_rows(instance.pk for instance in instances)
-    return Report(sweep, rows, _restarts(rows, began), (outside.clock.now() - began).total_seconds())
+    report = Report(sweep, rows, _restarts(rows, began), (outside.clock.now() - began).total_seconds())
+    heartbeat.ping(settings.HEARTBEAT_URL)
+    deliver_what_is_held(outside, watch)
+    return report
 
 
 def _start(by: str, outside: Outside) -> Sweep:
@@ -151,10 +157,11 @@ def _restarts(rows: Sequence[Health], since: datetime) -> list[Operation]:
 class _Healing:
     """Re-checks and restarts until every instance of the sweep has come to rest."""
 
-    def __init__(self, sweep: Sweep, outside: Outside, progress: Progress) -> None:
+    def __init__(self, sweep: Sweep, outside: Outside, progress: Progress, watch: Watch) -> None:
         self._sweep = sweep
         self._outside = outside
         self._progress = progress
+        self._watch = watch
         self._restarts: set[Future[Any]] = set()
 
     def run(self, instances: Sequence[Instance]) -> None:
@@ -162,8 +169,9 @@ class _Healing:
         end = self._outside.clock.now() + LONGEST_HEALING
         with ThreadPoolExecutor(RESTART_THREADS, thread_name_prefix="restart") as pool:
             self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
-            while (left := self._moving(ids)) and self._outside.clock.now() < end:
+            while (left := self._unsettled(ids)) is not None and self._outside.clock.now() < end:
                 self._progress(len(ids) - left, len(ids), "settled")
+                self._watch.round()
                 self._take_over(pool)
                 due = claim_due(self._outside.clock.now(), ids)
                 if due:
@@ -187,13 +195,19 @@ class _Healing:
         for operation in abandoned(self._outside.clock.now()):
             self._restarts.add(pool.submit(_restart, operation, self._outside))
 
-    def _moving(self, ids: list[int]) -> int:
-        """How many instances are not at rest; also keeps the sweep's row alive."""
+    def _unsettled(self, ids: list[int]) -> int | None:
+        """How many instances are not at rest; None when all are, and no host is in doubt.
+
+        Also keeps the sweep's row alive.
+        """
         now = self._outside.clock.now()
         sweeps.keep(self._sweep, now)
         self._collect(wait=False)
         unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
-        return Health.objects.filter(unsettled, pk__in=ids).count()
+        rows = dict(Health.objects.filter(unsettled, pk__in=ids).values_list("pk", "status"))
+        unhealthy = [pk for pk, status in rows.items() if status == Status.UNHEALTHY]
+        left = len(rows) - len(left_alone(unhealthy, now))
+        return left if left or in_doubt(now) else None
 
     def _tell(self, done: int, total: int, text: str) -> None:
         sweeps.keep(self._sweep, self._outside.clock.now())

@@ -14,6 +14,7 @@ from instances.checks import Outside
 from instances.clock import Clock
 from instances.engine.pool import EngineAddress, Engines
 from instances.engine.port import Engine
+from instances.operations.fleet_watching import SELF_TEST_PATH
 from instances.probe import Address, ProbeResult
 from instances.reply import Outcome, sentence
 from tests.fakes.engine import FakeEngine
@@ -90,16 +91,20 @@ class HostEngine(FakeEngine):
 class FakeProbe:
     """Answers per port or URL as `answers` says, a callable being asked each time.
 
-    What has no entry is well. A port nothing listens on refuses, whatever its entry says.
+    What has no entry is well. A port nothing listens on refuses, whatever its entry says. `of_itself`
+    is what dockmgr sees when it looks at a server of its own.
     """
 
     def __init__(self, engines: dict[str, HostEngine]) -> None:
         self.answers: dict[int | str, Answer] = {}
+        self.of_itself = passes()
         self._engines = engines
 
     def __call__(self, address: Address, timeout: float) -> ProbeResult:
         if address.url in self.answers:
             return _told(self.answers[address.url])
+        if urlsplit(address.url).path == SELF_TEST_PATH:
+            return self.of_itself
         port = urlsplit(address.url).port or 0
         if not any(engine.listens(port) for engine in self._engines.values()):
             return fails("refused")
@@ -170,4 +175,5 @@ def fake_outside() -> FakeOutside:
         engine: Any = MortalEngine(hosts[address.url], fate)
         return engine  # type: ignore[no-any-return]
 
-    return FakeOutside(engines=Engines(make), clock=clock, probe=FakeProbe(hosts), hosts=hosts, fate=fate)
+    engines = Engines(make, lambda: clock.now().timestamp())
+    return FakeOutside(engines=engines, clock=clock, probe=FakeProbe(hosts), hosts=hosts, fate=fate)

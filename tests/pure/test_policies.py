@@ -11,6 +11,7 @@ from instances.policies import (
     CHANGE,
     CLOCKWORK,
     HEAL,
+    HEARTBEAT,
     PROBE,
     READ,
     UNDO,
@@ -25,6 +26,7 @@ ALL = {
     "change": CHANGE,
     "carry on": CARRY_ON,
     "heal": HEAL,
+    "heartbeat": HEARTBEAT,
     "read": READ,
 }
 VISIBILITY_TIMEOUT = 3600
@@ -91,5 +93,5 @@ def test_changes_acknowledge_late_and_looks_early() -> None:
 
 
 def test_messages_that_are_worthless_when_late_expire() -> None:
-    assert {name for name, policy in ALL.items() if policy.expires} == {"clockwork", "heal"}
+    assert {name for name, policy in ALL.items() if policy.expires} == {"clockwork", "heal", "heartbeat"}
     assert CLOCKWORK.expires is not None and CLOCKWORK.expires < 900

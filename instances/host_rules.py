@@ -1,0 +1,130 @@
+"""When a host is in trouble, and when that has passed: pure decisions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The numbers: seconds, and the least and the percentage of instances that make a wave."""
+
+    ask_interval: float = 10.0
+    wave_window: float = 120.0
+    wave_least: int = 5
+    wave_percent: int = 30
+
+
+class Trouble(StrEnum):
+    """What is wrong with a host: its engine is out of reach, or many of its instances fail at once."""
+
+    ENGINE = "engine"
+    WAVE = "wave"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking an engine: failures in a row, from the first to the last."""
+
+    failures: int = 0
+    failing_since: datetime | None = None
+    last_at: datetime | None = None
+    error: str = ""
+
+
+def after_asking(before: Asked, at: datetime, error: str) -> Asked:
+    """An engine that was asked at `at` answered, or failed with `error`."""
+    if not error:
+        return Asked(last_at=at)
+    return Asked(before.failures + 1, before.failing_since or at, at, error)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A host at one moment: its engine, its active instances, and those that began to fail lately."""
+
+    asked: Asked
+    active: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """The host's open incident. In its grace it is over unless trouble comes back."""
+
+    trouble: str
+    in_grace: bool
+
+
+class Step(StrEnum):
+    """What to do: nothing, open the incident (or say the worse cause), begin its grace, or end that."""
+
+    LEAVE = "leave"
+    OPEN = "open"
+    GRACE = "grace"
+    RELAPSE = "relapse"
+
+
+def wave_limit(active: int, rules: Rules) -> int:
+    """How many of `active` instances must begin to fail within the window for it to be the host."""
+    return max(rules.wave_least, math.ceil(active * rules.wave_percent / 100))
+
+
+def wave_begins(now: datetime, told_at: datetime | None, rules: Rules) -> datetime:
+    """Failures after this moment count. What the last incident's end has told of is no new wave."""
+    window = now - timedelta(seconds=rules.wave_window)
+    return max(window, told_at) if told_at else window
+
+
+def trouble_of(found: Found, rules: Rules) -> Trouble | None:
+    """What is wrong, the engine first: one failed question proves nothing, two apart from each other do."""
+    if _failed_apart(found.asked, rules):
+        return Trouble.ENGINE
+    return Trouble.WAVE if found.failed >= wave_limit(found.active, rules) else None
+
+
+def _failed_apart(asked: Asked, rules: Rules) -> bool:
+    if asked.failures < 2 or asked.failing_since is None or asked.last_at is None:
+        return False
+    return asked.last_at - asked.failing_since >= timedelta(seconds=rules.ask_interval)
+
+
+def next_step(found: Found, known: Known | None, rules: Rules) -> Step:
+    """What a look at the host calls for.
+
+    An incident about the engine ends with the engine's trouble: what it left behind fails in a wave
+    when it is seen again, which is told once, when the grace is over.
+    """
+    trouble = trouble_of(found, rules)
+    if known is None:
+        return Step.OPEN if trouble else Step.LEAVE
+    if trouble is Trouble.ENGINE and known.trouble != Trouble.ENGINE:
+        return Step.OPEN
+    goes_on = found.asked.failures > 0 or (trouble is Trouble.WAVE and known.trouble == Trouble.WAVE)
+    if goes_on:
+        return Step.RELAPSE if known.in_grace else Step.LEAVE
+    return Step.LEAVE if known.in_grace else Step.GRACE
+
+
+def ask_again(found: Found, is_open: bool) -> bool:
+    """Whether the engine is to be asked again after the interval, without a new suspicion."""
+    return is_open or found.asked.failures > 0 or found.failed > 0
+
+
+def describe(trouble: Trouble, host: str, found: Found, rules: Rules) -> str:
+    """The trouble as a sentence."""
+    if trouble is Trouble.ENGINE:
+        return found.asked.error
+    number = f"{found.failed} of {found.active} instances of host {host}"
+    return f"{number} failed within {rules.wave_window:g} s."
+
+
+def half_are_bad(bad: int, hosts: int) -> bool:
+    """Whether it is not the hosts: two or more, and at least half of those with instances, are in trouble.
+
+    One host alone never is: its own incident says all there is to say.
+    """
+    return bad >= 2 and 2 * bad >= hosts

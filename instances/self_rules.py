@@ -1,0 +1,134 @@
+"""Whether dockmgr itself still works, judged from the traces its parts leave: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+SILENCE = timedelta(seconds=60)  # how long a part may show nothing, and a queue may be too long
+START = timedelta(seconds=30)  # what a start after a pause may take until a sweep is through
+MARGIN = timedelta(seconds=2)
+LEAST_CROWD = 1000
+
+
+class Part(StrEnum):
+    """What may be gone."""
+
+    SWEEPS = "sweeps"
+    BEAT = "beat"
+    CLOCKWORK = "clockwork"
+    QUEUES = "queues"
+
+
+SENTENCES = {
+    Part.SWEEPS: "No sweep has finished for two intervals: look at beat and the workers.",
+    Part.BEAT: "Beat shows no sign of life: is it running?",
+    Part.CLOCKWORK: "No worker does what beat asks for: look at the broker and the workers.",
+    Part.QUEUES: "A queue keeps growing: are there enough workers?",
+}
+
+
+class Finding(StrEnum):
+    WELL = "well"
+    GONE = "gone"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What one process knows at one moment.
+
+    `up_since` is when the process began to watch, `interval` (seconds) lies between sweeps. `swept_at`
+    is when the last sweep finished, `sweeping` says that somebody attends one, `watched` that there
+    are active instances. `pulses` are signs of life. `crowded_since` says of each queue that is too
+    long since when; None when the broker can't be asked.
+    """
+
+    now: datetime
+    up_since: datetime
+    interval: float
+    swept_at: datetime | None = None
+    sweeping: bool = False
+    watched: bool = True
+    pulses: Mapping[str, datetime] = field(default_factory=dict)
+    crowded_since: Mapping[str, datetime] | None = field(default_factory=dict)
+
+    @property
+    def up_for(self) -> timedelta:
+        return self.now - self.up_since
+
+
+def judge(signs: Signs) -> dict[Part, Finding]:
+    """Every part: well, gone, or unclear because this process can't tell (yet)."""
+    return {
+        Part.SWEEPS: _sweeps(signs),
+        Part.BEAT: _pulse(signs, Part.BEAT),
+        Part.CLOCKWORK: _pulse(signs, Part.CLOCKWORK),
+        Part.QUEUES: _queues(signs),
+    }
+
+
+def overdue(swept_at: datetime | None, now: datetime, interval: float) -> bool:
+    """Whether no sweep has finished for two intervals (seconds)."""
+    return swept_at is None or now - swept_at > _two(interval)
+
+
+def _two(interval: float) -> timedelta:
+    return timedelta(seconds=2 * interval) + MARGIN
+
+
+def _sweeps(signs: Signs) -> Finding:
+    if signs.sweeping or not signs.watched or not overdue(signs.swept_at, signs.now, signs.interval):
+        return Finding.WELL
+    if signs.swept_at is None:
+        began = signs.up_for > max(_two(signs.interval), START)
+    else:
+        long_up = signs.up_for >= max(timedelta(seconds=signs.interval), START)
+        began = signs.swept_at >= signs.up_since or long_up
+    return Finding.GONE if began else Finding.UNCLEAR
+
+
+def _pulse(signs: Signs, part: Part) -> Finding:
+    last = signs.pulses.get(part)
+    if last is None or signs.now - last <= SILENCE:
+        return Finding.WELL
+    return Finding.GONE if signs.up_for > SILENCE else Finding.UNCLEAR
+
+
+def _queues(signs: Signs) -> Finding:
+    if not signs.crowded_since:
+        return Finding.UNCLEAR if signs.crowded_since is None else Finding.WELL
+    longest = signs.now - min(signs.crowded_since.values())
+    return Finding.GONE if longest >= SILENCE else Finding.UNCLEAR
+
+
+def crowd(active: int) -> int:
+    """More messages than this in one queue are too many for a fleet of `active` instances."""
+    return max(LEAST_CROWD, 2 * active)
+
+
+def gone(findings: Mapping[Part, Finding], known: Iterable[str]) -> list[Part]:
+    """The parts to report: those that are gone, and the known ones of which nothing better is clear."""
+    known = set(known)
+    return [
+        part
+        for part, finding in findings.items()
+        if finding is Finding.GONE or (finding is Finding.UNCLEAR and part in known)
+    ]
+
+
+def cause(parts: Iterable[Part]) -> str:
+    """The parts in one short text."""
+    return ",".join(parts)
+
+
+def parts_of(text: str) -> list[str]:
+    """The parts a cause names."""
+    return text.split(",") if text else []
+
+
+def describe(parts: Iterable[Part]) -> str:
+    """What is gone and what to look at."""
+    return " ".join(SENTENCES[part] for part in parts)
