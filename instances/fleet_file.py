@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from instances import names, timings
+from instances import names, time_words, timings
 from instances.errors import RequestError
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -25,6 +28,7 @@ MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
 MOST_MEMORY = 1024**5
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
+LONGEST_WAIT = 30 * 86400
 
 
 def memory_bytes(value: object) -> int:
@@ -61,8 +65,36 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _time_of_day(value: object) -> object:
+    """`22:00`; without quotes YAML reads it as 22 times 60."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return dt.time(value // 60, value % 60)
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("must be a time of day such as 22:00")
+    return dt.time.fromisoformat(value)
+
+
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, KeyError, OSError):  # a name with a way up, an unknown one, a folder of zones
+        raise ValueError("must be a time zone such as Europe/Berlin") from None
+
+
+def _length(value: object) -> object:
+    """`15m` in seconds; numbers as they are."""
+    length = time_words.length(value)
+    if length is None and isinstance(value, str | bool):
+        raise ValueError("must be a length of time such as 15m, or seconds")
+    return value if length is None else length.total_seconds()
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    def columns(self) -> dict[str, Any]:
+        """What the entry says, by the names of the row's columns; what it leaves out is not in it."""
+        return self.model_dump(exclude_unset=True)
 
 
 class Tls(_Part):
@@ -117,10 +149,39 @@ class PlanEntry(_Part):
         return self
 
 
+class QuietHours(_Part):
+    begin: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="from")
+    end: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="to")
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+
+    @model_validator(mode="after")
+    def _last(self) -> QuietHours:
+        if self.begin == self.end:
+            raise ValueError("from and to must differ")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        return {"quiet_from": self.begin, "quiet_to": self.end, "timezone": self.timezone}
+
+
 class ChannelEntry(_Part):
     name: str = Field(pattern=NAME)
     url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
     min_level: Literal["info", "warning", "critical"] = "warning"
+    hosts: list[Annotated[str, Field(pattern=NAME)]] = []
+    plans: list[Annotated[str, Field(pattern=NAME)]] = []
+    customers: list[Annotated[str, Field(pattern=f"^{names.CUSTOMER_ID.pattern}$")]] = []
+    quiet_hours: QuietHours | None = None
+    escalate_after: Annotated[float, BeforeValidator(_length), Field(gt=0, le=LONGEST_WAIT)] | None = None
+    enabled: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        values = super().columns()
+        if "quiet_hours" in values:
+            del values["quiet_hours"]
+            none = {"quiet_from": None, "quiet_to": None}
+            values |= self.quiet_hours.columns() if self.quiet_hours else none
+        return values | ({"disabled_reason": ""} if values.get("enabled") else {})
 
 
 class FleetFile(_Part):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
+from instances.alerts.flushing import look_again
+from instances.alerts.sending import check_url
+from instances.clock import SYSTEM, Clock
 from instances.errors import RequestError
-from instances.fleet_file import FleetFile
-from instances.models import Channel, Host, Plan
+from instances.fleet_file import ChannelEntry, FleetFile
+from instances.models import Channel, Host, Incident, Plan
 
 SECRET_FIELDS = frozenset({"env", "url"})
 
@@ -29,14 +33,15 @@ class Change:
         return {"kind": self.kind, "name": self.name, "action": self.action, "fields": fields}
 
 
-def apply(fleet: FleetFile) -> list[Change]:
+def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[Change]:
     """Create or update everything the file names, all or nothing; returns what changed.
 
     Fields an entry leaves out keep their value on an existing row and take the default on a new one.
+    A new or changed channel is told of what is wrong at the moment. Raises RequestError.
     """
     with transaction.atomic():
         found = [
-            _checked(kind, model, entry.model_dump(exclude_unset=True))
+            _checked(kind, model, entry.columns())
             for kind, model, entries in (
                 ("host", Host, fleet.hosts),
                 ("plan", Plan, fleet.plans),
@@ -44,7 +49,23 @@ def apply(fleet: FleetFile) -> list[Change]:
             )
             for entry in entries
         ]
-    return [change for change in found if change]
+        for channel in fleet.channels:
+            _refuse_strangers(channel)
+        changes = [change for change in found if change]
+        if any(change.kind == "channel" for change in changes):
+            look_again(Incident.objects.all(), clock.now())
+    return changes
+
+
+def _refuse_strangers(channel: ChannelEntry) -> None:
+    """A misspelt name would keep a channel silent for ever. Customers may come later."""
+    for what, rows, wanted in (("host", Host.objects, channel.hosts), ("plan", Plan.objects, channel.plans)):
+        known = set(rows.filter(name__in=wanted).values_list("name", flat=True))
+        for name in wanted:
+            if name not in known:
+                raise RequestError(
+                    f"The fleet file is refused: channel {channel.name}: there is no {what} {name}."
+                )
 
 
 def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
@@ -63,13 +84,34 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None
     rows = model._default_manager.select_for_update()
     row = rows.filter(name=values["name"]).first()
     if row is None:
+        _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
         return Change(kind, values["name"], "created", {})
     changed = {k: (getattr(row, k), v) for k, v in values.items() if getattr(row, k) != v}
     if not changed:
         return None
+    if "url" in changed:
+        _refuse_useless(values["name"], values["url"])
     for name, (_, value) in changed.items():
         setattr(row, name, value)
     row.save(update_fields=list(changed))
-    hidden = {k: ("(secret)", "(secret)") if k in SECRET_FIELDS else pair for k, pair in changed.items()}
-    return Change(kind, values["name"], "updated", hidden)
+    shown = {
+        k: ("(secret)", "(secret)") if k in SECRET_FIELDS else (_plain(was), _plain(now))
+        for k, (was, now) in changed.items()
+    }
+    return Change(kind, values["name"], "updated", shown)
+
+
+def _refuse_useless(channel: str, url: str | None) -> None:
+    """Raise RequestError for a channel's URL that nothing can be sent to."""
+    try:
+        if url is not None:
+            check_url(url)
+    except RequestError:
+        raise RequestError(
+            f"The fleet file is refused: channel {channel}: nothing can be sent to a URL of that form."
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat("minutes") if isinstance(value, time) else value

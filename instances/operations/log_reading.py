@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 
+from instances import time_words
 from instances.checks import engine_address
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
@@ -30,25 +31,7 @@ def moment(since: object, now: datetime) -> datetime | None:
     """`30s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time. Raises RequestError."""
     if since is None or since == "":
         return None
-    parsed = _ago(since, now) or _time(since) if isinstance(since, str) else None
-    if parsed is None or parsed.tzinfo is None:
-        raise RequestError("The time must be like 30s, 10m, 2h, 1d or an RFC 3339 time with its zone.")
-    return parsed
-
-
-def _ago(since: str, now: datetime) -> datetime | None:
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(since[-1:])
-    number = since[:-1]
-    if not unit or not (number.isascii() and number.isdigit() and len(number) <= 5):
-        return None
-    return now - timedelta(seconds=int(number) * unit)
-
-
-def _time(since: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(since)
-    except ValueError:
-        return None
+    return time_words.past(since, now)
 
 
 def last_lines(

@@ -8,6 +8,7 @@ from typing import Any
 from instances.errors import RequestError
 from instances.fleet_file import parse
 from instances.management.base import GOOD, FleetCommand
+from instances.operations import calls
 from instances.operations.applying import apply
 from instances.operations.validation import timing_bounds
 
@@ -19,7 +20,7 @@ class Command(FleetCommand):
         parser.add_argument("file")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        changes = apply(parse(_read(options["file"]), timing_bounds()))
+        changes = apply(parse(_read(options["file"]), timing_bounds()), calls.OUTSIDE.clock)
         return {"changes": [change.document() for change in changes]}, GOOD
 
     def show(self, document: Any) -> None:

@@ -1,0 +1,38 @@
+"""Acknowledge an incident."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import incident_documents
+from instances.errors import RequestError
+from instances.incidents.acknowledging import acknowledge
+from instances.management.base import GOOD, FleetCommand, operator
+from instances.models import Incident
+from instances.operations import calls
+
+
+class Command(FleetCommand):
+    help = "Say that you are looking after an incident: ends its reminders, not the message that it is over."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--incident-id", type=int, metavar="N")
+        which.add_argument("--customer-id", help="the open incident of this customer's instance")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        number, now = options["incident_id"], calls.OUTSIDE.clock.now()
+        if number is None:
+            number = _open_incident(options["customer_id"])
+        return incident_documents.incident(acknowledge(number, operator(), now), now), GOOD
+
+    def show(self, document: Any) -> None:
+        by, of = document["acknowledged_by"], document["customer_id"] or document["key"]
+        self.console.print(f"incident {document['id']} of {of}: acknowledged by {by}", markup=False)
+
+
+def _open_incident(customer_id: str) -> int:
+    instance = calls.find(customer_id)
+    incident = Incident.objects.open().filter(instance=instance, kind="instance").first()
+    if incident is None:
+        raise RequestError(f"Customer {customer_id} has no open incident.")
+    return int(incident.pk)

@@ -1,0 +1,44 @@
+"""List what is or was wrong."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import incident_documents, names, time_words
+from instances.errors import RequestError
+from instances.management.base import GOOD, FleetCommand
+from instances.models import Incident
+from instances.operations import calls
+
+MOST = 1000
+COLUMNS = ("id", "opened_at", "status", "severity", "of", "message", "down for", "restarts", "known to")
+
+
+class Command(FleetCommand):
+    help = "List incidents of instances, hosts and dockmgr itself, the newest first."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--open", action="store_true", help="only those that are not over")
+        parser.add_argument("--customer-id")
+        parser.add_argument("--limit", type=int, default=100, help=f"how many at most, up to {MOST}")
+        parser.add_argument("--events", action="store_true", help="with the timeline of each")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        if not 1 <= options["limit"] <= MOST:
+            raise RequestError(f"The limit must be between 1 and {MOST}.")
+        rows = Incident.objects.open() if options["open"] else Incident.objects.all()
+        if options["customer_id"] is not None:
+            rows = rows.filter(customer_id=names.customer_id(options["customer_id"]))
+        now = calls.OUTSIDE.clock.now()
+        return incident_documents.incidents(rows[: options["limit"]], now, events=options["events"]), GOOD
+
+    def show(self, document: Any) -> None:
+        self.table(COLUMNS, [line for row in document for line in _lines(row)])
+
+
+def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
+    whom = row["customer_id"] or row["host"] or row["kind"]
+    down = time_words.span(row["downtime_seconds"])
+    known = "muted" if row["muted_until"] else row["acknowledged_by"]
+    first = (row["id"], row["opened_at"], row["status"], row["severity"], whom, row["message"], down)
+    events = [("", event["at"], event["kind"], "", "", event["text"]) for event in row.get("events", [])]
+    return [(*first, row["restarts"], known), *events]

@@ -1,0 +1,29 @@
+"""Keep quiet about an instance, a host or a plan for a while."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances.incident_documents import mute as mute_document
+from instances.management.base import GOOD, operator
+from instances.management.mute_scope import ScopeCommand
+from instances.operations import calls, muting
+
+
+class Command(ScopeCommand):
+    help = "Until the given moment nothing is sent about it and nothing is restarted by itself."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        super().arguments(parser)
+        end = parser.add_mutually_exclusive_group(required=True)
+        end.add_argument("--for", dest="lasts", metavar="TIME", help="30m, 2h or 1d; at most 30 days")
+        end.add_argument("--until", metavar="TIME", help="an RFC 3339 time with its zone")
+        parser.add_argument("--reason", default="", help="why, for the record")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        now = calls.OUTSIDE.clock.now()
+        until = muting.end(options["lasts"], options["until"], now)
+        row = muting.mute(self.scope(options), until, now, by=operator(), reason=options["reason"])
+        return mute_document(row), GOOD
+
+    def show(self, document: Any) -> None:
+        self.console.print(f"{document['name']}: muted until {document['until']}", markup=False)

@@ -1,0 +1,40 @@
+"""Send a test message to a channel."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances.alerts.delivery import send_test
+from instances.errors import RequestError
+from instances.management.base import BAD, GOOD, FleetCommand, operator
+from instances.models import Channel
+from instances.operations import calls
+
+
+class Command(FleetCommand):
+    """The message goes at once, past all that waits, also to a disabled channel, and is tried once."""
+
+    help = "Send one test message to a channel and say whether it arrived."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        channel = Channel.objects.filter(name=options["name"]).first()
+        if channel is None:
+            known = ", ".join(Channel.objects.order_by("name").values_list("name", flat=True)) or "none"
+            raise RequestError(f"There is no channel of that name; known are {known}.")
+        sent = send_test(channel, calls.OUTSIDE.clock.now(), operator())
+        arrived = sent.sent_at is not None
+        document = {
+            "channel": channel.name,
+            "id": str(sent.pk),
+            "arrived": arrived,
+            "error": sent.error or None,
+            "enabled": channel.enabled,
+        }
+        return document, GOOD if arrived else BAD
+
+    def show(self, document: Any) -> None:
+        said = "arrived" if document["arrived"] else f"did not arrive: {document['error']}"
+        note = "" if document["enabled"] else " (the channel is disabled)"
+        self.console.print(f"{document['channel']}: the message {said}{note}", markup=False)

@@ -1,0 +1,25 @@
+"""End a mute before its time."""
+
+from typing import Any
+
+from instances import documents, mutes
+from instances.management.base import GOOD
+from instances.management.mute_scope import ScopeCommand
+from instances.models import Instance
+from instances.operations import calls, muting
+
+
+class Command(ScopeCommand):
+    help = "End a mute; what it held back is sent."
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        scope, now = self.scope(options), calls.OUTSIDE.clock.now()
+        ended = muting.unmute(scope, now)
+        still = mutes.end_for(scope.row, now) if isinstance(scope.row, Instance) else None
+        return {"name": scope.name, "ended": ended, "muted_until": documents.time(still)}, GOOD
+
+    def show(self, document: Any) -> None:
+        said = "no longer muted" if document["ended"] else "was not muted"
+        if document["muted_until"]:
+            said = f"still muted by its host or plan until {document['muted_until']}"
+        self.console.print(f"{document['name']}: {said}", markup=False)
