@@ -14,11 +14,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, Field, OuterRef
 
+from instances import hosts, tallies
 from instances.checks import Check
 from instances.health import Observation, Policy, State, Status, Verdict, assess, is_stale
 from instances.incidents.following import Change, follow
-from instances.models import Health, HealthCheck, Operation, Sweep
+from instances.models import Health, HealthCheck, Instance, Operation, Sweep
 from instances.models.health import STATE_FIELDS
+from instances.reply import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,9 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     with transaction.atomic():
         recorded = [result for group in _one_per_instance(checks) for result in _apply(group, now)]
         HealthCheck.objects.bulk_create(_history(recorded))
+        hosts.suspect(_hosts_in_question(recorded), now)
         finished = _count(recorded, now)
+        tallies.add(tallies.CHECKS.counts(_durations(recorded)))
     _tell(recorded)
     order = {id(check): place for place, check in enumerate(checks)}
     return sorted(recorded, key=lambda r: order[id(r.check)]), finished
@@ -254,12 +258,30 @@ def history_row(check: Check, state: State) -> HealthCheck:
     )
 
 
+def _hosts_in_question(recorded: Sequence[Recorded]) -> list[int]:
+    """Hosts of instances that failed or could not be looked at: it may be the host."""
+    bad = (Outcome.FAIL, Outcome.UNKNOWN)
+    ids = [r.check.request.instance_id for r in recorded if r.verdict and r.seen.outcome in bad]
+    return (
+        list(Instance.objects.filter(pk__in=ids).values_list("host_id", flat=True).distinct()) if ids else []
+    )
+
+
+def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str], float]]:
+    """Outcome and seconds of every check that was applied."""
+    for r in recorded:
+        if r.verdict:
+            yield (r.seen.outcome.value,), (r.seen.finished_at - r.seen.started_at).total_seconds()
+
+
 def _tell(recorded: Sequence[Recorded]) -> None:
     """One log line for each instance whose status changed."""
     for r in recorded:
         if r.verdict and r.verdict.state.status is not r.before.status:
             after, seen, customer = r.verdict.state.status, r.seen, r.check.request.customer_id
-            logger.info("%s: %s -> %s. %s", customer, r.before.status.value, after.value, seen.error)
+            about = {"customer_id": customer, "sweep_id": r.check.request.sweep_id}
+            change = (customer, r.before.status.value, after.value, seen.error)
+            logger.info("%s: %s -> %s. %s", *change, extra=about)
 
 
 def _count(recorded: Sequence[Recorded], now: datetime) -> set[str]:

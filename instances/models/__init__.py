@@ -1,7 +1,8 @@
 """What dockmgr remembers: the fleet, its health, and every change made to it."""
 
-from instances.models.access import ApiToken, AuditEntry
+from instances.models.access import ApiRequest, ApiToken, AuditEntry
 from instances.models.applied import Applied
+from instances.models.bulk import Bulk
 from instances.models.channel import Channel, Notification, Pulse
 from instances.models.fleet import Host, HostWatch, Plan, Port
 from instances.models.health import Health, HealthCheck, Transition
@@ -9,11 +10,14 @@ from instances.models.incident import Incident, IncidentEvent, Mute, Told
 from instances.models.instance import Instance
 from instances.models.operation import Operation
 from instances.models.sweep import Sweep
+from instances.models.tally import Tally
 
 __all__ = [
+    "ApiRequest",
     "ApiToken",
     "Applied",
     "AuditEntry",
+    "Bulk",
     "Channel",
     "Health",
     "HealthCheck",
@@ -29,6 +33,7 @@ __all__ = [
     "Port",
     "Pulse",
     "Sweep",
+    "Tally",
     "Told",
     "Transition",
 ]

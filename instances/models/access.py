@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 
@@ -25,6 +27,29 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ApiRequest(models.Model):
+    """A change asked for over HTTP under an `Idempotency-Key`, and every test deployment.
+
+    `fingerprint` is a keyed hash of all that was asked for: it tells equal requests from others that
+    come with the same key, and says nothing of what they held. The id of a test deployment's row is
+    that of its task.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="requests")
+    key = models.CharField(max_length=100, null=True)  # noqa: DJ001
+    fingerprint = models.CharField(max_length=64)
+    action = models.CharField(max_length=64)
+    target = models.CharField(max_length=128)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "key"], name="request_once_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"
 
 
 class AuditEntry(models.Model):

@@ -68,7 +68,9 @@ class HealthCheck(models.Model):
     """A probe that was judged and recorded: one row for each check that was applied."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="checks", db_index=False)
-    sweep = models.ForeignKey(Sweep, on_delete=models.SET_NULL, null=True, related_name="checks")
+    sweep = models.ForeignKey(
+        Sweep, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False
+    )
     outcome = models.CharField(max_length=8)
     reason = models.CharField(max_length=32, blank=True)
     status = models.CharField(max_length=10, choices=STATUSES)
@@ -80,7 +82,10 @@ class HealthCheck(models.Model):
     checked_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["instance", "-checked_at"], name="check_by_instance")]
+        indexes = [
+            models.Index(fields=["instance", "-checked_at"], name="check_by_instance"),
+            models.Index(fields=["sweep", "-latency_ms"], name="check_by_sweep"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.instance_id} {self.outcome} {self.checked_at:%Y-%m-%d %H:%M:%S}"

@@ -53,6 +53,22 @@ class Instance(models.Model):
     objects = InstanceQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("operate_instance", "Can check, restart, update, validate, pause and mute instances"),
+            ("view_logs", "Can read the logs of instances"),
+            ("view_env_names", "Can see the names of environment variables"),
+            ("change_secrets", "Can set the values of environment variables"),
+            ("decommission", "Can decommission instances"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["host", "plan"], condition=Q(decommissioned_at=None), name="instance_by_place"
+            ),
+            models.Index(fields=["customer_id"], opclasses=["varchar_pattern_ops"], name="instance_by_id_prefix"),
+            models.Index(
+                fields=["subdomain"], opclasses=["varchar_pattern_ops"], name="instance_by_name_prefix"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["customer_id"], condition=Q(decommissioned_at=None), name="instance_customer_once"

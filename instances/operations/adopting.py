@@ -17,6 +17,7 @@ from instances.errors import RequestError
 from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations.journal import by_request, open_operation
 from instances.operations.provisioning import TRY_AGAIN, plan_named, what_is_taken
+from instances.tallies import count_ended
 
 Json = dict[str, Any]
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
@@ -230,3 +231,5 @@ def _record(
     Operation.objects.filter(pk=operation.pk).update(
         status="succeeded", steps=[step], image_after=instance.image_id, started_at=now, finished_at=now
     )
+    operation.refresh_from_db()
+    count_ended(operation)

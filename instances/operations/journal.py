@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import Error as DatabaseFailure
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
 
 from instances.clock import Clock
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.models import Instance, Operation
+from instances.tallies import count_ended
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 FINAL = ("succeeded", "failed", "rolled_back")
@@ -94,6 +96,10 @@ def abandoned(now: datetime) -> list[Operation]:
     return list(Operation.objects.filter(finished_at=None, lease_expires_at__lt=now).order_by("created_at"))
 
 
+def _read(operation_id: uuid.UUID) -> Operation:
+    return Operation.objects.select_related("instance__plan", "instance__host").get(pk=operation_id)
+
+
 class Journal:
     """The right to work on one operation, as long as its token is the newest.
 
@@ -117,8 +123,7 @@ class Journal:
         if not won:
             return None
         Operation.objects.filter(pk=operation_id, started_at=None).update(started_at=now)
-        operation = Operation.objects.select_related("instance__plan", "instance__host").get(pk=operation_id)
-        return cls(operation, clock)
+        return cls(_read(operation_id), clock)
 
     def write(self, **values: Any) -> None:
         """Change the row, as its holder. Raises LeaseLost."""
@@ -127,6 +132,15 @@ class Journal:
             raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
         for name, value in values.items():
             setattr(self.operation, name, value)
+
+    def refresh(self) -> None:
+        """Read the row again, which may tell more than we know after a cut. Raises LeaseLost."""
+        operation = _read(self.operation.pk)
+        if operation.token != self.operation.token:
+            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+        self.operation = operation
+        if operation.finished_at is None:
+            self.write(lease_owner=me(), lease_expires_at=lease_until(self._clock.now()))
 
     def begin(self, step: str) -> None:
         """Record a step before it is done."""
@@ -154,14 +168,20 @@ class Journal:
     def was_begun(self, step: str) -> bool:
         return any(s["name"] == step for s in self.operation.steps)
 
+    def failures(self) -> int:
+        """How often the step that was begun last has failed."""
+        last = self.operation.steps[-1]["name"]
+        return sum(s["name"] == last and s["status"] == "failed" for s in self.operation.steps)
+
     def release(self, seconds: float) -> None:
         """Put the operation down; after `seconds` anybody may take it up again."""
         until = self._clock.now() + timedelta(seconds=seconds)
         self.write(lease_owner="", lease_expires_at=until)
 
     def close(self, status: str, error: str = "") -> None:
-        """End the operation and free the instance."""
+        """End the operation and free the instance. Call it last in the transaction."""
         self.write(status=status, error=error, finished_at=self._clock.now(), lease_owner="")
+        count_ended(self.operation)
 
     def check(self) -> None:
         """Raise LeaseLost if the lease is known to be lost."""
@@ -188,7 +208,7 @@ class Journal:
                     if not mine.update(lease_expires_at=lease_until(self._clock.now())):
                         self._lost.set()
                         return
-                except DatabaseError:
+                except DatabaseFailure:
                     connection.close()  # The next beat tries again; two may be missed.
         finally:
             connection.close()

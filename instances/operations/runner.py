@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 
 from instances import state_file
 from instances.checks import Check, Outside, engine_address
@@ -26,7 +27,9 @@ from instances.errors import (
     PermanentError,
     TransientError,
 )
+from instances.log_context import about
 from instances.models import Instance, Operation
+from instances.operations.cuts import despite_cuts
 from instances.operations.journal import Journal
 from instances.policies import CHANGE, UNDO, wait_before_next
 from instances.recording import jitter
@@ -115,11 +118,13 @@ def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) ->
         if operation.finished_at is None:
             raise BusyError(f"The {operation.kind} of {operation.customer_id} is being worked on elsewhere.")
         return operation
-    with journal.heartbeat():
-        _run(procedure, _work(journal, outside))
-    state_file.write()
-    operation = Operation.objects.get(pk=operation_id)
-    logger.info("%s of %s %s. %s", operation.kind, operation.customer_id, operation.status, operation.error)
+    with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
+        with journal.heartbeat():
+            despite_cuts(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
+        despite_cuts(state_file.write, outside.clock)
+        operation = Operation.objects.get(pk=operation_id)
+        what, whose = operation.kind, operation.customer_id
+        logger.info("%s of %s %s. %s", what, whose, operation.status, operation.error)
     return operation
 
 
@@ -142,13 +147,20 @@ def _work(journal: Journal, outside: Outside) -> Work:
     return Work(instance=instance, engine=engine, journal=journal, outside=outside)
 
 
+def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) -> None:
+    """Carry on from what the journal says, and not from what a cut left in memory."""
+    journal.refresh()
+    if journal.operation.finished_at is None:
+        _run(procedure, _work(journal, outside))
+
+
 def _run(procedure: Procedure, work: Work) -> None:
     if work.operation.undoing:
         _undo(procedure, work)
         return
     try:
         _do_all(procedure, work)
-    except (LeaseLost, DatabaseError):
+    except (LeaseLost, DatabaseFailure):
         raise  # Somebody else carries it on, at the latest when the lease runs out.
     except TransientError as error:
         _again_or_undo(procedure, work, error)
@@ -191,7 +203,7 @@ def _do(step: Step, work: Work) -> None:
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
-    wait = wait_before_next(CHANGE.retry, work.operation.tries + 1, jitter())
+    wait = wait_before_next(CHANGE.retry, work.journal.failures(), jitter())
     if wait is None:
         _give_up(procedure, work, error)
     else:
@@ -200,9 +212,8 @@ def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> N
 
 def _try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:
     """Put the operation down for `wait` seconds, or for as long as undoing waits."""
-    tries = work.operation.tries + 1
-    seconds = wait or wait_before_next(UNDO, tries, jitter()) or UNDO.longest
-    work.journal.write(tries=tries)
+    seconds = wait or wait_before_next(UNDO, work.journal.failures(), jitter()) or UNDO.longest
+    work.journal.write(tries=work.operation.tries + 1)
     work.journal.release(seconds)
     raise TryAgain(work.redactor.text(str(error)), seconds)
 

@@ -1,0 +1,37 @@
+"""One order for many instances, carried out a few at a time."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Bulk(models.Model):
+    """What somebody asked for a selection of instances, and how far it has come.
+
+    `instances` holds all their keys in the order of the selection, `pending` those whose turn has not
+    come, `refused` one sentence for each customer whose instance could not be taken. What became of
+    the others is in their operations, whose request ids begin with `request_prefix`.
+    """
+
+    VERBS = tuple((verb, verb) for verb in ("check", "restart", "update", "pause"))
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    verb = models.CharField(max_length=8, choices=VERBS)
+    by = models.CharField(max_length=64)
+    reason = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField()
+    instances = models.JSONField(default=list)
+    pending = models.JSONField(default=list)
+    refused = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="bulk_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} of {len(self.instances)} instances"
+
+    @property
+    def request_prefix(self) -> str:
+        return f"bulk:{self.pk}:"

@@ -1,0 +1,1 @@
+"""What monitors ask the web process: is dockmgr ready, and its numbers."""
