@@ -124,7 +124,7 @@ class _Following:
     def _end(self, incident: Incident, found: Effect) -> None:
         self._ledger.ended(incident)
         if found.abandoned:
-            self._ledger.resolved(incident, "paused")
+            self._ledger.resolved(incident, "paused", abandoned=True)
         elif not incident.flapping:
             self._ledger.resolved(incident, how_it_ended(incident))
 

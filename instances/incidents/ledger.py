@@ -69,14 +69,14 @@ class Ledger:
             incident.resolve_at = self.now + timedelta(seconds=settings.FLAPPING_CLEAN)
             self.note(incident, "recovered", "it flaps: resolved when it has stayed healthy")
 
-    def resolved(self, incident: Incident, resolution: str) -> None:
-        """It is over."""
+    def resolved(self, incident: Incident, resolution: str, *, abandoned: bool = False) -> None:
+        """It is over, or, when `abandoned`, nobody looks any more: then no restart is told to have helped."""
         incident.downtime = incident.downtime_until(self.now)
         incident.down_since = incident.critical_at = incident.resolve_at = None
         incident.resolved_at, incident.resolution = self.now, resolution[:TEXT_LENGTH]
         if incident.confirmed_at or incident.kind != "instance":
             incident.notify_at = self._after_hold(incident.confirmed_at or self.now)
-        elif incident.restarts:
+        elif incident.restarts and not abandoned:
             incident.notify_at = self._after_hold(self.now)
         self.note(incident, "resolved", resolution)
 

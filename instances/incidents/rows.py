@@ -97,5 +97,5 @@ def close_of(instance: Instance, resolution: str, now: datetime) -> None:
     rows = Incident.objects.select_for_update().filter(instance=instance, kind="instance", resolved_at=None)
     ledger = Ledger(now)
     for incident in rows:
-        ledger.resolved(incident, resolution)
+        ledger.resolved(incident, resolution, abandoned=True)
     ledger.save()

@@ -10,24 +10,33 @@ from typing import Any
 
 import pytest
 from celery.backends.base import DisabledBackend
+from celery.backends.cache import CacheBackend
 from django.core.management import call_command
 from kombu import pools
 from pytest_django.fixtures import Settings
 
 from dockmgr.celery import app
+from instances.api import log_stream
+from instances.api import middleware as api_middleware
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
 from instances.operations import calls, sweeping
-from tasks import health, operations, upkeep
+from tasks import asking, health, operations, upkeep
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fake_outside
+from tests.fast.callers import Caller, Workers, a_caller
 
 
 @pytest.fixture
-def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A plan and a host on a fake engine; commands, tasks and calls use the same fakes."""
     settings.STATE_FILE = tmp_path / "state.json"
+    return a_world(monkeypatch)
+
+
+def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A fresh world that commands, tasks and calls see from now on."""
     outside = fake_outside()
     plan, _ = Plan.objects.update_or_create(
         name="pro", defaults={"image": IMAGE, "start_grace": 5, "cpus": 2, "memory": 2 * 1024**3}
@@ -39,7 +48,7 @@ def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")
-    yield world
+    return world
 
 
 @dataclass(frozen=True)
@@ -118,3 +127,23 @@ def _message(raw: Any) -> Message | None:
         return None
     everything = json.dumps([raw.payload, raw.headers, raw.properties], default=str)
     return Message(raw.headers["task"], raw.payload[1], raw.headers, everything)
+
+
+@pytest.fixture
+def caller(world: World, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    """A caller of the API whose token may do everything; the API's clock is the world's."""
+    for clocked in (api_middleware, asking, log_stream):
+        monkeypatch.setattr(clocked, "SYSTEM", world.clock)
+    return a_caller(world)
+
+
+@pytest.fixture
+def workers(
+    world: World, caller: Caller, sent: Callable[[str], list[Message]], monkeypatch: pytest.MonkeyPatch
+) -> Workers:
+    """Workers that answer the API; results are kept in memory."""
+    monkeypatch.setattr(app, "_backend_cache", CacheBackend(app, backend="memory"))
+    workers = Workers(world, sent)
+    for waiting in (asking, log_stream):
+        monkeypatch.setattr(waiting, "SYSTEM", workers)
+    return workers

@@ -13,7 +13,7 @@ from instances.incident_rules import Severity
 from instances.incidents import deadlines, rows
 from instances.incidents.acknowledging import acknowledge
 from instances.models import Host, Incident, Instance, Transition
-from instances.operations import calls
+from instances.operations import calls, restarting
 from instances.recording import record
 from instances.reply import Outcome
 from tests.factories import ASKED, World, a_check, a_failure, health_of
@@ -88,7 +88,7 @@ def test_a_restart_that_helps_is_part_of_the_story_and_waits_for_the_hold(world:
     instance = world.instance()
     world.engine.stop(instance.container_name, 1)
     fails(world, instance, 1, "exited")
-    [operation] = [calls.restarting.begin_automatic(instance.pk, world.now)]
+    [operation] = [restarting.begin_automatic(instance.pk, world.now)]
     assert operation is not None
     assert calls.see_through(operation.pk, world.outside).status == "succeeded"
     incident = the_incident()
@@ -177,12 +177,13 @@ def test_a_deadline_waits_for_a_change_that_is_under_way(world: World) -> None:
 @pytest.mark.parametrize("end", ["pause", "decommission"])
 def test_what_nobody_looks_after_any_more_has_no_open_incident(world: World, end: str) -> None:
     fails(world, world.instance(), 2)
+    Incident.objects.update(restarts=1)
     if end == "pause":
         calls.pause("c1")
     else:
         world.decommission("c1")
     incident = the_incident()
-    assert (incident.is_open, incident.critical_at) == (False, None)
+    assert (incident.is_open, incident.critical_at, incident.notify_at) == (False, None, None)
     assert incident.resolution in ("paused", "the instance was removed")
 
 

@@ -1,0 +1,1 @@
+"""Telling people: what changed in incidents becomes messages, and messages are delivered."""

@@ -1,0 +1,166 @@
+"""The documents that channels receive (docs/alerts.md), and the same as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from django.conf import settings
+
+from instances.documents import Document, time
+from instances.incident_rules import Severity, worse
+from instances.models import Channel, Incident, Notification
+from instances.notification_rules import Telling
+from instances.time_words import span
+
+VERSION = 1
+MOST_INSIDE = 200
+_MOST_LINES = 20
+_MOST_CHARACTERS = 1500
+
+_EMPTY: Document = {
+    "incident_id": None,
+    "incident_kind": None,
+    "customer_id": None,
+    "host": None,
+    "since": None,
+    "resolved_at": None,
+    "downtime_seconds": None,
+    "restarts": None,
+    "cause": None,
+    "title": "",
+    "message": "",
+    "link": None,
+    "acknowledged_by": None,
+}
+
+
+def blank(identity: UUID, kind: str, level: str, title: str, message: str) -> Document:
+    """A message that is about no incident."""
+    head = {"id": str(identity), "version": VERSION, "kind": kind, "level": level}
+    return {**head, **_EMPTY, "title": title, "message": message}
+
+
+def of_incident(identity: UUID, incident: Incident, telling: Telling, host: str, now: datetime) -> Document:
+    """A message about one incident as it is at `now`."""
+    title = _title(incident, telling.kind, host)
+    message = _message(incident, telling.kind, host, now)
+    return {
+        **blank(identity, telling.kind, telling.level.value, title, message),
+        "incident_id": incident.pk,
+        "incident_kind": incident.kind,
+        "customer_id": incident.customer_id or None,
+        "host": host or None,
+        "since": time(incident.down_since or incident.opened_at),
+        "resolved_at": time(incident.resolved_at),
+        "downtime_seconds": round(incident.downtime_until(now), 1),
+        "restarts": incident.restarts,
+        "cause": incident.cause or None,
+        "link": _link(incident),
+        "acknowledged_by": incident.acknowledged_by or None,
+    }
+
+
+def disabled(channel: Channel, reason: str) -> Document:
+    """A message about a channel, for the others."""
+    title = f"Channel {channel.name} is disabled"
+    text = f"Nothing is sent to {channel.name} until it is enabled again: {reason}"
+    return blank(uuid4(), "channel_disabled", "warning", title, text)
+
+
+def row(
+    channel: Channel, document: Document, now: datetime, incident: Incident | None = None
+) -> Notification:
+    """The unsaved line of the outbox that takes a message to a channel."""
+    return Notification(
+        id=UUID(document["id"]),
+        channel=channel,
+        incident=incident,
+        kind=document["kind"],
+        level=document["level"],
+        payload=document,
+        created_at=now,
+    )
+
+
+def digest(identity: UUID, documents: Sequence[Document]) -> Document:
+    """Messages that would have been too many one by one, as one."""
+    level = _worst(documents)
+    text = blank(identity, "digest", level, f"{len(documents)} messages", _first_titles(documents))
+    return {**text, "count": len(documents), "messages": list(documents[:MOST_INSIDE])}
+
+
+def as_text(document: Document) -> tuple[str, str]:
+    """Title and body for receivers of text; short enough for the shortest of them."""
+    inside = document.get("messages", ())
+    lines = [] if inside else [document["message"]]
+    lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
+    if document.get("count", 0) > _MOST_LINES:
+        lines.append(f"… and {document['count'] - _MOST_LINES} more")
+    lines += [document["link"]] if document["link"] else []
+    return f"[{document['level']}] {document['title']}", "\n".join(lines)[:_MOST_CHARACTERS]
+
+
+def _worst(documents: Sequence[Document]) -> str:
+    level = Severity.INFO
+    for document in documents:
+        level = worse(level, document["level"])
+    return level.value
+
+
+def _first_titles(documents: Sequence[Document]) -> str:
+    shown = "; ".join(document["title"] for document in documents[:3])
+    return f"{shown}; and {len(documents) - 3} more." if len(documents) > 3 else f"{shown}."
+
+
+def _link(incident: Incident) -> str | None:
+    if not settings.PUBLIC_URL:
+        return None
+    return f"{settings.PUBLIC_URL}/admin/instances/incident/{incident.pk}/change/"
+
+
+def _subject(incident: Incident, host: str) -> str:
+    if incident.kind == "instance":
+        return f"{incident.customer_id} on {host}" if host else incident.customer_id
+    return {"host": f"Host {host}", "fleet": "The fleet", "self": "dockmgr itself"}[incident.kind]
+
+
+def _title(incident: Incident, kind: str, host: str) -> str:
+    subject = _subject(incident, host)
+    if kind in ("resolved", "summary"):
+        return f"{subject}: resolved"
+    if kind == "recovered":
+        return f"{subject} is healthy again"
+    if incident.kind != "instance":
+        return f"{subject} is in trouble"
+    words = {"flapping": "recovers and fails again", "opened": "is down"}
+    return f"{subject} {words.get(kind, 'is still down')}"
+
+
+def _message(incident: Incident, kind: str, host: str, now: datetime) -> str:
+    subject = _subject(incident, host)
+    if kind in ("resolved", "recovered", "summary"):
+        ending = incident.resolution or "it has passed"
+        is_own = incident.kind == "instance"
+        return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
+    lasts = _how_long(incident, now)
+    nobody = "" if kind in ("opened", "flapping") else _unseen(incident)
+    why = incident.message or incident.cause or "the reason is not known"
+    return _sentence(f"{subject} {lasts}{nobody}: {why}")
+
+
+def _how_long(incident: Incident, now: datetime) -> str:
+    if incident.down_since is None:
+        return "recovers and fails again"
+    state = "has been down" if incident.kind == "instance" else "has been in trouble"
+    lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
+    return f"{state} since {incident.down_since:%H:%M:%S} UTC ({lasted})"
+
+
+def _unseen(incident: Incident) -> str:
+    return "" if incident.acknowledged_at else ", which nobody has acknowledged"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

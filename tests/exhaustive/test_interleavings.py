@@ -1,0 +1,39 @@
+"""Thousands of random interleavings of all that can happen to a fleet break none of its promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_django.fixtures import Settings
+
+from tests.exhaustive.lives import Life
+from tests.fast.conftest import a_world
+
+pytestmark = pytest.mark.django_db
+
+
+def test_whatever_happens_in_whatever_order(
+    db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STATE_FILE = tmp_path / "state.json"
+
+    class FreshLife(Life):
+        def __init__(self) -> None:
+            super().__init__(lambda: a_world(monkeypatch))
+
+    run_state_machine_as_test(FreshLife, settings=hypothesis_settings())
+
+
+def hypothesis_settings() -> settings:
+    return settings(
+        max_examples=80,
+        stateful_step_count=30,
+        derandomize=True,
+        phases=[Phase.generate],  # shrinking a life takes longer than reading one
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
