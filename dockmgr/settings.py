@@ -49,10 +49,13 @@ DELIVERY_TIMEOUT = env.seconds("DOCKMGR_DELIVERY_TIMEOUT", 10, least=0.5)
 DELIVERY_GIVE_UP = env.seconds("DOCKMGR_DELIVERY_GIVE_UP", 24 * 3600)
 PUBLIC_URL = env.text("DOCKMGR_PUBLIC_URL", "").rstrip("/")
 HEARTBEAT_URL = env.secret("DOCKMGR_HEARTBEAT_URL")
+METRICS_TOKEN = env.secret("DOCKMGR_METRICS_TOKEN")
 ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5)
 RESTARTS_PER_HOST = env.whole("DOCKMGR_RESTARTS_PER_HOST", 4, least=1)
 HISTORY_DAYS = env.whole("DOCKMGR_HISTORY_DAYS", 30, least=1)
 RECORD_DAYS = env.whole("DOCKMGR_RECORD_DAYS", 400, least=1)
+API_RATE = env.whole("DOCKMGR_API_RATE", 600, least=1)
+TRUSTED_PROXIES = env.whole("DOCKMGR_TRUSTED_PROXIES", 0)
 LEASE_SECONDS = env.seconds("DOCKMGR_LEASE", 30, least=1)
 
 SECRET_KEY = env.secret("DOCKMGR_SECRET_KEY") or keys.kept(HOME / "secret.key", get_random_secret_key)
@@ -76,9 +79,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "ninja",
     "instances",
 ]
 MIDDLEWARE = [
+    "instances.api.middleware.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -87,10 +92,12 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dockmgr.headers.headers_middleware",
 ]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "instances" / "templates"],  # before those of the admin they replace
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -109,11 +116,40 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "dockmgr.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-UNFOLD = {"SITE_TITLE": "dockmgr", "SITE_HEADER": "dockmgr", "SHOW_VIEW_ON_SITE": False}
+UNFOLD = {
+    "SITE_TITLE": "dockmgr",
+    "SITE_HEADER": "dockmgr",
+    "SITE_SYMBOL": "dock",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "instances.admin.dashboard.fill",
+    "SIDEBAR": {"navigation": "instances.admin.navigation.groups"},
+}
+
+# --- Web security ------------------------------------------------------------------------------
+HTTPS = env.flag("DOCKMGR_HTTPS", PUBLIC_URL.startswith("https://"))
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, where there is no TLS
+SECURE_HSTS_SECONDS = env.whole("DOCKMGR_HSTS", 365 * 86400) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = env.whole("DOCKMGR_SESSION", 12 * 3600, least=60)
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+LOGIN_FAILURES_ALLOWED = env.whole("DOCKMGR_LOGIN_FAILURES", 10, least=1)  # per address and user name
+LOGIN_FAILURE_WINDOW = env.seconds("DOCKMGR_LOGIN_WINDOW", 600, least=1)
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 SQLITE_OPTIONS = {
     "timeout": 20,
@@ -182,13 +218,14 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
-CELERY_IMPORTS = ("tasks.health", "tasks.operations", "tasks.upkeep")
+CELERY_IMPORTS = ("tasks.desk", "tasks.health", "tasks.heartbeat", "tasks.operations", "tasks.upkeep")
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Logs --------------------------------------------------------------------------------------
 LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 # A person at a terminal gets the command's own output; its log only when it is a warning or asked for.
 COMMAND_LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = env.choice("DOCKMGR_LOG_FORMAT", "PLAIN", ("PLAIN", "JSON")).lower()
 QUIET = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "celery.pool", "kombu", "amqp")
 LOGGING = {
     "version": 1,
@@ -197,8 +234,13 @@ LOGGING = {
         "redact": {"()": "instances.redact.RedactingFilter"},
         "bodiless": {"()": "dockmgr.log_filters.BodilessFilter"},
     },
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "dockmgr.log_format.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": LOG_FORMAT},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("instances", "tasks", "dockmgr", "celery")},

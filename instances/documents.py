@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from instances.health import Status
-from instances.models import Health, Instance, Operation
+from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
 
 Document = dict[str, Any]
 BAD = frozenset({Status.SUSPECT, Status.UNHEALTHY, Status.FAILED})
@@ -91,4 +91,46 @@ def instance(row: Instance) -> Document:
         "last_healthy_at": time(row.health.last_healthy_at),
         "last_restart_at": time(row.health.last_restart_at),
         "created_at": time(row.created_at),
+    }
+
+
+def token(row: ApiToken) -> Document:
+    """TOKEN: what it may do and when it was used; `prefix` tells it from others and opens nothing."""
+    return {
+        "name": row.name,
+        "scope": row.scope,
+        "prefix": row.prefix,
+        "created_by": row.created_by,
+        "created_at": time(row.created_at),
+        "expires_at": time(row.expires_at),
+        "revoked_at": time(row.revoked_at),
+        "last_used_at": time(row.last_used_at),
+    }
+
+
+def history_check(row: HealthCheck) -> Document:
+    """HISTORY: what one recorded check saw and what it made of the instance."""
+    return {
+        "checked_at": time(row.checked_at),
+        "outcome": row.outcome,
+        "reason": row.reason or None,
+        "status": row.status,
+        "http_status": row.http_status,
+        "latency_ms": row.latency_ms,
+        "consecutive_failures": row.consecutive_failures,
+        "container_state": row.container_state or None,
+        "error": row.error or None,
+    }
+
+
+def sweep(row: Sweep) -> Document:
+    """SWEEP: how far one pass over the fleet is."""
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "requested_by": row.requested_by,
+        "total": row.total,
+        "done": row.done,
+        "started_at": time(row.started_at),
+        "finished_at": time(row.finished_at),
     }

@@ -10,7 +10,7 @@ from celery import Task
 from dockmgr.celery import task
 from instances import documents
 from instances.clock import SYSTEM
-from instances.errors import BusyError
+from instances.errors import BusyError, OutOfReachError
 from instances.models import Operation
 from instances.operations import calls, log_reading, restarting, trial
 from instances.operations.provisioning import Order
@@ -125,10 +125,10 @@ def test_deploy(
 
 
 @task("dockmgr.logs")
-def logs(customer_id: str, lines: int = 100, since: str | None = None) -> Document:
-    """The last lines of an instance's log, redacted."""
-    instance = calls.find(customer_id)
-    tail = log_reading.read(instance, calls.OUTSIDE.engines, lines, log_reading.moment(since, SYSTEM.now()))
+def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False) -> Document:
+    """The last lines of an instance's log, redacted; `timestamps` puts its time before each."""
+    instance, begin = calls.find(customer_id), log_reading.moment(since, SYSTEM.now())
+    tail = log_reading.read(instance, calls.OUTSIDE.engines, lines, begin, timestamps)
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
 
 
@@ -151,3 +151,13 @@ def enqueue(operation: Operation) -> None:
     """
     with reaching_broker():
         carry_on.apply_async(kwargs={"operation_id": str(operation.pk)})
+
+
+def hand_over(operation: Operation) -> Operation:
+    """`enqueue`, or take the operation back as if it had never been asked for. Raises OutOfReachError."""
+    try:
+        enqueue(operation)
+    except OutOfReachError as error:
+        calls.withdraw(operation, str(error))
+        raise
+    return operation

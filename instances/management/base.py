@@ -22,18 +22,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from instances import documents, names
+from instances.access import audit
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.log_lines import for_terminal
 from instances.models import Instance, Operation
 from instances.operations import calls
 from instances.operations.sweeping import Progress as ProgressCall
+from instances.outages import database_sentence
+
+logger = logging.getLogger(__name__)
 
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
+# Commands that change nothing and show no customer's data; all others go into the audit log.
+READING = frozenset({"check_health", "incidents", "instances", "operations", "tokens", "uptime", "validate"})
+TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file")
 STYLES = {
     "healthy": "green", "succeeded": "green", "done": "green",
     "suspect": "yellow", "starting": "yellow", "restarting": "yellow", "running": "yellow",
     "unknown": "yellow", "queued": "yellow", "paused": "dim",
     "unhealthy": "red", "failed": "bold red", "rolled_back": "red",
+    "warning": "yellow", "critical": "bold red", "resolved": "green",
 }  # fmt: skip
 
 
@@ -79,7 +87,7 @@ class FleetCommand(BaseCommand):
         self._json = options["json"]
         try:
             with _log_level(settings.COMMAND_LOG_LEVEL):
-                document, code = self._guarded(options)
+                document, code = self._recorded(options)
             self._print(document)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read has seen enough
@@ -93,6 +101,26 @@ class FleetCommand(BaseCommand):
             sys.stdout.write(json.dumps(document) + "\n")
         elif not (isinstance(document, dict) and set(document) == {"error"}):
             self.show(document)
+
+    def _recorded(self, options: dict[str, Any]) -> tuple[Any, int]:
+        """Do the work, and write down that it was done unless it only read or was refused as wrong."""
+        document, code = self._guarded(options)
+        if code == WRONG or self.name in READING:
+            return document, code
+        target = next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
+        said = document.get("error") if isinstance(document, dict) else None
+        outcome = said or ("done" if code == GOOD else f"exit code {code}")
+        reason, now = options.get("reason") or "", calls.OUTSIDE.clock.now()
+        try:
+            audit("command", operator(), None, self.name, target, reason, outcome, now)
+        except DatabaseFailure as error:
+            if code != OUT_OF_REACH:  # else it has been said already
+                logger.error("The audit log lacks this command: %s", database_sentence(error))
+        return document, code
+
+    @property
+    def name(self) -> str:
+        return type(self).__module__.rpartition(".")[2]
 
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:
@@ -116,7 +144,7 @@ class FleetCommand(BaseCommand):
         return {"error": sentence}
 
     def asked(self, options: dict[str, Any]) -> calls.Asked:
-        return calls.Asked(f"cli:{getpass.getuser()}", options["reason"], options["request_id"])
+        return calls.Asked(operator(), options["reason"], options["request_id"])
 
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
@@ -159,6 +187,11 @@ class FleetCommand(BaseCommand):
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
+
+
+def operator() -> str:
+    """Who runs the command, as records name them."""
+    return f"cli:{getpass.getuser()}"
 
 
 class _Refusals:
@@ -215,14 +248,6 @@ def styled(cell: Any) -> str:
     text = escape(for_terminal("" if cell is None else str(cell)))
     style = STYLES.get(text)
     return f"[{style}]{text}[/{style}]" if style else text
-
-
-def database_sentence(error: DatabaseFailure) -> str:
-    """What a database error means to an operator."""
-    text = str(error)
-    if any(words in text for words in ("no such table", "no such column", "does not exist", "has no column")):
-        return "The database lacks tables of this version; run manage.py migrate first."
-    return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 
 def outcome(operation: Operation) -> int:

@@ -11,6 +11,8 @@ from instances import adoption, spec
 from instances.fields import Encrypted
 from instances.models.fleet import Host, Plan
 
+PREFIX = ["varchar_pattern_ops"]
+
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
     def present(self) -> Self:
@@ -64,10 +66,9 @@ class Instance(models.Model):
             models.Index(
                 fields=["host", "plan"], condition=Q(decommissioned_at=None), name="instance_by_place"
             ),
-            models.Index(fields=["customer_id"], opclasses=["varchar_pattern_ops"], name="instance_by_id_prefix"),
-            models.Index(
-                fields=["subdomain"], opclasses=["varchar_pattern_ops"], name="instance_by_name_prefix"
-            ),
+            # The beginning of a name is found by these, whatever the database's collation.
+            models.Index(fields=["customer_id"], opclasses=PREFIX, name="instance_by_id_prefix"),
+            models.Index(fields=["subdomain"], opclasses=PREFIX, name="instance_by_name_prefix"),
         ]
         constraints = [
             models.UniqueConstraint(

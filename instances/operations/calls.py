@@ -22,6 +22,7 @@ from instances.operations import (
     restarting,
     updating,
 )
+from instances.operations.cuts import despite_cuts
 from instances.operations.health_state import change
 from instances.operations.journal import abandoned, by_request
 from instances.operations.runner import Procedure, TryAgain, carry_on, give_back
@@ -102,8 +103,9 @@ def find(customer_id: object) -> Instance:
 
 def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
-    operation = Operation.objects.get(pk=operation_id)
-    return carry_on(procedure_of(operation), operation_id, outside or OUTSIDE)
+    outside = outside or OUTSIDE
+    operation = despite_cuts(lambda: Operation.objects.get(pk=operation_id), outside.clock)
+    return carry_on(procedure_of(operation), operation_id, outside)
 
 
 def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -194,7 +196,9 @@ def once(kind: str, customer_id: str, asked: Asked, begin: Callable[[], Operatio
 
 def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
     """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
-    return give_back(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    withdrawn = give_back(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
+    return withdrawn
 
 
 def provision_result(operation: Operation, outside: Outside | None = None) -> ProvisionResult:

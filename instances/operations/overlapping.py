@@ -8,13 +8,14 @@ from __future__ import annotations
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations import container
+from instances.operations.fetching import PULL, VERIFY
+from instances.operations.gate import note_start
 from instances.operations.replacing import (
     CREATE_NEXT,
     GATE,
     NOTE_OLD,
-    PULL,
     REMOVE_OLD,
-    VERIFY,
+    SEE_RUNNING,
     WATCH,
     WRITE_DOWN,
     blaming_image,
@@ -57,7 +58,7 @@ def _start_next(work: Work) -> str:
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
             _remake_next(work)
             continue
-        work.journal.remember(started_at=work.outside.clock.now().isoformat())
+        note_start(work, str(new_container(work)))
         return f"published on port {new_port(work)}"
     raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
 
@@ -119,6 +120,7 @@ PROCEDURE = Procedure(
         REMOVE_OLD,
         Step("free old port", _free_old_port, final=True),
         Step("name next", name_next, final=True),
+        SEE_RUNNING,
     ),
     succeeded=succeeded,
     failed=_failed,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from instances import health, names
 from instances.checks import Outside, engine_address
 from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError
-from instances.models import Health, Host, Instance, Operation, Plan
+from instances.models import Health, Host, HostWatch, Instance, Operation, Plan
 from instances.operations import container
 from instances.operations.health_state import change
 from instances.operations.journal import open_operation
@@ -22,6 +22,7 @@ from instances.recording import policy
 from instances.spec import labels_for
 
 LOG_LINES_KEPT = 40
+NO_ENGINE = "No host with room has an engine that answers."
 TRY_AGAIN = "Another operation came first; try again."
 
 
@@ -94,21 +95,40 @@ def _plan(order: Order) -> Plan:
 
 def _host(name: str | None, outside: Outside) -> Host:
     """The named host, or the least loaded one with room whose engine answers."""
-    hosts = Host.objects.annotate(
-        load=Count("instances", filter=Q(instances__decommissioned_at=None))
-    ).order_by("load", "name")
     if name is not None:
-        return _named_host(hosts.filter(name=name).first())
-    with_room = [h for h in hosts if h.max_instances is None or h.load < h.max_instances]
-    if not with_room:
-        raise RequestError("No host has room for another instance.")
-    for host in with_room:
+        return _named_host(_by_load().filter(name=name).first())
+    for host in _with_room():
         try:
             outside.engines.look(engine_address(host), lambda engine: engine.ping())
         except EngineUnreachable:
             continue
         return host
-    raise OutOfReachError("No host with room has an engine that answers.")
+    raise OutOfReachError(NO_ENGINE)
+
+
+def roomiest_host() -> str:
+    """The name of the least loaded host with room, for processes that may not ask engines.
+
+    Passes over hosts whose engine failed when it was last asked. Raises RequestError or OutOfReachError.
+    """
+    failing = set(HostWatch.objects.filter(failures__gt=0).values_list("host_id", flat=True))
+    answering = [host.name for host in _with_room() if host.pk not in failing]
+    if not answering:
+        raise OutOfReachError(NO_ENGINE)
+    return answering[0]
+
+
+def _by_load() -> QuerySet[Host]:
+    present = Q(instances__decommissioned_at=None)
+    return Host.objects.annotate(load=Count("instances", filter=present)).order_by("load", "name")
+
+
+def _with_room() -> list[Host]:
+    """Hosts with room, the least loaded first. Raises RequestError when there is none."""
+    found = [h for h in _by_load() if h.max_instances is None or h.load < h.max_instances]  # type: ignore[attr-defined]
+    if not found:
+        raise RequestError("No host has room for another instance.")
+    return found
 
 
 def _named_host(host: Host | None) -> Host:

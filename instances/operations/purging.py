@@ -9,9 +9,11 @@ from django.conf import settings
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from instances.models import (
+    ApiRequest,
     AuditEntry,
     HealthCheck,
     Incident,
+    Mute,
     Notification,
     Operation,
     Sweep,
@@ -31,8 +33,10 @@ def purge(now: datetime) -> dict[str, int]:
     return {
         "checks": _delete(HealthCheck.objects.filter(checked_at__lt=measured)),
         "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
+        "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
         "transitions": _delete(_superseded(recorded)),
         "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),
+        "mutes": _delete(Mute.objects.filter(until__lt=recorded)),
         "notifications": _delete(Notification.objects.filter(created_at__lt=recorded)),
         "operations": _delete(Operation.objects.filter(finished_at__lt=recorded)),
         "audit entries": _delete(AuditEntry.objects.filter(at__lt=recorded)),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from django.db import transaction
 
-from instances import health, image_rules
+from instances import health
 from instances.checks import RUNNING, CheckRequest, request_for
-from instances.engine.port import ImageFacts
 from instances.errors import (
     DockmgrError,
-    GateFailed,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -24,16 +20,16 @@ from instances.errors import (
 )
 from instances.models import Instance, Operation
 from instances.operations import container
-from instances.operations.gate import wait_until_healthy, watch
+from instances.operations.gate import note_run, wait_until_healthy, watch
 from instances.operations.health_state import change
 from instances.operations.journal import open_operation
 from instances.operations.log_reading import last_lines
-from instances.operations.runner import Enough, Step, Work
+from instances.operations.runner import Step, Work
 from instances.operations.starting import started_at
+from instances.probation import was_stopped
 from instances.recording import policy
 
 LOG_LINES_KEPT = 40
-LEAST_FREE_BYTES = 512 * 1024**2
 
 
 def begin(
@@ -116,52 +112,6 @@ def note_old(work: Work) -> str:
     return "the way back is this container"
 
 
-def pull(work: Work) -> str:
-    instance = work.instance
-    _refuse_full_disk(work)
-    ref = work.operation.params["image"] or instance.image_ref
-    image = _fetch(work, ref)
-    work.journal.remember(new_image=image.id)
-    work.journal.write(image_after=image.id)
-    if image.id == instance.image_id:
-        work.journal.remember(unchanged=True)
-        raise Enough(f"{ref} is what runs already")
-    if image.id in instance.failed_images and not work.operation.params["image"]:
-        raise PermanentError(
-            f"{ref} is an image that failed for {instance.customer_id} before; name it to try it again."
-        )
-    return image.id
-
-
-def _fetch(work: Work, ref: str) -> ImageFacts:
-    """The newest image of a reference; one built on the host and never pushed has no newer one."""
-    local = work.engine.image(ref)
-    if local is not None and not local.digests:
-        return local
-    return work.engine.pull(ref, lambda _text: work.journal.check())
-
-
-def _refuse_full_disk(work: Work) -> None:
-    """An engine on this machine needs room for the image; another machine's disk can't be asked."""
-    root = work.engine.facts().root
-    if root and Path(root).is_dir() and shutil.disk_usage(root).free < LEAST_FREE_BYTES:
-        raise PermanentError(f"Host {work.instance.host.name} has less than 512 MB of disk left for images.")
-
-
-def verify(work: Work) -> str:
-    if work.operation.facts.get("unchanged"):
-        raise Enough("nothing to do")  # found by a process that was killed before it could say so
-    image = work.engine.image(new_image(work))
-    if image is None:
-        raise PermanentError("The image vanished from the host right after it was pulled.")
-    instance = work.instance
-    plan = replace(instance.plan.spec(), container_port=instance.container_port)
-    found = list(image_rules.problems(image, plan, work.engine.facts(), instance.mount_points))
-    if found:
-        raise PermanentError(" ".join(found))
-    return "fits plan and host"
-
-
 def create_next(work: Work) -> str:
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
     spec = replace(wanted, name=next_name(work), image=new_image(work))
@@ -191,6 +141,19 @@ def name_next(work: Work) -> str:
 def remove_old(work: Work) -> str:
     work.engine.remove(old_container(work))
     return "removed"
+
+
+def see_running(work: Work) -> str:
+    """The engine may have crashed since the gate was passed; there is no way back, but no need for one."""
+    facts = work.engine.inspect(work.instance.container_id)
+    if facts is None or not was_stopped(facts.state, facts.restart_policy):
+        return "it runs"
+    try:
+        container.start(work, facts.id)
+        work.last_check = wait_until_healthy(work, work.outside.clock.now())
+    except PermanentError as error:
+        return f"started once more: {error}"  # health checks go on from here
+    return "started once more"
 
 
 def explain(work: Work) -> None:
@@ -236,7 +199,7 @@ def gate(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
     with blaming_image(work):
         check = wait_until_healthy(work, since, new_request(work))
-    work.journal.remember(restarts=_restarts(work))
+    note_run(work, str(new_container(work)))
     return f"healthy after {(check.seen.finished_at - since).total_seconds():.1f} s"
 
 
@@ -244,19 +207,7 @@ def keep_watch(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
     with blaming_image(work):
         work.last_check = watch(work, since, new_request(work))
-        _refuse_revived(work)
     return f"still healthy after {(work.last_check.seen.finished_at - since).total_seconds():.0f} s"
-
-
-def _refuse_revived(work: Work) -> None:
-    """A program that dies between two looks is up again at the second: only the engine's count tells."""
-    if _restarts(work) > work.operation.facts.get("restarts", 0):
-        raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
-
-
-def _restarts(work: Work) -> int:
-    facts = work.engine.inspect(str(new_container(work)))
-    return facts.restart_count if facts else 0
 
 
 def succeeded(work: Work) -> None:
@@ -279,10 +230,9 @@ def write_down(work: Work) -> str:
 
 
 NOTE_OLD = "note old"
-PULL = Step("pull", pull)
-VERIFY = Step("verify image", verify)
 CREATE_NEXT = Step("create next", create_next, undo=remove_next)
 GATE = Step("wait until healthy", gate)
 WATCH = Step("watch", keep_watch)
 WRITE_DOWN = Step("write down", write_down, final=True)
 REMOVE_OLD = Step("remove old", remove_old, final=True)
+SEE_RUNNING = Step("see running", see_running, final=True)

@@ -10,6 +10,7 @@ from django.db import transaction
 from instances import health
 from instances.errors import BusyError
 from instances.health import State, Status
+from instances.hosts import healing_held
 from instances.models import Health, Host, Instance, Operation
 from instances.operations import container
 from instances.operations.health_state import change
@@ -19,6 +20,7 @@ from instances.operations.starting import START, WAIT_UNTIL_HEALTHY, started_at
 from instances.recording import jitter, policy
 from instances.reply import sentence
 
+HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing may be restarted
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
 
@@ -38,14 +40,17 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
     """Take an unhealthy instance for an automatic restart, or None when that is not called for.
 
     It is dropped, never queued, when the instance recovered, is being changed, has used up its
-    attempts, or its host already has its share of restarts under way. The attempt is counted in
-    the same transaction, so no crash can make it free.
+    attempts, when healing is held there, or its host already has its share of restarts under way.
+    The attempt is counted in the same transaction, so no crash can make it free.
     """
     with transaction.atomic():
         instance = Instance.objects.select_related("host", "plan").get(pk=instance_id)
         Host.objects.select_for_update().get(pk=instance.host_id)
         state = Health.objects.get(pk=instance_id).state()
         if state.status is not Status.UNHEALTHY or state.restarts_used >= settings.RESTART_LIMIT:
+            return None
+        if healing_held(instance, now):
+            change(instance_id, now, lambda state: health.restart_denied(state, now, HELD_FOR))
             return None
         if _under_way(instance.host_id) >= settings.RESTARTS_PER_HOST:
             change(instance_id, now, lambda state: health.restart_denied(state, now, DENIED_FOR))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from instances.operations import container
-from instances.operations.gate import wait_until_healthy
+from instances.operations.gate import note_start, wait_until_healthy
 from instances.operations.runner import Step, Work
 
 
@@ -17,7 +17,7 @@ def started_at(work: Work) -> datetime | None:
 
 def _start(work: Work) -> str:
     container.start_on_free_port(work, work.instance.image_id or work.instance.image_ref)
-    work.journal.remember(started_at=work.outside.clock.now().isoformat())
+    note_start(work, work.instance.container_id)
     return f"published on port {work.instance.port}"
 
 

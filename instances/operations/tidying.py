@@ -8,6 +8,7 @@ from django.db.models import F, Q, QuerySet
 
 from instances.checks import engine_address
 from instances.engine.pool import Engines
+from instances.engine.port import Engine
 from instances.errors import BusyError, DockmgrError
 from instances.models import Host, Instance, Operation
 from instances.operations import decommissioning
@@ -66,7 +67,14 @@ def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]
     for host in Host.objects.all():
         try:
             engine = engines.at(engine_address(host))
-            removed[host.name] = [i for i in sorted(unused_images(host, now)) if engine.remove_image(i)]
+            unused = sorted(unused_images(host, now))
+            removed[host.name] = [i for i in unused if _is_elsewhere(engine, i) and engine.remove_image(i)]
         except DockmgrError:
             continue  # A host out of reach is tidied another day.
     return removed
+
+
+def _is_elsewhere(engine: Engine, image_id: str) -> bool:
+    """An image that was built on the host and never pushed could not be had again."""
+    image = engine.image(image_id)
+    return image is not None and bool(image.digests)

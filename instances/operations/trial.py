@@ -174,8 +174,13 @@ class _Deployment:
         made = Operation.objects.filter(customer_id=self._customer, kind="provision").first()
         if made is None or made.host is None or not (made.facts.get("pulled") and made.image_after):
             return
-        if not Instance.objects.present().filter(host=made.host, image_id=made.image_after).exists():
-            self._outside.engines.at(engine_address(made.host)).remove_image(made.image_after)
+        if Instance.objects.present().filter(host=made.host, image_id=made.image_after).exists():
+            return
+        engine = self._outside.engines.at(engine_address(made.host))
+        engine.remove_image(self._image or self._plan.image)
+        left = engine.describe_image(made.image_after)
+        if left is not None and not left.get("RepoTags"):  # with another name it was here before
+            engine.remove_image(made.image_after)
 
     def _nothing_left(self) -> str | None:
         """Proof: no container, volume, port or row of the throwaway customer anywhere."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from instances import health
 from instances.checks import RUNNING, CheckRequest, request_for
 from instances.errors import GateFailed
 from instances.operations import container
-from instances.operations.gate import wait_until_healthy
+from instances.operations.fetching import PULL, VERIFY
+from instances.operations.gate import note_start, wait_until_healthy
 from instances.operations.health_state import change
 from instances.operations.replacing import (
     CREATE_NEXT,
     GATE,
     NOTE_OLD,
-    PULL,
     REMOVE_OLD,
-    VERIFY,
+    SEE_RUNNING,
     WATCH,
     WRITE_DOWN,
     blaming_image,
@@ -33,6 +34,8 @@ from instances.operations.replacing import (
 )
 from instances.operations.runner import Procedure, Step, Work
 from instances.recording import jitter, policy
+
+STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
 
 
 def _see_old_healthy(work: Work) -> None:
@@ -53,11 +56,30 @@ def _old_request(work: Work) -> CheckRequest:
 
 
 def _stop_old(work: Work) -> str:
+    _hold_old(work)
     work.engine.stop(old_container(work), work.instance.stop_timeout)
     return "stopped, kept for the way back"
 
 
+def _hold_old(work: Work) -> None:
+    """Most policies have an engine that restarts start what was stopped: two would write one volume."""
+    if "old_policy" not in work.operation.facts:
+        work.journal.remember(old_policy=_policy_to_put_back(work))
+    if work.operation.facts["old_policy"]:
+        work.engine.set_restart_policy(old_container(work), {"Name": "no"})
+
+
+def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
+    facts = work.engine.inspect(old_container(work))
+    if facts is None or facts.restart_policy not in STARTED_BY_ENGINE:
+        return None
+    told = work.engine.describe(old_container(work))
+    return dict(told["HostConfig"]["RestartPolicy"]) if told else None
+
+
 def _start_old(work: Work) -> None:
+    if work.operation.facts.get("old_policy"):
+        work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
     container.start(work, old_container(work))
 
 
@@ -77,14 +99,16 @@ def _unname_next(work: Work) -> None:
 def _start_next(work: Work) -> str:
     with blaming_image(work):
         container.start(work, str(new_container(work)))
-    work.journal.remember(started_at=work.outside.clock.now().isoformat())
+    note_start(work, str(new_container(work)))
     return "started"
 
 
-def _stop_next(work: Work) -> None:
+def _end_next(work: Work) -> None:
+    """Stopped alone it might be started by an engine that restarts, beside the old one."""
     made = new_container(work)
     if made:
         work.engine.stop(made, work.instance.stop_timeout)
+        work.engine.remove(made)
 
 
 def _failed(work: Work) -> None:
@@ -110,14 +134,15 @@ PROCEDURE = Procedure(
         PULL,
         VERIFY,
         CREATE_NEXT,
-        Step("stop old", _stop_old, undo=_start_old),
         Step("set old aside", _set_old_aside, undo=_put_old_back),
         Step("name next", name_next, undo=_unname_next),
-        Step("start next", _start_next, undo=_stop_next),
+        Step("stop old", _stop_old, undo=_start_old),
+        Step("start next", _start_next, undo=_end_next),
         GATE,
         WATCH,
         WRITE_DOWN,
         REMOVE_OLD,
+        SEE_RUNNING,
     ),
     succeeded=succeeded,
     failed=_failed,

@@ -1,0 +1,93 @@
+"""The API put together: its routes, and what becomes of everything they raise."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from django.db import Error as DatabaseFailure
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+from pydantic_core import ErrorDetails
+
+from instances.api import problems, queries
+from instances.api.docs import DESCRIPTION, TAGS, Api
+from instances.api.middleware import respond
+from instances.api.routes import changes, fleet, looking, records, sweeping, trials
+from instances.api.routes.router import router
+from instances.errors import DockmgrError
+
+VERSION = "1"
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+MOST_ERRORS = 20
+BODY = "wanted"  # what routes call their body
+
+
+class BoundedParser(Parser):
+    """JSON that can be nested no deeper than Python can follow."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        try:
+            return json.loads(request.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+api = Api(
+    title="dockmgr",
+    version=VERSION,
+    description=DESCRIPTION,
+    parser=BoundedParser(),
+    urls_namespace="api",
+    default_router=router,
+    openapi_extra={"tags": [{"name": name, "description": text} for name, text in TAGS.items()]},
+)
+ROUTES = (fleet, changes, looking, records, trials, sweeping)  # they add themselves to the router
+queries.learn(router)
+
+
+@api.exception_handler(problems.ProblemError)
+def on_problem(request: HttpRequest, error: problems.ProblemError) -> HttpResponse:
+    return respond(request, error)
+
+
+@api.exception_handler(DatabaseFailure)
+@api.exception_handler(DockmgrError)
+def on_refusal(request: HttpRequest, error: DockmgrError | DatabaseFailure) -> HttpResponse:
+    return respond(request, problems.of_error(error))
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return respond(request, problems.of_status(error.status_code))
+
+
+@api.exception_handler(Http404)
+def on_not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
+    return respond(request, problems.of_status(404))
+
+
+@api.exception_handler(ValidationError)
+def on_malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Says what is wrong where; never what was sent."""
+    errors = [{"location": _location(e["loc"]), "message": _message(e)} for e in error.errors[:MOST_ERRORS]]
+    first = f"{errors[0]['location']}: {errors[0]['message']}"
+    return respond(request, problems.ProblemError(422, first, errors=errors))
+
+
+@api.exception_handler(Exception)
+def on_defect(_request: HttpRequest, error: Exception) -> NoReturn:
+    """Django logs it; the middleware says that it happened."""
+    raise error
+
+
+def _location(parts: tuple[int | str, ...]) -> str:
+    """Where, in words that can be shown: a name that is none may be anything, even a secret."""
+    words = [str(part) for part in parts if isinstance(part, int) or WORD.fullmatch(part)]
+    return ".".join(word for word in words if word != BODY)
+
+
+def _message(error: ErrorDetails | dict[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,58 @@
+"""What is known of one API call while it is answered: who asks for what, and what is recorded of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.http import HttpRequest
+
+from instances.models import ApiToken
+from instances.operations.calls import Asked
+
+
+@dataclass
+class Allowance:
+    """How many calls are left of `limit` in the present window, which ends in `seconds`."""
+
+    limit: int
+    left: int
+    seconds: int
+
+
+@dataclass
+class Call:
+    """`now` is frozen for the whole call. What has an `action` goes into the audit log.
+
+    `target`, `reason` and `outcome` are what the log says of it, set once they are known and checked.
+    `repeated` calls over a limit do not go into the log: the first one has, and they may be many.
+    """
+
+    now: datetime
+    address: str | None
+    token: ApiToken | None = None
+    action: str = ""
+    target: str = ""
+    reason: str = ""
+    outcome: str = ""
+    repeated: bool = False
+    allowance: Allowance | None = None
+
+    @property
+    def actor(self) -> str:
+        return f"api:{self.token.name}" if self.token else "api:unknown"
+
+    @property
+    def caller(self) -> ApiToken:
+        """The token that was shown; every route but the documentation has one."""
+        if self.token is None:
+            raise RuntimeError("A route without authentication has no caller.")
+        return self.token
+
+    def asked(self, request_id: str | None = None) -> Asked:
+        return Asked(self.actor, self.reason, request_id)
+
+
+def call_of(request: HttpRequest) -> Call:
+    call: Call = request.api_call  # type: ignore[attr-defined]
+    return call

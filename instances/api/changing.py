@@ -1,0 +1,53 @@
+"""From a request for a change to its operation: found again, or begun and handed to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+
+from instances import documents
+from instances.api import idempotency
+from instances.api.call import call_of
+from instances.api.problems import unknown
+from instances.errors import RequestError
+from instances.models import Instance, Operation
+from instances.operations import calls
+from instances.operations.calls import Asked
+from instances.operations.journal import by_request
+from tasks.operations import hand_over
+
+Document = dict[str, Any]
+
+
+def present(customer_id: str) -> Instance:
+    """The instance of a customer. Raises ProblemError 404."""
+    try:
+        return calls.find(customer_id)
+    except RequestError as error:  # the id is well-formed, so there is none
+        raise unknown(str(error)) from None
+
+
+def change(
+    request: HttpRequest,
+    kind: str,
+    customer_id: str,
+    key: str | None,
+    asked: dict[str, Any],
+    begin: Callable[[Asked], Operation],
+) -> Document:
+    """OPERATION of a change: the one an equal request with this key began, or a new one, enqueued.
+
+    `asked` is all that was asked for, by which equal requests are known.
+    """
+    call = call_of(request)
+    call.target = customer_id
+    identity = idempotency.request_id(call, key)
+    if key is not None:
+        idempotency.note(call, key, asked)
+    operation = by_request(identity, kind, customer_id)
+    if operation is None:
+        operation = hand_over(begin(call.asked(identity)))
+    call.outcome = f"operation {operation.pk}"
+    return documents.operation(operation)

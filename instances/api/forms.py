@@ -1,0 +1,172 @@
+"""The forms of what callers send: the same rules as everywhere, told to readers of the OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from ninja.params.functions import Header
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from instances import names, time_words
+from instances.errors import RequestError
+
+LABEL = "[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_PER_PAGE = 200
+
+
+def _checked(check: Callable[[object], Any]) -> AfterValidator:
+    """A rule of the domain as a validator; its sentence becomes the error's."""
+
+    def validate(value: object) -> Any:
+        try:
+            return check(value)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+
+    return AfterValidator(validate)
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    if any(character < " " or "\ud800" <= character <= "\udfff" for character in text):
+        raise RequestError("It may hold no control characters.")
+    return text
+
+
+def _past(value: object) -> str:
+    time_words.past(value, datetime.now(UTC))
+    return str(value)
+
+
+def since(text: str, now: datetime) -> datetime:
+    """The moment a checked `since` stands for, within what databases know."""
+    return max(time_words.past(text, now), EARLIEST)
+
+
+CustomerId = Annotated[
+    str,
+    _checked(names.customer_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{LABEL}$", "maxLength": 63, "examples": ["user123"]}),
+]
+Subdomain = Annotated[
+    str,
+    _checked(names.subdomain),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^{LABEL}(\.{LABEL})*$",
+            "maxLength": names.MAX_SUBDOMAIN,
+            "examples": ["user123.example.com"],
+        }
+    ),
+]
+Image = Annotated[
+    str,
+    _checked(names.image),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({names.IMAGE_REF.pattern})$",
+            "maxLength": names.MAX_IMAGE_REF,
+            "examples": ["registry.example.com/agent:2026.2.19"],
+        }
+    ),
+]
+Environment = Annotated[
+    dict[str, str],
+    _checked(names.environment),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{names.ENV_NAME.pattern}$"},
+            "additionalProperties": {
+                "type": "string",
+                "maxLength": names.MAX_ENV_VALUE,
+                "pattern": r"^[^\u0000]*$",
+                "writeOnly": True,
+            },
+            "examples": [{"API_KEY": "a-secret"}],
+        }
+    ),
+]
+Since = Annotated[
+    str,
+    _checked(_past),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^[0-9]{1,5}[smhd]$"},
+                {"type": "string", "format": "date-time"},
+            ],
+            "description": "`30s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time.",
+            "examples": ["10m"],
+        }
+    ),
+]
+Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+Reason = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    _checked(_text),
+    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": r"^[^\u0000-\u001f]*$"}),
+    Field(description="Why, for the record.", examples=["customer asked for it"]),
+]
+Visible = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
+IdempotencyKey = Annotated[
+    Visible | None,
+    Header(None, alias="Idempotency-Key", description="asking twice with one key does it once"),
+]
+Search = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9.-]{1,63}$"),
+    Field(description="part of a customer id or subdomain"),
+]
+_LogTime = Annotated[
+    str, StringConstraints(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9](:[0-5][0-9]){2}\.[0-9]{9}Z$")
+]
+LastEventId = Annotated[
+    _LogTime | None, Header(None, alias="Last-Event-ID", description="goes on behind that line")
+]
+Limit = Annotated[int, Field(ge=1, le=MOST_PER_PAGE)]
+TimeCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}\.[0-9]{1,18}$")]
+OperationCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}\.[0-9a-f]{32}$")]
+
+
+class Form(BaseModel):
+    """A body: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Change(Form):
+    """Why, for any change."""
+
+    reason: Reason = ""
+
+
+class Update(Change):
+    """What to update to: the newest of the instance's image unless one is named."""
+
+    image: Image | None = None
+
+
+class Provision(Change):
+    """A new instance. `env` is stored encrypted and never shown again."""
+
+    customer_id: CustomerId
+    subdomain: Subdomain
+    plan: Name
+    env: Environment = Field(default_factory=dict)
+    host: Name | None = None
+    image: Image | None = None
+
+
+class TrialOrder(Change):
+    """Which plan to try with a throwaway instance."""
+
+    plan: Name
+    image: Image | None = None
+    host: Name | None = None

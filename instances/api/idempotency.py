@@ -1,0 +1,69 @@
+"""Asking twice under one `Idempotency-Key` does it once; asking for something else with it is refused."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils.crypto import salted_hmac
+
+from instances.api.call import Call
+from instances.api.problems import ProblemError
+from instances.models import ApiRequest
+
+SALT = "dockmgr.api.request"
+
+
+def request_id(call: Call, key: str | None) -> str | None:
+    """The key as operations know it: each token has its own."""
+    return f"api:{call.caller.pk}:{key}" if key is not None else None
+
+
+def note(call: Call, key: str | None, asked: dict[str, Any]) -> tuple[ApiRequest, bool]:
+    """The row of this request, and whether it is the first of its key.
+
+    Raises ProblemError 409 when the key came with another request before.
+    """
+    mine = ApiRequest(
+        id=uuid.uuid4(),
+        token=call.caller,
+        key=key,
+        fingerprint=_fingerprint(call, asked),
+        action=call.action,
+        target=call.target,
+        created_at=call.now,
+    )
+    try:
+        with transaction.atomic():
+            mine.save(force_insert=True)
+        return mine, True
+    except IntegrityError:
+        return _same(ApiRequest.objects.get(token=call.caller, key=key), mine), False
+
+
+def _same(earlier: ApiRequest, mine: ApiRequest) -> ApiRequest:
+    if earlier.fingerprint != mine.fingerprint:
+        raise ProblemError(
+            409, f"This Idempotency-Key came with another request: {earlier}.", kind="key-reused"
+        )
+    return earlier
+
+
+@contextmanager
+def forgotten_on_failure(row: ApiRequest) -> Iterator[None]:
+    """A request that could not be passed on was never made: its key may be used again."""
+    try:
+        yield
+    except BaseException:
+        row.delete()
+        raise
+
+
+def _fingerprint(call: Call, asked: dict[str, Any]) -> str:
+    """Keyed, because what was asked for may hold secrets."""
+    text = json.dumps([call.action, call.target, asked], sort_keys=True)
+    return salted_hmac(SALT, text, algorithm="sha256").hexdigest()

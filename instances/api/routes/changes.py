@@ -1,0 +1,133 @@
+"""Changes to instances: each is written down, handed to the workers, and answered with its OPERATION."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Status
+
+from instances.api import forms, shapes
+from instances.api.authentication import may
+from instances.api.call import call_of
+from instances.api.changing import change, present
+from instances.api.docs import responses
+from instances.api.problems import unknown
+from instances.api.routes.router import router
+from instances.models import Host, Operation, Plan
+from instances.operations import calls, provisioning
+from instances.operations.calls import Asked
+
+TAGS = ["changes"]
+ANSWERS = responses(shapes.Operation, 400, 404, 409, 413, status=202)
+
+
+@router.post(
+    "/instances",
+    tags=TAGS,
+    auth=may("admin", "provision"),
+    response=ANSWERS,
+    operation_id="provisionInstance",
+    summary="Provision an instance",
+)
+def provision(request: HttpRequest, wanted: forms.Provision, key: forms.IdempotencyKey = None) -> Status[Any]:
+    """A new instance, healthy, or nothing left behind. The values of `env` are stored encrypted."""
+    call_of(request).reason = wanted.reason
+
+    def begin(asked: Asked) -> Operation:
+        known(wanted.plan, wanted.host)
+        host = wanted.host or provisioning.roomiest_host()
+        order = provisioning.Order(
+            wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, host, wanted.image
+        )
+        return calls.begin_provision(order, asked)
+
+    return _changed(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
+
+
+@router.delete(
+    "/instances/{customer_id}",
+    tags=TAGS,
+    auth=may("admin", "decommission"),
+    response=responses(shapes.Operation, 404, 409, status=202),
+    operation_id="decommissionInstance",
+    summary="Decommission an instance",
+)
+def decommission(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    purge_data: bool = False,
+    reason: forms.Reason = "",
+    key: forms.IdempotencyKey = None,
+) -> Status[Any]:
+    """Stops and removes the container; the volume only with `purge_data`."""
+    call_of(request).reason = reason
+
+    def begin(asked: Asked) -> Operation:
+        present(customer_id)
+        return calls.begin_decommission(customer_id, asked, purge_data=purge_data)
+
+    return _changed(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
+
+
+@router.post(
+    "/instances/{customer_id}/restart",
+    tags=TAGS,
+    auth=may("operate", "restart"),
+    response=ANSWERS,
+    operation_id="restartInstance",
+    summary="Restart an instance",
+)
+def restart(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    wanted: forms.Change | None = None,
+    key: forms.IdempotencyKey = None,
+) -> Status[Any]:
+    """Stop, start, wait until healthy."""
+    wanted = wanted or forms.Change()
+    call_of(request).reason = wanted.reason
+
+    def begin(asked: Asked) -> Operation:
+        present(customer_id)
+        return calls.begin_restart(customer_id, asked)
+
+    return _changed(request, "restart", customer_id, key, wanted.model_dump(), begin)
+
+
+@router.post(
+    "/instances/{customer_id}/update",
+    tags=TAGS,
+    auth=may("operate", "update"),
+    response=ANSWERS,
+    operation_id="updateInstance",
+    summary="Update an instance",
+)
+def update(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    wanted: forms.Update | None = None,
+    key: forms.IdempotencyKey = None,
+) -> Status[Any]:
+    """Pull, replace, wait until healthy; the old container comes back on failure."""
+    wanted = wanted or forms.Update()
+    image = wanted.image
+    call_of(request).reason = wanted.reason
+
+    def begin(asked: Asked) -> Operation:
+        present(customer_id)
+        return calls.begin_update(customer_id, asked, image=image)
+
+    return _changed(request, "update", customer_id, key, wanted.model_dump(), begin)
+
+
+def known(plan: str, host: str | None) -> None:
+    """Raises ProblemError 404 when there is no plan or host of that name."""
+    if not Plan.objects.filter(name=plan).exists():
+        raise unknown("There is no plan of that name.")
+    if host is not None and not Host.objects.filter(name=host).exists():
+        raise unknown("There is no host of that name.")
+
+
+def _changed(*change_of: Any) -> Status[Any]:
+    return Status(202, change(*change_of))

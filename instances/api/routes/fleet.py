@@ -1,0 +1,122 @@
+"""Instances: what there is, how it is, how it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from instances import documents
+from instances.api import forms, paging, shapes
+from instances.api.authentication import may
+from instances.api.call import call_of
+from instances.api.changing import present
+from instances.api.docs import responses
+from instances.api.routes.router import router
+from instances.models import HealthCheck, Instance
+from instances.operations import calls
+
+TAGS = ["instances"]
+SECRETS = ("env", "adopted", "plan__env")  # not read, so not decrypted
+
+
+@router.get(
+    "/instances",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.InstancePage),
+    operation_id="listInstances",
+    summary="List instances",
+)
+def list_instances(
+    request: HttpRequest,
+    status: shapes.Status | None = None,
+    plan: forms.Name | None = None,
+    host: forms.Name | None = None,
+    q: forms.Search | None = None,
+    cursor: forms.CustomerId | None = None,
+    limit: forms.Limit = 50,
+) -> dict[str, Any]:
+    """By customer id. Filters are combined."""
+    wanted = {"health__status": status, "plan__name": plan, "host__name": host}
+    rows = Instance.objects.present().exclude(health=None).select_related("plan", "host", "health")
+    rows = rows.defer(*SECRETS)
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    if q is not None:
+        rows = rows.filter(Q(customer_id__contains=q) | Q(subdomain__contains=q))
+    page, following = paging.by_name(rows, "customer_id", cursor, limit)
+    return {"items": [documents.instance(row) for row in page], "next": following}
+
+
+@router.get(
+    "/instances/{customer_id}",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.Instance, 404),
+    operation_id="getInstance",
+    summary="Show an instance",
+)
+def get_instance(request: HttpRequest, customer_id: forms.CustomerId) -> dict[str, Any]:
+    return documents.instance(present(customer_id))
+
+
+@router.get(
+    "/instances/{customer_id}/history",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.PastPage, 404),
+    operation_id="listChecks",
+    summary="List an instance's health checks",
+)
+def list_checks(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    since: forms.Since = "1d",
+    cursor: forms.TimeCursor | None = None,
+    limit: forms.Limit = 50,
+) -> dict[str, Any]:
+    """The newest first, back to `since`."""
+    begin = forms.since(since, call_of(request).now)
+    rows = HealthCheck.objects.filter(instance=present(customer_id), checked_at__gte=begin)
+    page, following = paging.newest_first(rows, "checked_at", cursor, limit)
+    items = [documents.history_check(row) for row in page]
+    return {"customer_id": customer_id, "items": items, "next": following}
+
+
+@router.post(
+    "/instances/{customer_id}/pause",
+    tags=TAGS,
+    auth=may("operate", "pause"),
+    response=responses(shapes.Instance, 400, 404, 409, 413),
+    operation_id="pauseInstance",
+    summary="Take an instance out of watch",
+)
+def pause(
+    request: HttpRequest, customer_id: forms.CustomerId, wanted: forms.Change | None = None
+) -> dict[str, Any]:
+    """No checks, no healing, no alerts until it is resumed."""
+    _noted(request, customer_id, wanted)
+    return documents.instance(calls.pause(customer_id))
+
+
+@router.post(
+    "/instances/{customer_id}/resume",
+    tags=TAGS,
+    auth=may("operate", "resume"),
+    response=responses(shapes.Instance, 400, 404, 409, 413),
+    operation_id="resumeInstance",
+    summary="Watch an instance again",
+)
+def resume(
+    request: HttpRequest, customer_id: forms.CustomerId, wanted: forms.Change | None = None
+) -> dict[str, Any]:
+    """With a clean sheet; an instance that is not paused is left as it is."""
+    _noted(request, customer_id, wanted)
+    return documents.instance(calls.resume(customer_id))
+
+
+def _noted(request: HttpRequest, customer_id: str, wanted: forms.Change | None) -> None:
+    call = call_of(request)
+    call.target, call.reason = customer_id, wanted.reason if wanted else ""
+    present(customer_id)

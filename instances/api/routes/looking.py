@@ -1,0 +1,121 @@
+"""Looking at instances: workers look, and the answer is waited for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest, StreamingHttpResponse
+from pydantic import Field
+
+from instances.api import forms, log_stream, shapes
+from instances.api.authentication import may
+from instances.api.call import call_of
+from instances.api.changing import present
+from instances.api.docs import responses
+from instances.api.problems import unknown
+from instances.api.routes.router import router
+from instances.models import Instance
+from instances.operations.log_reading import MOST_LINES
+from tasks.asking import ask
+
+TAGS = ["looking"]
+EVENT = {
+    "description": "one event",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "the line's time"},
+        "event": {"enum": ["end", "error"], "description": "lines have none"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["data"],
+}
+WAIT = 30.0  # seconds a caller waits for a worker
+Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
+
+
+@router.post(
+    "/instances/{customer_id}/check",
+    tags=TAGS,
+    auth=may("operate", "check"),
+    response=responses(shapes.Check, 404, 409, 504),
+    operation_id="checkInstance",
+    summary="Check an instance's health now",
+)
+def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
+    """Probes, judges and records it, as the sweep does."""
+    _existing(request, customer_id)
+    return ask("dockmgr.check_health", WAIT, customer_id=customer_id)
+
+
+@router.post(
+    "/instances/{customer_id}/validate",
+    tags=TAGS,
+    auth=may("operate", "validate"),
+    response=responses(shapes.Validation, 404, 409, 504),
+    operation_id="validateInstance",
+    summary="Validate an instance",
+)
+def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
+    """Configuration, container against its spec, health, public URL; changes nothing."""
+    _existing(request, customer_id)
+    return ask("dockmgr.validate", WAIT, customer_id=customer_id)
+
+
+@router.get(
+    "/deployments/{subdomain}/validation",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.Validation, 404, 409, 504),
+    operation_id="validateDeployment",
+    summary="Validate the instance behind a subdomain",
+)
+def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
+    if not Instance.objects.present().filter(subdomain=subdomain).exists():
+        raise unknown(f"There is no instance with the subdomain {subdomain}.")
+    return ask("dockmgr.validate_deployment", WAIT, subdomain=subdomain)
+
+
+@router.get(
+    "/instances/{customer_id}/logs",
+    tags=TAGS,
+    auth=may("operate", "logs"),
+    response=responses(shapes.Log, 404, 409, 504),
+    operation_id="readLogs",
+    summary="Read an instance's log",
+)
+def logs(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    lines: Lines = 100,
+    since: forms.Since | None = None,
+) -> Any:
+    """The last lines, redacted."""
+    _existing(request, customer_id)
+    return ask("dockmgr.logs", WAIT, customer_id=customer_id, lines=lines, since=since)
+
+
+@router.get(
+    "/instances/{customer_id}/logs/stream",
+    tags=TAGS,
+    auth=may("operate", "logs"),
+    response=responses(None, 404, 409, 504),
+    operation_id="followLogs",
+    summary="Follow an instance's log",
+    openapi_extra={"responses": {200: {"content": {"text/event-stream": {"schema": EVENT}}}}},
+)
+def follow(
+    request: HttpRequest,
+    customer_id: forms.CustomerId,
+    lines: Lines = 100,
+    since: forms.Since | None = None,
+    last_event_id: forms.LastEventId = None,
+) -> StreamingHttpResponse:
+    """Server-sent events: `data` is a line as a JSON text, `id` its time. Ends after ten minutes with an
+    event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on."""
+    _existing(request, customer_id)
+    return log_stream.response(call_of(request), customer_id, lines, since, last_event_id)
+
+
+def _existing(request: HttpRequest, customer_id: str) -> None:
+    call_of(request).target = customer_id
+    present(customer_id)

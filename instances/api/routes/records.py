@@ -1,0 +1,102 @@
+"""What happened: operations and incidents."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from pydantic import Field
+
+from instances import documents, incident_documents
+from instances.api import forms, paging, shapes
+from instances.api.authentication import may
+from instances.api.call import call_of
+from instances.api.docs import responses
+from instances.api.problems import unknown
+from instances.api.routes.router import router
+from instances.incidents.acknowledging import acknowledge
+from instances.models import Incident, Operation
+
+TAGS = ["records"]
+IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+@router.get(
+    "/operations",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.OperationPage),
+    operation_id="listOperations",
+    summary="List operations",
+    exclude_unset=True,
+)
+def list_operations(
+    request: HttpRequest,
+    customer_id: forms.CustomerId | None = None,
+    status: shapes.OperationStatus | None = None,
+    cursor: forms.OperationCursor | None = None,
+    limit: forms.Limit = 50,
+) -> dict[str, Any]:
+    """The newest first; also those of instances that are gone."""
+    wanted = {"customer_id": customer_id, "status": status}
+    rows = Operation.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    page, following = paging.newest_first(rows, "created_at", cursor, limit)
+    return {"items": [documents.operation(row) for row in page], "next": following}
+
+
+@router.get(
+    "/operations/{operation_id}",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.Operation, 404),
+    operation_id="getOperation",
+    summary="Show an operation",
+    exclude_unset=True,
+)
+def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> dict[str, Any]:
+    row = Operation.objects.filter(pk=operation_id).first()
+    if row is None:
+        raise unknown("There is no operation of that id.")
+    return documents.operation(row)
+
+
+@router.get(
+    "/incidents",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.IncidentPage),
+    operation_id="listIncidents",
+    summary="List incidents",
+    exclude_unset=True,
+)
+def list_incidents(
+    request: HttpRequest,
+    open: bool | None = None,
+    customer_id: forms.CustomerId | None = None,
+    cursor: forms.TimeCursor | None = None,
+    limit: forms.Limit = 50,
+) -> dict[str, Any]:
+    """The newest first: all, the open ones, or those that are over."""
+    wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
+    rows = Incident.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    page, following = paging.newest_first(rows, "opened_at", cursor, limit)
+    return {"items": incident_documents.incidents(page, call_of(request).now), "next": following}
+
+
+@router.post(
+    "/incidents/{incident_id}/acknowledge",
+    tags=TAGS,
+    auth=may("operate", "acknowledge"),
+    response=responses(shapes.Incident, 404, 409),
+    operation_id="acknowledgeIncident",
+    summary="Acknowledge an incident",
+    exclude_unset=True,
+)
+def acknowledge_incident(request: HttpRequest, incident_id: IncidentId) -> dict[str, Any]:
+    """Ends its reminders, not the message that it is over. The first who did stays on record."""
+    call = call_of(request)
+    call.target = str(incident_id)
+    if not Incident.objects.filter(pk=incident_id).exists():
+        raise unknown(f"There is no incident {incident_id}.")
+    return incident_documents.incident(acknowledge(incident_id, call.actor, call.now), call.now)

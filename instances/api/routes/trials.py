@@ -1,0 +1,96 @@
+"""Test deployments: a throwaway instance through everything a customer's goes through."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja import Status
+
+from instances import documents
+from instances.api import forms, idempotency, shapes
+from instances.api.authentication import may
+from instances.api.call import Call, call_of
+from instances.api.docs import responses
+from instances.api.problems import unknown
+from instances.api.routes.changes import known
+from instances.api.routes.router import router
+from instances.errors import DockmgrError, OutOfReachError
+from instances.models import ApiRequest
+from instances.policies import TRIAL
+from tasks.asking import commission, outcome
+
+TAGS = ["test deployments"]
+ACTION = "test deployment"
+
+
+@router.post(
+    "/test-deployments",
+    tags=TAGS,
+    auth=may("operate", ACTION),
+    response=responses(shapes.Trial, 400, 404, 409, 413, status=202),
+    operation_id="startTestDeployment",
+    summary="Try a plan",
+)
+def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.IdempotencyKey = None) -> Status[Any]:
+    """Provisions a throwaway instance, validates, restarts and updates it, and removes every trace."""
+    call = call_of(request)
+    call.target, call.reason = wanted.plan, wanted.reason
+    known(wanted.plan, wanted.host)
+    row, first = idempotency.note(call, key, wanted.model_dump())
+    call.outcome = f"test deployment {row.pk}"
+    if first:
+        with idempotency.forgotten_on_failure(row):
+            _commission(row, wanted, call)
+    return Status(202, _document(row))
+
+
+@router.get(
+    "/test-deployments/{trial_id}",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(shapes.Trial, 404),
+    operation_id="getTestDeployment",
+    summary="Show a test deployment",
+)
+def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
+    """Its result is kept for an hour."""
+    row = ApiRequest.objects.select_related("token").filter(pk=trial_id, action=ACTION).first()
+    kept = timedelta(seconds=TRIAL.time_limit + settings.CELERY_RESULT_EXPIRES)
+    if row is None or row.created_at + kept < call_of(request).now:
+        raise unknown("There is no test deployment of that id, or its result is no longer kept.")
+    return _ended(row) or _document(row)
+
+
+def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
+    what = {"plan": wanted.plan, "image": wanted.image, "host": wanted.host}
+    commission("dockmgr.test_deploy", row.pk, **what, requested_by=call.actor, reason=call.reason)
+
+
+def _ended(row: ApiRequest) -> dict[str, Any] | None:
+    try:
+        over, result = outcome(row.pk)
+    except OutOfReachError:
+        raise
+    except DockmgrError as error:
+        return _document(row, "failed", error=str(error))
+    if not over:
+        return None
+    return _document(row, "succeeded" if result["success"] else "failed", result, result["error"])
+
+
+def _document(
+    row: ApiRequest, status: str = "running", result: Any = None, error: str | None = None
+) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "plan": row.target,
+        "status": status,
+        "result": result,
+        "error": error,
+        "requested_by": f"api:{row.token.name}",
+        "created_at": documents.time(row.created_at),
+    }

@@ -1,0 +1,40 @@
+"""Make an API token and show it this one time."""
+
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+from instances import documents, time_words, tokens
+from instances.errors import RequestError
+from instances.management.base import GOOD, FleetCommand, operator
+from instances.operations import calls
+
+
+class Command(FleetCommand):
+    help = "Make a token for the HTTP API. It is shown this one time and can't be had again."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="who will use it")
+        parser.add_argument("--scope", required=True, choices=tokens.SCOPES)
+        parser.add_argument("--expires", metavar="30d", help="after how long it ends; never unless given")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        now = calls.OUTSIDE.clock.now()
+        token, text = tokens.issue(
+            options["name"], options["scope"], operator(), now, _end(options["expires"], now)
+        )
+        return {**documents.token(token), "token": text}, GOOD
+
+    def show(self, document: Any) -> None:
+        self.console.print(document["token"], markup=False, soft_wrap=True)
+        ends = f"until {document['expires_at']}" if document["expires_at"] else "until it is revoked"
+        self.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
+
+
+def _end(expires: str | None, now: datetime) -> datetime | None:
+    if expires is None:
+        return None
+    lasts = time_words.length(expires)
+    if lasts is None:
+        raise RequestError("How long the token lasts must be like 12h or 30d.")
+    return now + lasts

@@ -1,0 +1,21 @@
+"""End an API token at once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import documents, tokens
+from instances.management.base import GOOD, FleetCommand
+from instances.operations import calls
+
+
+class Command(FleetCommand):
+    help = "End a token of the HTTP API at once."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        return documents.token(tokens.revoke(options["name"], calls.OUTSIDE.clock.now())), GOOD
+
+    def show(self, document: Any) -> None:
+        self.console.print(f"{document['name']}: revoked at {document['revoked_at']}", markup=False)

@@ -1,0 +1,113 @@
+"""What the operator's desk asks of Docker and of the world outside: the web process itself may not."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery import Task
+from django.conf import settings
+
+from dockmgr.celery import task
+from instances import documents
+from instances.alerts import messages, sending
+from instances.checks import engine_address
+from instances.clock import SYSTEM
+from instances.errors import RequestError
+from instances.models import Channel, Host
+from instances.operations import bulk_changing, calls, log_reading
+from tasks.broker import reaching_broker
+from tasks.health import enqueue_checks
+from tasks.operations import enqueue
+
+Document = dict[str, Any]
+NEXT_TURN_SECONDS = 2.0
+MB = 1024 * 1024
+
+
+@task("dockmgr.container_facts")
+def container_facts(customer_id: str) -> Document:
+    """What the engine says of the instance's container now, without its environment."""
+    instance = calls.find(customer_id)
+    engine = calls.OUTSIDE.engines.at(engine_address(instance.host))
+    facts = engine.inspect(instance.container_name)
+    if facts is None:
+        raise RequestError(f"{customer_id} has no container on host {instance.host.name}.")
+    return {
+        "id": facts.id[:12],
+        "name": facts.name,
+        "state": facts.state,
+        "started_at": documents.time(facts.started_at),
+        "exit_code": facts.exit_code,
+        "out_of_memory": facts.oom_killed,
+        "restarts_by_engine": facts.restart_count,
+        "image": facts.image_ref,
+        "image_id": facts.image_id,
+        "cpus": facts.nano_cpus / 1e9,
+        "memory_mb": facts.memory // MB,
+        "processes_allowed": facts.pids_limit,
+        "ports": [f"{host}:{port} → {inside}" for inside, (host, port) in sorted(facts.ports.items())],
+        "volumes": [f"{name} at {path}" for name, path in sorted(facts.volumes.items())],
+        "restart_policy": facts.restart_policy,
+        "network": facts.network_mode,
+        "drifted": facts.labels.get("dockmgr.spec") != instance.spec().labels["dockmgr.spec"],
+    }
+
+
+@task("dockmgr.log_view")
+def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> Document:
+    """The log's last lines, redacted, each with the time the engine took it in."""
+    instance, engines = calls.find(customer_id), calls.OUTSIDE.engines
+    moment = log_reading.moment(since, SYSTEM.now())
+    tail = log_reading.read(instance, engines, lines, moment, timestamps=True)
+    return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
+
+
+@task("dockmgr.test_host")
+def test_host(name: str) -> Document:
+    """Whether the host's engine answers, and what machine it runs on."""
+    host = Host.objects.filter(name=name).first()
+    if host is None:
+        raise RequestError("There is no host of that name.")
+    engine = calls.OUTSIDE.engines.at(engine_address(host))
+    engine.ping()
+    facts, containers = engine.facts(), engine.list_containers()
+    return {
+        "answers": True,
+        "architecture": facts.architecture,
+        "cpus": facts.cpus,
+        "memory_mb": facts.memory // MB,
+        "containers": len(containers),
+        "running": sum(container.state == "running" for container in containers),
+    }
+
+
+@task("dockmgr.try_channel")
+def try_channel(name: str, by: str) -> Document:
+    """Send a test message over a channel; it stands in no outbox and is not tried again."""
+    channel = Channel.objects.filter(name=name).first()
+    if channel is None:
+        raise RequestError("There is no channel of that name.")
+    text = f"{by} asked for this test of channel {name}; nothing is wrong."
+    message = messages.blank(uuid.uuid4(), "test", "info", "Test message", text)
+    result = sending.send(channel.url, message, settings.DELIVERY_TIMEOUT)
+    if result.error:
+        raise RequestError(result.error)
+    return {"sent": True}
+
+
+@task("dockmgr.carry_out_bulk", bind=True)
+def carry_out_bulk(self: Task[..., Any], bulk_id: str) -> None:
+    """Begin what a selection's order may begin now, and come back while some still wait."""
+    turn = bulk_changing.advance(uuid.UUID(bulk_id))
+    for operation in turn.operations:
+        enqueue(operation)
+    enqueue_checks(turn.checks)
+    if turn.more:
+        raise self.retry(countdown=NEXT_TURN_SECONDS)
+
+
+def enqueue_bulk(bulk_id: uuid.UUID) -> None:
+    """Hand an order over to the workers. Raises OutOfReachError without a broker."""
+    with reaching_broker():
+        carry_out_bulk.apply_async(kwargs={"bulk_id": str(bulk_id)})

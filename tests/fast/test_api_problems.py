@@ -1,0 +1,221 @@
+"""Over HTTP: whatever goes wrong is a problem document in one sentence, with nothing of what was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.db import OperationalError
+from pytest_django.fixtures import Settings
+
+from instances.api.routes import fleet
+from instances.models import AuditEntry, Instance, Operation
+from instances.operations import calls
+from tests.factories import SECRET, World
+from tests.fast.callers import OVER_HTTP, Caller, a_caller
+
+pytestmark = OVER_HTTP
+NEW = {"customer_id": "new", "subdomain": "new.example.com", "plan": "pro", "env": {"API_KEY": SECRET}}
+SCOPES: list[tuple[str, str, str]] = [
+    ("GET", "/instances", "read"),
+    ("GET", "/instances/c1", "read"),
+    ("GET", "/instances/c1/history", "read"),
+    ("GET", "/deployments/c1.example.com/validation", "read"),
+    ("GET", "/operations", "read"),
+    ("GET", "/operations/00000000-0000-0000-0000-000000000000", "read"),
+    ("GET", "/incidents", "read"),
+    ("GET", "/sweeps/latest", "read"),
+    ("GET", "/test-deployments/00000000-0000-0000-0000-000000000000", "read"),
+    ("GET", "/instances/c1/logs", "operate"),
+    ("GET", "/instances/c1/logs/stream", "operate"),
+    ("POST", "/instances/c1/check", "operate"),
+    ("POST", "/instances/c1/validate", "operate"),
+    ("POST", "/instances/c1/restart", "operate"),
+    ("POST", "/instances/c1/update", "operate"),
+    ("POST", "/instances/c1/pause", "operate"),
+    ("POST", "/instances/c1/resume", "operate"),
+    ("POST", "/incidents/1/acknowledge", "operate"),
+    ("POST", "/test-deployments", "operate"),
+    ("POST", "/sweeps", "operate"),
+    ("POST", "/instances", "admin"),
+    ("DELETE", "/instances/c1", "admin"),
+]
+LOWER = {"operate": "read", "admin": "operate"}
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), SCOPES)
+def test_a_route_demands_a_token_of_its_scope(
+    world: World, caller: Caller, method: str, path: str, scope: str
+) -> None:
+    nobody = caller.ask(method, path, authorization="")
+    assert (nobody.status, nobody.kind) == (401, "unauthenticated")
+    assert nobody.headers["WWW-Authenticate"].startswith("Bearer")
+    if scope in LOWER:
+        answer = a_caller(world, LOWER[scope]).ask(method, path)
+        assert (answer.status, answer.kind) == (403, "forbidden")
+        assert f"needs a token of scope {scope}" in answer.document["detail"]
+        assert "WWW-Authenticate" not in answer.headers
+    allowed = Caller(caller.token, caller.text) if scope == "admin" else a_caller(world, scope)
+    assert allowed.ask(method, f"{path}?unknown=1").status == 422  # let in, and refused for the query
+    assert not Operation.objects.exists()
+
+
+AUTHORIZATIONS = [
+    "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Bearer dm_wrong", f"Bearer dm_{'A' * 43}",
+    "Token {0}", "{0}", "Bearer {0} ", "Bearer {0}x", "Bearer  {0}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", AUTHORIZATIONS)
+def test_only_the_whole_token_opens(world: World, caller: Caller, form: str) -> None:
+    answer = caller.get("/instances", authorization=form.format(caller.text))
+    assert (answer.status, answer.kind) == (401, "unauthenticated")
+    assert caller.text not in answer.text
+
+
+MALFORMED: list[tuple[str, str, Any, str]] = [
+    ("GET", "/instances?limit=0", None, "query.limit"),
+    ("GET", "/instances?limit=201", None, "query.limit"),
+    ("GET", "/instances?limit=ten", None, "query.limit"),
+    ("GET", "/instances?status=broken", None, "query.status"),
+    ("GET", "/instances?cursor=A_B", None, "query.cursor"),
+    ("GET", "/instances?q=%00", None, "query.q"),
+    ("GET", "/instances?q=%25", None, "query.q"),
+    ("GET", "/instances?plan=a%00b", None, "query.plan"),
+    ("GET", "/instances/A_B", None, "path.customer_id"),
+    ("GET", "/instances/%00", None, "path.customer_id"),
+    ("GET", "/instances/%E2%82%AC", None, "path.customer_id"),
+    ("GET", "/instances/%ff%fe", None, "path.customer_id"),
+    ("GET", "/instances/c1/history?since=yesterday", None, "query.since"),
+    ("GET", "/instances/c1/history?since=2026-03-01T12:00:00", None, "query.since"),
+    ("GET", "/instances/c1/history?cursor=1.x", None, "query.cursor"),
+    ("GET", "/instances/c1/logs?lines=0", None, "query.lines"),
+    ("GET", "/instances/c1/logs?lines=10001", None, "query.lines"),
+    ("GET", "/operations?cursor=99999999999999999.00", None, "query.cursor"),
+    ("GET", "/operations/not-a-uuid", None, "path.operation_id"),
+    ("POST", "/incidents/9223372036854775808/acknowledge", None, "path.incident_id"),
+    ("POST", "/incidents/0/acknowledge", None, "path.incident_id"),
+    ("GET", "/deployments/a_b.example.com/validation", None, "path.subdomain"),
+    ("DELETE", "/instances/c1?purge_data=perhaps", None, "query.purge_data"),
+    ("POST", "/instances/c1/restart", [], "body"),
+    ("POST", "/instances/c1/restart", "7", "body"),
+    ("POST", "/instances/c1/restart", {"why": "x"}, "body.why"),
+    ("POST", "/instances/c1/restart", {"reason": "a\0b"}, "body.reason"),
+    ("POST", "/instances/c1/restart", r'{"reason": "\ud800"}', "body.reason"),
+    ("POST", "/instances/c1/restart", {"reason": "x" * 256}, "body.reason"),
+    ("POST", "/instances/c1/update", {"image": "a b"}, "body.image"),
+    ("POST", "/instances", None, "body"),
+    ("POST", "/instances", NEW | {"customer_id": "-"}, "body.customer_id"),
+    ("POST", "/instances", NEW | {"subdomain": "x" * 300}, "body.subdomain"),
+    ("POST", "/instances", NEW | {"env": {"API_KEY": f"{SECRET}\0"}}, "body.env"),
+    ("POST", "/instances", NEW | {"env": {"API_KEY": [SECRET]}}, "body.env.API_KEY"),
+    ("POST", "/instances", NEW | {"env": {f"A={SECRET}": "x"}}, "body.env"),
+    ("POST", "/instances", NEW | {"env": SECRET}, "body.env"),
+    ("POST", "/instances", NEW | {SECRET: "x"}, "body"),
+    ("POST", "/test-deployments", {"plan": "p\n"}, "body.plan"),
+    ("POST", "/test-deployments", r'{"plan": "\ud800"}', "body.plan"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "location"), MALFORMED)
+def test_what_is_malformed_is_named_and_not_echoed(
+    world: World, caller: Caller, method: str, path: str, body: Any, location: str
+) -> None:
+    world.instance("c1")
+    answer = caller.ask(method, path, body)
+    assert (answer.status, answer.kind) == (422, "malformed")
+    assert location in [error["location"] for error in answer.document["errors"]]
+    assert SECRET not in answer.text
+    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+
+
+def test_a_malformed_key_is_refused(world: World, caller: Caller) -> None:
+    world.instance("c1")
+    for key in ("a b", "x" * 101, "ü"):
+        assert caller.post("/instances/c1/restart", key=key).document["errors"][0]["location"] == (
+            "header.Idempotency-Key"
+        )
+
+
+@pytest.mark.parametrize("path", ["/instances?statuss=failed", "/instances/c1?x=1", "/operations/?=1"])
+def test_a_misspelt_filter_does_not_show_everything(world: World, caller: Caller, path: str) -> None:
+    world.instance("c1")
+    answer = caller.get(path)
+    assert answer.status in (404, 422)
+    assert "items" not in answer.document
+
+
+UNREADABLE = [b"{", b"\xff\xfe", b'{"reason": NaN', b"[" * 60_000, b'{"reason": ' + b"1" * 5000 + b"}"]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+def test_a_body_that_is_no_json_is_400(world: World, caller: Caller, body: bytes) -> None:
+    world.instance("c1")
+    answer = caller.post("/instances/c1/restart", body)
+    assert (answer.status, answer.kind) == (400, "unreadable")
+
+
+@pytest.mark.parametrize("length", ["65537", "9" * 400, "-1", "many"])
+def test_a_body_over_64_kib_is_413_before_it_is_read(world: World, caller: Caller, length: str) -> None:
+    response = caller.client.post(
+        "/api/v1/instances", b"x", content_type="application/json", CONTENT_LENGTH=length
+    )
+    assert (response.status_code, response.json()["type"]) == (413, "urn:dockmgr:problem:too-large")
+
+
+def test_a_body_of_64_kib_is_read(world: World, caller: Caller) -> None:
+    assert caller.post("/instances", b" " * 65535 + b"{").status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/instances/", "/instances//check", "/instances/c1/a/b"])
+def test_an_unknown_address_is_404(world: World, caller: Caller, path: str) -> None:
+    answer = caller.get(path)
+    assert (answer.status, answer.kind) == (404, "unknown")
+
+
+def test_a_wrong_method_is_405_and_names_the_right_ones(world: World, caller: Caller) -> None:
+    answer = caller.ask("PUT", "/instances")
+    assert (answer.status, answer.kind) == (405, "method")
+    assert {word.strip() for word in answer.headers["Allow"].split(",")} == {"GET", "POST"}
+
+
+def test_an_unknown_host_name_is_a_problem_too(world: World, caller: Caller) -> None:
+    answer = caller.get("/instances", host="evil.example.com")
+    assert (answer.status, answer.kind) == (400, "unreadable")
+
+
+def test_a_defect_is_500_without_a_trace_of_itself(
+    world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError(f"no {SECRET}")
+
+    monkeypatch.setattr(fleet, "present", broken)
+    for settings.DEBUG in (False, True):
+        answer = caller.get("/instances/c1")
+        assert (answer.status, answer.kind) == (500, "defect")
+        assert SECRET not in answer.text
+        assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("sentence", ["connection refused", "no such table: instances_instance"])
+def test_a_database_out_of_reach_is_503(
+    world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch, sentence: str
+) -> None:
+    def lost(*_: object) -> None:
+        raise OperationalError(sentence)
+
+    monkeypatch.setattr(calls, "find", lost)
+    answer = caller.get("/instances/c1")
+    assert (answer.status, answer.kind, answer.headers["Retry-After"]) == (503, "out-of-reach", "10")
+    assert sentence not in answer.text
+
+
+def test_an_instance_whose_secret_lacks_its_key_shows_no_part_of_it(
+    world: World, caller: Caller, settings: Settings
+) -> None:
+    world.instance("c1")
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key()]
+    assert caller.get("/instances/c1").status == 500
+    assert Instance.objects.count() == 1
