@@ -232,3 +232,19 @@ class EnginePromises:
         with pytest.raises(NotFoundOnEngine):
             engine.pull(unknown_image)
         assert engine.image(unknown_image) is None
+
+    def test_a_restart_policy_is_changed_and_changed_back(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        engine.create(spec)
+        engine.start(spec.name)
+        before = engine.describe(spec.name)
+        assert before
+        engine.set_restart_policy(spec.name, {"Name": "no"})
+        assert facts_of(engine, spec.name).restart_policy == "no"
+        engine.set_restart_policy(spec.name, {"Name": "unless-stopped", "MaximumRetryCount": 0})
+        after = engine.describe(spec.name)
+        assert after
+        assert after["HostConfig"] | {"RestartPolicy": None} == before["HostConfig"] | {"RestartPolicy": None}
+        assert after["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+        with pytest.raises(NotFoundOnEngine):
+            engine.set_restart_policy(f"{spec.name}-none", {"Name": "no"})

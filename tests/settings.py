@@ -18,6 +18,9 @@ os.environ.setdefault("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}")
 from dockmgr.settings import *  # noqa: E402, F403
 from dockmgr.settings import DATABASES  # noqa: E402
 
+# The real one takes most of a second, and every test with a person would pay for it.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 # Threads of one test share the database, which SQLite's memory does not allow.
 DATABASES["default"]["TEST"] = (
     {"NAME": str(HOME / "test.sqlite3")} if "sqlite" in DATABASES["default"]["ENGINE"] else {}

@@ -1,6 +1,32 @@
-"""The operator's pages: what there is, how it is, what was done. They read; changes are operations."""
+"""The operator's desk: what there is, how it is, what was done, and the buttons to do something about it.
 
-from instances.admin.fleet import HostAdmin, InstanceAdmin, PlanAdmin
-from instances.admin.records import HealthCheckAdmin, OperationAdmin, SweepAdmin
+The web process never talks to Docker: pages read the database, and everything else is enqueued.
+"""
 
-__all__ = ["HealthCheckAdmin", "HostAdmin", "InstanceAdmin", "OperationAdmin", "PlanAdmin", "SweepAdmin"]
+from instances.admin import (
+    channels,
+    hosts,
+    incidents,
+    instances,
+    login,
+    people,
+    plans,
+    records,
+    schedule,
+    selections,
+    tokens,
+)
+
+__all__ = [
+    "channels",
+    "hosts",
+    "incidents",
+    "instances",
+    "login",
+    "people",
+    "plans",
+    "records",
+    "schedule",
+    "selections",
+    "tokens",
+]

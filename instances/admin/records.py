@@ -1,21 +1,70 @@
-"""What dockmgr wrote down: operations, sweeps, health checks."""
+"""What dockmgr wrote down: operations, sweeps, health checks, and the audit log."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+import uuid
+from typing import Any
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_safe
+from unfold.decorators import display
+
+from instances.admin.instance_list import COLOURS
 from instances.admin.read_only import ReadOnlyAdmin
-from instances.models import HealthCheck, Operation, Sweep
+from instances.admin.views import behind
+from instances.models import AuditEntry, HealthCheck, Operation, Sweep
 
 
 @admin.register(Operation)
 class OperationAdmin(ReadOnlyAdmin):
     """Every change to an instance, with its steps."""
 
-    list_display = ("created_at", "kind", "customer_id", "status", "requested_by", "reason", "error")
+    list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic")
     search_fields = ("customer_id",)
+    search_help_text = "Customer id"
     ordering = ("-created_at",)
+    sortable_by = ()
+
+    @display(description="status", label=COLOURS)
+    def state(self, operation: Operation) -> str:
+        return str(operation.status)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Operation], search_term: str
+    ) -> tuple[QuerySet[Operation], bool]:
+        term = search_term.strip().lower().replace("\0", "")
+        return queryset.filter(customer_id=term) if term else queryset, False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        operation = _known(object_id)
+        title = f"{operation.kind} of {operation.customer_id}"
+        own = {"operation": operation, "object": operation, "title": title, "desk_title": title}
+        site = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, "desk/operation.html", {**site, **own})
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path("<uuid:key>/live/", behind(self, live_view), name="instances_operation_live")
+        return [live, *super().get_urls()]
+
+
+def _known(object_id: str) -> Operation:
+    try:
+        return Operation.objects.get(pk=uuid.UUID(object_id))
+    except (ValueError, Operation.DoesNotExist):
+        raise Http404("There is no such operation.") from None
+
+
+@require_safe
+def live_view(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """The part of an operation's page that changes by itself."""
+    return TemplateResponse(request, "desk/operation_live.html", {"operation": _known(str(key))})
 
 
 @admin.register(Sweep)
@@ -23,15 +72,46 @@ class SweepAdmin(ReadOnlyAdmin):
     """Sweeps and their progress."""
 
     list_display = ("started_at", "state", "done", "total", "requested_by", "finished_at")
-    list_filter = ("state",)
     ordering = ("-started_at",)
+    sortable_by = ()
 
 
 @admin.register(HealthCheck)
 class HealthCheckAdmin(ReadOnlyAdmin):
-    """The history of checks."""
+    """The history of checks: all of them, or those of one customer."""
 
     list_display = ("checked_at", "instance", "outcome", "status", "reason", "http_status", "latency_ms")
     list_select_related = ("instance",)
-    list_filter = ("outcome", "status")
+    search_fields = ("instance__customer_id",)
+    search_help_text = "Customer id"
     ordering = ("-id",)
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HealthCheck]:
+        return HealthCheck.objects.defer("instance__env", "instance__adopted")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[HealthCheck], search_term: str
+    ) -> tuple[QuerySet[HealthCheck], bool]:
+        """One customer's checks are in the order of their own index."""
+        term = search_term.strip().lower().replace("\0", "")
+        if not term:
+            return queryset, False
+        return queryset.filter(instance__customer_id=term).order_by("-checked_at"), False
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who did what, from where, why, and what came of it."""
+
+    list_display = ("at", "actor", "surface", "address", "action", "target", "reason", "outcome")
+    search_fields = ("target",)
+    search_help_text = "Customer id or other target"
+    ordering = ("-at",)
+    sortable_by = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        term = search_term.strip().replace("\0", "")
+        return queryset.filter(target=term) if term else queryset, False

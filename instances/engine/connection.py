@@ -93,6 +93,15 @@ class EngineConnection:
                 client.ping()
             yield client
 
+    def _must_take_connections(self) -> None:
+        """Raise EngineUnreachable when the engine is going down.
+
+        It closes its door first, then stops its containers, and meanwhile goes on answering whoever is in.
+        """
+        version = str(self._connected().api_version)
+        with closing(self._open(version)) as client, self._mapped("answer a ping"):
+            client.ping()
+
     @contextmanager
     def _mapped(self, what: str, kind: Kind = call_refused, secrets: Iterable[str] = ()) -> Iterator[None]:
         """Turn the SDK's failures into ours. The originals, which may quote secrets, are not chained."""

@@ -33,6 +33,8 @@ from instances.engine.refusals import pull_refused
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, RequestError, TransientError
 from instances.spec import ContainerSpec
 
+ENDED = ("exited", "dead")
+
 
 class DockerEngine(EngineConnection):
     """Keeps the promises of `instances.engine.port.Engine` on the engine at `url`."""
@@ -52,7 +54,10 @@ class DockerEngine(EngineConnection):
 
     def inspect(self, container: str) -> ContainerFacts | None:
         answer = self.describe(container)
-        return None if answer is None else container_facts(answer)
+        facts = None if answer is None else container_facts(answer)
+        if facts is not None and facts.state in ENDED:
+            self._must_take_connections()
+        return facts
 
     def describe(self, container: str) -> dict[str, Any] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect container {container}") as client:
@@ -79,13 +84,13 @@ class DockerEngine(EngineConnection):
             raise TransientError(f"The Docker Engine at {self._where} pulled {ref} but does not have it.")
         return pulled
 
-    def remove_image(self, image_id: str) -> bool:
+    def remove_image(self, image: str) -> bool:
         try:
             with (
                 suppress(NotFoundOnEngine),
-                self._calling(f"remove image {image_id}", change=True) as client,
+                self._calling(f"remove image {image}", change=True) as client,
             ):
-                client.remove_image(image_id)
+                client.remove_image(image)
         except PermanentError:
             return False
         return True
@@ -128,6 +133,10 @@ class DockerEngine(EngineConnection):
     def rename(self, container: str, name: str) -> None:
         with self._calling(f"rename container {container} to {name}", change=True) as client:
             client.rename(container, name)
+
+    def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
+        with self._calling(f"change the restart policy of {container}", change=True) as client:
+            client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
 
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
         if self.volume_labels(name) is not None:

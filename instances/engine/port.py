@@ -118,7 +118,10 @@ class Engine(Protocol):
         """
 
     def inspect(self, container: str) -> ContainerFacts | None:
-        """Facts of one container, or None when there is none."""
+        """Facts of one container, or None when there is none.
+
+        An engine that is going down is out of reach: the containers it stops have not ended.
+        """
 
     def describe(self, container: str) -> dict[str, Any] | None:
         """All the engine says of one container, in its own words, or None. It holds secrets."""
@@ -132,8 +135,11 @@ class Engine(Protocol):
     def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
         """Fetch `ref` from its registry; `progress` hears a short text now and then."""
 
-    def remove_image(self, image_id: str) -> bool:
-        """Remove an image by id; False when a container still uses it, True when it is gone."""
+    def remove_image(self, image: str) -> bool:
+        """Remove an image by id, or one of its names and with the last name the image.
+
+        False when a container still uses it or, by id, when it has several names; True when it is gone.
+        """
 
     def create(self, spec: ContainerSpec) -> str:
         """Create (not start) a container and return its id; leaves nothing behind when refused.
@@ -152,6 +158,9 @@ class Engine(Protocol):
 
     def rename(self, container: str, name: str) -> None:
         """Give it another name."""
+
+    def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
+        """Change what the engine does when the container ends, in the engine's own words (`Name`, …)."""
 
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
         """Make sure the volume exists; True when this call made it."""

@@ -20,7 +20,7 @@ _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _NEVER_BINDS = ("cannot assign requested address",)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
-_NO_SUCH_HOST = ("dial tcp", "no such host", "timeout")
+_NO_REGISTRY = ("dial tcp", "no such host", "timeout", "unexpected eof", "http status: 50")
 _REGISTRY_REFUSES = ("unauthorized", "denied", "no matching manifest", "invalid reference")
 
 
@@ -42,7 +42,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 def pull_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused pull; `status` is 0 when the refusal came inside the answer's stream."""
     says = _finder(text)
-    if says(_NO_SUCH_HOST):
+    if says(_NO_REGISTRY):
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):
         return NotFoundOnEngine

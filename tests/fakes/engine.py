@@ -54,7 +54,9 @@ class FakeEngine:
 
     def reconfigure(self, container: str, **host: object) -> None:
         """Somebody changed the host's side of a container's configuration."""
-        self._told[self._get(container).id]["HostConfig"] |= host
+        identity = self._get(container).id
+        told = self._told[identity]
+        self._told[identity] = {**told, "HostConfig": {**told["HostConfig"], **host}}
 
     def lose(self, container: str) -> None:
         """Somebody removed it by hand."""
@@ -112,11 +114,16 @@ class FakeEngine:
         self.images[ref] = self.registry[ref]
         return self.images[ref]
 
-    def remove_image(self, image_id: str) -> bool:
+    def remove_image(self, image: str) -> bool:
         self._enter("remove_image")
-        if any(facts.image_id == image_id for facts in self._held.values()):
+        found = self._image(image)
+        names = [name for name, held in self.images.items() if found and held.id == found.id]
+        in_use = any(found and facts.image_id == found.id for facts in self._held.values())
+        last = len(names) == 1
+        if (in_use and last) or (image not in names and len(names) > 1):
             return False
-        self.images = {ref: image for ref, image in self.images.items() if image.id != image_id}
+        for name in names if last else [name for name in names if name == image]:
+            del self.images[name]
         return True
 
     def create(self, spec: ContainerSpec) -> str:
@@ -167,6 +174,11 @@ class FakeEngine:
         self._get(container)
         self._free_name(name)
         self.change(container, name=name)
+
+    def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
+        self._enter("set_restart_policy")
+        self.reconfigure(container, RestartPolicy=policy)
+        self.change(container, restart_policy=policy["Name"])
 
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
         self._enter("create_volume")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import sys
 import threading
@@ -49,6 +50,10 @@ class StubServer:
     def answer(self, method: str, path: str) -> Answer:
         self.asked.append(f"{method} {path}")
         return self._answer(path) or Answer(404, b'{"message": "page not found"}')
+
+    def stop_listening(self) -> None:
+        """Nobody new is let in; whoever is in gets the answer."""
+        self._server.socket.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
     def running(self) -> Iterator[StubServer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from instances.errors import EngineUnreachable
@@ -86,6 +88,33 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
     assert facts_of(world).id == instance.container_id
     assert described(world) == before
     assert world.engine.containers == [NAME]
+
+
+@pytest.mark.parametrize("policy", [{"Name": "always"}, {"Name": "on-failure", "MaximumRetryCount": 5}])
+@pytest.mark.parametrize("image", ["agent-2", "bad"])
+def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
+    world: World, run: Run, policy: dict[str, Any], image: str
+) -> None:
+    adopted(world, run, RestartPolicy=policy)
+    before = described(world)
+    world.engine.registry[NEWER] = image_facts(image)
+    bad = image_facts("bad").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+    held: list[str] = []
+    start = world.engine.start
+
+    def note_and_start(container: str) -> None:
+        stopped = [n for n in world.engine.containers if facts_of(world, n).state in ("exited", "created")]
+        held.extend(
+            facts_of(world, n).restart_policy for n in stopped if n != facts_of(world, container).name
+        )
+        start(container)
+
+    world.engine.start = note_and_start  # type: ignore[method-assign]
+    run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert set(held) == {"no"}
+    assert described(world) == before
+    assert facts_of(world).restart_policy == policy["Name"]
 
 
 def test_the_plans_way_of_updating_does_not_hold_for_it(world: World, run: Run) -> None:

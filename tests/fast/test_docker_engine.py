@@ -7,14 +7,18 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from instances.engine.connection import TlsFiles
 from instances.engine.docker_engine import DockerEngine
+from instances.engine.payloads import create_arguments
 from instances.errors import DockmgrError, EngineUnreachable, PermanentError, RequestError, TransientError
 from instances.spec import ContainerSpec
+from tests.fakes.facts import created_facts, image_facts
+from tests.fakes.inspected import container_answer
 from tests.fakes.stub_server import Answer, StubServer, as_json
 from tests.hostile_server import HostileServer, self_signed, server_tls
 
@@ -236,3 +240,26 @@ def test_every_error_is_one_sentence() -> None:
         engine.ping()
     expected = f"The Docker Engine at tcp://{server.address} did not answer a ping: first line second line."
     assert str(caught.value) == expected
+
+
+def test_an_engine_that_is_going_down_is_not_believed_that_a_container_has_ended() -> None:
+    image = image_facts("i")
+    ended = replace(created_facts("c" * 64, SPEC, image), state="exited", exit_code=0)
+    told = as_json(container_answer(ended, create_arguments(SPEC)["config"], image))
+    going_down = threading.Event()
+
+    def answer(path: str) -> Answer | None:
+        if path == "/v1.41/containers/c/json":
+            if going_down.is_set():
+                server.stop_listening()
+            return told
+        return ENGINE.get(path)
+
+    server = StubServer(answer)
+    with server.running(), an_engine(server.address) as engine:
+        facts = engine.inspect("c")
+        assert facts
+        assert facts.state == "exited"
+        going_down.set()
+        with pytest.raises(EngineUnreachable):
+            engine.inspect("c")

@@ -149,7 +149,7 @@ def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     result = update_all(None, asked, outside=world.outside)
     assert [operation.status for operation in result.operations] == ["succeeded"] * 4
     assert Operation.objects.count() == 4
-    assert all(world.engine.stops[name] == 1 for name in world.engine.containers)
+    assert all(world.engine.stops[f"{name}-previous"] == 1 for name in world.engine.containers)
 
 
 def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fleet, run: Run) -> None:

@@ -48,6 +48,7 @@ def test_an_update_moves_the_record_to_a_new_port_and_then_stops_the_old_one(
     assert list(steps(done)) == [
         "note old", "pull", "verify image", "reserve port", "create next", "start next", "wait until healthy",
         "watch", "write down", "drain", "stop old", "remove old", "free old port", "name next",
+        "see running",
     ]  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def test_an_image_that_dies_while_it_is_watched_never_touches_the_old_container(
     world: World, old: Instance
 ) -> None:
     name = f"{old.container_name}-next"
-    world.clock.at(4, lambda: world.engine.change(name, state="exited", exit_code=7))
+    world.clock.at(4, lambda: world.engine.change(name, state="exited", exit_code=7, restart_policy="no"))
     done = update(world)
     assert (done.status, steps(done)["watch"]) == ("rolled_back", "failed")
     assert done.facts["failed_container"]["exit_code"] == 7

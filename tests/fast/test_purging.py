@@ -8,7 +8,7 @@ import pytest
 
 from instances.incident_rules import Severity
 from instances.incidents import rows
-from instances.models import AuditEntry, Channel, Incident, Notification, Operation, Transition
+from instances.models import AuditEntry, Channel, Incident, Mute, Notification, Operation, Transition
 from instances.operations import purging
 from instances.operations.purging import purge
 from tests.factories import World
@@ -25,11 +25,13 @@ def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
     world.restart()
     channel = Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
     Notification.objects.create(channel=channel, kind="opened", level="critical", created_at=world.now)
+    until = world.now + timedelta(hours=1)
+    Mute.objects.create(host=world.host, starts_at=world.now, until=until, by="ann")
     AuditEntry.objects.create(at=world.now, surface="command", actor="cli:ann", action="restart")
     assert sum(purge(world.now + timedelta(days=399)).values()) == 1  # the health check of the restart
     purged = purge(world.now + YEARS)
-    names = ("incidents", "notifications", "operations", "audit entries")
-    assert [purged[name] for name in names] == [1, 1, 1, 1]
+    names = ("incidents", "mutes", "notifications", "operations", "audit entries")
+    assert [purged[name] for name in names] == [1, 1, 1, 1, 1]
     assert [incident.key for incident in Incident.objects.all()] == ["self"]
     assert not Operation.objects.exists()
 

@@ -137,8 +137,17 @@ def test_unused_images_are_removed_where_they_can_be(world: World) -> None:
     assert sorted(world.engine.images) == ["agent:2", IMAGE]
 
 
+def test_an_image_that_was_never_pushed_is_kept(world: World) -> None:
+    world.engine.images["built:1"] = image_facts("agent-2", digests=())
+    past(world, "", NEW)
+    assert unused_images(world.host, world.now) == {NEW}
+    assert remove_unused_images(world.outside.engines, world.now) == {"local": []}
+    assert "built:1" in world.engine.images
+
+
 def test_a_host_that_goes_away_meanwhile_is_tidied_another_day(world: World) -> None:
     past(world, "", NEW)
+    world.engine.images["agent:2"] = image_facts("agent-2")
     world.engine.fail_next("remove_image", EngineUnreachable("It is gone."))
     assert remove_unused_images(world.outside.engines, world.now) == {}
 

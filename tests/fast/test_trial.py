@@ -10,6 +10,7 @@ from instances.models import Instance, Operation, Plan, Port
 from instances.operations import calls, tidying, trial
 from instances.operations.trial import STEPS, Trial, run_trial
 from tests.factories import ASKED, IMAGE, World
+from tests.fakes.facts import image_facts
 from tests.fakes.outside import Killed, fails
 from tests.fast.conftest import Run
 from tests.fast.updates import publish
@@ -77,6 +78,13 @@ def test_an_image_that_was_fetched_for_it_goes_with_it(world: World) -> None:
     publish(world, "agent-2", OTHER)
     assert tried(world, OTHER).success
     assert list(world.engine.images) == [IMAGE]
+
+
+def test_of_an_image_that_was_there_under_another_name_only_the_new_name_goes(world: World) -> None:
+    world.engine.images["mine:1"] = image_facts("agent-2")
+    publish(world, "agent-2", OTHER)
+    assert tried(world, OTHER).success
+    assert sorted(world.engine.images) == ["mine:1", IMAGE]
 
 
 def test_an_image_somebody_runs_by_then_stays(world: World) -> None:

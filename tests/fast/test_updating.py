@@ -64,13 +64,14 @@ def test_an_update_ends_on_the_new_image_with_the_same_port_and_volume(world: Wo
     assert documents.operation(done)["changed"] is True
     assert health_of(instance).status == "healthy"
     assert world.engine.starts == {old.container_name: 1}
-    assert world.engine.stops == {f"{old.container_name}": 1}
+    assert world.engine.stops == {f"{old.container_name}-previous": 1}
 
 
 def test_the_steps_can_be_read_in_order(world: World, old: Instance) -> None:
     assert list(steps(update(world))) == [
-        "note old", "pull", "verify image", "create next", "stop old", "set old aside", "name next",
+        "note old", "pull", "verify image", "create next", "set old aside", "name next", "stop old",
         "start next", "wait until healthy", "watch", "write down", "remove old",
+        "see running",
     ]  # fmt: skip
 
 
@@ -109,6 +110,16 @@ def test_a_named_image_is_what_runs_from_now_on(world: World, old: Instance) -> 
     assert documents.operation(update(world))["changed"] is False
 
 
+def test_a_named_image_that_runs_already_is_followed_from_now_on(world: World) -> None:
+    publish(world, "agent-1", OTHER)
+    old = world.instance()
+    done = update(world, image=OTHER)
+    assert (done.status, documents.operation(done)["changed"], world.engine.stops) == ("succeeded", False, {})
+    assert (in_order(world).container_id, in_order(world).image_ref) == (old.container_id, OTHER)
+    publish(world, "agent-3", OTHER)
+    assert update(world).image_after == NEWEST
+
+
 def test_an_unhealthy_image_is_rolled_back_to_the_very_container(world: World, old: Instance) -> None:
     answers_by_image(world, old.port)
     done = update(world)
@@ -123,7 +134,7 @@ def test_the_failed_containers_last_words_are_kept_without_secrets(world: World,
     def crash() -> None:
         name = f"{old.container_name}"
         world.engine.write_log(name, f"key {SECRET} is bad\n".encode())
-        world.engine.change(name, state="exited", exit_code=3, oom_killed=True)
+        world.engine.change(name, state="exited", exit_code=3, oom_killed=True, restart_policy="no")
 
     world.clock.at(1, crash)
     answers_by_image(world, old.port)
@@ -150,11 +161,36 @@ def test_an_image_that_takes_its_time_is_waited_for(world: World, old: Instance)
 
 
 def test_an_image_that_ends_after_it_was_healthy_is_rolled_back(world: World, old: Instance) -> None:
-    world.clock.at(4, lambda: world.engine.change(old.container_name, state="exited", exit_code=1))
+    ends = {"state": "exited", "exit_code": 1, "restart_policy": "no"}
+    world.clock.at(4, lambda: world.engine.change(old.container_name, **ends))
     done = update(world)
     assert (done.status, steps(done)["watch"]) == ("rolled_back", "failed")
     back_in_place(world, old)
     assert in_order(world).failed_images == [NEW]
+
+
+def test_a_new_container_that_was_stopped_from_outside_is_started_and_watched_anew(
+    world: World, old: Instance
+) -> None:
+    for moment in (1, 4):
+        world.clock.at(moment, lambda: world.engine.stop(old.container_name, 0))
+    began = world.now
+    done = update(world)
+    assert (done.status, world.engine.starts[old.container_name]) == ("succeeded", 3)
+    assert (world.now - began).total_seconds() > 4 + world.plan.start_grace
+    assert in_order(world).image_id == NEW
+
+
+def test_a_new_container_that_is_stopped_again_and_again_is_rolled_back(world: World, old: Instance) -> None:
+    def stop() -> None:
+        facts = world.engine.inspect(old.container_name)
+        if facts and facts.image_id == NEW:
+            world.engine.stop(old.container_name, 0)
+        world.clock.at(0.1, stop)
+
+    world.clock.at(0, stop)
+    assert update(world).status == "rolled_back"
+    back_in_place(world, old)
 
 
 def test_an_image_that_ends_and_is_revived_between_two_looks_is_rolled_back(
@@ -267,7 +303,7 @@ def test_an_engine_that_stays_away_gets_the_old_container_back_when_it_returns(
     world: World, old: Instance
 ) -> None:
     for _ in range(4):
-        world.engine.fail_next("rename", EngineUnreachable("It is gone."))
+        world.engine.fail_next("stop", EngineUnreachable("It is gone."))
     world.engine.fail_next("start", EngineUnreachable("It is still gone."))
     done = update(world)
     assert (done.status, done.facts["host_trouble"]) == ("rolled_back", True)
@@ -276,9 +312,8 @@ def test_an_engine_that_stays_away_gets_the_old_container_back_when_it_returns(
 
 
 def test_a_way_back_that_is_refused_is_tried_until_it_works(world: World, old: Instance) -> None:
-    answers_by_image(world, old.port)
     for _ in range(5):
-        world.engine.fail_next("rename", PermanentError("Not now."))
+        world.engine.fail_next("start", PermanentError("Not now."))
     done = update(world)
     assert done.status == "rolled_back"
     back_in_place(world, old)
@@ -353,7 +388,7 @@ def test_what_is_in_the_way_and_not_ours_is_left(world: World, old: Instance) ->
 def test_a_full_disk_is_noticed_before_a_pull(
     world: World, old: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("instances.operations.replacing.LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("instances.operations.fetching.LEAST_FREE_BYTES", 1 << 62)
     facts = world.engine.facts()
     monkeypatch.setattr(world.engine, "facts", lambda: replace(facts, root="/"))
     done = update(world)

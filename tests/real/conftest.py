@@ -14,6 +14,15 @@ from dockmgr.local.servers import EngineServer, broker, docker_engine, postgres
 from tests.real.live import docker_client
 from tests.settings import GIVEN
 
+BEGUN_FIRST = (  # the longest: begun last, one of them would keep the run waiting
+    "test_on_postgres.py", "test_story_updates_killed.py", "test_story_updates.py", "test_story_killed.py",
+    "test_story_faults.py", "test_story_postgres.py", "test_adopting.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def hear_interrupts() -> None:

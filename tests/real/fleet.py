@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import random
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
+import tarfile
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,19 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import psycopg
 import redis
 from celery import Celery
 
+from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands
 from tests.real.live import get, wait_until
+from tests.real.migrated import migrated
+from tests.real.records import Records
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS_AT_ONCE = 3
-# Two commands in one process: most of a command's time goes into its start.
-SET_UP = (
-    "from django.core.management import call_command as call;"
-    "call('migrate', verbosity=0, interactive=False); call('apply', '-')"
-)
 QUICK = {
     "DOCKMGR_RECHECK_INTERVAL": "1",
     "DOCKMGR_RESTART_BACKOFF": "1",
@@ -39,7 +38,7 @@ QUICK = {
 }
 
 
-class Fleet:
+class Fleet(Records):
     """Commands, workers and containers of one installation; `prefix` keeps its customers apart."""
 
     def __init__(
@@ -69,8 +68,9 @@ class Fleet:
             **(environ or {}),
         }
 
-    def customer(self, name: str) -> str:
-        return f"{self.prefix}-{name}"
+    @functools.cached_property
+    def commands(self) -> Commands:
+        return Commands(self.environ)
 
     def start(
         self, *words: str, environ: Mapping[str, str] | None = None, log: Path | None = None
@@ -89,10 +89,12 @@ class Fleet:
     def run(
         self, command: str, *words: str, stdin: str | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, whatever its exit code."""
+        """Run a command to its end, whatever its exit code; with `environ` in an interpreter of its own."""
+        if not environ:
+            return self.commands.run(command, *words, stdin=stdin)
         return subprocess.run(
-            [sys.executable, "manage.py", command, *words], cwd=ROOT, env={**self.environ, **environ},
-            capture_output=True, text=True, input=stdin, timeout=300, check=False,
+            [sys.executable, PROGRAM, command, *words], cwd=ROOT, env={**self.environ, **environ},
+            capture_output=True, text=True, input=stdin, timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     def run_all(self, *commands: tuple[str, ...], **environ: str) -> list[subprocess.CompletedProcess[str]]:
@@ -119,8 +121,12 @@ class Fleet:
         # Fleets on one host that all began at the same port would keep running into each other.
         host = {"name": "local", "first_port": random.randrange(20000, 29000, 50)}
         fleet = json.dumps({"hosts": [host], "plans": [entry]})  # JSON is YAML
-        done = self.run("shell", "-c", SET_UP, stdin=fleet)
-        assert done.returncode == 0, done.stderr
+        if self.database_url:
+            ended_well(self.run("migrate"))
+        else:
+            before = migrated(self.environ["DOCKMGR_SWEEP_INTERVAL"])
+            shutil.copytree(before, self.home, dirs_exist_ok=True)
+        ended_well(self.run("apply", "-", stdin=fleet))
 
     def order(self, name: str, **env: str) -> tuple[str, ...]:
         """The words of the command that provisions a customer."""
@@ -157,9 +163,18 @@ class Fleet:
         assert code == 0, output
         return str(output.decode())
 
+    def read(self, name: str, path: str) -> str:
+        """A file in the customer's container: an engine that is busy may lose what `cat` prints there."""
+        parts, _ = self.container(name).get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+            [entry] = archive.getmembers()
+            file = archive.extractfile(entry)
+            assert file is not None
+            return file.read().decode()
+
     def boots(self, name: str) -> int:
         """How often the customer's containers have started on this data volume."""
-        return self.inside(name, "cat /data/boots").count("boot")
+        return self.read(name, "/data/boots").count("boot")
 
     def switch(self, name: str, mode: str) -> None:
         """Make a customer's instance answer differently until its next start."""
@@ -177,39 +192,6 @@ class Fleet:
 
     def restarts(self, name: str) -> list[dict[str, Any]]:
         return [row for row in self.operations(name) if row["kind"] == "restart"]
-
-    def sql(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows straight from the database, for conditions that are waited for."""
-        if self.database_url:
-            with psycopg.connect(self.database_url) as server:
-                return server.execute(query.encode()).fetchall()
-        with closing(sqlite3.connect(self.home / "dockmgr.sqlite3", timeout=20)) as file:
-            return file.execute(query).fetchall()
-
-    def change(self, statement: str) -> None:
-        """Change the SQLite database behind dockmgr's back."""
-        with closing(sqlite3.connect(self.home / "dockmgr.sqlite3", timeout=20)) as file, file:
-            file.execute(statement)
-
-    def health(self, column: str = "status") -> dict[str, Any]:
-        """A column of every present instance's health by short name."""
-        rows = self.sql(
-            f"SELECT customer_id, h.{column} FROM instances_instance i JOIN instances_health h"
-            " ON h.instance_id = i.id WHERE decommissioned_at IS NULL"
-        )
-        return {customer.removeprefix(f"{self.prefix}-"): value for customer, value in rows}
-
-    def unfinished(self) -> int:
-        return int(self.sql("SELECT count(*) FROM instances_operation WHERE finished_at IS NULL")[0][0])
-
-    def at_step(self, name: str, step: str) -> bool:
-        """Whether the customer's operation is in the middle of a step."""
-        rows = self.sql(
-            "SELECT CAST(steps AS TEXT) FROM instances_operation"
-            f" WHERE finished_at IS NULL AND customer_id = '{self.customer(name)}'"
-        )
-        steps = [entry for row in rows for entry in json.loads(row[0])]
-        return any(entry["name"] == step and entry["status"] == "running" for entry in steps)
 
     @contextmanager
     def worker(self, *words: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
@@ -250,7 +232,8 @@ class Fleet:
         return redis.Redis.from_url(self.broker_url.replace("redis+socket", "unix"))
 
     def clean_up(self) -> None:
-        """Remove every container, volume and broker key of this fleet."""
+        """Remove every process, container, volume and broker key of this fleet."""
+        self.commands.close()
         for container in self.docker.containers.list(all=True, filters={"name": f"dockmgr-{self.prefix}-"}):
             container.remove(force=True)
         for volume in self.docker.volumes.list(filters={"name": f"dockmgr-{self.prefix}-"}):
@@ -281,6 +264,10 @@ def a_fleet(
         fleet.clean_up()
 
 
+def ended_well(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stderr
+
+
 def document(done: subprocess.CompletedProcess[str], code: int) -> Any:
     """The JSON document a command printed; its exit code must be `code`."""
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
@@ -298,6 +285,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def all_healthy(fleet: Fleet, seconds: float = 60) -> None:
+def all_healthy(fleet: Fleet, seconds: float = 120) -> None:
     """Return when no operation is under way and every instance is healthy."""
     wait_until(lambda: not fleet.unfinished() and set(fleet.health().values()) == {"healthy"}, seconds)

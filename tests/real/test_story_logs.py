@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.real.fleet import ROOT, Fleet, a_fleet
+from tests.real.commands import ROOT
+from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import wait_until
 
 MOST_MEMORY = 300 * 1024  # KiB; an idle command takes about a third of it
-SECONDS = 15
+SECONDS = 60
 TO_LOG = ">/proc/1/fd/1"
 SOME_TEXT = f"/bin/busybox yes some text | /bin/busybox head -n 40000 {TO_LOG}"
 ONE_LINE = f"/bin/busybox dd if=/dev/zero bs=1M count=100 2>/dev/null | /bin/busybox tr '\\0' x {TO_LOG}"
@@ -122,7 +123,7 @@ def test_following_ends_with_the_container(fleet: Fleet) -> None:
         assert process.stdout is not None
         assert process.stdout.readline()
         fleet.container("hostile").stop()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=SECONDS)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -134,7 +135,7 @@ def test_a_reader_who_goes_away_meets_no_traceback(fleet: Fleet, words: tuple[st
         assert process.stdout.readline()
         process.stdout.close()
         fleet.inside("long", SOME_TEXT)
-        process.wait(timeout=20)
+        process.wait(timeout=SECONDS)
         assert process.stderr.read() == ""
 
 
@@ -143,5 +144,5 @@ def test_an_interrupted_follow_ends_in_one_sentence(fleet: Fleet) -> None:
         assert process.stdout is not None
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=SECONDS)
         assert (process.returncode, errors.count("\n")) == (130, 1)

@@ -67,7 +67,7 @@ def test_five_of_twenty_are_healed_four_at_a_time_and_counted_once(fleet: Fleet)
         provision_by_task(fleet)
         break_five(fleet)
         with fleet.beat():  # its first sweep finds all five
-            wait_until(lambda: fleet.health("restarts_used") == used, 60)
+            wait_until(lambda: fleet.health("restarts_used") == used)
             all_healthy(fleet)
     assert fleet.health("restarts_used") == used
     rows = fleet.sql(

@@ -90,7 +90,7 @@ def by_task(fleet: Fleet) -> bytes:
         app.send_task("dockmgr.provisoin", kwargs=order(fleet, "misspelt", NOTE=SENTINEL))
         good = app.send_task("dockmgr.provision", kwargs=order(fleet, "task", NOTE=SENTINEL))
         bad = app.send_task("dockmgr.provision", kwargs=order(fleet, "doomed", MODE=SENTINEL))
-        results = good.get(timeout=60), bad.get(timeout=60)
+        results = good.get(timeout=90), bad.get(timeout=90)
     assert [result["success"] for result in results] == [True, False]
     return repr(results).encode()
 
@@ -109,11 +109,11 @@ def test_a_secret_stays_out_of_everything(fleet: Fleet, tmp_path: Path) -> None:
         assert not any(map(holds, redis_content(fleet)))
         with fleet.worker(log=log), fleet.beat(log=log):
             outputs.append(by_task(fleet))
-            wait_until(lambda: b"dockmgr.provisoin" in log.read_bytes(), 30)
+            wait_until(lambda: b"dockmgr.provisoin" in log.read_bytes())
             all_healthy(fleet)
             fleet.inside("file", ECHO)
             fleet.container("file").kill()
-            wait_until(lambda: fleet.health("restarts_used")["file"] == 1, 30)
+            wait_until(lambda: fleet.health("restarts_used")["file"] == 1)
             all_healthy(fleet)
             fleet.inside("file", ECHO)
         run("logs", "--customer-id", fleet.customer("file"), "--json")

@@ -10,7 +10,7 @@ from celery import Celery
 
 from tests.real.fleet import Fleet, a_fleet
 
-PATIENCE = 40  # seconds
+PATIENCE = 90  # seconds
 OPERATION = {
     "id", "kind", "customer_id", "status", "steps", "error", "image_before", "image_after",
     "requested_by", "reason", "started_at", "finished_at",
@@ -152,10 +152,10 @@ def test_a_message_to_the_usual_queue_is_heard(fleet: Fleet, app: Celery) -> Non
     """A Celery application that was told nothing sends to the queue `celery`."""
     asked = {"customer_id": fleet.customer("nobody")}
     result = app.send_task("dockmgr.validate", kwargs=asked, queue="celery")
-    assert "There is no instance" in str(result.get(timeout=10, propagate=False))
+    assert "There is no instance" in str(result.get(timeout=PATIENCE, propagate=False))
 
 
 def test_a_sweep_asked_for_by_name_answers_with_its_id(fleet: Fleet, app: Celery) -> None:
     asked = {"requested_by": "support", "reason": "after maintenance"}
-    started = app.send_task("dockmgr.sweep", kwargs=asked, queue="health").get(timeout=10)
+    started = app.send_task("dockmgr.sweep", kwargs=asked, queue="health").get(timeout=PATIENCE)
     assert started["sweep_id"]

@@ -86,18 +86,18 @@ def test_a_test_deployment_of_a_broken_image_says_why_and_leaves_the_engine_as_i
 def test_what_a_killed_test_deployment_left_is_removed_when_its_time_is_over(fleet: Fleet) -> None:
     before = everything(fleet.docker)
     with fleet.command("test_deploy", "--plan", "pro") as command:
-        wait_until(lambda: trial_at(fleet, GATE), 60)
+        wait_until(lambda: trial_at(fleet, GATE))
         command.kill()
         command.wait()
     assert everything(fleet.docker) != before
     with fleet.worker(), fleet.beat():
-        wait_until(lambda: fleet.unfinished() == 0, 60)
+        wait_until(lambda: fleet.unfinished() == 0)
         fleet.change(
             "UPDATE instances_instance SET expires_at = '2020-01-01 00:00:00' WHERE expires_at IS NOT NULL"
         )
         with fleet.stranger() as app:
             app.send_task("dockmgr.tidy_up", queue="health")
-        wait_until(lambda: fleet.sql("SELECT count(*) FROM instances_instance") == [(1,)], 60)
+        wait_until(lambda: fleet.sql("SELECT count(*) FROM instances_instance") == [(1,)])
     assert everything(fleet.docker) == before
     assert fleet.sql("SELECT status FROM instances_operation WHERE requested_by = 'janitor'") == [
         ("succeeded",)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPException
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dockmgr.local.servers import free_port
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.images import DIES_LATER, SICKENS_LATER, Shelf, a_shelf
 from tests.real.live import get, wait_until
@@ -24,6 +24,11 @@ pytestmark = pytest.mark.real
 
 GATE = "wait until healthy"
 KEPT = "echo precious >/data/kept"
+# A server that costs next to nothing: what is asked 200 times a second must not be the bottleneck.
+LIGHT = (
+    """RUN ["/bin/busybox", "sh", "-c", "mkdir /www; echo '{\\"ok\\": true}' >/www/healthz"]""",
+    'ENTRYPOINT ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]',
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,20 @@ def failed_step(operation: dict[str, Any]) -> str:
     return next((str(s["name"]) for s in operation["steps"] if s["status"] == "failed"), "")
 
 
+EXPECTED = {
+    "good": (0, "succeeded", ""),
+    "slow": (0, "succeeded", ""),
+    "unhealthy": (1, "rolled_back", GATE),
+    "crashing": (1, "rolled_back", GATE),
+    "wedged": (1, "rolled_back", GATE),
+    "dying": (1, "rolled_back", "watch"),
+    "sickening": (1, "rolled_back", "watch"),
+    "uncovered": (1, "failed", "verify image"),
+    "foreign": (1, "failed", "verify image"),
+    "absent": (1, "failed", "pull"),
+}  # exit code, status, the step that failed
+
+
 def test_each_kind_of_image_ends_as_it_should(
     make_fleet: Callable[..., Fleet], shelf: Shelf, good: str
 ) -> None:
@@ -86,6 +105,7 @@ def test_each_kind_of_image_ends_as_it_should(
         "dying": shelf.push_with("dying", DIES_LATER),
         "sickening": shelf.push_with("sickening", SICKENS_LATER),
         "uncovered": shelf.push_changed("uncovered", "VOLUME /var/lib/db"),
+        "foreign": shelf.push_for("foreign", "arm64"),
         "absent": shelf.ref("absent"),
     }
     fleet = make_fleet(start_grace=8)
@@ -94,17 +114,7 @@ def test_each_kind_of_image_ends_as_it_should(
         fleet.inside(name, KEPT)
     before = containers(fleet)
     done = update_each(fleet, images)
-    assert {name: (code, row["status"], failed_step(row)) for name, (code, row) in done.items()} == {
-        "good": (0, "succeeded", ""),
-        "slow": (0, "succeeded", ""),
-        "unhealthy": (1, "rolled_back", GATE),
-        "crashing": (1, "rolled_back", GATE),
-        "wedged": (1, "rolled_back", GATE),
-        "dying": (1, "rolled_back", "watch"),
-        "sickening": (1, "rolled_back", "watch"),
-        "uncovered": (1, "failed", "verify image"),
-        "absent": (1, "failed", "pull"),
-    }
+    assert {name: (code, row["status"], failed_step(row)) for name, (code, row) in done.items()} == EXPECTED
     after = containers(fleet)
     assert sorted(after) == sorted(before)
     for name, (_, row) in done.items():
@@ -154,37 +164,6 @@ def test_a_tag_that_moved_to_a_broken_image_is_rolled_back_by_id(
     assert fleet.instances()["one"]["version"] == "3.0.0"
 
 
-def test_a_registry_that_stops_during_the_pull_is_waited_for_but_not_for_ever(
-    make_fleet: Callable[..., Fleet], shelf: Shelf
-) -> None:
-    fleet = make_fleet(start_grace=2)
-    fleet.provision_all("patient", "stranded")
-    before = containers(fleet)["stranded"]
-    shelf.push("latest", DEMO_VERSION="2.0.0")
-    nowhere = f"127.0.0.1:{free_port()}/nothing:1"
-    with ThreadPoolExecutor(2) as pool:
-        stranded = pool.submit(update, fleet, "stranded", nowhere)
-        shelf.server.stop()
-        try:
-            patient = pool.submit(update, fleet, "patient")
-            wait_until(lambda: tries(fleet, "patient") > 0, 30)
-        finally:
-            shelf.server.start()
-        code, row = patient.result()
-        assert (code, row["status"], row["changed"]) == (0, "succeeded", True)
-        code, row = stranded.result()
-    assert (code, row["status"], failed_step(row)) == (3, "failed", "pull")
-    assert containers(fleet)["stranded"] == before
-
-
-def tries(fleet: Fleet, name: str) -> int:
-    rows = fleet.sql(
-        "SELECT tries FROM instances_operation"
-        f" WHERE finished_at IS NULL AND customer_id = '{fleet.customer(name)}'"
-    )
-    return max((int(row[0]) for row in rows), default=0)
-
-
 def test_of_two_changes_at_once_one_works_and_a_sweep_leaves_both_alone(
     make_fleet: Callable[..., Fleet], shelf: Shelf
 ) -> None:
@@ -213,28 +192,35 @@ def test_of_two_changes_at_once_one_works_and_a_sweep_leaves_both_alone(
 
 
 @contextmanager
-def requests_to(port: Callable[[], int], pause: float) -> Iterator[list[tuple[float, str]]]:
-    """While the block runs, request after request to `port()`: when each ended, and what went wrong."""
+def requests_to(
+    port: Callable[[], int], pause: float, callers: int = 1, patience: float = 5
+) -> Iterator[list[tuple[float, str]]]:
+    """While the block runs, callers ask `port()` every `pause` seconds each: moments and troubles."""
     answers: list[tuple[float, str]] = []
     stop = threading.Event()
 
     def ask() -> None:
-        while not stop.wait(pause):
-            answers.append(_request(port()))
+        due = time.monotonic()
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + pause, time.monotonic() - 1)
+            answers.append(_request(port(), patience))
 
-    thread = threading.Thread(target=ask)
-    thread.start()
+    threads = [threading.Thread(target=ask) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
     try:
         yield answers
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+    answers.sort()
 
 
-def _request(port: int) -> tuple[float, str]:
+def _request(port: int, patience: float) -> tuple[float, str]:
     try:
-        status, _ = get(port, timeout=5)
-    except OSError as error:
+        status, _ = get(port, timeout=patience)
+    except (OSError, HTTPException, ValueError) as error:  # also an answer that was cut off in its middle
         return time.monotonic(), f"{port}: {error!r} at {datetime.now(UTC)}"
     return time.monotonic(), "" if status == 200 else f"{port}: {status}"
 
@@ -253,9 +239,10 @@ def test_a_customer_who_keeps_data_is_away_for_about_a_second(
     make_fleet: Callable[..., Fleet], good: str
 ) -> None:
     fleet = make_fleet(start_grace=2)
-    fleet.provision("one")
-    port = recorded_port(fleet)
-    with requests_to(lambda: port, 0.01) as answers:
+    # The kernel takes a second to wake an empty bridge, and whoever connects too early hangs that long.
+    fleet.provision_all("one", "neighbour")
+    port = fleet.instances()["one"]["port"]
+    with requests_to(lambda: port, 0.02, callers=5, patience=0.2) as answers:
         assert update(fleet, "one", good)[0] == 0
     silence = longest_silence(answers)
     print(f"away for {silence:.2f} s")
@@ -263,14 +250,17 @@ def test_a_customer_who_keeps_data_is_away_for_about_a_second(
     assert 0.05 < silence < 4
 
 
-def test_a_customer_who_keeps_no_data_is_never_away(make_fleet: Callable[..., Fleet], good: str) -> None:
-    fleet = make_fleet(start_grace=2, data_path=None, update_strategy="start_first")
-    fleet.provision("one")
+def test_a_customer_who_keeps_no_data_is_never_away(make_fleet: Callable[..., Fleet], shelf: Shelf) -> None:
+    fleet = make_fleet(start_grace=2, data_path=None, update_strategy="start_first", cpus=2)
+    first, second = (shelf.push_changed(tag, *LIGHT, f"LABEL of={tag}") for tag in ("light-1", "light-2"))
+    fleet.json(*fleet.order("one"), "--image", first)
     before = recorded_port(fleet)
-    with requests_to(lambda: recorded_port(fleet), 0.01) as answers:
-        code, row = update(fleet, "one", good)
+    with requests_to(lambda: recorded_port(fleet), 0.02, callers=5) as answers:
+        code, row = update(fleet, "one", second)
     assert (code, row["status"]) == (0, "succeeded")
-    assert len(answers) > 100
+    rate = len(answers) / (answers[-1][0] - answers[0][0])
+    print(f"{len(answers)} requests, {rate:.0f} a second")
+    assert rate > 50  # 200 on a machine with nothing else to do
     assert [trouble for _, trouble in answers if trouble] == []
     assert recorded_port(fleet) != before
     assert fleet.containers() == ["one"]

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dockmgr.local.demo_image import build
 from dockmgr.local.servers import EngineServer, docker_engine
 from instances.operations import overlapping, provisioning, updating
-from instances.operations.runner import Procedure
-from tests.real.fleet import ROOT, Fleet, a_fleet
+from tests.real.faults import (
+    BAD,
+    GATE,
+    GOOD,
+    HELD,
+    OLD,
+    Images,
+    a_provisioning,
+    all_is_well,
+    an_update,
+    build_images,
+    carried_out,
+    ends,
+    provisioned,
+    recovered_by_a_worker,
+    steps_of,
+    undo_steps_of,
+)
+from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 
-TWO_MINUTES = 120
-GATE = "wait until healthy"
-OLD, GOOD, BAD = "dockmgr-killed:1.0.0", "dockmgr-killed:2.0.0", "dockmgr-killed:2.0.1"
-MANY_AT_ONCE = ("-P", "threads", "-c", "40")
-HELD = (
-    "SELECT 1 FROM instances_operation"
-    " WHERE finished_at IS NULL AND lease_expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')"
-)
-Order = dict[str, Any]
 MakeFleet = Callable[..., Fleet]
-
-
-@dataclass(frozen=True)
-class Images:
-    """Ids of an image to begin with, a better one, and one that answers 503."""
-
-    old: str
-    good: str
-    bad: str
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +46,7 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServe
 
 @pytest.fixture(scope="module")
 def images(own_engine: EngineServer) -> Images:
-    made = [
-        build(own_engine.url, tag, version=tag.partition(":")[2], environment=environment)
-        for tag, environment in ((OLD, {}), (GOOD, {"BOOT_SECONDS": "1"}), (BAD, {"MODE": "503"}))
-    ]
-    return Images(*made)
+    return build_images(own_engine.url)
 
 
 @pytest.fixture
@@ -68,66 +58,6 @@ def make_fleet(home: Path, own_engine: EngineServer, broker_url: str, images: Im
             return stack.enter_context(a_fleet(home, own_engine.url, broker_url, OLD, **wanted))
 
         yield make
-
-
-def carried_out(fleet: Fleet, orders: list[Order]) -> list[str]:
-    """Carry each order out in a process of its own; returns how each of them ended."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.real.killing"], cwd=ROOT, env=fleet.environ, input=json.dumps(orders),
-        capture_output=True, text=True, timeout=TWO_MINUTES, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    ends: list[str] = json.loads(done.stdout)
-    return ends
-
-
-def provisioned(fleet: Fleet, names: Iterable[str]) -> dict[str, str]:
-    """Provision customers in processes side by side; returns their containers' ids."""
-    names = list(names)
-    orders = [{"kind": "provision", "customer_id": fleet.customer(name), "env": {}} for name in names]
-    assert carried_out(fleet, orders) == ["ended 0"] * len(names)
-    return {name: str(fleet.container(name).id) for name in names}
-
-
-def steps_of(procedure: Procedure, prefix: str) -> dict[str, str]:
-    """A customer's short name for each step."""
-    return {f"{prefix}{number}": step.name for number, step in enumerate(procedure.steps)}
-
-
-def undo_steps_of(procedure: Procedure, prefix: str) -> dict[str, str]:
-    undone = [step.name for step in procedure.steps if step.undo]
-    return {f"{prefix}{number}": f"undo {name}" for number, name in enumerate(undone)}
-
-
-def an_update(fleet: Fleet, name: str, image: str, step: str, **stop: Any) -> Order:
-    order = {"kind": "update", "customer_id": fleet.customer(name), "image": image, "step": step}
-    return {**order, "recorded": False, **stop}
-
-
-def recovered_by_a_worker(fleet: Fleet) -> None:
-    with fleet.worker(*MANY_AT_ONCE), fleet.beat():
-        wait_until(lambda: fleet.unfinished() == 0, TWO_MINUTES)
-
-
-def all_is_well(fleet: Fleet, names: Iterable[str]) -> None:
-    """One container, one port, and healthy: each of these customers, and nobody else."""
-    names = sorted(names)
-    assert fleet.unfinished() == 0
-    assert fleet.containers() == names
-    assert fleet.json("check_health", "--all")["healthy"] == len(names)
-    assert fleet.sql("SELECT count(*) FROM instances_port") == [(len(names),)]
-    recorded = fleet.sql("SELECT customer_id, container_id FROM instances_instance")
-    assert {fleet.customer(name): fleet.container(name).id for name in names} == dict(recorded)
-
-
-def ends(fleet: Fleet, kind: str) -> dict[str, tuple[str, str]]:
-    """Status and image of each customer after an operation of this kind."""
-    rows = fleet.sql(f"SELECT customer_id, status FROM instances_operation WHERE kind = '{kind}'")
-    short = {str(customer).removeprefix(f"{fleet.prefix}-"): str(status) for customer, status in rows}
-    return {
-        name: (status, str(fleet.container(name).attrs["Image"]) if name in fleet.containers() else "")
-        for name, status in short.items()
-    }
 
 
 def test_an_update_killed_at_every_step_is_ended_by_a_worker(make_fleet: MakeFleet, images: Images) -> None:
@@ -177,16 +107,8 @@ def test_a_provisioning_killed_at_every_step_leaves_one_of_everything_or_nothing
     fleet = make_fleet()
     forth = steps_of(provisioning.PROCEDURE, "forth")
     back = undo_steps_of(provisioning.PROCEDURE, "back")
-    orders = [
-        {
-            "kind": "provision",
-            "customer_id": fleet.customer(name),
-            "env": {"MODE": "503"} if name in back else {},
-            "step": step,
-            "recorded": False,
-        }
-        for name, step in {**forth, **back}.items()
-    ]
+    orders = [a_provisioning(fleet, name, step, {}) for name, step in forth.items()]
+    orders += [a_provisioning(fleet, name, step, {"MODE": "503"}) for name, step in back.items()]
     assert carried_out(fleet, orders) == ["killed"] * len(orders)
     recovered_by_a_worker(fleet)
     all_is_well(fleet, forth)

@@ -89,7 +89,7 @@ def environment(process: Path) -> bytes:
 
 
 def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == http.client.OK

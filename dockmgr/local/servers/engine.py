@@ -30,11 +30,11 @@ _STOP_TIMEOUT = 30  # it gives its containers 15
 class _Daemon:
     """dockerd of a private engine, started with a configuration that leaves the machine's settings alone."""
 
-    def __init__(self, program: str, remains: Remains, insecure_registries: Sequence[str]) -> None:
+    def __init__(self, program: str, remains: Remains, settings: Mapping[str, object]) -> None:
         self._command = [program, "--config-file", str(remains.config)]
         self._remains = remains
         self._process: ServerProcess | None = None
-        remains.config.write_text(json.dumps(_settings(remains, insecure_registries)))
+        remains.config.write_text(json.dumps({**_settings(remains), **settings}))
 
     def start(self) -> None:
         self._process = ServerProcess("The Docker Engine", self._command, self._remains.work / "dockerd.log")
@@ -87,8 +87,11 @@ def docker_engine(
     insecure_registries: Sequence[str] = (),
     use_found: bool = False,
     persist: bool = False,
+    settings: Mapping[str, object] | None = None,
 ) -> Iterator[EngineServer]:
     """The engine in `DOCKER_HOST`, or with `use_found` the one at the usual socket, or a private one.
+
+    `settings` are a private engine's own, as its configuration file names them.
 
     Only the private one is ended and removed at exit, with all its containers; with `persist` they
     are stopped and stay in `folder`/engine for the next start. `ServerMissing` when the one that is
@@ -101,14 +104,13 @@ def docker_engine(
     elif use_found and _answers(USUAL_URL):
         yield EngineServer(USUAL_URL, private=False)
     else:
-        with _private_engine(folder, insecure_registries, persist) as server:
+        wanted = {"insecure-registries": list(insecure_registries), **(settings or {})}
+        with _private_engine(folder, wanted, persist) as server:
             yield server
 
 
 @contextmanager
-def _private_engine(
-    folder: Path, insecure_registries: Sequence[str], persist: bool
-) -> Iterator[EngineServer]:
+def _private_engine(folder: Path, settings: Mapping[str, object], persist: bool) -> Iterator[EngineServer]:
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ServerMissing(
             "A Docker Engine is needed: install and start Docker, or name an engine in DOCKER_HOST "
@@ -118,7 +120,7 @@ def _private_engine(
     with work_folder(folder, "engine", persist=persist) as work, short_folder() as short:
         remains = Remains(short, work, create_bridge(), keep=persist)
         watcher = _watch(remains)
-        daemon = _Daemon(program, remains, insecure_registries)
+        daemon = _Daemon(program, remains, settings)
         try:
             daemon.start()
             yield EngineServer(f"unix://{remains.socket}", private=True, _daemon=daemon)
@@ -136,7 +138,7 @@ def _watch(remains: Remains) -> subprocess.Popen[bytes] | None:
     return watch(Path(engine_remains.__file__), arguments)
 
 
-def _settings(remains: Remains, insecure_registries: Sequence[str]) -> dict[str, object]:
+def _settings(remains: Remains) -> dict[str, object]:
     """Its own bridge, and neither packet filter nor forwarding touched: other engines live beside it."""
     return {
         "hosts": [f"unix://{remains.socket}"],
@@ -147,7 +149,6 @@ def _settings(remains: Remains, insecure_registries: Sequence[str]) -> dict[str,
         "iptables": False,
         "ip6tables": False,
         "ip-forward": False,
-        "insecure-registries": list(insecure_registries),
     }
 
 

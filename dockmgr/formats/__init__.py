@@ -1,0 +1,1 @@
+"""How pages write times: always in UTC, in the order that sorts."""

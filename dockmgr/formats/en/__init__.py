@@ -1,0 +1,1 @@
+"""English, without am and pm."""

@@ -1,0 +1,90 @@
+"""Questions only a worker can answer: asked by a page, answered by a task, fetched when it is done.
+
+A ticket names the task and is signed for one person and one permission, so nobody fetches what
+somebody else asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from celery.result import AsyncResult
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from dockmgr.celery import app
+from instances.errors import DockmgrError, OutOfReachError
+from tasks.broker import reaching_broker
+from tasks.queues import queue_lengths
+
+SALT = "desk.ticket"
+LASTS = 600  # seconds a ticket is good for
+DEFECT = "dockmgr itself failed here; its log has the details."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task, what it is asked, and the permission without which its answer is not given out."""
+
+    task: str
+    kwargs: dict[str, Any]
+    permission: str
+
+
+def ask(request: HttpRequest, question: Question) -> JsonResponse:
+    """Enqueue the task and hand out the ticket for its answer: 202, or 503 without a broker."""
+    if not request.user.has_perm(question.permission):
+        raise PermissionDenied
+    try:
+        queue_lengths()  # finds a broker out of reach in a second; Celery would try for twenty
+        with reaching_broker():
+            answer = app.tasks[question.task].apply_async(kwargs=question.kwargs)
+    except OutOfReachError as error:
+        return JsonResponse({"state": "failed", "error": str(error)}, status=503)
+    ticket = signing.dumps([answer.id, request.user.pk, question.permission], salt=SALT)
+    return JsonResponse({"ticket": ticket}, status=202)
+
+
+def answer_view(request: HttpRequest, ticket: str) -> JsonResponse:
+    """GET: `{"state": "waiting"}`, `{"state": "done", "answer": …}` or `{"state": "failed", "error": …}`."""
+    try:
+        return JsonResponse(fetch(request, ticket))
+    except OutOfReachError as error:
+        return JsonResponse({"state": "failed", "error": str(error)}, status=503)
+
+
+def download_view(request: HttpRequest, ticket: str) -> HttpResponse:
+    """A fetched log as a file of plain text that no browser interprets."""
+    found = fetch(request, ticket)
+    if found["state"] != "done" or "lines" not in found["answer"]:
+        raise Http404
+    text = "".join(f"{line}\n" for line in found["answer"]["lines"])
+    response = HttpResponse(text.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8")
+    name = f"{found['answer']['customer_id']}.log"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def fetch(request: HttpRequest, ticket: str) -> dict[str, Any]:
+    """The answer a ticket stands for, as far as it is there. Raises Http404, OutOfReachError."""
+    answer: AsyncResult[Any] = AsyncResult(_task_of(request, ticket), app=app)
+    queue_lengths()
+    with reaching_broker():
+        state, value = answer.state, answer.result
+    if state == "SUCCESS":
+        return {"state": "done", "answer": value}
+    if state in ("FAILURE", "REVOKED"):
+        return {"state": "failed", "error": str(value) if isinstance(value, DockmgrError) else DEFECT}
+    return {"state": "waiting"}
+
+
+def _task_of(request: HttpRequest, ticket: str) -> str:
+    try:
+        task_id, person, permission = signing.loads(ticket, salt=SALT, max_age=LASTS)
+    except signing.BadSignature:
+        raise Http404 from None
+    if person != request.user.pk or not request.user.has_perm(permission):
+        raise PermissionDenied
+    return str(task_id)

@@ -1,0 +1,87 @@
+"""Channels: who is told what, where. Their URLs are set and never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
+
+from instances.admin import answers, trail
+from instances.admin.forms import ChannelForm
+from instances.admin.orders import refuse
+from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
+from instances.admin.verbs import OPERATE
+from instances.admin.views import behind
+from instances.models import Channel, Notification
+
+
+@admin.register(Channel)
+class ChannelAdmin(DeskAdmin):
+    """A place notifications go to, and whom it is for."""
+
+    form = ChannelForm
+    list_display = ("name", "min_level", "enabled", "disabled_reason", "failures", "escalate_after")
+    search_fields = ("name",)
+    change_form_outer_before_template = "desk/channel_before.html"
+    readonly_fields = ("disabled_reason", "failures")
+    shown_instead = {"hosts": "hosts_shown", "plans": "plans_shown", "customers": "customers_shown"}
+    fieldsets = (
+        ("Where and what", {"fields": (
+            "name", "new_url", ("min_level", "escalate_after"), "enabled", ("disabled_reason", "failures"),
+        )}),
+        ("For whom", {"fields": ("hosts", "plans", "customers")}),
+        ("Quiet hours", {"fields": (("quiet_from", "quiet_to"), "timezone", "reason")}),
+    )  # fmt: skip
+
+    @admin.display(description="URL")
+    def new_url(self, channel: Channel) -> str:
+        return "is set; it is never shown"
+
+    @admin.display(description="Hosts")
+    def hosts_shown(self, channel: Channel) -> str:
+        return listed(channel.hosts)
+
+    @admin.display(description="Plans")
+    def plans_shown(self, channel: Channel) -> str:
+        return listed(channel.plans)
+
+    @admin.display(description="Customers")
+    def customers_shown(self, channel: Channel) -> str:
+        return listed(channel.customers)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        extra = {"may_operate": request.user.has_perm(OPERATE)}
+        page: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **extra}
+        )
+        return page
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<int:channel_id>/test/", behind(self, test_view), name="instances_channel_test")
+        return [own, *super().get_urls()]
+
+
+@require_POST
+def test_view(request: HttpRequest, channel_id: int) -> JsonResponse:
+    """Have a worker send a test message."""
+    channel = get_object_or_404(Channel, pk=channel_id)
+    if not request.user.has_perm(OPERATE):
+        refuse(request, "test channel", channel.name)
+    trail.record(request, "test channel", channel.name, "asked")
+    kwargs = {"name": channel.name, "by": trail.actor(request)}
+    return answers.ask(request, answers.Question("dockmgr.try_channel", kwargs, OPERATE))
+
+
+@admin.register(Notification)
+class NotificationAdmin(ReadOnlyAdmin):
+    """What was sent, what waits, and what could not be sent."""
+
+    list_display = ("created_at", "channel", "kind", "level", "sent_at", "tries", "error")
+    list_select_related = ("channel",)
+    ordering = ("-created_at",)

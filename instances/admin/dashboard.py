@@ -1,0 +1,177 @@
+"""The first page: the state of the fleet in numbers and charts, from a bounded number of queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, Count, When
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_safe
+
+from instances.admin.charts import Bar, Value, bars, bucket_of, stacked
+from instances.admin.host_load import loads
+from instances.admin.instance_list import COLOURS
+from instances.clock import SYSTEM
+from instances.models import Health, HealthCheck, Incident, Operation, Sweep
+from instances.time_words import span
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+HOURS = 24
+SWEEPS_SHOWN = 48
+ROWS_SHOWN = 8
+MOST_OPERATIONS = 5000
+WORST_FIRST = Case(When(severity="critical", then=0), When(severity="warning", then=1), default=2)
+ORDER = ("healthy", "starting", "restarting", "suspect", "unhealthy", "failed", "unknown", "paused")
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Adds the figures to the index page, for whoever may see instances."""
+    may_see = request.user.has_perm("instances.view_instance")
+    return {**context, "title": "Dashboard", **(figures(SYSTEM.now()) if may_see else {}), "may_see": may_see}
+
+
+@require_safe
+def live_view(request: HttpRequest) -> HttpResponse:
+    """The figures alone, for the page that refreshes itself."""
+    return TemplateResponse(request, "desk/dashboard_live.html", figures(SYSTEM.now()))
+
+
+def figures(now: datetime) -> dict[str, Any]:
+    """All that the page shows."""
+    return {
+        "now": now,
+        "colours": COLOURS,
+        "statuses": _statuses(),
+        **_incidents(),
+        "last_day": _last_day(now),
+        "sweeps": _sweeps(now),
+        "slowest": _slowest(),
+        "hosts": loads(ROWS_SHOWN),
+    }
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """How many instances have which status."""
+
+    counts: list[tuple[str, int]]
+    total: int
+    bars: list[Bar]
+
+    @property
+    def words(self) -> str:
+        return ", ".join(f"{count} {status}" for status, count in self.counts if count) or "no instances"
+
+
+def _statuses() -> Statuses:
+    rows = dict(Health.objects.order_by().values_list("status").annotate(count=Count("*")))
+    counts = [(status, rows.get(status, 0)) for status in ORDER]
+    drawn = [Value(count, status, f"{count} {status}") for status, count in counts]
+    return Statuses(counts, sum(rows.values()), stacked(drawn))
+
+
+def _incidents() -> dict[str, Any]:
+    """Open ones that are worth telling, the worst and the newest first."""
+    rows = Incident.objects.open().exclude(confirmed_at=None)
+    counts = Counter(dict(rows.order_by().values_list("severity").annotate(count=Count("*"))))
+    newest = rows.select_related("host").order_by(WORST_FIRST, "-opened_at")
+    return {
+        "open_incidents": sum(counts.values()),
+        "critical_incidents": counts["critical"],
+        "incidents": list(newest[:ROWS_SHOWN]),
+    }
+
+
+@dataclass(frozen=True)
+class LastDay:
+    """Restarts of the last 24 hours by the hour, and what failed in that time."""
+
+    restarts: int
+    helped: int
+    updates: int
+    failed: int
+    bars: list[Bar]
+    failures: list[Operation]
+    more: bool
+
+    @property
+    def words(self) -> str:
+        return f"{self.restarts} restarts in 24 hours, of which {self.helped} helped; {self.failed} failures"
+
+
+def _last_day(now: datetime) -> LastDay:
+    since = now - DAY
+    recent = Operation.objects.filter(created_at__gt=since).order_by("-created_at")
+    rows = list(recent.values_list("kind", "status", "created_at")[:MOST_OPERATIONS])
+    restarts = [(status, at) for kind, status, at in rows if kind == "restart"]
+    per_hour = Counter(min(HOURS - 1, bucket_of(at, since, HOUR)) for _, at in restarts)
+    failed = sum(status in ("failed", "rolled_back") for _, status, _ in rows)
+    failures = recent.filter(status__in=("failed", "rolled_back")).defer("facts", "params")
+    return LastDay(
+        restarts=len(restarts),
+        helped=sum(status == "succeeded" for status, _ in restarts),
+        updates=sum(kind == "update" for kind, _, _ in rows),
+        failed=failed,
+        bars=bars([_hour(since, number, per_hour[number]) for number in range(HOURS)]),
+        failures=list(failures[:ROWS_SHOWN]) if failed else [],
+        more=len(rows) == MOST_OPERATIONS,
+    )
+
+
+def _hour(since: datetime, number: int, count: int) -> Value:
+    begins = since + number * HOUR
+    return Value(count, "restart", f"{begins:%H:%M} to {begins + HOUR:%H:%M} UTC: {count} restarts")
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """The last sweeps, oldest first; `longest` in seconds."""
+
+    last: Sweep | None
+    age: str
+    duration: str
+    longest: str
+    bars: list[Bar]
+
+    @property
+    def words(self) -> str:
+        return f"the last sweep finished {self.age} ago and took {self.duration}; the longest {self.longest}"
+
+
+def _sweeps(now: datetime) -> Sweeps:
+    rows = list(Sweep.objects.order_by("-started_at")[:SWEEPS_SHOWN])
+    last = next((row for row in rows if row.finished_at), None)
+    longest = max((_seconds(row, now) for row in rows), default=0)
+    return Sweeps(
+        last=last,
+        age=span((now - last.finished_at).total_seconds()) if last and last.finished_at else "",
+        duration=span(_seconds(last, now)) if last else "",
+        longest=span(longest),
+        bars=bars([_sweep(row, now) for row in reversed(rows)]),
+    )
+
+
+def _seconds(sweep: Sweep, now: datetime) -> float:
+    return ((sweep.finished_at or now) - sweep.started_at).total_seconds()
+
+
+def _sweep(sweep: Sweep, now: datetime) -> Value:
+    kind = {"finished": "good", "incomplete": "bad"}.get(sweep.state, "running")
+    took = span(_seconds(sweep, now))
+    title = f"{sweep.started_at:%d %b %H:%M} UTC: {sweep.state}, {sweep.done} of {sweep.total}, {took}"
+    return Value(_seconds(sweep, now), kind, title)
+
+
+def _slowest() -> list[HealthCheck]:
+    """Of the last finished sweep: found by an index on its checks' latency."""
+    last = Sweep.objects.filter(state="finished").order_by("-started_at").first()
+    checks = HealthCheck.objects.filter(sweep=last, latency_ms__isnull=False) if last else None
+    if checks is None:
+        return []
+    rows = checks.select_related("instance").defer("instance__env", "instance__adopted")
+    return list(rows.order_by("-latency_ms")[:ROWS_SHOWN])

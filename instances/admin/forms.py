@@ -1,0 +1,127 @@
+"""Forms of hosts, plans and channels: judged by the rules of the fleet file, saved with a reason."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+from pydantic import BaseModel, ValidationError
+from unfold.widgets import (
+    UnfoldAdminExpandableTextareaWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from instances.admin.verbs import REASON_LENGTH
+from instances.fleet_file import ChannelEntry, HostEntry, PlanEntry
+from instances.operations.validation import timing_bounds
+
+BYTES_PER_MB = 1024**2
+
+
+class WordsField(forms.CharField):
+    """A list of names, one on each line or separated by commas."""
+
+    widget = UnfoldAdminExpandableTextareaWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [word for line in str(value or "").splitlines() for word in line.replace(",", " ").split()]
+
+
+class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose values must pass as an entry of a fleet file; `entry` is what judges them."""
+
+    entry: ClassVar[type[BaseModel]]
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        required=False,
+        help_text="Recorded in the audit log.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            self._judge(self.document(dict(cleaned)))
+        return cleaned
+
+    def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """The form's values as an entry of a fleet file."""
+        known = set(self.entry.model_fields)
+        return {name: value for name, value in cleaned.items() if name in known}
+
+    def _judge(self, document: dict[str, Any]) -> None:
+        try:
+            self.entry.model_validate(document, context=timing_bounds())
+        except ValidationError as refusal:
+            for error in refusal.errors(include_url=False, include_input=False, include_context=False):
+                name = str(error["loc"][0]) if error["loc"] else ""
+                message = error["msg"].removeprefix("Value error, ")
+                self.add_error(name if name in self.fields else NON_FIELD_ERRORS, message)
+
+
+class HostForm(FleetForm):
+    entry = HostEntry
+
+
+class PlanForm(FleetForm):
+    """Memory is given in MB; the shared environment has a form of its own."""
+
+    entry = PlanEntry
+    memory_mb = forms.IntegerField(label="Memory (MB)", min_value=6, widget=UnfoldAdminTextInputWidget)
+    required_env = WordsField(
+        required=False,
+        label="Required variables",
+        help_text="Names of environment variables an instance must have, one on each line.",
+    )
+    field_order = ("name", "image", "cpus", "memory_mb")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "memory_mb" in self.fields:
+            self.fields["memory_mb"].initial = self.instance.memory // BYTES_PER_MB
+
+    def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        memory = cleaned.get("memory_mb", 0) * BYTES_PER_MB
+        return {**super().document(cleaned), "memory": memory, "data_path": cleaned.get("data_path") or None}
+
+    def save(self, commit: bool = True) -> Any:
+        self.instance.memory = self.cleaned_data["memory_mb"] * BYTES_PER_MB
+        self.instance.data_path = self.cleaned_data.get("data_path") or None
+        return super().save(commit)
+
+
+class ChannelForm(FleetForm):
+    """The URL holds credentials: it can be set and replaced, and is never shown."""
+
+    entry = ChannelEntry
+    new_url = forms.CharField(
+        label="URL",
+        required=False,
+        help_text="An Apprise URL such as json://host/path. Leave empty to keep the present one.",
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+    )
+    hosts = WordsField(required=False, help_text="Names of hosts; empty for all.")
+    plans = WordsField(required=False, help_text="Names of plans; empty for all.")
+    customers = WordsField(required=False, help_text="Customer ids; empty for all.")
+
+    def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        quiet = {"from": cleaned.get("quiet_from"), "to": cleaned.get("quiet_to")}
+        hours = {name: value.strftime("%H:%M") for name, value in quiet.items() if value}
+        known = ("name", "min_level", "hosts", "plans", "customers", "escalate_after", "enabled")
+        document = {name: cleaned[name] for name in known if name in cleaned}
+        document["url"] = cleaned.get("new_url") or self.instance.url or ""
+        if hours:
+            document["quiet_hours"] = {**hours, "timezone": cleaned.get("timezone") or "UTC"}
+        return document
+
+    def save(self, commit: bool = True) -> Any:
+        if self.cleaned_data.get("new_url"):
+            self.instance.url = self.cleaned_data["new_url"]
+        if self.instance.enabled:
+            self.instance.disabled_reason = ""
+        return super().save(commit)

@@ -1,0 +1,98 @@
+"""Hosts: whether they answer, how full they are, and a test of the connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from instances.admin import answers, trail
+from instances.admin.forms import HostForm
+from instances.admin.host_load import HostLoad, loads
+from instances.admin.orders import refuse
+from instances.admin.read_only import DeskAdmin
+from instances.admin.verbs import OPERATE
+from instances.admin.views import behind
+from instances.models import Host
+
+
+class HostChangeList(ChangeList):
+    """Adds each host's load, counted once for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        found = {load.host.pk: load for load in loads()}
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        self.result_list = rows
+        for host in rows:
+            host.load = found.get(host.pk) or HostLoad(host)
+
+
+@admin.register(Host)
+class HostAdmin(DeskAdmin):
+    """Engines and the room they have."""
+
+    form = HostForm
+    list_display = ("name", "reachability", "load", "unwell", "address", "docker_url")
+    list_select_related = ("watch",)
+    search_fields = ("name", "address")
+    ordering = ("name",)
+    change_form_outer_before_template = "desk/host_before.html"
+    shown_instead = {"tls": "tls_shown"}
+    fieldsets = (
+        ("Engine", {"fields": ("name", "docker_url", "tls")}),
+        ("Addresses and room", {"fields": (
+            ("address", "bind"), "max_instances", ("first_port", "last_port"), "reason",
+        )}),
+    )  # fmt: skip
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return HostChangeList
+
+    @display(label={"answers": "success", "out of reach": "danger"})
+    def reachability(self, host: Any) -> str:
+        watch = getattr(host, "watch", None)
+        failing = host.load.out_of_reach or (watch is not None and watch.failures > 0)
+        return "out of reach" if failing else "answers"
+
+    @admin.display(description="instances")
+    def load(self, host: Any) -> str:
+        return str(host.load.instances) + (f" of {host.max_instances}" if host.max_instances else "")
+
+    @admin.display(description="unwell")
+    def unwell(self, host: Any) -> int:
+        return int(host.load.unwell)
+
+    @admin.display(description="TLS")
+    def tls_shown(self, host: Host) -> str:
+        return "with a client certificate" if host.tls else "-"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        found = {str(load.host.pk): load for load in loads()}.get(object_id)
+        extra = {"load": found, "may_operate": request.user.has_perm(OPERATE)}
+        page: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **extra}
+        )
+        return page
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<int:host_id>/test/", behind(self, test_view), name="instances_host_test")
+        return [own, *super().get_urls()]
+
+
+@require_POST
+def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
+    """Ask a worker whether the host's engine answers."""
+    host = get_object_or_404(Host, pk=host_id)
+    if not request.user.has_perm(OPERATE):
+        refuse(request, "test host", host.name)
+    trail.record(request, "test host", host.name, "asked")
+    return answers.ask(request, answers.Question("dockmgr.test_host", {"name": host.name}, OPERATE))

@@ -1,0 +1,177 @@
+"""Incidents: what is wrong, since when, what happened; acknowledged and muted from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST, require_safe
+from unfold.decorators import display
+
+from instances.admin import trail
+from instances.admin.instance_list import COLOURS, ChoiceFilter
+from instances.admin.orders import carry_out, refuse
+from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
+from instances.admin.views import behind
+from instances.clock import SYSTEM
+from instances.errors import RequestError
+from instances.incidents.acknowledging import acknowledge
+from instances.models import Incident, Mute
+from instances.operations import muting
+from instances.templatetags.desk import about
+
+ACKNOWLEDGE = "instances.change_incident"
+EVENTS_SHOWN = 200
+NOTIFICATIONS_SHOWN = 50
+
+
+class OpenFilter(ChoiceFilter):
+    """Open incidents are found by an index of their own."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open"), ("resolved", "resolved")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(resolved_at__isnull=self.value() == "open")
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    """What is or was wrong, newest first."""
+
+    list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
+    list_select_related = ("host",)
+    list_filter = (OpenFilter,)
+    ordering = ("-opened_at",)
+    sortable_by = ()
+    search_fields = ("customer_id",)
+    search_help_text = "Beginning of a customer id"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Incident], search_term: str
+    ) -> tuple[QuerySet[Incident], bool]:
+        term = search_term.strip().lower().replace("\0", "")
+        return queryset.filter(instance__customer_id__startswith=term) if term else queryset, False
+
+    @display(description="level", label=COLOURS)
+    def level(self, incident: Incident) -> str:
+        return str(incident.severity)
+
+    @admin.display(description="about")
+    def subject(self, incident: Incident) -> str:
+        return about(incident)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        incident = _known(object_id)
+        site = {**self.admin_site.each_context(request), "opts": self.opts, "object": incident}
+        own = {**_details(request, incident), "title": incident.key, "desk_title": about(incident)}
+        return TemplateResponse(request, "desk/incident.html", {**site, **own})
+
+    def get_urls(self) -> list[URLPattern]:
+        views = (("live", live_view), ("acknowledge", acknowledge_view), ("mute", mute_view))
+        own = [
+            path(f"<str:object_id>/{name}/", behind(self, view), name=f"instances_incident_{name}")
+            for name, view in views
+        ]
+        return [*own, *super().get_urls()]
+
+
+def _known(object_id: str) -> Incident:
+    rows = Incident.objects.select_related("instance", "host")
+    found = rows.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
+    if found is None:
+        raise Http404("There is no such incident.")
+    return found
+
+
+def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
+    now = SYSTEM.now()
+    sent = incident.notifications.select_related("channel").order_by("-created_at")
+    return {
+        "incident": incident,
+        "downtime": incident.downtime_until(now),
+        "events": list(incident.events.all()[:EVENTS_SHOWN]),
+        "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
+        "colours": COLOURS,
+        "may_acknowledge": request.user.has_perm(ACKNOWLEDGE) and incident.is_open,
+        "may_mute": request.user.has_perm(OPERATE) and (incident.instance or incident.host) is not None,
+        "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s"),
+        "mute_form": MuteForm(auto_id="mute_%s"),
+    }
+
+
+@require_safe
+def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """The part of the page that changes by itself."""
+    return TemplateResponse(request, "desk/incident_live.html", _details(request, _known(object_id)))
+
+
+@require_POST
+def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """Somebody has seen it: reminders end."""
+    incident = _known(object_id)
+    if not request.user.has_perm(ACKNOWLEDGE):
+        refuse(request, "acknowledge", incident.key)
+
+    def work(_fields: dict[str, Any]) -> str:
+        seen = acknowledge(incident.pk, trail.actor(request), SYSTEM.now())
+        return f"The incident is acknowledged by {seen.acknowledged_by}."
+
+    form = OptionalReasonForm(request.POST)
+    carry_out(request, form, action="acknowledge", target=incident.key, work=work)
+    return _back(incident)
+
+
+@require_POST
+def mute_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """Nothing is sent for the incident's instance or host for a while."""
+    incident = _known(object_id)
+    if not request.user.has_perm(OPERATE):
+        refuse(request, "mute", incident.key)
+
+    def work(fields: dict[str, Any]) -> str:
+        now = SYSTEM.now()
+        until = muting.end(fields["lasts"], None, now)
+        muting.mute(_scope(incident), until, now, by=trail.actor(request), reason=fields["reason"])
+        return f"Muted until {until:%Y-%m-%d %H:%M} UTC."
+
+    carry_out(request, MuteForm(request.POST), action="mute", target=incident.key, work=work)
+    return _back(incident)
+
+
+def _scope(incident: Incident) -> muting.Scope:
+    if incident.instance is not None:
+        return muting.Scope("instance", incident.instance)
+    if incident.host is not None:
+        return muting.Scope("host", incident.host)
+    raise RequestError("Only incidents of an instance or a host can be muted.")
+
+
+def _back(incident: Incident) -> HttpResponse:
+    return redirect(reverse("admin:instances_incident_change", args=[incident.pk]))
+
+
+@admin.register(Mute)
+class MuteAdmin(ReadOnlyAdmin):
+    """Who is or was muted; a mute is ended at its instance."""
+
+    list_display = ("subject", "starts_at", "until", "by", "reason")
+    list_select_related = ("instance", "host", "plan")
+    ordering = ("-until",)
+
+    @admin.display(description="what")
+    def subject(self, mute: Mute) -> str:
+        return str(mute.instance or mute.host or mute.plan)

@@ -1,0 +1,130 @@
+"""The list of instances: found by the beginning of a name, filtered, with the uptime of 30 days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import floor
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from instances.clock import SYSTEM
+from instances.models import Host, Instance, Plan
+from instances.models.health import STATUSES
+from instances.uptime import uptime_percent
+
+UPTIME_DAYS = 30
+COLOURS = {
+    "healthy": "success", "starting": "info", "restarting": "info", "suspect": "warning",
+    "unknown": "warning", "unhealthy": "danger", "failed": "danger",
+    "running": "info", "queued": "info", "succeeded": "success", "rolled_back": "danger",
+    "critical": "danger", "warning": "warning", "info": "info",
+}  # fmt: skip
+UNHEALTHY = ("suspect", "unhealthy", "failed")
+
+
+class ChoiceFilter(SimpleListFilter):
+    """A filter shown as a drop-down list, so that a thousand hosts do not fill the page."""
+
+    template = "desk/choice_filter.html"
+
+
+class StatusFilter(ChoiceFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("bad", "all that are unwell"), *STATUSES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
+        if self.value() == "bad":
+            return queryset.filter(health__status__in=UNHEALTHY)
+        return queryset.filter(health__status=self.value()) if self.value() else queryset
+
+
+class PlanFilter(ChoiceFilter):
+    title = "plan"
+    parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in Plan.objects.order_by("name").values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
+        return queryset.filter(plan__name=self.value()) if self.value() else queryset
+
+
+class HostFilter(ChoiceFilter):
+    title = "host"
+    parameter_name = "host"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in Host.objects.order_by("name").values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
+        return queryset.filter(host__name=self.value()) if self.value() else queryset
+
+
+class InstanceChangeList(ChangeList):
+    """Adds the uptime of the page's rows, by two queries for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        now = SYSTEM.now()
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        self.result_list = rows
+        found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
+        for row in rows:
+            row.uptime_percent = found.get(row.pk)
+
+
+class InstanceListMixin:
+    """The columns and the search; what is decommissioned is not listed."""
+
+    list_display = (
+        "customer_id", "status", "plan", "host", "version", "last_healthy", "uptime", "subdomain",
+    )  # fmt: skip
+    list_filter = (StatusFilter, PlanFilter, HostFilter)
+    list_select_related = ("plan", "host", "health")
+    search_fields = ("customer_id", "subdomain")
+    search_help_text = "Beginning of a customer id or subdomain"
+    ordering = ("customer_id",)
+    sortable_by = ()
+    list_fullwidth = True
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return InstanceChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
+        return Instance.objects.present().defer("env", "adopted", "plan__env")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Instance], search_term: str
+    ) -> tuple[QuerySet[Instance], bool]:
+        """What begins with the words: that is answered from an index however many there are."""
+        term = search_term.strip().lower().replace("\0", "")
+        if not term:
+            return queryset, False
+        begins = Q(customer_id__startswith=term) | Q(subdomain__startswith=term)
+        return queryset.filter(begins), False
+
+    @display(ordering="health__status", label=COLOURS)
+    def status(self, instance: Instance) -> str:
+        return str(instance.health.status)
+
+    @admin.display(description="version")
+    def version(self, instance: Instance) -> str:
+        return str(instance.health.version)
+
+    @admin.display(description="last healthy")
+    def last_healthy(self, instance: Instance) -> object:
+        return instance.health.last_healthy_at
+
+    @admin.display(description=f"uptime {UPTIME_DAYS} d")
+    def uptime(self, instance: Any) -> str:
+        percent = instance.uptime_percent
+        return "-" if percent is None else f"{floor(percent * 100) / 100:.2f} %"

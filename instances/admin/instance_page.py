@@ -1,0 +1,169 @@
+"""The page of one instance: how it is, what was done to it, what its container looks like now."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from instances import mutes
+from instances.admin import answers, trail
+from instances.admin.history import LABELS, PERIODS, history
+from instances.admin.instance_list import COLOURS
+from instances.admin.orders import carry_out, refuse
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
+from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
+from instances.clock import SYSTEM
+from instances.models import Incident, Instance, Operation
+from instances.operations import log_reading
+
+OPERATIONS_SHOWN = 8
+INCIDENTS_SHOWN = 5
+LOGS = "instances.view_logs"
+QUESTIONS = {
+    "facts": ("dockmgr.container_facts", "instances.view_instance"),
+    "validation": ("dockmgr.validate", OPERATE),
+    "logs": ("dockmgr.log_view", LOGS),
+}
+
+
+@dataclass(frozen=True)
+class Button:
+    """A verb on the page, with the form that its dialog holds."""
+
+    verb: Verb
+    form: ReasonForm
+
+
+def known(object_id: str) -> Instance:
+    """The present instance with this key, its health and place at hand. Raises Http404."""
+    rows = Instance.objects.present().select_related("plan", "host", "health")
+    found = rows.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
+    if found is None:
+        raise Http404("There is no such instance.")
+    return found
+
+
+def page(request: HttpRequest, instance: Instance, site: dict[str, Any]) -> TemplateResponse:
+    """The whole page; the live part of it is fetched again every few seconds."""
+    period = request.GET.get("period", "1d")
+    context = {
+        **site,
+        **_live(request, instance),
+        "title": instance.customer_id,
+        "desk_title": instance.customer_id,
+        "object": instance,
+        "opts": Instance._meta,
+        "buttons": _buttons(request, instance),
+        "history": history(instance, period if period in PERIODS else "1d", SYSTEM.now()),
+        "period": period if period in PERIODS else "1d",
+        "periods": LABELS,
+        "incidents": _incidents(instance),
+        "may_read_logs": request.user.has_perm(LOGS),
+        "env_names": sorted(instance.env) if request.user.has_perm(ENV_NAMES) else None,
+        "may_change_secrets": request.user.has_perm(SECRETS),
+        "required_env": instance.plan.required_env,
+        "secret_form": SecretForm(auto_id="secret_%s"),
+    }
+    return TemplateResponse(request, "desk/instance.html", context)
+
+
+@require_safe
+def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """The part of the page that changes by itself."""
+    return TemplateResponse(request, "desk/instance_live.html", _live(request, known(object_id)))
+
+
+def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    now = SYSTEM.now()
+    operations = Operation.objects.filter(customer_id=instance.customer_id).order_by("-created_at")
+    return {
+        "instance": instance,
+        "health": instance.health,
+        "colours": COLOURS,
+        "muted_until": mutes.end_for(instance, now),
+        "incident": Incident.objects.open().filter(key=f"health:{instance.pk}").first(),
+        "operations": list(operations[:OPERATIONS_SHOWN]),
+        "now": now,
+    }
+
+
+def _incidents(instance: Instance) -> list[Incident]:
+    return list(Incident.objects.filter(instance=instance)[:INCIDENTS_SHOWN])
+
+
+def _buttons(request: HttpRequest, instance: Instance) -> list[Button]:
+    muted = mutes.active(SYSTEM.now()).filter(instance=instance).exists()
+    return [
+        Button(verb, verb.form(auto_id=f"{verb.name}_%s", initial={"request_id": str(uuid.uuid4())}))
+        for verb in applicable(instance.health.status, muted)
+        if request.user.has_perm(verb.permission)
+    ]
+
+
+@require_POST
+def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+    """Carry a verb out, and go back to the page with a sentence about it."""
+    instance, verb = known(object_id), VERBS.get(name)
+    if verb is None:
+        raise Http404
+    if not request.user.has_perm(verb.permission):
+        refuse(request, name, instance.customer_id)
+    form = verb.form(request.POST)
+    carry_out(
+        request,
+        form,
+        action=name,
+        target=instance.customer_id,
+        work=lambda fields: verb.carry_out(order(request, instance, fields)),
+    )
+    return redirect(reverse("admin:instances_instance_change", args=[instance.pk]))
+
+
+@require_POST
+def secrets_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """Set or remove one variable of the instance's environment."""
+    instance = known(object_id)
+    if not request.user.has_perm(SECRETS):
+        refuse(request, "change secret", instance.customer_id)
+    carry_out(
+        request,
+        SecretForm(request.POST),
+        action="change secret",
+        target=instance.customer_id,
+        work=lambda fields: set_variable(Instance, instance.pk, fields),
+    )
+    return redirect(reverse("admin:instances_instance_change", args=[instance.pk]))
+
+
+@require_POST
+def ask_view(request: HttpRequest, object_id: str, what: str) -> JsonResponse:
+    """Ask the workers: container facts, a validation, or the log."""
+    instance = known(object_id)
+    if what not in QUESTIONS:
+        raise Http404
+    task, permission = QUESTIONS[what]
+    if not request.user.has_perm(permission):
+        refuse(request, what, instance.customer_id)
+    kwargs: dict[str, Any] = {"customer_id": instance.customer_id}
+    if what == "logs":
+        kwargs |= _log_bounds(request)
+        trail.record_reading(request, "read log", instance.customer_id)
+    elif what == "validation":
+        trail.record(request, "validate", instance.customer_id, "asked")
+    return answers.ask(request, answers.Question(task, kwargs, permission))
+
+
+def _log_bounds(request: HttpRequest) -> dict[str, Any]:
+    given = request.POST.get("lines", "")
+    lines = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else 0
+    return {
+        "lines": min(max(1, lines), log_reading.MOST_LINES),
+        "since": request.POST.get("since", "")[:40] or None,
+    }

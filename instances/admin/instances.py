@@ -1,0 +1,47 @@
+"""Instances: their list, their pages, and everything that can be done there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+
+from instances.admin import answers, dashboard, instance_page
+from instances.admin.instance_list import InstanceListMixin
+from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.selections import SelectionMixin
+from instances.admin.views import behind
+from instances.models import Instance
+
+
+@admin.register(Instance)
+class InstanceAdmin(InstanceListMixin, SelectionMixin, ReadOnlyAdmin):
+    """The fleet at a glance. The environment is encrypted; its values are never shown."""
+
+    def get_urls(self) -> list[URLPattern]:
+        views = (
+            ("dashboard/live/", dashboard.live_view, "dashboard"),
+            ("answers/<str:ticket>/", answers.answer_view, "answer"),
+            ("answers/<str:ticket>/log/", answers.download_view, "download"),
+            ("<str:object_id>/live/", instance_page.live_view, "live"),
+            ("<str:object_id>/do/<slug:name>/", instance_page.act_view, "act"),
+            ("<str:object_id>/ask/<slug:what>/", instance_page.ask_view, "ask"),
+            ("<str:object_id>/secrets/", instance_page.secrets_view, "secrets"),
+        )
+        own = [
+            path(route, behind(self, view), name=f"instances_instance_{name}") for route, view, name in views
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The page of one instance; nothing about it is edited by a form of fields."""
+        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        return instance_page.page(
+            request, instance_page.known(object_id), self.admin_site.each_context(request)
+        )

@@ -1,0 +1,46 @@
+"""Carrying out what a form asks for: checked, done or refused in one sentence, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from instances.admin import trail
+from instances.errors import DockmgrError
+
+
+def refuse(request: HttpRequest, action: str, target: str) -> NoReturn:
+    """Write down that somebody tried what he may not. Raises PermissionDenied."""
+    trail.record(request, action, target, "denied")
+    raise PermissionDenied
+
+
+def carry_out(
+    request: HttpRequest,
+    form: forms.Form,
+    *,
+    action: str,
+    target: str,
+    work: Callable[[dict[str, Any]], str],
+) -> bool:
+    """Do `work` with the form's fields; tells the person how it went, and whether it did go well."""
+    if not form.is_valid():
+        for name, problems in form.errors.items():
+            label = form.fields[name].label if name in form.fields else ""
+            messages.error(request, f"{label or name}: {' '.join(map(str, problems))}")
+        return False
+    reason = str(form.cleaned_data.get("reason", ""))
+    try:
+        done = work(form.cleaned_data)
+    except DockmgrError as error:
+        trail.record(request, action, target, str(error), reason)
+        messages.error(request, str(error))
+        return False
+    trail.record(request, action, target, done, reason)
+    messages.success(request, done)
+    return True

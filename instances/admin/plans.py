@@ -1,0 +1,136 @@
+"""Plans: edited under the rules of the fleet file, with the number of instances an edit leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from instances.admin.forms import BYTES_PER_MB, PlanForm
+from instances.admin.orders import carry_out, refuse
+from instances.admin.read_only import DeskAdmin, listed
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
+from instances.admin.selections import place_order
+from instances.admin.verbs import OPERATE, ReasonForm
+from instances.admin.views import behind
+from instances.models import Instance, Plan
+from instances.operations.bulk_changing import MOST_INSTANCES
+
+# An adopted container takes nothing from its plan but the image.
+SHAPING = ("cpus", "memory_mb", "pids", "container_port", "stop_timeout", "data_path")
+
+
+def drift(plan: Plan, changed: list[str]) -> int:
+    """How many containers an edit of these fields leaves as they were until they are replaced."""
+    own_image, adopted = ~Q(image=""), Q(adopted__isnull=False)
+    of_image = Q(pk__in=[]) if "image" not in changed else ~own_image
+    of_shape = Q(pk__in=[]) if not set(SHAPING) & set(changed) else ~adopted
+    return int(Instance.objects.present().filter(of_image | of_shape, plan=plan).count())
+
+
+@admin.register(Plan)
+class PlanAdmin(DeskAdmin):
+    """What customers of a plan share. A plan's environment may hold secrets: it is set, never shown."""
+
+    form = PlanForm
+    list_display = ("name", "image", "cpus", "memory_mb", "instance_count", "update_strategy")
+    search_fields = ("name",)
+    change_form_outer_before_template = "desk/plan_before.html"
+    change_form_outer_after_template = "desk/plan_after.html"
+    shown_instead = {"required_env": "required_shown"}
+    fieldsets = (
+        ("Container", {"fields": (
+            "name", "image", ("cpus", "memory_mb", "pids"), ("container_port", "data_path"), "stop_timeout",
+        )}),
+        ("Health", {"fields": (("health_path", "health_expect"), "start_grace", "public_url")}),
+        ("Updates and environment", {"fields": ("update_strategy", "required_env", "reason")}),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        count = Count("instances", filter=Q(instances__decommissioned_at=None))
+        return super().get_queryset(request).annotate(present=count).defer("env")
+
+    @admin.display(description="Memory (MB)", ordering="memory")
+    def memory_mb(self, plan: Plan) -> int:
+        return plan.memory // BYTES_PER_MB
+
+    @admin.display(description="instances")
+    def instance_count(self, plan: Any) -> int:
+        return int(plan.present)
+
+    @admin.display(description="Required variables")
+    def required_shown(self, plan: Plan) -> str:
+        return listed(plan.required_env)
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        left = drift(obj, form.changed_data) if change else 0
+        if left:
+            text = f"{left} instances run as the plan was before, until they are updated or replaced."
+            messages.warning(request, text)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        plan = Plan.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        extra = {} if plan is None else _context(request, plan)
+        page: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **extra}
+        )
+        return page
+
+    def get_urls(self) -> list[URLPattern]:
+        own = (("update", update_view), ("secrets", secrets_view))
+        return [
+            *(path(f"<int:plan_id>/{name}/", behind(self, view), name=f"instances_plan_{name}")
+              for name, view in own),
+            *super().get_urls(),
+        ]  # fmt: skip
+
+
+def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
+    return {
+        "plan": plan,
+        "would_drift": drift(plan, ["cpus"]),
+        "would_drift_by_image": drift(plan, ["image"]),
+        "instance_total": Instance.objects.present().filter(plan=plan).count(),
+        "may_operate": request.user.has_perm(OPERATE),
+        "may_change_secrets": request.user.has_perm(SECRETS),
+        "env_names": sorted(plan.env) if request.user.has_perm(ENV_NAMES) else None,
+        "update_form": ReasonForm(auto_id="update_%s"),
+        "secret_form": SecretForm(auto_id="secret_%s"),
+    }
+
+
+@require_POST
+def update_view(request: HttpRequest, plan_id: int) -> HttpResponse:
+    """Update all instances of the plan, a few at a time."""
+    plan = get_object_or_404(Plan, pk=plan_id)
+    if not request.user.has_perm(OPERATE):
+        refuse(request, "update plan's instances", plan.name)
+    keys = Instance.objects.present().filter(plan=plan).order_by("customer_id").values_list("pk", flat=True)
+    placed = place_order(request, "update", keys[: MOST_INSTANCES + 1], ReasonForm(request.POST))
+    if placed is None:
+        return redirect(reverse("admin:instances_plan_change", args=[plan.pk]))
+    return redirect(reverse("admin:instances_bulk_change", args=[placed.pk]))
+
+
+@require_POST
+def secrets_view(request: HttpRequest, plan_id: int) -> HttpResponse:
+    """Set or remove one variable that all containers of the plan get."""
+    plan = get_object_or_404(Plan, pk=plan_id)
+    if not request.user.has_perm(SECRETS):
+        refuse(request, "change secret", f"plan {plan.name}")
+    carry_out(
+        request,
+        SecretForm(request.POST),
+        action="change secret",
+        target=f"plan {plan.name}",
+        work=lambda fields: set_variable(Plan, plan.pk, fields),
+    )
+    return redirect(reverse("admin:instances_plan_change", args=[plan.pk]))

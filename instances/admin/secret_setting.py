@@ -1,0 +1,44 @@
+"""Values of environment variables: they can be set and removed here, and never read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db import transaction
+
+from instances import names
+from instances.admin.verbs import ReasonForm
+from instances.errors import RequestError
+from instances.models import Instance, Plan
+
+SECRETS = "instances.change_secrets"
+ENV_NAMES = "instances.view_env_names"
+
+
+class SecretForm(ReasonForm):
+    """One variable; without a value it is removed."""
+
+    name = forms.CharField(max_length=255, label="Name")
+    value = forms.CharField(
+        required=False,
+        strip=False,
+        label="Value",
+        help_text="Leave empty to remove the variable.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    field_order = ("name", "value", "reason")
+
+
+@transaction.atomic
+def set_variable(model: type[Instance] | type[Plan], key: int, fields: dict[str, Any]) -> str:
+    """Change one variable of an instance or a plan. Raises RequestError for what can't be one."""
+    row = model._default_manager.select_for_update().get(pk=key)
+    name, value = fields["name"], fields["value"]
+    if not value and name not in row.env:
+        raise RequestError(f"{name[:64]} is not set, so it can't be removed.")
+    kept = {known: given for known, given in row.env.items() if known != name}
+    row.env = names.environment({**kept, name: value} if value else kept)
+    row.save(update_fields=["env"])
+    done = "set" if value else "removed"
+    return f"{name} is {done}; containers get it when they are replaced next."

@@ -1,0 +1,184 @@
+"""Orders for a selection of instances: confirmed with a reason, enqueued, reported per instance."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_safe
+
+from instances.admin import trail
+from instances.admin.instance_list import COLOURS
+from instances.admin.orders import carry_out
+from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
+from instances.admin.views import behind
+from instances.models import Bulk, Instance
+from instances.operations import bulk_changing
+from tasks.desk import enqueue_bulk
+
+PER_PAGE = 100
+NAMES_SHOWN = 20
+
+
+class SelectionMixin:
+    """The four verbs as actions of the list."""
+
+    actions = ("check_selected", "restart_selected", "update_selected", "pause_selected")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(OPERATE)
+
+    @admin.action(description="Check", permissions=["operate"])
+    def check_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
+        return _ordered(self, request, queryset, "check")
+
+    @admin.action(description="Restart", permissions=["operate"])
+    def restart_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
+        return _ordered(self, request, queryset, "restart")
+
+    @admin.action(description="Update", permissions=["operate"])
+    def update_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
+        return _ordered(self, request, queryset, "update")
+
+    @admin.action(description="Pause", permissions=["operate"])
+    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
+        return _ordered(self, request, queryset, "pause")
+
+
+def _ordered(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[Instance], name: str
+) -> HttpResponse | None:
+    """Ask for the reason first, then place the order and go to its report."""
+    form_class = OptionalReasonForm if name == "check" else ReasonForm
+    form = form_class(request.POST if "confirmed" in request.POST else None)
+    if form.is_bound:
+        keys = queryset.values_list("pk", flat=True)[: bulk_changing.MOST_INSTANCES + 1]
+        placed = place_order(request, name, keys, form)
+        return redirect(reverse("admin:instances_bulk_change", args=[placed.pk])) if placed else None
+    return _confirmation(model_admin, request, queryset, name, form)
+
+
+def _confirmation(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[Instance], name: str, form: ReasonForm
+) -> TemplateResponse:
+    count = queryset.count()
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": f"{VERBS[name].label} {count} instance{'' if count == 1 else 's'}?",
+        "opts": Instance._meta,
+        "verb": VERBS[name],
+        "count": count,
+        "most": bulk_changing.MOST_INSTANCES,
+        "names": list(queryset.values_list("customer_id", flat=True)[:NAMES_SHOWN]),
+        "form": form,
+        "action": request.POST["action"],
+        "selected": request.POST.getlist("_selected_action"),
+        "across": request.POST.get("select_across", "0"),
+    }
+    return TemplateResponse(request, "desk/confirm_selection.html", context)
+
+
+def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: ReasonForm) -> Bulk | None:
+    """Write the order down and hand it to the workers; None when it was refused, which was then said."""
+    placed: list[Bulk] = []
+
+    def work(fields: dict[str, Any]) -> str:
+        bulk = bulk_changing.order(verb, keys, by=trail.actor(request), reason=fields["reason"])
+        placed.append(bulk)
+        enqueue_bulk(bulk.pk)
+        return f"The {verb} of {len(bulk.instances)} instances is queued."
+
+    target = f"selection {verb}"
+    return (
+        placed[0] if carry_out(request, form, action=f"{verb} selection", target=target, work=work) else None
+    )
+
+
+@admin.register(Bulk)
+class BulkAdmin(ReadOnlyAdmin):
+    """Orders for selections, each with its report."""
+
+    list_display = ("created_at", "verb", "instances_ordered", "by", "reason")
+    list_filter = ("verb",)
+    ordering = ("-created_at",)
+
+    @admin.display(description="instances")
+    def instances_ordered(self, bulk: Bulk) -> int:
+        return len(bulk.instances)
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path("<uuid:bulk_id>/live/", behind(self, live_view), name="instances_bulk_live")
+        return [live, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        report = _report(request, _known(object_id))
+        bulk = report["bulk"]
+        own = {"title": str(bulk), "desk_title": str(bulk), "object": bulk, "opts": self.opts}
+        site = self.admin_site.each_context(request)
+        return TemplateResponse(request, "desk/bulk.html", {**site, **report, **own})
+
+
+@require_safe
+def live_view(request: HttpRequest, bulk_id: uuid.UUID) -> HttpResponse:
+    """The part of the report that changes by itself."""
+    return TemplateResponse(request, "desk/bulk_live.html", _report(request, _known(str(bulk_id))))
+
+
+def _known(object_id: str) -> Bulk:
+    try:
+        return Bulk.objects.get(pk=uuid.UUID(object_id))
+    except (ValueError, Bulk.DoesNotExist):
+        raise Http404("There is no such order.") from None
+
+
+def _report(request: HttpRequest, bulk: Bulk) -> dict[str, Any]:
+    """How far the order has come, and what became of one page of its instances."""
+    listed = Paginator(bulk.instances, PER_PAGE).get_page(request.GET.get("page"))
+    under_way = len(bulk_changing.unfinished(bulk))
+    return {
+        "bulk": bulk,
+        "listed": listed,
+        "rows": _rows(bulk, list(listed.object_list)),
+        "total": len(bulk.instances),
+        "waiting": len(bulk.pending),
+        "under_way": under_way,
+        "finished": len(bulk.instances) - len(bulk.pending) - under_way,
+        "over": not bulk.pending and not under_way,
+        "colours": COLOURS,
+    }
+
+
+def _rows(bulk: Bulk, keys: list[int]) -> list[dict[str, Any]]:
+    instances = Instance.objects.select_related("health").defer("env", "adopted").in_bulk(keys)
+    operations = bulk_changing.operations_of(bulk, keys)
+    pending = set(bulk.pending)
+    return [
+        {
+            "instance": instances[key],
+            "operation": operations.get(key),
+            **_state(bulk, instances[key], pending),
+        }
+        for key in keys
+        if key in instances
+    ]
+
+
+def _state(bulk: Bulk, instance: Instance, pending: set[int]) -> dict[str, Any]:
+    """What to say of an instance without an operation."""
+    checked_at = instance.health.checked_at
+    return {
+        "refusal": bulk.refused.get(instance.customer_id),
+        "waits": instance.pk in pending,
+        "checked": bulk.verb == "check" and checked_at is not None and checked_at > bulk.created_at,
+    }

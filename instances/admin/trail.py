@@ -1,0 +1,40 @@
+"""What somebody did at the desk goes into the audit log: who, from where, what, why, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from instances import addresses
+from instances.access import audit
+from instances.clock import SYSTEM
+from instances.models import AuditEntry
+
+NAME_LENGTH = 64
+SAME_READING = timedelta(minutes=5)
+
+
+def actor(request: HttpRequest) -> str:
+    """The person as operations, incidents and the audit log name them."""
+    return f"admin:{request.user.get_username()}"[:NAME_LENGTH]
+
+
+def address(request: HttpRequest) -> str | None:
+    """The IP address the request came from, as far as that can be trusted."""
+    return addresses.source(request.META, settings.TRUSTED_PROXIES)
+
+
+def record(request: HttpRequest, action: str, target: str, outcome: str, reason: str = "") -> None:
+    """Write down one action."""
+    now = SYSTEM.now()
+    audit("admin", actor(request), address(request), action, target, reason, outcome, now)
+
+
+def record_reading(request: HttpRequest, action: str, target: str) -> None:
+    """Write down that somebody reads; going on reading within five minutes is the same reading."""
+    since = SYSTEM.now() - SAME_READING
+    earlier = AuditEntry.objects.filter(target=target, at__gt=since, action=action, actor=actor(request))
+    if not earlier.exists():
+        record(request, action, target, "done")

@@ -1,0 +1,163 @@
+"""What can be done to an instance from its page: each verb, who may use it, what is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+
+from instances.admin import trail
+from instances.clock import SYSTEM
+from instances.errors import RequestError
+from instances.models import Instance, Operation
+from instances.operations import calls, muting
+from tasks.health import enqueue_checks
+from tasks.operations import hand_over
+
+OPERATE = "instances.operate_instance"
+REASON_LENGTH = 255
+MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 day"), ("7d", "7 days"))
+
+
+class ReasonForm(forms.Form):
+    """Why it is done. The request id makes sending the form twice the same as sending it once."""
+
+    reason = forms.CharField(max_length=REASON_LENGTH, label="Reason")
+    request_id = forms.RegexField(r"^[0-9a-f-]{36}$", required=False, widget=forms.HiddenInput)
+
+
+class OptionalReasonForm(ReasonForm):
+    reason = forms.CharField(max_length=REASON_LENGTH, required=False, label="Reason (if there is one)")
+
+
+class UpdateForm(ReasonForm):
+    image = forms.CharField(
+        max_length=512,
+        required=False,
+        label="Image",
+        help_text="Leave empty for what the plan's image reference names now.",
+    )
+
+
+class MuteForm(ReasonForm):
+    lasts = forms.ChoiceField(choices=MUTES, label="For how long")
+
+
+class DecommissionForm(ReasonForm):
+    confirmed = forms.CharField(max_length=63, label="Customer id, typed once more")
+    purge_data = forms.BooleanField(required=False, label="Delete the data volume too, for ever")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A verb with its filled-in form: on which instance, by whom."""
+
+    instance: Instance
+    by: str
+    fields: dict[str, Any]
+
+    @property
+    def asked(self) -> calls.Asked:
+        given = self.fields.get("request_id")
+        return calls.Asked(self.by, self.fields["reason"], f"desk:{given}" if given else None)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`carry_out` returns what was done in one sentence; it raises DockmgrError. `warning` is shown first."""
+
+    name: str
+    label: str
+    icon: str
+    carry_out: Callable[[Order], str]
+    form: type[ReasonForm] = ReasonForm
+    warning: str = ""
+    permission: str = OPERATE
+    grave: bool = False
+
+
+def order(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> Order:
+    return Order(instance, trail.actor(request), fields)
+
+
+def _queued(operation: Operation) -> str:
+    hand_over(operation)
+    return f"The {operation.kind} of {operation.customer_id} is queued."
+
+
+def _check(order: Order) -> str:
+    enqueue_checks([order.instance.customer_id])
+    return f"A check of {order.instance.customer_id} is queued."
+
+
+def _restart(order: Order) -> str:
+    return _queued(calls.begin_restart(order.instance.customer_id, order.asked))
+
+
+def _update(order: Order) -> str:
+    image = order.fields["image"] or None
+    return _queued(calls.begin_update(order.instance.customer_id, order.asked, image=image))
+
+
+def _pause(order: Order) -> str:
+    calls.pause(order.instance.customer_id)
+    return f"{order.instance.customer_id} is paused: no checks, no healing, no alerts."
+
+
+def _resume(order: Order) -> str:
+    calls.resume(order.instance.customer_id)
+    return f"{order.instance.customer_id} is looked after again."
+
+
+def _mute(order: Order) -> str:
+    now, scope = SYSTEM.now(), muting.Scope("instance", order.instance)
+    until = muting.end(order.fields["lasts"], None, now)
+    muting.mute(scope, until, now, by=order.by, reason=order.fields["reason"])
+    return f"{order.instance.customer_id} is muted until {until:%Y-%m-%d %H:%M} UTC."
+
+
+def _unmute(order: Order) -> str:
+    ended = muting.unmute(muting.Scope("instance", order.instance), SYSTEM.now())
+    return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
+
+
+def _decommission(order: Order) -> str:
+    customer_id = order.instance.customer_id
+    if order.fields["confirmed"] != customer_id:
+        raise RequestError(f"To decommission {customer_id}, type its customer id exactly.")
+    purge = order.fields["purge_data"]
+    return _queued(calls.begin_decommission(customer_id, order.asked, purge_data=purge))
+
+
+INTERRUPTS = "The customer is interrupted while the container {}."
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("check", "Check", "monitor_heart", _check, OptionalReasonForm),
+        Verb("restart", "Restart", "restart_alt", _restart, warning=INTERRUPTS.format("stops and starts")),
+        Verb("update", "Update", "upgrade", _update, UpdateForm, INTERRUPTS.format("is replaced")),
+        Verb("pause", "Pause", "pause", _pause, warning="Nobody is told if it fails while it is paused."),
+        Verb("resume", "Resume", "play_arrow", _resume, OptionalReasonForm),
+        Verb("mute", "Mute", "notifications_off", _mute, MuteForm, "Nothing is sent and nothing is healed."),
+        Verb("unmute", "Unmute", "notifications", _unmute, OptionalReasonForm),
+        Verb(
+            "decommission",
+            "Decommission",
+            "delete",
+            _decommission,
+            DecommissionForm,
+            "The container is removed and the customer is cut off.",
+            permission="instances.decommission",
+            grave=True,
+        ),
+    )
+}
+
+
+def applicable(status: str, muted: bool) -> list[Verb]:
+    """The verbs that make sense now."""
+    left_out = {"pause" if status == "paused" else "resume", "mute" if muted else "unmute"}
+    return [verb for verb in VERBS.values() if verb.name not in left_out]

@@ -1,0 +1,36 @@
+"""Small words for templates: lengths of time, states, text that a customer controls."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+
+from instances.models import Incident
+from instances.time_words import span
+
+register = template.Library()
+
+
+@register.filter
+def words(value: object) -> str:
+    """`rolled_back` as people write it."""
+    return str(value).replace("_", " ")
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """A length of time: `2 min 5 s`."""
+    return span(value) if value is not None else "-"
+
+
+@register.filter
+def about(incident: Incident) -> str:
+    """Whom or what an incident is about. Its host must have been read with it."""
+    return incident.customer_id or (incident.host.name if incident.host else str(incident.kind))
+
+
+@register.filter
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long before `now` it was."""
+    return f"{span(max(0.0, (now - moment).total_seconds()))} ago" if moment else "never"

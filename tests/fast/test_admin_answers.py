@@ -1,0 +1,127 @@
+"""Questions the desk asks of workers, who alone look at Docker and the world outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from instances.admin import answers
+from instances.errors import OutOfReachError, RequestError
+from instances.models import AuditEntry, Channel, Plan
+from tasks import desk
+from tests.desk import at_desk
+from tests.factories import World
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+INSTANCE = "/admin/instances/instance/"
+
+
+class _Lookup:
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        self._find = find
+
+    def __getitem__(self, name: str) -> Any:
+        return self._find(name)
+
+
+class TestAnswers:
+    """Questions that only workers answer."""
+
+    @pytest.fixture(autouse=True)
+    def broker(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        state: dict[str, Any] = {"state": "PENDING", "result": None}
+        self.result = state
+
+        def task(name: str) -> Any:
+            def apply_async(kwargs: dict[str, Any]) -> Any:
+                self.asked.append((name, kwargs))
+                return SimpleNamespace(id="task-1")
+
+            return SimpleNamespace(apply_async=apply_async)
+
+        monkeypatch.setattr(answers, "queue_lengths", lambda: {})
+        monkeypatch.setattr(answers, "app", SimpleNamespace(tasks=_Lookup(task)))
+        monkeypatch.setattr(answers, "AsyncResult", lambda *_, **__: SimpleNamespace(**state))
+        return state
+
+    def ask(self, role: str, instance: Any, what: str, **fields: str) -> Any:
+        return at_desk(role).post(f"{INSTANCE}{instance.pk}/ask/{what}/", fields)
+
+    def test_a_log_is_asked_for_and_fetched_when_it_is_there(self, world: World) -> None:
+        instance = world.instance("c1")
+        ticket = self.ask("operator", instance, "logs", lines="99999", since="").json()["ticket"]
+        assert self.asked == [("dockmgr.log_view", {"customer_id": "c1", "lines": 10000, "since": None})]
+        client, address = at_desk("operator"), f"{INSTANCE}answers/{ticket}/"
+        assert client.get(address).json() == {"state": "waiting"}
+        assert client.get(address + "log/").status_code == 404
+        self.result |= {"state": "SUCCESS", "result": {"customer_id": "c1", "lines": ["<b>", "two"]}}
+        assert client.get(address).json()["answer"]["lines"] == ["<b>", "two"]
+        saved = client.get(address + "log/")
+        assert saved.content == b"<b>\ntwo\n"
+        assert saved.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert saved.headers["Content-Disposition"] == 'attachment; filename="c1.log"'
+
+    def test_a_ticket_is_good_for_nobody_else(self, world: World) -> None:
+        ticket = self.ask("operator", world.instance("c1"), "logs").json()["ticket"]
+        assert at_desk("admin").get(f"{INSTANCE}answers/{ticket}/").status_code == 403
+
+    def test_following_a_log_is_one_reading(self, world: World) -> None:
+        instance = world.instance("c1")
+        for _ in range(3):
+            self.ask("operator", instance, "logs", since="2026-01-01T00:00:00Z")
+        assert AuditEntry.objects.filter(action="read log").count() == 1
+
+    def test_a_refusal_of_the_worker_is_told_and_a_defect_is_not(self, world: World) -> None:
+        ticket = self.ask("viewer", world.instance("c1"), "facts").json()["ticket"]
+        address = f"{INSTANCE}answers/{ticket}/"
+        self.result |= {"state": "FAILURE", "result": RequestError("c1 has no container.")}
+        assert at_desk("viewer").get(address).json()["error"] == "c1 has no container."
+        self.result |= {"result": ValueError("s3ntinel")}
+        assert "s3ntinel" not in at_desk("viewer").get(address).content.decode()
+
+    def test_without_a_broker_the_page_is_told_at_once(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone() -> None:
+            raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).")
+
+        monkeypatch.setattr(answers, "queue_lengths", gone)
+        response = self.ask("viewer", world.instance("c1"), "facts")
+        assert (response.status_code, response.json()["state"]) == (503, "failed")
+
+    def test_hosts_and_channels_are_tested_by_workers(self, world: World) -> None:
+        channel = Channel.objects.create(name="ops", url="json://127.0.0.1/x")
+        client = at_desk("operator")
+        client.post(f"/admin/instances/host/{world.host.pk}/test/")
+        client.post(f"/admin/instances/channel/{channel.pk}/test/")
+        assert [name for name, _ in self.asked] == ["dockmgr.test_host", "dockmgr.try_channel"]
+
+
+class TestTasks:
+    """What the workers answer."""
+
+    def test_container_facts_hold_no_environment(self, world: World) -> None:
+        world.instance("c1")
+        facts = desk.container_facts("c1")
+        assert (facts["state"], facts["name"], facts["drifted"]) == ("running", "dockmgr-c1", False)
+        Plan.objects.update(memory=1024**3)
+        assert desk.container_facts("c1")["drifted"] is True
+        assert "s3ntinel" not in str(facts) and "API_KEY" not in str(facts)
+
+    def test_a_host_that_answers_and_one_that_does_not(self, world: World) -> None:
+        assert desk.test_host("local")["answers"] is True
+        with pytest.raises(RequestError):
+            desk.test_host("nowhere")
+
+    def test_a_channel_that_nobody_serves_fails_with_a_sentence(self, world: World) -> None:
+        Channel.objects.create(name="ops", url="json://s3cret@127.0.0.1:1/x")
+        with pytest.raises(RequestError) as refusal:
+            desk.try_channel("ops", "admin:x")
+        assert "s3cret" not in str(refusal.value)
