@@ -20,8 +20,8 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 	@$(PYTHON) -m dockmgr.local.up
 
 test: setup check ## all tests, on real servers
-	$(PYTHON) -m pytest -n 2 --ignore=tests/real
-	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 tests/real
+	$(PYTHON) -m pytest -n 2 tests/pure tests/fast
+	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 tests/exhaustive tests/real
 
 check: setup ## format, lint, types, import rules
 	.venv/bin/ruff check

@@ -31,9 +31,6 @@ def hypothesis_settings() -> settings:
     return settings(
         max_examples=80,
         stateful_step_count=30,
-        derandomize=True,
         phases=[Phase.generate],  # shrinking a life takes longer than reading one
-        deadline=None,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )

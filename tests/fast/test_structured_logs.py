@@ -45,10 +45,11 @@ def lines() -> Iterator[Lines]:
         logger.setLevel(level)
 
 
-def test_a_line_is_one_document_whatever_its_text(lines: Lines) -> None:
+def test_a_line_is_one_document_whatever_its_text() -> None:
     hostile = 'two\nlines, "quotes", \x1b[31m, \x00, \udcff and \u2028'
-    logging.getLogger("tests").warning("%s", hostile)
-    [line] = lines()
+    told = {"name": "tests", "levelname": "WARNING", "msg": "%s", "args": (hostile,)}
+    [text] = JsonFormatter().format(logging.makeLogRecord(told)).splitlines()
+    line = json.loads(text)
     assert (line["level"], line["logger"], line["message"]) == ("WARNING", "tests", hostile)
     assert line["time"].endswith("Z") and line["time"][10] == "T" and len(line["time"]) == 24
     assert set(line) == {"time", "level", "logger", "message"}

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
-    world.clock.coarse = 1.0
+    world.clock.coarse = 2.5
 
 
 def sweep(world: World) -> Report:

@@ -98,7 +98,7 @@ def test_a_host_that_fails_is_one_message_and_one_more_when_it_is_over(world: Wo
     }
     Health.objects.update(status="healthy", down_since=None)
     turns(world, watch, 125, step=5)
-    assert [told["kind"] for told in inbox] == ["opened", "resolved"]
+    assert [told["kind"] for told in inbox] == ["opened", "summary"]
     assert "0 of 20 instances of host local are still down" in inbox[1]["message"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from instances import health
@@ -94,14 +94,12 @@ def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
             return state
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_never_more_automatic_restarts_than_the_limit(events: list[Event], policy: Policy) -> None:
     for scene in play(events, policy):
         assert 0 <= scene.after.restarts_used <= policy.restart_limit
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_an_incident_never_sees_more_restarts_than_the_limit(events: list[Event], policy: Policy) -> None:
     begun, recovered = 0, -1e9
@@ -114,7 +112,6 @@ def test_an_incident_never_sees_more_restarts_than_the_limit(events: list[Event]
             recovered = seconds(scene.after.recovered_at) or recovered
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_down_since_is_none_exactly_when_no_failure_is_unanswered(
     events: list[Event], policy: Policy
@@ -131,7 +128,6 @@ def test_down_since_is_none_exactly_when_no_failure_is_unanswered(
         assert (scene.after.down_since is None) == (not is_down)
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_a_status_says_whether_the_instance_is_down(events: list[Event], policy: Policy) -> None:
     for scene in play(events, policy):
@@ -141,7 +137,6 @@ def test_a_status_says_whether_the_instance_is_down(events: list[Event], policy:
             assert scene.after.down_since is not None
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_unknown_changes_no_streak_and_no_budget(events: list[Event], policy: Policy) -> None:
     for scene in play(events, policy):
@@ -153,7 +148,6 @@ def test_unknown_changes_no_streak_and_no_budget(events: list[Event], policy: Po
             assert after == moved
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_a_long_run_of_successes_always_ends_healthy(events: list[Event], policy: Policy) -> None:
     state, now = State(), 0.0
@@ -165,7 +159,6 @@ def test_a_long_run_of_successes_always_ends_healthy(events: list[Event], policy
     assert (state.status, state.down_since, state.next_check_at) == (Status.HEALTHY, None, None)
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
     events: list[Event], policy: Policy
@@ -181,7 +174,6 @@ def test_a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
             assert state.status is Status.UNHEALTHY
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_whatever_is_not_at_rest_is_looked_at_again_soon(events: list[Event], policy: Policy) -> None:
     longest = max(36.0, policy.restart_backoff * policy.restart_limit * 1.2)
@@ -191,7 +183,6 @@ def test_whatever_is_not_at_rest_is_looked_at_again_soon(events: list[Event], po
             assert again is not None and scene.now < again <= scene.now + 1 + longest
 
 
-@settings(deadline=None)
 @given(EVENTS, POLICIES)
 def test_judging_never_uses_up_an_attempt(events: list[Event], policy: Policy) -> None:
     for scene in play(events, policy):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.log_lines import Tail, follow, for_terminal, tail
@@ -197,7 +197,6 @@ def test_following_an_endless_line_takes_little_memory() -> None:
 texts = st.text(st.sampled_from("ab \r\n€\0\x1b") | st.characters(exclude_categories=["Cs"]), max_size=120)
 
 
-@settings(deadline=None)
 @given(before=texts, after=texts, size=st.integers(1, 40), max_line=st.integers(64, 200))
 def test_a_secret_never_shows_however_the_stream_is_cut(
     before: str, after: str, size: int, max_line: int
@@ -209,7 +208,6 @@ def test_a_secret_never_shows_however_the_stream_is_cut(
     assert "Zq7-" not in "\n".join(result.lines)
 
 
-@settings(deadline=None)
 @given(
     data=st.lists(st.binary(max_size=80) | st.sampled_from([b"\n", b"token=", b"x" * 300])).map(b"".join),
     size=st.integers(1, 64),
@@ -256,7 +254,6 @@ def test_terminal_sequences_are_removed(line: str, expected: str) -> None:
     assert for_terminal(line) == expected
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("\x1b[]P;m\x07\\0\x9b\x9c\x9d(") | st.characters()))
 def test_cleaning_for_a_terminal_is_complete_and_idempotent(line: str) -> None:
     clean = for_terminal(line)

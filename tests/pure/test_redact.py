@@ -195,13 +195,13 @@ def test_a_cut_takes_the_longest_part_of_a_repeating_secret() -> None:
     assert redactor.edges("x ab1ab1ab1", cut_left=False, cut_right=True) == f"x {MARK}"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(secret=secrets, before=st.text(max_size=20), after=st.text(max_size=20))
 def test_no_text_around_a_secret_lets_it_through(secret: str, before: str, after: str) -> None:
     assert secret not in Redactor([secret]).text(before + secret + after).replace(MARK, "\0")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(secret=secrets, data=st.data())
 def test_no_cut_through_a_secret_shows_four_characters_of_it(secret: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(4, len(secret)))

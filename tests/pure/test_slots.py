@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.sweeps import next_slot
@@ -90,7 +90,6 @@ def most(beats: list[float], interval: float) -> int:
     return math.ceil((beats[-1] - beats[0]) / interval - 1e-9) + 1
 
 
-@settings(deadline=None)
 @given(BEATINGS, INTERVALS, st.floats(0, 1))
 def test_beats_at_any_phase_make_one_sweep_an_interval(
     beatings: list[float], interval: float, phase: float
@@ -100,7 +99,6 @@ def test_beats_at_any_phase_make_one_sweep_an_interval(
     assert len(slots) <= most(beats, interval)
 
 
-@settings(deadline=None)
 @given(BEATINGS, INTERVALS, st.floats(-0.5, 5))
 def test_after_a_sweep_beats_at_any_phase_make_one_an_interval(
     beatings: list[float], interval: float, ahead: float
@@ -109,7 +107,6 @@ def test_after_a_sweep_beats_at_any_phase_make_one_an_interval(
     assert len(swept(beats, interval, LAST)) <= most(beats, interval)
 
 
-@settings(deadline=None)
 @given(BEATINGS, INTERVALS)
 def test_no_slot_is_swept_twice_and_none_before_its_predecessor(
     beatings: list[float], interval: float
@@ -118,7 +115,6 @@ def test_no_slot_is_swept_twice_and_none_before_its_predecessor(
     assert slots == sorted(set(slots))
 
 
-@settings(deadline=None)
 @given(INTERVALS, st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=30))
 def test_a_beat_with_small_delays_never_loses_a_sweep(interval: float, delays: list[float]) -> None:
     beats = [(n + delay) * interval for n, delay in enumerate(delays, start=1)]

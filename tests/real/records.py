@@ -42,8 +42,11 @@ class Records:
         )
         return {customer.removeprefix(f"{self.prefix}-"): value for customer, value in rows}
 
-    def unfinished(self) -> int:
-        return int(self.sql("SELECT count(*) FROM instances_operation WHERE finished_at IS NULL")[0][0])
+    def unfinished(self, name: str | None = None) -> int:
+        """How many operations are under way, of all customers or of one."""
+        whose = f" AND customer_id = '{self.customer(name)}'" if name else ""
+        query = f"SELECT count(*) FROM instances_operation WHERE finished_at IS NULL{whose}"
+        return int(self.sql(query)[0][0])
 
     def at_step(self, name: str, step: str) -> bool:
         """Whether the customer's operation is in the middle of a step."""

@@ -51,6 +51,7 @@ def sweep_that_loses_its_engine(fleet: Fleet, server: EngineServer) -> tuple[dic
     with fleet.command("daily_health", "--json", log=log) as sweep:
         wait_until(lambda: fleet.at_step("killed", GATE) and fleet.health()["wedged"] == "suspect")
         server.stop()
+        wait_until(lambda: not fleet.unfinished("calm"))  # the sweep may have seen it stop with its engine
         codes = exit_codes_without_engine(fleet)
         codes["daily_health"] = sweep.wait(timeout=120)
     return json.loads(log.read_text().splitlines()[-1]), codes
