@@ -6,13 +6,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from instances import image_rules
+from instances import image_rules, validation_rules
 from instances.engine.port import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.replacing import new_image
 from instances.operations.runner import Enough, Step, Work
 
 LEAST_FREE_BYTES = 512 * 1024**2
+# What of a container can only be changed by making it anew; `validate` says the same of it.
+MADE_ANEW = frozenset({"cpus", "memory", "pids", "mounts", "labels", "security_opt", "environment"})
 
 
 def pull(work: Work) -> str:
@@ -22,7 +24,7 @@ def pull(work: Work) -> str:
     image = _fetch(work, ref)
     work.journal.remember(new_image=image.id)
     work.journal.write(image_after=image.id)
-    if image.id == instance.image_id:
+    if image.id == instance.image_id and not _outdated(work):
         _keep_reference(work)
         work.journal.remember(unchanged=True)
         raise Enough(f"{ref} is what runs already")
@@ -31,6 +33,19 @@ def pull(work: Work) -> str:
             f"{ref} is an image that failed for {instance.customer_id} before; name it to try it again."
         )
     return image.id
+
+
+def _outdated(work: Work) -> bool:
+    """Whether the container was made from earlier settings of the plan or the customer.
+
+    An adopted one keeps what it came with, so it never is.
+    """
+    instance = work.instance
+    facts = work.engine.inspect(instance.container_id)
+    if facts is None or instance.adopted is not None:
+        return False
+    found = validation_rules.drift(instance.spec(), facts, instance.image_id)
+    return any(not finding.ok for finding in found if finding.name in MADE_ANEW)
 
 
 def _keep_reference(work: Work) -> None:

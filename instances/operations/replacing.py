@@ -181,9 +181,13 @@ def blaming_image(work: Work) -> Iterator[None]:
 
 
 def remember_bad_image(work: Work) -> None:
-    """An image that failed is not tried again unasked; trouble of the host is none of the image."""
+    """An image that failed is not tried again unasked; trouble of the host is none of the image.
+
+    Nor are new settings that failed with the image that ran well before.
+    """
     bad, instance = new_image(work), work.instance
-    if work.operation.facts.get("image_failed") and bad not in instance.failed_images:
+    known = (*instance.failed_images, instance.image_id)
+    if work.operation.facts.get("image_failed") and bad not in known:
         instance.failed_images = [*instance.failed_images, bad]
         instance.save(update_fields=["failed_images"])
 
