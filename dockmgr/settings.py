@@ -134,6 +134,7 @@ UNFOLD = {
 # --- Web security ------------------------------------------------------------------------------
 HTTPS = env.flag("DOCKMGR_HTTPS", PUBLIC_URL.startswith("https://"))
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, where there is no TLS
 SECURE_HSTS_SECONDS = env.whole("DOCKMGR_HSTS", 365 * 86400) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
