@@ -153,7 +153,7 @@ class FleetCommand(BaseCommand):
             return operation
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
-            done = calls.see_through(operation.pk)
+            done = calls.wait_for_end(operation.pk)
             tell(1, 1, done.status)
         return done
 

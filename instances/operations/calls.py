@@ -32,6 +32,7 @@ from instances.operations.validation import validate as validate_instance
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_ID = 128
+ELSEWHERE_SECONDS = 0.5  # until an operation somebody else works on is looked at again
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
     procedure.kind: procedure
@@ -108,8 +109,21 @@ def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operatio
     return carry_on(procedure_of(operation), operation_id, outside)
 
 
+def wait_for_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation to its end, or wait while somebody else does, who took it up between two tries."""
+    outside = outside or OUTSIDE
+    while True:
+        try:
+            return see_through(operation_id, outside)
+        except BusyError:
+            outside.clock.sleep(ELSEWHERE_SECONDS)
+
+
 def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end here, waiting between tries."""
+    """Carry an operation to its end here, waiting between tries.
+
+    Raises BusyError when another process is at it.
+    """
     outside = outside or OUTSIDE
     while True:
         try:
@@ -235,7 +249,7 @@ def provision(
     """
     order = provisioning.Order(customer_id, subdomain, plan, dict(env or {}), host, image)
     operation = begin_provision(order, Asked(requested_by, reason, request_id))
-    return provision_result(see_through(operation.pk))
+    return provision_result(wait_for_end(operation.pk))
 
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:

@@ -13,7 +13,7 @@ from instances.checks import Outside
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health import Status
 from instances.models import Instance, Operation
-from instances.operations.calls import OUTSIDE, Asked, begin_update, see_through
+from instances.operations.calls import OUTSIDE, Asked, begin_update, wait_for_end
 from instances.operations.sweeping import Progress, silent
 
 AT_ONCE_PER_HOST = 2
@@ -122,7 +122,7 @@ class _Rollout:
         try:
             asked = replace(self._asked, request_id=request_id)
             operation = begin_update(instance.customer_id, asked, image=self._image, outside=self._outside)
-            return see_through(operation.pk, self._outside)
+            return wait_for_end(operation.pk, self._outside)
         finally:
             connections.close_all()
 

@@ -132,7 +132,7 @@ class _Deployment:
         return Asked(self._asked.requested_by, self._asked.reason or "test deployment")
 
     def _end_of(self, operation: Operation) -> str | None:
-        done = calls.see_through(operation.pk, self._outside)
+        done = calls.wait_for_end(operation.pk, self._outside)
         return None if done.status == "succeeded" else done.error
 
     def _instance(self) -> Instance:

@@ -226,10 +226,17 @@ class Life(RuleBasedStateMachine):
             transaction.set_rollback(True)
             self._undo.__exit__(None, None, None)
 
+    def _wait_for_leases(self) -> None:
+        """Those who died hold their operations for a while, longer where the clock stepped back since."""
+        for _ in range(60):
+            self.world.clock.advance(60)
+            calls.recover(self.world.outside)
+            if not Operation.objects.filter(finished_at=None).exists():
+                return
+
     def _come_to_rest(self) -> None:
         self._host_back()
-        self.world.clock.advance(120)  # the leases of those who died are over
-        calls.recover(self.world.outside)
+        self._wait_for_leases()
         for instance in Instance.objects.all():
             self._mend(instance)
             muting.unmute(muting.scope(customer_id=instance.customer_id), self.world.now)

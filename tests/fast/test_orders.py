@@ -9,6 +9,7 @@ import pytest
 from instances.errors import BusyError, OutOfReachError, RequestError
 from instances.models import Host, Instance, Operation, Plan, Port
 from instances.operations import calls
+from instances.operations.journal import Journal
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.facts import image_facts
 
@@ -122,3 +123,14 @@ def test_an_instance_being_provisioned_is_not_swept_and_not_changed(world: World
     assert not Instance.objects.active().exists()
     with pytest.raises(BusyError, match="provision asked for by tests"):
         calls.begin_restart("new", ASKED, world.outside)
+
+
+def test_whoever_waits_for_an_operation_waits_while_somebody_else_carries_it_on(world: World) -> None:
+    """A worker may take it up between two tries."""
+    world.instance()
+    operation = calls.begin_restart("c1", ASKED, world.outside)
+    other = Journal.claim(operation.pk, world.clock)
+    assert other is not None
+    world.clock.at(3, lambda: other.close("succeeded"))
+    done = calls.wait_for_end(operation.pk, world.outside)
+    assert (done.status, world.engine.starts) == ("succeeded", {})

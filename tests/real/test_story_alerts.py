@@ -85,18 +85,20 @@ def test_what_stays_broken_warns_and_then_is_critical_and_what_a_restart_heals_i
 
 
 def test_beat_alone_tells_of_an_outage_that_lasts_while_no_worker_is_left(
-    fleet: Fleet, receiver: Receiver
+    tmp_path: Path, docker_url: str, broker_url: str, demo_image: str, receiver: Receiver
 ) -> None:
-    fleet.environ["DOCKMGR_CRITICAL_AFTER"] = "4"
-    fleet.provision_all("forgotten")
-    forgotten = fleet.customer("forgotten")
-    fleet.inside("forgotten", "rm /srv/answer.sh")
-    assert fleet.run("check_health", "--all").returncode == 1
-    with fleet.beat():
-        receiver.wait_for(lambda r: ("opened", "critical") in about(r, forgotten), 40)
-    [incident] = fleet.json("incidents", "--customer-id", forgotten, "--events")
-    assert "deadline" in [event["kind"] for event in incident["events"]]
-    assert fleet.health("failures") == {"forgotten": 1}
+    environ = {**QUICKLY, "DOCKMGR_CRITICAL_AFTER": "4"}
+    with a_fleet(tmp_path, docker_url, broker_url, demo_image, environ=environ, start_grace=2) as fleet:
+        listen(fleet, receiver)
+        fleet.provision_all("forgotten")
+        forgotten = fleet.customer("forgotten")
+        fleet.inside("forgotten", "rm /srv/answer.sh")
+        assert fleet.run("check_health", "--all").returncode == 1
+        with fleet.beat():
+            receiver.wait_for(lambda r: ("opened", "critical") in about(r, forgotten), 40)
+        [incident] = fleet.json("incidents", "--customer-id", forgotten, "--events")
+        assert "deadline" in [event["kind"] for event in incident["events"]]
+        assert fleet.health("failures") == {"forgotten": 1}
 
 
 def test_a_worker_alone_tells_that_sweeps_have_stopped_and_that_they_are_back(

@@ -39,6 +39,7 @@ def exit_codes_without_engine(fleet: Fleet) -> dict[str, int]:
     results = fleet.run_all(*((*words, "--json") for words in commands))
     assert all(json.loads(done.stdout)["error"] for done in results)
     assert not any("Traceback" in done.stderr for done in results)
+    assert [done.returncode for done in results] == [3, 3, 3], [done.stdout for done in results]
     return {done.args[2]: done.returncode for done in results}
 
 
