@@ -25,6 +25,8 @@ axe.run(document, {runOnly: arguments[0]}).then((result) => done(
   result.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)
 ));
 """
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
+PATIENCE = 5  # loads of a page
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run")
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
@@ -34,9 +36,16 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome, site: str) -> None:
         self.driver, self.site = driver, site
+        self._said: list[str] = []
 
     def open(self, path: str) -> None:
-        self.driver.get(f"{self.site}{path}")
+        """Go to a page; again where the machine's networks changed, which makes browsers drop connections."""
+        for _ in range(PATIENCE):
+            self.driver.get(f"{self.site}{path}")
+            self._said += self._log()
+            if not any(NETWORK_CHANGED in line for line in self._said):
+                return
+            self._said = [line for line in self._said if NETWORK_CHANGED not in line]
 
     def log_in(self, role: str) -> None:
         """Sign in as somebody else; what the page before still asked in vain is none of theirs."""
@@ -99,9 +108,13 @@ class Browser:
     def pwned(self) -> bool:
         return bool(self.driver.execute_script("return Boolean(window.pwned)"))
 
+    def _log(self) -> list[str]:
+        entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
     def trouble(self) -> list[str]:
         """Errors on the console, and requests to anybody else, since this was asked last."""
-        said = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+        said, self._said = self._said + self._log(), []
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]  # type: ignore[no-untyped-call]
         asked = [
             str(event["params"]["request"]["url"])
