@@ -219,7 +219,14 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
-CELERY_IMPORTS = ("tasks.desk", "tasks.health", "tasks.heartbeat", "tasks.operations", "tasks.upkeep")
+CELERY_IMPORTS = (
+    "tasks.desk",
+    "tasks.health",
+    "tasks.heartbeat",
+    "tasks.operations",
+    "tasks.selections",
+    "tasks.upkeep",
+)
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Logs --------------------------------------------------------------------------------------

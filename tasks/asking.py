@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery.result import AsyncResult
 from dockmgr.celery import app
 from instances.clock import SYSTEM
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.broker import reaching_broker
+from tasks.broker import reaching_broker, require_broker
 
 WAITS = (0.02, 0.03, 0.05)  # seconds between looks at the answer, and from then on:
 LONGEST_WAIT = 0.1
@@ -23,7 +24,15 @@ class NoAnswer(OutOfReachError):
     """No worker answered in time."""
 
 
-def ask(name: str, seconds: float, **kwargs: Any) -> Any:
+@dataclass(frozen=True)
+class Outcome:
+    """What an ended task returned, or why it failed."""
+
+    value: Any = None
+    error: DockmgrError | None = None
+
+
+def ask(name: str, seconds: float, /, **kwargs: Any) -> Any:
     """What the task `name` returns, within `seconds`; workers drop it when that time is over.
 
     Raises what the task raised, NoAnswer when no worker answered, OutOfReachError without a broker.
@@ -37,29 +46,33 @@ def ask(name: str, seconds: float, **kwargs: Any) -> Any:
     with reaching_broker():
         value = answer.result
         answer.forget()
-    return _returned(value)
+    if isinstance(value, BaseException):
+        raise _failure(value)
+    return value
 
 
-def commission(name: str, task_id: uuid.UUID, **kwargs: Any) -> None:
+def commission(name: str, task_id: uuid.UUID, /, **kwargs: Any) -> None:
     """Have the workers do the task `name` under this id. Raises OutOfReachError without a broker."""
     with reaching_broker():
         _send(name, kwargs, task_id=str(task_id))
 
 
-def outcome(task_id: uuid.UUID) -> tuple[bool, Any]:
-    """Whether a commissioned task has ended, and what it returned. Raises what it raised.
+def outcome(task_id: uuid.UUID) -> Outcome | None:
+    """How a commissioned task ended; None while it has not. Raises OutOfReachError without a broker.
 
     A task whose result is no longer kept looks like one that has not ended.
     """
+    require_broker()
     with reaching_broker():
         answer: AsyncResult[Any] = AsyncResult(str(task_id), app=app)
         if not answer.ready():
-            return False, None
+            return None
         value = answer.result
-    return True, _returned(value)
+    return Outcome(None, _failure(value)) if isinstance(value, BaseException) else Outcome(value)
 
 
 def _send(name: str, kwargs: dict[str, Any], **options: Any) -> AsyncResult[Any]:
+    require_broker()
     task: Any = app.tasks[name]
     answer: AsyncResult[Any] = task.apply_async(kwargs=kwargs, argsrepr="", kwargsrepr="", **options)
     return answer
@@ -75,9 +88,10 @@ def _wait(ready: Callable[[], bool], until: float) -> bool:
     raise AssertionError("the pauses never end")
 
 
-def _returned(value: Any) -> Any:
-    if isinstance(value, DockmgrError):
-        raise value
-    if isinstance(value, BaseException):
-        raise DockmgrError(DEFECT) from value
-    return value
+def _failure(raised: BaseException) -> DockmgrError:
+    """What may be told of it: sentences are meant to be read, anything else is a defect."""
+    if isinstance(raised, DockmgrError):
+        return raised
+    defect = DockmgrError(DEFECT)
+    defect.__cause__ = raised
+    return defect

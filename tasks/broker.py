@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
+from dockmgr.celery import app
 from instances.errors import OutOfReachError
+
+ANSWER_SECONDS = 1.0
+REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
 
 
 @contextmanager
@@ -18,3 +25,27 @@ def reaching_broker() -> Iterator[None]:
         yield
     except (OperationalError, RedisError, RuntimeError):  # the result backend's way of giving up
         raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).") from None
+
+
+def require_broker() -> None:
+    """Have the broker answer within a second. Raises OutOfReachError.
+
+    For those somebody waits for: publishing itself would hold on to a silent broker for half a minute.
+    """
+    url = str(app.conf.broker_url)
+    if url.startswith(REDIS_SCHEMES):
+        with reaching_broker(), closing(redis_at(url, ANSWER_SECONDS)) as client:
+            client.ping()
+
+
+def redis_at(url: str, timeout: float) -> Redis:
+    """A client that gives up after `timeout` seconds of connecting or waiting, and does not try again.
+
+    Raises ValueError for a URL that is no Redis'.
+    """
+    return Redis.from_url(
+        url.replace("redis+socket://", "unix://", 1),
+        retry=Retry(NoBackoff(), retries=0),
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+    )

@@ -9,6 +9,8 @@ from time import monotonic
 import redis
 from django.conf import settings
 
+from tasks.broker import redis_at
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 0.5  # seconds a call may be held up by a counter
@@ -44,11 +46,7 @@ class Counter:
     def _connected(self) -> redis.Redis:
         with self._lock:
             if self._client is None:
-                self._client = redis.Redis.from_url(
-                    self._url.replace("redis+socket://", "unix://", 1),
-                    socket_timeout=TIMEOUT,
-                    socket_connect_timeout=TIMEOUT,
-                )
+                self._client = redis_at(self._url, TIMEOUT)
             return self._client
 
     def _failed(self) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
-
-from celery import Task
-from django.conf import settings
 
 from dockmgr.celery import task
 from instances import documents
-from instances.alerts import messages, sending
+from instances.alerts import delivery
 from instances.checks import engine_address
 from instances.clock import SYSTEM
 from instances.errors import RequestError
 from instances.models import Channel, Host
-from instances.operations import bulk_changing, calls, log_reading
-from tasks.broker import reaching_broker
-from tasks.health import enqueue_checks
-from tasks.operations import enqueue
+from instances.operations import calls, log_reading
 
 Document = dict[str, Any]
-NEXT_TURN_SECONDS = 2.0
 MB = 1024 * 1024
 
 
@@ -84,30 +76,11 @@ def test_host(name: str) -> Document:
 
 @task("dockmgr.try_channel")
 def try_channel(name: str, by: str) -> Document:
-    """Send a test message over a channel; it stands in no outbox and is not tried again."""
+    """Send a test message over a channel, once and now. Raises RequestError if it did not arrive."""
     channel = Channel.objects.filter(name=name).first()
     if channel is None:
         raise RequestError("There is no channel of that name.")
-    text = f"{by} asked for this test of channel {name}; nothing is wrong."
-    message = messages.blank(uuid.uuid4(), "test", "info", "Test message", text)
-    result = sending.send(channel.url, message, settings.DELIVERY_TIMEOUT)
-    if result.error:
-        raise RequestError(result.error)
+    sent = delivery.send_test(channel, SYSTEM.now(), by)
+    if sent.sent_at is None:
+        raise RequestError(sent.error)
     return {"sent": True}
-
-
-@task("dockmgr.carry_out_bulk", bind=True)
-def carry_out_bulk(self: Task[..., Any], bulk_id: str) -> None:
-    """Begin what a selection's order may begin now, and come back while some still wait."""
-    turn = bulk_changing.advance(uuid.UUID(bulk_id))
-    for operation in turn.operations:
-        enqueue(operation)
-    enqueue_checks(turn.checks)
-    if turn.more:
-        raise self.retry(countdown=NEXT_TURN_SECONDS)
-
-
-def enqueue_bulk(bulk_id: uuid.UUID) -> None:
-    """Hand an order over to the workers. Raises OutOfReachError without a broker."""
-    with reaching_broker():
-        carry_out_bulk.apply_async(kwargs={"bulk_id": str(bulk_id)})

@@ -22,7 +22,7 @@ from instances.operations.self_watching import show_life
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
 from instances.recording import Recorded, record
 from instances.self_rules import Part
-from tasks.broker import reaching_broker
+from tasks.broker import reaching_broker, require_broker
 from tasks.heartbeat import announce_sweep
 from tasks.operations import heal
 from tasks.schedule import sweep_interval
@@ -116,12 +116,14 @@ def publish(requests: Sequence[CheckRequest], expires: timedelta) -> None:
 
 def enqueue_sweep(by: str) -> str:
     """Have the workers sweep now; returns the task's id. Raises OutOfReachError without a broker."""
+    require_broker()
     with reaching_broker():
         return str(sweep.apply_async(kwargs={"requested_by": by}, ignore_result=True).id)
 
 
 def enqueue_checks(customer_ids: Sequence[str]) -> dict[str, str]:
     """Have the workers check these customers; returns task ids by customer. Raises OutOfReachError."""
+    require_broker()
     with reaching_broker():
         return {
             cid: str(check_health.apply_async(kwargs={"customer_id": cid}, ignore_result=True).id)

@@ -15,7 +15,7 @@ from instances.models import Operation
 from instances.operations import calls, log_reading, restarting, trial
 from instances.operations.provisioning import Order
 from instances.operations.runner import TryAgain
-from tasks.broker import reaching_broker
+from tasks.broker import reaching_broker, require_broker
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
@@ -156,6 +156,7 @@ def enqueue(operation: Operation) -> None:
 def hand_over(operation: Operation) -> Operation:
     """`enqueue`, or take the operation back as if it had never been asked for. Raises OutOfReachError."""
     try:
+        require_broker()
         enqueue(operation)
     except OutOfReachError as error:
         calls.withdraw(operation, str(error))

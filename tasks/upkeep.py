@@ -5,20 +5,24 @@ from __future__ import annotations
 from dockmgr.celery import task
 from instances import sweeps
 from instances.clock import SYSTEM
+from instances.operations import bulk_changing
 from instances.operations.calls import OUTSIDE
 from instances.operations.journal import abandoned
 from instances.operations.purging import purge
 from instances.operations.tidying import expired, remove_unused_images
 from tasks.operations import enqueue
+from tasks.selections import enqueue_turn
 
 
 @task("dockmgr.recover")
 def recover() -> None:
-    """Hand on operations whose worker died, and close sweeps whose checks got lost."""
+    """Hand on operations and selections whose worker died, and close sweeps whose checks got lost."""
     now = SYSTEM.now()
     sweeps.close_overdue(now)
     for operation in abandoned(now):
         enqueue(operation)
+    for bulk in bulk_changing.stalled(now):
+        enqueue_turn(bulk)
 
 
 @task("dockmgr.tidy_up")

@@ -6,22 +6,19 @@ somebody else asked for.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from celery.result import AsyncResult
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
-from dockmgr.celery import app
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.broker import reaching_broker
-from tasks.queues import queue_lengths
+from tasks.asking import commission, outcome
 
 SALT = "desk.ticket"
 LASTS = 600  # seconds a ticket is good for
-DEFECT = "dockmgr itself failed here; its log has the details."
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,12 @@ def ask(request: HttpRequest, question: Question) -> JsonResponse:
     """Enqueue the task and hand out the ticket for its answer: 202, or 503 without a broker."""
     if not request.user.has_perm(question.permission):
         raise PermissionDenied
+    task_id = uuid.uuid4()
     try:
-        queue_lengths()  # finds a broker out of reach in a second; Celery would try for twenty
-        with reaching_broker():
-            answer = app.tasks[question.task].apply_async(kwargs=question.kwargs)
+        commission(question.task, task_id, **question.kwargs)
     except OutOfReachError as error:
-        return JsonResponse({"state": "failed", "error": str(error)}, status=503)
-    ticket = signing.dumps([answer.id, request.user.pk, question.permission], salt=SALT)
+        return _failed(error, status=503)
+    ticket = signing.dumps([str(task_id), request.user.pk, question.permission], salt=SALT)
     return JsonResponse({"ticket": ticket}, status=202)
 
 
@@ -52,7 +48,7 @@ def answer_view(request: HttpRequest, ticket: str) -> JsonResponse:
     try:
         return JsonResponse(fetch(request, ticket))
     except OutOfReachError as error:
-        return JsonResponse({"state": "failed", "error": str(error)}, status=503)
+        return _failed(error, status=503)
 
 
 def download_view(request: HttpRequest, ticket: str) -> HttpResponse:
@@ -69,22 +65,27 @@ def download_view(request: HttpRequest, ticket: str) -> HttpResponse:
 
 def fetch(request: HttpRequest, ticket: str) -> dict[str, Any]:
     """The answer a ticket stands for, as far as it is there. Raises Http404, OutOfReachError."""
-    answer: AsyncResult[Any] = AsyncResult(_task_of(request, ticket), app=app)
-    queue_lengths()
-    with reaching_broker():
-        state, value = answer.state, answer.result
-    if state == "SUCCESS":
-        return {"state": "done", "answer": value}
-    if state in ("FAILURE", "REVOKED"):
-        return {"state": "failed", "error": str(value) if isinstance(value, DockmgrError) else DEFECT}
-    return {"state": "waiting"}
+    ended = outcome(_task_of(request, ticket))
+    if ended is None:
+        return {"state": "waiting"}
+    if ended.error is not None:
+        return _failure(ended.error)
+    return {"state": "done", "answer": ended.value}
 
 
-def _task_of(request: HttpRequest, ticket: str) -> str:
+def _failed(error: DockmgrError, status: int) -> JsonResponse:
+    return JsonResponse(_failure(error), status=status)
+
+
+def _failure(error: DockmgrError) -> dict[str, Any]:
+    return {"state": "failed", "error": str(error)}
+
+
+def _task_of(request: HttpRequest, ticket: str) -> uuid.UUID:
     try:
         task_id, person, permission = signing.loads(ticket, salt=SALT, max_age=LASTS)
     except signing.BadSignature:
         raise Http404 from None
     if person != request.user.pk or not request.user.has_perm(permission):
         raise PermissionDenied
-    return str(task_id)
+    return uuid.UUID(task_id)

@@ -23,7 +23,7 @@ from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.admin.views import behind
 from instances.models import Bulk, Instance
 from instances.operations import bulk_changing
-from tasks.desk import enqueue_bulk
+from tasks.selections import hand_over_bulk
 
 PER_PAGE = 100
 NAMES_SHOWN = 20
@@ -93,8 +93,8 @@ def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: Reas
 
     def work(fields: dict[str, Any]) -> str:
         bulk = bulk_changing.order(verb, keys, by=trail.actor(request), reason=fields["reason"])
+        hand_over_bulk(bulk)
         placed.append(bulk)
-        enqueue_bulk(bulk.pk)
         return f"The {verb} of {len(bulk.instances)} instances is queued."
 
     target = f"selection {verb}"

@@ -120,7 +120,7 @@ def _mute(order: Order) -> str:
 
 
 def _unmute(order: Order) -> str:
-    ended = muting.unmute(muting.Scope("instance", order.instance), SYSTEM.now())
+    ended = muting.unmute(muting.Scope("instance", order.instance), SYSTEM.now(), by=order.by)
     return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 

@@ -149,22 +149,14 @@ class FleetCommand(BaseCommand):
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
         if options["enqueue"]:
-            self._enqueue(operation)
-            return operation
+            from tasks.operations import hand_over  # needs Celery, which is slow to load
+
+            return hand_over(operation)
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
             done = calls.wait_for_end(operation.pk)
             tell(1, 1, done.status)
         return done
-
-    def _enqueue(self, operation: Operation) -> None:
-        from tasks.operations import enqueue
-
-        try:
-            enqueue(operation)
-        except OutOfReachError as error:
-            calls.withdraw(operation, str(error))
-            raise
 
     @contextmanager
     def progress(self, options: dict[str, Any]) -> Iterator[ProgressCall]:

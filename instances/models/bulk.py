@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models import Q
 
 
 class Bulk(models.Model):
@@ -13,6 +14,9 @@ class Bulk(models.Model):
     `instances` holds all their keys in the order of the selection, `pending` those whose turn has not
     come, `refused` one sentence for each customer whose instance could not be taken. What became of
     the others is in their operations, whose request ids begin with `request_prefix`.
+
+    An order advances in turns, each brought about by a message that carries the number of its `turn`;
+    a message with another number is a duplicate. `due_at` is when the next turn should be.
     """
 
     VERBS = tuple((verb, verb) for verb in ("check", "restart", "update", "pause"))
@@ -25,9 +29,14 @@ class Bulk(models.Model):
     instances = models.JSONField(default=list)
     pending = models.JSONField(default=list)
     refused = models.JSONField(default=dict)
+    turn = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at"], name="bulk_by_time")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="bulk_by_time"),
+            models.Index(fields=["due_at"], condition=~Q(due_at=None), name="bulk_due"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} of {len(self.instances)} instances"

@@ -50,7 +50,7 @@ class Operation(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["-created_at"], name="operation_by_time"),
+            models.Index(fields=["-created_at", "-id"], name="operation_by_time"),
             models.Index(fields=["customer_id", "-created_at"], name="operation_by_customer"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(finished_at=None), name="operation_unfinished"

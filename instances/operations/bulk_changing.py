@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +18,8 @@ from instances.operations import calls
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
 PACED = ("restart", "update")
+BETWEEN_TURNS = timedelta(seconds=2)
+PATIENCE = timedelta(seconds=60)
 
 
 def order(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
@@ -26,34 +29,57 @@ def order(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bu
         raise RequestError(f"An order is for 1 to {MOST_INSTANCES} instances, not {len(chosen)}.")
     now = calls.OUTSIDE.clock.now()
     return Bulk.objects.create(
-        verb=verb, by=by[:64], reason=reason[:255], created_at=now, instances=chosen, pending=chosen
+        verb=verb,
+        by=by[:64],
+        reason=reason[:255],
+        created_at=now,
+        instances=chosen,
+        pending=chosen,
+        due_at=now,
     )
 
 
 @dataclass
 class Turn:
-    """What was begun and is to be handed to the workers; `more` while some instances still wait."""
+    """What was begun and is to be handed to the workers, and the number of the turn to follow, if any."""
 
     operations: list[Operation] = field(default_factory=list)
-    checks: list[str] = field(default_factory=list)
-    more: bool = False
+    following: int | None = None
+
+
+def to_check(bulk_id: uuid.UUID, number: int) -> list[str]:
+    """Customers to be checked in this turn, before it is written down: one check too many harms nobody."""
+    bulk = Bulk.objects.filter(pk=bulk_id, turn=number, verb="check").first()
+    return [instance.customer_id for instance in _present(bulk.pending)] if bulk is not None else []
 
 
 @transaction.atomic
-def advance(bulk_id: uuid.UUID) -> Turn:
-    """Begin what may begin now. Refusals are noted by customer and stop nothing."""
-    bulk = Bulk.objects.select_for_update().get(pk=bulk_id)
+def advance(bulk_id: uuid.UUID, number: int) -> Turn:
+    """Take the turn of this number: begin what may begin now. Refusals are noted and stop nothing.
+
+    Nothing is done when the turn was taken already: somebody else carries the order on.
+    """
+    bulk = Bulk.objects.select_for_update().filter(pk=bulk_id, turn=number).first()
+    if bulk is None:
+        return Turn()
     turn, done = Turn(), _gone(bulk)
     for instance in list(_whose_turn(bulk)):
         done.add(instance.pk)
         try:
-            _begin(bulk, instance, turn)
+            turn.operations.extend(_begin(bulk, instance))
         except DockmgrError as refusal:
             bulk.refused[instance.customer_id] = str(refusal)
     bulk.pending = [key for key in bulk.pending if key not in done]
-    bulk.save(update_fields=["pending", "refused"])
-    turn.more = bool(bulk.pending)
+    bulk.turn += 1
+    bulk.due_at = calls.OUTSIDE.clock.now() + BETWEEN_TURNS if bulk.pending else None
+    bulk.save(update_fields=["pending", "refused", "turn", "due_at"])
+    turn.following = bulk.turn if bulk.pending else None
     return turn
+
+
+def stalled(now: datetime) -> list[Bulk]:
+    """Orders whose next turn is long due: the message for it was lost, or its worker died."""
+    return list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
 
 
 def operations_of(bulk: Bulk, instance_ids: Iterable[int]) -> dict[int, Operation]:
@@ -97,14 +123,14 @@ def _whose_turn(bulk: Bulk) -> Iterator[Instance]:
             yield instance
 
 
-def _begin(bulk: Bulk, instance: Instance, turn: Turn) -> None:
+def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
+    """Raises DockmgrError when it is refused."""
     customer_id = instance.customer_id
     asked = calls.Asked(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
     if bulk.verb == "restart":
-        turn.operations.append(calls.begin_restart(customer_id, asked))
-    elif bulk.verb == "update":
-        turn.operations.append(calls.begin_update(customer_id, asked))
-    elif bulk.verb == "pause":
+        return [calls.begin_restart(customer_id, asked)]
+    if bulk.verb == "update":
+        return [calls.begin_update(customer_id, asked)]
+    if bulk.verb == "pause":
         calls.pause(customer_id)
-    else:
-        turn.checks.append(customer_id)
+    return []

@@ -12,7 +12,9 @@ from django.db.models import QuerySet
 from instances import mutes, time_words
 from instances.alerts.flushing import look_again
 from instances.errors import RequestError
-from instances.models import Host, Incident, Instance, Mute, Plan
+from instances.incidents.ledger import TEXT_LENGTH
+from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
+from instances.models.incident import IncidentQuerySet
 from instances.operations.calls import find
 from instances.operations.provisioning import plan_named
 
@@ -35,7 +37,7 @@ class Scope:
         """The mutes of exactly this scope that are in force."""
         return mutes.active(now).filter(**{self.column: self.row})
 
-    def incidents(self) -> QuerySet[Incident]:
+    def incidents(self) -> IncidentQuerySet:
         """Incidents the scope covers; those of instances name their host as well."""
         return Incident.objects.filter(**{REACH[self.column]: self.row})
 
@@ -76,19 +78,21 @@ def mute(scope: Scope, until: datetime, now: datetime, *, by: str, reason: str =
     row = Mute(starts_at=now, until=until, by=by[:64], reason=reason[:255])
     setattr(row, scope.column, scope.row)
     row.save()
+    _note(scope, "muted", f"until {until:%Y-%m-%d %H:%M} UTC by {by}{f': {reason}' if reason else ''}", now)
     if replaced:  # what waits for the end of the old one may have to wait less
         look_again(scope.incidents(), now)
     return row
 
 
 @transaction.atomic
-def unmute(scope: Scope, now: datetime) -> bool:
+def unmute(scope: Scope, now: datetime, *, by: str) -> bool:
     """End the scope's own mute; what it held back goes out. False when it had none.
 
     An instance may stay muted by its host or its plan.
     """
     ended = _finish(scope, now)
     if ended:
+        _note(scope, "unmuted", f"by {by}", now)
         look_again(scope.incidents(), now)
     return ended
 
@@ -97,3 +101,13 @@ def _finish(scope: Scope, now: datetime) -> bool:
     """The rows stay as a record of who muted what, unless they never lasted."""
     at_once, _ = scope.mutes(now).filter(starts_at=now).delete()
     return bool(scope.mutes(now).update(until=now) + at_once)
+
+
+def _note(scope: Scope, kind: str, text: str, now: datetime) -> None:
+    """A line in the timeline of each open incident it concerns, with the scope where that is wider."""
+    place = "" if scope.column == "instance" else f"{scope.column} {scope.name} "
+    lines = [
+        IncidentEvent(incident=incident, at=now, kind=kind, text=f"{place}{text}"[:TEXT_LENGTH])
+        for incident in scope.incidents().open().only("pk")
+    ]
+    IncidentEvent.objects.bulk_create(lines, batch_size=500)

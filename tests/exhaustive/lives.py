@@ -123,7 +123,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(customer=customers)
     def somebody_unmutes(self, customer: str) -> None:
-        muting.unmute(muting.scope(customer_id=customer), self.world.now)
+        muting.unmute(muting.scope(customer_id=customer), self.world.now, by="ann")
 
     @rule(customer=customers, resume=st.booleans())
     def somebody_pauses_or_resumes(self, customer: str, resume: bool) -> None:
@@ -239,7 +239,7 @@ class Life(RuleBasedStateMachine):
         self._wait_for_leases()
         for instance in Instance.objects.all():
             self._mend(instance)
-            muting.unmute(muting.scope(customer_id=instance.customer_id), self.world.now)
+            muting.unmute(muting.scope(customer_id=instance.customer_id), self.world.now, by="ann")
             calls.resume(instance.customer_id)
             self.world.restart(instance.customer_id)
         until = self.world.now + LULL

@@ -9,12 +9,13 @@ import pytest
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 
+from dockmgr.celery import app
 from instances.admin import login
 from instances.clock import SYSTEM
 from instances.errors import OutOfReachError, RequestError
 from instances.models import ApiToken, AuditEntry, Bulk, Channel, Health, Incident, Mute, Operation, Plan
 from instances.operations import bulk_changing
-from tasks import desk
+from tasks import selections, upkeep
 from tests.desk import PASSWORD, at_desk, person
 from tests.factories import World, health_of
 from tests.fast.conftest import Message
@@ -167,7 +168,7 @@ def test_a_plans_instances_are_updated_by_one_order(world: World, sent: Sent) ->
     response = at_desk("operator").post(address, {"reason": "new image"})
     bulk = Bulk.objects.get()
     assert response.headers["Location"] == f"/admin/instances/bulk/{bulk.pk}/change/"
-    assert [message.kwargs for message in sent("operations")] == [{"bulk_id": str(bulk.pk)}]
+    assert [message.kwargs for message in sent("operations")] == [{"bulk_id": str(bulk.pk), "turn": 0}]
 
 
 def test_a_channels_url_is_set_and_never_shown(world: World) -> None:
@@ -203,6 +204,11 @@ def test_a_token_is_shown_once_and_revoked(world: World) -> None:
     assert audited("revoke token").reason == "leaked"
 
 
+def turns(sent: Sent) -> list[Message]:
+    """The messages that carry selections on."""
+    return [message for message in sent("operations") if message.task == "dockmgr.carry_out_bulk"]
+
+
 class TestSelections:
     """Orders for many instances."""
 
@@ -222,7 +228,7 @@ class TestSelections:
         done = self.choose("operator", "restart", one.pk, busy.pk, confirmed="1", reason="new kernel")
         bulk = Bulk.objects.get()
         assert (bulk.by, bulk.reason, bulk.pending) == ("admin:operator", "new kernel", [one.pk, busy.pk])
-        desk.carry_out_bulk(str(bulk.pk))
+        selections.carry_out_bulk(str(bulk.pk))
         [operation] = Operation.objects.filter(request_id__startswith=bulk.request_prefix)
         assert (operation.customer_id, operation.reason) == ("c1", "new kernel")
         report = at_desk("operator").get(done.headers["Location"]).content.decode()
@@ -232,18 +238,56 @@ class TestSelections:
     def test_no_host_is_overrun(self, world: World) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
         bulk = bulk_changing.order("restart", keys, by="admin:x", reason="y")
-        turn = bulk_changing.advance(bulk.pk)
-        assert (len(turn.operations), turn.more) == (4, True)
-        assert not bulk_changing.advance(bulk.pk).operations
+        turn = bulk_changing.advance(bulk.pk, 0)
+        assert (len(turn.operations), turn.following) == (4, 1)
+        assert bulk_changing.advance(bulk.pk, 1) == bulk_changing.Turn(following=2)
         Operation.objects.update(finished_at=SYSTEM.now())
-        assert len(bulk_changing.advance(bulk.pk).operations) == 2
+        last = bulk_changing.advance(bulk.pk, 2)
+        assert (len(last.operations), last.following) == (2, None)
 
-    def test_checks_and_pauses_are_done_for_all_at_once(self, world: World) -> None:
+    def test_a_turn_is_taken_once(self, world: World) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
-        checks = bulk_changing.advance(bulk_changing.order("check", keys, by="x", reason="").pk)
-        assert (len(checks.checks), checks.more) == (6, False)
-        bulk_changing.advance(bulk_changing.order("pause", keys, by="x", reason="y").pk)
+        bulk = bulk_changing.order("restart", keys, by="admin:x", reason="y")
+        bulk_changing.advance(bulk.pk, 0)
+        Operation.objects.update(finished_at=SYSTEM.now())
+        assert bulk_changing.advance(bulk.pk, 0) == bulk_changing.Turn()
+        assert Operation.objects.count() == 4
+
+    def test_checks_and_pauses_are_done_for_all_at_once(self, world: World, sent: Sent) -> None:
+        keys = [world.instance(f"c{number}").pk for number in range(6)]
+        checks = bulk_changing.order("check", keys, by="x", reason="")
+        selections.carry_out_bulk(str(checks.pk))
+        selections.carry_out_bulk(str(checks.pk))
+        assert {message.kwargs["customer_id"] for message in sent("health")} == {f"c{n}" for n in range(6)}
+        checks.refresh_from_db()
+        assert (checks.pending, checks.due_at) == ([], None)
+        bulk_changing.advance(bulk_changing.order("pause", keys, by="x", reason="y").pk, 0)
         assert set(Health.objects.values_list("status", flat=True)) == {"paused"}
+
+    def test_an_order_whose_message_got_lost_is_carried_on(self, world: World, sent: Sent) -> None:
+        keys = [world.instance(f"c{number}").pk for number in range(6)]
+        bulk = bulk_changing.order("restart", keys, by="admin:x", reason="y")
+        selections.carry_out_bulk(str(bulk.pk))
+        sent("operations")
+        world.clock.advance(60)
+        upkeep.recover()
+        assert not turns(sent)
+        world.clock.advance(3)
+        upkeep.recover()
+        [again] = turns(sent)
+        assert again.kwargs == {"bulk_id": str(bulk.pk), "turn": 1}
+        Operation.objects.update(finished_at=SYSTEM.now())
+        selections.carry_out_bulk(**again.kwargs)
+        assert Operation.objects.count() == 6
+
+    def test_an_order_that_no_broker_takes_was_never_given(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(app.conf, "broker_url", "redis+socket:///nowhere/redis.sock")
+        page = self.choose("operator", "restart", world.instance("c1").pk, confirmed="1", reason="y")
+        assert (page.status_code, page.headers["Location"]) == (302, INSTANCE)
+        assert "broker can't be reached" in said(page) and not Bulk.objects.exists()
+        assert "broker" in audited("restart selection").outcome
 
     def test_an_order_has_bounds(self, world: World) -> None:
         for keys in (range(0), range(bulk_changing.MOST_INSTANCES + 1)):

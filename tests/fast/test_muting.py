@@ -114,9 +114,9 @@ def test_unmuting_ends_the_mute_of_that_scope_and_no_other(world: World) -> None
     muted(world, scope(customer_id="c1"))
     muted(world, scope(plan="pro"), 2 * HOUR)
     world.clock.advance(60)
-    assert unmute(scope(customer_id="c1"), world.now)
+    assert unmute(scope(customer_id="c1"), world.now, by="ann")
     assert mutes.end_for(instance, world.now) == world.now + 2 * HOUR - timedelta(seconds=60)
-    assert not unmute(scope(customer_id="c1"), world.now)
+    assert not unmute(scope(customer_id="c1"), world.now, by="ann")
 
 
 def test_the_record_says_who_muted_and_why_and_when_it_ended(world: World) -> None:
@@ -124,7 +124,7 @@ def test_the_record_says_who_muted_and_why_and_when_it_ended(world: World) -> No
     began = world.now
     muted(world, scope(customer_id="c1"))
     world.clock.advance(60)
-    unmute(scope(customer_id="c1"), world.now)
+    unmute(scope(customer_id="c1"), world.now, by="ann")
     row = Mute.objects.get()
     assert (row.by, row.reason, row.starts_at, row.until) == ("cli:ada", "maintenance", began, world.now)
 
@@ -140,7 +140,7 @@ def test_what_may_have_been_held_back_is_looked_at_when_a_mute_ends(
     elsewhere = incident(world, stranger, notify_at=world.now + HOUR)
     muted(world, scope(**names))
     world.clock.advance(60)
-    unmute(scope(**names), world.now)
+    unmute(scope(**names), world.now, by="ann")
     assert [look(row) for row in (open_one, waiting, told)] == [world.now, world.now, None]
     assert look(elsewhere) == world.now + HOUR - timedelta(seconds=60)
 
@@ -151,7 +151,7 @@ def test_a_host_s_own_incident_is_looked_at_as_well(world: World) -> None:
     )
     muted(world, scope(host="local"))
     world.clock.advance(60)
-    unmute(scope(host="local"), world.now)
+    unmute(scope(host="local"), world.now, by="ann")
     assert look(row) == world.now
 
 
@@ -166,8 +166,23 @@ def test_a_mute_made_shorter_is_looked_at_before_its_first_end(world: World) -> 
 
 def test_unmuting_what_is_not_muted_touches_nothing(world: World) -> None:
     row = incident(world, world.instance())
-    assert not unmute(scope(host="local"), world.now)
+    assert not unmute(scope(host="local"), world.now, by="ann")
     assert look(row) is None
+
+
+def test_open_incidents_show_who_muted_and_unmuted_what_covers_them(world: World) -> None:
+    instance, _, stranger = everyone(world)
+    mine, over = incident(world, instance), incident(world, instance, resolved_at=world.now)
+    elsewhere = incident(world, stranger)
+    muted(world, scope(host="local"))
+    until = world.now + HOUR
+    world.clock.advance(60)
+    unmute(scope(host="local"), world.now, by="ann")
+    assert [(event.kind, event.text) for event in mine.events.all()] == [
+        ("muted", f"host local until {until:%Y-%m-%d %H:%M} UTC by cli:ada: maintenance"),
+        ("unmuted", "host local by ann"),
+    ]
+    assert not over.events.exists() and not elsewhere.events.exists()
 
 
 @pytest.mark.parametrize("lasts", [timedelta(0), timedelta(seconds=-1), LONGEST + timedelta(seconds=1)])

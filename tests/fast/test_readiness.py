@@ -17,7 +17,7 @@ from instances.models import Pulse, Sweep
 from instances.observing import readiness, views
 from instances.observing.bounded import Questions
 from instances.observing.readiness import Parts, Readiness, ask_database, document
-from tasks import queues
+from tasks.broker import redis_at
 from tests.factories import World
 
 # Nobody collected static files here.
@@ -199,15 +199,14 @@ def test_the_web_process_says_that_it_lives_without_asking_anything(client: Clie
     assert (answer.status_code, answer.json()) == (200, {"ok": True, "status": "live"})
 
 
-def test_the_brokers_own_client_takes_every_form_of_url(settings: Settings) -> None:
+def test_the_brokers_own_client_takes_every_form_of_url() -> None:
     forms = {
         "redis://:p@host:6380/2": ("host", 6380, 2),
         "redis+socket:///run/r.sock": ("/run/r.sock", None, 0),
         "rediss://host/1": ("host", 6379, 1),
     }
     for url, expected in forms.items():
-        settings.CELERY_BROKER_URL = url
-        options = queues._client(1).connection_pool.connection_kwargs
+        options = redis_at(url, 1).connection_pool.connection_kwargs
         where = options.get("path") or options.get("host")
         port = None if "path" in options else options.get("port", 6379)
         assert (where, port, options.get("db", 0)) == expected

@@ -18,7 +18,6 @@ from instances.api.docs import responses
 from instances.api.problems import unknown
 from instances.api.routes.changes import known
 from instances.api.routes.router import router
-from instances.errors import DockmgrError, OutOfReachError
 from instances.models import ApiRequest
 from instances.policies import TRIAL
 from tasks.asking import commission, outcome
@@ -71,14 +70,12 @@ def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
 
 
 def _ended(row: ApiRequest) -> dict[str, Any] | None:
-    try:
-        over, result = outcome(row.pk)
-    except OutOfReachError:
-        raise
-    except DockmgrError as error:
-        return _document(row, "failed", error=str(error))
-    if not over:
+    ended = outcome(row.pk)
+    if ended is None:
         return None
+    if ended.error is not None:
+        return _document(row, "failed", error=str(ended.error))
+    result = ended.value
     return _document(row, "succeeded" if result["success"] else "failed", result, result["error"])
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from instances import documents, mutes
-from instances.management.base import GOOD
+from instances.management.base import GOOD, operator
 from instances.management.mute_scope import ScopeCommand
 from instances.models import Instance
 from instances.operations import calls, muting
@@ -14,7 +14,7 @@ class Command(ScopeCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         scope, now = self.scope(options), calls.OUTSIDE.clock.now()
-        ended = muting.unmute(scope, now)
+        ended = muting.unmute(scope, now, by=operator())
         still = mutes.end_for(scope.row, now) if isinstance(scope.row, Instance) else None
         return {"name": scope.name, "ended": ended, "muted_until": documents.time(still)}, GOOD
 
