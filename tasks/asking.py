@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
+from celery import Task
 from celery.result import AsyncResult
 
 from dockmgr.celery import app
@@ -32,14 +33,14 @@ class Outcome:
     error: DockmgrError | None = None
 
 
-def ask(name: str, seconds: float, /, **kwargs: Any) -> Any:
-    """What the task `name` returns, within `seconds`; workers drop it when that time is over.
+def ask(task: Task[..., Any], seconds: float, /, **kwargs: Any) -> Any:
+    """What the task returns, within `seconds`; workers drop it when that time is over.
 
     Raises what the task raised, NoAnswer when no worker answered, OutOfReachError without a broker.
     """
     until = SYSTEM.now().timestamp() + seconds
     with reaching_broker():
-        answer = _send(name, kwargs, expires=seconds)
+        answer = _send(task, kwargs, expires=seconds)
         done = _wait(answer.ready, until)
     if not done:
         raise NoAnswer(f"No worker answered within {seconds:g} s.")
@@ -51,10 +52,10 @@ def ask(name: str, seconds: float, /, **kwargs: Any) -> Any:
     return value
 
 
-def commission(name: str, task_id: uuid.UUID, /, **kwargs: Any) -> None:
-    """Have the workers do the task `name` under this id. Raises OutOfReachError without a broker."""
+def commission(task: Task[..., Any], task_id: uuid.UUID, /, **kwargs: Any) -> None:
+    """Have the workers do the task under this id. Raises OutOfReachError without a broker."""
     with reaching_broker():
-        _send(name, kwargs, task_id=str(task_id))
+        _send(task, kwargs, task_id=str(task_id))
 
 
 def outcome(task_id: uuid.UUID) -> Outcome | None:
@@ -71,10 +72,10 @@ def outcome(task_id: uuid.UUID) -> Outcome | None:
     return Outcome(None, _failure(value)) if isinstance(value, BaseException) else Outcome(value)
 
 
-def _send(name: str, kwargs: dict[str, Any], **options: Any) -> AsyncResult[Any]:
+def _send(task: Task[..., Any], kwargs: dict[str, Any], **options: Any) -> AsyncResult[Any]:
     require_broker()
-    task: Any = app.tasks[name]
-    answer: AsyncResult[Any] = task.apply_async(kwargs=kwargs, argsrepr="", kwargsrepr="", **options)
+    untold: dict[str, Any] = {"argsrepr": "", "kwargsrepr": ""}  # no argument in a worker's log
+    answer: AsyncResult[Any] = task.apply_async(kwargs=kwargs, **untold, **options)
     return answer
 
 

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from celery import Task
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -25,7 +26,7 @@ LASTS = 600  # seconds a ticket is good for
 class Question:
     """A task, what it is asked, and the permission without which its answer is not given out."""
 
-    task: str
+    task: Task[..., Any]
     kwargs: dict[str, Any]
     permission: str
 

@@ -17,6 +17,7 @@ from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
 from instances.models import Channel, Notification
+from tasks import desk
 
 
 @admin.register(Channel)
@@ -75,7 +76,7 @@ def test_view(request: HttpRequest, channel_id: int) -> JsonResponse:
         refuse(request, "test channel", channel.name)
     trail.record(request, "test channel", channel.name, "asked")
     kwargs = {"name": channel.name, "by": trail.actor(request)}
-    return answers.ask(request, answers.Question("dockmgr.try_channel", kwargs, OPERATE))
+    return answers.ask(request, answers.Question(desk.try_channel, kwargs, OPERATE))
 
 
 @admin.register(Notification)

@@ -101,7 +101,8 @@ class LastDay:
 
     @property
     def words(self) -> str:
-        return f"{self.restarts} restarts in 24 hours, of which {self.helped} helped; {self.failed} failures"
+        restarts = f"Restarts in 24 hours: {self.restarts}, of which {self.helped} helped"
+        return f"{restarts}; failed operations: {self.failed}"
 
 
 def _last_day(now: datetime) -> LastDay:

@@ -59,8 +59,8 @@ class History:
     def words(self) -> str:
         """What somebody who does not see the chart is told."""
         return (
-            f"{self.checks} checks, {self.failures} of them failed; the slowest answer took "
-            f"{self.slowest} ms; {len(self.marks)} restarts, updates and provisionings."
+            f"Checks: {self.checks}, of which {self.failures} failed; slowest answer: {self.slowest} ms; "
+            f"restarts, updates and provisionings: {len(self.marks)}."
         )
 
 

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from celery import Task
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -22,14 +23,15 @@ from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, 
 from instances.clock import SYSTEM
 from instances.models import Incident, Instance, Operation
 from instances.operations import log_reading
+from tasks import desk, operations
 
 OPERATIONS_SHOWN = 8
 INCIDENTS_SHOWN = 5
 LOGS = "instances.view_logs"
-QUESTIONS = {
-    "facts": ("dockmgr.container_facts", "instances.view_instance"),
-    "validation": ("dockmgr.validate", OPERATE),
-    "logs": ("dockmgr.log_view", LOGS),
+QUESTIONS: dict[str, tuple[Task[..., Any], str]] = {
+    "facts": (desk.container_facts, "instances.view_instance"),
+    "validation": (operations.validate, OPERATE),
+    "logs": (desk.log_view, LOGS),
 }
 
 

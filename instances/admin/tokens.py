@@ -87,6 +87,8 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         token = get_object_or_404(ApiToken, pk=object_id if object_id.isdecimal() else 0)
         context = {
             **self.admin_site.each_context(request),

@@ -19,6 +19,7 @@ from instances.clock import SYSTEM
 from instances.errors import DockmgrError
 from instances.models import ApiToken
 from tasks.asking import ask
+from tasks.operations import logs
 
 WAIT = 30.0  # seconds a worker has for one reading
 PAUSE = 2.0  # seconds between readings
@@ -114,7 +115,7 @@ class _Stream:
 
 
 def _read(customer_id: str, lines: int, since: str | None) -> list[str]:
-    kept = ask("dockmgr.logs", WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
+    kept = ask(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
     return list(kept["lines"])
 
 

@@ -31,8 +31,8 @@ class TestAnswers:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.outcome: Outcome | None = None
 
-        def commission(name: str, _: uuid.UUID, /, **kwargs: Any) -> None:
-            self.asked.append((name, kwargs))
+        def commission(task: Any, _: uuid.UUID, /, **kwargs: Any) -> None:
+            self.asked.append((task.name, kwargs))
 
         monkeypatch.setattr(answers, "commission", commission)
         monkeypatch.setattr(answers, "outcome", lambda _: self.outcome)

@@ -13,7 +13,7 @@ from instances.models import Operation
 from instances.operations import calls
 from tasks import asking, broker
 from tasks.health import enqueue_checks, enqueue_sweep
-from tasks.operations import hand_over
+from tasks.operations import hand_over, validate
 from tests.factories import World
 from tests.hostile_server import HostileServer, raw, raw_then_silence
 
@@ -37,8 +37,8 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.mark.usefixtures("broken")
 def test_who_asks_workers_is_told_in_one_sentence() -> None:
     for call in (
-        lambda: asking.ask("dockmgr.validate", 30, customer_id="c1"),
-        lambda: asking.commission("dockmgr.validate", uuid.uuid4(), customer_id="c1"),
+        lambda: asking.ask(validate, 30, customer_id="c1"),
+        lambda: asking.commission(validate, uuid.uuid4(), customer_id="c1"),
         lambda: asking.outcome(uuid.uuid4()),
         lambda: enqueue_sweep(by="x"),
         lambda: enqueue_checks(["c1"]),

@@ -16,6 +16,7 @@ from instances.api.problems import unknown
 from instances.api.routes.router import router
 from instances.models import Instance
 from instances.operations.log_reading import MOST_LINES
+from tasks import health, operations
 from tasks.asking import ask
 
 TAGS = ["looking"]
@@ -44,7 +45,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Probes, judges and records it, as the sweep does."""
     _existing(request, customer_id)
-    return ask("dockmgr.check_health", WAIT, customer_id=customer_id)
+    return ask(health.check_health, WAIT, customer_id=customer_id)
 
 
 @router.post(
@@ -58,7 +59,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Configuration, container against its spec, health, public URL; changes nothing."""
     _existing(request, customer_id)
-    return ask("dockmgr.validate", WAIT, customer_id=customer_id)
+    return ask(operations.validate, WAIT, customer_id=customer_id)
 
 
 @router.get(
@@ -72,7 +73,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
     if not Instance.objects.present().filter(subdomain=subdomain).exists():
         raise unknown(f"There is no instance with the subdomain {subdomain}.")
-    return ask("dockmgr.validate_deployment", WAIT, subdomain=subdomain)
+    return ask(operations.validate_deployment, WAIT, subdomain=subdomain)
 
 
 @router.get(
@@ -91,7 +92,7 @@ def logs(
 ) -> Any:
     """The last lines, redacted."""
     _existing(request, customer_id)
-    return ask("dockmgr.logs", WAIT, customer_id=customer_id, lines=lines, since=since)
+    return ask(operations.logs, WAIT, customer_id=customer_id, lines=lines, since=since)
 
 
 @router.get(

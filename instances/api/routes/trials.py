@@ -21,6 +21,7 @@ from instances.api.routes.router import router
 from instances.models import ApiRequest
 from instances.policies import TRIAL
 from tasks.asking import commission, outcome
+from tasks.operations import test_deploy
 
 TAGS = ["test deployments"]
 ACTION = "test deployment"
@@ -66,7 +67,7 @@ def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
 
 def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
     what = {"plan": wanted.plan, "image": wanted.image, "host": wanted.host}
-    commission("dockmgr.test_deploy", row.pk, **what, requested_by=call.actor, reason=call.reason)
+    commission(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason)
 
 
 def _ended(row: ApiRequest) -> dict[str, Any] | None:
