@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,7 +16,7 @@ from unfold.decorators import display
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.admin.views import behind
 from instances.clock import SYSTEM
@@ -48,9 +47,10 @@ class OpenFilter(ChoiceFilter):
 
 
 @admin.register(Incident)
-class IncidentAdmin(ReadOnlyAdmin):
+class IncidentAdmin(PageAdmin):
     """What is or was wrong, newest first."""
 
+    page_template = "desk/incident.html"
     list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
     list_select_related = ("host",)
     list_filter = (OpenFilter,)
@@ -73,15 +73,10 @@ class IncidentAdmin(ReadOnlyAdmin):
     def subject(self, incident: Incident) -> str:
         return about(incident)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         incident = _known(object_id)
-        site = {**self.admin_site.each_context(request), "opts": self.opts, "object": incident}
-        own = {**_details(request, incident), "title": incident.key, "desk_title": about(incident)}
-        return TemplateResponse(request, "desk/incident.html", {**site, **own})
+        named = {"title": incident.key, "desk_title": about(incident), "object": incident}
+        return {**_details(request, incident), **named}
 
     def get_urls(self) -> list[URLPattern]:
         views = (("live", live_view), ("acknowledge", acknowledge_view), ("mute", mute_view))

@@ -52,16 +52,14 @@ def known(object_id: str) -> Instance:
     return found
 
 
-def page(request: HttpRequest, instance: Instance, site: dict[str, Any]) -> TemplateResponse:
-    """The whole page; the live part of it is fetched again every few seconds."""
+def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """What the whole page shows; the live part of it is fetched again every few seconds."""
     period = request.GET.get("period", "1d")
-    context = {
-        **site,
+    return {
         **_live(request, instance),
         "title": instance.customer_id,
         "desk_title": instance.customer_id,
         "object": instance,
-        "opts": Instance._meta,
         "buttons": _buttons(request, instance),
         "history": history(instance, period if period in PERIODS else "1d", SYSTEM.now()),
         "period": period if period in PERIODS else "1d",
@@ -73,7 +71,6 @@ def page(request: HttpRequest, instance: Instance, site: dict[str, Any]) -> Temp
         "required_env": instance.plan.required_env,
         "secret_form": SecretForm(auto_id="secret_%s"),
     }
-    return TemplateResponse(request, "desk/instance.html", context)
 
 
 @require_safe

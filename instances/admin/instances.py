@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 
 from instances.admin import answers, dashboard, instance_page
 from instances.admin.instance_list import InstanceListMixin
-from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin
 from instances.admin.selections import SelectionMixin
 from instances.admin.views import behind
 from instances.models import Instance
 
 
 @admin.register(Instance)
-class InstanceAdmin(InstanceListMixin, SelectionMixin, ReadOnlyAdmin):
+class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
     """The fleet at a glance. The environment is encrypted; its values are never shown."""
+
+    page_template = "desk/instance.html"
 
     def get_urls(self) -> list[URLPattern]:
         views = (
@@ -36,12 +37,5 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, ReadOnlyAdmin):
         ]
         return [*own, *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """The page of one instance; nothing about it is edited by a form of fields."""
-        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        return instance_page.page(
-            request, instance_page.known(object_id), self.admin_site.each_context(request)
-        )
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        return instance_page.context(request, instance_page.known(object_id))

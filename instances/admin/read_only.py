@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from instances.admin import trail
 
 MOST_COUNTED = 10_000
+SAFE = ("GET", "HEAD")
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -90,3 +93,23 @@ class ReadOnlyAdmin(DeskAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class PageAdmin(ReadOnlyAdmin):
+    """Rows that have a page of their own instead of a form."""
+
+    page_template: ClassVar[str]
+
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """What the page shows, with a `title`, a `desk_title` and the `object`. Raises Http404."""
+        raise NotImplementedError
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The page, for whoever may see the model; there is nothing to send to it."""
+        if not self.has_view_permission(request) or request.method not in SAFE:
+            raise PermissionDenied
+        site = {**self.admin_site.each_context(request), "opts": self.opts}
+        own = self.page_context(request, object_id)
+        return TemplateResponse(request, self.page_template, {**site, **own})

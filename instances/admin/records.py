@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -15,15 +14,16 @@ from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from instances.admin.instance_list import COLOURS
-from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
 from instances.admin.views import behind
 from instances.models import AuditEntry, HealthCheck, Operation, Sweep
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnlyAdmin):
+class OperationAdmin(PageAdmin):
     """Every change to an instance, with its steps."""
 
+    page_template = "desk/operation.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic")
     search_fields = ("customer_id",)
@@ -41,16 +41,10 @@ class OperationAdmin(ReadOnlyAdmin):
         term = search_term.strip().lower().replace("\0", "")
         return queryset.filter(customer_id=term) if term else queryset, False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         operation = _known(object_id)
         title = f"{operation.kind} of {operation.customer_id}"
-        own = {"operation": operation, "object": operation, "title": title, "desk_title": title}
-        site = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(request, "desk/operation.html", {**site, **own})
+        return {"operation": operation, "object": operation, "title": title, "desk_title": title}
 
     def get_urls(self) -> list[URLPattern]:
         live = path("<uuid:key>/live/", behind(self, live_view), name="instances_operation_live")

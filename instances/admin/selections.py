@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,7 +18,7 @@ from django.views.decorators.http import require_safe
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out
-from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.admin.views import behind
 from instances.models import Bulk, Instance
@@ -105,9 +104,10 @@ def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: Reas
 
 
 @admin.register(Bulk)
-class BulkAdmin(ReadOnlyAdmin):
+class BulkAdmin(PageAdmin):
     """Orders for selections, each with its report."""
 
+    page_template = "desk/bulk.html"
     list_display = ("created_at", "verb", "instances_ordered", "by", "reason")
     list_filter = ("verb",)
     ordering = ("-created_at",)
@@ -120,16 +120,9 @@ class BulkAdmin(ReadOnlyAdmin):
         live = path("<uuid:bulk_id>/live/", behind(self, live_view), name="instances_bulk_live")
         return [live, *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        report = _report(request, _known(object_id))
-        bulk = report["bulk"]
-        own = {"title": str(bulk), "desk_title": str(bulk), "object": bulk, "opts": self.opts}
-        site = self.admin_site.each_context(request)
-        return TemplateResponse(request, "desk/bulk.html", {**site, **report, **own})
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        bulk = _known(object_id)
+        return {**_report(request, bulk), "title": str(bulk), "desk_title": str(bulk), "object": bulk}
 
 
 @require_safe

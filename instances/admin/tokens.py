@@ -18,7 +18,7 @@ from unfold.decorators import display
 from instances import tokens
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import ReasonForm
 from instances.admin.views import behind
 from instances.clock import SYSTEM
@@ -27,7 +27,6 @@ from instances.models import ApiToken
 CHANGE = "instances.change_apitoken"
 ADD = "instances.add_apitoken"
 LASTS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until it is revoked"))
-PAGE = "desk/token.html"
 NEW_PAGE = "desk/token_new.html"
 
 
@@ -41,9 +40,10 @@ class TokenForm(ReasonForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ReadOnlyAdmin):
+class ApiTokenAdmin(PageAdmin):
     """Who may use the API. Nobody can read a token again."""
 
+    page_template = "desk/token.html"
     list_display = (
         "name",
         "scope",
@@ -84,16 +84,10 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         context = {**site, "title": "New API token", "opts": self.opts, "form": form, "made": made}
         return TemplateResponse(request, NEW_PAGE, context)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         token = get_object_or_404(ApiToken, pk=object_id if object_id.isdecimal() else 0)
-        context = {
-            **self.admin_site.each_context(request),
+        return {
             "title": f"API token {token.name}",
-            "opts": self.opts,
             "token": token,
             "desk_title": token.name,
             "object": token,
@@ -101,7 +95,6 @@ class ApiTokenAdmin(ReadOnlyAdmin):
             "may_revoke": request.user.has_perm(CHANGE) and token.revoked_at is None,
             "form": ReasonForm(auto_id="revoke_%s"),
         }
-        return TemplateResponse(request, PAGE, context)
 
     def get_urls(self) -> list[URLPattern]:
         own = path("<int:token_id>/revoke/", behind(self, revoke_view), name="instances_apitoken_revoke")

@@ -96,7 +96,7 @@ def test_the_dashboard_counts_the_fleet(world: World, admin_client: Client) -> N
     assert re.search(r"<b>2</b>\s+instances", page)
     assert "1 healthy, 1 unhealthy" in page
     assert re.search(r"<b>2</b>\s+open incidents, 1 critical", page)
-    assert re.search(r"<b>1</b>\s+failed operations", page)
+    assert re.search(r"<b>1</b>\s+failed operation", page)
 
 
 def test_an_empty_installation_has_a_dashboard(admin_client: Client) -> None:
