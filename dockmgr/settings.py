@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,7 @@ LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING",
 COMMAND_LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = env.choice("DOCKMGR_LOG_FORMAT", "PLAIN", ("PLAIN", "JSON")).lower()
 QUIET = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "celery.pool", "kombu", "amqp")
+logging.raiseExceptions = False  # a log that can't be written would show the line past the filter
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -21,13 +21,12 @@ from instances.incidents.following import Change, follow
 from instances.models import Health, HealthCheck, Instance, Operation, Sweep
 from instances.models.health import STATE_FIELDS
 from instances.reply import Outcome
+from instances.seen_columns import ERROR_LENGTH, SEEN_FIELDS, seen_values
 
 logger = logging.getLogger(__name__)
 
 MAX_CAS_ROUNDS = 10
-SEEN_FIELDS = ("http_status", "latency_ms", "version", "container_state", "reason", "error")
 WRITTEN = STATE_FIELDS + SEEN_FIELDS
-ERROR_LENGTH = 255
 COLUMNS = {column.name: column for column in Health._meta.concrete_fields}
 
 
@@ -191,19 +190,9 @@ def _swap(judged: list[tuple[Recorded, Stored]]) -> set[int]:
 def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     assert recorded.verdict is not None  # noqa: S101
     state, seen = recorded.verdict.state, recorded.seen
-    return [getattr(state, name) for name in STATE_FIELDS] + seen_values(seen, stored.version)
-
-
-def seen_values(seen: Observation, version: str) -> list[Any]:
-    """The columns of SEEN_FIELDS for an observation; an unseen version keeps the last one known."""
-    return [
-        seen.http_status,
-        seen.latency_ms,
-        seen.version or version,
-        seen.container_state or "",
-        seen.reason,
-        seen.error[:ERROR_LENGTH],
-    ]
+    of_instance = recorded.check.request.instance_id
+    judged = [getattr(state, name) for name in STATE_FIELDS]
+    return judged + seen_values(of_instance, seen, stored.version)
 
 
 def compare_and_swap(rows: list[tuple[Any, ...]]) -> set[int]:

@@ -17,7 +17,8 @@ from instances.clock import SYSTEM
 from instances.committer import Committer
 from instances.errors import BusyError
 from instances.models import Health, Instance, Sweep
-from instances.operations.calls import OUTSIDE, find
+from instances.operations import calls
+from instances.operations.calls import find
 from instances.operations.self_watching import show_life
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
 from instances.recording import Recorded, record
@@ -57,7 +58,7 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
         sweeps.finish(row, now)
         state_file.write()
         announce_sweep()
-    publish(requests_for(instances, OUTSIDE.engines, str(row.pk)), expires=sweeps.lifetime(interval))
+    publish(requests_for(instances, calls.OUTSIDE.engines, str(row.pk)), expires=sweeps.lifetime(interval))
     return {"sweep_id": str(row.pk), "total": len(instances)}
 
 
@@ -68,7 +69,7 @@ def follow_up() -> None:
     show_life(Part.CLOCKWORK, now)
     due = claim_due(now)
     if due:
-        publish(requests_for(due, OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
+        publish(requests_for(due, calls.OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
 
 
 @task("dockmgr.check_health")
@@ -80,14 +81,14 @@ def check_health(customer_id: str, request: dict[str, Any] | None = None) -> dic
     if request is not None:
         _check(CheckRequest.from_message(request))
         return None
-    [own] = requests_for([find(customer_id)], OUTSIDE.engines)
+    [own] = requests_for([find(customer_id)], calls.OUTSIDE.engines)
     _check(own)
     return documents.check(Health.objects.select_related("instance").get(pk=own.instance_id))
 
 
 def _check(request: CheckRequest) -> None:
     with COMMITTER.expecting():
-        check = observe(request, OUTSIDE, settings.PROBE_TIMEOUT)
+        check = observe(request, calls.OUTSIDE, settings.PROBE_TIMEOUT)
         recorded = COMMITTER.submit(check).result()
     if recorded.verdict and recorded.verdict.restart:
         heal.apply_async(kwargs={"instance_id": request.instance_id})

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dockmgr.celery import task
 from instances import sweeps
 from instances.clock import SYSTEM
-from instances.operations import bulk_changing
-from instances.operations.calls import OUTSIDE
+from instances.operations import bulk_changing, calls
 from instances.operations.journal import abandoned
 from instances.operations.purging import purge
 from instances.operations.tidying import expired, remove_unused_images
@@ -31,7 +30,7 @@ def tidy_up() -> None:
     now = SYSTEM.now()
     for operation in expired(now):
         enqueue(operation)
-    remove_unused_images(OUTSIDE.engines, now)
+    remove_unused_images(calls.OUTSIDE.engines, now)
 
 
 @task("dockmgr.purge_history")

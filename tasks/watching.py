@@ -13,7 +13,7 @@ from django.db import connections
 
 from instances.alerts import delivery
 from instances.clock import SYSTEM
-from instances.operations.calls import OUTSIDE
+from instances.operations import calls
 from instances.operations.self_watching import SelfWatch
 from instances.operations.watching import Watch
 from instances.self_rules import Part
@@ -82,7 +82,7 @@ def start_watching(*, engines: bool) -> None:
         return
     part = None if engines else Part.BEAT
     itself = SelfWatch(SYSTEM.now(), sweep_interval, crowding_queues, part)
-    watch = Watch(OUTSIDE, engines=engines, itself=itself)
+    watch = Watch(calls.OUTSIDE, engines=engines, itself=itself)
     rounds = Rounds({"watch": watch.tick, "ask": watch.ask, "deliver": _deliver})
     _running = (os.getpid(), rounds)
     rounds.start()

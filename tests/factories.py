@@ -58,7 +58,7 @@ class World:
         instance.port = reserve_port(instance.host, instance)
         instance.image_id = image_facts("agent-1").id
         instance.container_id = self._run(instance)
-        instance.save()
+        instance.save(update_fields=["port", "image_id", "container_id"])
         well = {"status": "healthy", "last_healthy_at": self.now - timedelta(minutes=1)}
         Health.objects.create(instance=instance, **{**well, **health})
         return instance

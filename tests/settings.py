@@ -16,10 +16,18 @@ os.environ["DOCKMGR_STATE_FILE"] = str(HOME / "state.json")
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}")
 
 from dockmgr.settings import *  # noqa: E402, F403
-from dockmgr.settings import DATABASES  # noqa: E402
+from dockmgr.settings import DATABASES, SQLITE_OPTIONS  # noqa: E402
 
 # The real one takes most of a second, and every test with a person would pay for it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Nobody asks for a static file here, and every client would look for all of them anew.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = False
+
+# No test outlives a loss of power, so nothing waits for the disk.
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    started = str(SQLITE_OPTIONS["init_command"]).replace("synchronous=NORMAL", "synchronous=OFF")
+    DATABASES["default"]["OPTIONS"] = {**SQLITE_OPTIONS, "init_command": started}
 
 # Threads of one test share the database, which SQLite's memory does not allow.
 DATABASES["default"]["TEST"] = (

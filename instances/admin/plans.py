@@ -40,6 +40,7 @@ class PlanAdmin(DeskAdmin):
     form = PlanForm
     list_display = ("name", "image", "cpus", "memory_mb", "instance_count", "update_strategy")
     search_fields = ("name",)
+    ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
     shown_instead = {"required_env": "required_shown"}

@@ -13,7 +13,8 @@ from instances.checks import Outside
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health import Status
 from instances.models import Instance, Operation
-from instances.operations.calls import OUTSIDE, Asked, begin_update, wait_for_end
+from instances.operations import calls
+from instances.operations.calls import Asked, begin_update, wait_for_end
 from instances.operations.sweeping import Progress, silent
 
 AT_ONCE_PER_HOST = 2
@@ -66,7 +67,7 @@ def update_all(
     progress: Progress = silent,
 ) -> Result:
     """Update every active instance. With a request id, asking again joins what was begun before."""
-    rollout = _Rollout(image, asked, limits or Limits(), outside or OUTSIDE, progress, candidates())
+    rollout = _Rollout(image, asked, limits or Limits(), outside or calls.OUTSIDE, progress, candidates())
     return rollout.run()
 
 

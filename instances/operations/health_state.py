@@ -13,12 +13,11 @@ from instances.models import Health
 from instances.models.health import STATE_FIELDS
 from instances.recording import (
     MAX_CAS_ROUNDS,
-    SEEN_FIELDS,
     compare_and_swap,
     history_row,
     policy,
-    seen_values,
 )
+from instances.seen_columns import SEEN_FIELDS, seen_values
 
 
 def change(
@@ -33,7 +32,7 @@ def change(
         health = Health.objects.get(pk=instance_id)
         state = transition(health.state())
         seen = (
-            seen_values(check.seen, health.version)
+            seen_values(instance_id, check.seen, health.version)
             if check
             else [getattr(health, name) for name in SEEN_FIELDS]
         )

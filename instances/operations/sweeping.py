@@ -18,8 +18,8 @@ from instances.errors import BusyError, LeaseLost
 from instances.health import Status
 from instances.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
-from instances.operations import restarting
-from instances.operations.calls import OUTSIDE, recover, see_through
+from instances.operations import calls, restarting
+from instances.operations.calls import recover, see_through
 from instances.operations.host_watching import in_doubt
 from instances.operations.journal import abandoned
 from instances.operations.watching import Watch, deliver_what_is_held
@@ -73,7 +73,7 @@ def check_here(
     progress: Progress = silent,
 ) -> Iterator[Recorded]:
     """Probe, judge and record instances in this process, in batches as answers come in."""
-    outside = outside or OUTSIDE
+    outside = outside or calls.OUTSIDE
     requests = requests_for(instances, outside.engines, sweep_id)
     done = 0
     for batch in _batches(_observed(requests, outside), BATCH):
@@ -117,7 +117,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
 
     Raises BusyError when another attended sweep is running; a sweep of the workers is waited for.
     """
-    outside = outside or OUTSIDE
+    outside = outside or calls.OUTSIDE
     began, watch = outside.clock.now(), Watch(outside)
     recover(outside)
     sweep = _start(by, outside)

@@ -13,7 +13,7 @@ from instances.checks import Outside, engine_address
 from instances.errors import DockmgrError, RequestError
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import calls, log_reading
-from instances.operations.calls import OUTSIDE, Asked
+from instances.operations.calls import Asked
 from instances.operations.provisioning import Order
 from instances.operations.sweeping import Progress, silent
 from instances.operations.validation import Validation
@@ -69,7 +69,7 @@ def run_trial(
     known = Plan.objects.filter(name=plan).first()
     if known is None:
         raise RequestError("There is no plan of that name.")
-    trial = _Deployment(known, image, host, asked or Asked("test_deploy"), outside or OUTSIDE)
+    trial = _Deployment(known, image, host, asked or Asked("test_deploy"), outside or calls.OUTSIDE)
     trial.progress = progress
     return trial.run()
 

@@ -26,6 +26,7 @@ CUSTOMERS = ("c1", "c2", "c3")
 SICKNESSES = ("http_503", "http_500", "timeout", "starting", "exited", "missing")
 CHANNELS = (("all", "info"), ("ops", "warning"), ("pager", "critical"))
 LULL = timedelta(minutes=40)  # longer than any hold, grace or clean time
+AFTERMATH = (10, 31, 31, 61, 61, 301, 301, 601)  # seconds between rounds: past the hold, past the deadline
 
 customers = st.sampled_from(CUSTOMERS)
 
@@ -215,9 +216,16 @@ class Life(RuleBasedStateMachine):
             mutes = Mute.objects.filter(instance_id=message.incident.instance_id or 0)
             assert not mutes.filter(starts_at__lte=message.created_at, until__gt=message.created_at).exists()
 
+    always = (
+        no_key_has_two_open_incidents, severity_never_falls, restarts_never_exceed_the_budget,
+        an_instance_is_down_exactly_while_its_incident_is_open, nothing_is_told_twice_in_a_row,
+        nothing_is_said_inside_a_mute,
+    )  # fmt: skip
+
     def teardown(self) -> None:
         """Once all is well again and stays so, every incident ends, and everybody who was told knows."""
         try:
+            self._go_on()
             self._come_to_rest()
             assert list(Incident.objects.open()) == []
             states = Health.objects.values_list("instance__customer_id", "status")
@@ -225,6 +233,14 @@ class Life(RuleBasedStateMachine):
         finally:
             transaction.set_rollback(True)
             self._undo.__exit__(None, None, None)
+
+    def _go_on(self) -> None:
+        """Time passes and nothing else happens: what has begun is told, escalates, is healed or given up."""
+        for seconds in AFTERMATH:
+            self.world.clock.advance(seconds)
+            self._work()
+            for holds in self.always:
+                holds(self)
 
     def _wait_for_leases(self) -> None:
         """Those who died hold their operations for a while, longer where the clock stepped back since."""
@@ -246,6 +262,6 @@ class Life(RuleBasedStateMachine):
         while self.world.now < until:
             for instance in Instance.objects.all():
                 self._mend(instance)
-            self.world.clock.advance(120)
+            self.world.clock.advance(300)
             self._work()
             self._check(Instance.objects.active().select_related("plan", "host"))

@@ -97,7 +97,7 @@ class Workers(Clock):
         return self._world.now
 
     def sleep(self, seconds: float) -> None:
-        self._world.clock.advance(seconds)
+        self._world.clock.advance(max(seconds, self._world.clock.coarse))
         self.meanwhile()
         if not self.absent:
             self.work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 from celery.backends.base import DisabledBackend
 from celery.backends.cache import CacheBackend
+from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
+from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
 
@@ -20,12 +24,27 @@ from instances.api import log_stream
 from instances.api import middleware as api_middleware
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
-from instances.operations import calls, sweeping
+from instances.operations import calls
 from tasks import asking, health, operations, upkeep
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fake_outside
 from tests.fast.callers import Caller, Workers, a_caller
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flushing_is_cheap(django_db_setup: None) -> None:
+    """Permissions made anew cost more than the rest of a flush, and no test after one needs them.
+
+    Content types are made anew when somebody asks for them.
+    """
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.connect(forget_content_types)
+
+
+def forget_content_types(**_: Any) -> None:
+    ContentType.objects.clear_cache()
 
 
 @pytest.fixture
@@ -38,12 +57,12 @@ def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
 def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A fresh world that commands, tasks and calls see from now on."""
     outside = fake_outside()
-    plan, _ = Plan.objects.update_or_create(
-        name="pro", defaults={"image": IMAGE, "start_grace": 5, "cpus": 2, "memory": 2 * 1024**3}
-    )
-    host, _ = Host.objects.update_or_create(name="local", defaults={"docker_url": "unix:///fake/one.sock"})
-    for module in (calls, sweeping, health):
-        monkeypatch.setattr(module, "OUTSIDE", outside)
+    plan = Plan(name="pro", image=IMAGE, start_grace=5, cpus=2, memory=2 * 1024**3)
+    host = Host(name="local", docker_url="unix:///fake/one.sock")
+    for row, changed in ((plan, ["image", "start_grace", "cpus", "memory"]), (host, ["docker_url"])):
+        many: Any = type(row)._default_manager
+        many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
+    monkeypatch.setattr(calls, "OUTSIDE", outside)
     for clocked in (health, operations, upkeep, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
@@ -98,6 +117,13 @@ class Message:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
     """`sent("operations")` takes the messages of a queue off a broker in memory."""
+    with broker_in_memory(monkeypatch) as take:
+        yield take
+
+
+@contextmanager
+def broker_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
+    """The broker of whatever runs meanwhile, empty at first, by a way to take a queue's messages off."""
     monkeypatch.setitem(app.conf, "broker_url", "memory://")
     monkeypatch.setattr(app, "_backend_cache", DisabledBackend(app))
     _forget_connections()

@@ -53,6 +53,7 @@ def test_every_example_is_answered_as_its_comment_says(
     world: World, caller: Caller, workers: Workers
 ) -> None:
     publish(world, "agent-1")
+    world.clock.coarse = 5
     operation = ""
     for status, words in commands():
         answer = carry_out(caller, words, operation)

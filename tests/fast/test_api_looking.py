@@ -137,6 +137,8 @@ def test_a_followed_log_brings_each_line_once_and_ends(
     def more() -> None:
         if later:
             world.engine.write_log(instance.container_name, later.pop(0).encode())
+        else:
+            world.clock.coarse = 20
 
     workers.meanwhile = more
     began = world.now
@@ -153,6 +155,7 @@ def test_following_goes_on_behind_the_line_that_was_seen_last(
 ) -> None:
     instance = world.instance("c1")
     world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{stamp(2)} b\n{stamp(3)} c\n".encode())
+    world.clock.coarse = 60
     answer = caller.get("/instances/c1/logs/stream", **{"last-event-id": stamp(2)})
     assert [data for kind, data in events(answer.text) if kind == "line"] == ["c"]
     assert f"id: {stamp(3)}\n" in answer.text

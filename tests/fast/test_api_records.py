@@ -11,7 +11,6 @@ import pytest
 
 from instances.errors import OutOfReachError, PermanentError
 from instances.models import ApiRequest, Incident, Operation, Sweep
-from instances.operations import trial
 from tasks import asking
 from tests.factories import World
 from tests.fast.callers import OVER_HTTP, Caller, Workers
@@ -134,8 +133,8 @@ def test_no_sweep_is_asked_for_while_one_is_running(world: World, caller: Caller
 
 
 @pytest.fixture(autouse=True)
-def trials_see_the_same_world(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "OUTSIDE", world.outside)
+def published(world: World) -> None:
+    """The plan's image is on the host and in the registry."""
     publish(world, "agent-1")
 
 

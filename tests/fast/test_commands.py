@@ -92,7 +92,7 @@ def test_the_sweep_prints_its_report(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch, broken: bool, code: int
 ) -> None:
     monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
-    world.clock.coarse = 2.0
+    world.clock.coarse = 10
     instance = world.instance()
     world.engine.change(instance.container_name, state="exited")
     if broken:

@@ -73,7 +73,7 @@ def test_after_an_outage_of_the_receiver_every_message_arrives_once(
     headers: dict[str, str],
     lasts: float,
 ) -> None:
-    settings.DELIVERY_TIMEOUT = 0.5 if isinstance(behaviour, str) else 10
+    settings.DELIVERY_TIMEOUT = 0.15 if isinstance(behaviour, str) else 10
     receiver.behaviour, receiver.headers = behaviour, headers
     channel = a_channel(url=receiver.url())
     first = rows_of(channel, world, 2)

@@ -22,7 +22,8 @@ from tests.fakes.inspected import container_answer
 from tests.fakes.stub_server import Answer, StubServer, as_json
 from tests.hostile_server import HostileServer, self_signed, server_tls
 
-TIMEOUT = 0.3
+SHORT, LONG = 0.1, 5.0  # for engines that stay silent, and for those that answer
+IN_TIME = 1.5
 SPEC = ContainerSpec(name="c", image="i:1", labels={}, env={"KEY": "sentinel-value-1"})
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "ping": lambda engine: engine.ping(),
@@ -52,8 +53,8 @@ ENGINE: Script = {
 }
 
 
-def an_engine(address: str) -> closing[DockerEngine]:
-    return closing(DockerEngine(f"tcp://{address}", timeout=TIMEOUT))
+def an_engine(address: str, timeout: float = LONG) -> closing[DockerEngine]:
+    return closing(DockerEngine(f"tcp://{address}", timeout=timeout))
 
 
 @contextmanager
@@ -64,11 +65,11 @@ def scripted(script: Script) -> Iterator[tuple[DockerEngine, StubServer]]:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_engine_that_never_answers_is_given_up_in_time(call: str) -> None:
-    with HostileServer("never answers") as server, an_engine(f"127.0.0.1:{server.port}") as engine:
+    with HostileServer("never answers") as server, an_engine(f"127.0.0.1:{server.port}", SHORT) as engine:
         start = time.monotonic()
         with pytest.raises(EngineUnreachable, match=f"127.0.0.1:{server.port} .* did not answer in time"):
             CALLS[call](engine)
-        assert time.monotonic() - start < 5 * TIMEOUT
+        assert time.monotonic() - start < IN_TIME
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -80,11 +81,11 @@ def test_an_engine_that_freezes_later_is_given_up_in_time(call: str) -> None:
             thaw.wait(10)
         return ENGINE.get(path)
 
-    with StubServer(answer).running() as server, an_engine(server.address) as engine:
+    with StubServer(answer).running() as server, an_engine(server.address, SHORT) as engine:
         start = time.monotonic()
         with pytest.raises(EngineUnreachable):
             CALLS[call](engine)
-        assert time.monotonic() - start < 5 * TIMEOUT
+        assert time.monotonic() - start < IN_TIME
         thaw.set()
 
 

@@ -12,7 +12,7 @@ from instances.checks import Outside
 from instances.clock import SYSTEM
 from instances.engine.port import ImageFacts
 from instances.models import Health, Host, Instance, Operation
-from instances.operations import calls, fleet_updating, trial
+from instances.operations import calls, fleet_updating
 from instances.operations.fleet_updating import Limits, Result, too_many, update_all
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.outside import HostEngine, Killed
@@ -26,8 +26,6 @@ Fleet = Callable[[int], list[Instance]]
 
 @pytest.fixture
 def one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (fleet_updating, trial):
-        monkeypatch.setattr(module, "OUTSIDE", world.outside)
     monkeypatch.setattr(fleet_updating, "ThreadPoolExecutor", InlineExecutor)
 
 

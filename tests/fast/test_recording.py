@@ -17,8 +17,9 @@ from instances.health import Status
 from instances.models import Health, HealthCheck, Instance, Operation, Sweep
 from instances.operations import calls
 from instances.recording import Recorded, record
+from instances.redact import MARK
 from instances.reply import Outcome
-from tests.factories import ASKED, World, a_check, a_failure, about, health_of
+from tests.factories import ASKED, SECRET, World, a_check, a_failure, about, health_of
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,27 @@ def test_an_unseen_version_keeps_the_last_one_known(world: World) -> None:
     instance = world.instance(version="1.9")
     one(world, a_failure(world, instance))
     assert health_of(instance).version == "1.9"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("2026.2.19", "2026.2.19"),
+        ("v1.0.0-rc.1", "v1.0.0-rc.1"),
+        ("build of tuesday", "build of tuesday"),
+        (SECRET, MARK),
+        (f"1.0 {SECRET}", f"1.0 {MARK}"),
+        (f"{'x' * 58}{SECRET}"[:64], f"{'x' * 58}{MARK}"[:64]),
+    ],
+)
+def test_a_secret_that_a_container_calls_its_version_is_not_kept(world: World, said: str, kept: str) -> None:
+    instance = world.instance()
+    instance.env = {"API_KEY": SECRET, "RELEASE": "2026.2.19"}
+    instance.save()
+    for _ in range(2):
+        one(world, a_check(world, instance, version=said))
+        assert health_of(instance).version == kept
+        world.clock.advance(60)
 
 
 def test_a_row_changed_between_reading_and_writing_is_judged_again(

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
-    world.clock.coarse = 2.5
+    world.clock.coarse = 10
 
 
 def sweep(world: World) -> Report:
@@ -92,7 +92,7 @@ def test_one_failed_probe_restarts_nothing(world: World) -> None:
 
 
 def test_what_stays_broken_has_three_restarts_and_none_in_the_next_sweep(world: World) -> None:
-    instance = world.instance()
+    instance, world.clock.coarse = world.instance(), 5.0
     world.probe.answers[instance.port or 0] = fails()
     report = sweep(world)
     assert [operation.status for operation in report.restarts] == ["failed"] * 3

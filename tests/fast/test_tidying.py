@@ -164,9 +164,8 @@ def test_after_two_updates_and_a_while_only_the_way_back_is_kept(world: World) -
 
 
 def test_the_periodic_task_hands_removals_to_the_workers(
-    world: World, sent: Callable[[str], list[Message]], monkeypatch: pytest.MonkeyPatch
+    world: World, sent: Callable[[str], list[Message]]
 ) -> None:
-    monkeypatch.setattr(upkeep, "OUTSIDE", world.outside)
     throwaway(world, "over", -1)
     upkeep.tidy_up()
     [message] = sent("operations")

@@ -7,7 +7,7 @@ import pytest
 from instances.engine.port import ContainerFacts
 from instances.errors import NotFoundOnEngine, RequestError
 from instances.models import Instance, Operation, Plan, Port
-from instances.operations import calls, tidying, trial
+from instances.operations import calls, tidying
 from instances.operations.trial import STEPS, Trial, run_trial
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.facts import image_facts
@@ -24,9 +24,8 @@ OTHER = "registry.example.com/other:2.0"
 
 
 @pytest.fixture(autouse=True)
-def published(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def published(world: World) -> None:
     """The plan's image is on the host and in the registry."""
-    monkeypatch.setattr(trial, "OUTSIDE", world.outside)
     publish(world, "agent-1")
 
 

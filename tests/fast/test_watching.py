@@ -160,7 +160,7 @@ def test_a_round_is_made_once_an_interval(world: World, monkeypatch: pytest.Monk
 @pytest.fixture
 def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
-    world.clock.coarse = 1.0
+    world.clock.coarse = 2
 
 
 def sweep(world: World) -> Report:

@@ -85,7 +85,6 @@ def test_stopping_waits_for_a_hanging_turn_only_a_little(monkeypatch: pytest.Mon
 @pytest.fixture
 def watched(world: World, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world whose process may start watching; it is stopped at the end."""
-    monkeypatch.setattr(threads, "OUTSIDE", world.outside)
     monkeypatch.setattr(threads, "SYSTEM", world.clock)
     yield world
     stop_watching()

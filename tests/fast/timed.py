@@ -7,7 +7,7 @@ import time
 from instances.probe import Address, ProbeResult, probe
 from instances.reply import Expect
 
-TIMEOUT = 0.3
+TIMEOUT = 0.15
 PATIENCE = 5.0  # for looks that end by themselves
 MARGIN = 0.5
 

@@ -8,7 +8,7 @@ from typing import Any
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import calls
 from instances.probe import ProbeResult
-from tests.factories import ASKED, IMAGE, World
+from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 
@@ -63,6 +63,12 @@ def in_order(world: World, customer_id: str = "c1") -> Instance:
     assert instance.volume_name in world.engine.volumes
     assert not Operation.objects.filter(customer_id=customer_id, finished_at=None).exists()
     return instance
+
+
+def back_in_place(world: World, old: Instance) -> None:
+    """The very container from before runs again, and all is as if nothing had been tried."""
+    assert in_order(world).container_id == old.container_id
+    assert health_of(old).status == "healthy"
 
 
 def steps(operation: Operation) -> dict[str, str]:

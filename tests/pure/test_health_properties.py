@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instances import health
@@ -94,16 +94,14 @@ def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
             return state
 
 
-@given(EVENTS, POLICIES)
-def test_never_more_automatic_restarts_than_the_limit(events: list[Event], policy: Policy) -> None:
-    for scene in play(events, policy):
+def never_more_automatic_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
         assert 0 <= scene.after.restarts_used <= policy.restart_limit
 
 
-@given(EVENTS, POLICIES)
-def test_an_incident_never_sees_more_restarts_than_the_limit(events: list[Event], policy: Policy) -> None:
+def an_incident_never_sees_more_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
     begun, recovered = 0, -1e9
-    for scene in play(events, policy):
+    for scene in scenes:
         if scene.before.down_since is None and scene.verdict.state.down_since is not None:
             begun = begun if scene.now - recovered <= policy.reopen_within else 0
         begun += scene.ended in ("passed", "failed")
@@ -112,12 +110,9 @@ def test_an_incident_never_sees_more_restarts_than_the_limit(events: list[Event]
             recovered = seconds(scene.after.recovered_at) or recovered
 
 
-@given(EVENTS, POLICIES)
-def test_down_since_is_none_exactly_when_no_failure_is_unanswered(
-    events: list[Event], policy: Policy
-) -> None:
+def down_since_is_none_exactly_when_no_failure_is_unanswered(scenes: list[Scene], policy: Policy) -> None:
     is_down, passed = False, 0
-    for scene in play(events, policy):
+    for scene in scenes:
         if scene.seen.outcome is Outcome.OK:
             passed += 1
         elif scene.seen.outcome is not Outcome.UNKNOWN:
@@ -128,18 +123,16 @@ def test_down_since_is_none_exactly_when_no_failure_is_unanswered(
         assert (scene.after.down_since is None) == (not is_down)
 
 
-@given(EVENTS, POLICIES)
-def test_a_status_says_whether_the_instance_is_down(events: list[Event], policy: Policy) -> None:
-    for scene in play(events, policy):
+def a_status_says_whether_the_instance_is_down(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
         if scene.after.status is Status.HEALTHY:
             assert scene.after.down_since is None and scene.after.failures == 0
         if scene.after.status in (Status.SUSPECT, Status.UNHEALTHY, Status.FAILED):
             assert scene.after.down_since is not None
 
 
-@given(EVENTS, POLICIES)
-def test_unknown_changes_no_streak_and_no_budget(events: list[Event], policy: Policy) -> None:
-    for scene in play(events, policy):
+def unknown_changes_no_streak_and_no_budget(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
         if scene.seen.outcome is Outcome.UNKNOWN:
             before, after = scene.before, scene.after
             moved = replace(
@@ -148,10 +141,9 @@ def test_unknown_changes_no_streak_and_no_budget(events: list[Event], policy: Po
             assert after == moved
 
 
-@given(EVENTS, POLICIES)
-def test_a_long_run_of_successes_always_ends_healthy(events: list[Event], policy: Policy) -> None:
+def a_long_run_of_successes_always_ends_healthy(scenes: list[Scene], policy: Policy) -> None:
     state, now = State(), 0.0
-    for scene in play(events, policy):
+    for scene in scenes:
         state, now = scene.after, scene.now + 1
     for _ in range(policy.success_threshold):
         now += 1
@@ -159,11 +151,10 @@ def test_a_long_run_of_successes_always_ends_healthy(events: list[Event], policy
     assert (state.status, state.down_since, state.next_check_at) == (Status.HEALTHY, None, None)
 
 
-@given(EVENTS, POLICIES)
-def test_a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
-    events: list[Event], policy: Policy
+def a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
+    scenes: list[Scene], policy: Policy
 ) -> None:
-    for scene in play(events, policy):
+    for scene in scenes:
         if scene.verdict.restart:
             state = scene.verdict.state
             assert state.failures == scene.before.failures + 1
@@ -174,16 +165,35 @@ def test_a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
             assert state.status is Status.UNHEALTHY
 
 
-@given(EVENTS, POLICIES)
-def test_whatever_is_not_at_rest_is_looked_at_again_soon(events: list[Event], policy: Policy) -> None:
+def whatever_is_not_at_rest_is_looked_at_again_soon(scenes: list[Scene], policy: Policy) -> None:
     longest = max(36.0, policy.restart_backoff * policy.restart_limit * 1.2)
-    for scene in play(events, policy):
+    for scene in scenes:
         if scene.after.status not in (Status.HEALTHY, Status.FAILED):
             again = seconds(scene.after.next_check_at)
             assert again is not None and scene.now < again <= scene.now + 1 + longest
 
 
-@given(EVENTS, POLICIES)
-def test_judging_never_uses_up_an_attempt(events: list[Event], policy: Policy) -> None:
-    for scene in play(events, policy):
+def judging_never_uses_up_an_attempt(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
         assert scene.verdict.state.restarts_used in (scene.before.restarts_used, 0)
+
+
+PROMISES = [
+    never_more_automatic_restarts_than_the_limit,
+    an_incident_never_sees_more_restarts_than_the_limit,
+    down_since_is_none_exactly_when_no_failure_is_unanswered,
+    a_status_says_whether_the_instance_is_down,
+    unknown_changes_no_streak_and_no_budget,
+    a_long_run_of_successes_always_ends_healthy,
+    a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due,
+    whatever_is_not_at_rest_is_looked_at_again_soon,
+    judging_never_uses_up_an_attempt,
+]
+
+
+@settings(max_examples=250)
+@given(EVENTS, POLICIES)
+def test_every_promise_is_kept_in_every_life(events: list[Event], policy: Policy) -> None:
+    scenes = list(play(events, policy))
+    for promise in PROMISES:
+        promise(scenes, policy)

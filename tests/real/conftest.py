@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import uuid
 from collections.abc import Iterator
@@ -14,14 +16,24 @@ from dockmgr.local.servers import EngineServer, broker, docker_engine, postgres
 from tests.real.live import docker_client
 from tests.settings import GIVEN
 
-BEGUN_FIRST = (  # the longest: begun last, one of them would keep the run waiting
-    "test_on_postgres.py", "test_story_updates_killed.py", "test_story_updates.py", "test_story_killed.py",
-    "test_story_faults.py", "test_story_postgres.py", "test_adopting.py",
+LONGEST = (  # begun last, one of them would keep the run waiting
+    "test_on_postgres.py", "test_story_faults.py", "test_story_updates_killed.py", "test_story_updates.py",
+    "test_story_killed.py", "test_story_clockwork.py", "test_interleavings.py", "test_story_engine.py",
+    "test_story_commands.py", "test_story_postgres.py", "test_story_alerts.py", "test_adopting.py",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
+    """Deal the files, the longest first: xdist gives each worker a run of equal length to begin with."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    ranks = {name: number for number, name in enumerate(LONGEST)}
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for path in sorted(files, key=lambda path: (ranks.get(path.name, len(ranks)), -len(files[path]))):
+        min(shares, key=len).extend(files[path])
+    items[:] = itertools.chain.from_iterable(shares)
 
 
 @pytest.fixture(scope="session", autouse=True)

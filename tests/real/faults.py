@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from dockmgr.local.demo_image import build
 from instances.operations.runner import Procedure
-from tests.real.commands import ROOT
 from tests.real.fleet import Fleet
 from tests.real.live import wait_until
 
@@ -51,29 +49,30 @@ def carried_out(fleet: Fleet, orders: list[Order], breaks: Callable[[], object] 
 
     `breaks` is called when all that are to halt have halted; they go on after it.
     """
-    with open(fleet.home / "killing.log", "a+") as log, _harness(fleet, log) as process:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs, open(fleet.home / "killing.log", "ab") as log:
+            streams = [theirs.fileno(), theirs.fileno(), log.fileno()]
+            process = fleet.commands.start("-m", "tests.real.killing", streams=streams)
         try:
-            output = _through(process, orders, breaks)
+            ends = _through(ours, orders, breaks)
         except BaseException:
             process.kill()
             raise
-    ends: list[str] = json.loads(output)
+        finally:
+            process.wait()
     return ends
 
 
-def _harness(fleet: Fleet, log: IO[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.real.killing"], cwd=ROOT, env=fleet.environ, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-    )  # fmt: skip
-
-
-def _through(process: subprocess.Popen[str], orders: list[Order], breaks: Callable[[], object]) -> str:
-    assert process.stdin and process.stdout
-    print(json.dumps(orders), file=process.stdin, flush=True)
-    assert process.stdout.readline() == "halted\n", "see killing.log"
-    breaks()
-    return process.communicate("go on\n", timeout=TWO_MINUTES)[0]
+def _through(harness: socket.socket, orders: list[Order], breaks: Callable[[], object]) -> list[str]:
+    with harness.makefile("rw") as lines:
+        print(json.dumps(orders), file=lines, flush=True)
+        assert lines.readline() == "halted\n", "see killing.log"
+        breaks()
+        print("go on", file=lines, flush=True)
+        harness.settimeout(TWO_MINUTES)
+        ends: list[str] = json.loads(lines.read())
+        return ends
 
 
 def provisioned(fleet: Fleet, names: Iterable[str]) -> dict[str, str]:

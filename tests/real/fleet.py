@@ -23,7 +23,7 @@ import docker
 import redis
 from celery import Celery
 
-from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands
+from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands, Process
 from tests.real.live import get, wait_until
 from tests.real.migrated import migrated
 from tests.real.records import Records
@@ -74,13 +74,16 @@ class Fleet(Records):
 
     def start(
         self, *words: str, environ: Mapping[str, str] | None = None, log: Path | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start `python …` in the background; the caller ends it."""
-        with open(log or os.devnull, "ab") as out:
+    ) -> Process:
+        """Start `python …`, with `environ` in an interpreter of its own; the caller ends it."""
+        with open(log or os.devnull, "ab") as out, open(os.devnull, "rb") as nothing:
+            if not environ:
+                return self.commands.start(*words, streams=[nothing.fileno(), out.fileno(), out.fileno()])
             return subprocess.Popen(
                 [sys.executable, *words],
                 cwd=ROOT,
-                env={**self.environ, **(environ or {})},
+                env={**self.environ, **environ},
+                stdin=nothing,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -107,7 +110,7 @@ class Fleet(Records):
         return document(self.run(command, *words, "--json"), code)
 
     @contextmanager
-    def command(self, *words: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def command(self, *words: str, log: Path | None = None) -> Iterator[Process]:
         """A command that runs while the block does."""
         process = self.start("manage.py", *words, log=log)
         try:
@@ -194,20 +197,20 @@ class Fleet(Records):
         return [row for row in self.operations(name) if row["kind"] == "restart"]
 
     @contextmanager
-    def worker(self, *words: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, *words: str, log: Path | None = None) -> Iterator[Process]:
         """A real worker serving all queues, ended at the end of the block."""
         name = f"{self.prefix}-{uuid.uuid4().hex[:6]}@test"
         with self._running("worker", "-n", name, *words, log=log) as process:
             yield process
 
     @contextmanager
-    def beat(self, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def beat(self, log: Path | None = None) -> Iterator[Process]:
         pidfile = str(self.home / f"beat-{uuid.uuid4().hex[:6]}.pid")
         with self._running("beat", "--pidfile", pidfile, log=log) as process:
             yield process
 
     @contextmanager
-    def _running(self, *words: str, log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    def _running(self, *words: str, log: Path | None) -> Iterator[Process]:
         log = log or self.home / f"{words[0]}.log"
         process = self.start("-m", "celery", "-A", "dockmgr", *words, log=log)
         try:
@@ -274,7 +277,7 @@ def document(done: subprocess.CompletedProcess[str], code: int) -> Any:
     return json.loads(done.stdout)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Process) -> None:
     """End a process this test started, gently and then not."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)

@@ -18,9 +18,9 @@ PATIENCE = 1200  # seconds
 ABOUT = (
     "adopting", "applying", "audit", "decommissioning", "delivery", "delivery_processes", "digests", "fields",
     "fleet_watching", "flushing", "flushing_again", "flushing_held", "healing_held", "health_state",
-    "host_watching", "incidents", "journal", "metrics", "migrations", "muting", "overlapping", "provisioning",
-    "purging", "recording", "restarting", "self_watching", "state_file", "sweeps", "tidying", "tokens",
-    "uptime",
+    "host_watching", "incidents", "journal", "metrics", "metrics_page", "migrations", "muting", "overlapping",
+    "provisioning", "purging", "recording", "restarting", "self_watching", "state_file", "sweeps", "tidying",
+    "tokens", "uptime",
 )  # fmt: skip
 
 
