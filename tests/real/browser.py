@@ -61,7 +61,9 @@ class Browser:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str = "#content") -> str:
-        return self.find(selector).text
+        """What a part of the page says now, nothing if it is not there; parts are replaced while we look."""
+        script = "const part = document.querySelector(arguments[0]); return part ? part.innerText : '';"
+        return str(self.driver.execute_script(script, selector))
 
     def has(self, selector: str) -> bool:
         return bool(self.driver.find_elements(By.CSS_SELECTOR, selector))
@@ -70,9 +72,7 @@ class Browser:
         wait_until(true, seconds)
 
     def until_says(self, words: str, selector: str = "#content", seconds: float = 20) -> None:
-        """Wait until a part of the page says these words; parts are replaced while we look."""
-        script = "const part = document.querySelector(arguments[0]); return part ? part.innerText : '';"
-        self.until(lambda: words in str(self.driver.execute_script(script, selector)), seconds)
+        self.until(lambda: words in self.text(selector), seconds)
 
     def press(self, selector: str) -> None:
         """Click in the middle of the window, where nothing that sticks to its edges is in the way."""
