@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from instances.api import log_stream
 from instances.models import Instance
 from tests.factories import World
-from tests.fast.callers import OVER_HTTP, ROOT, Caller, Workers
+from tests.web.callers import OVER_HTTP, ROOT, Caller, Workers
 
 pytestmark = OVER_HTTP
 EXAMPLES = settings(

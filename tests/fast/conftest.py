@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from celery.backends.base import DisabledBackend
-from celery.backends.cache import CacheBackend
 from django.contrib.contenttypes.management import create_contenttypes
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
@@ -20,16 +19,13 @@ from kombu import pools
 from pytest_django.fixtures import Settings
 
 from dockmgr.celery import app
-from instances.api import log_stream
-from instances.api import middleware as api_middleware
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
 from instances.operations import calls
-from tasks import asking, health, operations, upkeep
+from tasks import health, operations, upkeep
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fake_outside
-from tests.fast.callers import Caller, Workers, a_caller
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,23 +149,3 @@ def _message(raw: Any) -> Message | None:
         return None
     everything = json.dumps([raw.payload, raw.headers, raw.properties], default=str)
     return Message(raw.headers["task"], raw.payload[1], raw.headers, everything)
-
-
-@pytest.fixture
-def caller(world: World, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    """A caller of the API whose token may do everything; the API's clock is the world's."""
-    for clocked in (api_middleware, asking, log_stream):
-        monkeypatch.setattr(clocked, "SYSTEM", world.clock)
-    return a_caller(world)
-
-
-@pytest.fixture
-def workers(
-    world: World, caller: Caller, sent: Callable[[str], list[Message]], monkeypatch: pytest.MonkeyPatch
-) -> Workers:
-    """Workers that answer the API; results are kept in memory."""
-    monkeypatch.setattr(app, "_backend_cache", CacheBackend(app, backend="memory"))
-    workers = Workers(world, sent)
-    for waiting in (asking, log_stream):
-        monkeypatch.setattr(waiting, "SYSTEM", workers)
-    return workers

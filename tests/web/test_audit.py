@@ -16,8 +16,8 @@ from instances.api import middleware
 from instances.management import base
 from instances.models import AuditEntry, Operation
 from tests.factories import SECRET, World
-from tests.fast.callers import ADDRESS, OVER_HTTP, Caller, Workers, a_caller
 from tests.fast.conftest import Message, Run
+from tests.web.callers import ADDRESS, OVER_HTTP, Caller, Workers, a_caller
 
 pytestmark = OVER_HTTP
 Sent = Callable[[str], list[Message]]

@@ -9,9 +9,9 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from instances.models import AuditEntry
-from tests.fast.desk_actions import ACTIONS, Action
-from tests.fast.desk_pages import PAGES
-from tests.fast.roles import LOOKERS, OUTSIDE, Fleet, a_fleet
+from tests.web.desk_actions import ACTIONS, Action
+from tests.web.desk_pages import PAGES
+from tests.web.roles import LOOKERS, OUTSIDE, Fleet, a_fleet
 
 pytestmark = [
     pytest.mark.django_db,

@@ -14,8 +14,8 @@ from instances import tokens
 from instances.errors import RequestError
 from instances.models import ApiToken, AuditEntry
 from tests.factories import World
-from tests.fast.callers import OVER_HTTP, Caller, a_caller
 from tests.fast.conftest import Run
+from tests.web.callers import OVER_HTTP, Caller, a_caller
 
 pytestmark = OVER_HTTP
 

@@ -20,8 +20,8 @@ from instances.api.application import api
 from instances.clock import SYSTEM
 from instances.models import ApiRequest, ApiToken, AuditEntry, Health, Incident, Operation
 from tasks import asking
-from tests.fast.callers import OVER_HTTP, Answer, Caller, a_caller
-from tests.fast.roles import Fleet, a_fleet, undone
+from tests.web.callers import OVER_HTTP, Answer, Caller, a_caller
+from tests.web.roles import Fleet, a_fleet, undone
 
 pytestmark = OVER_HTTP
 SCOPES = {"read": ("read", "operate", "admin"), "operate": ("operate", "admin"), "admin": ("admin",)}

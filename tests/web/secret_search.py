@@ -23,7 +23,7 @@ from django.test import Client
 from dockmgr.log_format import JsonFormatter
 from instances.models import Incident, Instance, Operation
 from instances.redact import RedactingFilter
-from tests.fast.callers import Caller
+from tests.web.callers import Caller
 
 MOST_ROWS = 4
 GETS = (

@@ -9,7 +9,7 @@ import pytest
 
 from instances.models import Health, HealthCheck, Host, Instance
 from tests.factories import SECRET, World
-from tests.fast.callers import OVER_HTTP, Caller
+from tests.web.callers import OVER_HTTP, Caller
 
 pytestmark = OVER_HTTP
 

@@ -31,12 +31,12 @@ from tasks import health, operations
 from tests.desk import PASSWORD, at_desk
 from tests.factories import World
 from tests.fakes.outside import fails
-from tests.fast.callers import OVER_HTTP, Caller, Workers
 from tests.fast.conftest import Run
 from tests.fast.inline import InlineExecutor
-from tests.fast.secret_search import Seen, listening, look_everywhere, models_without_table, recorded
 from tests.fast.telling import a_channel
 from tests.fast.updates import publish
+from tests.web.callers import OVER_HTTP, Caller, Workers
+from tests.web.secret_search import Seen, listening, look_everywhere, models_without_table, recorded
 
 pytestmark = OVER_HTTP
 ENV = 'Wq7-lamp/river+88"é'

@@ -13,7 +13,7 @@ from instances.api.routes import fleet
 from instances.models import AuditEntry, Instance, Operation
 from instances.operations import calls
 from tests.factories import SECRET, World
-from tests.fast.callers import OVER_HTTP, Caller, a_caller
+from tests.web.callers import OVER_HTTP, Caller, a_caller
 
 pytestmark = OVER_HTTP
 NEW = {"customer_id": "new", "subdomain": "new.example.com", "plan": "pro", "env": {"API_KEY": SECRET}}

@@ -14,8 +14,8 @@ from instances.operations import calls
 from instances.operations.purging import purge
 from tasks import operations as operation_tasks
 from tests.factories import SECRET, World
-from tests.fast.callers import OVER_HTTP, Caller, Workers, a_caller
 from tests.fast.conftest import Message
+from tests.web.callers import OVER_HTTP, Caller, Workers, a_caller
 
 pytestmark = OVER_HTTP
 Sent = Callable[[str], list[Message]]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.factories import World
-from tests.fast.callers import OVER_HTTP, ROOT, Answer, Caller, Workers
 from tests.fast.updates import publish
+from tests.web.callers import OVER_HTTP, ROOT, Answer, Caller, Workers
 
 pytestmark = OVER_HTTP
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()

@@ -12,7 +12,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from instances.clock import SYSTEM
 from instances.models import ApiToken, Bulk, Channel, Health, Host, Incident, Instance, Mute, Operation, Plan
-from tests.fast.roles import LOOKERS, PEOPLE
+from tests.web.roles import LOOKERS, PEOPLE
 
 STAFF = frozenset({"bare", "viewer", "operator", "admin", "superuser", "operate_instance", "view_logs",
                    "view_env_names", "change_secrets", "decommission", "change_incident"})  # fmt: skip

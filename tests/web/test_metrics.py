@@ -17,7 +17,7 @@ from instances.models import Channel, HealthCheck, Host, Incident, Notification,
 from instances.observing import readings
 from tasks import upkeep
 from tests.factories import World, a_check, a_failure
-from tests.fast.scraping import look, of_database
+from tests.web.scraping import look, of_database
 
 
 def test_instances_are_told_by_status_plan_and_host(world: World) -> None:

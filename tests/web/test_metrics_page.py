@@ -21,7 +21,7 @@ from instances.models import Pulse, Sweep
 from instances.observing import exposition, families, readings, views
 from instances.observing.exposition import Metrics
 from tests.factories import World, a_check
-from tests.fast.scraping import look, scraped
+from tests.web.scraping import look, scraped
 
 # Nobody collected static files here.
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")

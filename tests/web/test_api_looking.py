@@ -17,7 +17,7 @@ from instances.engine import pool
 from instances.models import Health
 from tests.factories import SECRET, World
 from tests.fakes.outside import fails
-from tests.fast.callers import OVER_HTTP, Caller, Workers
+from tests.web.callers import OVER_HTTP, Caller, Workers
 
 pytestmark = OVER_HTTP
 ASKING: list[tuple[str, str]] = [

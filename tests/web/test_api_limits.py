@@ -13,7 +13,7 @@ from instances.models import AuditEntry
 from tasks import counting
 from tasks.counting import Counter
 from tests.factories import World
-from tests.fast.callers import OVER_HTTP, Caller, a_caller
+from tests.web.callers import OVER_HTTP, Caller, a_caller
 
 pytestmark = OVER_HTTP
 

@@ -16,9 +16,9 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from instances.admin import answers, instance_page, verbs
 from instances.models import Instance
-from tests.fast.desk_actions import ACTIONS
-from tests.fast.desk_pages import ELSEWHERE, PAGES, ROWS
-from tests.fast.roles import OWN, PEOPLE, Fleet, a_fleet, undone
+from tests.web.desk_actions import ACTIONS
+from tests.web.desk_pages import ELSEWHERE, PAGES, ROWS
+from tests.web.roles import OWN, PEOPLE, Fleet, a_fleet, undone
 
 pytestmark = [
     pytest.mark.django_db,

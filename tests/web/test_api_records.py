@@ -13,9 +13,9 @@ from instances.errors import OutOfReachError, PermanentError
 from instances.models import ApiRequest, Incident, Operation, Sweep
 from tasks import asking
 from tests.factories import World
-from tests.fast.callers import OVER_HTTP, Caller, Workers
 from tests.fast.conftest import Message
 from tests.fast.updates import publish
+from tests.web.callers import OVER_HTTP, Caller, Workers
 
 pytestmark = OVER_HTTP
 Sent = Callable[[str], list[Message]]

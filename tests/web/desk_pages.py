@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.fast.desk_actions import ADMINS, NOBODY, STAFF, VIEWERS
+from tests.web.desk_actions import ADMINS, NOBODY, STAFF, VIEWERS
 
 Who = frozenset[str]
 
