@@ -22,8 +22,8 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 	@$(PYTHON) -m dockmgr.local.up
 
 test: setup check ## all tests, on real servers
-	$(PYTHON) -m pytest -n 2 tests/pure tests/fast
-	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/web tests/exhaustive tests/real
+	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
+	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/exhaustive tests/real
 	$(PYTHON) -m pytest tests/real/test_desk.py  # alone: a browser drops its connections when others make bridges
 
 check: setup ## format, lint, types, import rules
