@@ -14,7 +14,8 @@ from celery.result import AsyncResult
 from dockmgr.celery import app
 from instances.clock import SYSTEM
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.broker import reaching_broker, require_broker
+from tasks.broker import reaching_broker
+from tasks.broker_check import require_broker
 
 WAITS = (0.02, 0.03, 0.05)  # seconds between looks at the answer, and from then on:
 LONGEST_WAIT = 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from kombu.exceptions import OperationalError
 from redis import Redis
@@ -11,11 +11,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from dockmgr.celery import app
 from instances.errors import OutOfReachError
 
 ANSWER_SECONDS = 1.0
-REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
 
 
 @contextmanager
@@ -25,17 +23,6 @@ def reaching_broker() -> Iterator[None]:
         yield
     except (OperationalError, RedisError, RuntimeError):  # the result backend's way of giving up
         raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).") from None
-
-
-def require_broker() -> None:
-    """Have the broker answer within a second. Raises OutOfReachError.
-
-    For those somebody waits for: publishing itself would hold on to a silent broker for half a minute.
-    """
-    url = str(app.conf.broker_url)
-    if url.startswith(REDIS_SCHEMES):
-        with reaching_broker(), closing(redis_at(url, ANSWER_SECONDS)) as client:
-            client.ping()
 
 
 def redis_at(url: str, timeout: float) -> Redis:

@@ -23,7 +23,8 @@ from instances.operations.self_watching import show_life
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
 from instances.recording import Recorded, record
 from instances.self_rules import Part
-from tasks.broker import reaching_broker, require_broker
+from tasks.broker import reaching_broker
+from tasks.broker_check import require_broker
 from tasks.heartbeat import announce_sweep
 from tasks.operations import heal
 from tasks.schedule import sweep_interval

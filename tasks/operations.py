@@ -15,7 +15,8 @@ from instances.models import Operation
 from instances.operations import calls, log_reading, restarting, trial
 from instances.operations.provisioning import Order
 from instances.operations.runner import TryAgain
-from tasks.broker import reaching_broker, require_broker
+from tasks.broker import reaching_broker
+from tasks.broker_check import require_broker
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again

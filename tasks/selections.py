@@ -8,7 +8,8 @@ from dockmgr.celery import task
 from instances.errors import OutOfReachError
 from instances.models import Bulk
 from instances.operations import bulk_changing
-from tasks.broker import reaching_broker, require_broker
+from tasks.broker import reaching_broker
+from tasks.broker_check import require_broker
 from tasks.health import enqueue_checks
 from tasks.operations import enqueue
 

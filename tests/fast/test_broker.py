@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,7 +12,7 @@ from dockmgr.celery import app
 from instances.errors import OutOfReachError
 from instances.models import Operation
 from instances.operations import calls
-from tasks import asking, broker
+from tasks import asking, broker_check
 from tasks.health import enqueue_checks, enqueue_sweep
 from tasks.operations import hand_over, validate
 from tests.factories import World
@@ -23,7 +24,7 @@ NOWHERE = "redis+socket:///nowhere/redis.sock"
 @pytest.fixture(params=["gone", "silent", "no Redis"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker nobody can use; publishing itself would be patient for half a minute."""
-    monkeypatch.setattr(broker, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(broker_check, "ANSWER_SECONDS", 0.1)
     behaviours = {"silent": raw_then_silence(b""), "no Redis": raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")}
     if request.param == "gone":
         monkeypatch.setitem(app.conf, "broker_url", NOWHERE)
@@ -45,6 +46,12 @@ def test_who_asks_workers_is_told_in_one_sentence() -> None:
     ):
         with pytest.raises(OutOfReachError, match=r"^The broker can't be reached \(DOCKMGR_BROKER_URL\)\.$"):
             call()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_thread_of_a_web_server_is_told_as_well() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfReachError):
+        pool.submit(broker_check.require_broker).result()
 
 
 @pytest.mark.usefixtures("broken")
