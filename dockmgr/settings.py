@@ -178,10 +178,26 @@ def database(url: str) -> dict[str, Any]:
 
 DATABASES = {"default": database(env.text("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}"))}
 
+
 # --- Celery ------------------------------------------------------------------------------------
+def broker(url: str) -> str:
+    """The URL, when it is a Redis': counters and queue lengths are asked of it as well."""
+    allowed = ("redis", "rediss", "redis+socket")
+    try:
+        parts = urlsplit(url)
+        is_redis = parts.scheme in allowed and parts.port != 0
+    except ValueError:  # the port is no number
+        is_redis = False
+    if not is_redis:
+        raise ImproperlyConfigured(
+            "DOCKMGR_BROKER_URL is no Redis'; it looks like redis://host:6379/0, rediss:// or redis+socket://."
+        )
+    return url
+
+
 EMBEDDED_BROKER = HOME / "redis.sock"
 BROKER_IS_EMBEDDED = not env.text("DOCKMGR_BROKER_URL", "")
-CELERY_BROKER_URL = env.text("DOCKMGR_BROKER_URL", f"redis+socket://{EMBEDDED_BROKER}")
+CELERY_BROKER_URL = broker(env.text("DOCKMGR_BROKER_URL", f"redis+socket://{EMBEDDED_BROKER}"))
 BROKER_PREFIX = env.text("DOCKMGR_BROKER_PREFIX", "")  # keeps several installations on one Redis apart
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
