@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import logging.config
 import os
 import sys
@@ -14,7 +15,11 @@ from celery.signals import beat_init, setup_logging, worker_ready, worker_shutdo
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from instances.policies import POLICIES
+from instances.clock import SYSTEM
+from instances.errors import TransientError
+from instances.policies import POLICIES, wait_before_next
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
 try:
@@ -28,10 +33,32 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "dockmgr.results:LookedUpResults")
 
 
+class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it runs
+    """A task that is tried again within one call, as its policy says, while what failed may pass.
+
+    Raises the last TransientError when the tries are used up, and any other error at once.
+    """
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        retry, tries = POLICIES[self.name].retry, 0
+        while True:
+            try:
+                return self.run(*args, **kwargs)
+            except TransientError as error:
+                tries += 1
+                wait = wait_before_next(retry, tries)
+                if wait is None:
+                    raise
+                logger.warning("%s Trying again in %.0f s.", error, wait)
+            SYSTEM.sleep(wait)
+
+
 def task(name: str, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:
     """Register a task under its public name with its policy."""
     register: Callable[[Callable[..., Any]], Task[..., Any]] = app.task(
-        name=name, **POLICIES[name].options(), **options
+        name=name, base=PolicyTask, **POLICIES[name].options(), **options
     )
     return register
 

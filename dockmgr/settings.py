@@ -222,6 +222,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "operations"
+# `notifications` carries what tells somebody outside on request: a channel's test, a sweep's ping.
 # `celery` is where other services' messages land that name a task and no queue.
 CELERY_TASK_QUEUES = [
     Queue(name, Exchange(name), routing_key=name)

@@ -4,8 +4,11 @@ What is transient: `instances.errors.TransientError` and its children (an engine
 or database that does not answer, or fails for its own reasons). Everything else fails at once:
 trying the same again would fail the same way.
 
-When the tries are used up an operation undoes what it had begun, is closed as failed with one
-sentence, and a health task writes one line to the log; the next sweep looks again.
+Two things are tried again. A task, within one call of it, as the `retry` of its policy says
+(`dockmgr.celery` sees to that): then the error is the answer. And a step of an operation, as `STEP`
+says, across calls and workers (`instances.operations.runner` sees to that): then the operation
+undoes what it had begun and is closed as failed with one sentence. A check is not tried again; the
+next one looks.
 
 Early acknowledgement suits work that is worthless when late (a probe). Late acknowledgement suits
 changes: a message whose worker was killed comes back, finds its operation in the database and
@@ -23,13 +26,16 @@ from instances.errors import DockmgrError
 
 @dataclass(frozen=True)
 class Retry:
-    """`tries` in all, the first included; waits grow from `first` by `factor`, at most `longest` seconds."""
+    """`tries` in all, the first included; waits grow from `first` by `factor`, at most `longest` seconds.
+
+    `spread` is the part of a wait by which the caller's jitter may change it.
+    """
 
     tries: int = 1
     first: float = 0.0
     factor: float = 2.0
     longest: float = 60.0
-    spread: float = 0.2
+    spread: float = 0.0
 
 
 def wait_before_next(retry: Retry, tries_done: int, jitter: float = 0.0) -> float | None:
@@ -46,7 +52,8 @@ class TaskPolicy:
     """Seconds throughout. `expires` is the age at which an undelivered message is worthless.
 
     `time_limit` is enforced by process pools; under threads the same bound comes from the timeouts
-    of every probe, engine call and database statement inside the task.
+    of every probe, engine call and database statement inside the task. All tries of `retry` have
+    to fit into it.
     """
 
     queue: str
@@ -81,13 +88,10 @@ CLOCKWORK = TaskPolicy(queue="health", acks_late=False, time_limit=300, expires=
 SWEEP = replace(CLOCKWORK, ignore_result=False)
 
 # Changes are repeatable because every step is journalled and skipped, or safe to do twice.
-# About 2, 6 and 18 s apart: an engine that restarts is back within that.
-CHANGE = TaskPolicy(
-    queue="operations",
-    acks_late=True,
-    time_limit=3000,
-    retry=Retry(tries=4, first=2.0, factor=3.0, longest=30.0),
-)
+CHANGE = TaskPolicy(queue="operations", acks_late=True, time_limit=3000)
+
+# Each step of an operation. About 2, 6 and 18 s apart: an engine that restarts is back within that.
+STEP = Retry(tries=4, first=2.0, factor=3.0, longest=30.0, spread=0.2)
 
 # The same for an operation that is written down already; nobody waits for the result.
 CARRY_ON = replace(CHANGE, ignore_result=True)
@@ -95,14 +99,20 @@ CARRY_ON = replace(CHANGE, ignore_result=True)
 # Ordering a restart: lost or late orders are given again by the next failed check.
 HEAL = TaskPolicy(queue="operations", acks_late=False, time_limit=60, expires=60, ignore_result=True)
 
-# A test deployment: not resumed, because nobody's data hangs on it; the janitor removes what is left.
+# A test deployment: not resumed, because nobody's data hangs on it; `dockmgr.tidy_up` removes
+# what is left.
 TRIAL = TaskPolicy(queue="operations", acks_late=False, time_limit=3000)
 
+# The queue `notifications` is for what tells somebody outside on request. Messages about incidents do
+# not pass through it: they wait in the database, and every worker and beat delivers them.
 # Telling an outside monitor that a sweep is through: a late sign of life would be a lie.
 HEARTBEAT = TaskPolicy(queue="notifications", acks_late=False, time_limit=60, expires=60, ignore_result=True)
 
+# Sending a test message while somebody looks on. Once: a second try might be a second message.
+CHANNEL_TEST = TaskPolicy(queue="notifications", acks_late=False, time_limit=120, expires=60)
+
 # Undoing is tried until it works: giving up would leave half an instance behind.
-UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0)
+UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)
 
 # Reading (logs) for someone who waits: tried once more quickly, then the answer is the error.
 READ = TaskPolicy(queue="operations", acks_late=False, time_limit=120, retry=Retry(tries=2, first=1.0))
@@ -130,7 +140,7 @@ POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.log_view": GLANCE,
     "dockmgr.container_facts": GLANCE,
     "dockmgr.test_host": GLANCE,
-    "dockmgr.try_channel": GLANCE,
+    "dockmgr.try_channel": CHANNEL_TEST,
     "dockmgr.validate": READ,
     "dockmgr.validate_deployment": READ,
 }

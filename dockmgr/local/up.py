@@ -140,7 +140,7 @@ def _tell(engine: EngineServer, home: Path, listener: socket.socket, port: int) 
 
 
 def programs(docker_url: str, web_socket: int) -> list[Program]:
-    """What runs: web, two workers and beat. Only the workers are told where the engine is."""
+    """What runs: web, two workers that serve all queues, and beat. Only workers know where the engine is."""
     plain = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     plain["PYTHONUNBUFFERED"] = "1"
     working = {**plain, "DOCKER_HOST": docker_url}

@@ -31,7 +31,7 @@ from instances.log_context import about
 from instances.models import Instance, Operation
 from instances.operations.cuts import despite_cuts
 from instances.operations.journal import Journal
-from instances.policies import CHANGE, UNDO, wait_before_next
+from instances.policies import STEP, UNDO, wait_before_next
 from instances.recording import jitter
 from instances.redact import Redactor
 
@@ -203,7 +203,7 @@ def _do(step: Step, work: Work) -> None:
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
-    wait = wait_before_next(CHANGE.retry, work.journal.failures(), jitter())
+    wait = wait_before_next(STEP, work.journal.failures(), jitter())
     if wait is None:
         _give_up(procedure, work, error)
     else:

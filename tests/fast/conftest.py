@@ -18,6 +18,7 @@ from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
 
+from dockmgr import celery
 from dockmgr.celery import app
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
@@ -59,7 +60,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
     monkeypatch.setattr(calls, "OUTSIDE", outside)
-    for clocked in (health, operations, upkeep, logs_command):
+    for clocked in (celery, health, operations, upkeep, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")

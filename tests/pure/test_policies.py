@@ -14,6 +14,7 @@ from instances.policies import (
     HEARTBEAT,
     PROBE,
     READ,
+    STEP,
     UNDO,
     Retry,
     TaskPolicy,
@@ -41,10 +42,11 @@ WAITS: dict[str, tuple[Retry, int, float | None]] = {
     "another factor": (Retry(4, first=2, factor=3), 3, 18),
     "capped": (Retry(9, first=2, longest=10), 6, 10),
     "no wait at all": (Retry(2), 1, 0),
-    "a change, once": (CHANGE.retry, 1, 2),
-    "a change, twice": (CHANGE.retry, 2, 6),
-    "a change, three times": (CHANGE.retry, 3, 18),
-    "a change, used up": (CHANGE.retry, 4, None),
+    "a step, once": (STEP, 1, 2),
+    "a step, twice": (STEP, 2, 6),
+    "a step, three times": (STEP, 3, 18),
+    "a step, used up": (STEP, 4, None),
+    "a change, for the runner has its steps tried again": (CHANGE.retry, 1, None),
     "a probe": (PROBE.retry, 1, None),
     "reading": (READ.retry, 1, 1),
     "reading, used up": (READ.retry, 2, None),
@@ -63,19 +65,19 @@ def test_waits_grow_up_to_the_longest_and_end_with_the_tries(
 
 
 @pytest.mark.parametrize(("jitter", "wait"), [(-1, 8), (-0.5, 9), (0, 10), (1, 12)])
-def test_jitter_spreads_a_wait_by_a_fifth(jitter: float, wait: float) -> None:
-    assert wait_before_next(Retry(2, first=10), 1, jitter) == pytest.approx(wait)
+def test_jitter_spreads_a_wait_as_far_as_it_may(jitter: float, wait: float) -> None:
+    assert wait_before_next(Retry(2, first=10, spread=0.2), 1, jitter) == pytest.approx(wait)
 
 
 def test_a_retry_without_spread_waits_exactly() -> None:
-    assert wait_before_next(Retry(2, first=10, spread=0), 1, 1.0) == 10
+    assert wait_before_next(Retry(2, first=10), 1, 1.0) == 10
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000), st.floats(0, 100), st.floats(1, 3), st.floats(-1, 1))
 def test_a_wait_stays_within_its_bounds(
     tries: int, done: int, first: float, factor: float, jitter: float
 ) -> None:
-    wait = wait_before_next(Retry(tries, first, factor), done, jitter)
+    wait = wait_before_next(Retry(tries, first, factor, spread=0.2), done, jitter)
     assert (wait is None) == (done >= tries)
     assert wait is None or 0 <= wait <= 60 * 1.2 + 1e-9
 
