@@ -23,7 +23,7 @@ def expired(now: datetime) -> list[Operation]:
         try:
             begun.append(
                 decommissioning.begin(
-                    instance, now, purge_data=True, requested_by="janitor", reason="its time is over"
+                    instance, now, purge_data=True, requested_by="dockmgr", reason="its time is over"
                 )
             )
         except BusyError:

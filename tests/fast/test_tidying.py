@@ -57,7 +57,7 @@ def test_only_throwaway_instances_past_their_time_are_removed(world: World) -> N
     world.instance("kept")
     [operation] = expired(world.now)
     done = calls.see_through(operation.pk, world.outside)
-    assert (done.customer_id, done.status, done.requested_by) == ("over", "succeeded", "janitor")
+    assert (done.customer_id, done.status, done.requested_by) == ("over", "succeeded", "dockmgr")
     assert world.nothing_is_left_of(over.customer_id)
     assert world.engine.containers == ["dockmgr-kept", "dockmgr-later"]
     assert expired(world.now) == []

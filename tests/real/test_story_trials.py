@@ -99,9 +99,8 @@ def test_what_a_killed_test_deployment_left_is_removed_when_its_time_is_over(fle
             app.send_task("dockmgr.tidy_up", queue="health")
         wait_until(lambda: fleet.sql("SELECT count(*) FROM instances_instance") == [(1,)])
     assert everything(fleet.docker) == before
-    assert fleet.sql("SELECT status FROM instances_operation WHERE requested_by = 'janitor'") == [
-        ("succeeded",)
-    ]
+    removals = "SELECT status, requested_by FROM instances_operation WHERE kind = 'decommission'"
+    assert fleet.sql(removals) == [("succeeded", "dockmgr")]
 
 
 def trial_at(fleet: Fleet, step: str) -> bool:
