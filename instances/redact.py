@@ -201,9 +201,10 @@ _SHAPES: tuple[Shape, ...] = (
     _shape(
         _BEGIN
         + r"""( sk-[\w-]{20,}+ | [sr]k_(?:live|test)_\w{16,}+ | gh[pousr]_\w{16,}+ | github_pat_\w{20,}+
-        | glpat-[\w-]{16,}+ | xox[abeprs]-[\w-]{10,}+ | A[KS]IA[0-9A-Z]{16} | AIza[\w-]{35} )""",
+        | glpat-[\w-]{16,}+ | xox[abeprs]-[\w-]{10,}+ | A[KS]IA[0-9A-Z]{16} | AIza[\w-]{35}
+        | dm_[\w-]{43} )""",
         *("sk-", "k_live_", "k_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-        *("glpat-", "xox", "akia", "asia", "aiza"),
+        *("glpat-", "xox", "akia", "asia", "aiza", "dm_"),
     ),
     _shape(r"(?<!\d) ( \d{8,10}:AA[\w-]{33} )", ":aa"),
     # JSON Web Tokens. A lone first part is matched as well, in no group, so that nobody reads it twice.

@@ -49,6 +49,7 @@ GENERAL_CASES = [
     case("header", "X-Api-Key: abc", f"X-Api-Key: {MARK}"),
     case("call", "login(token=abc)", f"login(token={MARK})"),
     case("openai_key", "key sk-proj-abcdefghijklmnop1234 bad", f"key {MARK} bad"),
+    case("token_of_our_own", f"revoke dm_{'aB-_' * 10}xyz now", f"revoke {MARK} now"),
     case("key_after_colour", "\x1b[31msk-" + "a" * 20, f"\x1b[31m{MARK}"),
     case("key_after_escaped_newline", r"\nsk-" + "a" * 20, rf"\n{MARK}"),
     case("github", "ghp_" + "a" * 36, MARK),
