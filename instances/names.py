@@ -19,6 +19,7 @@ IMAGE_REF = re.compile(
 )
 MAX_IMAGE_REF = 512
 MAX_SUBDOMAIN = 253
+MAX_NAME = 64
 MAX_ENV_VALUE = 32 * 1024
 
 
@@ -38,6 +39,13 @@ def subdomain(value: object) -> str:
         raise RequestError(
             "The subdomain is malformed: a DNS name of small letters, digits and inner hyphens is allowed."
         )
+    return value
+
+
+def name(value: object) -> str:
+    """The value, if a host, plan, channel or token can be called that. Raises RequestError."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
+        raise RequestError(f"The name is malformed: 1 to {MAX_NAME} printable characters are allowed.")
     return value
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from instances import lookup
 from instances.errors import RequestError
 from instances.models import ApiToken
 
@@ -51,9 +52,7 @@ def issue(
 
 def revoke(name: str, now: datetime) -> ApiToken:
     """End a token at once; one that was revoked before is left as it is. Raises RequestError."""
-    token = ApiToken.objects.filter(name=name).first()
-    if token is None:
-        raise RequestError("There is no token of that name.")
+    token = lookup.token(name)
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
         token.revoked_at = now
     return token

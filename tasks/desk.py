@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dockmgr.celery import task
-from instances import documents
+from instances import documents, lookup
 from instances.alerts import delivery
 from instances.checks import engine_address
 from instances.clock import SYSTEM
 from instances.errors import RequestError
-from instances.models import Channel, Host
 from instances.operations import calls, log_reading
 
 Document = dict[str, Any]
@@ -20,7 +19,7 @@ MB = 1024 * 1024
 @task("dockmgr.container_facts")
 def container_facts(customer_id: str) -> Document:
     """What the engine says of the instance's container now, without its environment."""
-    instance = calls.find(customer_id)
+    instance = lookup.instance(customer_id)
     engine = calls.OUTSIDE.engines.at(engine_address(instance.host))
     facts = engine.inspect(instance.container_name)
     if facts is None:
@@ -49,7 +48,7 @@ def container_facts(customer_id: str) -> Document:
 @task("dockmgr.log_view")
 def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> Document:
     """The log's last lines, redacted, each with the time the engine took it in."""
-    instance, engines = calls.find(customer_id), calls.OUTSIDE.engines
+    instance, engines = lookup.instance(customer_id), calls.OUTSIDE.engines
     moment = log_reading.moment(since, SYSTEM.now())
     tail = log_reading.read(instance, engines, lines, moment, timestamps=True)
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
@@ -58,10 +57,7 @@ def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> Do
 @task("dockmgr.test_host")
 def test_host(name: str) -> Document:
     """Whether the host's engine answers, and what machine it runs on."""
-    host = Host.objects.filter(name=name).first()
-    if host is None:
-        raise RequestError("There is no host of that name.")
-    engine = calls.OUTSIDE.engines.at(engine_address(host))
+    engine = calls.OUTSIDE.engines.at(engine_address(lookup.host(name)))
     engine.ping()
     facts, containers = engine.facts(), engine.list_containers()
     return {
@@ -77,10 +73,7 @@ def test_host(name: str) -> Document:
 @task("dockmgr.try_channel")
 def try_channel(name: str, by: str) -> Document:
     """Send a test message over a channel, once and now. Raises RequestError if it did not arrive."""
-    channel = Channel.objects.filter(name=name).first()
-    if channel is None:
-        raise RequestError("There is no channel of that name.")
-    sent = delivery.send_test(channel, SYSTEM.now(), by)
+    sent = delivery.send_test(lookup.channel(name), SYSTEM.now(), by)
     if sent.sent_at is None:
         raise RequestError(sent.error)
     return {"sent": True}

@@ -11,14 +11,13 @@ from typing import Any
 from django.conf import settings
 
 from dockmgr.celery import app, task
-from instances import documents, state_file, sweeps
+from instances import documents, lookup, state_file, sweeps
 from instances.checks import Check, CheckRequest, observe, requests_for
 from instances.clock import SYSTEM
 from instances.committer import Committer
 from instances.errors import BusyError
 from instances.models import Health, Instance, Sweep
 from instances.operations import calls
-from instances.operations.calls import find
 from instances.operations.self_watching import show_life
 from instances.operations.sweeping import CLAIM_SECONDS, claim_due
 from instances.recording import Recorded, record
@@ -82,7 +81,7 @@ def check_health(customer_id: str, request: dict[str, Any] | None = None) -> dic
     if request is not None:
         _check(CheckRequest.from_message(request))
         return None
-    [own] = requests_for([find(customer_id)], calls.OUTSIDE.engines)
+    [own] = requests_for([lookup.instance(customer_id)], calls.OUTSIDE.engines)
     _check(own)
     return documents.check(Health.objects.select_related("instance").get(pk=own.instance_id))
 

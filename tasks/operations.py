@@ -8,7 +8,7 @@ from typing import Any
 from celery import Task
 
 from dockmgr.celery import task
-from instances import documents
+from instances import documents, lookup
 from instances.clock import SYSTEM
 from instances.errors import BusyError, OutOfReachError
 from instances.models import Operation
@@ -128,7 +128,7 @@ def test_deploy(
 @task("dockmgr.logs")
 def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False) -> Document:
     """The last lines of an instance's log, redacted; `timestamps` puts its time before each."""
-    instance, begin = calls.find(customer_id), log_reading.moment(since, SYSTEM.now())
+    instance, begin = lookup.instance(customer_id), log_reading.moment(since, SYSTEM.now())
     tail = log_reading.read(instance, calls.OUTSIDE.engines, lines, begin, timestamps)
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
 
@@ -136,7 +136,7 @@ def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamp
 @task("dockmgr.validate")
 def validate(customer_id: str) -> Document:
     """VALIDATION of an instance."""
-    return calls.validate_deployment(calls.find(customer_id).subdomain).document()
+    return calls.validate_deployment(lookup.instance(customer_id).subdomain).document()
 
 
 @task("dockmgr.validate_deployment")

@@ -6,17 +6,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import display
 
+from instances import lookup
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.admin.views import behind
 from instances.clock import SYSTEM
@@ -89,10 +90,7 @@ class IncidentAdmin(PageAdmin):
 
 def _known(object_id: str) -> Incident:
     rows = Incident.objects.select_related("instance", "host")
-    found = rows.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
-    if found is None:
-        raise Http404("There is no such incident.")
-    return found
+    return found(lambda number: lookup.incident(number, rows), object_id)
 
 
 def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:

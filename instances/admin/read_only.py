@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from instances.admin import trail
+from instances.errors import RequestError
 
 MOST_COUNTED = 10_000
 SAFE = ("GET", "HEAD")
+Row = TypeVar("Row")
+
+
+def found(look_up: Callable[[str], Row], key: str) -> Row:
+    """What a look-up finds for a part of an address. Raises Http404."""
+    try:
+        return look_up(key)
+    except RequestError as error:
+        raise Http404(str(error)) from None
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

@@ -7,14 +7,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
+from instances import lookup
 from instances.admin.instance_list import COLOURS
-from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.views import behind
 from instances.models import AuditEntry, HealthCheck, Operation, Sweep
 
@@ -52,10 +53,7 @@ class OperationAdmin(PageAdmin):
 
 
 def _known(object_id: str) -> Operation:
-    try:
-        return Operation.objects.get(pk=uuid.UUID(object_id))
-    except (ValueError, Operation.DoesNotExist):
-        raise Http404("There is no such operation.") from None
+    return found(lookup.operation, object_id)
 
 
 @require_safe

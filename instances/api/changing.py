@@ -7,13 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from instances import documents
+from instances import documents, lookup
 from instances.api import idempotency
 from instances.api.call import call_of
-from instances.api.problems import unknown
-from instances.errors import RequestError
+from instances.api.problems import existing
 from instances.models import Instance, Operation
-from instances.operations import calls
 from instances.operations.calls import Asked
 from instances.operations.journal import by_request
 from tasks.operations import hand_over
@@ -23,10 +21,7 @@ Document = dict[str, Any]
 
 def present(customer_id: str) -> Instance:
     """The instance of a customer. Raises ProblemError 404."""
-    try:
-        return calls.find(customer_id)
-    except RequestError as error:  # the id is well-formed, so there is none
-        raise unknown(str(error)) from None
+    return existing(lookup.instance, customer_id)
 
 
 def change(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import Error as DatabaseFailure
 from django.http import HttpResponse
@@ -14,6 +14,7 @@ from instances.errors import BusyError, DockmgrError, OutOfReachError, RequestEr
 from instances.outages import database_sentence
 from tasks.asking import NoAnswer
 
+Row = TypeVar("Row")
 CONTENT_TYPE = "application/problem+json"
 PREFIX = "urn:dockmgr:problem:"
 # The kind of problem a status stands for; 409 has several, of which `conflict` is the general one.
@@ -83,6 +84,14 @@ def of_status(status: int, headers: Mapping[str, str] | None = None) -> ProblemE
 
 def unknown(sentence: str) -> ProblemError:
     return ProblemError(404, sentence)
+
+
+def existing(look_up: Callable[[Any], Row], wanted: object) -> Row:
+    """What a look-up finds; its sentence becomes a ProblemError 404: the form has been checked by then."""
+    try:
+        return look_up(wanted)
+    except RequestError as error:
+        raise unknown(str(error)) from None
 
 
 def of_error(error: DockmgrError | DatabaseFailure) -> ProblemError:

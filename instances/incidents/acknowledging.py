@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from instances import lookup
 from instances.errors import RequestError
 from instances.incidents.ledger import Ledger
 from instances.models import Incident
@@ -17,9 +18,7 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
 
     Raises RequestError when there is none, or when it is over.
     """
-    incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
-    if incident is None:
-        raise RequestError(f"There is no incident {incident_id}.")
+    incident = lookup.incident(incident_id, Incident.objects.select_for_update())
     if not incident.is_open:
         raise RequestError(f"Incident {incident_id} is resolved already.")
     if incident.acknowledged_at is None:

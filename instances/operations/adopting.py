@@ -9,14 +9,14 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from instances import adoption, names, state_file
+from instances import adoption, lookup, names, state_file
 from instances.checks import Outside, engine_address
 from instances.engine.payloads import container_facts
 from instances.engine.port import MANAGED_LABEL, ContainerFacts, Engine
 from instances.errors import RequestError
 from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations.journal import by_request, open_operation
-from instances.operations.provisioning import TRY_AGAIN, plan_named, what_is_taken
+from instances.operations.provisioning import TRY_AGAIN, what_is_taken
 from instances.tallies import count_ended
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def look(order: Order, outside: Outside) -> Found:
     Raises RequestError when the order is wrong or the container can't be adopted, and
     EngineUnreachable.
     """
-    plan, host = plan_named(order.checked().plan), _host(order.host)
+    plan, host = lookup.plan(order.checked().plan), _host(order.host)
     taken = what_is_taken(order.customer_id, order.subdomain)
     if taken:
         raise RequestError(taken)
@@ -99,9 +99,11 @@ def _found(order: Order, plan: Plan, host: Host, container: Json, image: Json) -
 
 
 def _host(name: str | None) -> Host:
-    hosts = list(Host.objects.filter(**({"name": name} if name else {}))[:2])
+    if name:
+        return lookup.host(name)
+    hosts = list(Host.objects.all()[:2])
     if not hosts:
-        raise RequestError("There is no host of that name." if name else "There is no host.")
+        raise RequestError("There is no host.")
     if len(hosts) > 1:
         raise RequestError("There is more than one host: name the container's with --host.")
     return hosts[0]

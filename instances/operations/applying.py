@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
+from instances import lookup
 from instances.alerts.flushing import look_again
 from instances.alerts.sending import check_url
 from instances.clock import SYSTEM, Clock
@@ -59,13 +61,16 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[Change]:
 
 def _refuse_strangers(channel: ChannelEntry) -> None:
     """A misspelt name would keep a channel silent for ever. Customers may come later."""
-    for what, rows, wanted in (("host", Host.objects, channel.hosts), ("plan", Plan.objects, channel.plans)):
-        known = set(rows.filter(name__in=wanted).values_list("name", flat=True))
+    looks: tuple[tuple[Callable[[object], Any], list[str]], ...] = (
+        (lookup.host, channel.hosts),
+        (lookup.plan, channel.plans),
+    )
+    for look_up, wanted in looks:
         for name in wanted:
-            if name not in known:
-                raise RequestError(
-                    f"The fleet file is refused: channel {channel.name}: there is no {what} {name}."
-                )
+            try:
+                look_up(name)
+            except RequestError as error:
+                raise RequestError(f"The fleet file is refused: channel {channel.name}: {error}") from None
 
 
 def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:

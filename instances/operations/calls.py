@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from instances import names
+from instances import lookup, names
 from instances.checks import Outside
 from instances.engine.pool import Engines
 from instances.errors import BusyError, RequestError
@@ -93,15 +93,6 @@ class ProvisionResult:
         return {**self.__dict__, "validation": validation}
 
 
-def find(customer_id: object) -> Instance:
-    """The present instance of a customer. Raises RequestError for a malformed or unknown id."""
-    known = Instance.objects.present().select_related("plan", "host", "health")
-    instance = known.filter(customer_id=names.customer_id(customer_id)).first()
-    if instance is None:
-        raise RequestError(f"There is no instance of customer {customer_id}.")
-    return instance
-
-
 def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
     outside = outside or OUTSIDE
@@ -150,7 +141,10 @@ def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None
     """Take an instance for a restart. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
     return once(
-        "restart", customer_id, asked, lambda: restarting.begin(find(customer_id), now, **asked.keywords())
+        "restart",
+        customer_id,
+        asked,
+        lambda: restarting.begin(lookup.instance(customer_id), now, **asked.keywords()),
     )
 
 
@@ -165,7 +159,9 @@ def begin_decommission(
         "decommission",
         customer_id,
         asked,
-        lambda: decommissioning.begin(find(customer_id), now, purge_data=purge_data, **asked.keywords()),
+        lambda: decommissioning.begin(
+            lookup.instance(customer_id), now, purge_data=purge_data, **asked.keywords()
+        ),
     )
 
 
@@ -179,7 +175,7 @@ def begin_update(
         "update",
         customer_id,
         asked,
-        lambda: replacing.begin(find(customer_id), now, image=checked, **asked.keywords()),
+        lambda: replacing.begin(lookup.instance(customer_id), now, image=checked, **asked.keywords()),
     )
 
 
@@ -254,11 +250,7 @@ def provision(
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:
     """Validate the instance of a subdomain. Raises RequestError when there is none."""
-    known = Instance.objects.present().select_related("plan", "host")
-    instance = known.filter(subdomain=names.subdomain(subdomain)).first()
-    if instance is None:
-        raise RequestError(f"There is no instance with the subdomain {subdomain}.")
-    return validate_instance(instance, outside or OUTSIDE)
+    return validate_instance(lookup.instance_of_subdomain(subdomain), outside or OUTSIDE)
 
 
 def pause(customer_id: str) -> Instance:
@@ -278,7 +270,7 @@ def _paused(state: State) -> State:
 
 
 def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instance:
-    instance = find(customer_id)
+    instance = lookup.instance(customer_id)
     if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
         raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
     change(instance.pk, OUTSIDE.clock.now(), transition)

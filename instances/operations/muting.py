@@ -9,14 +9,12 @@ from typing import Literal
 from django.db import transaction
 from django.db.models import QuerySet
 
-from instances import mutes, time_words
+from instances import lookup, mutes, time_words
 from instances.alerts.flushing import look_again
 from instances.errors import RequestError
 from instances.incidents.ledger import TEXT_LENGTH
 from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
 from instances.models.incident import IncidentQuerySet
-from instances.operations.calls import find
-from instances.operations.provisioning import plan_named
 
 LONGEST = timedelta(days=30)
 REACH = {"instance": "instance", "host": "host", "plan": "instance__plan"}
@@ -47,17 +45,10 @@ def scope(customer_id: str | None = None, host: str | None = None, plan: str | N
     if [customer_id, host, plan].count(None) != 2:
         raise RequestError("Name one of a customer id, a host and a plan.")
     if customer_id is not None:
-        return Scope("instance", find(customer_id))
+        return Scope("instance", lookup.instance(customer_id))
     if host is not None:
-        return Scope("host", _host_named(host))
-    return Scope("plan", plan_named(str(plan)))
-
-
-def _host_named(name: str) -> Host:
-    host = Host.objects.filter(name=name).first()
-    if host is None:
-        raise RequestError("There is no host of that name.")
-    return host
+        return Scope("host", lookup.host(host))
+    return Scope("plan", lookup.plan(plan))
 
 
 def end(lasts: str | None, until: str | None, now: datetime) -> datetime:

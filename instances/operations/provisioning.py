@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 
-from instances import health, names
+from instances import health, lookup, names
 from instances.checks import Outside, engine_address
 from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError
 from instances.models import Health, Host, HostWatch, Instance, Operation, Plan
@@ -74,17 +74,8 @@ def begin(
         raise RequestError(taken or TRY_AGAIN) from None
 
 
-def plan_named(name: str) -> Plan:
-    """The plan of that name. Raises RequestError that tells the known ones."""
-    plan = Plan.objects.filter(name=name).first()
-    if plan is None:
-        known = ", ".join(Plan.objects.order_by("name").values_list("name", flat=True))
-        raise RequestError(f"There is no plan of that name; known are {known}.")
-    return plan
-
-
 def _plan(order: Order) -> Plan:
-    plan = plan_named(order.plan)
+    plan = lookup.plan(order.plan)
     if not (order.image or plan.image):
         raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
     absent = [name for name in plan.required_env if not {**plan.env, **order.env}.get(name)]
@@ -96,7 +87,7 @@ def _plan(order: Order) -> Plan:
 def _host(name: str | None, outside: Outside) -> Host:
     """The named host, or the least loaded one with room whose engine answers."""
     if name is not None:
-        return _named_host(_by_load().filter(name=name).first())
+        return _with_place(lookup.host(name, _by_load()))
     for host in _with_room():
         try:
             outside.engines.look(engine_address(host), lambda engine: engine.ping())
@@ -131,9 +122,7 @@ def _with_room() -> list[Host]:
     return found
 
 
-def _named_host(host: Host | None) -> Host:
-    if host is None:
-        raise RequestError("There is no host of that name.")
+def _with_place(host: Host) -> Host:
     if host.max_instances is not None and host.load >= host.max_instances:  # type: ignore[attr-defined]
         raise RequestError(f"Host {host.name} has no room: it holds its {host.max_instances} instances.")
     return host

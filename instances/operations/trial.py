@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from instances import spec
+from instances import lookup, spec
 from instances.checks import Outside, engine_address
 from instances.errors import DockmgrError, RequestError
 from instances.models import Instance, Operation, Plan, Port
@@ -66,10 +66,8 @@ def run_trial(
 
     Raises RequestError when there is no such plan or host.
     """
-    known = Plan.objects.filter(name=plan).first()
-    if known is None:
-        raise RequestError("There is no plan of that name.")
-    trial = _Deployment(known, image, host, asked or Asked("test_deploy"), outside or calls.OUTSIDE)
+    asked, outside = asked or Asked("test_deploy"), outside or calls.OUTSIDE
+    trial = _Deployment(lookup.plan(plan), image, host, asked, outside)
     trial.progress = progress
     return trial.run()
 
@@ -136,7 +134,7 @@ class _Deployment:
         return None if done.status == "succeeded" else done.error
 
     def _instance(self) -> Instance:
-        return calls.find(self._customer)
+        return lookup.instance(self._customer)
 
     def _limits(self) -> str | None:
         instance = self._instance()

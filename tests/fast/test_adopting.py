@@ -101,8 +101,8 @@ CHANGES: dict[str, tuple[Callable[[World], object], dict[str, str], str]] = {
     ),
     "a malformed customer": (lambda w: None, {"customer-id": "A_B"}, "The customer id is malformed"),
     "a malformed subdomain": (lambda w: None, {"subdomain": "a..b"}, "The subdomain is malformed"),
-    "an unknown plan": (lambda w: None, {"plan": "gold"}, "There is no plan of that name; known are"),
-    "an unknown host": (lambda w: None, {"host": "moon"}, "There is no host of that name."),
+    "an unknown plan": (lambda w: None, {"plan": "gold"}, "There is no plan named gold; known are"),
+    "an unknown host": (lambda w: None, {"host": "moon"}, "There is no host named moon; known are"),
     "one host of several": (
         another_host, {}, "There is more than one host: name the container's with --host."
     ),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, ProgrammingError
 
+from instances import lookup
 from instances.engine import pool
 from instances.errors import EngineUnreachable
 from instances.models import Operation
-from instances.operations import calls
 from tests.factories import World
 from tests.fast.conftest import Message, Run
 
@@ -59,7 +59,7 @@ def test_what_is_out_of_reach_ends_with_3_and_a_sentence(
     def broken(*_: Any, **__: Any) -> Any:
         raise trouble
 
-    monkeypatch.setattr(calls, "find", broken)
+    monkeypatch.setattr(lookup, "instance", broken)
     ran = run("restart", "--customer-id", "c1", "--json")
     assert (ran.code, ran.err.count("\n"), set(ran.document)) == (3, 1, {"error"})
     assert sentence in ran.err

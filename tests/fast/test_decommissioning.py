@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from instances import lookup
 from instances.errors import BusyError, PermanentError, RequestError
 from instances.models import HealthCheck, Instance, Operation, Port
 from instances.operations import calls
@@ -99,7 +100,7 @@ def test_a_gone_customer_is_unknown(world: World) -> None:
     world.instance()
     world.decommission()
     with pytest.raises(RequestError, match="There is no instance of customer c1"):
-        calls.find("c1")
+        lookup.instance("c1")
 
 
 def test_a_busy_instance_is_not_decommissioned(world: World) -> None:

@@ -49,8 +49,8 @@ def test_a_decommissioned_instances_port_is_used_again(world: World) -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"customer_id": "Bad_Id"}, "customer id is malformed"),
     ({"subdomain": "under_score.example.com"}, "subdomain is malformed"),
-    ({"plan": "platinum"}, "no plan of that name; known are enterprise, free, pro"),
-    ({"host": "mars"}, "no host of that name"),
+    ({"plan": "platinum"}, "no plan named platinum; known are enterprise, free, pro"),
+    ({"host": "mars"}, "no host named mars; known are local"),
     ({"image": "a b"}, "image reference is malformed"),
     ({"env": {"1BAD": "x"}}, "name is malformed"),
     ({"env": {"GOOD": "a\0b"}}, "value of GOOD must be a text"),

@@ -12,6 +12,7 @@ import pytest
 from django.core import serializers
 from pytest_django.fixtures import Settings
 
+from instances import lookup
 from instances.errors import DockmgrError, PermanentError, TransientError
 from instances.models import Health, HealthCheck, Operation, Plan, Sweep
 from instances.operations import calls, sweeping
@@ -127,7 +128,7 @@ def test_an_engine_that_repeats_a_secret_is_not_quoted(
 def test_an_engine_that_repeats_a_secret_to_a_check_is_not_quoted(
     talkative: World, run: Run, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    port = calls.find("c1").port or 0
+    port = lookup.instance("c1").port or 0
     talkative.probe.answers[port] = fails()
     talkative.engine.fail_next("inspect", PermanentError(f"bad env {SECRET}"))
     ran = run("check_health", "--all", "--json")
@@ -173,7 +174,7 @@ def test_no_message_of_ours_holds_a_secret(
     health.sweep()
     run(*NEW, "--env", f"API_KEY={SECRET}", "--enqueue")
     Health.objects.filter(instance__customer_id="c1").update(status="unhealthy")
-    operations.heal(calls.find("c1").pk)
+    operations.heal(lookup.instance("c1").pk)
     messages = sent("health") + sent("operations")
     assert len(messages) == 3
     assert not shows(*(message.everything for message in messages))
@@ -189,7 +190,7 @@ def test_a_refusal_shows_no_value(world: World, env: Any) -> None:
 
 
 def test_no_representation_shows_a_secret(talkative: World) -> None:
-    instance = calls.find("c1")
+    instance = lookup.instance("c1")
     facts = talkative.engine.inspect("dockmgr-c1")
     order = talkative.order()
     things = (instance, instance.plan, instance.spec(), instance.plan.spec(), facts, order)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from instances import lookup
 from instances.errors import OutOfReachError
 from instances.models import ApiRequest, Host, HostWatch, Instance, Operation, Plan
-from instances.operations import calls
 from instances.operations.purging import purge
 from tasks import operations as operation_tasks
 from tests.factories import SECRET, World
@@ -89,8 +89,8 @@ def test_no_host_that_answers_is_503(world: World, caller: Caller, sent: Sent) -
 
 
 IMPOSSIBLE: list[tuple[dict[str, Any], int, str]] = [
-    ({"plan": "platinum"}, 404, "There is no plan of that name."),
-    ({"host": "mars"}, 404, "There is no host of that name."),
+    ({"plan": "platinum"}, 404, "There is no plan named platinum; known are enterprise, free, pro."),
+    ({"host": "mars"}, 404, "There is no host named mars; known are local."),
     ({"customer_id": "c1"}, 409, "Customer c1 has an instance already."),
     ({"subdomain": "c1.example.com"}, 409, "The subdomain c1.example.com is taken."),
     ({"env": {}}, 409, "Plan pro requires API_KEY in the environment."),
@@ -200,7 +200,7 @@ def test_without_a_broker_nothing_is_begun_and_the_key_can_be_used_again(
     assert Operation.objects.get().status == "failed"
     again = caller.post("/instances/c1/restart", key="k-1")
     assert (again.status, again.document["status"]) == (202, "queued")
-    assert calls.find("c1").health.status == "restarting"
+    assert lookup.instance("c1").health.status == "restarting"
 
 
 def test_a_key_is_forgotten_with_the_measurements(world: World, caller: Caller, sent: Sent) -> None:

@@ -9,9 +9,9 @@ from cryptography.fernet import Fernet
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
+from instances import lookup
 from instances.api.routes import fleet
 from instances.models import AuditEntry, Instance, Operation
-from instances.operations import calls
 from tests.factories import SECRET, World
 from tests.web.callers import OVER_HTTP, Caller, a_caller
 
@@ -206,7 +206,7 @@ def test_a_database_out_of_reach_is_503(
     def lost(*_: object) -> None:
         raise OperationalError(sentence)
 
-    monkeypatch.setattr(calls, "find", lost)
+    monkeypatch.setattr(lookup, "instance", lost)
     answer = caller.get("/instances/c1")
     assert (answer.status, answer.kind, answer.headers["Retry-After"]) == (503, "out-of-reach", "10")
     assert sentence not in answer.text

@@ -166,7 +166,10 @@ def test_a_test_deployment_that_is_refused_says_why(world: World, caller: Caller
     type(world.plan).objects.filter(name="pro").delete()
     workers.work()
     done = caller.get(address).document
-    assert (done["status"], done["error"]) == ("failed", "There is no plan of that name.")
+    assert (done["status"], done["error"]) == (
+        "failed",
+        "There is no plan named pro; known are enterprise, free.",
+    )
 
 
 def test_a_test_deployment_nobody_could_be_told_of_was_never_asked_for(

@@ -45,7 +45,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("create_token", "new", "--scope", "root"), "Argument --scope: invalid choice"),
     (("create_token", "new", "--scope", "read", "--expires", "soon"), "How long the token lasts"),
     (("create_token", "new", "--scope", "read", "--expires", "0d"), "The token would have expired"),
-    (("revoke_token", "unknown"), "There is no token of that name."),
+    (("revoke_token", "unknown"), "There is no token named unknown."),
 ]
 
 

@@ -7,14 +7,15 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Status
 
+from instances import lookup
 from instances.api import forms, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import change, present
 from instances.api.docs import responses
-from instances.api.problems import unknown
+from instances.api.problems import existing
 from instances.api.routes.router import router
-from instances.models import Host, Operation, Plan
+from instances.models import Operation
 from instances.operations import calls, provisioning
 from instances.operations.calls import Asked
 
@@ -123,10 +124,9 @@ def update(
 
 def known(plan: str, host: str | None) -> None:
     """Raises ProblemError 404 when there is no plan or host of that name."""
-    if not Plan.objects.filter(name=plan).exists():
-        raise unknown("There is no plan of that name.")
-    if host is not None and not Host.objects.filter(name=host).exists():
-        raise unknown("There is no host of that name.")
+    existing(lookup.plan, plan)
+    if host is not None:
+        existing(lookup.host, host)
 
 
 def _changed(*change_of: Any) -> Status[Any]:

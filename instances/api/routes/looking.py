@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
+from instances import lookup
 from instances.api import forms, log_stream, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import present
 from instances.api.docs import responses
-from instances.api.problems import unknown
+from instances.api.problems import existing
 from instances.api.routes.router import router
-from instances.models import Instance
 from instances.operations.log_reading import MOST_LINES
 from tasks import health, operations
 from tasks.asking import ask
@@ -71,8 +71,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     summary="Validate the instance behind a subdomain",
 )
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
-    if not Instance.objects.present().filter(subdomain=subdomain).exists():
-        raise unknown(f"There is no instance with the subdomain {subdomain}.")
+    existing(lookup.instance_of_subdomain, subdomain)
     return ask(operations.validate_deployment, WAIT, subdomain=subdomain)
 
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from pydantic import Field
 
-from instances import documents, incident_documents
+from instances import documents, incident_documents, lookup
 from instances.api import forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
-from instances.api.problems import unknown
+from instances.api.problems import existing
 from instances.api.routes.router import router
 from instances.incidents.acknowledging import acknowledge
 from instances.models import Incident, Operation
@@ -55,10 +55,7 @@ def list_operations(
     exclude_unset=True,
 )
 def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> dict[str, Any]:
-    row = Operation.objects.filter(pk=operation_id).first()
-    if row is None:
-        raise unknown("There is no operation of that id.")
-    return documents.operation(row)
+    return documents.operation(existing(lookup.operation, operation_id))
 
 
 @router.get(
@@ -97,6 +94,5 @@ def acknowledge_incident(request: HttpRequest, incident_id: IncidentId) -> dict[
     """Ends its reminders, not the message that it is over. The first who did stays on record."""
     call = call_of(request)
     call.target = str(incident_id)
-    if not Incident.objects.filter(pk=incident_id).exists():
-        raise unknown(f"There is no incident {incident_id}.")
+    existing(lookup.incident, incident_id)
     return incident_documents.incident(acknowledge(incident_id, call.actor, call.now), call.now)

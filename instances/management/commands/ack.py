@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import incident_documents
+from instances import incident_documents, lookup
 from instances.errors import RequestError
 from instances.incidents.acknowledging import acknowledge
 from instances.management.base import GOOD, FleetCommand, operator
@@ -31,7 +31,7 @@ class Command(FleetCommand):
 
 
 def _open_incident(customer_id: str) -> int:
-    instance = calls.find(customer_id)
+    instance = lookup.instance(customer_id)
     incident = Incident.objects.open().filter(instance=instance, kind="instance").first()
     if incident is None:
         raise RequestError(f"Customer {customer_id} has no open incident.")

@@ -3,11 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents
+from instances import documents, lookup
 from instances.management.base import FleetCommand
 from instances.management.health_report import exit_code, show_checks
 from instances.models import Instance
-from instances.operations import calls
 from instances.operations.sweeping import check_here, health_rows
 
 
@@ -32,7 +31,7 @@ class Command(FleetCommand):
 
     def _chosen(self, options: dict[str, Any]) -> list[Instance]:
         if options["customer_id"] is not None:
-            return [calls.find(options["customer_id"])]
+            return [lookup.instance(options["customer_id"])]
         return list(Instance.objects.active().select_related("plan", "host"))
 
     def show(self, document: Any) -> None:

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from instances import lookup
 from instances.clock import SYSTEM
 from instances.errors import RequestError
 from instances.log_lines import for_terminal
@@ -22,7 +23,7 @@ class Command(FleetCommand):
         parser.add_argument("--follow", action="store_true", help="go on until interrupted")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        instance = calls.find(options["customer_id"])
+        instance = lookup.instance(options["customer_id"])
         since = log_reading.moment(options["since"], SYSTEM.now())
         what = (instance, calls.OUTSIDE.engines, options["lines"], since, options["timestamps"])
         if options["follow"]:

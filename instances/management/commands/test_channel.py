@@ -3,10 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances import lookup
 from instances.alerts.delivery import send_test
-from instances.errors import RequestError
 from instances.management.base import BAD, GOOD, FleetCommand, operator
-from instances.models import Channel
 from instances.operations import calls
 
 
@@ -19,10 +18,7 @@ class Command(FleetCommand):
         parser.add_argument("name")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        channel = Channel.objects.filter(name=options["name"]).first()
-        if channel is None:
-            known = ", ".join(Channel.objects.order_by("name").values_list("name", flat=True)) or "none"
-            raise RequestError(f"There is no channel of that name; known are {known}.")
+        channel = lookup.channel(options["name"])
         sent = send_test(channel, calls.OUTSIDE.clock.now(), operator())
         arrived = sent.sent_at is not None
         document = {

@@ -5,12 +5,11 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from instances import incident_documents, time_words
+from instances import incident_documents, lookup, time_words
 from instances.errors import RequestError
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Instance
 from instances.operations import calls
-from instances.operations.provisioning import plan_named
 from instances.uptime import report
 
 COLUMNS = (
@@ -49,9 +48,9 @@ class Command(FleetCommand):
 
 def _chosen(options: dict[str, Any]) -> QuerySet[Instance]:
     if options["customer_id"] is not None:
-        return Instance.objects.filter(pk=calls.find(options["customer_id"]).pk)
+        return Instance.objects.filter(pk=lookup.instance(options["customer_id"]).pk)
     lasting = Instance.objects.present().filter(expires_at=None)
-    return lasting if options["plan"] is None else lasting.filter(plan=plan_named(options["plan"]))
+    return lasting if options["plan"] is None else lasting.filter(plan=lookup.plan(options["plan"]))
 
 
 def _count(row: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from instances import lookup
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
 from instances.operations import calls
 
@@ -21,7 +22,7 @@ class Command(FleetCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         subdomain = options["subdomain"]
         if subdomain is None:
-            subdomain = calls.find(options["customer_id"]).subdomain
+            subdomain = lookup.instance(options["customer_id"]).subdomain
         validation = calls.validate_deployment(subdomain)
         if validation.out_of_reach:
             sys.stderr.write(f"{validation.errors[0]['message']}\n")
