@@ -267,6 +267,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": LOG_FORMAT},
+        "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -274,6 +275,9 @@ LOGGING = {
         # A line per message and check would cost more than the checks and tell less than our own;
         # the pool's would show what messages hold.
         **{name: {"level": "WARNING"} for name in QUIET},
+        # These show hosts and parts of URLs, which are secrets.
+        "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},
+        "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
         "celery.worker.consumer.consumer": {"filters": ["bodiless"]},
     },
 }

@@ -7,17 +7,8 @@ hides the status, the wait that a receiver asks for and the id. Everything else 
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import logging
 import re
-import socket
-import ssl
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -27,25 +18,17 @@ from instances.alerts.messages import as_text
 from instances.delivery_rules import SENT, Outcome, Result, judge
 from instances.documents import Document
 from instances.errors import RequestError
+from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask, within
 from instances.reply import sentence
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
-NO_ANSWER = Result(Outcome.TRANSIENT, "No complete answer came in time.")
+NO_ANSWER = Result(Outcome.TRANSIENT, sentence("timeout"))
 NOT_TAKEN = Result(Outcome.TRANSIENT, "The service did not take the message.")
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
-_CODES: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "timeout"),
-    (ssl.SSLError, "tls"),
-    (socket.gaierror, "dns"),
-    (ConnectionRefusedError, "refused"),
-    (ConnectionError, "closed"),
-    (http.client.HTTPException, "bad_response"),
-    (OSError, "unreachable"),
-)
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -57,10 +40,12 @@ def send(url: str, document: Document, timeout: float) -> Result:
     plugin = _plugin(url)
     if plugin is None:
         return Result(Outcome.PERMANENT, UNUSABLE)
-    if not _is_webhook(url):
-        return _within(timeout, lambda: _notify(plugin, document))
-    post = _Post(plugin, document, timeout)
-    return _within(timeout, post.answer, post.abort)
+    if _is_webhook(url):
+        return _post(plugin, document, timeout)
+    try:
+        return within(timeout, lambda: _notify(plugin, document))
+    except TimeoutError:
+        return NO_ANSWER
 
 
 def check_url(url: str) -> None:
@@ -69,75 +54,32 @@ def check_url(url: str) -> None:
         raise RequestError(UNUSABLE)
 
 
-def _within(seconds: float, work: Callable[[], Result], abort: Callable[[], None] = lambda: None) -> Result:
-    """What `work` returns, on a thread of its own: name look-ups and dripping answers know no timeout."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # raised again by whoever waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="send", daemon=True).start()
+def _post(hook: Any, document: Document, timeout: float) -> Result:
+    """The document as the body of one request. `hook` is Apprise's own reading of the URL."""
+    body = json.dumps({**hook.payload_extras, **document}).encode()
+    verify = hook.verify_certificate
     try:
-        return future.result(timeout=seconds)
-    except NotInTime:
-        abort()
-        return NO_ANSWER
-
-
-class _Post:
-    """One request with the document as its body. `hook` is Apprise's own reading of the URL."""
-
-    def __init__(self, hook: Any, document: Document, timeout: float) -> None:
-        self._hook = hook
-        self._body = json.dumps({**hook.payload_extras, **document}).encode()
-        self._connection = _connection(hook, timeout)
-
-    def answer(self) -> Result:
-        try:
-            self._connection.request(self._hook.method, self._target(), self._body, self._headers())
-            with self._connection.getresponse() as response:
-                return judge(response.status, response.getheader("Retry-After"), datetime.now(UTC))
-        except (OSError, http.client.HTTPException) as error:
-            return _failed(error)
-        except ValueError:  # nothing that HTTP could carry in a header
+        answer = ask(hook.method, _address(hook), timeout, _headers(hook), body, verify=verify)
+    except NoAnswerError as error:
+        if error.code == NOT_FOR_HTTP:
             return Result(Outcome.PERMANENT, UNUSABLE)
-        finally:
-            self._connection.close()
-
-    def abort(self) -> None:
-        """End the request whatever the receiver does, so that its thread ends as well."""
-        connected = self._connection.sock
-        if connected is not None:
-            with suppress(OSError):
-                connected.shutdown(socket.SHUT_RDWR)
-
-    def _target(self) -> str:
-        path = quote(self._hook.fullpath or "/", safe=_SAFE_IN_PATH)
-        return f"{path}?{urlencode(self._hook.params)}" if self._hook.params else path
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"User-Agent": "dockmgr", "Content-Type": "application/json", "Connection": "close"}
-        if self._hook.user:
-            pair = f"{self._hook.user}:{self._hook.password or ''}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        return {**headers, **self._hook.headers}
+        return Result(Outcome.TRANSIENT, sentence(error.code))
+    return judge(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
 
 
-def _connection(hook: Any, timeout: float) -> http.client.HTTPConnection:
-    if not hook.secure:
-        return http.client.HTTPConnection(hook.host, hook.port or 80, timeout=timeout)
-    context = ssl.create_default_context()
-    if not hook.verify_certificate:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(hook.host, hook.port or 443, timeout=timeout, context=context)
+def _address(hook: Any) -> str:
+    place = f"{hook.host}:{hook.port}" if hook.port else hook.host
+    path = quote(hook.fullpath or "/", safe=_SAFE_IN_PATH)
+    query = f"?{urlencode(hook.params)}" if hook.params else ""
+    return f"{'https' if hook.secure else 'http'}://{place}{path}{query}"
 
 
-def _failed(error: Exception) -> Result:
-    code = next(code for kind, code in _CODES if isinstance(error, kind))
-    return Result(Outcome.TRANSIENT, sentence(code))
+def _headers(hook: Any) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if hook.user:
+        pair = f"{hook.user}:{hook.password or ''}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    return {**headers, **hook.headers}
 
 
 def _is_webhook(url: str) -> bool:
@@ -185,12 +127,7 @@ def _refusal(log: list[str]) -> Result:
 
 @cache
 def _apprise() -> ModuleType:
-    """Apprise takes over a second to import; its log shows hosts and parts of URLs, so it goes nowhere."""
-    for name in ("apprise", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    own = logging.getLogger("apprise")
-    own.addHandler(logging.NullHandler())
-    own.propagate = False
+    """Apprise takes over a second to import."""
     import apprise
 
     return apprise

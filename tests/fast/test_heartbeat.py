@@ -45,9 +45,9 @@ def test_without_a_url_nobody_is_asked(caplog: pytest.LogCaptureFixture) -> None
     ("behaviour", "said"),
     [
         (answer(b"", "500 Internal Server Error"), "answered 500"),
-        (close_at_once, "can't be reached: RemoteDisconnected"),
+        (close_at_once, "can't be reached: closed"),
         (redirect_for_ever, "answered 302"),
-        (raw(b"nonsense\r\n\r\n"), "can't be reached: BadStatusLine"),
+        (raw(b"nonsense\r\n\r\n"), "can't be reached: bad_response"),
         (drip(b"HTTP/1.1 200 OK\r\n", b"X"), "did not answer in time"),
     ],
 )
@@ -74,6 +74,15 @@ def test_one_redirect_is_followed_and_no_second() -> None:
         assert ping(first.url(PATH))
         with redirect(first.url(PATH)) as second:
             assert not ping(second.url(PATH))
+
+
+def test_proxies_of_the_environment_are_used_for_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b"OK")) as monitor, redirect(monitor.url(PATH)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url(""))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert ping("http://monitor.example/ping")
+        assert proxy.requests[0].startswith(b"GET http://monitor.example/ping HTTP/1.1\r\n")
+        assert monitor.requests[0].startswith(b"GET /s3cret-check-id HTTP/1.1\r\n")
 
 
 @pytest.mark.django_db

@@ -18,7 +18,7 @@ from instances.alerts.sending import UNUSABLE, check_url, send
 from instances.delivery_rules import SENT, Outcome, Result
 from instances.documents import Document
 from instances.errors import RequestError
-from tests.hostile_server import HostileServer, self_signed, server_tls
+from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
 from tests.receiver import Receiver, timed
 
 LONG = 5.0
@@ -95,7 +95,7 @@ def test_an_attempt_that_took_too_long_leaves_no_thread_behind(receiver: Receive
     receiver.behaviour = behaviour
     send(receiver.url(), a_message(), SHORT)
     for thread in threading.enumerate():
-        if thread.name == "send" and thread.daemon:
+        if thread.name == "http" and thread.daemon:
             thread.join(timeout=LONG)
             assert not thread.is_alive()
 
@@ -125,6 +125,23 @@ def test_what_is_not_http_may_be_tried_again(behaviour: str) -> None:
     assert seconds < LONG
 
 
+@pytest.mark.parametrize("location", ["http://[", "http://h:port/", "\xff", "ftp://elsewhere/", ""])
+def test_a_redirect_that_makes_no_sense_may_be_tried_again(location: str) -> None:
+    with HostileServer(redirect(location)) as server:
+        result = send(server.url().replace("http", "json"), a_message(), LONG)
+    assert result == Result(Outcome.TRANSIENT, "The receiver answered with HTTP status 302.")
+
+
+def redirect(location: str) -> Behaviour:
+    return raw(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+
+
+def test_lengths_that_contradict_each_other_may_be_tried_again() -> None:
+    with HostileServer(answer(b"", headers="Content-Length: 5\r\n")) as server:
+        result = send(server.url().replace("http", "json"), a_message(), LONG)
+    assert result == Result(Outcome.TRANSIENT, "The answer is not HTTP.")
+
+
 def test_a_certificate_nobody_vouches_for_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     context: ssl.SSLContext = server_tls(self_signed(tmp_path))
     with Receiver(tls=context) as secured:
@@ -134,9 +151,25 @@ def test_a_certificate_nobody_vouches_for_is_refused_unless_told_otherwise(tmp_p
         assert send(secured.url("/hook?verify=no"), a_message(), LONG) == SENT
 
 
-def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("json://receiver.example/hook", b"POST http://receiver.example/hook "),
+        ("jsons://receiver.example/hook", b"CONNECT receiver.example:443 "),
+    ],
+)
+def test_proxies_of_the_environment_are_used(url: str, asked: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b"", "503 Service Unavailable")) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, proxy.url(""))
+        assert send(url, a_message(), LONG).outcome is Outcome.TRANSIENT
+    assert proxy.requests[0].startswith(asked)
+
+
+def test_what_no_proxy_names_is_asked_directly(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert send(receiver.url(), a_message(), LONG).error.startswith("The connection was refused")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert send(receiver.url(), a_message(), LONG) == SENT
 
 
@@ -145,6 +178,8 @@ UNUSABLE_URLS = [
     "json://",
     "json://127.0.0.1/?method=steal",
     "json://127.0.0.1:{port}/?+X-Bad=a%0Ab",
+    "json://127.0.0.1:{port}/?+X-Bad=%E2%82%AC",
+    "json://127.0.0.1:{port}/?+X-%C3%BC=a",
     "discord://x",
     "no url at all",
     "",
@@ -227,11 +262,13 @@ def printed() -> Iterator[list[str]]:
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
     root, level = logging.getLogger(), logging.getLogger().level
-    root.addHandler(handler)
+    for logger in (root, logging.getLogger("urllib3")):
+        logger.addHandler(handler)
     root.setLevel(logging.DEBUG)
     yield lines
     root.setLevel(level)
-    root.removeHandler(handler)
+    for logger in (root, logging.getLogger("urllib3")):
+        logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize("behaviour", [200, 410, 500, "close", "hang"])
@@ -249,6 +286,20 @@ def test_no_part_of_the_url_is_logged_or_returned(
     for text in (str(result), *printed):
         assert SENTINEL not in text
         assert str(receiver.port) not in text
+
+
+def test_an_answer_that_the_library_finds_odd_is_not_logged(printed: list[str]) -> None:
+    with HostileServer("a garbage header") as server:
+        assert send(f"{server.url(f'/{SENTINEL}').replace('http', 'json')}", a_message(), LONG) == SENT
+    assert printed == []
+
+
+def test_an_untrusted_certificate_is_taken_without_a_warning(
+    tmp_path: Path, printed: list[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    with Receiver(tls=server_tls(self_signed(tmp_path))) as secured:
+        assert send(secured.url("/hook?verify=no"), a_message(), LONG) == SENT
+    assert printed == [str(warning.message) for warning in recwarn] == []
 
 
 @pytest.mark.parametrize("url", [f"bogus://{SENTINEL}", f"discord://{SENTINEL}", f"json://[{SENTINEL}/"])

@@ -1,0 +1,169 @@
+"""The HTTP client for all but instances and engines: one bounded request, and of its answer the head."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import cache
+from typing import Any, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+T = TypeVar("T")
+
+NOT_FOR_HTTP = "unusable"
+_HEADERS = {"User-Agent": "dockmgr", "Connection": "close", "Accept-Encoding": "identity"}
+_CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    ((TimeoutError, ReadTimeoutError), "timeout"),
+    (ssl.SSLError, "tls"),
+    (socket.gaierror, "dns"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionError, "closed"),
+    ((http.client.HTTPException, InvalidHeader, UnicodeError), "bad_response"),
+    (Exception, "unreachable"),
+)
+
+
+class NoAnswerError(Exception):
+    """No answer came. `code` says why: `unusable` for what HTTP can't carry, else as in `instances.reply`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def ask(
+    method: str,
+    url: str,
+    seconds: float,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    verify: bool = True,
+    redirects: int = 0,
+) -> requests.Response:
+    """The head of the answer to one request, in at most `seconds` in all; its body is not read.
+
+    Proxies are those of the environment, credentials those of the request alone. Nothing is sent after
+    that time. Raises NoAnswerError, which shows no address.
+    """
+    adapter = _Adapter()
+    with requests.Session() as session:
+        session.trust_env = False  # which would also add credentials from ~/.netrc
+        session.verify = verify
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        prepared = _prepared(session, method, url, {**_HEADERS, **headers}, body)
+        try:
+            return within(seconds, lambda: _head(session, prepared, seconds, redirects), adapter.end)
+        except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
+            raise NoAnswerError(_code(error)) from None
+
+
+def within(seconds: float, work: Callable[[], T], abort: Callable[[], None] = lambda: None) -> T:
+    """What `work` returns, on a thread of its own: name look-ups and dripping answers know no timeout.
+
+    Raises TimeoutError after `seconds`, once `abort` was called.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised again by whoever waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="http", daemon=True).start()
+    try:
+        return future.result(timeout=seconds)
+    except TimeoutError:
+        abort()
+        raise
+
+
+def _prepared(
+    session: requests.Session, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> requests.PreparedRequest:
+    try:
+        encoded = {name.encode("ascii").decode(): text.encode("latin-1") for name, text in headers.items()}
+        prepared = session.prepare_request(requests.Request(method, url, encoded, data=body))
+        session.get_adapter(str(prepared.url))
+    except ValueError:
+        raise NoAnswerError(NOT_FOR_HTTP) from None
+    return prepared
+
+
+def _head(session: requests.Session, request: Any, seconds: float, redirects: int) -> requests.Response:
+    proxies, verify = get_environ_proxies(request.url), bool(session.verify)
+    answer = session.get_adapter(request.url).send(request, True, seconds, verify, proxies=proxies)
+    answer.close()  # before anything could read its body
+    steps = session.resolve_redirects(answer, request, yield_requests=True)
+    step = next(steps, None) if redirects else None
+    return _head(session, step, seconds, redirects - 1) if step else answer
+
+
+def _code(error: BaseException | None) -> str:
+    """By what is beneath the libraries' own errors, which tell less."""
+    chain = []
+    while error is not None:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return next(code for kind, code in _CODES if any(isinstance(one, kind) for one in chain))
+
+
+class _Adapter(HTTPAdapter):
+    """Trusts the authorities that the system trusts; another thread can end what it has under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = False
+        self.connections: list[Any] = []
+
+    def end(self) -> None:
+        """End the request whatever the other side does, so that its thread ends as well."""
+        self.ended = True
+        for connection in self.connections:
+            with suppress(OSError, AttributeError):  # not connected yet, or no more
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def get_connection_with_tls_context(self, *given: Any, **named: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*given, **named)
+        pool.ConnectionCls = _endable(pool.ConnectionCls, self)
+        return pool
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        place, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return place, {"ssl_context": _tls(bool(verify))} if place["scheme"] == "https" else {}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: the context says it all."""
+
+
+def _endable(kind: Any, adapter: _Adapter) -> Any:
+    class Endable(kind):  # type: ignore[misc]
+        def connect(self) -> None:
+            adapter.connections.append(self)
+            super().connect()
+            # Else the library warns, naming the host, of what the request asks for.
+            self.is_verified = True
+            if adapter.ended:
+                raise TimeoutError
+
+    return Endable
+
+
+@cache
+def _tls(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
