@@ -76,5 +76,5 @@ def note_logout(request: HttpRequest | None, user: Any, **_: Any) -> None:
 
 def _note(request: HttpRequest | None, user: Any, action: str) -> None:
     if request is not None and user is not None and request.META.get("REMOTE_ADDR"):
-        name = f"admin:{user.get_username()}"
+        name = trail.person(user)
         audit("admin", name, trail.address(request), action, name, "", "done", SYSTEM.now())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from instances import addresses
@@ -17,8 +19,13 @@ SAME_READING = timedelta(minutes=5)
 
 
 def actor(request: HttpRequest) -> str:
-    """The person as operations, incidents and the audit log name them."""
-    return f"admin:{request.user.get_username()}"[:NAME_LENGTH]
+    """The person who asks, by the name records have for them."""
+    return person(request.user)
+
+
+def person(user: AbstractBaseUser | AnonymousUser) -> str:
+    """Somebody at the desk, as operations, incidents and the audit log name them."""
+    return f"admin:{user.get_username()}"[:NAME_LENGTH]
 
 
 def address(request: HttpRequest) -> str | None:

@@ -40,7 +40,7 @@ class Call:
 
     @property
     def actor(self) -> str:
-        return f"api:{self.token.name}" if self.token else "api:unknown"
+        return self.token.actor if self.token else "api:unknown"
 
     @property
     def caller(self) -> ApiToken:

@@ -28,6 +28,11 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def actor(self) -> str:
+        """Who shows it, as operations, incidents and the audit log name them."""
+        return f"api:{self.name}"
+
 
 class ApiRequest(models.Model):
     """A change asked for over HTTP under an `Idempotency-Key`, and every test deployment.

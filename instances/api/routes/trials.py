@@ -89,6 +89,6 @@ def _document(
         "status": status,
         "result": result,
         "error": error,
-        "requested_by": f"api:{row.token.name}",
+        "requested_by": row.token.actor,
         "created_at": documents.time(row.created_at),
     }

@@ -1,10 +1,9 @@
 """The sweep, carried out here and waited for."""
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import GOOD, FleetCommand, operator
 from instances.management.health_report import exit_code, show_checks
 from instances.operations.sweeping import sweep_here
 
@@ -16,7 +15,7 @@ class Command(FleetCommand):
         parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        by = f"cli:{getpass.getuser()}"
+        by = operator()
         if options["enqueue"]:
             from tasks.health import enqueue_sweep
 

@@ -1,10 +1,9 @@
 """Try a plan with a throwaway instance."""
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import BAD, GOOD, FleetCommand, operator
 from instances.operations.calls import Asked, recover
 from instances.operations.trial import run_trial
 
@@ -19,7 +18,7 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         recover()
-        asked = Asked(f"cli:{getpass.getuser()}", "test deployment")
+        asked = Asked(operator(), "test deployment")
         with self.progress(options) as tell:
             done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
         return done.document(), GOOD if done.success else BAD
