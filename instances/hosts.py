@@ -8,14 +8,8 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from instances import mutes
+from instances.incident_rules import FLEET
 from instances.models import Host, HostWatch, Incident, Instance
-
-FLEET = "fleet"
-
-
-def key_of(host: Host) -> str:
-    """The key of the host's incident."""
-    return f"host:{host.name}"
 
 
 def suspect(host_ids: Iterable[int], now: datetime) -> None:

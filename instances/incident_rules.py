@@ -7,6 +7,25 @@ from enum import StrEnum
 
 from instances.health import Policy, State, Status, is_flapping
 
+FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
+SELF = "self"  # the key of the incident of dockmgr itself, and its kind
+_HOST = "host:"
+
+
+def instance_key(customer_id: str) -> str:
+    """What the incident of a customer's instance is known by: at most one is open per key."""
+    return f"health:{customer_id}"
+
+
+def host_key(host_name: str) -> str:
+    """What a host's incident is known by."""
+    return f"{_HOST}{host_name}"
+
+
+def host_in(key: str) -> str:
+    """The host's name in the key of a host's incident; empty for any other key."""
+    return key.removeprefix(_HOST) if key.startswith(_HOST) else ""
+
 
 class Severity(StrEnum):
     """How bad it is, in rising order."""

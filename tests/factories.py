@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from instances.checks import Check, CheckRequest, requests_for
-from instances.health import Observation
-from instances.models import Health, Host, Instance, Operation, Plan, Port
+from instances.health import Observation, State, Status
+from instances.incident_rules import Severity, host_key
+from instances.incidents.following import Change, follow
+from instances.incidents.rows import open_incident
+from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
 from instances.operations import calls, provisioning
 from instances.operations.container import reserve_port
+from instances.recording import policy
 from instances.reply import Outcome, sentence
-from instances.spec import labels_for
+from instances.spec import container_name, labels_for, volume_name
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
 
 IMAGE = "registry.example.com/agent:1.0"
 SECRET = "s3ntinel-Zq8#x/+value"
+MINUTE = timedelta(minutes=1)
+FAILED = {
+    "info": State(Status.SUSPECT, failures=1),
+    "warning": State(Status.UNHEALTHY, failures=3),
+    "critical": State(Status.FAILED, failures=6, restarts_used=3),
+}
 ASKED = calls.Asked("tests", "to see", None)
 
 
@@ -84,6 +95,33 @@ class World:
         engine.images.setdefault(IMAGE, image_facts("agent-1"))
         return engine
 
+    def incident(self, instance: Instance, severity: str = "warning", **columns: Any) -> Incident:
+        """The incident of an instance that failed for a minute, as the product writes it.
+
+        `columns` are what else came to be written.
+        """
+        [incident] = self.incidents([instance], severity)
+        return _with(incident, columns)
+
+    def incidents(self, instances: Sequence[Instance], severity: str = "warning") -> list[Incident]:
+        """The incidents of many instances that have failed together for a minute, and had none open."""
+        assert not Incident.objects.open().filter(instance__in=instances).exists()
+        before, after = State(Status.HEALTHY), replace(FAILED[severity], down_since=self.now - MINUTE)
+        cause = ("refused", sentence("refused"))
+        follow([Change(instance.pk, before, after, *cause) for instance in instances], policy(), self.now)
+        return list(Incident.objects.open().filter(instance__in=instances).order_by("pk"))
+
+    def host_incident(self, host: Host | None = None, **columns: Any) -> Incident:
+        """The incident of a host (the usual one) whose engine is out of reach."""
+        host, message = host or self.host, "The engine does not answer."
+        key, severity = host_key(host.name), Severity.CRITICAL
+        return _with(open_incident(key, "host", severity, "engine", message, self.now, host=host), columns)
+
+    def large_incident(self, key: str, cause: str = "hosts", **columns: Any) -> Incident:
+        """The incident of the fleet or of dockmgr itself."""
+        message = "Half of all hosts are in trouble."
+        return _with(open_incident(key, key, Severity.CRITICAL, cause, message, self.now), columns)
+
     def order(self, customer_id: str = "new", **changes: Any) -> provisioning.Order:
         usual = provisioning.Order(
             customer_id, f"{customer_id}.example.com", self.plan.name, {"API_KEY": SECRET}
@@ -103,12 +141,18 @@ class World:
 
     def nothing_is_left_of(self, customer_id: str) -> bool:
         return not (
-            f"dockmgr-{customer_id}" in self.engine.containers
-            or f"dockmgr-{customer_id}-data" in self.engine.volumes
+            container_name(customer_id) in self.engine.containers
+            or volume_name(customer_id) in self.engine.volumes
             or Instance.objects.filter(customer_id=customer_id).exists()
             or Health.objects.filter(instance__customer_id=customer_id).exists()
             or Port.objects.filter(instance__customer_id=customer_id).exists()
         )
+
+
+def _with(incident: Incident, columns: dict[str, Any]) -> Incident:
+    Incident.objects.filter(pk=incident.pk).update(**columns)
+    incident.refresh_from_db()
+    return incident
 
 
 def health_of(instance: Instance) -> Health:

@@ -87,7 +87,7 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "health": instance.health,
         "colours": COLOURS,
         "muted_until": mutes.end_for(instance, now),
-        "incident": Incident.objects.open().filter(key=f"health:{instance.pk}").first(),
+        "incident": Incident.objects.open().filter(kind="instance", instance=instance).first(),
         "operations": list(operations[:OPERATIONS_SHOWN]),
         "now": now,
     }

@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from instances.alerts import messages
 from instances.alerts.surroundings import listeners, look_around
-from instances.incident_rules import Severity
+from instances.incident_rules import FLEET, SELF, Severity, host_in
 from instances.models import Channel, Incident, Notification, Told
 from instances.notification_rules import (
     RESOLVED,
@@ -30,7 +30,7 @@ from instances.notification_rules import (
 )
 
 BATCH = 200
-WIDE = ("fleet", "host", "self")  # told first: they hold the others back, or release them
+WIDE = (FLEET, "host", SELF)  # told first: they hold the others back, or release them
 
 
 def flush(now: datetime) -> int:
@@ -136,7 +136,7 @@ def _place(incident: Incident) -> Place:
 def _host(incident: Incident) -> str:
     """Its host's name; a host that was deleted is still in the key."""
     name: str | None = getattr(incident, "host_name", None)
-    return name or (incident.key.removeprefix("host:") if incident.kind == "host" else "")
+    return name or host_in(incident.key)
 
 
 def _subject(incident: Incident) -> Subject:

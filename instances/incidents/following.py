@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from instances.health import Policy, State
-from instances.incident_rules import Effect, Severity, availability, effect
+from instances.incident_rules import Effect, Severity, availability, effect, instance_key
 from instances.incidents.ledger import Ledger, deadline
 from instances.models import Incident, Instance, Transition
 
@@ -84,7 +84,7 @@ class _Following:
     def _open(self, change: Change, since: datetime) -> Incident:
         instance = Instance.objects.only("customer_id", "host_id").get(pk=change.instance_id)
         incident = Incident(
-            key=f"health:{instance.customer_id}",
+            key=instance_key(instance.customer_id),
             kind="instance",
             instance=instance,
             host_id=instance.host_id,

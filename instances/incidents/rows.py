@@ -6,20 +6,26 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
-from instances.incident_rules import Severity
+from instances.incident_rules import FLEET, SELF, Severity
 from instances.incidents.ledger import TEXT_LENGTH, Ledger
 from instances.models import Host, Incident, Instance
 
 
-def last_of(key: str, now: datetime) -> Incident | None:
-    """The open incident of a key, or its last one if that is recent enough to be reopened; locked."""
+def last_of(key: str, now: datetime, *, host: Host | None = None) -> Incident | None:
+    """The open incident, or the last one if that is recent enough to be reopened; locked."""
     recent = now - timedelta(seconds=settings.REOPEN_WITHIN)
-    rows = Incident.objects.select_for_update().filter(key=key).order_by("-opened_at", "-pk")
-    last = rows.first()
+    rows = Incident.objects.select_for_update().filter(_whose(key, host))
+    last = rows.order_by("-opened_at", "-pk").first()
     if last is None or (last.resolved_at is not None and last.resolved_at < recent):
         return None
     return last
+
+
+def _whose(key: str, host: Host | None) -> Q:
+    """Names change hands: a host's incidents are known by the row they belong to."""
+    return Q(kind="host", host=host) if host is not None else Q(key=key)
 
 
 @transaction.atomic
@@ -32,16 +38,15 @@ def open_incident(
     now: datetime,
     *,
     host: Host | None = None,
-    instance: Instance | None = None,
     notify_at: datetime | None = None,
 ) -> Incident:
     """Open the key's incident, reopen its last one, or bring the open one up to date.
 
     Told at once unless `notify_at` says when.
     """
-    ledger, incident = Ledger(now), last_of(key, now)
+    ledger, incident = Ledger(now), last_of(key, now, host=host)
     if incident is None:
-        incident = Incident(key=key, kind=kind, host=host, instance=instance, opened_at=now)
+        incident = Incident(key=key, kind=kind, host=host, opened_at=now)
         incident.message = message[:TEXT_LENGTH]
         ledger.opened(incident)
     elif not incident.is_open:
@@ -78,10 +83,10 @@ def resolve(incident: Incident, resolution: str, now: datetime) -> None:
 
 def wake(incident: Incident, now: datetime) -> None:
     """Look at once at what waited for a host's or the fleet's incident to be over."""
-    waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind="self").exclude(pk=incident.pk)
+    waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind=SELF).exclude(pk=incident.pk)
     if incident.host_id is not None:
         waiting.filter(host_id=incident.host_id).update(notify_at=now)
-    elif incident.kind == "fleet":
+    elif incident.kind == FLEET:
         waiting.update(notify_at=now)
 
 

@@ -35,7 +35,7 @@ def raise_alarm(
     """
     try:
         with transaction.atomic():
-            known = rows.last_of(key, now)
+            known = rows.last_of(key, now, host=host)
             if known is None or not known.is_open or known.cause != cause:
                 logger.error("%s", message)
                 known = rows.open_incident(key, kind, Severity.CRITICAL, cause, message, now, host=host)

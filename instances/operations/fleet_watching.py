@@ -11,7 +11,8 @@ from django.conf import settings
 
 from instances import host_rules
 from instances.checks import Outside
-from instances.hosts import FLEET, open_on_hosts
+from instances.hosts import open_on_hosts
+from instances.incident_rules import FLEET
 from instances.incidents import rows
 from instances.models import Instance
 from instances.operations.alarms import end_alarm, open_one, raise_alarm
@@ -33,7 +34,7 @@ def judge(now: datetime) -> None:
         message = (
             f"{bad} of {hosts} hosts are in trouble: nothing is restarted anywhere until that has passed."
         )
-        raise_alarm(FLEET, "fleet", HOSTS, message, now)
+        raise_alarm(FLEET, FLEET, HOSTS, message, now)
     elif (incident := open_one(FLEET)) and incident.cause == HOSTS:
         end_alarm(FLEET, "fewer than half of the hosts are in trouble", now)
 
@@ -68,7 +69,7 @@ class SelfTest:
         incident = open_one(FLEET)
         if self._failures >= FAILURES and (incident is None or incident.cause == SELF_TEST):
             message = f"dockmgr's test of itself fails: {error} Nothing is restarted anywhere."
-            raise_alarm(FLEET, "fleet", SELF_TEST, message, now, resolve_at=now + CLEAN)
+            raise_alarm(FLEET, FLEET, SELF_TEST, message, now, resolve_at=now + CLEAN)
 
 
 def probe_oneself(outside: Outside, timeout: float) -> str:

@@ -15,7 +15,8 @@ from instances import host_rules
 from instances.checks import Outside, engine_address
 from instances.errors import DockmgrError
 from instances.host_rules import Asked, Found, Known, Rules, Step
-from instances.hosts import key_of, open_on_hosts
+from instances.hosts import open_on_hosts
+from instances.incident_rules import host_key
 from instances.incidents import rows
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.operations.alarms import raise_alarm
@@ -129,7 +130,7 @@ def _act(host: Host, found: Found, last: Incident | None, now: datetime) -> bool
     trouble = host_rules.trouble_of(found, rules())
     if step is Step.OPEN and trouble is not None:
         message = host_rules.describe(trouble, host.name, found, rules())
-        raise_alarm(key_of(host), "host", trouble.value, message, now, host=host)
+        raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
         return True
     if incident is not None and step is Step.GRACE:
         _begin_grace(incident, host, now)

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from instances import self_rules
 from instances.errors import OutOfReachError
+from instances.incident_rules import SELF
 from instances.models import Instance, Pulse, Sweep
 from instances.operations.alarms import end_alarm, open_one, raise_alarm
 from instances.self_rules import LEAST_CROWD, Part, Signs
 
 logger = logging.getLogger(__name__)
 
-SELF = "self"
 PULSE_EVERY = timedelta(seconds=5)
 
 

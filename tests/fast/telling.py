@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from instances.alerts.flushing import flush
-from instances.incident_rules import Severity
-from instances.incidents.rows import open_incident
-from instances.models import Channel, Host, Incident, Instance, Notification
+from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
 
 HOUR = 3600
@@ -17,26 +15,6 @@ NOBODY = "json://127.0.0.1:9/hook"
 
 def a_channel(name: str = "ops", **changes: Any) -> Channel:
     return Channel.objects.create(**{"name": name, "url": NOBODY, **changes})
-
-
-def an_incident(world: World, instance: Instance, severity: str = "warning", **changes: Any) -> Incident:
-    """An instance's incident that was confirmed now."""
-    usual = {
-        "key": f"health:{instance.customer_id}",
-        "kind": "instance",
-        "instance": instance,
-        "host": instance.host,
-        "customer_id": instance.customer_id,
-        "severity": severity,
-        "cause": "refused",
-        "message": "The connection was refused.",
-        "opened_at": world.now - timedelta(seconds=60),
-        "down_since": world.now - timedelta(seconds=60),
-        "critical_at": world.now + timedelta(seconds=540),
-        "confirmed_at": world.now,
-        "notify_at": world.now + timedelta(seconds=30),
-    }
-    return Incident.objects.create(**{**usual, **changes})
 
 
 def change(incident: Incident, now: datetime, **values: Any) -> None:
@@ -56,7 +34,7 @@ def outbox(**wanted: Any) -> list[str]:
     """What was written for channels, oldest first: "ops opened warning c1"."""
     rows = Notification.objects.filter(**wanted).select_related("channel", "incident")
     return [
-        f"{row.channel} {row.kind} {row.level} {row.incident.key.removeprefix('health:')}"
+        f"{row.channel} {row.kind} {row.level} {row.incident.customer_id or row.incident.key}"
         if row.incident
         else f"{row.channel} {row.kind} {row.level}"
         for row in rows.order_by("created_at", "incident__pk", "channel__pk")
@@ -71,15 +49,6 @@ def told_after(world: World, seconds: float) -> list[str]:
     return outbox(pk__in=set(Notification.objects.values_list("pk", flat=True)) - before)
 
 
-def host_down(world: World, host: Host | None = None) -> Incident:
-    """The incident of a host (the usual one) whose engine is out of reach."""
-    host = host or world.host
-    return open_incident(
-        f"host:{host.name}", "host", Severity.CRITICAL, "engine", "The engine does not answer.", world.now,
-        host=host,
-    )  # fmt: skip
-
-
 def many(world: World, count: int) -> None:
     """So many instances, each with an incident that was confirmed now; without engines."""
     instances = Instance.objects.bulk_create(
@@ -88,11 +57,4 @@ def many(world: World, count: int) -> None:
         )
         for number in range(count)
     )
-    Incident.objects.bulk_create(
-        Incident(
-            key=f"health:{instance.customer_id}", kind="instance", instance=instance, host=world.host,
-            customer_id=instance.customer_id, severity="warning", opened_at=world.now,
-            down_since=world.now, confirmed_at=world.now, notify_at=world.now + timedelta(seconds=30),
-        )
-        for instance in instances
-    )  # fmt: skip
+    world.incidents(instances)

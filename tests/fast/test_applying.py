@@ -192,8 +192,7 @@ def test_a_url_that_nothing_can_be_sent_to_is_refused_without_showing_it(world: 
 
 
 def test_a_new_or_changed_channel_is_told_of_what_is_wrong(world: World) -> None:
-    moment = {"opened_at": world.now, "confirmed_at": world.now}
-    row = Incident.objects.create(key="host:local", kind="host", host=world.host, **moment)
+    row = world.host_incident(notify_at=None)
     for text in (CHANNEL, CHANNEL.replace("}", ", min_level: info}")):
         apply(parse(text), world.clock)
         row.refresh_from_db()

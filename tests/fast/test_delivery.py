@@ -17,7 +17,7 @@ from instances.delivery_rules import SENT, Outcome, Result
 from instances.models import Channel, Incident, Notification, Told
 from tests.factories import World
 from tests.fast.delivering import BROKEN, REFUSED, Script, a_row, go_on_until, rows_of
-from tests.fast.telling import a_channel, an_incident, host_down, outbox, told_after
+from tests.fast.telling import a_channel, outbox, told_after
 from tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +48,7 @@ def test_an_incident_is_delivered_from_the_first_message_to_the_last(
     world: World, receiver: Receiver
 ) -> None:
     a_channel(url=receiver.url())
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     told_after(world, 30)
     assert deliver(world.clock) == 1
     [document] = receiver.accepted
@@ -131,7 +131,7 @@ def test_a_refusal_for_good_disables_the_channel_and_is_told_through_the_others(
     with Receiver(410) as gone:
         broken, other = a_channel("broken", url=gone.url()), a_channel("other", url=receiver.url())
         a_channel("off", enabled=False)
-        incident = an_incident(world, world.instance())
+        incident = world.incident(world.instance())
         told_after(world, 30)
         world.clock.advance(1)
         refused_at = world.now
@@ -152,7 +152,7 @@ def test_a_refusal_for_good_disables_the_channel_and_is_told_through_the_others(
 
 def test_a_channel_that_is_enabled_again_hears_what_is_still_wrong(world: World, script: Script) -> None:
     channel = a_channel()
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     told_after(world, 30)
     script.does = lambda url: REFUSED
     deliver(world.clock, script)
@@ -191,7 +191,7 @@ def test_disabled_channels_are_left_alone(world: World, script: Script) -> None:
 def test_what_is_held_is_due_as_well(world: World) -> None:
     a_channel()
     assert due_at() is None
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     assert due_at() == world.now + timedelta(seconds=30)
     told_after(world, 30)
     assert due_at() == world.now
@@ -230,7 +230,7 @@ def test_no_part_of_a_url_is_kept_or_logged(
     receiver.behaviour = behaviour
     channel = a_channel(url=receiver.url(f"/{SENTINEL}?-key={SENTINEL}&+X-Key={SENTINEL}"))
     a_channel("other", url=f"json://[{SENTINEL}")
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     told_after(world, 30)
     deliver(world.clock)
     send_test(channel, world.now, "ann")
@@ -247,7 +247,7 @@ def test_news_of_a_host_goes_first_and_alone(world: World, receiver: Receiver) -
     channel = a_channel(url=receiver.url())
     rows_of(channel, world, 12)
     news = a_row(channel, world.now, "news")
-    news.incident = host_down(world)
+    news.incident = world.host_incident()
     news.save()
     assert deliver(world.clock) == 2
     first, digest = receiver.accepted

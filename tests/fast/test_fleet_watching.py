@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from instances.checks import Outside
-from instances.incident_rules import Severity
 from instances.incidents import deadlines, rows
 from instances.models import Health, Host, Incident, Instance
 from instances.operations import restarting
@@ -30,21 +29,16 @@ def a_host(world: World, name: str, instances: int = 1) -> Host:
     return host
 
 
-def trouble(world: World, host: Host) -> Incident:
-    key = f"host:{host.name}"
-    return rows.open_incident(key, "host", Severity.CRITICAL, "engine", "gone", world.now, host=host)
-
-
 def fleet() -> Incident | None:
     return Incident.objects.filter(kind="fleet", resolved_at=None).first()
 
 
 def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World) -> None:
     bad, worse, *_ = [a_host(world, f"h{number}") for number in range(4)]
-    incident = trouble(world, bad)
+    incident = world.host_incident(bad)
     judge(world.now)
     assert fleet() is None
-    trouble(world, worse)
+    world.host_incident(worse)
     judge(world.now)
     judge(world.now)
     alarm = fleet()
@@ -59,7 +53,7 @@ def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World)
 @pytest.mark.parametrize("healthy_hosts", [0, 1, 2])
 def test_one_host_alone_is_not_the_fleet(world: World, healthy_hosts: int) -> None:
     bad, *_ = [a_host(world, f"h{number}") for number in range(1 + healthy_hosts)]
-    trouble(world, bad)
+    world.host_incident(bad)
     judge(world.now)
     assert fleet() is None
 
@@ -67,14 +61,14 @@ def test_one_host_alone_is_not_the_fleet(world: World, healthy_hosts: int) -> No
 def test_hosts_without_instances_do_not_count(world: World) -> None:
     a_host(world, "good")
     for name in ("empty", "vacant"):
-        trouble(world, a_host(world, name, instances=0))
+        world.host_incident(a_host(world, name, instances=0))
     judge(world.now)
     assert fleet() is None
 
 
 def test_the_incident_of_a_host_that_is_gone_is_closed(world: World) -> None:
     host = a_host(world, "gone", instances=0)
-    incident = trouble(world, host)
+    incident = world.host_incident(host)
     host.delete()
     judge(world.now)
     incident.refresh_from_db()
@@ -83,7 +77,7 @@ def test_the_incident_of_a_host_that_is_gone_is_closed(world: World) -> None:
 
 def test_nothing_is_restarted_anywhere_while_the_fleet_is_in_trouble(world: World) -> None:
     good = a_host(world, "good")
-    incident, _ = [trouble(world, a_host(world, name)) for name in ("bad", "worse")]
+    incident, _ = [world.host_incident(a_host(world, name)) for name in ("bad", "worse")]
     judge(world.now)
     well = Instance.objects.get(host=good)
     Health.objects.filter(pk=well.pk).update(status="unhealthy")
@@ -95,8 +89,8 @@ def test_nothing_is_restarted_anywhere_while_the_fleet_is_in_trouble(world: Worl
 
 def test_a_restart_by_hand_is_allowed_all_the_same(world: World) -> None:
     instance = world.instance()
-    trouble(world, world.host)
-    trouble(world, a_host(world, "other"))
+    world.host_incident(world.host)
+    world.host_incident(a_host(world, "other"))
     judge(world.now)
     assert fleet()
     assert restarting.begin(instance, world.now, requested_by="ann").status == "queued"
@@ -143,7 +137,7 @@ def test_bad_hosts_outrank_a_failing_self_test(world: World) -> None:
     for _ in range(2):
         test.run()
     for name in ("bad", "worse"):
-        trouble(world, a_host(world, name))
+        world.host_incident(a_host(world, name))
     judge(world.now)
     test.run()
     alarm = fleet()

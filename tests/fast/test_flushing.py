@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from instances.alerts.flushing import BATCH, flush, look_again
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
-from tests.fast.telling import a_channel, an_incident, change, many, outbox, resolve, told_after
+from tests.fast.telling import a_channel, change, many, outbox, resolve, told_after
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def payload() -> Any:
 
 def test_a_warning_is_told_once_after_its_hold(world: World) -> None:
     a_channel()
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     assert told_after(world, 29) == []
     assert told_after(world, 1) == ["ops opened warning c1"]
     assert told_after(world, 1) == []
@@ -36,7 +36,7 @@ def test_a_warning_is_told_once_after_its_hold(world: World) -> None:
 def test_the_payload_is_the_documented_document(world: World, settings: Settings) -> None:
     settings.PUBLIC_URL = "https://dockmgr.example.com"
     a_channel()
-    incident = an_incident(world, world.instance(), restarts=1)
+    incident = world.incident(world.instance(), restarts=1)
     told_after(world, 30)
     assert payload() == {
         "id": str(Notification.objects.get().pk),
@@ -53,7 +53,8 @@ def test_the_payload_is_the_documented_document(world: World, settings: Settings
         "restarts": 1,
         "cause": "refused",
         "title": "c1 on local is down",
-        "message": "c1 on local has been down since 11:59:00 UTC (1 min 30 s): The connection was refused.",
+        "message": "c1 on local has been down since 11:59:00 UTC (1 min 30 s): "
+        "The connection was refused: nothing listens on the port.",
         "link": f"https://dockmgr.example.com/admin/instances/incident/{incident.pk}/change/",
         "acknowledged_by": None,
     }
@@ -61,7 +62,7 @@ def test_the_payload_is_the_documented_document(world: World, settings: Settings
 
 def test_an_end_that_was_told_a_beginning_is_told_at_once(world: World) -> None:
     a_channel()
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     told_after(world, 30)
     resolve(incident, world.now)
     assert told_after(world, 0) == ["ops resolved info c1"]
@@ -75,7 +76,7 @@ def test_what_was_over_before_the_hold_is_told_only_if_a_restart_helped(world: W
     a_channel()
     a_channel("all", min_level="info")
     for customer, restarts in (("c1", 1), ("c2", 0)):
-        incident = an_incident(world, world.instance(customer), restarts=restarts)
+        incident = world.incident(world.instance(customer), restarts=restarts)
         resolve(incident, world.now + timedelta(seconds=10))
     assert told_after(world, 39) == []
     assert told_after(world, 1) == ["all recovered info c1"]
@@ -83,7 +84,7 @@ def test_what_was_over_before_the_hold_is_told_only_if_a_restart_helped(world: W
 
 def test_failing_again_is_told_again(world: World) -> None:
     a_channel()
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     told_after(world, 30)
     resolve(incident, world.now)
     told_after(world, 0)
@@ -95,7 +96,7 @@ def test_failing_again_is_told_again(world: World) -> None:
 def test_a_rise_in_severity_is_told_at_once(world: World) -> None:
     a_channel()
     a_channel("pager", min_level="critical")
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     told_after(world, 30)
     change(incident, world.now, severity="critical")
     assert told_after(world, 0) == ["ops escalated critical c1", "pager opened critical c1"]
@@ -103,7 +104,7 @@ def test_a_rise_in_severity_is_told_at_once(world: World) -> None:
 
 def test_being_down_for_too_long_is_told_without_a_hold(world: World) -> None:
     a_channel()
-    an_incident(world, world.instance(), "critical", critical_at=None, notify_at=world.now)
+    world.incident(world.instance(), "critical", critical_at=None, notify_at=world.now)
     assert told_after(world, 0) == ["ops opened critical c1"]
 
 
@@ -113,13 +114,13 @@ def test_each_channel_hears_of_what_it_is_for(world: World) -> None:
     a_channel("pro", plans=["pro"])
     a_channel("c2", customers=["c2"])
     a_channel("off", enabled=False)
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     assert told_after(world, 30) == ["here opened warning c1", "pro opened warning c1"]
 
 
 def test_who_was_told_of_trouble_hears_its_end_whatever_the_channel_is_for_now(world: World) -> None:
     channel = a_channel()
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     told_after(world, 30)
     Channel.objects.filter(pk=channel.pk).update(customers=["c2"], min_level="critical")
     resolve(incident, world.now)
@@ -127,7 +128,7 @@ def test_who_was_told_of_trouble_hears_its_end_whatever_the_channel_is_for_now(w
 
 
 def test_without_a_channel_nothing_is_written_and_nothing_is_looked_at_again(world: World) -> None:
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     assert told_after(world, 30) == []
     incident.refresh_from_db()
     assert incident.notify_at is None

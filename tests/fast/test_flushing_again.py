@@ -10,14 +10,14 @@ from instances.incidents.acknowledging import acknowledge
 from instances.incidents.rows import resolve as resolve_large
 from instances.models import Incident, Notification
 from tests.factories import World
-from tests.fast.telling import HOUR, a_channel, an_incident, change, host_down, resolve, told_after
+from tests.fast.telling import HOUR, a_channel, change, resolve, told_after
 
 pytestmark = pytest.mark.django_db
 
 
 def test_reminders_come_until_somebody_acknowledges(world: World) -> None:
     a_channel()
-    incident = an_incident(world, world.instance(), "critical")
+    incident = world.incident(world.instance(), "critical")
     told_after(world, 30)
     Notification.objects.update(sent_at=world.now)
     assert told_after(world, HOUR - 1) == []
@@ -32,7 +32,7 @@ def test_reminders_come_until_somebody_acknowledges(world: World) -> None:
 
 def test_a_channel_that_is_out_of_reach_collects_no_reminders(world: World) -> None:
     a_channel()
-    an_incident(world, world.instance(), "critical")
+    world.incident(world.instance(), "critical")
     told_after(world, 30)
     assert [told_after(world, HOUR) for _ in range(5)] == [[]] * 5
 
@@ -40,9 +40,9 @@ def test_a_channel_that_is_out_of_reach_collects_no_reminders(world: World) -> N
 def test_a_second_line_is_told_of_what_nobody_acknowledged(world: World) -> None:
     a_channel("boss", escalate_after=900)
     a_channel()
-    first = an_incident(world, world.instance("c1"), "critical")
-    second = an_incident(world, world.instance("c2"), "critical")
-    an_incident(world, world.instance("c3"))
+    first = world.incident(world.instance("c1"), "critical")
+    second = world.incident(world.instance("c2"), "critical")
+    world.incident(world.instance("c3"))
     assert "boss" not in str(told_after(world, 30))
     acknowledge(first.pk, "ann", world.now)
     assert told_after(world, 899) == []
@@ -58,7 +58,7 @@ def test_a_second_line_counts_from_the_first_message_however_many_reminders_foll
     settings.REMIND_CRITICAL = 600
     a_channel()
     a_channel("boss", escalate_after=900)
-    an_incident(world, world.instance(), "critical")
+    world.incident(world.instance(), "critical")
     told_after(world, 30)
     Notification.objects.update(sent_at=world.now)
     assert told_after(world, 600) == ["ops reminder critical c1"]
@@ -68,7 +68,7 @@ def test_a_second_line_counts_from_the_first_message_however_many_reminders_foll
 def test_a_second_line_counts_from_the_rise_and_not_from_the_warning(world: World) -> None:
     a_channel("boss", escalate_after=60)
     a_channel()
-    incident = an_incident(world, world.instance())
+    incident = world.incident(world.instance())
     told_after(world, 30)
     world.clock.advance(300)
     change(incident, world.now, severity="critical")
@@ -79,7 +79,7 @@ def test_a_second_line_counts_from_the_rise_and_not_from_the_warning(world: Worl
 def test_a_second_line_counts_anew_when_it_fails_again(world: World) -> None:
     a_channel()
     a_channel("boss", escalate_after=900)
-    incident = an_incident(world, world.instance(), "critical")
+    incident = world.incident(world.instance(), "critical")
     told_after(world, 30)
     resolve(incident, world.now)
     told_after(world, 0)
@@ -93,8 +93,8 @@ def test_a_second_line_counts_anew_when_it_fails_again(world: World) -> None:
 def test_a_second_line_counts_from_when_it_was_told_and_not_from_when_it_was_held_back(world: World) -> None:
     a_channel()
     a_channel("boss", escalate_after=900)
-    an_incident(world, world.instance(), "critical")
-    host = host_down(world)
+    world.incident(world.instance(), "critical")
+    host = world.host_incident()
     told_after(world, 0)
     world.clock.advance(300)
     resolve_large(host, "1 of 1 instances is still down", world.now)

@@ -8,12 +8,11 @@ from datetime import time, timedelta
 import pytest
 
 from instances.alerts.flushing import BATCH
-from instances.incident_rules import Severity
-from instances.incidents.rows import open_incident
+from instances.incident_rules import FLEET, SELF
 from instances.incidents.rows import resolve as resolve_large
 from instances.models import Host, Mute, Notification, Operation, Told
 from tests.factories import World
-from tests.fast.telling import HOUR, a_channel, an_incident, host_down, many, resolve, told_after
+from tests.fast.telling import HOUR, a_channel, many, resolve, told_after
 
 pytestmark = pytest.mark.django_db
 
@@ -22,8 +21,8 @@ def test_a_host_that_is_down_is_one_message_and_its_end_another(world: World) ->
     """After that its instances are told of as ever: those that are still down."""
     a_channel()
     instances = [world.instance(f"c{number}") for number in range(1, 8)]
-    incidents = [an_incident(world, instance) for instance in instances]
-    host = host_down(world)
+    incidents = [world.incident(instance) for instance in instances]
+    host = world.host_incident()
     assert told_after(world, 0) == ["ops opened critical host:local"]
     assert told_after(world, 300) == []
     for incident in incidents[2:]:
@@ -45,17 +44,17 @@ def test_a_host_that_is_down_is_one_message_and_its_end_another(world: World) ->
 def test_a_host_holds_back_its_own_instances_only(world: World) -> None:
     other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
     a_channel()
-    an_incident(world, world.instance("c1"))
-    an_incident(world, world.instance("c2", host=other))
-    host_down(world)
+    world.incident(world.instance("c1"))
+    world.incident(world.instance("c2", host=other))
+    world.host_incident()
     assert told_after(world, 30) == ["ops opened warning c2", "ops opened critical host:local"]
 
 
 def test_the_fleet_holds_back_hosts_and_instances_until_it_is_well(world: World) -> None:
     a_channel()
-    an_incident(world, world.instance())
-    fleet = open_incident("fleet", "fleet", Severity.CRITICAL, "hosts", "Half of all hosts.", world.now)
-    host = host_down(world)
+    world.incident(world.instance())
+    fleet = world.large_incident(FLEET)
+    host = world.host_incident()
     assert told_after(world, 30) == ["ops opened critical fleet"]
     resolve_large(fleet, "over", world.now)
     assert told_after(world, 0) == ["ops resolved info fleet", "ops opened critical host:local"]
@@ -65,8 +64,8 @@ def test_the_fleet_holds_back_hosts_and_instances_until_it_is_well(world: World)
 
 def test_trouble_of_dockmgr_itself_is_told_although_the_fleet_is_in_trouble(world: World) -> None:
     a_channel(hosts=["none"])
-    open_incident("fleet", "fleet", Severity.CRITICAL, "hosts", "Half of all hosts.", world.now)
-    open_incident("self", "self", Severity.CRITICAL, "beat", "No sweep was made.", world.now)
+    world.large_incident(FLEET)
+    world.large_incident(SELF, "beat")
     assert told_after(world, 0) == ["ops opened critical fleet", "ops opened critical self"]
 
 
@@ -77,7 +76,7 @@ def test_a_mute_holds_sending_and_at_its_end_the_difference_is_told(world: World
     muted = {"instance": instances["c1"], "host": world.host, "plan": world.plan}[scope]
     until = world.now + timedelta(hours=1)
     Mute.objects.create(starts_at=world.now, until=until, by="ann", **{scope: muted})
-    stays, ends = (an_incident(world, instance) for instance in instances.values())
+    stays, ends = (world.incident(instance) for instance in instances.values())
     assert [line for line in told_after(world, 30) if line.endswith("c1")] == []
     stays.refresh_from_db()
     assert stays.notify_at == until
@@ -89,7 +88,7 @@ def test_a_mute_holds_sending_and_at_its_end_the_difference_is_told(world: World
 def test_a_muted_host_is_not_told_of(world: World) -> None:
     a_channel()
     Mute.objects.create(starts_at=world.now, until=world.now + timedelta(hours=1), by="ann", host=world.host)
-    host_down(world)
+    world.host_incident()
     assert told_after(world, HOUR - 1) == []
     assert told_after(world, 1) == ["ops opened critical host:local"]
 
@@ -98,7 +97,7 @@ def test_a_muted_host_is_not_told_of(world: World) -> None:
 def test_a_change_under_way_is_waited_for(world: World, kind: str, told: bool) -> None:
     a_channel()
     instance = world.instance()
-    an_incident(world, instance)
+    world.incident(instance)
     Operation.objects.create(
         id=uuid.uuid4(), kind=kind, instance=instance, customer_id="c1", requested_by="tests",
         created_at=world.now, lease_expires_at=world.now + timedelta(seconds=35),
@@ -111,8 +110,8 @@ def test_a_change_under_way_is_waited_for(world: World, kind: str, told: bool) -
 def test_quiet_hours_let_only_the_critical_pass(world: World) -> None:
     """It is 12:00 UTC, which is 21:00 in Tokyo."""
     a_channel(quiet_from=time(20), quiet_to=time(8), timezone="Asia/Tokyo")
-    warned = an_incident(world, world.instance("c1"))
-    an_incident(world, world.instance("c2"), "critical")
+    warned = world.incident(world.instance("c1"))
+    world.incident(world.instance("c2"), "critical")
     assert told_after(world, 30) == ["ops opened critical c2"]
     Notification.objects.update(sent_at=world.now)
     warned.refresh_from_db()
@@ -124,13 +123,13 @@ def test_quiet_hours_let_only_the_critical_pass(world: World) -> None:
 
 def test_a_time_zone_that_does_not_exist_stops_nobody(world: World) -> None:
     a_channel(quiet_from=time(20), quiet_to=time(8), timezone="Mars/Olympus")
-    an_incident(world, world.instance())
+    world.incident(world.instance())
     assert told_after(world, 30) == ["ops opened warning c1"]
 
 
 def test_a_whole_host_that_comes_back_broken_is_told_of_in_batches(world: World) -> None:
     a_channel()
-    host = host_down(world)
+    host = world.host_incident()
     told_after(world, 0)
     many(world, 2 * BATCH + 50)
     assert told_after(world, 30) == []

@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from instances import incident_documents, mutes
 from instances.alerts import delivery
 from instances.delivery_rules import SENT, Outcome, Result
+from instances.incident_rules import FLEET
 from instances.management.commands import test_channel
 from instances.models import Channel, Host, Incident, Instance, Transition
 from instances.operations.muting import mute, scope
@@ -92,9 +93,9 @@ def test_the_timeline_comes_when_asked_for(world: World, run: Run) -> None:
 
 def test_people_get_a_table(world: World, run: Run) -> None:
     fails(world, world.instance())
-    Incident.objects.create(key="fleet", kind="fleet", message="half of it", opened_at=world.now)
+    world.large_incident(FLEET)
     said = run("incidents").out
-    assert all(word in said for word in ("c1", "warning", "1 min", "fleet", "half of it"))
+    assert all(word in said for word in ("c1", "warning", "1 min", "fleet", "Half of all"))
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x"])
@@ -108,7 +109,7 @@ def test_many_incidents_take_as_many_queries_as_few(
 ) -> None:
     for number in range(4):
         fails(world, world.instance(f"c{number}"))
-    Incident.objects.create(key="host:local", kind="host", host=world.host, opened_at=world.now)
+    world.host_incident()
     mute(scope(host="local"), world.now + timedelta(hours=1), world.now, by="tests")
     with django_assert_num_queries(4):
         documents = incident_documents.incidents(Incident.objects.all(), world.now, events=True)
@@ -117,7 +118,7 @@ def test_many_incidents_take_as_many_queries_as_few(
 
 def test_a_host_s_incident_is_not_muted_by_its_instances_mutes(world: World) -> None:
     world.instance()
-    Incident.objects.create(key="host:local", kind="host", host=world.host, opened_at=world.now)
+    world.host_incident()
     mute(scope(plan="pro"), world.now + timedelta(hours=1), world.now, by="tests")
     [document] = incident_documents.incidents(Incident.objects.all(), world.now)
     assert (document["muted_until"], document["host"], document["customer_id"]) == (None, "local", None)

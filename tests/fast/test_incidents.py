@@ -9,7 +9,6 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from instances.errors import RequestError
-from instances.incident_rules import Severity
 from instances.incidents import deadlines, rows
 from instances.incidents.acknowledging import acknowledge
 from instances.models import Host, Incident, Instance, Transition
@@ -233,28 +232,40 @@ def test_acknowledging_what_is_over_or_unknown_is_refused(world: World) -> None:
         acknowledge(0, "ann", world.now)
 
 
-def a_host_incident(world: World, host: Host) -> Incident:
-    return rows.open_incident(
-        f"host:{host.name}", "host", Severity.CRITICAL, "engine", "It is gone.", world.now, host=host
-    )
-
-
 def test_a_host_has_one_open_incident_that_is_told_at_once(world: World) -> None:
-    first = a_host_incident(world, world.host)
+    first = world.host_incident()
     world.clock.advance(10)
-    again = a_host_incident(world, world.host)
+    again = world.host_incident()
     assert first.pk == again.pk
     assert (again.severity, again.confirmed_at, again.notify_at) == ("critical", first.opened_at, world.now)
 
 
 def test_a_host_that_goes_again_soon_reopens_its_incident(world: World) -> None:
-    first = a_host_incident(world, world.host)
+    first = world.host_incident()
     rows.resolve(first, "It is back.", world.now)
     world.clock.advance(600)
-    assert a_host_incident(world, world.host).pk == first.pk
+    assert world.host_incident().pk == first.pk
     rows.resolve(first, "It is back.", world.now)
     world.clock.advance(601)
-    assert a_host_incident(world, world.host).pk != first.pk
+    assert world.host_incident().pk != first.pk
+
+
+def test_a_host_renamed_in_its_trouble_keeps_its_incident(world: World) -> None:
+    first = world.host_incident()
+    world.host.name = "renamed"
+    world.host.save()
+    again = world.host_incident()
+    assert (again.pk, Incident.objects.count()) == (first.pk, 1)
+
+
+def test_a_host_does_not_take_over_the_incident_of_a_removed_namesake(world: World) -> None:
+    gone = Host.objects.create(name="far", docker_url="unix:///fake/two.sock")
+    first = world.host_incident(gone)
+    gone.delete()
+    first.refresh_from_db()
+    rows.resolve(first, "the host was removed", world.now)
+    again = world.host_incident(Host.objects.create(name="far", docker_url="unix:///fake/three.sock"))
+    assert (again.pk != first.pk, again.host_id is not None) == (True, True)
 
 
 def test_the_end_of_a_hosts_incident_wakes_what_it_held_back(world: World) -> None:
@@ -262,7 +273,7 @@ def test_the_end_of_a_hosts_incident_wakes_what_it_held_back(world: World) -> No
     here, there = world.instance("here"), world.instance("there", host=other)
     fails(world, here, 3)
     fails(world, there, 3)
-    incident = a_host_incident(world, world.host)
+    incident = world.host_incident()
     later = world.now + timedelta(seconds=60)
     Incident.objects.filter(kind="instance").update(notify_at=later)
     rows.resolve(incident, "1 of 1 is still down", world.now)
@@ -271,6 +282,6 @@ def test_the_end_of_a_hosts_incident_wakes_what_it_held_back(world: World) -> No
 
 
 def test_the_database_refuses_a_second_open_incident_of_a_key(world: World) -> None:
-    a_host_incident(world, world.host)
+    first = world.host_incident()
     with pytest.raises(IntegrityError), transaction.atomic():
-        Incident.objects.create(key="host:local", kind="host", opened_at=world.now)
+        Incident.objects.create(key=first.key, kind=first.kind, opened_at=world.now)

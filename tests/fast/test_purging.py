@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances.incident_rules import Severity
+from instances.incident_rules import FLEET, SELF
 from instances.incidents import rows
 from instances.models import AuditEntry, Channel, Incident, Mute, Notification, Operation, Transition
 from instances.operations import purging
@@ -19,9 +19,9 @@ YEARS = timedelta(days=900)
 
 def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
     world.instance()
-    over = rows.open_incident("fleet", "fleet", Severity.CRITICAL, "hosts", "All gone.", world.now)
+    over = world.large_incident(FLEET)
     rows.resolve(over, "All back.", world.now)
-    rows.open_incident("self", "self", Severity.CRITICAL, "beat", "No beat.", world.now)
+    world.large_incident(SELF, "beat")
     world.restart()
     channel = Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
     Notification.objects.create(channel=channel, kind="opened", level="critical", created_at=world.now)

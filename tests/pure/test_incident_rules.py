@@ -7,7 +7,20 @@ from dataclasses import replace
 import pytest
 
 from instances.health import Policy, State, Status, assess, resumed
-from instances.incident_rules import Availability, Effect, Severity, availability, effect, severity_of, worse
+from instances.incident_rules import (
+    FLEET,
+    SELF,
+    Availability,
+    Effect,
+    Severity,
+    availability,
+    effect,
+    host_in,
+    host_key,
+    instance_key,
+    severity_of,
+    worse,
+)
 from tests.pure.moments import HEALTHY, at, down, fail, ok
 
 POLICY = Policy()
@@ -121,3 +134,15 @@ def test_a_failure_long_after_a_recovery_is_a_new_outage() -> None:
     once = outage(HEALTHY, 0, 60)
     assert outage(once, 60 + 600, 700).flaps == 1
     assert outage(once, 60 + 601, 700).flaps == 0
+
+
+@pytest.mark.parametrize("name", ["local", "host:local", "10.0.0.1", "health:c1"])
+def test_a_hosts_name_can_be_read_from_the_key_of_its_incident_and_from_no_other(name: str) -> None:
+    assert host_in(host_key(name)) == name
+    assert [host_in(key) for key in (instance_key("c1"), FLEET, SELF)] == ["", "", ""]
+
+
+def test_keys_of_different_things_differ() -> None:
+    assert (
+        len({FLEET, SELF, *(key(name) for key in (instance_key, host_key) for name in ("c1", "fleet"))}) == 6
+    )

@@ -23,7 +23,9 @@ from contextlib import suppress
 from django.core.management import call_command
 from instances import tokens
 from instances.clock import SYSTEM
-from instances.models import Channel, Health, Incident, Operation
+from instances.incident_rules import FLEET, Severity
+from instances.incidents.rows import open_incident
+from instances.models import Channel, Health, Operation
 from tests.desk import EVIL, person
 for role in ("viewer", "operator", "admin"):
     person(role)
@@ -39,9 +41,7 @@ Operation.objects.create(
     steps=[{"name": "wait", "status": "failed", "detail": EVIL}],
     created_at=now, finished_at=now, lease_expires_at=now,
 )
-Incident.objects.create(
-    key="fleet", kind="fleet", severity="critical", message=EVIL, opened_at=now, confirmed_at=now
-)
+open_incident(FLEET, FLEET, Severity.CRITICAL, "test", EVIL, now)
 """
 LISTS = ("instance", "incident", "operation", "host", "plan", "channel", "apitoken", "auditentry")
 MAIN_PAGES = (

@@ -28,7 +28,6 @@ from instances.models import (
     Bulk,
     Channel,
     Host,
-    Incident,
     Instance,
     Mute,
     Notification,
@@ -161,14 +160,7 @@ def _furnish(fleet: Fleet) -> None:
         decommissioned_at=now,
     )
     record([a_check(world, c1)], world.now)
-    incident = Incident.objects.create(
-        key=f"health:{c1.pk}",
-        kind="instance",
-        instance=c1,
-        opened_at=now,
-        confirmed_at=now,
-        customer_id="c1",
-    )
+    incident = world.incident(c1)
     channel, spare = (
         Channel.objects.create(name=name, url="json://127.0.0.1:9/x") for name in ("ops", "old")
     )

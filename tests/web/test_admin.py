@@ -13,9 +13,11 @@ from django.urls import reverse
 from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from instances.clock import SYSTEM
+from instances.incident_rules import FLEET
 from instances.models import Channel, HealthCheck, Incident, Instance, Operation, Sweep
+from instances.recording import record
 from tests.desk import EVIL, at_desk
-from tests.factories import World
+from tests.factories import World, a_failure
 
 pytestmark = [
     pytest.mark.django_db,
@@ -37,13 +39,8 @@ def a_troubled_fleet(world: World) -> Instance:
     """One instance about which everything a customer controls is an attack."""
     now = SYSTEM.now()
     instance = world.instance("c1", status="unhealthy", error=EVIL, reason="body_not_ok", version="<b>1</b>")
-    incident = Incident.objects.create(
-        key=f"health:{instance.pk}", kind="instance", instance=instance, host=instance.host,
-        severity="critical", message=EVIL, opened_at=now, confirmed_at=now,
-    )  # fmt: skip
-    Incident.objects.create(
-        key="fleet", kind="fleet", severity="warning", message=EVIL, opened_at=now, confirmed_at=now
-    )
+    incident = world.incident(instance, message=EVIL)
+    world.large_incident(FLEET, message=EVIL)
     incident.events.create(at=now, kind="opened", text=EVIL)
     step = {"name": "wait", "status": "failed", "detail": EVIL, "started_at": "", "finished_at": ""}
     Operation.objects.create(
@@ -211,3 +208,15 @@ def test_nobody_gets_in_without_a_password(client: Client) -> None:
 
 def test_the_web_process_says_that_it_lives(client: Client) -> None:
     assert client.get("/healthz").json() == {"ok": True, "status": "live"}
+
+
+def test_the_page_of_an_instance_shows_its_open_incident(world: World, admin_client: Client) -> None:
+    instance = world.instance("c1")
+    for _ in range(3):
+        world.clock.advance(30)
+        record([a_failure(world, instance, "http_503")], world.now)
+    incident = Incident.objects.get()
+    for page in ("change", "live"):
+        shown = text(admin_client, f"/admin/instances/instance/{instance.pk}/{page}/")
+        assert f'<a href="/admin/instances/incident/{incident.pk}/change/">Open incident</a>' in shown
+        assert incident.message in shown

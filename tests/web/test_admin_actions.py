@@ -10,7 +10,7 @@ import pytest
 from instances.admin import login
 from instances.clock import SYSTEM
 from instances.errors import OutOfReachError
-from instances.models import ApiToken, AuditEntry, Bulk, Channel, Incident, Mute, Operation, Plan
+from instances.models import ApiToken, AuditEntry, Bulk, Channel, Mute, Operation, Plan
 from tests.desk import INSTANCE, PASSWORD, at_desk, audited, do, person, said
 from tests.factories import World, health_of
 from tests.fast.conftest import Message
@@ -102,10 +102,8 @@ def test_a_secret_is_set_and_removed_and_never_shown(world: World) -> None:
 
 
 def test_an_incident_is_acknowledged_and_muted(world: World) -> None:
-    instance, now = world.instance("c1"), SYSTEM.now()
-    incident = Incident.objects.create(
-        key=f"health:{instance.pk}", kind="instance", instance=instance, opened_at=now, confirmed_at=now
-    )
+    instance = world.instance("c1")
+    incident = world.incident(instance)
     client = at_desk("operator")
     client.post(f"/admin/instances/incident/{incident.pk}/acknowledge/", {"reason": "on it"})
     incident.refresh_from_db()

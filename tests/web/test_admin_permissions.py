@@ -34,9 +34,7 @@ HIDDEN_FROM_VIEWERS = (
 def fleet(world: World) -> dict[str, Any]:
     """One of everything, by what the addresses below call it."""
     now, instance = SYSTEM.now(), world.instance("c1")
-    incident = Incident.objects.create(
-        key=f"health:{instance.pk}", kind="instance", instance=instance, opened_at=now, confirmed_at=now
-    )
+    incident = world.incident(instance)
     channel = Channel.objects.create(name="ops", url="json://127.0.0.1/x")
     token, _ = tokens.issue("billing", "read", "x", now)
     return {

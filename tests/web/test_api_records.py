@@ -35,14 +35,8 @@ def an_operation(world: World, **values: Any) -> Operation:
 
 
 def an_incident(world: World, number: int, **values: Any) -> Incident:
-    usual: dict[str, Any] = {
-        "key": f"health:c{number}",
-        "kind": "instance",
-        "customer_id": f"c{number}",
-        "severity": "warning",
-        "opened_at": world.now - timedelta(minutes=number),
-    }
-    return Incident.objects.create(**{**usual, **values})
+    opened_at = world.now - timedelta(minutes=number)
+    return world.incident(world.instance(f"c{number}"), **{"opened_at": opened_at, **values})
 
 
 def all_pages(caller: Caller, path: str) -> list[list[Any]]:

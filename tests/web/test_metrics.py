@@ -13,7 +13,8 @@ from pytest_django.fixtures import Settings
 from instances.alerts.delivery import deliver
 from instances.delivery_rules import SENT, Outcome, Result
 from instances.health import Status
-from instances.models import Channel, HealthCheck, Host, Incident, Notification, Operation, Pulse, Sweep
+from instances.incidents import rows
+from instances.models import Channel, HealthCheck, Host, Notification, Operation, Pulse, Sweep
 from instances.observing import readings
 from tasks import upkeep
 from tests.factories import World, a_check, a_failure
@@ -119,14 +120,9 @@ def test_an_operation_under_way_is_a_gauge(world: World) -> None:
 
 
 def test_open_incidents_are_told_by_severity_and_kind(world: World) -> None:
-    for key, severity, resolved in (
-        ("a", "critical", None),
-        ("b", "warning", None),
-        ("c", "warning", world.now),
-    ):
-        Incident.objects.create(
-            key=key, kind="instance", severity=severity, opened_at=world.now, resolved_at=resolved
-        )
+    world.incident(world.instance("c1"), "critical")
+    world.incident(world.instance("c2"))
+    rows.resolve(world.incident(world.instance("c3")), "healthy again", world.now)
     found = of_database(world)
     assert found.value("dockmgr_incidents_open", severity="critical", kind="instance") == 1
     assert found.value("dockmgr_incidents_open", severity="warning", kind="instance") == 1
