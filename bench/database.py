@@ -15,6 +15,7 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
+from bench.targets import PLAN, customer  # noqa: E402
 from dockmgr.celery import app  # noqa: E402
 from instances.models import Health, HealthCheck, Host, Instance, Plan, Sweep  # noqa: E402
 
@@ -23,10 +24,10 @@ def fill(ports: list[int], engine_port: int) -> None:
     """One provisioned, healthy instance per target."""
     call_command("migrate", verbosity=0)
     host = Host.objects.create(name="bench", docker_url=f"tcp://127.0.0.1:{engine_port}")
-    plan, now = Plan.objects.get(name="free"), timezone.now()
+    plan, now = Plan.objects.get(name=PLAN), timezone.now()
     instances = Instance.objects.bulk_create(
         Instance(
-            customer_id=f"bench-{number}", subdomain=f"bench-{number}.example.com", plan=plan, host=host,
+            customer_id=customer(number), subdomain=f"{customer(number)}.example.com", plan=plan, host=host,
             port=port, container_id=f"{number:064x}", provisioned_at=now,
         )
         for number, port in enumerate(ports)

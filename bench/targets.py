@@ -12,6 +12,9 @@ import resource
 import sys
 from pathlib import Path
 
+from instances.spec import container_name, labels_for
+
+PLAN = "free"
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
@@ -49,13 +52,18 @@ class Engine(asyncio.Protocol):
         self._transport.write(head + body)
 
 
+def customer(number: int) -> str:
+    """The customer id of a target."""
+    return f"bench-{number}"
+
+
 def _row(number: int) -> dict[str, object]:
     return {
         "Id": f"{number:064x}",
-        "Names": [f"/dockmgr-bench-{number}"],
+        "Names": [f"/{container_name(customer(number))}"],
         "State": "running",
         "ImageID": "sha256:0",
-        "Labels": {"dockmgr.managed": "true", "dockmgr.customer_id": f"bench-{number}"},
+        "Labels": labels_for(customer(number), PLAN),
     }
 
 

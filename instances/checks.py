@@ -10,12 +10,13 @@ from typing import Any, Self
 
 from instances.clock import SYSTEM, Clock
 from instances.engine.pool import EngineAddress, Engines
-from instances.engine.port import MANAGED_LABEL, ContainerFacts, ContainerSummary
+from instances.engine.port import ContainerFacts, ContainerSummary
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.health import CRASH_LOOP_RESTARTS, Observation
 from instances.models import Host, Instance
 from instances.probe import Address, ProbeResult, probe
 from instances.reply import VERSION_LENGTH, Expect, Outcome, sentence
+from instances.spec import is_managed
 
 RUNNING = "running"
 ALIVE = ("running", "paused", "restarting")
@@ -132,7 +133,7 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
 def _listed(instance: Instance, listing: Listing | None) -> ContainerSummary | None:
     """The instance's container in its host's list; a stranger's of that name is none of ours."""
     found = (listing or {}).get(instance.container_name)
-    known = found and (found.id == instance.container_id or found.labels.get(MANAGED_LABEL) == "true")
+    known = found and (found.id == instance.container_id or is_managed(found.labels))
     return found if known else None
 
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 3
 DEFAULT_PIDS = 512
+
+CUSTOMER_LABEL = "dockmgr.customer_id"
+EXPIRES_LABEL = "dockmgr.expires_at"
+MANAGED_LABEL = "dockmgr.managed"
+OPERATION_LABEL = "dockmgr.operation"
+PLAN_LABEL = "dockmgr.plan"
+SPEC_LABEL = "dockmgr.spec"
+_PREFIX = "dockmgr-"
+# No customer id has a dot, so what is derived from one customer's name is never another customer's.
+_NEXT, _PREVIOUS = ".next", ".previous"
 
 
 @dataclass(frozen=True)
@@ -74,23 +85,60 @@ class ContainerSpec:
 
 
 def container_name(customer_id: str) -> str:
-    return f"dockmgr-{customer_id}"
+    return f"{_PREFIX}{customer_id}"
+
+
+def customer_named(container: str) -> str:
+    """The customer whose container would have this name; empty when nobody's would."""
+    return container.removeprefix(_PREFIX) if container.startswith(_PREFIX) else ""
+
+
+def next_name(container: str) -> str:
+    """What the container that is to replace this one is called until it is proven."""
+    return f"{container}{_NEXT}"
+
+
+def previous_name(container: str) -> str:
+    """What this container is called while it waits aside for the way back."""
+    return f"{container}{_PREVIOUS}"
+
+
+def derived_from(container: str) -> str:
+    """The name that `next_name` or `previous_name` would have made this one from; else empty."""
+    for suffix in (_NEXT, _PREVIOUS):
+        if container.endswith(suffix):
+            return container.removesuffix(suffix)
+    return ""
 
 
 def volume_name(customer_id: str) -> str:
-    return f"dockmgr-{customer_id}-data"
+    return f"{_PREFIX}{customer_id}-data"
 
 
 def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
     """Labels every object of a customer carries on the engine (container, volume, network)."""
     labels = {
-        "dockmgr.managed": "true",
-        "dockmgr.customer_id": customer_id,
-        "dockmgr.plan": plan,
+        MANAGED_LABEL: "true",
+        CUSTOMER_LABEL: customer_id,
+        PLAN_LABEL: plan,
     }
     if expires_at:
-        labels["dockmgr.expires_at"] = expires_at
+        labels[EXPIRES_LABEL] = expires_at
     return labels
+
+
+def is_managed(labels: Mapping[str, str]) -> bool:
+    """Whether dockmgr made the object that carries these labels."""
+    return labels.get(MANAGED_LABEL) == "true"
+
+
+def is_outdated(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
+    """Whether the container with these labels was made from other settings than the spec's.
+
+    An adopted one that was not replaced yet was made from none of ours.
+    """
+    untouched = spec.raw is not None and SPEC_LABEL not in labels
+    return not untouched and labels.get(SPEC_LABEL) != spec.labels.get(SPEC_LABEL)
 
 
 def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
@@ -101,7 +149,7 @@ def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
     from the plan, where it has none of its own, and nothing else.
     """
     spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
-    return replace(spec, labels={**spec.labels, "dockmgr.spec": spec_hash(spec)})
+    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec)})
 
 
 def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
@@ -135,6 +183,6 @@ def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
 def spec_hash(spec: ContainerSpec) -> str:
     """A short digest of the spec without its own hash label; equal specs have equal digests."""
     content = asdict(spec)
-    content["labels"] = {k: v for k, v in spec.labels.items() if k != "dockmgr.spec"}
+    content["labels"] = {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from instances import adoption, image_rules, names, timings
 from instances.engine.port import ContainerFacts, EngineFacts, ImageFacts
 from instances.errors import RequestError
-from instances.spec import ContainerSpec, PlanSpec
+from instances.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 
 T = TypeVar("T")
-SPEC_LABEL = "dockmgr.spec"
 RUNNING = "running"
 # The engine's own network goes by two names, the older one in what was asked for.
 _DEFAULT_NETWORK = frozenset({"", "default", "bridge"})
@@ -175,8 +174,7 @@ def drift_notes(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | 
     extra = sorted(name for name in facts.env.keys() - spec.env.keys() if facts.env[name] != given.get(name))
     if extra:
         yield Note("environment", f"The container also has {_listed(extra)} in its environment.")
-    untouched = spec.raw is not None and SPEC_LABEL not in facts.labels
-    if facts.labels.get(SPEC_LABEL) != spec.labels.get(SPEC_LABEL) and not untouched:
+    if is_outdated(spec, facts.labels):
         text = "The container was made from earlier settings; it takes the new ones up when it is made anew."
         yield Note("spec", text)
 

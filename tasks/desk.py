@@ -11,6 +11,7 @@ from instances.checks import engine_address
 from instances.clock import SYSTEM
 from instances.errors import RequestError
 from instances.operations import calls, log_reading
+from instances.spec import is_outdated
 
 Document = dict[str, Any]
 MB = 1024 * 1024
@@ -41,7 +42,7 @@ def container_facts(customer_id: str) -> Document:
         "volumes": [f"{name} at {path}" for name, path in sorted(facts.volumes.items())],
         "restart_policy": facts.restart_policy,
         "network": facts.network_mode,
-        "drifted": facts.labels.get("dockmgr.spec") != instance.spec().labels["dockmgr.spec"],
+        "drifted": is_outdated(instance.spec(), facts.labels),
     }
 
 

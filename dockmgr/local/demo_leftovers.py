@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from requests import RequestException
 
 from dockmgr.local.servers import ServerFailed
+from instances.spec import CUSTOMER_LABEL
 
 TIMEOUT = 60  # seconds; removing waits for the engine
 BATCH = 500
@@ -26,7 +27,7 @@ def remove_from_engine(url: str, customers: Sequence[str], image: str) -> list[s
     with _client(url) as client:
         removed = []
         for customer in customers:
-            own: dict[str, str | list[str] | bool] = {"label": f"dockmgr.customer_id={customer}"}
+            own: dict[str, str | list[str] | bool] = {"label": f"{CUSTOMER_LABEL}={customer}"}
             for container in client.containers.list(all=True, filters=own, ignore_removed=True):
                 container.remove(force=True)
                 removed.append("container")

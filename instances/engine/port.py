@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 from instances.spec import ContainerSpec
 
-MANAGED_LABEL = "dockmgr.managed"
-
 
 @dataclass(frozen=True)
 class ContainerSummary:
@@ -114,7 +112,7 @@ class Engine(Protocol):
     def list_containers(self) -> list[ContainerSummary]:
         """All containers, other people's and stopped ones included, in one call.
 
-        Ours carry `MANAGED_LABEL`, except an adopted one that was not replaced yet: its id is known.
+        Ours are managed by label, except an adopted one that was not replaced yet: its id is known.
         """
 
     def inspect(self, container: str) -> ContainerFacts | None:

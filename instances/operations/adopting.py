@@ -9,10 +9,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from instances import adoption, lookup, names, state_file
+from instances import adoption, lookup, names, spec, state_file
 from instances.checks import Outside, engine_address
 from instances.engine.payloads import container_facts
-from instances.engine.port import MANAGED_LABEL, ContainerFacts, Engine
+from instances.engine.port import ContainerFacts, Engine
 from instances.errors import RequestError
 from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations.journal import by_request, open_operation
@@ -112,7 +112,7 @@ def _host(name: str | None) -> Host:
 def _refusal(container: Json, facts: ContainerFacts) -> str:
     """Why a container can't be adopted, as a sentence; empty when nothing speaks against it."""
     host = container["HostConfig"]
-    if facts.labels.get(MANAGED_LABEL) == "true":
+    if spec.is_managed(facts.labels):
         return f"The container {facts.name} is managed already."
     if facts.state != "running":
         return f"The container {facts.name} is {facts.state}: only a running one can be adopted."
@@ -126,13 +126,21 @@ def _refusal(container: Json, facts: ContainerFacts) -> str:
 
 
 def _managed(host: Host, facts: ContainerFacts) -> str:
-    """Whose instance the container is, or whose container's name it has."""
-    same = Q(container_id=facts.id) | Q(container=facts.name)
-    known = Instance.objects.present().filter(host=host)
-    for instance in known.filter(same | Q(container="", customer_id=facts.name.removeprefix("dockmgr-"))):
-        if instance.container_id == facts.id or instance.container_name == facts.name:
-            return f"The container {facts.name} is managed already, as that of {instance.customer_id}."
+    """Whose instance the container is, or whose container's name it has, now or while it is updated."""
+    present = Instance.objects.present().filter(host=host)
+    known = present.filter(Q(container_id=facts.id) | _named(facts.name)).first()
+    if known:
+        return f"The container {facts.name} is managed already, as that of {known.customer_id}."
+    origin = spec.derived_from(facts.name)
+    owner = present.filter(_named(origin)).first() if origin else None
+    if owner:
+        return f"The name {facts.name} is kept for updates of {owner.customer_id}: rename the container."
     return ""
+
+
+def _named(container: str) -> Q:
+    """Instances whose container has this name."""
+    return Q(container=container) | Q(container="", customer_id=spec.customer_named(container))
 
 
 def _image_of(engine: Engine, facts: ContainerFacts) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -12,9 +13,8 @@ from instances.engine.port import ContainerFacts, ImageFacts
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Host, Instance, Operation, Port
 from instances.operations.runner import Work
-from instances.spec import ContainerSpec
+from instances.spec import OPERATION_LABEL, ContainerSpec
 
-OPERATION_LABEL = "dockmgr.operation"
 PORT_TRIES = 50
 
 
@@ -63,25 +63,29 @@ def make(work: Work, spec: ContainerSpec) -> str:
     operation on this customer left behind is removed. A container of anybody else under the name is
     never touched: that is a PermanentError.
     """
-    labels = {**spec.labels, OPERATION_LABEL: str(work.operation.pk)}
     earlier = _made_earlier(work, spec.name)
     if earlier and spec.raw is not None:
         # Whoever made it may have died before it had joined all its networks.
         work.engine.remove(earlier)
         earlier = None
-    return earlier or work.engine.create(replace(spec, labels=labels))
+    return earlier or work.engine.create(replace(spec, labels=signed(work, spec.labels)))
 
 
-def is_ours(work: Work, facts: ContainerFacts) -> bool:
-    """Whether this very operation made the container."""
-    return facts.labels.get(OPERATION_LABEL) == str(work.operation.pk)
+def signed(work: Work, labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels with the operation's id, by which it knows again what it made."""
+    return {**labels, OPERATION_LABEL: str(work.operation.pk)}
+
+
+def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
+    """Whether this very operation made what carries these labels."""
+    return labels.get(OPERATION_LABEL) == str(work.operation.pk)
 
 
 def _made_earlier(work: Work, name: str) -> str | None:
     facts = work.engine.inspect(name)
     if facts is None:
         return None
-    if is_ours(work, facts):
+    if is_ours(work, facts.labels):
         return facts.id
     if facts.id == work.instance.container_id or not _was_left_behind(work, facts):
         raise PermanentError(
@@ -104,7 +108,7 @@ def _was_left_behind(work: Work, facts: ContainerFacts) -> bool:
 def remove_made(work: Work) -> None:
     """Remove the container this operation made, if it made one."""
     facts = work.engine.inspect(work.instance.container_name)
-    if facts is not None and is_ours(work, facts):
+    if facts is not None and is_ours(work, facts.labels):
         work.engine.remove(facts.id)
 
 

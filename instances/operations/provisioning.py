@@ -167,15 +167,13 @@ def _volume(work: Work) -> str:
     if not instance.plan.data_path:
         return "the plan keeps no data"
     labels = labels_for(instance.customer_id, instance.plan.name)
-    made = work.engine.create_volume(
-        instance.volume_name, {**labels, container.OPERATION_LABEL: str(work.operation.pk)}
-    )
+    made = work.engine.create_volume(instance.volume_name, container.signed(work, labels))
     return f"{instance.volume_name} {'created' if made else 'found and kept'}"
 
 
 def _remove_volume(work: Work) -> None:
     labels = work.engine.volume_labels(work.instance.volume_name)
-    if labels is not None and labels.get(container.OPERATION_LABEL) == str(work.operation.pk):
+    if labels is not None and container.is_ours(work, labels):
         work.engine.remove_volume(work.instance.volume_name)
 
 

@@ -28,6 +28,7 @@ from instances.operations.runner import Step, Work
 from instances.operations.starting import started_at
 from instances.probation import was_stopped
 from instances.recording import policy
+from instances.spec import next_name
 
 LOG_LINES_KEPT = 40
 
@@ -85,16 +86,8 @@ def new_container(work: Work) -> str | None:
     known = work.operation.facts.get("new_container")
     if known:
         return str(known)
-    facts = work.engine.inspect(next_name(work))
-    return facts.id if facts is not None and container.is_ours(work, facts) else None
-
-
-def next_name(work: Work) -> str:
-    return f"{work.instance.container_name}-next"
-
-
-def previous_name(work: Work) -> str:
-    return f"{work.instance.container_name}-previous"
+    facts = work.engine.inspect(next_name(work.instance.container_name))
+    return facts.id if facts is not None and container.is_ours(work, facts.labels) else None
 
 
 def new_port(work: Work) -> int:
@@ -114,7 +107,7 @@ def note_old(work: Work) -> str:
 
 def create_next(work: Work) -> str:
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
-    spec = replace(wanted, name=next_name(work), image=new_image(work))
+    spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
     made = container.make(work, spec)
     work.journal.remember(new_container=made)
     return made

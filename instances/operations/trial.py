@@ -197,6 +197,6 @@ class _Deployment:
             return []
         engine = self._outside.engines.at(engine_address(provisioned.host))
         name, volume = spec.container_name(self._customer), spec.volume_name(self._customer)
-        names = (name, f"{name}-next", f"{name}-previous")
+        names = (name, spec.next_name(name), spec.previous_name(name))
         found = [f"container {which}" for which in names if engine.inspect(which)]
         return found + ([f"volume {volume}"] if engine.volume_labels(volume) is not None else [])

@@ -24,16 +24,15 @@ from instances.operations.replacing import (
     explain,
     name_next,
     new_container,
-    next_name,
     note_old,
     old_container,
-    previous_name,
     remember_bad_image,
     rename,
     succeeded,
 )
 from instances.operations.runner import Procedure, Step, Work
 from instances.recording import jitter, policy
+from instances.spec import next_name, previous_name
 
 STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
 
@@ -84,8 +83,9 @@ def _start_old(work: Work) -> None:
 
 
 def _set_old_aside(work: Work) -> str:
-    rename(work, old_container(work), previous_name(work))
-    return previous_name(work)
+    aside = previous_name(work.instance.container_name)
+    rename(work, old_container(work), aside)
+    return aside
 
 
 def _put_old_back(work: Work) -> None:
@@ -93,7 +93,7 @@ def _put_old_back(work: Work) -> None:
 
 
 def _unname_next(work: Work) -> None:
-    rename(work, new_container(work), next_name(work))
+    rename(work, new_container(work), next_name(work.instance.container_name))
 
 
 def _start_next(work: Work) -> str:

@@ -12,6 +12,7 @@ from instances.health import Status
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import calls, restarting
 from instances.operations.journal import Journal
+from instances.spec import container_name
 from tests.factories import ASKED, World, health_of
 from tests.fakes.outside import Killed, fails
 
@@ -66,7 +67,7 @@ def automatic(world: World, instance: Instance) -> Operation:
 
 def test_a_restart_killed_at_any_moment_happens_once(world: World) -> None:
     for operation in killed_at_every_moment(world, lambda name: automatic(world, broken(world, name))):
-        name = f"dockmgr-{operation.customer_id}"
+        name = container_name(operation.customer_id)
         assert operation.status == "succeeded"
         assert operation.instance
         assert world.engine.containers.count(name) == 1
@@ -82,7 +83,7 @@ def test_a_lost_container_is_made_once_whenever_its_maker_is_killed(world: World
         return automatic(world, instance)
 
     for operation in killed_at_every_moment(world, begin):
-        name = f"dockmgr-{operation.customer_id}"
+        name = container_name(operation.customer_id)
         assert operation.status == "succeeded"
         assert operation.instance
         facts = world.engine.inspect(name)

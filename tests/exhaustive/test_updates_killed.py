@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 from instances.models import Instance, Operation, Plan
 from instances.operations import calls
 from instances.operations.journal import Journal
+from instances.spec import previous_name
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import Killed
@@ -70,7 +71,7 @@ def test_an_update_killed_at_any_moment_ends_on_the_new_image(world: World) -> N
     for old, operation in killed_at_every_moment(world, every=3):
         instance = one_healthy_container(world, old)
         assert (operation.status, operation.image_after, instance.image_id) == ("succeeded", NEW, NEW)
-        assert (instance.port, world.engine.stops[f"{old.container_name}-previous"]) == (old.port, 1)
+        assert (instance.port, world.engine.stops[previous_name(old.container_name)]) == (old.port, 1)
 
 
 def test_a_failing_update_killed_at_any_moment_ends_on_the_very_old_container(world: World) -> None:

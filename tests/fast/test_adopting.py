@@ -12,7 +12,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.models import Host, Instance, Operation, Port
-from instances.spec import ContainerSpec
+from instances.spec import ContainerSpec, next_name, previous_name
 from tests.factories import IMAGE, SECRET, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
@@ -92,6 +92,16 @@ def a_namesake(world: World) -> None:
     Instance.objects.filter(pk=other.pk).update(container=NAME, container_id="gone")
 
 
+def a_stand_in(world: World) -> None:
+    other = world.instance("other")
+    existing(world, next_name(other.container_name), PortBindings={})
+
+
+def a_namesakes_stand_in(world: World) -> None:
+    a_namesake(world)
+    existing(world, previous_name(NAME), PortBindings={})
+
+
 CHANGES: dict[str, tuple[Callable[[World], object], dict[str, str], str]] = {
     "a missing container": (
         lambda w: w.engine.lose(NAME), {}, "There is no container gateway on host local."
@@ -120,6 +130,14 @@ CHANGES: dict[str, tuple[Callable[[World], object], dict[str, str], str]] = {
     ),
     "the name of a managed container": (
         a_namesake, {}, "The container gateway is managed already, as that of other."
+    ),
+    "a name that updates of another one need": (
+        a_stand_in, {"container": "dockmgr-other.next"},
+        "The name dockmgr-other.next is kept for updates of other: rename the container.",
+    ),
+    "a name that updates of another adopted one need": (
+        a_namesakes_stand_in, {"container": f"{NAME}.previous"},
+        f"The name {NAME}.previous is kept for updates of other: rename the container.",
     ),
     "a stopped container": (
         lambda w: w.engine.stop(NAME, 1), {},

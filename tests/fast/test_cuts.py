@@ -12,6 +12,7 @@ from instances.models import Operation
 from instances.operations import calls
 from instances.operations.cuts import PATIENCE, despite_cuts
 from instances.operations.journal import Journal
+from instances.spec import previous_name
 from tests.factories import World
 from tests.fast.updates import NEW, begin, in_order, publish, steps
 
@@ -91,5 +92,5 @@ def test_an_update_cut_off_at_any_write_goes_on_where_it_was(
     assert (done.status, in_order(world).image_id) == ("succeeded", NEW)
     assert set(steps(done).values()) == {"done"}
     assert len(steps(done)) == len(done.steps)
-    assert world.engine.stops[f"{old.container_name}-previous"] == 1
+    assert world.engine.stops[previous_name(old.container_name)] == 1
     assert Operation.objects.count() == 1

@@ -14,6 +14,7 @@ from instances.engine.port import ImageFacts
 from instances.models import Health, Host, Instance, Operation
 from instances.operations import calls, fleet_updating
 from instances.operations.fleet_updating import Limits, Result, too_many, update_all
+from instances.spec import previous_name
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.outside import HostEngine, Killed
 from tests.fast.conftest import Run
@@ -147,7 +148,7 @@ def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     result = update_all(None, asked, outside=world.outside)
     assert [operation.status for operation in result.operations] == ["succeeded"] * 4
     assert Operation.objects.count() == 4
-    assert all(world.engine.stops[f"{name}-previous"] == 1 for name in world.engine.containers)
+    assert all(world.engine.stops[previous_name(name)] == 1 for name in world.engine.containers)
 
 
 def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fleet, run: Run) -> None:

@@ -7,6 +7,7 @@ import pytest
 from instances.errors import EngineUnreachable, PermanentError
 from instances.models import Instance, Port
 from instances.operations import calls
+from instances.spec import next_name
 from tests.factories import World, health_of
 from tests.fakes.outside import fails
 from tests.fast.updates import (
@@ -84,7 +85,7 @@ def test_an_unhealthy_image_never_touches_the_old_container(world: World, old: I
 def test_an_image_that_dies_while_it_is_watched_never_touches_the_old_container(
     world: World, old: Instance
 ) -> None:
-    name = f"{old.container_name}-next"
+    name = next_name(old.container_name)
     world.clock.at(4, lambda: world.engine.change(name, state="exited", exit_code=7, restart_policy="no"))
     done = update(world)
     assert (done.status, steps(done)["watch"]) == ("rolled_back", "failed")

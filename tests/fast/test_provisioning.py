@@ -13,7 +13,7 @@ from instances.errors import (
 from instances.health import Status
 from instances.models import Health, HealthCheck, Host, Instance, Plan, Port
 from instances.operations import provision
-from instances.operations.container import OPERATION_LABEL
+from instances.spec import OPERATION_LABEL
 from tests.factories import SECRET, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails

@@ -16,7 +16,7 @@ from instances.errors import (
 from instances.models import Instance, Operation
 from instances.operations import calls
 from instances.operations.sweeping import sweep_here
-from instances.spec import ContainerSpec
+from instances.spec import ContainerSpec, container_name, next_name, previous_name
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.updates import (
@@ -54,7 +54,25 @@ def test_an_update_ends_on_the_new_image_with_the_same_port_and_volume(world: Wo
     assert documents.operation(done)["changed"] is True
     assert health_of(instance).status == "healthy"
     assert world.engine.starts == {old.container_name: 1}
-    assert world.engine.stops == {f"{old.container_name}-previous": 1}
+    assert world.engine.stops == {previous_name(old.container_name): 1}
+
+
+@pytest.mark.parametrize("first_start", [False, True], ids=["stop first", "start first"])
+def test_customers_whose_names_sound_derived_are_no_hindrance(
+    world: World, old: Instance, first_start: bool
+) -> None:
+    if first_start:
+        start_first(world)
+    others = [world.instance(f"c1-{end}") for end in ("next", "previous")]
+    assert update(world).status == "succeeded"
+    assert Instance.objects.get(pk=old.pk).image_id == NEW
+    assert {name for name in world.engine.containers if name.startswith(old.container_name)} == {
+        container_name(name) for name in ("c1", "c1-next", "c1-previous")
+    }
+    for other in others:
+        facts = world.engine.inspect(other.container_name)
+        assert facts and (facts.id, facts.state) == (other.container_id, "running")
+        assert update(world, other.customer_id).status == "succeeded"
 
 
 def test_the_steps_can_be_read_in_order(world: World, old: Instance) -> None:
@@ -154,7 +172,7 @@ def test_a_lost_container_is_not_updated_but_named(world: World, old: Instance) 
 
 
 def test_what_is_in_the_way_and_not_ours_is_left(world: World, old: Instance) -> None:
-    name = f"{old.container_name}-next"
+    name = next_name(old.container_name)
     world.engine.create(ContainerSpec(name=name, image=IMAGE, labels={}, env={}))
     done = update(world)
     assert (done.status, "is in the way" in done.error) == ("failed", True)

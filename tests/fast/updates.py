@@ -8,6 +8,7 @@ from typing import Any
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import calls
 from instances.probe import ProbeResult
+from instances.spec import next_name, previous_name
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
@@ -54,7 +55,8 @@ def in_order(world: World, customer_id: str = "c1") -> Instance:
     """The instance, after seeing that it has one container, running as recorded, and one port."""
     instance = Instance.objects.get(customer_id=customer_id)
     name = instance.container_name
-    assert [n for n in world.engine.containers if n.startswith(f"{name}-") or n == name] == [name]
+    own = (name, next_name(name), previous_name(name))
+    assert [n for n in world.engine.containers if n in own] == [name]
     facts = world.engine.inspect(name)
     assert facts
     assert (facts.id, facts.image_id, facts.state) == (instance.container_id, instance.image_id, "running")

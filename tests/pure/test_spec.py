@@ -6,8 +6,23 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from instances.spec import ContainerSpec, InstanceSpec, PlanSpec, build, spec_hash
+from instances.names import CUSTOMER_ID
+from instances.spec import (
+    ContainerSpec,
+    InstanceSpec,
+    PlanSpec,
+    build,
+    container_name,
+    customer_named,
+    derived_from,
+    is_outdated,
+    next_name,
+    previous_name,
+    spec_hash,
+)
 
 GIB = 1024**3
 SECRET = "sk-4f9a-sentinel"
@@ -174,3 +189,54 @@ SECRETIVE = {
 def test_no_repr_shows_the_environment(value: object) -> None:
     assert SECRET not in repr(value)
     assert SECRET not in f"{[value]}"
+
+
+ALIKE = (
+    "a1",
+    "acme",
+    "acme-next",
+    "acme-previous",
+    "acme-next-next",
+    "next",
+    "previous",
+    "acme-data",
+    "a" * 63,
+)
+
+
+def test_no_customers_container_has_a_name_derived_from_another_ones() -> None:
+    own = [container_name(customer) for customer in ALIKE]
+    derived = [derive(name) for name in own for derive in (next_name, previous_name)]
+    assert len({*own, *derived}) == 3 * len(ALIKE)
+
+
+@given(st.from_regex(CUSTOMER_ID, fullmatch=True))
+def test_no_customer_id_is_the_rest_of_a_derived_name(customer: str) -> None:
+    name = container_name(customer)
+    assert (customer_named(name), derived_from(name)) == (customer, "")
+    for derived in (next_name(name), previous_name(name)):
+        assert derived_from(derived) == name
+        assert not CUSTOMER_ID.fullmatch(customer_named(derived))
+
+
+@pytest.mark.parametrize("name", ["", "web", "mydockmgr-web", "dockmgr_web"])
+def test_a_name_of_another_form_is_no_customers(name: str) -> None:
+    assert (customer_named(name), derived_from(name)) == ("", "")
+
+
+ADOPTED = build(PLAN, replace(INSTANCE, container="web", adopted={"Port": 8080}))
+OUTDATED: dict[str, tuple[ContainerSpec, Mapping[str, str], bool]] = {
+    "made from these settings": (build(PLAN, INSTANCE), build(PLAN, INSTANCE).labels, False),
+    "made from others": (build(PLAN, INSTANCE), build(replace(PLAN, cpus=1), INSTANCE).labels, True),
+    "made from nobody knows what": (build(PLAN, INSTANCE), {}, True),
+    "adopted and as it was": (ADOPTED, {"team": "a"}, False),
+    "adopted and replaced": (ADOPTED, ADOPTED.labels, False),
+    "adopted, replaced and changed": (ADOPTED, build(PLAN, INSTANCE).labels, True),
+}
+
+
+@pytest.mark.parametrize(("spec", "labels", "outdated"), OUTDATED.values(), ids=OUTDATED.keys())
+def test_a_container_made_from_earlier_settings_is_known_by_its_labels(
+    spec: ContainerSpec, labels: Mapping[str, str], outdated: bool
+) -> None:
+    assert is_outdated(spec, labels) is outdated

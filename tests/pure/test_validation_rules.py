@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from instances.engine.port import ContainerFacts, EngineFacts
-from instances.spec import ContainerSpec, InstanceSpec, PlanSpec, build
+from instances.spec import ContainerSpec, InstanceSpec, PlanSpec, build, next_name
 from instances.timings import Bounds
 from instances.validation_rules import (
     Configuration,
@@ -99,7 +99,7 @@ SAME: list[dict[str, Any]] = [
     {"labels": {**SPEC.labels, "dockmgr.operation": "1", "com.example": "x"}},
     {"labels": {**SPEC.labels, "dockmgr.spec": "0000"}},
     {"env": {**FACTS.env, "EXTRA": "x"}},
-    {"name": "dockmgr-user1-next", "restart_count": 4},
+    {"name": next_name("dockmgr-user1"), "restart_count": 4},
 ]
 
 

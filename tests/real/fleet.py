@@ -23,6 +23,7 @@ import docker
 import redis
 from celery import Celery
 
+from instances.spec import container_name
 from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands, Process
 from tests.real.live import get, wait_until
 from tests.real.migrated import migrated
@@ -150,7 +151,7 @@ class Fleet(Records):
             document(done, 0)
 
     def container(self, name: str) -> Any:
-        return self.docker.containers.get(f"dockmgr-{self.customer(name)}")
+        return self.docker.containers.get(container_name(self.customer(name)))
 
     def containers(self) -> list[str]:
         found = self.docker.containers.list(all=True, filters={"name": f"dockmgr-{self.prefix}-"})

@@ -12,6 +12,7 @@ import pytest
 
 from dockmgr.local.servers import EngineServer, docker_engine, free_port
 from instances.operations import provisioning, updating
+from instances.spec import container_name
 from tests.real.faults import (
     BAD,
     GATE,
@@ -162,14 +163,14 @@ def updates_by(fleet: Fleet, name: str, image: str) -> dict[str, Any]:
 
 def host_config(fleet: Fleet, name: str) -> dict[str, Any]:
     """What the engine was told of a container, without what is empty: that it writes in several ways."""
-    answer = fleet.docker.api.inspect_container(f"dockmgr-{fleet.customer(name)}")
+    answer = fleet.docker.api.inspect_container(container_name(fleet.customer(name)))
     return {key: value for key, value in answer["HostConfig"].items() if value}
 
 
 def adopted(fleet: Fleet, name: str) -> dict[str, Any]:
     """A container under a policy by which an engine starts it whenever the engine itself starts."""
     customer = fleet.customer(name)
-    container, policy = f"dockmgr-{customer}", {"Name": "always", "MaximumRetryCount": 0}
+    container, policy = container_name(customer), {"Name": "always", "MaximumRetryCount": 0}
     options: dict[str, Any] = {
         "ports": {"8080/tcp": ("127.0.0.1", free_port())},
         "volumes": [f"{container}-data:/data"],

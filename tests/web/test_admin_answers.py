@@ -15,6 +15,8 @@ from tasks import asking, desk
 from tasks.asking import Outcome
 from tests.desk import at_desk
 from tests.factories import World
+from tests.fast.conftest import Run
+from tests.fast.strangers import adopted
 
 pytestmark = [
     pytest.mark.django_db,
@@ -100,6 +102,12 @@ class TestTasks:
         Plan.objects.update(memory=1024**3)
         assert desk.container_facts("c1")["drifted"] is True
         assert "s3ntinel" not in str(facts) and "API_KEY" not in str(facts)
+
+    def test_an_adopted_container_that_was_left_as_it_is_has_not_drifted(
+        self, world: World, run: Run
+    ) -> None:
+        adopted(world, run)
+        assert desk.container_facts("c1")["drifted"] is False
 
     def test_a_host_that_answers_and_one_that_does_not(self, world: World) -> None:
         assert desk.test_host("local")["answers"] is True
