@@ -13,13 +13,13 @@ help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 setup: ## make .venv with everything in it
-	@./dockmgr/local/setup.sh
+	@./dev/setup.sh
 
 demo: setup ## three customers on real containers, two broken and healed (KEEP=1 keeps them)
-	@$(PYTHON) -m dockmgr.local.demo
+	@$(PYTHON) -m dev.demo
 
 up: setup ## web, workers and beat in the foreground until Ctrl-C
-	@$(PYTHON) -m dockmgr.local.up
+	@$(PYTHON) -m dev.up
 
 test: setup check ## all tests, on real servers
 	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
@@ -29,7 +29,7 @@ test: setup check ## all tests, on real servers
 check: setup ## format, lint, types, import rules
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy dockmgr instances tasks tests manage.py
+	.venv/bin/mypy dev dockmgr instances tasks tests manage.py
 	.venv/bin/lint-imports
 
 bench: setup ## the benchmarks

@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.check_cost import Cost, Scene, bare, wait_for
 from bench.check_cost import dockmgr as dockmgr_way
 from bench.check_cost import obvious as obvious_way
-from dockmgr.local.servers import postgres, redis_server
+from dev.servers import postgres, redis_server
 
 COUNT = 2000
 ROUNDS = 3

@@ -16,8 +16,8 @@ from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
 from bench.targets import PLAN, customer  # noqa: E402
-from dockmgr.celery import app  # noqa: E402
 from instances.models import Health, HealthCheck, Host, Instance, Plan, Sweep  # noqa: E402
+from tasks.app import app  # noqa: E402
 
 
 def fill(ports: list[int], engine_port: int) -> None:

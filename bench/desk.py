@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dockmgr.local.servers import postgres
+from dev.servers import postgres
 
 SMALL, LARGE, CHECKS = 500, 50_000, 5_000_000
 ROUNDS = 5

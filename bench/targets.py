@@ -12,7 +12,7 @@ import resource
 import sys
 from pathlib import Path
 
-from instances.spec import container_name, labels_for
+from instances.containers.spec import container_name, labels_for
 
 PLAN = "free"
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'

@@ -15,7 +15,7 @@ from kombu import Exchange, Queue
 
 from dockmgr import keys
 from dockmgr.environment import Environment
-from instances.policies import POLICIES
+from tasks.policies import POLICIES
 
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -238,12 +238,12 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_IMPORTS = (
-    "tasks.desk",
-    "tasks.health",
+    "tasks.inspection",
+    "tasks.checks",
     "tasks.heartbeat",
     "tasks.operations",
-    "tasks.selections",
-    "tasks.upkeep",
+    "tasks.bulk",
+    "tasks.maintenance",
 )
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
@@ -258,12 +258,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "redact": {"()": "instances.redact.RedactingFilter"},
-        "bodiless": {"()": "dockmgr.log_filters.BodilessFilter"},
+        "redact": {"()": "instances.lib.redact.RedactingFilter"},
+        "bodiless": {"()": "dockmgr.logs.filters.BodilessFilter"},
     },
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-        "json": {"()": "dockmgr.log_format.JsonFormatter"},
+        "json": {"()": "dockmgr.logs.format.JsonFormatter"},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": LOG_FORMAT},

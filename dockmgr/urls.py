@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from instances.api.application import api
-from instances.observing.views import metrics, readyz
+from instances.observability.views import metrics, readyz
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:

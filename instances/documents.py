@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from instances.health import Status
+from instances.health.state import Status
 from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
 
 Document = dict[str, Any]

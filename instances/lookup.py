@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from django.db.models import Model, QuerySet
 
-from instances import names
 from instances.errors import RequestError
+from instances.lib import validators
+from instances.lib.redact import GENERAL
 from instances.models import ApiToken, Channel, Host, Incident, Instance, Operation, Plan
-from instances.redact import GENERAL
 
 Row = TypeVar("Row", bound=Model)
 _TELLABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -23,13 +23,13 @@ def instance(customer_id: object) -> Instance:
 
     Raises RequestError for a malformed or unknown id.
     """
-    asked = names.customer_id(customer_id)
+    asked = validators.customer_id(customer_id)
     return _only(_present().filter(customer_id=asked), f"instance of customer {asked}")
 
 
 def instance_of_subdomain(subdomain: object) -> Instance:
     """The same by subdomain. Raises RequestError for a malformed or unknown one."""
-    asked = names.subdomain(subdomain)
+    asked = validators.subdomain(subdomain)
     return _only(_present().filter(subdomain=asked), f"instance with the subdomain {asked}")
 
 
@@ -50,7 +50,7 @@ def channel(name: object) -> Channel:
 
 def token(name: object) -> ApiToken:
     """The API token of that name. Raises RequestError, which tells of no other token."""
-    asked = names.name(name)
+    asked = validators.name(name)
     return _only(ApiToken.objects.filter(name=asked), _called("token", asked))
 
 
@@ -77,7 +77,7 @@ def _present() -> QuerySet[Instance]:
 
 def _named(what: str, name: object, rows: QuerySet[Row]) -> Row:
     """Of these there are few, so whoever misspelt one is told them all."""
-    asked = names.name(name)
+    asked = validators.name(name)
     found = rows.filter(name=asked).first()
     if found is None:
         known = ", ".join(rows.order_by("name").values_list("name", flat=True))

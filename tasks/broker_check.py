@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from dockmgr.celery import app
-from tasks.broker import ANSWER_SECONDS, reaching_broker, redis_at
+from tasks.app import app
+from tasks.broker.connection import ANSWER_SECONDS, reaching_broker, redis_at
 
 REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
 

@@ -6,10 +6,10 @@ import logging
 
 from django.conf import settings
 
-from dockmgr.celery import task
-from instances import heartbeat
 from instances.errors import OutOfReachError
-from tasks.broker import reaching_broker
+from instances.monitoring import heartbeat
+from tasks.app import task
+from tasks.broker.connection import reaching_broker
 
 logger = logging.getLogger(__name__)
 

@@ -7,15 +7,17 @@ from typing import Any
 
 from celery import Task
 
-from dockmgr.celery import task
 from instances import documents, lookup
-from instances.clock import SYSTEM
 from instances.errors import BusyError, OutOfReachError
+from instances.fleet import trial
+from instances.lib.clock import SYSTEM
 from instances.models import Operation
-from instances.operations import calls, log_reading, restarting, trial
-from instances.operations.provisioning import Order
+from instances.operations import read_logs, service
+from instances.operations.procedures import restart as restarting
+from instances.operations.procedures.provision import Order
 from instances.operations.runner import TryAgain
-from tasks.broker import reaching_broker
+from tasks.app import task
+from tasks.broker.connection import reaching_broker
 from tasks.broker_check import require_broker
 
 Document = dict[str, Any]
@@ -25,16 +27,16 @@ BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at aga
 def _carry(task: Task[..., Any], operation: Operation) -> Operation:
     """Carry on, or come back: after the wait the policy asks for, or when the present holder is done."""
     try:
-        return calls.step_on(operation.pk)
+        return service.step_on(operation.pk)
     except TryAgain as pause:
         raise task.retry(countdown=pause.seconds, exc=pause) from pause
     except BusyError as held:
         raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
 
 
-def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> calls.Asked:
+def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> service.Asked:
     """A message delivered twice has one task id, so it is one request."""
-    return calls.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
+    return service.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
 @task("dockmgr.restart", bind=True)
@@ -46,7 +48,7 @@ def restart(
     request_id: str | None = None,
 ) -> Document:
     """Stop, start, wait until healthy; returns the OPERATION."""
-    operation = calls.begin_restart(customer_id, _asked(self, requested_by, reason, request_id))
+    operation = service.begin_restart(customer_id, _asked(self, requested_by, reason, request_id))
     return documents.operation(_carry(self, operation))
 
 
@@ -61,7 +63,7 @@ def update(
 ) -> Document:
     """Pull, replace, gate, roll back on failure; returns the OPERATION."""
     asked = _asked(self, requested_by, reason, request_id)
-    return documents.operation(_carry(self, calls.begin_update(customer_id, asked, image=image)))
+    return documents.operation(_carry(self, service.begin_update(customer_id, asked, image=image)))
 
 
 @task("dockmgr.decommission", bind=True)
@@ -75,7 +77,7 @@ def decommission(
 ) -> Document:
     """Remove the container, and the volume if asked; returns the OPERATION."""
     asked = _asked(self, requested_by, reason, request_id)
-    operation = calls.begin_decommission(customer_id, asked, purge_data=purge_data)
+    operation = service.begin_decommission(customer_id, asked, purge_data=purge_data)
     return documents.operation(_carry(self, operation))
 
 
@@ -94,8 +96,8 @@ def provision(
 ) -> Document:
     """A new instance, healthy, or nothing left behind; returns the result document."""
     order = Order(customer_id, subdomain, plan, {} if env is None else env, host, image)
-    operation = calls.begin_provision(order, _asked(self, requested_by, reason, request_id))
-    return calls.provision_result(_carry(self, operation)).document()
+    operation = service.begin_provision(order, _asked(self, requested_by, reason, request_id))
+    return service.provision_result(_carry(self, operation)).document()
 
 
 @task("dockmgr.carry_on", bind=True)
@@ -122,27 +124,27 @@ def test_deploy(
     request_id: str | None = None,
 ) -> Document:
     """A throwaway instance through everything a customer's goes through; returns its steps."""
-    return trial.run_trial(plan, image, host, calls.Asked(requested_by, reason, request_id)).document()
+    return trial.run_trial(plan, image, host, service.Asked(requested_by, reason, request_id)).document()
 
 
 @task("dockmgr.logs")
 def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False) -> Document:
     """The last lines of an instance's log, redacted; `timestamps` puts its time before each."""
-    instance, begin = lookup.instance(customer_id), log_reading.moment(since, SYSTEM.now())
-    tail = log_reading.read(instance, calls.OUTSIDE.engines, lines, begin, timestamps)
+    instance, begin = lookup.instance(customer_id), read_logs.moment(since, SYSTEM.now())
+    tail = read_logs.read(instance, service.OUTSIDE.engines, lines, begin, timestamps)
     return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
 
 
 @task("dockmgr.validate")
 def validate(customer_id: str) -> Document:
     """VALIDATION of an instance."""
-    return calls.validate_deployment(lookup.instance(customer_id).subdomain).document()
+    return service.validate_deployment(lookup.instance(customer_id).subdomain).document()
 
 
 @task("dockmgr.validate_deployment")
 def validate_deployment(subdomain: str) -> Document:
     """VALIDATION of the instance behind a subdomain."""
-    return calls.validate_deployment(subdomain).document()
+    return service.validate_deployment(subdomain).document()
 
 
 def enqueue(operation: Operation) -> None:
@@ -160,6 +162,6 @@ def hand_over(operation: Operation) -> Operation:
         require_broker()
         enqueue(operation)
     except OutOfReachError as error:
-        calls.withdraw(operation, str(error))
+        service.withdraw(operation, str(error))
         raise
     return operation

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from instances.engine.port import ContainerFacts, Engine
+from instances.containers.facts import ContainerFacts
+from instances.containers.spec import ContainerSpec
+from instances.engine.port import Engine
 from instances.errors import (
     NotFoundOnEngine,
     OutOfReachError,
@@ -17,7 +19,6 @@ from instances.errors import (
     PortTaken,
     RequestError,
 )
-from instances.spec import ContainerSpec
 
 MakeSpec = Callable[..., ContainerSpec]
 LogOf = Callable[[bytes], str]

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from instances.checks import Check, CheckRequest, requests_for
-from instances.health import Observation, State, Status
-from instances.incident_rules import Severity, host_key
-from instances.incidents.following import Change, follow
-from instances.incidents.rows import open_incident
+from instances.checks.observe import Check, CheckRequest, requests_for
+from instances.checks.policy import policy
+from instances.containers.spec import container_name, labels_for, volume_name
+from instances.health.response import Outcome, sentence
+from instances.health.state import Observation, State, Status
+from instances.incidents.from_health import Change, follow
+from instances.incidents.lifecycle import open_incident
+from instances.incidents.rules import Severity, host_key
 from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
-from instances.operations import calls, provisioning
-from instances.operations.container import reserve_port
-from instances.recording import policy
-from instances.reply import Outcome, sentence
-from instances.spec import container_name, labels_for, volume_name
+from instances.operations import service
+from instances.operations.procedures import provision as provisioning
+from instances.operations.steps.container import reserve_port
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
 
@@ -29,7 +30,7 @@ FAILED = {
     "warning": State(Status.UNHEALTHY, failures=3),
     "critical": State(Status.FAILED, failures=6, restarts_used=3),
 }
-ASKED = calls.Asked("tests", "to see", None)
+ASKED = service.Asked("tests", "to see", None)
 
 
 @dataclass
@@ -130,14 +131,16 @@ class World:
 
     def provision(self, customer_id: str = "new", **changes: Any) -> Operation:
         order = self.order(customer_id, **changes)
-        return calls.see_through(calls.begin_provision(order, ASKED, self.outside).pk, self.outside)
+        return service.see_through(service.begin_provision(order, ASKED, self.outside).pk, self.outside)
 
     def restart(self, customer_id: str = "c1") -> Operation:
-        return calls.see_through(calls.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
+        return service.see_through(service.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
 
     def decommission(self, customer_id: str = "c1", *, purge_data: bool = False) -> Operation:
-        operation = calls.begin_decommission(customer_id, ASKED, purge_data=purge_data, outside=self.outside)
-        return calls.see_through(operation.pk, self.outside)
+        operation = service.begin_decommission(
+            customer_id, ASKED, purge_data=purge_data, outside=self.outside
+        )
+        return service.see_through(operation.pk, self.outside)
 
     def nothing_is_left_of(self, customer_id: str) -> bool:
         return not (

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.asking import commission, outcome
+from tasks.broker.rpc import commission, outcome
 
 SALT = "desk.ticket"
 LASTS = 600  # seconds a ticket is good for

@@ -17,7 +17,7 @@ from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
 from instances.models import Channel, Notification
-from tasks import desk
+from tasks import inspection
 
 
 @admin.register(Channel)
@@ -76,7 +76,7 @@ def test_view(request: HttpRequest, channel_id: int) -> JsonResponse:
         refuse(request, "test channel", channel.name)
     trail.record(request, "test channel", channel.name, "asked")
     kwargs = {"name": channel.name, "by": trail.actor(request)}
-    return answers.ask(request, answers.Question(desk.try_channel, kwargs, OPERATE))
+    return answers.ask(request, answers.Question(inspection.try_channel, kwargs, OPERATE))
 
 
 @admin.register(Notification)

@@ -14,8 +14,8 @@ from unfold.widgets import (
 )
 
 from instances.admin.verbs import REASON_LENGTH
-from instances.fleet_file import ChannelEntry, HostEntry, PlanEntry
-from instances.operations.validation import timing_bounds
+from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry
+from instances.operations.validate import timing_bounds
 
 BYTES_PER_MB = 1024**2
 

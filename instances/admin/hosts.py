@@ -20,7 +20,7 @@ from instances.admin.read_only import DeskAdmin
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
 from instances.models import Host
-from tasks import desk
+from tasks import inspection
 
 
 class HostChangeList(ChangeList):
@@ -96,4 +96,4 @@ def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
     if not request.user.has_perm(OPERATE):
         refuse(request, "test host", host.name)
     trail.record(request, "test host", host.name, "asked")
-    return answers.ask(request, answers.Question(desk.test_host, {"name": host.name}, OPERATE))
+    return answers.ask(request, answers.Question(inspection.test_host, {"name": host.name}, OPERATE))

@@ -20,11 +20,11 @@ from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.admin.views import behind
-from instances.clock import SYSTEM
+from instances.alerts import mute as muting
 from instances.errors import RequestError
-from instances.incidents.acknowledging import acknowledge
+from instances.incidents.acknowledge import acknowledge
+from instances.lib.clock import SYSTEM
 from instances.models import Incident, Mute
-from instances.operations import muting
 from instances.templatetags.desk import about
 
 ACKNOWLEDGE = "instances.change_incident"

@@ -13,25 +13,25 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from instances import mutes
 from instances.admin import answers, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
-from instances.clock import SYSTEM
+from instances.incidents import mutes
+from instances.lib.clock import SYSTEM
 from instances.models import Incident, Instance, Operation
-from instances.operations import log_reading
-from tasks import desk, operations
+from instances.operations import read_logs
+from tasks import inspection, operations
 
 OPERATIONS_SHOWN = 8
 INCIDENTS_SHOWN = 5
 LOGS = "instances.view_logs"
 QUESTIONS: dict[str, tuple[Task[..., Any], str]] = {
-    "facts": (desk.container_facts, "instances.view_instance"),
+    "facts": (inspection.container_facts, "instances.view_instance"),
     "validation": (operations.validate, OPERATE),
-    "logs": (desk.log_view, LOGS),
+    "logs": (inspection.log_view, LOGS),
 }
 
 
@@ -163,6 +163,6 @@ def _log_bounds(request: HttpRequest) -> dict[str, Any]:
     given = request.POST.get("lines", "")
     lines = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else 0
     return {
-        "lines": min(max(1, lines), log_reading.MOST_LINES),
+        "lines": min(max(1, lines), read_logs.MOST_LINES),
         "since": request.POST.get("since", "")[:40] or None,
     }

@@ -13,10 +13,10 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 
-from instances import addresses
-from instances.access import audit
+from instances.access.audit import audit
 from instances.admin import trail
-from instances.clock import SYSTEM
+from instances.lib import client_ip
+from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry
 
 FAILED = "login failed"
@@ -47,7 +47,7 @@ def _too_many(source: str | None, name: str) -> bool:
 
 
 def _network(source: str | None) -> str:
-    return f"from {addresses.network(source)}"
+    return f"from {client_ip.network(source)}"
 
 
 def _named(name: str) -> str:

@@ -18,8 +18,8 @@ from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_v
 from instances.admin.selections import place_order
 from instances.admin.verbs import OPERATE, ReasonForm
 from instances.admin.views import behind
+from instances.fleet.bulk import MOST_INSTANCES
 from instances.models import Instance, Plan
-from instances.operations.bulk_changing import MOST_INSTANCES
 
 # An adopted container takes nothing from its plan but the image.
 SHAPING = ("cpus", "memory_mb", "pids", "container_port", "stop_timeout", "data_path")

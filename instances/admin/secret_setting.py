@@ -7,9 +7,9 @@ from typing import Any
 from django import forms
 from django.db import transaction
 
-from instances import names
 from instances.admin.verbs import ReasonForm
 from instances.errors import RequestError
+from instances.lib import validators
 from instances.models import Instance, Plan
 
 SECRETS = "instances.change_secrets"
@@ -38,7 +38,7 @@ def set_variable(model: type[Instance] | type[Plan], key: int, fields: dict[str,
     if not value and name not in row.env:
         raise RequestError(f"{name[:64]} is not set, so it can't be removed.")
     kept = {known: given for known, given in row.env.items() if known != name}
-    row.env = names.environment({**kept, name: value} if value else kept)
+    row.env = validators.environment({**kept, name: value} if value else kept)
     row.save(update_fields=["env"])
     done = "set" if value else "removed"
     return f"{name} is {done}; containers get it when they are replaced next."

@@ -21,9 +21,9 @@ from instances.admin.orders import carry_out
 from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.admin.views import behind
+from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk, Instance
-from instances.operations import bulk_changing
-from tasks.selections import hand_over_bulk
+from tasks.bulk import hand_over_bulk
 
 PER_PAGE = 100
 NAMES_SHOWN = 20

@@ -15,13 +15,13 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from instances import tokens
+from instances.access import tokens
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import ReasonForm
 from instances.admin.views import behind
-from instances.clock import SYSTEM
+from instances.lib.clock import SYSTEM
 from instances.models import ApiToken
 
 CHANGE = "instances.change_apitoken"

@@ -9,9 +9,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
-from instances import addresses
-from instances.access import audit
-from instances.clock import SYSTEM
+from instances.access.audit import audit
+from instances.lib import client_ip
+from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry
 
 NAME_LENGTH = 64
@@ -30,7 +30,7 @@ def person(user: AbstractBaseUser | AnonymousUser) -> str:
 
 def address(request: HttpRequest) -> str | None:
     """The IP address the request came from, as far as that can be trusted."""
-    return addresses.source(request.META, settings.TRUSTED_PROXIES)
+    return client_ip.source(request.META, settings.TRUSTED_PROXIES)
 
 
 def record(request: HttpRequest, action: str, target: str, outcome: str, reason: str = "") -> None:

@@ -10,11 +10,12 @@ from django import forms
 from django.http import HttpRequest
 
 from instances.admin import trail
-from instances.clock import SYSTEM
+from instances.alerts import mute
 from instances.errors import RequestError
+from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
-from instances.operations import calls, muting
-from tasks.health import enqueue_checks
+from instances.operations import service
+from tasks.checks import enqueue_checks
 from tasks.operations import hand_over
 
 OPERATE = "instances.operate_instance"
@@ -60,9 +61,9 @@ class Order:
     fields: dict[str, Any]
 
     @property
-    def asked(self) -> calls.Asked:
+    def asked(self) -> service.Asked:
         given = self.fields.get("request_id")
-        return calls.Asked(self.by, self.fields["reason"], f"desk:{given}" if given else None)
+        return service.Asked(self.by, self.fields["reason"], f"desk:{given}" if given else None)
 
 
 @dataclass(frozen=True)
@@ -94,33 +95,33 @@ def _check(order: Order) -> str:
 
 
 def _restart(order: Order) -> str:
-    return _queued(calls.begin_restart(order.instance.customer_id, order.asked))
+    return _queued(service.begin_restart(order.instance.customer_id, order.asked))
 
 
 def _update(order: Order) -> str:
     image = order.fields["image"] or None
-    return _queued(calls.begin_update(order.instance.customer_id, order.asked, image=image))
+    return _queued(service.begin_update(order.instance.customer_id, order.asked, image=image))
 
 
 def _pause(order: Order) -> str:
-    calls.pause(order.instance.customer_id)
+    service.pause(order.instance.customer_id)
     return f"{order.instance.customer_id} is paused: no checks, no healing, no alerts."
 
 
 def _resume(order: Order) -> str:
-    calls.resume(order.instance.customer_id)
+    service.resume(order.instance.customer_id)
     return f"{order.instance.customer_id} is looked after again."
 
 
 def _mute(order: Order) -> str:
-    now, scope = SYSTEM.now(), muting.Scope("instance", order.instance)
-    until = muting.end(order.fields["lasts"], None, now)
-    muting.mute(scope, until, now, by=order.by, reason=order.fields["reason"])
+    now, scope = SYSTEM.now(), mute.Scope("instance", order.instance)
+    until = mute.end(order.fields["lasts"], None, now)
+    mute.mute(scope, until, now, by=order.by, reason=order.fields["reason"])
     return f"{order.instance.customer_id} is muted until {until:%Y-%m-%d %H:%M} UTC."
 
 
 def _unmute(order: Order) -> str:
-    ended = muting.unmute(muting.Scope("instance", order.instance), SYSTEM.now(), by=order.by)
+    ended = mute.unmute(mute.Scope("instance", order.instance), SYSTEM.now(), by=order.by)
     return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 
@@ -129,7 +130,7 @@ def _decommission(order: Order) -> str:
     if order.fields["confirmed"] != customer_id:
         raise RequestError(f"To decommission {customer_id}, type its customer id exactly.")
     purge = order.fields["purge_data"]
-    return _queued(calls.begin_decommission(customer_id, order.asked, purge_data=purge))
+    return _queued(service.begin_decommission(customer_id, order.asked, purge_data=purge))
 
 
 INTERRUPTS = "The customer is interrupted while the container {}."

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from instances.alerts.rules import Telling
 from instances.documents import Document, time
-from instances.incident_rules import Severity, worse
+from instances.incidents.rules import Severity, worse
+from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
-from instances.notification_rules import Telling
-from instances.time_words import span
 
 VERSION = 1
 MOST_INSIDE = 200

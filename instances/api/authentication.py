@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from instances import tokens
+from instances.access import tokens
 from instances.api import limits, queries
 from instances.api.call import call_of
 from instances.api.problems import ProblemError

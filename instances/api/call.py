@@ -8,7 +8,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from instances.models import ApiToken
-from instances.operations.calls import Asked
+from instances.operations.service import Asked
 
 
 @dataclass

@@ -12,8 +12,8 @@ from instances.api import idempotency
 from instances.api.call import call_of
 from instances.api.problems import existing
 from instances.models import Instance, Operation
-from instances.operations.calls import Asked
 from instances.operations.journal import by_request
+from instances.operations.service import Asked
 from tasks.operations import hand_over
 
 Document = dict[str, Any]

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from ninja.params.functions import Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from instances import names, time_words
 from instances.errors import RequestError
+from instances.lib import durations, validators
 
 LABEL = "[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,54 +37,54 @@ def _text(value: object) -> str:
 
 
 def _past(value: object) -> str:
-    time_words.past(value, datetime.now(UTC))
+    durations.past(value, datetime.now(UTC))
     return str(value)
 
 
 def since(text: str, now: datetime) -> datetime:
     """The moment a checked `since` stands for, within what databases know."""
-    return max(time_words.past(text, now), EARLIEST)
+    return max(durations.past(text, now), EARLIEST)
 
 
 CustomerId = Annotated[
     str,
-    _checked(names.customer_id),
+    _checked(validators.customer_id),
     WithJsonSchema({"type": "string", "pattern": f"^{LABEL}$", "maxLength": 63, "examples": ["user123"]}),
 ]
 Subdomain = Annotated[
     str,
-    _checked(names.subdomain),
+    _checked(validators.subdomain),
     WithJsonSchema(
         {
             "type": "string",
             "pattern": rf"^{LABEL}(\.{LABEL})*$",
-            "maxLength": names.MAX_SUBDOMAIN,
+            "maxLength": validators.MAX_SUBDOMAIN,
             "examples": ["user123.example.com"],
         }
     ),
 ]
 Image = Annotated[
     str,
-    _checked(names.image),
+    _checked(validators.image),
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": f"^({names.IMAGE_REF.pattern})$",
-            "maxLength": names.MAX_IMAGE_REF,
+            "pattern": f"^({validators.IMAGE_REF.pattern})$",
+            "maxLength": validators.MAX_IMAGE_REF,
             "examples": ["registry.example.com/agent:2026.2.19"],
         }
     ),
 ]
 Environment = Annotated[
     dict[str, str],
-    _checked(names.environment),
+    _checked(validators.environment),
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": f"^{names.ENV_NAME.pattern}$"},
+            "propertyNames": {"pattern": f"^{validators.ENV_NAME.pattern}$"},
             "additionalProperties": {
                 "type": "string",
-                "maxLength": names.MAX_ENV_VALUE,
+                "maxLength": validators.MAX_ENV_VALUE,
                 "pattern": r"^[^\u0000]*$",
                 "writeOnly": True,
             },

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from instances import addresses
 from instances.api.call import Allowance, Call
 from instances.api.problems import ProblemError
-from tasks.counting import COUNTER
+from instances.lib import client_ip
+from tasks.broker.counters import COUNTER
 
 WINDOW = 60  # seconds
 FAILURES_ALLOWED = 20  # authentications that fail, per window and address
@@ -30,7 +30,7 @@ def failed(call: Call) -> None:
 
     Good tokens are never refused for it: others may share their address.
     """
-    used, seconds = _count(call, f"address:{addresses.network(call.address)}")
+    used, seconds = _count(call, f"address:{client_ip.network(call.address)}")
     if used is not None and used > FAILURES_ALLOWED:
         call.repeated = used > FAILURES_ALLOWED + 1
         raise _too_many("There were too many calls without a good token from this address.", seconds)

@@ -12,13 +12,13 @@ from datetime import timedelta
 from django.db import Error as DatabaseFailure
 from django.http import StreamingHttpResponse
 
-from instances import tokens
+from instances.access import tokens
 from instances.api.call import Call
 from instances.api.problems import ProblemError, of_error
-from instances.clock import SYSTEM
 from instances.errors import DockmgrError
+from instances.lib.clock import SYSTEM
 from instances.models import ApiToken
-from tasks.asking import ask
+from tasks.broker.rpc import ask
 from tasks.operations import logs
 
 WAIT = 30.0  # seconds a worker has for one reading

@@ -10,12 +10,12 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from instances import addresses
-from instances.access import audit
+from instances.access.audit import audit
 from instances.api import problems
 from instances.api.call import Call, call_of
-from instances.clock import SYSTEM
-from instances.outages import database_sentence
+from instances.db.errors import database_sentence
+from instances.lib import client_ip
+from instances.lib.clock import SYSTEM
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class ApiMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(PREFIX):
             return self._get_response(request)
-        address = addresses.source(request.META, settings.TRUSTED_PROXIES)
+        address = client_ip.source(request.META, settings.TRUSTED_PROXIES)
         request.api_call = Call(SYSTEM.now(), address)  # type: ignore[attr-defined]
         response = self._answer(request)
         _add_headers(response, call_of(request))

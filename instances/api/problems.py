@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from django.db import Error as DatabaseFailure
 from django.http import HttpResponse
 
+from instances.db.errors import database_sentence
 from instances.errors import BusyError, DockmgrError, OutOfReachError, RequestError, TransientError
-from instances.outages import database_sentence
-from tasks.asking import NoAnswer
+from tasks.broker.rpc import NoAnswer
 
 Row = TypeVar("Row")
 CONTENT_TYPE = "application/problem+json"

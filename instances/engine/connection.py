@@ -22,7 +22,7 @@ from docker.tls import TLSConfig
 from instances.engine.refusals import Kind, call_refused, speaks_of_version
 from instances.engine.wording import brief, reason, without_credentials
 from instances.errors import DockmgrError, EngineUnreachable, PermanentError
-from instances.redact import Redactor
+from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
 PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent

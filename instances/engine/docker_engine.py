@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import requests
 
+from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.spec import ContainerSpec
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.log_stream import CHUNK, WireLog, demultiplex
 from instances.engine.payloads import (
@@ -22,16 +24,9 @@ from instances.engine.payloads import (
     networks_to_join,
     pull_progress,
 )
-from instances.engine.port import (
-    ContainerFacts,
-    ContainerSummary,
-    EngineFacts,
-    ImageFacts,
-    LogStream,
-)
+from instances.engine.port import LogStream
 from instances.engine.refusals import pull_refused
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, RequestError, TransientError
-from instances.spec import ContainerSpec
 
 ENDED = ("exited", "dead")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from instances import adoption
-from instances.engine.port import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers import adoption
+from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.spec import ContainerSpec
 from instances.errors import DockmgrError
-from instances.spec import ContainerSpec
 
 Json = dict[str, Any]
 

@@ -34,7 +34,7 @@ _CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
 
 
 class NoAnswerError(Exception):
-    """No answer came. `code` says why: `unusable` for what HTTP can't carry, else as in `instances.reply`."""
+    """No answer came. `code` says why: `unusable` for what HTTP can't carry, else as in `health.response`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from instances.incident_rules import Severity
-from instances.incidents.following import how_it_ended
-from instances.incidents.ledger import Ledger
-from instances.incidents.rows import wake
+from instances.incidents.from_health import how_it_ended
+from instances.incidents.lifecycle import wake
+from instances.incidents.rules import Severity
+from instances.incidents.writer import Ledger
 from instances.models import Incident, Operation
 
 BATCH = 200

@@ -21,14 +21,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from instances import documents, names
-from instances.access import audit
+from instances import documents
+from instances.access.audit import audit
+from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
-from instances.log_lines import for_terminal
+from instances.fleet.sweep import Progress as ProgressCall
+from instances.lib import validators
+from instances.lib.log_lines import for_terminal
 from instances.models import Instance, Operation
-from instances.operations import calls
-from instances.operations.sweeping import Progress as ProgressCall
-from instances.outages import database_sentence
+from instances.operations import service
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class FleetCommand(BaseCommand):
         target = next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
         said = document.get("error") if isinstance(document, dict) else None
         outcome = said or ("done" if code == GOOD else f"exit code {code}")
-        reason, now = options.get("reason") or "", calls.OUTSIDE.clock.now()
+        reason, now = options.get("reason") or "", service.OUTSIDE.clock.now()
         try:
             audit("command", operator(), None, self.name, target, reason, outcome, now)
         except DatabaseFailure as error:
@@ -143,8 +144,8 @@ class FleetCommand(BaseCommand):
         sys.stderr.write(f"{for_terminal(sentence)}\n")
         return {"error": sentence}
 
-    def asked(self, options: dict[str, Any]) -> calls.Asked:
-        return calls.Asked(operator(), options["reason"], options["request_id"])
+    def asked(self, options: dict[str, Any]) -> service.Asked:
+        return service.Asked(operator(), options["reason"], options["request_id"])
 
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
@@ -154,7 +155,7 @@ class FleetCommand(BaseCommand):
             return hand_over(operation)
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
-            done = calls.wait_for_end(operation.pk)
+            done = service.wait_for_end(operation.pk)
             tell(1, 1, done.status)
         return done
 
@@ -262,8 +263,8 @@ class InstanceChange(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         customer_id = options["customer_id"]
-        names.customer_id(customer_id)
-        calls.recover(customer_id=customer_id)
+        validators.customer_id(customer_id)
+        service.recover(customer_id=customer_id)
         operation = self.hand_on(self.begin(customer_id, options), options)
         return documents.operation(operation), outcome(operation)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from instances.health import Status
+from instances.health.state import Status
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
 from instances.models import Health
 

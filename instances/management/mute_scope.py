@@ -3,8 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances.alerts.mute import Scope, scope
 from instances.management.base import FleetCommand
-from instances.operations.muting import Scope, scope
 
 
 class ScopeCommand(FleetCommand):

@@ -7,7 +7,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
-from instances.fields import Encrypted
+from instances.models.encrypted import Encrypted
 
 LEVELS = (("info", "info"), ("warning", "warning"), ("critical", "critical"))
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from instances.fields import Encrypted
-from instances.spec import PlanSpec
+from instances.containers.spec import PlanSpec
+from instances.models.encrypted import Encrypted
 
 FIRST_PORT = 20000
 LAST_PORT = 29999

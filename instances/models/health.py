@@ -7,7 +7,7 @@ from dataclasses import fields
 from django.db import models
 from django.db.models import Q
 
-from instances.health import State, Status
+from instances.health.state import State, Status
 from instances.models.instance import Instance
 from instances.models.sweep import Sweep
 
@@ -16,7 +16,7 @@ STATE_FIELDS = tuple(field.name for field in fields(State))
 
 
 class Health(models.Model):
-    """The state `instances.health` judges by, and what the last check saw.
+    """The state `instances.health.state` judges by, and what the last check saw.
 
     `revision` grows with every write: a check or an operation applies its result only to the
     revision it read. Columns that change with every check carry no index.

@@ -7,8 +7,8 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from instances import adoption, spec
-from instances.fields import Encrypted
+from instances.containers import adoption, spec
+from instances.models.encrypted import Encrypted
 from instances.models.fleet import Host, Plan
 
 PREFIX = ["varchar_pattern_ops"]
@@ -31,7 +31,7 @@ class Instance(models.Model):
     are ids of images an update was rolled back from; they are not tried again unasked.
 
     An adopted instance's container was made by somebody else: `container` is its name, `adopted`
-    what it has beyond its image (see `instances.adoption`) and, as `Port`, the container port health
+    what it has beyond its image (see `containers.adoption`) and, as `Port`, the container port health
     is asked at. Both are empty for containers dockmgr made from the plan.
     """
 

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Tally(models.Model):
-    """One number. `instances.tallies` says what the keys mean and is the only one that writes."""
+    """One number. `instances.counters` says what the keys mean and is the only one that writes."""
 
     key = models.CharField(max_length=96, primary_key=True)
     value = models.PositiveBigIntegerField(default=0)

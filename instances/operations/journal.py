@@ -16,10 +16,10 @@ from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
 
-from instances.clock import Clock
+from instances.counters import count_ended
 from instances.errors import BusyError, LeaseLost, RequestError
+from instances.lib.clock import Clock
 from instances.models import Instance, Operation
-from instances.tallies import count_ended
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 FINAL = ("succeeded", "failed", "rolled_back")

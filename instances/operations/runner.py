@@ -17,7 +17,9 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from instances import state_file
-from instances.checks import Check, Outside, engine_address
+from instances.checks.observe import Check
+from instances.checks.policy import jitter
+from instances.db.retry import despite_cuts
 from instances.engine.port import Engine
 from instances.errors import (
     BusyError,
@@ -27,13 +29,13 @@ from instances.errors import (
     PermanentError,
     TransientError,
 )
-from instances.log_context import about
+from instances.lib.backoff import wait_before_next
+from instances.lib.log_context import about
+from instances.lib.redact import Redactor
+from instances.limits import STEP, UNDO
 from instances.models import Instance, Operation
-from instances.operations.cuts import despite_cuts
 from instances.operations.journal import Journal
-from instances.policies import STEP, UNDO, wait_before_next
-from instances.recording import jitter
-from instances.redact import Redactor
+from instances.outside import Outside, engine_address
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from django import template
 
+from instances.lib.durations import span
 from instances.models import Incident
-from instances.time_words import span
 
 register = template.Library()
 

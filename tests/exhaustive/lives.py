@@ -12,13 +12,16 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from instances.alerts import mute
 from instances.errors import BusyError, DockmgrError, RequestError
-from instances.health import Status
-from instances.incident_rules import Severity
-from instances.incidents.acknowledging import acknowledge
+from instances.fleet import sweep
+from instances.health.state import Status
+from instances.incidents.acknowledge import acknowledge
+from instances.incidents.rules import Severity
 from instances.models import Channel, Health, Incident, Instance, Mute, Notification, Operation
-from instances.operations import calls, muting, restarting, sweeping
-from instances.operations.watching import Watch
+from instances.monitoring.loop import Watch
+from instances.operations import service
+from instances.operations.procedures import restart
 from tests.factories import World
 from tests.fakes.outside import Killed, fails, passes, starts
 
@@ -120,16 +123,16 @@ class Life(RuleBasedStateMachine):
     @rule(customer=customers, minutes=st.sampled_from((1, 10, 60)))
     def somebody_mutes(self, customer: str, minutes: int) -> None:
         until = self.world.now + timedelta(minutes=minutes)
-        muting.mute(muting.scope(customer_id=customer), until, self.world.now, by="ann", reason="work")
+        mute.mute(mute.scope(customer_id=customer), until, self.world.now, by="ann", reason="work")
 
     @rule(customer=customers)
     def somebody_unmutes(self, customer: str) -> None:
-        muting.unmute(muting.scope(customer_id=customer), self.world.now, by="ann")
+        mute.unmute(mute.scope(customer_id=customer), self.world.now, by="ann")
 
     @rule(customer=customers, resume=st.booleans())
     def somebody_pauses_or_resumes(self, customer: str, resume: bool) -> None:
         try:
-            (calls.resume if resume else calls.pause)(customer)
+            (service.resume if resume else service.pause)(customer)
         except BusyError:
             return
 
@@ -137,23 +140,23 @@ class Life(RuleBasedStateMachine):
 
     def _work(self) -> None:
         """What beat, workers and the watch do in a while."""
-        calls.recover(self.world.outside)
-        due = sweeping.claim_due(self.world.now)
+        service.recover(self.world.outside)
+        due = sweep.claim_due(self.world.now)
         if due:
             self._check(due)
         self.watch.ask()
         self.watch.tick()
 
     def _check(self, instances: Any) -> None:
-        for recorded in list(sweeping.check_here(list(instances), self.world.outside)):
+        for recorded in list(sweep.check_here(list(instances), self.world.outside)):
             if recorded.verdict and recorded.verdict.restart:
                 self._heal(recorded.check.request.instance_id)
 
     def _heal(self, instance_id: int) -> None:
-        operation = restarting.begin_automatic(instance_id, self.world.now)
+        operation = restart.begin_automatic(instance_id, self.world.now)
         if operation is not None:
             try:
-                calls.see_through(operation.pk, self.world.outside)
+                service.see_through(operation.pk, self.world.outside)
             except DockmgrError:
                 return
 
@@ -246,7 +249,7 @@ class Life(RuleBasedStateMachine):
         """Those who died hold their operations for a while, longer where the clock stepped back since."""
         for _ in range(60):
             self.world.clock.advance(60)
-            calls.recover(self.world.outside)
+            service.recover(self.world.outside)
             if not Operation.objects.filter(finished_at=None).exists():
                 return
 
@@ -255,8 +258,8 @@ class Life(RuleBasedStateMachine):
         self._wait_for_leases()
         for instance in Instance.objects.all():
             self._mend(instance)
-            muting.unmute(muting.scope(customer_id=instance.customer_id), self.world.now, by="ann")
-            calls.resume(instance.customer_id)
+            mute.unmute(mute.scope(customer_id=instance.customer_id), self.world.now, by="ann")
+            service.resume(instance.customer_id)
             self.world.restart(instance.customer_id)
         until = self.world.now + LULL
         while self.world.now < until:

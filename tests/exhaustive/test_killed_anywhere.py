@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
+from instances.containers.spec import container_name
 from instances.errors import BusyError
-from instances.health import Status
+from instances.health.state import Status
 from instances.models import Instance, Operation, Plan, Port
-from instances.operations import calls, restarting
+from instances.operations import service
 from instances.operations.journal import Journal
-from instances.spec import container_name
+from instances.operations.procedures import restart
 from tests.factories import ASKED, World, health_of
 from tests.fakes.outside import Killed, fails
 
@@ -40,7 +41,7 @@ def killed_at_every_moment(
         operation = begin(f"c{moment}")
         world.outside.fate.strikes_at(moment)
         try:
-            calls.see_through(operation.pk, world.outside)
+            service.see_through(operation.pk, world.outside)
         except Killed:
             pass
         else:
@@ -48,7 +49,7 @@ def killed_at_every_moment(
             assert moment > 10, "nothing was ever killed"
             return
         world.clock.advance(31)
-        calls.recover(world.outside)
+        service.recover(world.outside)
         operation.refresh_from_db()
         assert operation.finished_at, f"killed at moment {moment}: not recovered"
         yield operation
@@ -60,7 +61,7 @@ def broken(world: World, customer_id: str) -> Instance:
 
 
 def automatic(world: World, instance: Instance) -> Operation:
-    operation = restarting.begin_automatic(instance.pk, world.now)
+    operation = restart.begin_automatic(instance.pk, world.now)
     assert operation
     return operation
 
@@ -95,7 +96,7 @@ def test_a_lost_container_is_made_once_whenever_its_maker_is_killed(world: World
 
 def test_a_provisioning_killed_at_any_moment_makes_one_of_everything(world: World) -> None:
     for operation in killed_at_every_moment(
-        world, lambda name: calls.begin_provision(world.order(name), ASKED, world.outside)
+        world, lambda name: service.begin_provision(world.order(name), ASKED, world.outside)
     ):
         instance = operation.instance
         assert operation.status == "succeeded"
@@ -118,7 +119,7 @@ def test_a_failing_provisioning_killed_at_any_moment_leaves_nothing(world: World
         world.probe.answers[number] = fails()
     after_each_call = range(1, MOST_MOMENTS, 2)
     for operation in killed_at_every_moment(
-        world, lambda name: calls.begin_provision(world.order(name), ASKED, world.outside), after_each_call
+        world, lambda name: service.begin_provision(world.order(name), ASKED, world.outside), after_each_call
     ):
         assert operation.status == "failed"
         assert "did not become healthy" in operation.error
@@ -127,7 +128,7 @@ def test_a_failing_provisioning_killed_at_any_moment_leaves_nothing(world: World
 
 def test_a_provisioning_that_moves_its_port_is_seen_through_whenever_it_is_killed(world: World) -> None:
     def begin(name: str) -> Operation:
-        operation = calls.begin_provision(world.order(name), ASKED, world.outside)
+        operation = service.begin_provision(world.order(name), ASKED, world.outside)
         assert operation.instance
         world.engine.taken_ports.add((world.host.bind_address, operation.instance.port or 0))
         return operation
@@ -146,7 +147,7 @@ def test_a_provisioning_that_moves_its_port_is_seen_through_whenever_it_is_kille
 def test_a_decommissioning_killed_at_any_moment_is_finished(world: World, purge: bool) -> None:
     def begin(name: str) -> Operation:
         world.instance(name)
-        return calls.begin_decommission(name, ASKED, purge_data=purge, outside=world.outside)
+        return service.begin_decommission(name, ASKED, purge_data=purge, outside=world.outside)
 
     for operation in killed_at_every_moment(world, begin):
         instance = operation.instance
@@ -163,10 +164,10 @@ def test_a_recovery_that_is_killed_as_well_is_recovered(world: World) -> None:
     for moment in (3, 3, 2, 2):
         world.outside.fate.strikes_at(moment)
         with pytest.raises(Killed):
-            calls.recover(world.outside) or calls.see_through(operation.pk, world.outside)
+            service.recover(world.outside) or service.see_through(operation.pk, world.outside)
         world.clock.advance(31)
     world.outside.fate.spares()
-    [done] = calls.recover(world.outside)
+    [done] = service.recover(world.outside)
     assert (done.status, world.engine.starts["dockmgr-c1"]) == ("succeeded", 1)
 
 
@@ -174,20 +175,20 @@ def test_recovery_before_the_lease_ran_out_touches_nothing(world: World) -> None
     operation = automatic(world, broken(world, "c1"))
     world.outside.fate.strikes_at(4)
     with pytest.raises(Killed):
-        calls.see_through(operation.pk, world.outside)
+        service.see_through(operation.pk, world.outside)
     world.outside.fate.spares()
     world.clock.advance(29)
-    assert calls.recover(world.outside) == []
+    assert service.recover(world.outside) == []
     with pytest.raises(BusyError, match="being worked on elsewhere"):
-        calls.see_through(operation.pk, world.outside)
+        service.see_through(operation.pk, world.outside)
 
 
 def test_recovery_of_one_customer_leaves_the_others(world: World) -> None:
     for name in ("c1", "c2"):
         world.instance(name)
-        calls.begin_restart(name, ASKED, world.outside)
+        service.begin_restart(name, ASKED, world.outside)
     world.clock.advance(61)
-    assert [done.customer_id for done in calls.recover(world.outside, "c2")] == ["c2"]
+    assert [done.customer_id for done in service.recover(world.outside, "c2")] == ["c2"]
     assert Operation.objects.get(customer_id="c1").status == "queued"
 
 
@@ -195,10 +196,10 @@ def test_an_unfinished_step_is_recorded_once(world: World) -> None:
     operation = automatic(world, broken(world, "c1"))
     world.outside.fate.strikes_at(6)
     with pytest.raises(Killed):
-        calls.see_through(operation.pk, world.outside)
+        service.see_through(operation.pk, world.outside)
     world.outside.fate.spares()
     world.clock.advance(31)
-    [done] = calls.recover(world.outside)
+    [done] = service.recover(world.outside)
     assert [(step["name"], step["status"]) for step in done.steps] == [
         ("stop", "done"),
         ("recreate", "done"),

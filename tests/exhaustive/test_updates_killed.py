@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from instances.containers.spec import previous_name
 from instances.models import Instance, Operation, Plan
-from instances.operations import calls
+from instances.operations import service
 from instances.operations.journal import Journal
-from instances.spec import previous_name
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import Killed
@@ -47,10 +47,10 @@ def killed_at_every_moment(
         operation = begin(world, old.customer_id)
         world.outside.fate.strikes_at(moment)
         try:
-            calls.see_through(operation.pk, world.outside)
+            service.see_through(operation.pk, world.outside)
         except Killed:
             world.clock.advance(31)
-            calls.recover(world.outside)
+            service.recover(world.outside)
         else:
             world.outside.fate.spares()
             assert moment > 20, "it was hardly ever killed"
@@ -135,8 +135,8 @@ def test_an_update_killed_again_and_again_ends_on_the_new_image(world: World) ->
     for moment in (3, 3, 4, 6, 6, 6, 8, 8):
         world.outside.fate.strikes_at(moment)
         with pytest.raises(Killed):
-            calls.recover(world.outside) or calls.see_through(operation.pk, world.outside)
+            service.recover(world.outside) or service.see_through(operation.pk, world.outside)
         world.clock.advance(31)
     world.outside.fate.spares()
-    [done] = calls.recover(world.outside)
+    [done] = service.recover(world.outside)
     assert (done.status, in_order(world).image_id) == ("succeeded", NEW)

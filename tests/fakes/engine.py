@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from instances import errors
+from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.spec import ContainerSpec
 from instances.engine.payloads import container_facts, create_arguments, networks_to_join
-from instances.engine.port import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts, LogStream
-from instances.spec import ContainerSpec
+from instances.engine.port import LogStream
 from tests.fakes.facts import created_facts
 from tests.fakes.inspected import container_answer, image_answer
 

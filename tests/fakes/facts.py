@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from instances.engine.port import ContainerFacts, ImageFacts
-from instances.spec import ContainerSpec
+from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.spec import ContainerSpec
 
 
 def image_facts(name: str, **changes: object) -> ImageFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instances.engine.port import ContainerFacts, ImageFacts
+from instances.containers.facts import ContainerFacts, ImageFacts
 
 Json = dict[str, Any]
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from instances.checks import Outside
-from instances.clock import Clock
 from instances.engine.pool import EngineAddress, Engines
 from instances.engine.port import Engine
-from instances.operations.fleet_watching import SELF_TEST_PATH
-from instances.probe import Address, ProbeResult
-from instances.reply import Outcome, sentence
+from instances.health.response import Outcome, sentence
+from instances.http.probe import Address, ProbeResult
+from instances.lib.clock import Clock
+from instances.monitoring.fleet import SELF_TEST_PATH
+from instances.outside import Outside
 from tests.fakes.engine import FakeEngine
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -18,12 +18,12 @@ from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
 
-from dockmgr import celery
-from dockmgr.celery import app
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
-from instances.operations import calls
-from tasks import health, operations, upkeep
+from instances.operations import service
+from tasks import app as tasks_app
+from tasks import checks, maintenance, operations
+from tasks.app import app
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fake_outside
@@ -59,8 +59,8 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
     for row, changed in ((plan, ["image", "start_grace", "cpus", "memory"]), (host, ["docker_url"])):
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
-    monkeypatch.setattr(calls, "OUTSIDE", outside)
-    for clocked in (celery, health, operations, upkeep, logs_command):
+    monkeypatch.setattr(service, "OUTSIDE", outside)
+    for clocked in (tasks_app, checks, operations, maintenance, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")

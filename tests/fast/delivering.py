@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from instances.alerts import messages
-from instances.alerts.delivery import Send, deliver, due_at
-from instances.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.outbox import Send, deliver, due_at
 from instances.documents import Document
 from instances.models import Channel, Notification
 from tests.factories import World

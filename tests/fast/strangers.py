@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from instances.engine.port import ContainerFacts
+from instances.containers.facts import ContainerFacts
+from instances.containers.spec import ContainerSpec
 from instances.models import Instance
-from instances.spec import ContainerSpec
 from tests.factories import IMAGE, SECRET, World
 from tests.fast.conftest import Ran, Run
 

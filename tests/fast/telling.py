@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from instances.alerts.flushing import flush
+from instances.alerts.notify import flush
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
 

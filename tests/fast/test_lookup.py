@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from instances import lookup
-from instances.clock import SYSTEM
+from instances.access.tokens import issue
 from instances.errors import RequestError
+from instances.lib.clock import SYSTEM
 from instances.models import Channel, Host, Incident, Operation
-from instances.operations import calls
-from instances.tokens import issue
+from instances.operations import service
 from tests.factories import ASKED, World
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,7 @@ def test_what_is_known_is_found(world: World) -> None:
     instance = world.instance("c1")
     channel = Channel.objects.create(name="ops", url="json://127.0.0.1/x")
     token, _ = issue("billing", "read", "test", SYSTEM.now())
-    begun = calls.begin_restart("c1", ASKED, world.outside)
+    begun = service.begin_restart("c1", ASKED, world.outside)
     assert lookup.instance("c1") == lookup.instance_of_subdomain("c1.example.com") == instance
     assert (lookup.host("local"), lookup.plan("pro")) == (world.host, world.plan)
     assert (lookup.channel("ops"), lookup.token("billing")) == (channel, token)

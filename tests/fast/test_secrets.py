@@ -14,9 +14,10 @@ from pytest_django.fixtures import Settings
 
 from instances import lookup
 from instances.errors import DockmgrError, PermanentError, TransientError
+from instances.fleet import sweep
 from instances.models import Health, HealthCheck, Operation, Plan, Sweep
-from instances.operations import calls, sweeping
-from tasks import health, operations
+from instances.operations import service
+from tasks import checks, operations
 from tests.factories import SECRET, World
 from tests.fakes.outside import fails
 from tests.fast.conftest import Message, Run
@@ -159,7 +160,7 @@ def test_a_sweep_shows_no_secret(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr(sweep, "ThreadPoolExecutor", InlineExecutor)
     talkative.clock.coarse = 2.0
     talkative.engine.change("dockmgr-c1", state="exited")
     ran = run("daily_health", "--json")
@@ -171,7 +172,7 @@ def test_a_sweep_shows_no_secret(
 def test_no_message_of_ours_holds_a_secret(
     talkative: World, run: Run, sent: Callable[[str], list[Message]]
 ) -> None:
-    health.sweep()
+    checks.sweep()
     run(*NEW, "--env", f"API_KEY={SECRET}", "--enqueue")
     Health.objects.filter(instance__customer_id="c1").update(status="unhealthy")
     operations.heal(lookup.instance("c1").pk)
@@ -185,7 +186,7 @@ def test_no_message_of_ours_holds_a_secret(
 )
 def test_a_refusal_shows_no_value(world: World, env: Any) -> None:
     with pytest.raises(DockmgrError) as refused:
-        calls.begin_provision(world.order(env=env), calls.Asked("tests"), world.outside)
+        service.begin_provision(world.order(env=env), service.Asked("tests"), world.outside)
     assert not shows(refused.value, repr(refused.value))
 
 

@@ -14,9 +14,9 @@ import yaml
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from dockmgr.celery import app
-from instances.health import Status
-from instances.recording import record
+from instances.checks.record import record
+from instances.health.state import Status
+from tasks.app import app
 from tests.factories import World, a_failure
 from tests.fast.conftest import Run
 

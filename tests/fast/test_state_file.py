@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances import state_file, sweeps
-from instances.operations import calls
+from instances import state_file
+from instances.checks import sweeps
+from instances.operations import service
 from tests.factories import World, health_of
 
 pytestmark = pytest.mark.django_db
@@ -109,6 +110,6 @@ def test_every_operation_rewrites_it(world: World, path: Path) -> None:
 
 
 def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) -> None:
-    calls.begin_provision(world.order(), calls.Asked("tests"), world.outside)
+    service.begin_provision(world.order(), service.Asked("tests"), world.outside)
     state_file.write()
     assert read(path)["instances"] == {}

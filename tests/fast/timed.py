@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from instances.probe import Address, ProbeResult, probe
-from instances.reply import Expect
+from instances.health.response import Expect
+from instances.http.probe import Address, ProbeResult, probe
 
 TIMEOUT = 0.15
 PATIENCE = 5.0  # for looks that end by themselves

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from instances.containers.spec import next_name, previous_name
+from instances.http.probe import ProbeResult
 from instances.models import Instance, Operation, Plan, Port
-from instances.operations import calls
-from instances.probe import ProbeResult
-from instances.spec import next_name, previous_name
+from instances.operations import service
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
@@ -22,11 +22,11 @@ def publish(world: World, name: str = "agent-2", ref: str = IMAGE, **changes: An
 
 
 def begin(world: World, customer_id: str = "c1", image: str | None = None) -> Operation:
-    return calls.begin_update(customer_id, ASKED, image=image, outside=world.outside)
+    return service.begin_update(customer_id, ASKED, image=image, outside=world.outside)
 
 
 def update(world: World, customer_id: str = "c1", image: str | None = None) -> Operation:
-    return calls.see_through(begin(world, customer_id, image).pk, world.outside)
+    return service.see_through(begin(world, customer_id, image).pk, world.outside)
 
 
 def start_first(world: World) -> None:

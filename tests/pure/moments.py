@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from instances.health import Observation, State, Status
-from instances.reply import Outcome
+from instances.health.response import Outcome
+from instances.health.state import Observation, State, Status
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO = -100_000.0

@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from dockmgr.local.servers.packages import require
+from dev.servers.packages import require
 from tests.desk import PASSWORD
 from tests.real.live import wait_until
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers import EngineServer, broker, docker_engine, postgres
+from dev.demo_image import build
+from dev.servers import EngineServer, broker, docker_engine, postgres
 from tests.real.live import docker_client
 from tests.settings import GIVEN
 

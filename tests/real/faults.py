@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dockmgr.local.demo_image import build
+from dev.demo_image import build
 from instances.operations.runner import Procedure
 from tests.real.fleet import Fleet
 from tests.real.live import wait_until

@@ -23,7 +23,7 @@ import docker
 import redis
 from celery import Celery
 
-from instances.spec import container_name
+from instances.containers.spec import container_name
 from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands, Process
 from tests.real.live import get, wait_until
 from tests.real.migrated import migrated

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import docker
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers.registry import Registry, registry
+from dev.demo_image import build
+from dev.servers.registry import Registry, registry
 from tests.real.live import docker_client
 
 DIES_LATER = "sleep 3; wget -q -O- http://127.0.0.1:8080/mode/exit"

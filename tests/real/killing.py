@@ -76,12 +76,12 @@ def _fork(order: dict[str, Any], gate: Gate) -> int:
 
 
 def _carry_out(order: dict[str, Any], gate: Gate) -> None:
-    from instances.operations import calls
+    from instances.operations import service
 
     if "step" in order:
         fate = gate.halt if order.get("halts") else _die
         _meet_at(order["step"], fate, recorded=order["recorded"])
-    calls.see_through(_begin(order).pk)
+    service.see_through(_begin(order).pk)
 
 
 def _die() -> None:
@@ -89,14 +89,14 @@ def _die() -> None:
 
 
 def _begin(order: dict[str, Any]) -> Any:
-    from instances.operations import calls
-    from instances.operations.provisioning import Order
+    from instances.operations import service
+    from instances.operations.procedures.provision import Order
 
-    asked, customer_id = calls.Asked("harness"), order["customer_id"]
+    asked, customer_id = service.Asked("harness"), order["customer_id"]
     if order["kind"] == "update":
-        return calls.begin_update(customer_id, asked, image=order["image"])
+        return service.begin_update(customer_id, asked, image=order["image"])
     subdomain = f"{customer_id}.example.com"
-    return calls.begin_provision(Order(customer_id, subdomain, "pro", order["env"]), asked)
+    return service.begin_provision(Order(customer_id, subdomain, "pro", order["env"]), asked)
 
 
 def _meet_at(step: str, fate: Callable[[], None], *, recorded: bool) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers import free_port
-from dockmgr.local.servers.registry import Registry, registry
+from dev.demo_image import build
+from dev.servers import free_port
+from dev.servers.registry import Registry, registry
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import is_up, wait_until
 from tests.real.workshop import Workshop, inspected, workshop

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from redis import Redis
 
-from dockmgr.local.narration import Narrator
+from dev.narration import Narrator
 from tests.real.live import docker_client, processes_naming, wait_until
 from tests.settings import GIVEN
 
@@ -45,7 +45,7 @@ class Demo:
         with (
             self.output.open("wb") as output,
             subprocess.Popen(
-                [sys.executable, "-m", "dockmgr.local.demo"],
+                [sys.executable, "-m", "dev.demo"],
                 cwd=TOP,
                 env={**self._environ(), **environ},
                 stdin=subprocess.DEVNULL,

@@ -9,8 +9,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from dockmgr.local import demo_image
-from dockmgr.local.servers import EngineServer, docker_engine, free_port
+from dev import demo_image
+from dev.servers import EngineServer, docker_engine, free_port
 from tests.real.live import TAG, container_output, docker_client, get, is_up, run, wait_until
 
 pytestmark = pytest.mark.real

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers.ports import free_port
+from dev.demo_image import build
+from dev.servers.ports import free_port
 from tests.desk import EVIL
 from tests.real.browser import DESKTOP, PHONE, Browser, browser
 from tests.real.fleet import Fleet, a_fleet, end

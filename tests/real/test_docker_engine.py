@@ -15,11 +15,11 @@ from typing import Any
 import docker
 import pytest
 
-from dockmgr.local.servers import free_port
+from dev.servers import free_port
+from instances.containers.spec import ContainerSpec
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.log_stream import CHUNK
 from instances.errors import PermanentError, TransientError
-from instances.spec import ContainerSpec
 from tests.engine_promises import EnginePromises, LogOf, MakeSpec, facts_of
 from tests.fakes.image_registry import ImageRegistry
 from tests.real.live import container_output, docker_client, wait_until

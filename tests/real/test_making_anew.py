@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from docker.errors import NotFound
 
-from instances import adoption
+from instances.containers import adoption
+from instances.containers.spec import ContainerSpec
 from instances.engine.docker_engine import DockerEngine
 from instances.errors import PermanentError
-from instances.spec import ContainerSpec
 from tests.real.workshop import Workshop, inspected, workshop
 
 __all__ = ["workshop"]

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from redis import Redis
 
-from dockmgr.local import demo_image
-from dockmgr.local.servers import (
+from dev import demo_image
+from dev.servers import (
     ServerFailed,
     ServerMissing,
     broker,
@@ -25,7 +25,7 @@ from dockmgr.local.servers import (
     redis_server,
     registry,
 )
-from dockmgr.local.servers.packages import require
+from dev.servers.packages import require
 from tests.real.live import (
     TAG,
     container_output,

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from dockmgr.local.servers import redis_server
-from dockmgr.local.servers.packages import require
+from dev.servers import redis_server
+from dev.servers.packages import require
 from tests.real.fleet import Fleet, a_fleet
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers import postgres
-from instances.operations import provisioning, updating
+from dev.demo_image import build
+from dev.servers import postgres
+from instances.operations.procedures import provision, update_stop_first
 from tests.real.faults import (
     GATE,
     TWO_MINUTES,
@@ -78,7 +78,7 @@ def test_sessions_cut_at_any_step_keep_no_operation_from_its_end(
 ) -> None:
     good = f"{fleet.prefix}:good"
     image = build(docker_url, good, labels={"of": fleet.prefix})
-    forth, born = steps_of(updating.PROCEDURE, "forth"), steps_of(provisioning.PROCEDURE, "born")
+    forth, born = steps_of(update_stop_first.PROCEDURE, "forth"), steps_of(provision.PROCEDURE, "born")
     before = provisioned(fleet, forth)
     halt = {"recorded": True, "halts": True}
     orders = [an_update(fleet, name, good, step, **halt) for name, step in forth.items()]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dockmgr.local.demo_image import build
-from dockmgr.local.servers import EngineServer, docker_engine
+from dev.demo_image import build
+from dev.servers import EngineServer, docker_engine
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import TAG, wait_until
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dockmgr.local.servers import EngineServer, docker_engine, free_port
-from instances.operations import provisioning, updating
-from instances.spec import container_name
+from dev.servers import EngineServer, docker_engine, free_port
+from instances.containers.spec import container_name
+from instances.operations.procedures import provision, update_stop_first
 from tests.real.faults import (
     BAD,
     GATE,
@@ -89,8 +89,11 @@ def test_an_engine_that_restarts_at_any_step_keeps_no_operation_from_its_end(
     make_fleet: MakeFleet, images: Images, own_engine: EngineServer
 ) -> None:
     fleet = make_fleet()
-    forth, back = steps_of(updating.PROCEDURE, "forth"), undo_steps_of(updating.PROCEDURE, "back")
-    born, still = steps_of(provisioning.PROCEDURE, "born"), undo_steps_of(provisioning.PROCEDURE, "still")
+    forth, back = (
+        steps_of(update_stop_first.PROCEDURE, "forth"),
+        undo_steps_of(update_stop_first.PROCEDURE, "back"),
+    )
+    born, still = steps_of(provision.PROCEDURE, "born"), undo_steps_of(provision.PROCEDURE, "still")
     before = provisioned(fleet, [*forth, *back])
     policies = {name: adopted(fleet, name) for name in ("forth-always", "back-always")}
     orders = [an_update(fleet, name, GOOD, step, **HALTS) for name, step in forth.items()]
@@ -121,8 +124,10 @@ def test_an_engine_that_crashes_leaves_containers_stopped_which_are_started(
     make_fleet: MakeFleet, images: Images, own_engine: EngineServer
 ) -> None:
     fleet = make_fleet()
-    forth = {name: step for name, step in steps_of(updating.PROCEDURE, "forth").items() if step in SERVING}
-    born = {name: step for name, step in steps_of(provisioning.PROCEDURE, "born").items() if step in SERVING}
+    forth = {
+        name: step for name, step in steps_of(update_stop_first.PROCEDURE, "forth").items() if step in SERVING
+    }
+    born = {name: step for name, step in steps_of(provision.PROCEDURE, "born").items() if step in SERVING}
     before = provisioned(fleet, forth)
     orders = [an_update(fleet, name, GOOD, step, **HALTS) for name, step in forth.items()]
     orders += [a_provisioning(fleet, name, step, {}, **HALTS) for name, step in born.items()]

@@ -13,16 +13,17 @@ from urllib.parse import urlsplit
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances import delivery_rules
-from instances.alerts import delivery
-from instances.checks import Outside
-from instances.clock import SYSTEM
+from instances.alerts import delivery_rules, outbox
 from instances.engine.pool import EngineAddress, Engines, connect
 from instances.engine.port import Engine
+from instances.fleet import sweep as sweeping
+from instances.http.probe import Address, ProbeResult, probe
+from instances.lib.clock import SYSTEM
 from instances.models import Channel, Health, Host, Incident, Instance, Operation, Plan
-from instances.operations import calls, provisioning, restarting, sweeping
-from instances.operations.watching import Watch
-from instances.probe import Address, ProbeResult, probe
+from instances.monitoring.loop import Watch
+from instances.operations import service
+from instances.operations.procedures import provision, restart
+from instances.outside import Outside
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.outside import FakeOutside, fails, fake_outside
 from tests.real.live import docker_client, wait_until
@@ -50,7 +51,7 @@ def mixed(fake: FakeOutside, docker_url: str) -> Outside:
 
 @pytest.fixture
 def quick(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (delivery, delivery_rules):
+    for module in (outbox, delivery_rules):
         monkeypatch.setattr(module, "WINDOW", timedelta(seconds=3))
     settings.STATE_FILE = tmp_path / "state.json"
     settings.HOST_ASK_INTERVAL = settings.RECHECK_INTERVAL = settings.RESTART_BACKOFF = 0.5
@@ -95,9 +96,9 @@ def real_ones(outside: Outside, docker_url: str, demo_image: str) -> Iterator[li
     names = [f"real-{uuid.uuid4().hex[:6]}-{number}" for number in range(3)]
     try:
         for name in names:
-            order = provisioning.Order(name, f"{name}.example.com", "real", {}, host="local")
-            operation = calls.begin_provision(order, ASKED, outside)
-            assert calls.see_through(operation.pk, outside).status == "succeeded"
+            order = provision.Order(name, f"{name}.example.com", "real", {}, host="local")
+            operation = service.begin_provision(order, ASKED, outside)
+            assert service.see_through(operation.pk, outside).status == "succeeded"
         yield names
     finally:
         with docker_client(docker_url) as client:
@@ -117,7 +118,7 @@ class Working:
     def check(self, instances: Any) -> None:
         for recorded in sweeping.check_here(list(instances), self._outside):
             if recorded.verdict and recorded.verdict.restart:
-                restarting.begin_automatic(recorded.check.request.instance_id, SYSTEM.now())
+                restart.begin_automatic(recorded.check.request.instance_id, SYSTEM.now())
 
     def sweep(self) -> None:
         self.check(Instance.objects.active().select_related("plan", "host"))
@@ -130,7 +131,7 @@ class Working:
             if due:
                 self.check(due)
             self._watch.round()
-            delivery.deliver(SYSTEM)
+            outbox.deliver(SYSTEM)
             return done()
 
         wait_until(worked, seconds)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dockmgr.local.servers import redis_server
-from dockmgr.local.servers.folders import short_folder
+from dev.servers import redis_server
+from dev.servers.folders import short_folder
 from tests.real.fleet import Fleet, a_fleet, end
 from tests.real.live import wait_until
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dockmgr.local.servers import EngineServer, docker_engine
-from instances.operations import overlapping, provisioning, updating
+from dev.servers import EngineServer, docker_engine
+from instances.operations.procedures import provision, update_start_first, update_stop_first
 from tests.real.faults import (
     BAD,
     GATE,
@@ -62,8 +62,8 @@ def make_fleet(home: Path, own_engine: EngineServer, broker_url: str, images: Im
 
 def test_an_update_killed_at_every_step_is_ended_by_a_worker(make_fleet: MakeFleet, images: Images) -> None:
     fleet = make_fleet()
-    forth = steps_of(updating.PROCEDURE, "forth")
-    back = undo_steps_of(updating.PROCEDURE, "back")
+    forth = steps_of(update_stop_first.PROCEDURE, "forth")
+    back = undo_steps_of(update_stop_first.PROCEDURE, "back")
     before = provisioned(fleet, [*forth, *back])
     for name in before:
         fleet.inside(name, "echo precious >/data/kept")
@@ -86,8 +86,8 @@ def test_a_start_first_update_killed_at_every_step_is_ended_by_a_worker(
     make_fleet: MakeFleet, images: Images
 ) -> None:
     fleet = make_fleet(data_path=None, update_strategy="start_first")
-    forth = steps_of(overlapping.PROCEDURE, "forth")
-    back = undo_steps_of(overlapping.PROCEDURE, "back")
+    forth = steps_of(update_start_first.PROCEDURE, "forth")
+    back = undo_steps_of(update_start_first.PROCEDURE, "back")
     before = provisioned(fleet, [*forth, *back])
     orders = [an_update(fleet, name, GOOD, step, recorded=True) for name, step in forth.items()]
     orders += [an_update(fleet, name, BAD, step, recorded=True) for name, step in back.items()]
@@ -105,8 +105,8 @@ def test_a_provisioning_killed_at_every_step_leaves_one_of_everything_or_nothing
     make_fleet: MakeFleet, images: Images
 ) -> None:
     fleet = make_fleet()
-    forth = steps_of(provisioning.PROCEDURE, "forth")
-    back = undo_steps_of(provisioning.PROCEDURE, "back")
+    forth = steps_of(provision.PROCEDURE, "forth")
+    back = undo_steps_of(provision.PROCEDURE, "back")
     orders = [a_provisioning(fleet, name, step, {}) for name, step in forth.items()]
     orders += [a_provisioning(fleet, name, step, {"MODE": "503"}) for name, step in back.items()]
     assert carried_out(fleet, orders) == ["killed"] * len(orders)

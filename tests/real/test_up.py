@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from dockmgr.local import processes
-from dockmgr.local.processes import Program, Supervisor
+from dev import processes
+from dev.processes import Program, Supervisor
 from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
@@ -46,7 +46,7 @@ class Up:
         with (
             self.output.open("wb") as output,
             subprocess.Popen(
-                [sys.executable, "-m", "dockmgr.local.up"],
+                [sys.executable, "-m", "dev.up"],
                 cwd=TOP,
                 env={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dockmgr.celery import app
-from instances import tokens
-from instances.clock import Clock
+from instances.access import tokens
+from instances.lib.clock import Clock
 from instances.models import ApiToken
+from tasks.app import app
 from tests.factories import World
 
 ROOT = "/api/v1"

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from instances.clock import SYSTEM
+from instances.lib.clock import SYSTEM
 from instances.models import ApiToken, Bulk, Channel, Health, Host, Incident, Instance, Mute, Operation, Plan
 from tests.web.roles import LOOKERS, PEOPLE
 

@@ -19,10 +19,10 @@ from django.test import Client
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django.plugin import DjangoDbBlocker
 
-from dockmgr.celery import app
-from instances import tokens
-from instances.access import audit
-from instances.clock import SYSTEM
+from instances.access import tokens
+from instances.access.audit import audit
+from instances.checks.record import record
+from instances.lib.clock import SYSTEM
 from instances.models import (
     AuditEntry,
     Bulk,
@@ -35,7 +35,7 @@ from instances.models import (
     Plan,
     Sweep,
 )
-from instances.recording import record
+from tasks.app import app
 from tests.desk import person
 from tests.factories import World, a_check
 from tests.fast.conftest import Message, a_world, broker_in_memory

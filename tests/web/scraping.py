@@ -9,9 +9,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from instances.observing import families, readings
-from instances.observing.exposition import render
-from instances.recording import record
+from instances.checks.record import record
+from instances.observability import families, readings
+from instances.observability.exposition import render
 from tests.factories import World
 
 

@@ -20,9 +20,9 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
-from dockmgr.log_format import JsonFormatter
+from dockmgr.logs.format import JsonFormatter
+from instances.lib.redact import RedactingFilter
 from instances.models import Incident, Instance, Operation
-from instances.redact import RedactingFilter
 from tests.web.callers import Caller
 
 MOST_ROWS = 4

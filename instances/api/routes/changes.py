@@ -16,8 +16,9 @@ from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
 from instances.models import Operation
-from instances.operations import calls, provisioning
-from instances.operations.calls import Asked
+from instances.operations import service
+from instances.operations.procedures import provision as provisioning
+from instances.operations.service import Asked
 
 TAGS = ["changes"]
 ANSWERS = responses(shapes.Operation, 400, 404, 409, 413, status=202)
@@ -41,7 +42,7 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
         order = provisioning.Order(
             wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, host, wanted.image
         )
-        return calls.begin_provision(order, asked)
+        return service.begin_provision(order, asked)
 
     return _changed(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
 
@@ -66,7 +67,7 @@ def decommission(
 
     def begin(asked: Asked) -> Operation:
         present(customer_id)
-        return calls.begin_decommission(customer_id, asked, purge_data=purge_data)
+        return service.begin_decommission(customer_id, asked, purge_data=purge_data)
 
     return _changed(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
 
@@ -91,7 +92,7 @@ def restart(
 
     def begin(asked: Asked) -> Operation:
         present(customer_id)
-        return calls.begin_restart(customer_id, asked)
+        return service.begin_restart(customer_id, asked)
 
     return _changed(request, "restart", customer_id, key, wanted.model_dump(), begin)
 
@@ -117,7 +118,7 @@ def update(
 
     def begin(asked: Asked) -> Operation:
         present(customer_id)
-        return calls.begin_update(customer_id, asked, image=image)
+        return service.begin_update(customer_id, asked, image=image)
 
     return _changed(request, "update", customer_id, key, wanted.model_dump(), begin)
 

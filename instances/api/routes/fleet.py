@@ -15,7 +15,7 @@ from instances.api.changing import present
 from instances.api.docs import responses
 from instances.api.routes.router import router
 from instances.models import HealthCheck, Instance
-from instances.operations import calls
+from instances.operations import service
 
 TAGS = ["instances"]
 SECRETS = ("env", "adopted", "plan__env")  # not read, so not decrypted
@@ -97,7 +97,7 @@ def pause(
 ) -> dict[str, Any]:
     """No checks, no healing, no alerts until it is resumed."""
     _noted(request, customer_id, wanted)
-    return documents.instance(calls.pause(customer_id))
+    return documents.instance(service.pause(customer_id))
 
 
 @router.post(
@@ -113,7 +113,7 @@ def resume(
 ) -> dict[str, Any]:
     """With a clean sheet; an instance that is not paused is left as it is."""
     _noted(request, customer_id, wanted)
-    return documents.instance(calls.resume(customer_id))
+    return documents.instance(service.resume(customer_id))
 
 
 def _noted(request: HttpRequest, customer_id: str, wanted: forms.Change | None) -> None:

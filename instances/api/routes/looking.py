@@ -15,9 +15,9 @@ from instances.api.changing import present
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
-from instances.operations.log_reading import MOST_LINES
-from tasks import health, operations
-from tasks.asking import ask
+from instances.operations.read_logs import MOST_LINES
+from tasks import checks, operations
+from tasks.broker.rpc import ask
 
 TAGS = ["looking"]
 EVENT = {
@@ -45,7 +45,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Probes, judges and records it, as the sweep does."""
     _existing(request, customer_id)
-    return ask(health.check_health, WAIT, customer_id=customer_id)
+    return ask(checks.check_health, WAIT, customer_id=customer_id)
 
 
 @router.post(

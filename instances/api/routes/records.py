@@ -8,14 +8,15 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from pydantic import Field
 
-from instances import documents, incident_documents, lookup
+from instances import documents, lookup
 from instances.api import forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
-from instances.incidents.acknowledging import acknowledge
+from instances.incidents import documents as incident_documents
+from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Operation
 
 TAGS = ["records"]

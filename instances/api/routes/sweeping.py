@@ -15,7 +15,7 @@ from instances.api.docs import responses
 from instances.api.problems import ProblemError, unknown
 from instances.api.routes.router import router
 from instances.models import ApiRequest, Sweep
-from tasks.health import enqueue_sweep
+from tasks.checks import enqueue_sweep
 
 TAGS = ["sweeps"]
 

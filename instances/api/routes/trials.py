@@ -19,9 +19,9 @@ from instances.api.problems import unknown
 from instances.api.routes.changes import known
 from instances.api.routes.router import router
 from instances.models import ApiRequest
-from instances.policies import TRIAL
-from tasks.asking import commission, outcome
+from tasks.broker.rpc import commission, outcome
 from tasks.operations import test_deploy
+from tasks.policies import TRIAL
 
 TAGS = ["test deployments"]
 ACTION = "test deployment"

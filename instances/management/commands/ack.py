@@ -3,12 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import incident_documents, lookup
+from instances import lookup
 from instances.errors import RequestError
-from instances.incidents.acknowledging import acknowledge
+from instances.incidents import documents
+from instances.incidents.acknowledge import acknowledge
 from instances.management.base import GOOD, FleetCommand, operator
 from instances.models import Incident
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(FleetCommand):
@@ -20,10 +21,10 @@ class Command(FleetCommand):
         which.add_argument("--customer-id", help="the open incident of this customer's instance")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        number, now = options["incident_id"], calls.OUTSIDE.clock.now()
+        number, now = options["incident_id"], service.OUTSIDE.clock.now()
         if number is None:
             number = _open_incident(options["customer_id"])
-        return incident_documents.incident(acknowledge(number, operator(), now), now), GOOD
+        return documents.incident(acknowledge(number, operator(), now), now), GOOD
 
     def show(self, document: Any) -> None:
         by, of = document["acknowledged_by"], document["customer_id"] or document["key"]

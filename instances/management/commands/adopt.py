@@ -4,10 +4,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents
-from instances.adoption_summary import summary
+from instances.containers.adoption_summary import summary
 from instances.management.base import GOOD, FleetCommand, styled
 from instances.models import Instance
-from instances.operations import adopting, calls
+from instances.operations import adopt, service
 
 
 class Command(FleetCommand):
@@ -24,17 +24,17 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         keys = ("customer_id", "subdomain", "container", "plan", "host")
-        order = adopting.Order(**{key: options[key] for key in keys}).checked()
-        instance = adopting.adopted_before(order, options["request_id"]) or self._adopt(order, options)
+        order = adopt.Order(**{key: options[key] for key in keys}).checked()
+        instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD
 
-    def _adopt(self, order: adopting.Order, options: dict[str, Any]) -> Instance:
-        calls.recover(customer_id=order.customer_id)
-        found = adopting.look(order, calls.OUTSIDE)
+    def _adopt(self, order: adopt.Order, options: dict[str, Any]) -> Instance:
+        service.recover(customer_id=order.customer_id)
+        found = adopt.look(order, service.OUTSIDE)
         if not options["json"]:
             self.console.print(f"What {order.container} has of its own, and keeps:")
             self.table(("what", "which"), summary(found.document, found.env))
-        return adopting.adopt(found, calls.OUTSIDE, **self.asked(options).keywords())
+        return adopt.adopt(found, service.OUTSIDE, **self.asked(options).keywords())
 
     def show(self, document: Any) -> None:
         self.console.print(

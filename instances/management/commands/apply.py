@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from instances.errors import RequestError
-from instances.fleet_file import parse
+from instances.fleet.apply import apply
+from instances.fleet.file import parse
 from instances.management.base import GOOD, FleetCommand
-from instances.operations import calls
-from instances.operations.applying import apply
-from instances.operations.validation import timing_bounds
+from instances.operations import service
+from instances.operations.validate import timing_bounds
 
 
 class Command(FleetCommand):
@@ -20,7 +20,7 @@ class Command(FleetCommand):
         parser.add_argument("file")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        changes = apply(parse(_read(options["file"]), timing_bounds()), calls.OUTSIDE.clock)
+        changes = apply(parse(_read(options["file"]), timing_bounds()), service.OUTSIDE.clock)
         return {"changes": [change.document() for change in changes]}, GOOD
 
     def show(self, document: Any) -> None:

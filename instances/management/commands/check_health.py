@@ -4,10 +4,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents, lookup
+from instances.fleet.sweep import check_here, health_rows
 from instances.management.base import FleetCommand
 from instances.management.health_report import exit_code, show_checks
 from instances.models import Instance
-from instances.operations.sweeping import check_here, health_rows
 
 
 class Command(FleetCommand):
@@ -39,6 +39,6 @@ class Command(FleetCommand):
 
 
 def _enqueue(instances: list[Instance]) -> dict[str, Any]:
-    from tasks.health import enqueue_checks
+    from tasks.checks import enqueue_checks
 
     return {"enqueued": enqueue_checks([instance.customer_id for instance in instances])}

@@ -4,10 +4,12 @@ from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
-from instances import documents, time_words, tokens
+from instances import documents
+from instances.access import tokens
 from instances.errors import RequestError
+from instances.lib import durations
 from instances.management.base import GOOD, FleetCommand, operator
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(FleetCommand):
@@ -19,7 +21,7 @@ class Command(FleetCommand):
         parser.add_argument("--expires", metavar="30d", help="after how long it ends; never unless given")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        now = calls.OUTSIDE.clock.now()
+        now = service.OUTSIDE.clock.now()
         token, text = tokens.issue(
             options["name"], options["scope"], operator(), now, _end(options["expires"], now)
         )
@@ -34,7 +36,7 @@ class Command(FleetCommand):
 def _end(expires: str | None, now: datetime) -> datetime | None:
     if expires is None:
         return None
-    lasts = time_words.length(expires)
+    lasts = durations.length(expires)
     if lasts is None:
         raise RequestError("How long the token lasts must be like 12h or 30d.")
     return now + lasts

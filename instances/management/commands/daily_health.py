@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances.fleet.sweep import sweep_here
 from instances.management.base import GOOD, FleetCommand, operator
 from instances.management.health_report import exit_code, show_checks
-from instances.operations.sweeping import sweep_here
 
 
 class Command(FleetCommand):
@@ -17,7 +17,7 @@ class Command(FleetCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         by = operator()
         if options["enqueue"]:
-            from tasks.health import enqueue_sweep
+            from tasks.checks import enqueue_sweep
 
             return {"enqueued": enqueue_sweep(by)}, GOOD
         with self.progress(options) as tell:

@@ -5,7 +5,7 @@ from typing import Any
 
 from instances.management.base import InstanceChange
 from instances.models import Operation
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(InstanceChange):
@@ -16,4 +16,4 @@ class Command(InstanceChange):
         parser.add_argument("--purge-data", action="store_true", help="delete the customer's data as well")
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        return calls.begin_decommission(customer_id, self.asked(options), purge_data=options["purge_data"])
+        return service.begin_decommission(customer_id, self.asked(options), purge_data=options["purge_data"])

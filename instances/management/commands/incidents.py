@@ -3,11 +3,12 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import incident_documents, names, time_words
 from instances.errors import RequestError
+from instances.incidents import documents
+from instances.lib import durations, validators
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Incident
-from instances.operations import calls
+from instances.operations import service
 
 MOST = 1000
 COLUMNS = ("id", "opened_at", "status", "severity", "of", "message", "down for", "restarts", "known to")
@@ -27,9 +28,9 @@ class Command(FleetCommand):
             raise RequestError(f"The limit must be between 1 and {MOST}.")
         rows = Incident.objects.open() if options["open"] else Incident.objects.all()
         if options["customer_id"] is not None:
-            rows = rows.filter(customer_id=names.customer_id(options["customer_id"]))
-        now = calls.OUTSIDE.clock.now()
-        return incident_documents.incidents(rows[: options["limit"]], now, events=options["events"]), GOOD
+            rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
+        now = service.OUTSIDE.clock.now()
+        return documents.incidents(rows[: options["limit"]], now, events=options["events"]), GOOD
 
     def show(self, document: Any) -> None:
         self.table(COLUMNS, [line for row in document for line in _lines(row)])
@@ -37,7 +38,7 @@ class Command(FleetCommand):
 
 def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     whom = row["customer_id"] or row["host"] or row["kind"]
-    down = time_words.span(row["downtime_seconds"])
+    down = durations.span(row["downtime_seconds"])
     known = "muted" if row["muted_until"] else row["acknowledged_by"]
     first = (row["id"], row["opened_at"], row["status"], row["severity"], whom, row["message"], down)
     events = [("", event["at"], event["kind"], "", "", event["text"]) for event in row.get("events", [])]

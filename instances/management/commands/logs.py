@@ -5,11 +5,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.clock import SYSTEM
 from instances.errors import RequestError
-from instances.log_lines import for_terminal
+from instances.lib.clock import SYSTEM
+from instances.lib.log_lines import for_terminal
 from instances.management.base import GOOD, FleetCommand
-from instances.operations import calls, log_reading
+from instances.operations import read_logs, service
 
 
 class Command(FleetCommand):
@@ -24,14 +24,14 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         instance = lookup.instance(options["customer_id"])
-        since = log_reading.moment(options["since"], SYSTEM.now())
-        what = (instance, calls.OUTSIDE.engines, options["lines"], since, options["timestamps"])
+        since = read_logs.moment(options["since"], SYSTEM.now())
+        what = (instance, service.OUTSIDE.engines, options["lines"], since, options["timestamps"])
         if options["follow"]:
             if options["json"]:
                 raise RequestError("--follow never ends, so it can't be one JSON document.")
-            self._follow(log_reading.stream(*what))
+            self._follow(read_logs.stream(*what))
             return {"lines": []}, GOOD
-        tail = log_reading.read(*what)
+        tail = read_logs.read(*what)
         return {"customer_id": instance.customer_id, "lines": tail.lines, "truncated": tail.truncated}, GOOD
 
     def _follow(self, lines: Any) -> None:

@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.incident_documents import mute as mute_document
+from instances.alerts import mute
+from instances.incidents.documents import mute as mute_document
 from instances.management.base import GOOD, operator
 from instances.management.mute_scope import ScopeCommand
-from instances.operations import calls, muting
+from instances.operations import service
 
 
 class Command(ScopeCommand):
@@ -20,9 +21,9 @@ class Command(ScopeCommand):
         parser.add_argument("--reason", default="", help="why, for the record")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        now = calls.OUTSIDE.clock.now()
-        until = muting.end(options["lasts"], options["until"], now)
-        row = muting.mute(self.scope(options), until, now, by=operator(), reason=options["reason"])
+        now = service.OUTSIDE.clock.now()
+        until = mute.end(options["lasts"], options["until"], now)
+        row = mute.mute(self.scope(options), until, now, by=operator(), reason=options["reason"])
         return mute_document(row), GOOD
 
     def show(self, document: Any) -> None:

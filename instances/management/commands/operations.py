@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents, names
+from instances import documents
+from instances.lib import validators
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Operation
 
@@ -19,7 +20,7 @@ class Command(FleetCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         rows = Operation.objects.order_by("-created_at")
         if options["customer_id"] is not None:
-            rows = rows.filter(customer_id=names.customer_id(options["customer_id"]))
+            rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
         return [documents.operation(row) for row in rows[:SHOWN]], GOOD
 
     def show(self, document: Any) -> None:

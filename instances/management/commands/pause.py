@@ -2,11 +2,11 @@
 
 from instances.management.base import PauseCommand
 from instances.models import Instance
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(PauseCommand):
     help = "No checks, no healing, no alerts for an instance until it is resumed."
 
     def switch(self, customer_id: str) -> Instance:
-        return calls.pause(customer_id)
+        return service.pause(customer_id)

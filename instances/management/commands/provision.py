@@ -7,8 +7,8 @@ from typing import Any
 from instances import documents
 from instances.errors import RequestError
 from instances.management.base import BAD, GOOD, FleetCommand, outcome
-from instances.operations import calls
-from instances.operations.provisioning import Order
+from instances.operations import service
+from instances.operations.procedures.provision import Order
 
 
 class Command(FleetCommand):
@@ -33,11 +33,11 @@ class Command(FleetCommand):
             host=options["host"],
             image=options["image"],
         ).checked()
-        calls.recover(customer_id=order.customer_id)
-        operation = self.hand_on(calls.begin_provision(order, self.asked(options)), options)
+        service.recover(customer_id=order.customer_id)
+        operation = self.hand_on(service.begin_provision(order, self.asked(options)), options)
         if options["enqueue"]:
             return documents.operation(operation), GOOD
-        result = calls.provision_result(operation)
+        result = service.provision_result(operation)
         if result.success and result.validation is not None and result.validation.valid:
             return result.document(), GOOD
         return result.document(), outcome(operation) or BAD

@@ -2,11 +2,11 @@
 
 from instances.management.base import PauseCommand
 from instances.models import Instance
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(PauseCommand):
     help = "Watch a paused instance again."
 
     def switch(self, customer_id: str) -> Instance:
-        return calls.resume(customer_id)
+        return service.resume(customer_id)

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents, tokens
+from instances import documents
+from instances.access import tokens
 from instances.management.base import GOOD, FleetCommand
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(FleetCommand):
@@ -15,7 +16,7 @@ class Command(FleetCommand):
         parser.add_argument("name")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        return documents.token(tokens.revoke(options["name"], calls.OUTSIDE.clock.now())), GOOD
+        return documents.token(tokens.revoke(options["name"], service.OUTSIDE.clock.now())), GOOD
 
     def show(self, document: Any) -> None:
         self.console.print(f"{document['name']}: revoked at {document['revoked_at']}", markup=False)

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.alerts.delivery import send_test
+from instances.alerts.outbox import send_test
 from instances.management.base import BAD, GOOD, FleetCommand, operator
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(FleetCommand):
@@ -19,7 +19,7 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         channel = lookup.channel(options["name"])
-        sent = send_test(channel, calls.OUTSIDE.clock.now(), operator())
+        sent = send_test(channel, service.OUTSIDE.clock.now(), operator())
         arrived = sent.sent_at is not None
         document = {
             "channel": channel.name,

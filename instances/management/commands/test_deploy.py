@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances.fleet.trial import run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
-from instances.operations.calls import Asked, recover
-from instances.operations.trial import run_trial
+from instances.operations.service import Asked, recover
 
 
 class Command(FleetCommand):

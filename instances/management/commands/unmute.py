@@ -2,19 +2,21 @@
 
 from typing import Any
 
-from instances import documents, mutes
+from instances import documents
+from instances.alerts import mute
+from instances.incidents import mutes
 from instances.management.base import GOOD, operator
 from instances.management.mute_scope import ScopeCommand
 from instances.models import Instance
-from instances.operations import calls, muting
+from instances.operations import service
 
 
 class Command(ScopeCommand):
     help = "End a mute; what it held back is sent."
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        scope, now = self.scope(options), calls.OUTSIDE.clock.now()
-        ended = muting.unmute(scope, now, by=operator())
+        scope, now = self.scope(options), service.OUTSIDE.clock.now()
+        ended = mute.unmute(scope, now, by=operator())
         still = mutes.end_for(scope.row, now) if isinstance(scope.row, Instance) else None
         return {"name": scope.name, "ended": ended, "muted_until": documents.time(still)}, GOOD
 

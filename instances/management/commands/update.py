@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents, names
+from instances import documents
 from instances.errors import RequestError
+from instances.fleet.rollout import Limits, update_all
+from instances.fleet.trial import run_trial
+from instances.lib import validators
 from instances.management.base import BAD, GOOD, InstanceChange
 from instances.models import Operation
-from instances.operations import calls
-from instances.operations.fleet_updating import Limits, update_all
-from instances.operations.trial import run_trial
+from instances.operations import service
 
 
 class Command(InstanceChange):
@@ -30,7 +31,7 @@ class Command(InstanceChange):
             raise RequestError("--enqueue goes with --customer-id; a fleet update is watched from here.")
         if options["canaries"] < 1:
             raise RequestError("At least one canary is needed.")
-        image = names.image(options["image"]) if options["image"] is not None else None
+        image = validators.image(options["image"]) if options["image"] is not None else None
         if options["test_first"]:
             trial = run_trial(options["test_first"], image, None, self.asked(options))
             if not trial.success:
@@ -38,7 +39,7 @@ class Command(InstanceChange):
         return self._update_all(image, options)
 
     def _update_all(self, image: str | None, options: dict[str, Any]) -> tuple[Any, int]:
-        calls.recover()
+        service.recover()
         with self.progress(options) as tell:
             limits = Limits(canaries=options["canaries"])
             result = update_all(image, self.asked(options), limits, progress=tell)
@@ -51,7 +52,7 @@ class Command(InstanceChange):
         return document, BAD if result.failures or result.left or result.skipped else GOOD
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        return calls.begin_update(customer_id, self.asked(options), image=options["image"])
+        return service.begin_update(customer_id, self.asked(options), image=options["image"])
 
     def show(self, document: Any) -> None:
         if "operations" not in document:

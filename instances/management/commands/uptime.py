@@ -5,12 +5,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from instances import incident_documents, lookup, time_words
+from instances import lookup
 from instances.errors import RequestError
+from instances.incidents import documents
+from instances.incidents.uptime import report
+from instances.lib import durations
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Instance
-from instances.operations import calls
-from instances.uptime import report
+from instances.operations import service
 
 COLUMNS = (
     "customer",
@@ -34,11 +36,11 @@ class Command(FleetCommand):
         which.add_argument("--plan", metavar="NAME")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        now = calls.OUTSIDE.clock.now()
-        since = time_words.past(options["since"], now)
+        now = service.OUTSIDE.clock.now()
+        since = durations.past(options["since"], now)
         if since >= now:
             raise RequestError("The period must begin in the past.")
-        return incident_documents.uptime(report(_chosen(options), since, now)), GOOD
+        return documents.uptime(report(_chosen(options), since, now)), GOOD
 
     def show(self, document: Any) -> None:
         rows = [_line(row["customer_id"], row["plan"], row) for row in document["instances"]]
@@ -63,9 +65,9 @@ def _line(name: str, plan: str, row: dict[str, Any]) -> tuple[Any, ...]:
         name,
         plan,
         "-" if percent is None else f"{percent:g} %",
-        time_words.span(row["downtime_seconds"]),
+        durations.span(row["downtime_seconds"]),
         row["outages"],
-        "-" if recovery is None else time_words.span(recovery),
+        "-" if recovery is None else durations.span(recovery),
         f"{row['restarts_helped']} of {row['restarts']}",
         row["down_since"],
     )

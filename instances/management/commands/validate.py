@@ -6,7 +6,7 @@ from typing import Any
 
 from instances import lookup
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
-from instances.operations import calls
+from instances.operations import service
 
 
 class Command(FleetCommand):
@@ -23,7 +23,7 @@ class Command(FleetCommand):
         subdomain = options["subdomain"]
         if subdomain is None:
             subdomain = lookup.instance(options["customer_id"]).subdomain
-        validation = calls.validate_deployment(subdomain)
+        validation = service.validate_deployment(subdomain)
         if validation.out_of_reach:
             sys.stderr.write(f"{validation.errors[0]['message']}\n")
             return validation.document(), OUT_OF_REACH

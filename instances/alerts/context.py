@@ -1,0 +1,115 @@
+"""What matters around a batch of incidents when it is told: read in a fixed number of queries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from django.db.models import F, Min
+
+from instances.alerts.rules import Known, Listener, QuietHours, blocked_until
+from instances.incidents import mutes
+from instances.incidents.deadlines import being_changed
+from instances.incidents.rules import Severity
+from instances.models import Channel, Incident, Notification, Told
+
+logger = logging.getLogger(__name__)
+Pair = tuple[int, int]  # an incident and a channel, by their keys
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """`blocked`: until when nothing is sent. `critical_since`: when somebody was told how bad it is."""
+
+    known: dict[Pair, Known] = field(default_factory=dict)
+    blocked: dict[int, datetime] = field(default_factory=dict)
+    critical_since: dict[int, datetime] = field(default_factory=dict)
+
+
+def listeners() -> list[tuple[Channel, Listener]]:
+    """Enabled channels with their rules; second lines last, because they depend on the others."""
+    rows = Channel.objects.filter(enabled=True).defer("url").order_by("pk")
+    return sorted(((row, _listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
+
+
+def look_around(batch: Sequence[Incident], now: datetime) -> Surroundings:
+    """What is known of these incidents and what is in the way of telling."""
+    known = _known(batch)
+    return Surroundings(known, _blocked(batch, now), _critical_since(batch, known))
+
+
+def _listener(channel: Channel) -> Listener:
+    quiet = None
+    if channel.quiet_from is not None and channel.quiet_to is not None:
+        quiet = QuietHours(channel.quiet_from, channel.quiet_to, _zone(channel))
+    return Listener(
+        min_level=Severity(channel.min_level),
+        hosts=frozenset(channel.hosts),
+        plans=frozenset(channel.plans),
+        customers=frozenset(channel.customers),
+        quiet=quiet,
+        escalate_after=channel.escalate_after,
+    )
+
+
+def _zone(channel: Channel) -> tzinfo:
+    try:
+        return ZoneInfo(channel.timezone)
+    except (ValueError, KeyError, OSError):
+        logger.warning("Channel %s: there is no time zone %r; UTC is taken.", channel, channel.timezone)
+        return UTC
+
+
+def _known(batch: Sequence[Incident]) -> dict[Pair, Known]:
+    waiting = set(
+        Notification.objects.filter(incident__in=batch, sent_at=None, given_up_at=None)
+        .order_by()
+        .values_list("incident_id", "channel_id")
+    )
+    rows = Told.objects.filter(incident__in=batch)
+    pairs = (((row.incident_id, row.channel_id), row) for row in rows)
+    return {pair: Known(row.state, row.at, pair in waiting) for pair, row in pairs}
+
+
+def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
+    wide = Incident.objects.open().filter(kind__in=("host", "fleet"))
+    covering: set[tuple[str, int | None]] = set(wide.values_list("kind", "host_id"))
+    ids = [incident.pk for incident in batch if incident.kind == "instance"]
+    changing = set(
+        Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)
+    )
+    muted = mutes.incident_ends(batch, now)
+    moments = {
+        incident.pk: blocked_until(
+            now,
+            covered=_is_covered(incident, covering),
+            muted_until=muted.get(incident.pk),
+            changing=incident.pk in changing,
+        )
+        for incident in batch
+    }
+    return {pk: moment for pk, moment in moments.items() if moment is not None}
+
+
+def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
+    if incident.kind not in ("instance", "host"):
+        return False
+    by_host = incident.kind == "instance" and ("host", incident.host_id) in covering
+    return by_host or any(kind == "fleet" for kind, _ in covering)
+
+
+def _critical_since(batch: Sequence[Incident], known: dict[Pair, Known]) -> dict[int, datetime]:
+    """Since when it is known to be critical in this stretch; a reminder moves `Told.at`, not the message."""
+    told = Notification.objects.filter(
+        incident__in=[incident for incident in batch if incident.severity == Severity.CRITICAL],
+        level=Severity.CRITICAL,
+        created_at__gte=F("incident__confirmed_at"),
+    )
+    first = dict(told.order_by().values_list("incident_id").annotate(first=Min("created_at")))
+    for (incident_id, _), row in known.items():
+        if row.state == Severity.CRITICAL and row.at is not None:
+            first[incident_id] = min(first.get(incident_id, row.at), row.at)
+    return first

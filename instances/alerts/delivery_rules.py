@@ -1,0 +1,81 @@
+"""How messages go out: how many at a time, what an answer means, and when to try again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+from instances.lib.backoff import Retry, wait_before_next
+
+SENDS = 5
+WINDOW = timedelta(seconds=60)
+DIGEST_MOST = 200
+BACKOFF = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=300.0, spread=0.2)
+LONGEST_ASKED = 3600.0
+_TRY_AGAIN = (408, 425, 429)
+
+
+class Outcome(StrEnum):
+    """A permanent refusal would be repeated; anything else that failed may pass."""
+
+    SENT = "sent"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an attempt ended. `error` is a sentence without address or credentials; `wait` in seconds."""
+
+    outcome: Outcome
+    error: str = ""
+    wait: float = 0.0
+
+
+SENT = Result(Outcome.SENT)
+
+
+def judge(status: int, retry_after: str | None, now: datetime) -> Result:
+    """What an HTTP status means, with the wait that the receiver asked for, if any."""
+    if 200 <= status < 300:
+        return SENT
+    error = f"The receiver answered with HTTP status {status}."
+    if 400 <= status < 500 and status not in _TRY_AGAIN:
+        return Result(Outcome.PERMANENT, error)
+    return Result(Outcome.TRANSIENT, error, _asked_wait(retry_after, now))
+
+
+def _asked_wait(retry_after: str | None, now: datetime) -> float:
+    """Seconds, at most an hour; the header holds a number of seconds or a date."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_ASKED)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_ASKED)
+
+
+def retry_wait(failures: int, asked: float, jitter: float) -> timedelta:
+    """Until the next attempt after so many failures in a row; `jitter` is drawn from -1..1."""
+    own = wait_before_next(BACKOFF, failures, jitter) or BACKOFF.longest
+    return timedelta(seconds=max(own, asked))
+
+
+def free_at(sent: Sequence[datetime], now: datetime) -> datetime:
+    """When the next message may go, given when the last ones went."""
+    recent = sorted(moment for moment in sent if moment > now - WINDOW)
+    return now if len(recent) < SENDS else recent[-SENDS] + WINDOW
+
+
+def together(waiting: int, sent: Sequence[datetime], now: datetime) -> int:
+    """How many of the waiting messages go next as one: 0 for none yet, 1 for the first by itself."""
+    slots = SENDS - sum(moment > now - WINDOW for moment in sent)
+    if slots <= 0:
+        return 0
+    return min(waiting, DIGEST_MOST) if waiting > slots else min(waiting, 1)

@@ -1,0 +1,164 @@
+"""From incidents to messages: what each channel does not know yet is written to the outbox."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from instances.alerts import messages
+from instances.alerts.context import listeners, look_around
+from instances.alerts.rules import (
+    RESOLVED,
+    Decision,
+    Known,
+    Listener,
+    Moment,
+    Place,
+    Subject,
+    Telling,
+    Timing,
+    concerns,
+    decide,
+)
+from instances.incidents.rules import FLEET, SELF, Severity, host_in
+from instances.models import Channel, Incident, Notification, Told
+
+BATCH = 200
+WIDE = (FLEET, "host", SELF)  # told first: they hold the others back, or release them
+
+
+def flush(now: datetime) -> int:
+    """Write what channels should be told by now; returns how many messages.
+
+    Any number of processes may do this at once: a batch of incidents is locked while it is told.
+    """
+    if not Incident.objects.filter(notify_at__lte=now).exists():
+        return 0
+    return _drain(WIDE, now) + _drain(("instance",), now)
+
+
+def look_again(incidents: QuerySet[Incident], now: datetime) -> None:
+    """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
+    incidents.filter(Q(resolved_at=None, confirmed_at__isnull=False) | Q(notify_at__gt=now)).update(
+        notify_at=now
+    )
+
+
+def _drain(kinds: Sequence[str], now: datetime) -> int:
+    written = 0
+    while True:
+        with transaction.atomic():
+            batch = _take(kinds, now)
+            if not batch:
+                return written
+            written += _Batch(batch, now).tell()
+
+
+def _take(kinds: Sequence[str], now: datetime) -> list[Incident]:
+    return list(_due(now).filter(kind__in=kinds).order_by("notify_at", "pk")[:BATCH])
+
+
+def _due(now: datetime) -> QuerySet[Incident]:
+    rows = Incident.objects.select_for_update(skip_locked=True, of=("self",)).filter(notify_at__lte=now)
+    return rows.annotate(host_name=F("host__name"), plan_name=F("instance__plan__name"))
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One incident's news for one channel."""
+
+    channel: Channel
+    incident: Incident
+    telling: Telling
+
+
+class _Batch:
+    """A batch of incidents, told in one transaction."""
+
+    def __init__(self, incidents: Sequence[Incident], now: datetime) -> None:
+        self._incidents, self._now = incidents, now
+        self._around = look_around(incidents, now)
+        self._critical_since = dict(self._around.critical_since)
+        self._timing = Timing(settings.HOLD, settings.REMIND_CRITICAL, settings.REMIND_WARNING)
+
+    def tell(self) -> int:
+        channels = listeners()
+        items = [item for incident in self._incidents for item in self._items(incident, channels)]
+        rows = [_message(item, self._now) for item in items]
+        Notification.objects.bulk_create(rows)
+        Told.objects.bulk_create(
+            [_told(item, self._now) for item in items],
+            update_conflicts=True,
+            unique_fields=["incident", "channel"],
+            update_fields=["state", "at"],
+        )
+        Incident.objects.bulk_update(self._incidents, ["notify_at"])
+        return len(rows)
+
+    def _items(self, incident: Incident, channels: Sequence[tuple[Channel, Listener]]) -> Iterator[_Item]:
+        """The incident's news; also sets when to look at it again."""
+        looks = []
+        for channel, listener in channels:
+            decision = self._decide(incident, channel, listener)
+            if decision.look_at is not None:
+                looks.append(max(decision.look_at, self._now + timedelta(seconds=1)))
+            if decision.telling is not None:
+                if decision.telling.level is Severity.CRITICAL:
+                    self._critical_since.setdefault(incident.pk, self._now)
+                yield _Item(channel, incident, decision.telling)
+        incident.notify_at = min(looks, default=None)
+
+    def _decide(self, incident: Incident, channel: Channel, listener: Listener) -> Decision:
+        known = self._around.known.get((incident.pk, channel.pk), Known())
+        knows_trouble = known.state not in ("", "info", RESOLVED)
+        if not knows_trouble and not concerns(listener, _place(incident)):
+            return Decision()
+        moment = Moment(
+            self._now,
+            self._timing,
+            self._around.blocked.get(incident.pk),
+            self._critical_since.get(incident.pk),
+        )
+        return decide(_subject(incident), listener, known, moment)
+
+
+def _place(incident: Incident) -> Place:
+    plan = getattr(incident, "plan_name", None) or ""
+    return Place(incident.kind, _host(incident), plan, incident.customer_id)
+
+
+def _host(incident: Incident) -> str:
+    """Its host's name; a host that was deleted is still in the key."""
+    name: str | None = getattr(incident, "host_name", None)
+    return name or host_in(incident.key)
+
+
+def _subject(incident: Incident) -> Subject:
+    severity = Severity(incident.severity)
+    return Subject(
+        kind=incident.kind,
+        severity=severity,
+        confirmed_at=incident.confirmed_at,
+        resolved_at=incident.resolved_at,
+        acknowledged_at=incident.acknowledged_at,
+        restarts=incident.restarts,
+        flapping=incident.flapping,
+        overdue=severity is Severity.CRITICAL
+        and incident.down_since is not None
+        and incident.critical_at is None,
+    )
+
+
+def _message(item: _Item, now: datetime) -> Notification:
+    document = messages.of_incident(uuid.uuid4(), item.incident, item.telling, _host(item.incident), now)
+    return messages.row(item.channel, document, now, item.incident)
+
+
+def _told(item: _Item, now: datetime) -> Told:
+    return Told(incident=item.incident, channel=item.channel, state=item.telling.state, at=now)

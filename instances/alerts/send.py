@@ -1,0 +1,145 @@
+"""One attempt to send one message, in bounded time; the only importer of Apprise.
+
+`json://` and `jsons://` receive the documented document by a request of our own, because Apprise
+hides the status, the wait that a receiver asks for and the id. Everything else receives text.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from instances.alerts.delivery_rules import SENT, Outcome, Result, judge
+from instances.alerts.messages import as_text
+from instances.documents import Document
+from instances.errors import RequestError
+from instances.health.response import sentence
+from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask, within
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+UNUSABLE = "The channel's URL is not one that messages can be sent to."
+NO_ANSWER = Result(Outcome.TRANSIENT, sentence("timeout"))
+NOT_TAKEN = Result(Outcome.TRANSIENT, "The service did not take the message.")
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+_SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
+_NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+def send(url: str, document: Document, timeout: float) -> Result:
+    """Send a message to an Apprise URL; takes at most `timeout` seconds.
+
+    Never raises for what the network, the receiver or the URL does, and no error shows the URL.
+    """
+    plugin = _plugin(url)
+    if plugin is None:
+        return Result(Outcome.PERMANENT, UNUSABLE)
+    if _is_webhook(url):
+        return _post(plugin, document, timeout)
+    try:
+        return within(timeout, lambda: _notify(plugin, document))
+    except TimeoutError:
+        return NO_ANSWER
+
+
+def check_url(url: str) -> None:
+    """Raise RequestError unless messages could be sent to the URL. Nothing is sent."""
+    if _plugin(url) is None:
+        raise RequestError(UNUSABLE)
+
+
+def _post(hook: Any, document: Document, timeout: float) -> Result:
+    """The document as the body of one request. `hook` is Apprise's own reading of the URL."""
+    body = json.dumps({**hook.payload_extras, **document}).encode()
+    verify = hook.verify_certificate
+    try:
+        answer = ask(hook.method, _address(hook), timeout, _headers(hook), body, verify=verify)
+    except NoAnswerError as error:
+        if error.code == NOT_FOR_HTTP:
+            return Result(Outcome.PERMANENT, UNUSABLE)
+        return Result(Outcome.TRANSIENT, sentence(error.code))
+    return judge(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
+
+
+def _address(hook: Any) -> str:
+    place = f"{hook.host}:{hook.port}" if hook.port else hook.host
+    path = quote(hook.fullpath or "/", safe=_SAFE_IN_PATH)
+    query = f"?{urlencode(hook.params)}" if hook.params else ""
+    return f"{'https' if hook.secure else 'http'}://{place}{path}{query}"
+
+
+def _headers(hook: Any) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if hook.user:
+        pair = f"{hook.user}:{hook.password or ''}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    return {**headers, **hook.headers}
+
+
+def _is_webhook(url: str) -> bool:
+    return url.lower().startswith(("json://", "jsons://"))
+
+
+def _plugin(url: str) -> Any:
+    """Apprise's own reading of the URL, or None when it has none."""
+    module = _apprise()
+    if not _is_webhook(url):
+        return module.Apprise.instantiate(url, asset=_asset(module))
+    from apprise.plugins.custom_json import NotifyJSON  # alone: loading all plugins takes seconds
+
+    webhook: Any = NotifyJSON
+    parsed = webhook.parse_url(url)
+    try:
+        return webhook(**parsed, asset=_asset(module)) if parsed else None
+    except TypeError:  # what Apprise raises for parts it can't use
+        return None
+
+
+def _notify(plugin: Any, document: Document) -> Result:
+    module = _apprise()
+    if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
+        plugin.overflow_mode = module.OverflowMode.TRUNCATE
+    plugin.request_rate_per_sec = 0  # it would sleep between a URL's receivers; few messages go anyway
+    title, body = as_text(document)
+    over = document["kind"] in ("resolved", "recovered")
+    answer = module.Apprise(plugin).notify(
+        body=body,
+        title=title,
+        notify_type="success" if over else _NOTIFY_TYPES[document["level"]],
+        body_format=module.NotifyFormat.TEXT,
+    )
+    return SENT if answer else _refusal([entry.message for entry in answer.logs()])
+
+
+def _refusal(log: list[str]) -> Result:
+    """A URL may stand for several receivers: it is refused for good when all of them say so."""
+    now = datetime.now(UTC)
+    found = [judge(int(code), None, now) for line in log for code in _STATUS.findall(line)]
+    passing = [result for result in found if result.outcome is not Outcome.PERMANENT]
+    return next(iter(passing or found), NOT_TAKEN)
+
+
+@cache
+def _apprise() -> ModuleType:
+    """Apprise takes over a second to import."""
+    import apprise
+
+    return apprise
+
+
+def _asset(module: ModuleType) -> Any:
+    """No threads of its own, no redirects, nothing read from elsewhere."""
+    return module.AppriseAsset(
+        app_id="dockmgr",
+        app_desc="dockmgr",
+        async_mode=False,
+        service_timeout=0,
+        http_redirects=False,
+        allow_templates=False,
+    )

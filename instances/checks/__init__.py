@@ -1,0 +1,1 @@
+"""Looking at instances, judging what was seen and writing it down."""

@@ -1,0 +1,39 @@
+"""What an instance's health keeps of the last observation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from instances.health.response import VERSION_LENGTH
+from instances.health.state import Observation
+from instances.lib.redact import Redactor
+from instances.models import Instance
+
+SEEN_FIELDS = ("http_status", "latency_ms", "version", "container_state", "reason", "error")
+ERROR_LENGTH = 255
+PLAIN_VERSION = re.compile(r"v?\d{1,6}(\.\d{1,6}){0,4}([-+](alpha|beta|rc|dev|post)?[.\d]{0,8})?")
+
+
+def seen_values(instance_id: int, seen: Observation, known_version: str) -> list[Any]:
+    """The columns of SEEN_FIELDS for an observation; an unseen version keeps the last one known."""
+    return [
+        seen.http_status,
+        seen.latency_ms,
+        _version(instance_id, seen.version or known_version, known_version),
+        seen.container_state or "",
+        seen.reason,
+        seen.error[:ERROR_LENGTH],
+    ]
+
+
+def _version(instance_id: int, text: str, known: str) -> str:
+    """A container may call anything its version, its secrets too; what looks like none is kept as it is."""
+    if text == known or PLAIN_VERSION.fullmatch(text):
+        return text
+    instance = Instance.objects.select_related("plan").filter(pk=instance_id).first()
+    if instance is None:
+        return known
+    is_cut = len(text) >= VERSION_LENGTH
+    shown = Redactor(instance.secret_values).edges(text, cut_left=False, cut_right=is_cut)
+    return shown[:VERSION_LENGTH]

@@ -1,0 +1,220 @@
+"""Looking at instances: what to ask for each, and what was seen. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from instances.containers.facts import ContainerFacts, ContainerSummary
+from instances.containers.spec import is_managed
+from instances.engine.pool import EngineAddress, Engines
+from instances.errors import DockmgrError, EngineUnreachable
+from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
+from instances.health.state import CRASH_LOOP_RESTARTS, Observation
+from instances.http.probe import Address, ProbeResult
+from instances.models import Instance
+from instances.outside import Outside, engine_address
+
+RUNNING = "running"
+ALIVE = ("running", "paused", "restarting")
+MISSING = "missing"
+LISTING_THREADS = 16
+VERSION_LABEL = "org.opencontainers.image.version"
+Listing = dict[str, ContainerSummary]
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """All a worker needs to look at one instance without reading the database. Holds no secret.
+
+    `listed` is the container's state in its host's list, `missing` when the list lacks it, None
+    when there is no list because the engine was out of reach.
+    """
+
+    instance_id: int
+    customer_id: str
+    container: str
+    container_id: str
+    url: str
+    expect: str
+    engine_url: str
+    engine_tls: tuple[str, str, str] | None = None
+    listed: str | None = None
+    version: str | None = None
+    sweep_id: str | None = None
+
+    def message(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Self:
+        tls = message.get("engine_tls")
+        return cls(**{**message, "engine_tls": tuple(tls) if tls else None})
+
+    @property
+    def engine(self) -> EngineAddress:
+        return EngineAddress(self.engine_url, self.engine_tls)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A request and what was seen for it: the unit that is judged and recorded."""
+
+    request: CheckRequest
+    seen: Observation
+
+
+def requests_for(
+    instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
+) -> list[CheckRequest]:
+    """One request per instance, informed by one container list per host."""
+    listings = list_hosts({engine_address(instance.host) for instance in instances}, engines)
+    return [_informed(instance, listings[engine_address(instance.host)], sweep_id) for instance in instances]
+
+
+def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Listing | None]:
+    """Container lists by host; None for a host whose engine does not answer."""
+    todo = list(addresses)
+    if len(todo) == 1:
+        return {todo[0]: _list_host(todo[0], engines)}
+    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
+
+
+def _list_host(address: EngineAddress, engines: Engines) -> Listing | None:
+    try:
+        return {c.name: c for c in engines.look(address, lambda engine: engine.list_containers())}
+    except DockmgrError:
+        return None  # The instances' own probes say what that means for each of them.
+
+
+def _informed(instance: Instance, listing: Listing | None, sweep_id: str | None) -> CheckRequest:
+    container = _listed(instance, listing)
+    listed = None if listing is None else container.state if container else MISSING
+    label = container.labels.get(VERSION_LABEL) if container else None
+    version = (label or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None
+    return replace(request_for(instance, listed), version=version, sweep_id=sweep_id)
+
+
+def request_for(instance: Instance, listed: str | None) -> CheckRequest:
+    """What to ask of one instance whose container is known, or believed, to be in a state."""
+    address = engine_address(instance.host)
+    return CheckRequest(
+        instance_id=instance.pk,
+        customer_id=instance.customer_id,
+        container=instance.container_name,
+        container_id=instance.container_id,
+        url=instance.health_url,
+        expect=instance.plan.health_expect,
+        engine_url=address.url,
+        engine_tls=address.tls,
+        listed=listed,
+    )
+
+
+def _listed(instance: Instance, listing: Listing | None) -> ContainerSummary | None:
+    """The instance's container in its host's list; a stranger's of that name is none of ours."""
+    found = (listing or {}).get(instance.container_name)
+    known = found and (found.id == instance.container_id or is_managed(found.labels))
+    return found if known else None
+
+
+def _tag(image: str) -> str | None:
+    """The tag of a reference, unless it is none that tells a version."""
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    return tag if name and name != "sha256" and "/" not in tag and tag != "latest" else None
+
+
+def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
+    """Look at one instance: HTTP first, and at its container only when that is not enough.
+
+    Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises for anything
+    an instance or its host does.
+    """
+    started = outside.clock.now()
+    result: ProbeResult | None = None
+    if request.listed in (RUNNING, None):
+        result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
+        if result.outcome is not Outcome.FAIL:
+            return Check(request, _from_probe(request, result, started, outside.clock.now()))
+    try:
+        facts = outside.engines.look(request.engine, lambda engine: engine.inspect(request.container))
+    except EngineUnreachable as error:
+        seen = _unknown(request, str(error), started, outside.clock.now())
+    except DockmgrError:  # its text may quote what the engine said, which this process can't redact
+        seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
+    else:
+        reason = container_trouble(facts, outside.clock.now())
+        if result is None and not reason:
+            result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
+        seen = _from_facts(request, facts, reason, result, started, outside.clock.now())
+    return Check(request, seen)
+
+
+def _from_probe(
+    request: CheckRequest, result: ProbeResult, started: datetime, finished: datetime
+) -> Observation:
+    return Observation(
+        outcome=result.outcome,
+        reason=result.reason,
+        error=result.error,
+        started_at=started,
+        finished_at=finished,
+        http_status=result.http_status,
+        latency_ms=result.latency_ms,
+        version=result.version or request.version,
+        container_id=request.container_id,
+        container_state=request.listed,
+    )
+
+
+def _unknown(request: CheckRequest, error: str, started: datetime, finished: datetime) -> Observation:
+    return Observation(
+        outcome=Outcome.UNKNOWN,
+        reason="engine",
+        error=error,
+        started_at=started,
+        finished_at=finished,
+        container_id=request.container_id,
+    )
+
+
+def _from_facts(
+    request: CheckRequest,
+    facts: ContainerFacts | None,
+    reason: str,
+    result: ProbeResult | None,
+    started: datetime,
+    finished: datetime,
+) -> Observation:
+    if not reason and result is not None:
+        seen = _from_probe(request, result, started, finished)
+    else:
+        seen = Observation(
+            outcome=Outcome.FAIL,
+            reason=reason,
+            error=sentence(reason),
+            started_at=started,
+            finished_at=finished,
+            container_id=request.container_id,
+        )
+    values = {**seen.__dict__, "container_state": facts.state if facts else MISSING}
+    return Observation(**{**values, "container_started_at": facts.started_at if facts else None})
+
+
+def container_trouble(facts: ContainerFacts | None, now: datetime) -> str:
+    """The reason a container's own state is a failure, or nothing when it runs. Pure."""
+    if facts is None:
+        return "missing"
+    if facts.oom_killed and facts.state not in (RUNNING, "paused"):
+        return "oom_killed"
+    if facts.state not in ALIVE:
+        return "exited"
+    looping = facts.restart_count >= CRASH_LOOP_RESTARTS and (
+        facts.state == "restarting"
+        or (facts.started_at is not None and now - facts.started_at < timedelta(seconds=30))
+    )
+    return "crash_loop" if looping else ""

@@ -1,0 +1,265 @@
+"""Judging what was seen and writing it down: a list of checks, one transaction, each applied once."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, F, Field, OuterRef
+
+from instances import counters
+from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
+from instances.checks.observe import Check
+from instances.checks.policy import jitter, policy
+from instances.health.response import Outcome
+from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
+from instances.incidents import hosts
+from instances.incidents.from_health import Change, follow
+from instances.models import Health, HealthCheck, Instance, Operation, Sweep
+from instances.models.health import STATE_FIELDS
+
+logger = logging.getLogger(__name__)
+
+MAX_CAS_ROUNDS = 10
+WRITTEN = STATE_FIELDS + SEEN_FIELDS
+COLUMNS = {column.name: column for column in Health._meta.concrete_fields}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a check. `verdict` is None when it was not applied, and `skipped` says why."""
+
+    check: Check
+    verdict: Verdict | None = None
+    before: State = field(default_factory=State)
+    skipped: str = ""
+
+    @property
+    def seen(self) -> Observation:
+        """The observation, as judged where that says more."""
+        return (self.verdict.seen if self.verdict else None) or self.check.seen
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An instance's health as read, with what decides whether a check may be applied to it."""
+
+    revision: int
+    state: State
+    version: str
+    container_id: str
+    start_grace: float
+    busy: bool
+    gone: bool
+
+
+def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[str]]:
+    """Judge and commit checks together; returns what became of each, and the sweeps this finished.
+
+    Each check is applied only if it is newer than the last one applied, about the same container,
+    and nothing changes the instance meanwhile. A row changed between reading and writing is read
+    and judged again. Either all of this is committed or nothing is.
+    """
+    with transaction.atomic():
+        recorded = [result for group in _one_per_instance(checks) for result in _apply(group, now)]
+        HealthCheck.objects.bulk_create(_history(recorded))
+        hosts.suspect(_hosts_in_question(recorded), now)
+        finished = _count(recorded, now)
+        counters.add(counters.CHECKS.counts(_durations(recorded)))
+    _tell(recorded)
+    order = {id(check): place for place, check in enumerate(checks)}
+    return sorted(recorded, key=lambda r: order[id(r.check)]), finished
+
+
+def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
+    """Groups in which no instance appears twice, in order."""
+    left = list(checks)
+    while left:
+        group = {check.request.instance_id: check for check in reversed(left)}
+        chosen = {id(check) for check in group.values()}
+        yield list(group.values())
+        left = [check for check in left if id(check) not in chosen]
+
+
+def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
+    for _ in range(MAX_CAS_ROUNDS):
+        stored = _read([check.request.instance_id for check in checks])
+        judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
+        yield from (result for result in judged if result.verdict is None)
+        won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
+        applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
+        follow([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
+        yield from applied
+        checks = [r.check for r in judged if r.verdict and r.check.request.instance_id not in won]
+        if not checks:
+            return
+    yield from (Recorded(check, skipped="its row was changed all the time") for check in checks)
+
+
+def _change(recorded: Recorded, after: State) -> Change:
+    seen = recorded.seen
+    return Change(
+        recorded.check.request.instance_id, recorded.before, after, seen.reason, seen.error[:ERROR_LENGTH]
+    )
+
+
+def _read(ids: list[int]) -> dict[int, Stored]:
+    unfinished = Operation.objects.filter(customer_id=OuterRef("instance__customer_id"), finished_at=None)
+    rows = Health.objects.filter(pk__in=ids).values_list(
+        "instance_id",
+        "revision",
+        "version",
+        "instance__container_id",
+        "instance__plan__start_grace",
+        "instance__decommissioned_at",
+        Exists(unfinished),
+        *STATE_FIELDS,
+    )
+    return {row[0]: _stored(row) for row in rows}
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    _, revision, version, container_id, grace, decommissioned, busy, *values = row
+    state = dict(zip(STATE_FIELDS, values, strict=True))
+    return Stored(
+        revision=revision,
+        state=State(**{**state, "status": Status(state["status"])}),
+        version=version,
+        container_id=container_id,
+        start_grace=grace,
+        busy=bool(busy),
+        gone=decommissioned is not None,
+    )
+
+
+def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
+    why = _why_not(check, stored)
+    if why or stored is None:
+        return Recorded(check, skipped=why)
+    verdict = assess(check.seen, stored.state, policy(stored.start_grace), now, jitter())
+    return Recorded(check, verdict, before=stored.state)
+
+
+def _why_not(check: Check, stored: Stored | None) -> str:
+    if stored is None or stored.gone:
+        return "no longer there"
+    if stored.state.status is Status.PAUSED:
+        return "paused"
+    if stored.busy:
+        return "being changed by an operation"
+    if check.request.container_id != stored.container_id:
+        return "about a container that was replaced"
+    return "a newer check was applied" if is_stale(check.seen, stored.state) else ""
+
+
+def _swap(judged: list[tuple[Recorded, Stored]]) -> set[int]:
+    """Write states whose revision is still the one read; returns the instances written."""
+    rows = [
+        (r.check.request.instance_id, stored.revision, *_values(r, stored))
+        for r, stored in judged
+        if r.verdict
+    ]
+    return compare_and_swap(rows)
+
+
+def _values(recorded: Recorded, stored: Stored) -> list[Any]:
+    assert recorded.verdict is not None  # noqa: S101
+    state, seen = recorded.verdict.state, recorded.seen
+    of_instance = recorded.check.request.instance_id
+    judged = [getattr(state, name) for name in STATE_FIELDS]
+    return judged + seen_values(of_instance, seen, stored.version)
+
+
+def compare_and_swap(rows: list[tuple[Any, ...]]) -> set[int]:
+    """One UPDATE for many instances: (instance_id, revision read, *WRITTEN) per row.
+
+    Only rows still at the revision read are written. Returns the ids of those.
+    """
+    if not rows:
+        return set()
+    columns = [COLUMNS[name] for name in ("instance", "revision", *WRITTEN)]
+    row_sql = "(" + ", ".join(f"%s{_cast(column)}" for column in columns) + ")"
+    settings_sql = ", ".join(f"{name} = v.column{place}" for place, name in enumerate(WRITTEN, start=3))
+    sql = (
+        f"UPDATE instances_health SET revision = revision + 1, {settings_sql} "  # noqa: S608
+        f"FROM (VALUES {', '.join([row_sql] * len(rows))}) AS v "
+        "WHERE instance_id = v.column1 AND revision = v.column2 RETURNING instance_id"
+    )
+    params = [
+        column.get_db_prep_save(value, connection=connection)
+        for row in rows
+        for column, value in zip(columns, row, strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _cast(column: Field[Any, Any]) -> str:
+    """PostgreSQL takes the literals of a VALUES list for text unless told otherwise."""
+    return f"::{column.db_type(connection)}" if connection.vendor == "postgresql" else ""
+
+
+def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:
+    return [history_row(Check(r.check.request, r.seen), r.verdict.state) for r in recorded if r.verdict]
+
+
+def history_row(check: Check, state: State) -> HealthCheck:
+    """The permanent record of one applied check (unsaved)."""
+    seen = check.seen
+    return HealthCheck(
+        instance_id=check.request.instance_id,
+        sweep_id=check.request.sweep_id,
+        outcome=seen.outcome.value,
+        reason=seen.reason,
+        status=state.status.value,
+        http_status=seen.http_status,
+        latency_ms=seen.latency_ms,
+        consecutive_failures=state.failures,
+        container_state=seen.container_state or "",
+        error=seen.error[:ERROR_LENGTH],
+        checked_at=seen.finished_at,
+    )
+
+
+def _hosts_in_question(recorded: Sequence[Recorded]) -> list[int]:
+    """Hosts of instances that failed or could not be looked at: it may be the host."""
+    bad = (Outcome.FAIL, Outcome.UNKNOWN)
+    ids = [r.check.request.instance_id for r in recorded if r.verdict and r.seen.outcome in bad]
+    return (
+        list(Instance.objects.filter(pk__in=ids).values_list("host_id", flat=True).distinct()) if ids else []
+    )
+
+
+def _durations(recorded: Sequence[Recorded]) -> Iterator[tuple[tuple[str], float]]:
+    """Outcome and seconds of every check that was applied."""
+    for r in recorded:
+        if r.verdict:
+            yield (r.seen.outcome.value,), (r.seen.finished_at - r.seen.started_at).total_seconds()
+
+
+def _tell(recorded: Sequence[Recorded]) -> None:
+    """One log line for each instance whose status changed."""
+    for r in recorded:
+        if r.verdict and r.verdict.state.status is not r.before.status:
+            after, seen, customer = r.verdict.state.status, r.seen, r.check.request.customer_id
+            about = {"customer_id": customer, "sweep_id": r.check.request.sweep_id}
+            change = (customer, r.before.status.value, after.value, seen.error)
+            logger.info("%s: %s -> %s. %s", *change, extra=about)
+
+
+def _count(recorded: Sequence[Recorded], now: datetime) -> set[str]:
+    """Add to the sweeps' progress; the batch that completes a sweep finishes it."""
+    finished = set()
+    counts = Counter(r.check.request.sweep_id for r in recorded if r.check.request.sweep_id)
+    for sweep_id, number in sorted(counts.items()):
+        Sweep.objects.filter(pk=sweep_id).update(done=F("done") + number)
+        complete = Sweep.objects.filter(pk=sweep_id, state="running", attended=False, done__gte=F("total"))
+        if complete.update(state="finished", finished_at=now):
+            finished.add(sweep_id)
+    return finished

@@ -1,0 +1,41 @@
+"""How operations change an instance's health: the pure transitions, applied under compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from instances.checks.last_seen import SEEN_FIELDS, seen_values
+from instances.checks.observe import Check
+from instances.checks.policy import policy
+from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
+from instances.errors import BusyError
+from instances.health.state import State
+from instances.incidents.from_health import Change, follow
+from instances.models import Health
+from instances.models.health import STATE_FIELDS
+
+
+def change(
+    instance_id: int, now: datetime, transition: Callable[[State], State], check: Check | None = None
+) -> State:
+    """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
+
+    What follows for the instance's incident is written with it. Call it inside a transaction.
+    Raises BusyError if the row is changed by others all the time.
+    """
+    for _ in range(MAX_CAS_ROUNDS):
+        health = Health.objects.get(pk=instance_id)
+        state = transition(health.state())
+        seen = (
+            seen_values(instance_id, check.seen, health.version)
+            if check
+            else [getattr(health, name) for name in SEEN_FIELDS]
+        )
+        row = (instance_id, health.revision, *(getattr(state, name) for name in STATE_FIELDS), *seen)
+        if compare_and_swap([row]):
+            if check:
+                history_row(check, state).save()
+            follow([Change(instance_id, health.state(), state)], policy(), now)
+            return state
+    raise BusyError("The instance's health is being written all the time; try again.")

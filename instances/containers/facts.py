@@ -1,0 +1,76 @@
+"""What an engine says of containers, images and itself, reduced to what is decided on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class ContainerSummary:
+    """One line of a host's container list. `state` is the engine's word: running, exited, …"""
+
+    id: str
+    name: str
+    state: str
+    image_id: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """What `inspect` says of one container, reduced to what dockmgr decides on.
+
+    Limits are in the engine's units: `nano_cpus` are billionths of a CPU, `memory` is bytes.
+    `env` holds secrets and stays out of every text; it is excluded from repr for that reason.
+    """
+
+    id: str
+    name: str
+    state: str
+    exit_code: int | None
+    oom_killed: bool
+    restart_count: int
+    started_at: datetime | None
+    image_id: str
+    image_ref: str
+    labels: dict[str, str]
+    env: dict[str, str] = field(repr=False)
+    nano_cpus: int
+    memory: int
+    pids_limit: int | None
+    restart_policy: str
+    volumes: dict[str, str]  # volume name -> path in the container
+    ports: dict[int, tuple[str, int]]  # container port -> (host address, host port)
+    privileged: bool
+    security_opt: tuple[str, ...]
+    cap_add: tuple[str, ...] = ()
+    network_mode: str = "default"
+    binds: tuple[str, ...] = ()  # paths in the container where something other than a volume is mounted
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """An image on the engine: its id (`sha256:…`), labels and the volumes it declares.
+
+    `digests` are its names in registries; an image built here and never pushed has none.
+    `env` is what it gives every container of it.
+    """
+
+    id: str
+    labels: dict[str, str]
+    volumes: tuple[str, ...]
+    exposed_ports: tuple[int, ...]
+    architecture: str
+    digests: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """The machine behind an engine. `memory` is bytes; `root` is where the engine keeps its data."""
+
+    architecture: str
+    cpus: int
+    memory: int
+    root: str

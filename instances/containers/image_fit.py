@@ -1,0 +1,29 @@
+"""Can a plan run this image: pure rules, asked before anything of a customer is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from instances.containers.facts import EngineFacts, ImageFacts
+from instances.containers.spec import PlanSpec
+
+
+def problems(
+    image: ImageFacts, plan: PlanSpec, engine: EngineFacts, kept: Collection[str] | None = None
+) -> Iterator[str]:
+    """One sentence for each reason not to run `image` for customers of `plan` on `engine`.
+
+    `kept` are the paths whose content outlives a container, where they are not the plan's. A volume
+    the image declares and that is not covered would get a fresh anonymous volume at each
+    replacement: the customer's data would seem gone.
+    """
+    covered = {path.rstrip("/") for path in (kept if kept is not None else [plan.data_path or ""])}
+    # A volume below a kept path would still be a volume of its own.
+    uncovered = sorted(path for path in image.volumes if path.rstrip("/") not in covered)
+    if uncovered:
+        yield f"The image declares a volume at {', '.join(uncovered)}, which plan {plan.name} does not keep."
+    if image.architecture and engine.architecture and image.architecture != engine.architecture:
+        yield f"The image is built for {image.architecture}, the host is {engine.architecture}."
+    if image.exposed_ports and plan.container_port not in image.exposed_ports:
+        exposed = ", ".join(map(str, image.exposed_ports))
+        yield f"The image exposes port {exposed}, plan {plan.name} publishes {plan.container_port}."

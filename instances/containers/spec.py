@@ -1,0 +1,188 @@
+"""What a customer's container should look like: one pure builder for every operation that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+LOG_MAX_SIZE = "10m"
+LOG_MAX_FILES = 3
+DEFAULT_PIDS = 512
+
+CUSTOMER_LABEL = "dockmgr.customer_id"
+EXPIRES_LABEL = "dockmgr.expires_at"
+MANAGED_LABEL = "dockmgr.managed"
+OPERATION_LABEL = "dockmgr.operation"
+PLAN_LABEL = "dockmgr.plan"
+SPEC_LABEL = "dockmgr.spec"
+_PREFIX = "dockmgr-"
+# No customer id has a dot, so what is derived from one customer's name is never another customer's.
+_NEXT, _PREVIOUS = ".next", ".previous"
+
+
+@dataclass(frozen=True)
+class PlanSpec:
+    """The part of a plan that shapes a container. Memory in bytes, times in seconds."""
+
+    name: str
+    image: str
+    cpus: float
+    memory: int
+    container_port: int
+    pids: int | None = None
+    stop_timeout: int = 10
+    data_path: str | None = "/data"
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """The part of an instance that shapes its container; `env` and `adopted` hold secrets.
+
+    `container` is the name of an adopted container, `adopted` what it has beyond its image.
+    """
+
+    customer_id: str
+    bind_address: str
+    port: int
+    image: str | None = None
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    expires_at: str | None = None
+    container: str = ""
+    adopted: dict[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """Everything `docker run` would be told. Engines translate it; nobody else builds one.
+
+    With `raw`, the document of an adopted container (see `containers.adoption`), all but name, image, labels
+    and environment is what that says.
+    """
+
+    name: str
+    image: str
+    labels: dict[str, str]
+    env: dict[str, str] = field(repr=False)
+    nano_cpus: int = 0
+    memory: int = 0
+    pids_limit: int | None = DEFAULT_PIDS
+    container_port: int = 8080
+    bind_address: str = "127.0.0.1"
+    host_port: int = 0
+    volume: str | None = None
+    data_path: str | None = None
+    stop_timeout: int = 10
+    restart_policy: str = "unless-stopped"
+    security_opt: tuple[str, ...] = ("no-new-privileges",)
+    init: bool = True
+    log_max_size: str = LOG_MAX_SIZE
+    log_max_files: int = LOG_MAX_FILES
+    raw: dict[str, Any] | None = field(default=None, repr=False)
+
+
+def container_name(customer_id: str) -> str:
+    return f"{_PREFIX}{customer_id}"
+
+
+def customer_named(container: str) -> str:
+    """The customer whose container would have this name; empty when nobody's would."""
+    return container.removeprefix(_PREFIX) if container.startswith(_PREFIX) else ""
+
+
+def next_name(container: str) -> str:
+    """What the container that is to replace this one is called until it is proven."""
+    return f"{container}{_NEXT}"
+
+
+def previous_name(container: str) -> str:
+    """What this container is called while it waits aside for the way back."""
+    return f"{container}{_PREVIOUS}"
+
+
+def derived_from(container: str) -> str:
+    """The name that `next_name` or `previous_name` would have made this one from; else empty."""
+    for suffix in (_NEXT, _PREVIOUS):
+        if container.endswith(suffix):
+            return container.removesuffix(suffix)
+    return ""
+
+
+def volume_name(customer_id: str) -> str:
+    return f"{_PREFIX}{customer_id}-data"
+
+
+def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
+    """Labels every object of a customer carries on the engine (container, volume, network)."""
+    labels = {
+        MANAGED_LABEL: "true",
+        CUSTOMER_LABEL: customer_id,
+        PLAN_LABEL: plan,
+    }
+    if expires_at:
+        labels[EXPIRES_LABEL] = expires_at
+    return labels
+
+
+def is_managed(labels: Mapping[str, str]) -> bool:
+    """Whether dockmgr made the object that carries these labels."""
+    return labels.get(MANAGED_LABEL) == "true"
+
+
+def is_outdated(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
+    """Whether the container with these labels was made from other settings than the spec's.
+
+    An adopted one that was not replaced yet was made from none of ours.
+    """
+    untouched = spec.raw is not None and SPEC_LABEL not in labels
+    return not untouched and labels.get(SPEC_LABEL) != spec.labels.get(SPEC_LABEL)
+
+
+def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    """The container this instance should have, rendered from the database alone.
+
+    The customer's environment wins over the plan's. The spec's own hash is among its labels, so
+    drift between database and engine shows in one comparison. An adopted container takes its image
+    from the plan, where it has none of its own, and nothing else.
+    """
+    spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
+    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec)})
+
+
+def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    return ContainerSpec(
+        name=instance.container,
+        image=instance.image or plan.image,
+        labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
+        env=dict(instance.env),
+        raw=instance.adopted,
+    )
+
+
+def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    return ContainerSpec(
+        name=container_name(instance.customer_id),
+        image=instance.image or plan.image,
+        labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
+        env={**plan.env, **instance.env},
+        nano_cpus=round(plan.cpus * 1_000_000_000),
+        memory=plan.memory,
+        pids_limit=plan.pids or DEFAULT_PIDS,
+        container_port=plan.container_port,
+        bind_address=instance.bind_address,
+        host_port=instance.port,
+        volume=volume_name(instance.customer_id) if plan.data_path else None,
+        data_path=plan.data_path,
+        stop_timeout=plan.stop_timeout,
+    )
+
+
+def spec_hash(spec: ContainerSpec) -> str:
+    """A short digest of the spec without its own hash label; equal specs have equal digests."""
+    content = asdict(spec)
+    content["labels"] = {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

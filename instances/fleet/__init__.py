@@ -1,0 +1,1 @@
+"""Work on many instances: sweep, rollout, selections, the fleet file, clean-up."""

@@ -1,0 +1,122 @@
+"""Bring hosts, plans and channels to what a fleet file says; what it does not name is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Model
+
+from instances import lookup
+from instances.alerts.notify import look_again
+from instances.alerts.send import check_url
+from instances.errors import RequestError
+from instances.fleet.file import ChannelEntry, FleetFile
+from instances.lib.clock import SYSTEM, Clock
+from instances.models import Channel, Host, Incident, Plan
+
+SECRET_FIELDS = frozenset({"env", "url"})
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing created or updated; `fields` maps names to (before, after), secrets left out."""
+
+    kind: str
+    name: str
+    action: str
+    fields: dict[str, tuple[Any, Any]]
+
+    def document(self) -> dict[str, Any]:
+        fields = {name: {"before": was, "after": now} for name, (was, now) in self.fields.items()}
+        return {"kind": self.kind, "name": self.name, "action": self.action, "fields": fields}
+
+
+def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[Change]:
+    """Create or update everything the file names, all or nothing; returns what changed.
+
+    Fields an entry leaves out keep their value on an existing row and take the default on a new one.
+    A new or changed channel is told of what is wrong at the moment. Raises RequestError.
+    """
+    with transaction.atomic():
+        found = [
+            _checked(kind, model, entry.columns())
+            for kind, model, entries in (
+                ("host", Host, fleet.hosts),
+                ("plan", Plan, fleet.plans),
+                ("channel", Channel, fleet.channels),
+            )
+            for entry in entries
+        ]
+        for channel in fleet.channels:
+            _refuse_strangers(channel)
+        changes = [change for change in found if change]
+        if any(change.kind == "channel" for change in changes):
+            look_again(Incident.objects.all(), clock.now())
+    return changes
+
+
+def _refuse_strangers(channel: ChannelEntry) -> None:
+    """A misspelt name would keep a channel silent for ever. Customers may come later."""
+    looks: tuple[tuple[Callable[[object], Any], list[str]], ...] = (
+        (lookup.host, channel.hosts),
+        (lookup.plan, channel.plans),
+    )
+    for look_up, wanted in looks:
+        for name in wanted:
+            try:
+                look_up(name)
+            except RequestError as error:
+                raise RequestError(f"The fleet file is refused: channel {channel.name}: {error}") from None
+
+
+def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
+    try:
+        with transaction.atomic():
+            return _one(kind, model, values)
+    except IntegrityError as error:
+        if "host_port_range" not in str(error):
+            raise
+        raise RequestError(
+            f"The fleet file is refused: {kind} {values['name']}: last_port must not be below first_port."
+        ) from None
+
+
+def _one(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
+    rows = model._default_manager.select_for_update()
+    row = rows.filter(name=values["name"]).first()
+    if row is None:
+        _refuse_useless(values["name"], values.get("url"))
+        model._default_manager.create(**values)
+        return Change(kind, values["name"], "created", {})
+    changed = {k: (getattr(row, k), v) for k, v in values.items() if getattr(row, k) != v}
+    if not changed:
+        return None
+    if "url" in changed:
+        _refuse_useless(values["name"], values["url"])
+    for name, (_, value) in changed.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(changed))
+    shown = {
+        k: ("(secret)", "(secret)") if k in SECRET_FIELDS else (_plain(was), _plain(now))
+        for k, (was, now) in changed.items()
+    }
+    return Change(kind, values["name"], "updated", shown)
+
+
+def _refuse_useless(channel: str, url: str | None) -> None:
+    """Raise RequestError for a channel's URL that nothing can be sent to."""
+    try:
+        if url is not None:
+            check_url(url)
+    except RequestError:
+        raise RequestError(
+            f"The fleet file is refused: channel {channel}: nothing can be sent to a URL of that form."
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat("minutes") if isinstance(value, time) else value

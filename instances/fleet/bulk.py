@@ -1,0 +1,136 @@
+"""One order for many instances: begun a few at a time, so that a host is not overrun."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from instances.errors import DockmgrError, RequestError
+from instances.models import Bulk, Instance, Operation
+from instances.operations import service
+
+MOST_INSTANCES = 5000
+AT_ONCE = 20  # operations of one order, over all hosts
+PACED = ("restart", "update")
+BETWEEN_TURNS = timedelta(seconds=2)
+PATIENCE = timedelta(seconds=60)
+
+
+def order(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
+    """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
+    chosen = list(dict.fromkeys(instance_ids))
+    if not 1 <= len(chosen) <= MOST_INSTANCES:
+        raise RequestError(f"An order is for 1 to {MOST_INSTANCES} instances, not {len(chosen)}.")
+    now = service.OUTSIDE.clock.now()
+    return Bulk.objects.create(
+        verb=verb,
+        by=by[:64],
+        reason=reason[:255],
+        created_at=now,
+        instances=chosen,
+        pending=chosen,
+        due_at=now,
+    )
+
+
+@dataclass
+class Turn:
+    """What was begun and is to be handed to the workers, and the number of the turn to follow, if any."""
+
+    operations: list[Operation] = field(default_factory=list)
+    following: int | None = None
+
+
+def to_check(bulk_id: uuid.UUID, number: int) -> list[str]:
+    """Customers to be checked in this turn, before it is written down: one check too many harms nobody."""
+    bulk = Bulk.objects.filter(pk=bulk_id, turn=number, verb="check").first()
+    return [instance.customer_id for instance in _present(bulk.pending)] if bulk is not None else []
+
+
+@transaction.atomic
+def advance(bulk_id: uuid.UUID, number: int) -> Turn:
+    """Take the turn of this number: begin what may begin now. Refusals are noted and stop nothing.
+
+    Nothing is done when the turn was taken already: somebody else carries the order on.
+    """
+    bulk = Bulk.objects.select_for_update().filter(pk=bulk_id, turn=number).first()
+    if bulk is None:
+        return Turn()
+    turn, done = Turn(), _gone(bulk)
+    for instance in list(_whose_turn(bulk)):
+        done.add(instance.pk)
+        try:
+            turn.operations.extend(_begin(bulk, instance))
+        except DockmgrError as refusal:
+            bulk.refused[instance.customer_id] = str(refusal)
+    bulk.pending = [key for key in bulk.pending if key not in done]
+    bulk.turn += 1
+    bulk.due_at = service.OUTSIDE.clock.now() + BETWEEN_TURNS if bulk.pending else None
+    bulk.save(update_fields=["pending", "refused", "turn", "due_at"])
+    turn.following = bulk.turn if bulk.pending else None
+    return turn
+
+
+def stalled(now: datetime) -> list[Bulk]:
+    """Orders whose next turn is long due: the message for it was lost, or its worker died."""
+    return list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
+
+
+def operations_of(bulk: Bulk, instance_ids: Iterable[int]) -> dict[int, Operation]:
+    """What became of these instances, where an operation was begun for them."""
+    wanted = {_request_id(bulk, key): key for key in instance_ids}
+    rows = Operation.objects.filter(request_id__in=wanted)
+    return {wanted[str(row.request_id)]: row for row in rows}
+
+
+def unfinished(bulk: Bulk) -> list[Operation]:
+    """Operations of this order that are under way."""
+    return list(Operation.objects.filter(request_id__startswith=bulk.request_prefix, finished_at=None))
+
+
+def _request_id(bulk: Bulk, instance_id: int) -> str:
+    return f"{bulk.request_prefix}{instance_id}"
+
+
+def _present(keys: Iterable[int]) -> list[Instance]:
+    rows = Instance.objects.present().filter(pk__in=list(keys)).in_bulk()
+    return [rows[key] for key in keys if key in rows]
+
+
+def _gone(bulk: Bulk) -> set[int]:
+    """Instances that were decommissioned while they waited."""
+    left = set(bulk.pending)
+    return left - set(Instance.objects.present().filter(pk__in=left).values_list("pk", flat=True))
+
+
+def _whose_turn(bulk: Bulk) -> Iterator[Instance]:
+    """All at once where the customer feels nothing; else no more than a host and the workers bear."""
+    if bulk.verb not in PACED:
+        yield from _present(bulk.pending)
+        return
+    running = unfinished(bulk)
+    per_host, room = Counter(row.host_id for row in running), AT_ONCE - len(running)
+    for instance in _present(bulk.pending):
+        if room > 0 and per_host[instance.host_id] < settings.RESTARTS_PER_HOST:
+            per_host[instance.host_id] += 1
+            room -= 1
+            yield instance
+
+
+def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
+    """Raises DockmgrError when it is refused."""
+    customer_id = instance.customer_id
+    asked = service.Asked(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
+    if bulk.verb == "restart":
+        return [service.begin_restart(customer_id, asked)]
+    if bulk.verb == "update":
+        return [service.begin_update(customer_id, asked)]
+    if bulk.verb == "pause":
+        service.pause(customer_id)
+    return []

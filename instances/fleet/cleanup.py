@@ -1,0 +1,80 @@
+"""Clearing away what nobody needs any more: expired throwaway instances, images without a use."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q, QuerySet
+
+from instances.engine.pool import Engines
+from instances.engine.port import Engine
+from instances.errors import BusyError, DockmgrError
+from instances.models import Host, Instance, Operation
+from instances.operations.procedures import decommission
+from instances.outside import engine_address
+
+IMAGES_KEPT_FOR = timedelta(days=7)
+
+
+def expired(now: datetime) -> list[Operation]:
+    """Take every throwaway instance past its time for removal; returns the operations to carry out."""
+    begun = []
+    for instance in Instance.objects.present().filter(expires_at__lt=now).select_related("plan", "host"):
+        try:
+            begun.append(
+                decommission.begin(
+                    instance, now, purge_data=True, requested_by="dockmgr", reason="its time is over"
+                )
+            )
+        except BusyError:
+            continue  # The next round finds it free, or gone.
+    return begun
+
+
+def unused_images(host: Host, now: datetime) -> set[str]:
+    """Ids of images dockmgr once ran on a host and will not need again.
+
+    Kept are those an instance runs, those the newest update of an instance could go back to, and
+    all that an operation had to do with in the last seven days. Images dockmgr never ran are not ours.
+    """
+    here = Operation.objects.filter(host=host)
+    ours = _images(here)
+    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
+    running = set(Instance.objects.present().values_list("image_id", flat=True))
+    ways_back = {
+        update.image_before
+        for customer in Instance.objects.present().filter(host=host).values_list("customer_id", flat=True)
+        for update in _replacements(here, customer).order_by("-created_at")[:1]
+    }
+    return ours - recent - running - ways_back
+
+
+def _replacements(operations: QuerySet[Operation], customer_id: str) -> QuerySet[Operation]:
+    """Updates that found something newer and ended well."""
+    updates = operations.filter(customer_id=customer_id, kind="update", status="succeeded")
+    return updates.exclude(image_after=F("image_before"))
+
+
+def _images(operations: QuerySet[Operation]) -> set[str]:
+    """Ids of all images operations had to do with, those that failed included."""
+    rows = operations.values_list("image_before", "image_after", "facts__new_image")
+    return {image for row in rows for image in row if image}
+
+
+def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]]:
+    """Remove them on every host that answers; returns what was removed, by host."""
+    removed: dict[str, list[str]] = {}
+    for host in Host.objects.all():
+        try:
+            engine = engines.at(engine_address(host))
+            unused = sorted(unused_images(host, now))
+            removed[host.name] = [i for i in unused if _is_elsewhere(engine, i) and engine.remove_image(i)]
+        except DockmgrError:
+            continue  # A host out of reach is tidied another day.
+    return removed
+
+
+def _is_elsewhere(engine: Engine, image_id: str) -> bool:
+    """An image that was built on the host and never pushed could not be had again."""
+    image = engine.image(image_id)
+    return image is not None and bool(image.digests)

@@ -1,0 +1,261 @@
+"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from instances.containers import timings
+from instances.errors import RequestError
+from instances.lib import durations, validators
+
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+MAX_CHARACTERS = 1024 * 1024
+MAX_NODES = 100_000
+MOST_MEMORY = 1024**5
+LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
+LONGEST_WAIT = 30 * 86400
+
+
+def memory_bytes(value: object) -> int:
+    """`2g`, `512m`, `1.5g` or a number of bytes, as bytes. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", str(value).strip().lower())
+    if not match or isinstance(value, bool):
+        raise ValueError("must be a size such as 512m or 2g")
+    size = float(match[1]) * UNITS[match[2]]
+    if size > MOST_MEMORY:
+        raise ValueError("must be a size that a machine can have")
+    return int(size)
+
+
+def _env(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("must map names to texts")
+    try:
+        return validators.environment({name: _plain(given) for name, given in value.items()})
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _image(value: object) -> object:
+    try:
+        return value if value == "" else validators.image(value)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _plain(value: object) -> object:
+    """Numbers and truth values as YAML writes them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _time_of_day(value: object) -> object:
+    """`22:00`; without quotes YAML reads it as 22 times 60."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return dt.time(value // 60, value % 60)
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("must be a time of day such as 22:00")
+    return dt.time.fromisoformat(value)
+
+
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, KeyError, OSError):  # a name with a way up, an unknown one, a folder of zones
+        raise ValueError("must be a time zone such as Europe/Berlin") from None
+
+
+def _length(value: object) -> object:
+    """`15m` in seconds; numbers as they are."""
+    length = durations.length(value)
+    if length is None and isinstance(value, str | bool):
+        raise ValueError("must be a length of time such as 15m, or seconds")
+    return value if length is None else length.total_seconds()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    def columns(self) -> dict[str, Any]:
+        """What the entry says, by the names of the row's columns; what it leaves out is not in it."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Tls(_Part):
+    ca: str
+    cert: str
+    key: str
+
+
+class HostEntry(_Part):
+    name: str = Field(pattern=NAME)
+    docker_url: str = Field(default="", pattern=r"^(|unix:///.+|tcp://.+|ssh://.+)$")
+    tls: Tls | None = None
+    address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
+    bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
+    first_port: int = Field(default=20000, ge=1, le=65535)
+    last_port: int = Field(default=29999, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _range(self) -> HostEntry:
+        if self.last_port < self.first_port:
+            raise ValueError("last_port must not be below first_port")
+        return self
+
+
+class PlanEntry(_Part):
+    name: str = Field(pattern=NAME)
+    image: Annotated[str, BeforeValidator(_image)] = ""
+    cpus: float = Field(default=1.0, gt=0, le=1024)
+    memory: Annotated[int, BeforeValidator(memory_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
+    pids: int | None = Field(default=None, ge=1, le=4_194_304)
+    container_port: int = Field(default=8080, ge=1, le=65535)
+    health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
+    health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
+    start_grace: float = Field(default=60, ge=0, le=3600)
+    stop_timeout: int = Field(default=10, ge=0, le=600)
+    data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
+    env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
+    required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
+    public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
+    update_strategy: Literal["recreate", "start_first"] = "recreate"
+
+    @model_validator(mode="after")
+    def _timings_can_work(self, info: ValidationInfo) -> PlanEntry:
+        """A timing the file leaves out keeps its value, which is none of the file's business."""
+        if not self.model_fields_set & {"start_grace", "stop_timeout"}:
+            return self
+        bounds = info.context or timings.Bounds()
+        problems = " ".join(timings.impossible(self.start_grace, self.stop_timeout, bounds))
+        if problems:
+            raise ValueError(problems)
+        return self
+
+
+class QuietHours(_Part):
+    begin: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="from")
+    end: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="to")
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+
+    @model_validator(mode="after")
+    def _last(self) -> QuietHours:
+        if self.begin == self.end:
+            raise ValueError("from and to must differ")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        return {"quiet_from": self.begin, "quiet_to": self.end, "timezone": self.timezone}
+
+
+class ChannelEntry(_Part):
+    name: str = Field(pattern=NAME)
+    url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
+    min_level: Literal["info", "warning", "critical"] = "warning"
+    hosts: list[Annotated[str, Field(pattern=NAME)]] = []
+    plans: list[Annotated[str, Field(pattern=NAME)]] = []
+    customers: list[Annotated[str, Field(pattern=f"^{validators.CUSTOMER_ID.pattern}$")]] = []
+    quiet_hours: QuietHours | None = None
+    escalate_after: Annotated[float, BeforeValidator(_length), Field(gt=0, le=LONGEST_WAIT)] | None = None
+    enabled: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        values = super().columns()
+        if "quiet_hours" in values:
+            del values["quiet_hours"]
+            none = {"quiet_from": None, "quiet_to": None}
+            values |= self.quiet_hours.columns() if self.quiet_hours else none
+        return values | ({"disabled_reason": ""} if values.get("enabled") else {})
+
+
+class FleetFile(_Part):
+    hosts: list[HostEntry] = []
+    plans: list[PlanEntry] = []
+    channels: list[ChannelEntry] = []
+
+    @model_validator(mode="after")
+    def _names_once(self) -> FleetFile:
+        for kind in ("hosts", "plans", "channels"):
+            given = [entry.name for entry in getattr(self, kind)]
+            if len(given) != len(set(given)):
+                raise ValueError(f"{kind} has a name twice")
+        return self
+
+
+def parse(text: str, bounds: timings.Bounds | None = None) -> FleetFile:
+    """The fleet file in `text`, its plans' timings held against `bounds`.
+
+    Raises RequestError with one sentence that shows no value of a secret.
+    """
+    try:
+        _refuse_traps(text)
+        document: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise RequestError(f"The fleet file is not YAML: there is an error{where}.") from None
+    try:
+        return FleetFile.model_validate({} if document is None else document, context=bounds)
+    except ValidationError as error:
+        raise RequestError(_sentence(error)) from None
+
+
+def _refuse_traps(text: str) -> None:
+    """Aliases may repeat parts, but not grow a small file without end; no key may hide another.
+
+    Raises ValueError.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError("too long")
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = MAX_NODES  # an alias of itself never ends
+            parts = node.value if isinstance(node, yaml.CollectionNode) else []
+            _refuse_double_keys(node)
+            flat = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
+            sizes[id(node)] = 1 + sum(map(size, flat))
+        return sizes[id(node)]
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None and size(root) > MAX_NODES:
+        raise ValueError("grows too large")
+
+
+def _refuse_double_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
+
+
+def _shown(part: int | str) -> str:
+    """A key as it may be shown: whoever mistyped a secret into a key must not find it in a log."""
+    return str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "a key"
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(_shown, first["loc"])) or "the document"
+    what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
+    more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
+    what = what.removeprefix("Value error, ").rstrip(".")
+    return f"The fleet file is refused: {where}: {what}{more}."

@@ -1,0 +1,146 @@
+"""Updating many instances: one canary first, a few at a time on each host, stopped when too many fail."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from django.db import connections
+
+from instances.errors import BusyError, LeaseLost, RequestError
+from instances.fleet.sweep import Progress, silent
+from instances.health.state import Status
+from instances.models import Instance, Operation
+from instances.operations import service
+from instances.operations.service import Asked, begin_update, wait_for_end
+from instances.outside import Outside
+
+AT_ONCE_PER_HOST = 2
+AT_ONCE = 8
+FAILURES_ALLOWED = 0.1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`canaries` are updated one by one, and any failure among them ends it; later a share may fail."""
+
+    canaries: int = 1
+    failures_allowed: float = FAILURES_ALLOWED
+
+
+@dataclass
+class Result:
+    """What became of a fleet update. `left` were not begun; running the same again goes on with them."""
+
+    operations: list[Operation] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    stopped: str = ""
+
+    @property
+    def failures(self) -> int:
+        return sum(1 for operation in self.operations if operation.status != "succeeded")
+
+
+def candidates() -> list[Instance]:
+    """Whom a fleet update concerns, healthy ones first: a canary should be able to sing."""
+    instances = list(Instance.objects.active().select_related("plan", "host", "health"))
+    return sorted(instances, key=lambda i: (i.health.status != Status.HEALTHY, i.customer_id))
+
+
+def too_many(failures: int, done: int, total: int, limits: Limits) -> str:
+    """Why to stop now, or nothing. Pure."""
+    if failures and done <= limits.canaries:
+        return "The canary failed."
+    if failures > limits.failures_allowed * total:
+        return f"{failures} of {done} updates failed, more than {limits.failures_allowed:.0%} of {total}."
+    return ""
+
+
+def update_all(
+    image: str | None,
+    asked: Asked,
+    limits: Limits | None = None,
+    outside: Outside | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Update every active instance. With a request id, asking again joins what was begun before."""
+    rollout = _Rollout(image, asked, limits or Limits(), outside or service.OUTSIDE, progress, candidates())
+    return rollout.run()
+
+
+class _Rollout:
+    def __init__(
+        self,
+        image: str | None,
+        asked: Asked,
+        limits: Limits,
+        outside: Outside,
+        progress: Progress,
+        instances: Sequence[Instance],
+    ) -> None:
+        self._image, self._asked, self._limits = image, asked, limits
+        self._outside, self._progress = outside, progress
+        self._waiting = list(instances)
+        self._total = len(instances)
+        self._running: dict[Future[Operation | None], Instance] = {}
+        self._result = Result()
+
+    def run(self) -> Result:
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="update") as pool:
+            while self._running or (self._waiting and not self._result.stopped):
+                for instance in self._startable():
+                    self._running[pool.submit(self._update, instance)] = instance
+                self._collect()
+        self._result.left = [instance.customer_id for instance in self._waiting]
+        return self._result
+
+    def _startable(self) -> Iterator[Instance]:
+        """Instances that may begin now; while the canaries sing, one at a time."""
+        while self._waiting and not self._result.stopped and len(self._running) < self._at_once():
+            instance = next((i for i in self._waiting if self._has_room(i)), None)
+            if instance is None:
+                return
+            self._waiting.remove(instance)
+            yield instance
+
+    def _at_once(self) -> int:
+        return AT_ONCE if len(self._result.operations) >= self._limits.canaries else 1
+
+    def _has_room(self, instance: Instance) -> bool:
+        busy = sum(1 for other in self._running.values() if other.host_id == instance.host_id)
+        return busy < AT_ONCE_PER_HOST
+
+    @staticmethod
+    def _share_of(request_id: str, instance: Instance) -> str:
+        """The same for the same request and customer, however long both are."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{request_id}:{instance.customer_id}"))
+
+    def _update(self, instance: Instance) -> Operation | None:
+        request_id = self._asked.request_id and self._share_of(self._asked.request_id, instance)
+        try:
+            asked = replace(self._asked, request_id=request_id)
+            operation = begin_update(instance.customer_id, asked, image=self._image, outside=self._outside)
+            return wait_for_end(operation.pk, self._outside)
+        finally:
+            connections.close_all()
+
+    def _collect(self) -> None:
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        for future in [begun for begun in self._running if begun in done]:  # in the order they were begun
+            instance = self._running.pop(future)
+            try:
+                operation = future.result()
+            except (BusyError, LeaseLost, RequestError) as error:
+                self._result.skipped[instance.customer_id] = str(error)
+                continue
+            if operation is not None:
+                self._result.operations.append(operation)
+        self._judge()
+
+    def _judge(self) -> None:
+        done = len(self._result.operations)
+        self._progress(done + len(self._result.skipped), self._total, "updated")
+        self._result.stopped = too_many(self._result.failures, done, self._total, self._limits)

@@ -1,0 +1,233 @@
+"""A sweep carried out in the calling process: look at all, heal what needs it, wait until settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.db.models import Q
+
+from instances import documents, state_file
+from instances.checks import sweeps
+from instances.checks.observe import Check, CheckRequest, observe, requests_for
+from instances.checks.record import Recorded, record
+from instances.errors import BusyError, LeaseLost
+from instances.health.state import Status
+from instances.incidents.hosts import left_alone
+from instances.models import Health, Instance, Operation, Sweep
+from instances.monitoring import heartbeat
+from instances.monitoring.hosts import in_doubt
+from instances.monitoring.loop import Watch, deliver_what_is_held
+from instances.operations import service
+from instances.operations.journal import abandoned
+from instances.operations.procedures import restart
+from instances.operations.service import recover, see_through
+from instances.outside import Outside
+
+PROBE_THREADS = 32
+RESTART_THREADS = 8
+BATCH = 100
+CLAIM_SECONDS = 60.0
+LONGEST_HEALING = timedelta(minutes=30)
+POLL_SECONDS = 0.1
+MOVING = (Status.SUSPECT, Status.UNHEALTHY, Status.STARTING, Status.RESTARTING)
+Progress = Callable[[int, int, str], None]
+
+
+def silent(_done: int, _total: int, _text: str) -> None:
+    """For callers nobody watches."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a sweep found and did, read back from the database after it settled."""
+
+    sweep: Sweep
+    rows: list[Health]
+    restarts: list[Operation]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        restarted = sorted({operation.customer_id for operation in self.restarts})
+        return {
+            "sweep_id": str(self.sweep.pk),
+            **documents.checks(self.rows),
+            "restarted": restarted,
+            "restarts": [
+                {"customer_id": op.customer_id, "operation_id": str(op.pk), "status": op.status}
+                for op in self.restarts
+            ],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def health_rows(ids: Iterable[int]) -> list[Health]:
+    return list(Health.objects.filter(pk__in=list(ids)).select_related("instance"))
+
+
+def check_here(
+    instances: Sequence[Instance],
+    outside: Outside | None = None,
+    sweep_id: str | None = None,
+    progress: Progress = silent,
+) -> Iterator[Recorded]:
+    """Probe, judge and record instances in this process, in batches as answers come in."""
+    outside = outside or service.OUTSIDE
+    requests = requests_for(instances, outside.engines, sweep_id)
+    done = 0
+    for batch in _batches(_observed(requests, outside), BATCH):
+        recorded, _ = record(batch, outside.clock.now())
+        done += len(batch)
+        progress(done, len(requests), "checked")
+        yield from recorded
+
+
+def _observed(requests: Sequence[CheckRequest], outside: Outside) -> Iterator[Check]:
+    with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe") as pool:
+        futures = [pool.submit(observe, request, outside, settings.PROBE_TIMEOUT) for request in requests]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
+    batch: list[Check] = []
+    for check in checks:
+        batch.append(check)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instance]:
+    """Take the checks that are due outside the sweep; nobody else gets them for a minute."""
+    due = Health.objects.filter(next_check_at__lte=now, instance__in=Instance.objects.active())
+    if among is not None:
+        due = due.filter(pk__in=list(among))
+    with transaction.atomic():
+        ids = list(due.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
+    return list(Instance.objects.filter(pk__in=ids).select_related("plan", "host"))
+
+
+def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> Report:
+    """The whole sweep: check every active instance, re-check suspects, restart, wait until settled.
+
+    Raises BusyError when another attended sweep is running; a sweep of the workers is waited for.
+    """
+    outside = outside or service.OUTSIDE
+    began, watch = outside.clock.now(), Watch(outside)
+    recover(outside)
+    sweep = _start(by, outside)
+    try:
+        instances = list(Instance.objects.active().select_related("plan", "host"))
+        Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
+        _Healing(sweep, outside, progress, watch).run(instances)
+    finally:
+        sweeps.finish(sweep, outside.clock.now())
+        state_file.write()
+    rows = health_rows(instance.pk for instance in instances)
+    report = Report(sweep, rows, _restarts(rows, began), (outside.clock.now() - began).total_seconds())
+    heartbeat.ping(settings.HEARTBEAT_URL)
+    deliver_what_is_held(outside, watch)
+    return report
+
+
+def _start(by: str, outside: Outside) -> Sweep:
+    while True:
+        try:
+            return sweeps.start(outside.clock.now(), settings.SWEEP_INTERVAL, by=by, attended=True)
+        except BusyError:
+            if not Sweep.objects.filter(state="running", attended=False).exists():
+                raise
+            outside.clock.sleep(POLL_SECONDS)
+
+
+def _restarts(rows: Sequence[Health], since: datetime) -> list[Operation]:
+    customers = [row.instance.customer_id for row in rows]
+    return list(
+        Operation.objects.filter(
+            kind="restart", automatic=True, customer_id__in=customers, created_at__gte=since
+        ).order_by("created_at")
+    )
+
+
+class _Healing:
+    """Re-checks and restarts until every instance of the sweep has come to rest."""
+
+    def __init__(self, sweep: Sweep, outside: Outside, progress: Progress, watch: Watch) -> None:
+        self._sweep = sweep
+        self._outside = outside
+        self._progress = progress
+        self._watch = watch
+        self._restarts: set[Future[Any]] = set()
+
+    def run(self, instances: Sequence[Instance]) -> None:
+        ids = [instance.pk for instance in instances]
+        end = self._outside.clock.now() + LONGEST_HEALING
+        with ThreadPoolExecutor(RESTART_THREADS, thread_name_prefix="restart") as pool:
+            self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
+            while (left := self._unsettled(ids)) is not None and self._outside.clock.now() < end:
+                self._progress(len(ids) - left, len(ids), "settled")
+                self._watch.round()
+                self._take_over(pool)
+                due = claim_due(self._outside.clock.now(), ids)
+                if due:
+                    self._act_on(check_here(due, self._outside), pool)
+                else:
+                    self._outside.clock.sleep(POLL_SECONDS)
+            self._collect(wait=True)
+        self._progress(len(ids), len(ids), "settled")
+
+    def _act_on(self, recorded: Iterable[Recorded], pool: ThreadPoolExecutor) -> None:
+        for result in recorded:
+            if result.verdict and result.verdict.restart:
+                operation = restart.begin_automatic(
+                    result.check.request.instance_id, self._outside.clock.now()
+                )
+                if operation:
+                    self._restarts.add(pool.submit(_restart, operation, self._outside))
+
+    def _take_over(self, pool: ThreadPoolExecutor) -> None:
+        """An operation whose process died meanwhile would keep its instance from ever coming to rest."""
+        for operation in abandoned(self._outside.clock.now()):
+            self._restarts.add(pool.submit(_restart, operation, self._outside))
+
+    def _unsettled(self, ids: list[int]) -> int | None:
+        """How many instances are not at rest; None when all are, and no host is in doubt.
+
+        Also keeps the sweep's row alive.
+        """
+        now = self._outside.clock.now()
+        sweeps.keep(self._sweep, now)
+        self._collect(wait=False)
+        unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
+        rows = dict(Health.objects.filter(unsettled, pk__in=ids).values_list("pk", "status"))
+        unhealthy = [pk for pk, status in rows.items() if status == Status.UNHEALTHY]
+        left = len(rows) - len(left_alone(unhealthy, now))
+        return left if left or in_doubt(now) else None
+
+    def _tell(self, done: int, total: int, text: str) -> None:
+        sweeps.keep(self._sweep, self._outside.clock.now())
+        self._progress(done, total, text)
+
+    def _collect(self, *, wait: bool) -> None:
+        for future in [f for f in self._restarts if wait or f.done()]:
+            self._restarts.discard(future)
+            try:
+                future.result()
+            except (BusyError, LeaseLost):
+                continue  # Another process took the operation over; its end is in the database.
+
+
+def _restart(operation: Operation, outside: Outside) -> None:
+    try:
+        see_through(operation.pk, outside)
+    finally:
+        connections.close_all()

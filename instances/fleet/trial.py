@@ -1,0 +1,203 @@
+"""A test deployment: a throwaway instance through exactly the code a customer's goes through."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from instances import lookup
+from instances.containers import spec
+from instances.errors import DockmgrError, RequestError
+from instances.fleet.sweep import Progress, silent
+from instances.models import Instance, Operation, Plan, Port
+from instances.operations import read_logs, service
+from instances.operations.procedures.provision import Order
+from instances.operations.service import Asked
+from instances.operations.validate import Validation
+from instances.operations.validate import validate as validate_instance
+from instances.outside import Outside, engine_address
+
+LIFETIME = timedelta(hours=1)
+STEPS = 8
+PLACEHOLDER = "placeholder-of-a-test-deployment"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step of a test deployment; `seconds` is how long it took."""
+
+    name: str
+    ok: bool
+    seconds: float
+    error: str | None = None
+
+
+@dataclass
+class Trial:
+    """How a test deployment went. Nothing of it is left, whatever the outcome, unless `error` says so."""
+
+    plan: str
+    steps: list[StepResult] = field(default_factory=list)
+
+    @property
+    def success(self) -> bool:
+        return bool(self.steps) and all(step.ok for step in self.steps)
+
+    @property
+    def error(self) -> str | None:
+        return next((step.error for step in self.steps if not step.ok), None)
+
+    def document(self) -> dict[str, Any]:
+        steps = [asdict(step) for step in self.steps]
+        return {"success": self.success, "plan": self.plan, "steps": steps, "error": self.error}
+
+
+def run_trial(
+    plan: str,
+    image: str | None = None,
+    host: str | None = None,
+    asked: Asked | None = None,
+    outside: Outside | None = None,
+    progress: Progress = silent,
+) -> Trial:
+    """Provision, read limits back, validate, read logs, restart, update, remove, prove it is gone.
+
+    Raises RequestError when there is no such plan or host.
+    """
+    asked, outside = asked or Asked("test_deploy"), outside or service.OUTSIDE
+    trial = _Deployment(lookup.plan(plan), image, host, asked, outside)
+    trial.progress = progress
+    return trial.run()
+
+
+class _Deployment:
+    def __init__(
+        self, plan: Plan, image: str | None, host: str | None, asked: Asked, outside: Outside
+    ) -> None:
+        self._plan, self._image, self._host = plan, image, host
+        self._asked, self._outside = asked, outside
+        self._customer = f"test-{secrets.token_hex(6)}"
+        self._result = Trial(plan.name)
+        self.progress: Progress = silent
+
+    def run(self) -> Trial:
+        made = self._step("provision", self._provision)
+        if made:
+            for name, act in (
+                ("limits", self._limits),
+                ("validate", self._validate),
+                ("logs", self._logs),
+                ("restart", self._restart),
+                ("update", self._update),
+            ):
+                if not self._step(name, act):
+                    break
+            self._step("decommission", self._decommission)
+        self._step("nothing left", self._nothing_left)
+        return self._result
+
+    def _step(self, name: str, act: Callable[[], str | None]) -> bool:
+        began = self._outside.clock.now()
+        self.progress(len(self._result.steps), STEPS, name)
+        try:
+            error = act()
+        except RequestError:
+            if name == "provision":
+                raise
+            error = "The throwaway instance is gone."
+        except DockmgrError as failure:
+            error = str(failure)
+        seconds = (self._outside.clock.now() - began).total_seconds()
+        self._result.steps.append(StepResult(name, error is None, round(seconds, 3), error))
+        return error is None
+
+    def _provision(self) -> str | None:
+        order = Order(
+            customer_id=self._customer,
+            subdomain=f"{self._customer}.test.invalid",
+            plan=self._plan.name,
+            env={name: PLACEHOLDER for name in self._plan.required_env if not self._plan.env.get(name)},
+            host=self._host,
+            image=self._image,
+            expires_at=self._outside.clock.now() + LIFETIME,
+        )
+        operation = service.begin_provision(order, self._own_asked(), self._outside)
+        return self._end_of(operation)
+
+    def _own_asked(self) -> Asked:
+        return Asked(self._asked.requested_by, self._asked.reason or "test deployment")
+
+    def _end_of(self, operation: Operation) -> str | None:
+        done = service.wait_for_end(operation.pk, self._outside)
+        return None if done.status == "succeeded" else done.error
+
+    def _instance(self) -> Instance:
+        return lookup.instance(self._customer)
+
+    def _limits(self) -> str | None:
+        instance = self._instance()
+        facts = self._outside.engines.at(engine_address(instance.host)).inspect(instance.container_id)
+        wanted = instance.spec()
+        if facts is None:
+            return "The container is gone."
+        read_back = (facts.nano_cpus, facts.memory, facts.pids_limit)
+        if read_back != (wanted.nano_cpus, wanted.memory, wanted.pids_limit):
+            return f"The engine says {read_back} for billionths of a CPU, bytes and processes."
+        return None
+
+    def _validate(self) -> str | None:
+        validation: Validation = validate_instance(self._instance(), self._outside)
+        return None if validation.valid else "; ".join(e["message"] for e in validation.errors)
+
+    def _logs(self) -> str | None:
+        read_logs.read(self._instance(), self._outside.engines, 100, None)
+        return None
+
+    def _restart(self) -> str | None:
+        return self._end_of(service.begin_restart(self._customer, self._own_asked(), self._outside))
+
+    def _update(self) -> str | None:
+        return self._end_of(service.begin_update(self._customer, self._own_asked(), outside=self._outside))
+
+    def _decommission(self) -> str | None:
+        operation = service.begin_decommission(
+            self._customer, self._own_asked(), purge_data=True, outside=self._outside
+        )
+        return self._end_of(operation)
+
+    def _remove_pulled_image(self) -> None:
+        """An image that came with the test goes with it, unless somebody runs it by now."""
+        made = Operation.objects.filter(customer_id=self._customer, kind="provision").first()
+        if made is None or made.host is None or not (made.facts.get("pulled") and made.image_after):
+            return
+        if Instance.objects.present().filter(host=made.host, image_id=made.image_after).exists():
+            return
+        engine = self._outside.engines.at(engine_address(made.host))
+        engine.remove_image(self._image or self._plan.image)
+        left = engine.describe_image(made.image_after)
+        if left is not None and not left.get("RepoTags"):  # with another name it was here before
+            engine.remove_image(made.image_after)
+
+    def _nothing_left(self) -> str | None:
+        """Proof: no container, volume, port or row of the throwaway customer anywhere."""
+        self._remove_pulled_image()
+        left = []
+        if Instance.objects.filter(customer_id=self._customer).exists():
+            left.append("its row")
+        if Port.objects.filter(instance__customer_id=self._customer).exists():
+            left.append("its port")
+        left += self._left_on_engines()
+        return f"Left behind: {', '.join(left)}." if left else None
+
+    def _left_on_engines(self) -> list[str]:
+        provisioned = Operation.objects.filter(customer_id=self._customer, kind="provision").first()
+        if provisioned is None or provisioned.host is None:
+            return []
+        engine = self._outside.engines.at(engine_address(provisioned.host))
+        name, volume = spec.container_name(self._customer), spec.volume_name(self._customer)
+        names = (name, spec.next_name(name), spec.previous_name(name))
+        found = [f"container {which}" for which in names if engine.inspect(which)]
+        return found + ([f"volume {volume}"] if engine.volume_labels(volume) is not None else [])

@@ -1,0 +1,1 @@
+"""Whether an instance is healthy: pure rules."""

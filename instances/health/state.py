@@ -1,0 +1,305 @@
+"""Is this instance healthy, and what follows from it: pure decisions, no database, no clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from instances.health.response import Outcome, sentence
+
+HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"})
+CRASH_LOOP_RESTARTS = 3
+
+
+class Status(StrEnum):
+    UNKNOWN = "unknown"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    SUSPECT = "suspect"
+    UNHEALTHY = "unhealthy"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers of the state machine; all durations in seconds."""
+
+    failure_threshold: int = 3
+    success_threshold: int = 2
+    recheck_interval: float = 30.0
+    restart_limit: int = 3
+    restart_backoff: float = 20.0
+    start_grace: float = 60.0
+    reopen_within: float = 600.0
+    flaps_allowed: int = 3
+    flap_window: float = 3600.0
+    flapping_clean: float = 900.0
+    spread: float = 0.2  # waits vary by this part of themselves, so that a fleet does not act in step
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one probe saw of one container. Facts of the container are set when the engine was asked."""
+
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    reason: str = ""
+    error: str = ""
+    http_status: int | None = None
+    latency_ms: int | None = None
+    version: str | None = None
+    container_id: str = ""
+    container_state: str | None = None
+    container_started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What dockmgr remembers of an instance's health between checks.
+
+    `down_since` is set by the first failure and cleared by `success_threshold` successes in a row.
+    `restarts_used` counts automatic attempts of the present outage. `restart_not_before` holds the
+    next attempt back. `next_check_at` asks for a check outside the sweep. `flaps` counts how often it
+    failed again soon after a recovery, in the window that began with `flaps_since`.
+    """
+
+    status: Status = Status.UNKNOWN
+    failures: int = 0
+    successes: int = 0
+    restarts_used: int = 0
+    down_since: datetime | None = None
+    recovered_at: datetime | None = None
+    flaps: int = 0
+    flaps_since: datetime | None = None
+    starting_since: datetime | None = None
+    restart_not_before: datetime | None = None
+    next_check_at: datetime | None = None
+    checked_at: datetime | None = None
+    last_healthy_at: datetime | None = None
+    last_restart_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state after a check, whether it calls for a restart now, and the observation as judged."""
+
+    state: State
+    restart: bool = False
+    seen: Observation | None = None
+
+
+def is_stale(seen: Observation, state: State) -> bool:
+    """Whether a newer check was already applied.
+
+    A probe that began before the last applied one ended saw the same moment; counting both would
+    count one failure twice.
+    """
+    return state.checked_at is not None and seen.started_at < state.checked_at
+
+
+def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float = 0.0) -> Verdict:
+    """Judge one observation.
+
+    `jitter` is drawn by the caller from -1..1 and spreads waits by `policy.spread`.
+    """
+    state = replace(state, checked_at=seen.finished_at)
+    if seen.outcome is Outcome.UNKNOWN:
+        return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=_recheck_at(policy, now, jitter)))
+    if seen.outcome is Outcome.OK:
+        return Verdict(_passed(state, policy, now, jitter))
+    since = _starting_since(seen, state, now)
+    if since is not None:
+        state = replace(state, starting_since=since)
+        if now < since + timedelta(seconds=policy.start_grace):
+            return Verdict(_starting(state, policy, now, jitter))
+    if seen.outcome is Outcome.STARTING:
+        late = "start_timeout"
+        seen = replace(seen, outcome=Outcome.FAIL, reason=late, error=sentence(late))
+    return replace(_failed(seen, state, policy, now, jitter), seen=seen)
+
+
+def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    state = replace(
+        state, failures=0, successes=state.successes + 1, starting_since=None, last_healthy_at=now
+    )
+    if state.down_since is None:
+        return replace(state, status=Status.HEALTHY, next_check_at=None)
+    if state.successes >= policy.success_threshold:
+        return _recovered(state, now)
+    status = Status.FAILED if _given_up(state, policy) else Status.SUSPECT
+    return replace(state, status=status, next_check_at=_recheck_at(policy, now, jitter))
+
+
+def _recovered(state: State, now: datetime) -> State:
+    return replace(
+        state,
+        status=Status.HEALTHY,
+        down_since=None,
+        recovered_at=now,
+        restart_not_before=None,
+        next_check_at=None,
+    )
+
+
+def _starting_since(seen: Observation, state: State, now: datetime) -> datetime | None:
+    """When the container's present start began, or None when it has no grace left to claim.
+
+    A container that has answered well since it started is no longer starting, and one that the
+    engine restarts over and over never is.
+    """
+    if seen.reason in HARD_REASONS:
+        return None
+    started = seen.container_started_at
+    if started is not None and started > now:  # the host's clock runs ahead: its word can't be used
+        started = state.starting_since or now
+    if seen.outcome is Outcome.STARTING:
+        return max(filter(None, (state.starting_since, started)), default=now)
+    if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
+        return None
+    return started or state.starting_since
+
+
+def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    soon = replace(policy, recheck_interval=min(policy.recheck_interval, 5.0))
+    status = Status.FAILED if state.status is Status.FAILED else Status.STARTING
+    return replace(state, status=status, successes=0, next_check_at=_recheck_at(soon, now, jitter))
+
+
+def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
+    state = _one_more_failure(state, policy, now, jitter)
+    certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
+    if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
+        recheck = _recheck_at(policy, now, jitter)
+        return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
+    if state.restarts_used >= policy.restart_limit:
+        return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
+    due = state.restart_not_before or now
+    restart = due <= now
+    # The check after a verdict of restart is the safety net for a restart order that gets lost.
+    next_check = _recheck_at(policy, now, jitter) if restart else due
+    return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
+
+
+def _given_up(state: State, policy: Policy) -> bool:
+    """Whether dockmgr had given the instance up, also when it lost sight of it since."""
+    lost_sight = state.status is Status.UNKNOWN and state.down_since is not None
+    return state.status is Status.FAILED or (lost_sight and state.restarts_used >= policy.restart_limit)
+
+
+def _one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    if state.down_since is None:
+        state = _outage_begun(state, policy, now, jitter)
+    return replace(state, failures=state.failures + 1, successes=0)
+
+
+def _outage_begun(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    """Failing again soon after a recovery goes on with the budget and the waits of before."""
+    if not _is_reopened(state, policy, now):
+        return replace(state, down_since=now, restarts_used=0, flaps=0, flaps_since=None)
+    state = _one_more_flap(state, policy, now)
+    return replace(state, down_since=now, restart_not_before=_restart_due(state, policy, now, jitter))
+
+
+def _is_reopened(state: State, policy: Policy, now: datetime) -> bool:
+    """Whether a failure now belongs to the outage before; one that flaps takes longer to be over."""
+    window = policy.flapping_clean if is_flapping(state, policy) else policy.reopen_within
+    return state.recovered_at is not None and now - state.recovered_at <= timedelta(seconds=window)
+
+
+def is_flapping(state: State, policy: Policy) -> bool:
+    """It came back and failed again so often that a recovery means little."""
+    return state.flaps >= policy.flaps_allowed
+
+
+def _one_more_flap(state: State, policy: Policy, now: datetime) -> State:
+    """Flapping ends only by staying clean; until it began, flaps count within their window."""
+    since = state.flaps_since
+    stale = since is None or now - since > timedelta(seconds=policy.flap_window)
+    if stale and not is_flapping(state, policy):
+        return replace(state, flaps=1, flaps_since=now)
+    return replace(state, flaps=state.flaps + 1)
+
+
+def _restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:
+    """Waits before automatic attempts 1, 2 and 3 are none, one and two times `restart_backoff`."""
+    return now + timedelta(
+        seconds=policy.restart_backoff * state.restarts_used * (1 + policy.spread * jitter)
+    )
+
+
+def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
+    """A restart takes the instance; an automatic one uses up an attempt before it acts."""
+    if state.status is Status.PAUSED:
+        return replace(state, last_restart_at=now)
+    return replace(
+        state,
+        status=Status.RESTARTING,
+        restarts_used=state.restarts_used + (1 if automatic else 0),
+        last_restart_at=now,
+        next_check_at=None,
+    )
+
+
+def restart_passed(state: State, policy: Policy, now: datetime) -> State:
+    """The restarted container passed its gate: `success_threshold` checks in a row."""
+    state = replace(
+        state,
+        failures=0,
+        successes=policy.success_threshold,
+        starting_since=None,
+        last_healthy_at=now,
+        checked_at=now,
+    )
+    recovered_at = now if state.down_since is not None else state.recovered_at
+    return _still_paused(state, replace(_recovered(state, now), recovered_at=recovered_at))
+
+
+def restart_failed(
+    state: State, policy: Policy, now: datetime, started_at: datetime | None, jitter: float = 0.0
+) -> State:
+    """The gate was not passed in time: one failure more, then a longer wait or giving up."""
+    if state.status is Status.PAUSED:
+        return state
+    state = _one_more_failure(state, policy, now, jitter)
+    state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
+    if state.restarts_used >= policy.restart_limit:
+        return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+    due = _restart_due(state, policy, now, jitter)
+    return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
+
+
+def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
+    """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
+    if state.status is Status.PAUSED:
+        return state
+    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    return replace(
+        state,
+        status=Status.UNKNOWN,
+        restarts_used=used,
+        checked_at=now,
+        next_check_at=_recheck_at(policy, now, 0.0),
+    )
+
+
+def restart_denied(state: State, now: datetime, seconds: float) -> State:
+    """The host has enough restarts under way: ask again soon, with a check first."""
+    return replace(state, next_check_at=now + timedelta(seconds=seconds))
+
+
+def resumed(state: State) -> State:
+    """An instance taken out of pause starts with a clean sheet."""
+    return State(last_healthy_at=state.last_healthy_at, last_restart_at=state.last_restart_at)
+
+
+def _still_paused(before: State, after: State) -> State:
+    """A restart by hand does not end a pause."""
+    return replace(after, status=Status.PAUSED) if before.status is Status.PAUSED else after
+
+
+def _recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:
+    return now + timedelta(seconds=policy.recheck_interval * (1 + policy.spread * jitter))

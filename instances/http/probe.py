@@ -1,0 +1,216 @@
+"""The only HTTP client for instances: one bounded look at one address."""
+
+from __future__ import annotations
+
+import errno
+import queue
+import re
+import socket
+import ssl
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import quote, urlsplit
+
+from instances.health.response import Expect, Outcome, Reply, judge, sentence
+from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
+
+_HOST = re.compile(r"[0-9A-Za-z._:%-]+")
+_SAFE_IN_TARGET = "%/:=&?~+!$,;'@()*[]|"
+
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "closed",
+    errno.ECONNABORTED: "closed",
+    errno.EPIPE: "closed",
+    errno.ENOTCONN: "closed",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+}
+_NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and how to ask. `url` is http or https; `expect` says how to read the answer."""
+
+    url: str
+    expect: Expect = Expect.AUTO
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one look saw. `error` is a sentence for people, empty when all is well."""
+
+    outcome: Outcome
+    reason: str
+    http_status: int | None
+    latency_ms: int
+    version: str | None
+    error: str
+
+
+class _OwnTrouble(Exception):
+    """The look could not be made for a reason on our side; the text says which."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    tls: bool
+    host: str
+    port: int
+    request: bytes
+
+
+def probe(address: Address, timeout: float) -> ProbeResult:
+    """Ask once with GET and judge the answer; takes at most `timeout` seconds in all.
+
+    Reads at most 64 KiB of body (none for `http_2xx`, which goes by the status alone), follows no
+    redirect and uses no proxy. Never raises for what the network or the server does: that is FAIL with
+    a reason code. What is wrong on our side (no sockets left, resolver down, not a URL) is UNKNOWN with
+    the reason `prober`.
+    """
+    started = time.monotonic()
+    reply, detail = _ask(address, started + timeout)
+    latency_ms = int((time.monotonic() - started) * 1000)
+    error = sentence(reply.reason)
+    if detail:
+        error = f"{error[:-1]} ({detail})."
+    return ProbeResult(reply.outcome, reply.reason, reply.http_status, latency_ms, reply.version, error)
+
+
+def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
+    """The judged reply and a detail for people."""
+    status = None
+    try:
+        target = _target(address.url)
+        with closing(_connect(target, deadline)) as connection:
+            connection.settimeout(time_left(deadline))
+            connection.sendall(target.request)
+            wire = Wire(connection, deadline)
+            status, headers = read_head(wire)
+            wanted = 200 <= status < 300 and status != 204 and address.expect != Expect.HTTP_2XX
+            body = read_body(wire, headers) if wanted else b""
+    except AnswerError as error:
+        return _failed(error.reason, status), ""
+    except _OwnTrouble as error:
+        return _failed("prober", status), str(error)
+    except OSError as error:
+        return _failed(_reason(error), status), _detail(error)
+    return judge(status, body, address.expect), ""
+
+
+def _failed(reason: str, status: int | None) -> Reply:
+    return Reply(Outcome.UNKNOWN if reason == "prober" else Outcome.FAIL, reason, status)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, socket.gaierror):
+        return "dns" if error.errno in _NO_SUCH_NAME else "prober"
+    return _REASONS.get(error.errno or 0, "prober")
+
+
+def _detail(error: OSError) -> str:
+    """What the system says about an error whose code alone leaves a person guessing."""
+    if isinstance(error, ssl.SSLError):
+        return str(getattr(error, "verify_message", "") or error.reason or "").rstrip(".")
+    return (error.strerror or "").rstrip(".") if _reason(error) == "prober" else ""
+
+
+def _target(url: str) -> _Target:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError as error:
+        raise _OwnTrouble("the address is malformed") from error
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise _OwnTrouble("the address is not an http or https URL")
+    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE_IN_TARGET)
+    tls = parts.scheme == "https"
+    authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: dockmgr\r\nAccept: */*\r\n"
+        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    )
+    default_port = 443 if tls else 80
+    return _Target(tls, host, default_port if port is None else port, request.encode("ascii"))
+
+
+def _connect(target: _Target, deadline: float) -> socket.socket:
+    """A connection to the first address that takes one; each gets its share of what time is left."""
+    family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+    places = [(family, target.host)] if _is_literal(family, target.host) else _resolve(target, deadline)
+    problems: list[OSError] = []
+    for tried, (family, host) in enumerate(places):
+        try:
+            connection = _dial(family, (host, target.port), time_left(deadline) / (len(places) - tried))
+        except OSError as error:
+            problems.append(error)
+        else:
+            return _secure(connection, target.host, deadline) if target.tls else connection
+    # A machine without IPv6 must not hide that the IPv4 address refuses.
+    raise min(problems, key=lambda error: _reason(error) == "prober")
+
+
+def _is_literal(family: socket.AddressFamily, host: str) -> bool:
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return False
+    return True
+
+
+def _dial(family: socket.AddressFamily, place: tuple[str, int], timeout: float) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(place)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _secure(connection: socket.socket, host: str, deadline: float) -> socket.socket:
+    with closing(connection):  # wrapping takes the descriptor over, so this closes only what it left
+        connection.settimeout(time_left(deadline))
+        return _tls_context().wrap_socket(connection, server_hostname=host)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _resolve(target: _Target, deadline: float) -> list[tuple[socket.AddressFamily, str]]:
+    """Addresses of a host name. getaddrinfo knows no timeout, so a thread waits for it in our place."""
+    answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | OSError] = queue.SimpleQueue()
+    lookup = threading.Thread(target=_look_up, args=(target, answers), daemon=True)
+    try:
+        lookup.start()
+        answer = answers.get(timeout=time_left(deadline))
+    except queue.Empty as error:
+        raise _OwnTrouble("the name service does not answer") from error
+    except RuntimeError as error:
+        raise _OwnTrouble("no thread left to resolve the host name") from error
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def _look_up(
+    target: _Target, answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | OSError]
+) -> None:
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        answers.put(error)
+    else:
+        answers.put([(family, str(place[0])) for family, _, _, _, place in found])

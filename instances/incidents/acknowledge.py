@@ -1,0 +1,29 @@
+"""Somebody has seen it: reminders end, and a second line need not be told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from instances import lookup
+from instances.errors import RequestError
+from instances.incidents.writer import Ledger
+from instances.models import Incident
+
+
+@transaction.atomic
+def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
+    """Acknowledge an open incident; the first who did stays on record.
+
+    Raises RequestError when there is none, or when it is over.
+    """
+    incident = lookup.incident(incident_id, Incident.objects.select_for_update())
+    if not incident.is_open:
+        raise RequestError(f"Incident {incident_id} is resolved already.")
+    if incident.acknowledged_at is None:
+        ledger = Ledger(now)
+        incident.acknowledged_at, incident.acknowledged_by = now, by[:64]
+        ledger.note(incident, "acknowledged", f"by {by}")
+        ledger.save()
+    return incident

@@ -1,0 +1,107 @@
+"""The JSON documents of incidents, mutes and uptime: INCIDENT, MUTE, UPTIME."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from instances.documents import Document, time
+from instances.incidents import mutes
+from instances.incidents.uptime import Line, Report
+from instances.incidents.uptime_rules import Uptime
+from instances.models import Incident, Mute
+
+
+def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) -> list[Document]:
+    """INCIDENTs, in a bounded number of queries; `events` adds the timeline of each."""
+    rows = rows.select_related("host", "instance__plan", "instance__host")
+    found = list(rows.prefetch_related("events") if events else rows)
+    muted = mutes.incident_ends([row for row in found if row.is_open], now)
+    return [_incident(row, muted.get(row.pk), now, events=events) for row in found]
+
+
+def incident(row: Incident, now: datetime) -> Document:
+    """INCIDENT: what is or was wrong, for how long, who knows, and its timeline."""
+    [document] = incidents(Incident.objects.filter(pk=row.pk), now, events=True)
+    return document
+
+
+def mute(row: Mute) -> Document:
+    """MUTE: what is muted, until when, by whom and why."""
+    given = {"customer_id": row.instance, "host": row.host, "plan": row.plan}
+    scope, name = next((scope, str(target)) for scope, target in given.items() if target is not None)
+    return {
+        "scope": scope,
+        "name": name,
+        "starts_at": time(row.starts_at),
+        "until": time(row.until),
+        "by": row.by,
+        "reason": row.reason or None,
+    }
+
+
+def uptime(report: Report) -> Document:
+    """UPTIME of each instance, each plan and all, in a period; times in seconds."""
+    return {
+        "since": time(report.since),
+        "until": time(report.until),
+        "instances": [
+            {"customer_id": line.customer_id, "plan": line.plan, **_uptime(line.uptime)}
+            for line in report.lines
+        ],
+        "plans": [{"plan": plan, **_sum(lines)} for plan, lines in report.plans.items()],
+        "all": _sum(report.lines),
+    }
+
+
+def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, events: bool) -> Document:
+    instance, host = row.instance, row.host or (row.instance and row.instance.host)
+    document = {
+        "id": row.pk,
+        "key": row.key,
+        "kind": row.kind,
+        "customer_id": row.customer_id or None,
+        "host": host.name if host else None,
+        "plan": instance.plan.name if instance else None,
+        "severity": row.severity,
+        "status": "open" if row.is_open else "resolved",
+        "cause": row.cause or None,
+        "message": row.message or None,
+        "opened_at": time(row.opened_at),
+        "confirmed_at": time(row.confirmed_at),
+        "resolved_at": time(row.resolved_at),
+        "downtime_seconds": round(row.downtime_until(now), 1),
+        "restarts": row.restarts,
+        "flapping": row.flapping,
+        "acknowledged_at": time(row.acknowledged_at),
+        "acknowledged_by": row.acknowledged_by or None,
+        "muted_until": time(muted_until),
+        "resolution": row.resolution or None,
+    }
+    return document | ({"events": _events(row)} if events else {})
+
+
+def _events(row: Incident) -> list[Document]:
+    return [{"at": time(event.at), "kind": event.kind, "text": event.text} for event in row.events.all()]
+
+
+def _sum(lines: list[Line]) -> dict[str, Any]:
+    return {"instances": len(lines), **_uptime(sum((line.uptime for line in lines), Uptime()))}
+
+
+def _uptime(found: Uptime) -> Document:
+    recovery = found.mean_time_to_recover
+    return {
+        "uptime_percent": found.percent,
+        "uptime_seconds": round(found.up, 1),
+        "downtime_seconds": round(found.down, 1),
+        "unknown_seconds": round(found.unknown, 1),
+        "unwatched_seconds": round(found.unwatched, 1),
+        "outages": found.outages,
+        "mean_time_to_recover_seconds": None if recovery is None else round(recovery, 1),
+        "down_since": time(found.down_since),
+        "restarts": found.restarts,
+        "restarts_helped": found.restarts_helped,
+    }

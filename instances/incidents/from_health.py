@@ -1,0 +1,142 @@
+"""From changes of health to incidents and uptime, in the transaction that changes the health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from instances.health.state import Policy, State
+from instances.incidents.rules import Effect, Severity, availability, effect, instance_key
+from instances.incidents.writer import Ledger, deadline
+from instances.models import Incident, Instance, Transition
+
+
+@dataclass(frozen=True)
+class Change:
+    """An instance's health before and after, and what was seen, as a code and as a sentence."""
+
+    instance_id: int
+    before: State
+    after: State
+    cause: str = ""
+    message: str = ""
+
+
+def follow(changes: Sequence[Change], rules: Policy, now: datetime) -> None:
+    """Open, raise, reopen and end incidents as these changes ask for, and note up and down.
+
+    Call it in the transaction that wrote the changes; each instance may be among them once.
+    """
+    Transition.objects.bulk_create(_transitions(changes, now))
+    concerned = [
+        (change, found) for change in changes if (found := effect(change.before, change.after, rules))
+    ]
+    if concerned:
+        _Following(concerned, rules, now).run()
+
+
+def _transitions(changes: Iterable[Change], now: datetime) -> list[Transition]:
+    return [
+        Transition(instance_id=c.instance_id, at=now, availability=availability(c.after).value)
+        for c in changes
+        if availability(c.before) is not availability(c.after)
+    ]
+
+
+class _Following:
+    def __init__(self, concerned: list[tuple[Change, Effect]], rules: Policy, now: datetime) -> None:
+        self._concerned, self._rules, self._now = concerned, rules, now
+        self._ledger = Ledger(now)
+
+    def run(self) -> None:
+        incidents = self._read()
+        for change, found in self._concerned:
+            incident = self._begin(change, found, incidents.get(change.instance_id))
+            if incident is not None and incident.is_open:
+                self._go_on(incident, change, found)
+        self._ledger.save()
+
+    def _read(self) -> dict[int, Incident]:
+        """The last incident of each instance that is open or may be reopened."""
+        ids = [change.instance_id for change, _ in self._concerned]
+        again = [change.instance_id for change, found in self._concerned if found.again]
+        longest = max(self._rules.reopen_within, self._rules.flapping_clean)
+        recent = Q(instance__in=again, resolved_at__gte=self._now - timedelta(seconds=longest))
+        rows = Incident.objects.select_for_update(of=("self",)).filter(
+            Q(instance__in=ids, resolved_at=None) | recent, kind="instance"
+        )
+        return {row.instance_id: row for row in rows.order_by("opened_at", "pk") if row.instance_id}
+
+    def _begin(self, change: Change, found: Effect, last: Incident | None) -> Incident | None:
+        """The incident this change belongs to; None when the outage has none to end."""
+        since = change.after.down_since
+        if last is None:
+            return self._open(change, since) if since else None
+        if found.begins and since is not None:
+            last.down_since, last.critical_at = since, deadline(since)
+            last.cause, last.message = change.cause, change.message
+            self._ledger.reopened(last)
+        return last
+
+    def _open(self, change: Change, since: datetime) -> Incident:
+        instance = Instance.objects.only("customer_id", "host_id").get(pk=change.instance_id)
+        incident = Incident(
+            key=instance_key(instance.customer_id),
+            kind="instance",
+            instance=instance,
+            host_id=instance.host_id,
+            customer_id=instance.customer_id,
+            cause=change.cause,
+            message=change.message,
+            opened_at=since,
+            down_since=since,
+            critical_at=deadline(since),
+        )
+        self._ledger.opened(incident)
+        return incident
+
+    def _go_on(self, incident: Incident, change: Change, found: Effect) -> None:
+        ledger = self._ledger
+        if found.flapping and not incident.flapping:
+            incident.flapping = True
+            ledger.note(incident, "flapping", "it recovers and fails again")
+        if found.moved and not found.ends:
+            moved = f"{change.before.status.value} -> {change.after.status.value}"
+            ledger.note(incident, "status", f"{moved}. {change.message}".rstrip(". "))
+        if found.restart:
+            incident.restarts += 1
+            ledger.note(incident, "restart", _restart_text(change))
+        if found.raises is not None:
+            self._raise(incident, change, found.raises)
+        if found.ends:
+            self._end(incident, found)
+
+    def _raise(self, incident: Incident, change: Change, severity: Severity) -> None:
+        if change.cause:
+            incident.cause, incident.message = change.cause, change.message
+        given_up = "automatic restarts are used up"
+        failures = f"{change.after.failures} failures in a row"
+        self._ledger.raised(incident, severity, given_up if severity is Severity.CRITICAL else failures)
+
+    def _end(self, incident: Incident, found: Effect) -> None:
+        self._ledger.ended(incident)
+        if found.abandoned:
+            self._ledger.resolved(incident, "paused", abandoned=True)
+        elif not incident.flapping:
+            self._ledger.resolved(incident, how_it_ended(incident))
+
+
+def _restart_text(change: Change) -> str:
+    automatic = change.after.restarts_used > change.before.restarts_used
+    return f"automatic, attempt {change.after.restarts_used}" if automatic else "asked for by a person"
+
+
+def how_it_ended(incident: Incident) -> str:
+    """The sentence of a recovery: how long it was down, and what was done."""
+    if not incident.restarts:
+        return f"healthy again by itself after {incident.downtime:.0f} s"
+    times = "one restart" if incident.restarts == 1 else f"{incident.restarts} restarts"
+    return f"healthy again after {times} and {incident.downtime:.0f} s"

@@ -1,0 +1,51 @@
+"""Hosts as a whole: which are under suspicion, what is left down on one, where nothing may be healed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from instances.incidents import mutes
+from instances.incidents.rules import FLEET
+from instances.models import Host, HostWatch, Incident, Instance
+
+
+def suspect(host_ids: Iterable[int], now: datetime) -> None:
+    """Have the engines of these hosts asked soon, because something failed there.
+
+    Hosts that are to be asked anyway are left alone. At most two statements, whatever the number.
+    """
+    ids = sorted(set(host_ids))
+    if HostWatch.objects.filter(host__in=ids, ask_at=None).update(ask_at=now) < len(ids):
+        HostWatch.objects.bulk_create(
+            [HostWatch(host_id=host_id, ask_at=now) for host_id in ids], ignore_conflicts=True
+        )
+
+
+def host_summary(host_id: int) -> str:
+    """How many active instances of the host are down now, as a sentence."""
+    name = Host.objects.values_list("name", flat=True).get(pk=host_id)
+    active = Instance.objects.active().filter(host=host_id)
+    down = active.filter(health__down_since__isnull=False).count()
+    still = "is still down" if down == 1 else "are still down"
+    return f"{down} of {active.count()} instances of host {name} {still}"
+
+
+def open_on_hosts() -> QuerySet[Incident]:
+    """Incidents of hosts that are open, their grace included."""
+    return Incident.objects.open().filter(kind="host")
+
+
+def healing_held(instance: Instance, now: datetime) -> bool:
+    """Whether nothing is restarted automatically there: its host or the fleet is in trouble, or a mute."""
+    trouble = Incident.objects.open().filter(Q(key=FLEET) | Q(kind="host", host=instance.host_id))
+    return trouble.exists() or mutes.end_for(instance, now) is not None
+
+
+def left_alone(instance_ids: Collection[int], now: datetime) -> set[int]:
+    """Those of the instances for which waiting does not help: nothing is healed there until people act."""
+    if instance_ids and Incident.objects.open().filter(key=FLEET).exists():
+        return set(instance_ids)
+    return set(mutes.ends(instance_ids, now))

@@ -1,0 +1,106 @@
+"""Incidents of hosts, of the fleet and of dockmgr itself: opened, updated and resolved one by one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from instances.incidents.rules import FLEET, SELF, Severity
+from instances.incidents.writer import TEXT_LENGTH, Ledger
+from instances.models import Host, Incident, Instance
+
+
+def last_of(key: str, now: datetime, *, host: Host | None = None) -> Incident | None:
+    """The open incident, or the last one if that is recent enough to be reopened; locked."""
+    recent = now - timedelta(seconds=settings.REOPEN_WITHIN)
+    rows = Incident.objects.select_for_update().filter(_whose(key, host))
+    last = rows.order_by("-opened_at", "-pk").first()
+    if last is None or (last.resolved_at is not None and last.resolved_at < recent):
+        return None
+    return last
+
+
+def _whose(key: str, host: Host | None) -> Q:
+    """Names change hands: a host's incidents are known by the row they belong to."""
+    return Q(kind="host", host=host) if host is not None else Q(key=key)
+
+
+@transaction.atomic
+def open_incident(
+    key: str,
+    kind: str,
+    severity: Severity,
+    cause: str,
+    message: str,
+    now: datetime,
+    *,
+    host: Host | None = None,
+    notify_at: datetime | None = None,
+) -> Incident:
+    """Open the key's incident, reopen its last one, or bring the open one up to date.
+
+    Told at once unless `notify_at` says when.
+    """
+    ledger, incident = Ledger(now), last_of(key, now, host=host)
+    if incident is None:
+        incident = Incident(key=key, kind=kind, host=host, opened_at=now)
+        incident.message = message[:TEXT_LENGTH]
+        ledger.opened(incident)
+    elif not incident.is_open:
+        ledger.reopened(incident)
+    _describe(incident, cause, message, now)
+    incident.resolve_at = None
+    ledger.raised(incident, severity, message)
+    incident.notify_at = notify_at or now
+    if incident.pk:
+        ledger.note(incident, "cause", message)
+    ledger.save()
+    return incident
+
+
+def _describe(incident: Incident, cause: str, message: str, now: datetime) -> None:
+    incident.cause, incident.message = cause[:32], message[:TEXT_LENGTH]
+    incident.down_since = incident.down_since or now
+
+
+@transaction.atomic
+def resolve(incident: Incident, resolution: str, now: datetime) -> None:
+    """End an incident; what it held back at other incidents is looked at again."""
+    held = Incident.objects.select_for_update().filter(pk=incident.pk, resolved_at=None).first()
+    if held is None:
+        return
+    ledger = Ledger(now)
+    ledger.resolved(held, resolution)
+    if held.kind != "instance":
+        held.notify_at = now
+    ledger.save()
+    wake(held, now)
+    incident.refresh_from_db()
+
+
+def wake(incident: Incident, now: datetime) -> None:
+    """Look at once at what waited for a host's or the fleet's incident to be over."""
+    waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind=SELF).exclude(pk=incident.pk)
+    if incident.host_id is not None:
+        waiting.filter(host_id=incident.host_id).update(notify_at=now)
+    elif incident.kind == FLEET:
+        waiting.update(notify_at=now)
+
+
+@transaction.atomic
+def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
+    """One line more in the timeline."""
+    incident.events.create(at=now, kind=kind, text=text[:TEXT_LENGTH])
+
+
+@transaction.atomic
+def close_of(instance: Instance, resolution: str, now: datetime) -> None:
+    """End the instance's incident because nobody looks after the instance any more."""
+    rows = Incident.objects.select_for_update().filter(instance=instance, kind="instance", resolved_at=None)
+    ledger = Ledger(now)
+    for incident in rows:
+        ledger.resolved(incident, resolution, abandoned=True)
+    ledger.save()

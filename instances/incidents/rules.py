@@ -1,0 +1,118 @@
+"""What an instance's changing health means for its incident: pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from instances.health.state import Policy, State, Status, is_flapping
+
+FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
+SELF = "self"  # the key of the incident of dockmgr itself, and its kind
+_HOST = "host:"
+
+
+def instance_key(customer_id: str) -> str:
+    """What the incident of a customer's instance is known by: at most one is open per key."""
+    return f"health:{customer_id}"
+
+
+def host_key(host_name: str) -> str:
+    """What a host's incident is known by."""
+    return f"{_HOST}{host_name}"
+
+
+def host_in(key: str) -> str:
+    """The host's name in the key of a host's incident; empty for any other key."""
+    return key.removeprefix(_HOST) if key.startswith(_HOST) else ""
+
+
+class Severity(StrEnum):
+    """How bad it is, in rising order."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+def worse(one: str, other: str) -> Severity:
+    """The worse of two severities: within an incident severity only rises."""
+    return max(Severity(one), Severity(other), key=lambda severity: severity.rank)
+
+
+class Availability(StrEnum):
+    """What a customer had at a moment; only up and down count for uptime."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+    UNWATCHED = "unwatched"
+
+
+def availability(state: State) -> Availability:
+    """Down from the first failure on, until as many successes in a row as end an outage."""
+    if state.status is Status.PAUSED:
+        return Availability.UNWATCHED
+    if state.status is Status.UNKNOWN:
+        return Availability.UNKNOWN
+    if state.down_since is not None:
+        return Availability.DOWN
+    if state.status is Status.HEALTHY:
+        return Availability.UP
+    return Availability.UNKNOWN  # it starts, or is restarted by hand: nobody called it down
+
+
+def severity_of(state: State, policy: Policy) -> Severity:
+    """Warning at `failure_threshold` failures in a row, critical when dockmgr has given up.
+
+    The third reason to be critical, being down for too long, is a deadline and not a state.
+    """
+    if state.status is Status.FAILED:
+        return Severity.CRITICAL
+    return Severity.WARNING if state.failures >= policy.failure_threshold else Severity.INFO
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change of health does to the incident of the instance.
+
+    `begins` starts a stretch of being down, in a new incident or, when `again`, in the last one.
+    `raises` is the severity now called for. `ends` finishes the stretch; with `abandoned` nobody
+    looks any more, so the incident is closed whatever the instance does. A `flapping` incident is
+    not over when a stretch ends, but when it has stayed clean.
+    """
+
+    begins: bool = False
+    again: bool = False
+    raises: Severity | None = None
+    restart: bool = False
+    ends: bool = False
+    abandoned: bool = False
+    moved: bool = False
+    flapping: bool = False
+
+
+def effect(before: State, after: State, policy: Policy) -> Effect | None:
+    """What follows from `before` having become `after`, or None when no incident is concerned."""
+    was_down, is_down = before.down_since is not None, after.down_since is not None
+    if not was_down and not is_down:
+        return None
+    begins = is_down and not was_down
+    called_for = severity_of(after, policy)
+    rises = (
+        is_down and called_for is not Severity.INFO and (begins or called_for != severity_of(before, policy))
+    )
+    found = Effect(
+        begins=begins,
+        again=begins and after.flaps > 0,
+        raises=called_for if rises else None,
+        restart=after.status is Status.RESTARTING and before.status is not Status.RESTARTING,
+        ends=was_down and not is_down,
+        abandoned=after.status is Status.PAUSED,
+        moved=before.status is not after.status,
+    )
+    return replace(found, flapping=is_flapping(after, policy)) if found != Effect() else None

@@ -1,0 +1,107 @@
+"""Uptime reports: what is written down about availability and restarts, in a bounded number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+
+from instances.incidents.rules import Availability
+from instances.incidents.uptime_rules import Change, Uptime, measure
+from instances.models import Instance, Operation, Transition
+
+
+@dataclass(frozen=True)
+class Line:
+    """How available one instance was."""
+
+    instance_id: int
+    customer_id: str
+    plan: str
+    uptime: Uptime
+
+
+@dataclass(frozen=True)
+class Report:
+    """How available instances were in a period, ordered by customer id."""
+
+    since: datetime
+    until: datetime
+    lines: list[Line]
+
+    @property
+    def total(self) -> Uptime:
+        return sum((line.uptime for line in self.lines), Uptime())
+
+    @property
+    def plans(self) -> dict[str, list[Line]]:
+        """The lines of each plan, plans in order of their names."""
+        found: dict[str, list[Line]] = {}
+        for line in sorted(self.lines, key=lambda line: line.plan):
+            found.setdefault(line.plan, []).append(line)
+        return found
+
+
+def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> Report:
+    """The uptime of `instances` in a period, in three queries however many they are."""
+    restarts = _restarts(instances, since, until)
+    lines = [
+        replace(line, uptime=replace(line.uptime, restarts=tried, restarts_helped=helped))
+        for line in _lines(instances, since, until)
+        for tried, helped in [restarts.get(line.instance_id, (0, 0))]
+    ]
+    return Report(since, until, lines)
+
+
+def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) -> dict[int, float | None]:
+    """Up of up and down since then, for each instance, in two queries; None where nothing is known."""
+    instances = Instance.objects.filter(pk__in=set(instance_ids))
+    return {line.instance_id: line.uptime.percent for line in _lines(instances, since, now)}
+
+
+def _lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> Iterator[Line]:
+    within = _changes_within(instances, since, until)
+    before = Transition.objects.filter(instance=OuterRef("pk"), at__lte=since).order_by("-at", "-pk")
+    rows = instances.order_by("customer_id", "pk").values_list(
+        "pk",
+        "customer_id",
+        "plan__name",
+        Subquery(before.values("at")[:1]),
+        Subquery(before.values("availability")[:1]),
+    )
+    for pk, customer_id, plan, at, availability in rows:
+        first = [Change(at, Availability(availability))] if at else []
+        yield Line(pk, customer_id, plan, measure([*first, *within[pk]], since, until))
+
+
+def _changes_within(
+    instances: QuerySet[Instance], since: datetime, until: datetime
+) -> defaultdict[int, list[Change]]:
+    rows = Transition.objects.filter(instance__in=_keys(instances), at__gt=since, at__lte=until)
+    found: defaultdict[int, list[Change]] = defaultdict(list)
+    for pk, at, availability in rows.order_by("at", "pk").values_list("instance_id", "at", "availability"):
+        found[pk].append(Change(at, Availability(availability)))
+    return found
+
+
+def _restarts(instances: QuerySet[Instance], since: datetime, until: datetime) -> dict[int, tuple[int, int]]:
+    """Automatic restarts by instance: how many, and how many helped. Trouble of the host is no try."""
+    no_excuse = Q(facts__host_trouble=False) | Q(facts__host_trouble__isnull=True)
+    tried = Operation.objects.filter(
+        no_excuse,
+        instance__in=_keys(instances),
+        kind="restart",
+        automatic=True,
+        finished_at__gt=since,
+        finished_at__lte=until,
+    )
+    helped = Count("pk", filter=Q(status="succeeded"))
+    rows = tried.order_by().values_list("instance_id").annotate(tried=Count("pk"), helped=helped)
+    return {pk: (count, good) for pk, count, good in rows if pk is not None}
+
+
+def _keys(instances: QuerySet[Instance]) -> QuerySet[Instance, int]:
+    return instances.order_by().values_list("pk", flat=True)

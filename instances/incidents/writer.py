@@ -1,0 +1,103 @@
+"""Incidents changed together and written at once, each with its timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from instances.incidents.rules import worse
+from instances.models import Incident, IncidentEvent
+
+WRITTEN = (
+    "severity",
+    "cause",
+    "message",
+    "down_since",
+    "confirmed_at",
+    "resolved_at",
+    "resolution",
+    "downtime",
+    "restarts",
+    "flapping",
+    "acknowledged_at",
+    "acknowledged_by",
+    "critical_at",
+    "resolve_at",
+    "notify_at",
+)
+TEXT_LENGTH = 255
+
+
+class Ledger:
+    """Changes to incidents at one moment. Use it inside the transaction of what caused them.
+
+    Rows must have been read under a lock. Nothing is written before `save`.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._new: list[Incident] = []
+        self._changed: dict[int, Incident] = {}
+        self._events: list[IncidentEvent] = []
+
+    def opened(self, incident: Incident) -> None:
+        """A new incident begins."""
+        self._new.append(incident)
+        self.note(incident, "opened", incident.message)
+
+    def reopened(self, incident: Incident) -> None:
+        """It failed again before it was really over: unconfirmed anew, with the severity it had."""
+        incident.resolved_at = incident.resolve_at = incident.confirmed_at = incident.notify_at = None
+        incident.acknowledged_at, incident.acknowledged_by, incident.resolution = None, "", ""
+        self.note(incident, "reopened", incident.message)
+
+    def raised(self, incident: Incident, severity: str, why: str) -> None:
+        """It became worth telling, or worse. Nothing is told before the hold of this stretch is over."""
+        higher = worse(incident.severity, severity)
+        if higher != incident.severity:
+            self.note(incident, "severity", f"{higher}: {why}")
+        incident.severity = higher
+        incident.confirmed_at = incident.confirmed_at or self.now
+        incident.notify_at = self._after_hold(incident.confirmed_at)
+
+    def ended(self, incident: Incident) -> None:
+        """The present stretch of being down is over; the incident may not be."""
+        incident.downtime = incident.downtime_until(self.now)
+        incident.down_since = incident.critical_at = None
+        if incident.flapping:
+            incident.resolve_at = self.now + timedelta(seconds=settings.FLAPPING_CLEAN)
+            self.note(incident, "recovered", "it flaps: resolved when it has stayed healthy")
+
+    def resolved(self, incident: Incident, resolution: str, *, abandoned: bool = False) -> None:
+        """It is over, or, when `abandoned`, nobody looks any more: then no restart is told to have helped."""
+        incident.downtime = incident.downtime_until(self.now)
+        incident.down_since = incident.critical_at = incident.resolve_at = None
+        incident.resolved_at, incident.resolution = self.now, resolution[:TEXT_LENGTH]
+        if incident.confirmed_at or incident.kind != "instance":
+            incident.notify_at = self._after_hold(incident.confirmed_at or self.now)
+        elif incident.restarts and not abandoned:
+            incident.notify_at = self._after_hold(self.now)
+        self.note(incident, "resolved", resolution)
+
+    def note(self, incident: Incident, kind: str, text: str) -> None:
+        """A line of the timeline; the incident itself is written as well."""
+        event = IncidentEvent(incident=incident, at=self.now, kind=kind, text=text[:TEXT_LENGTH])
+        self._events.append(event)
+        if incident.pk:
+            self._changed[incident.pk] = incident
+
+    def save(self) -> None:
+        Incident.objects.bulk_create(self._new)
+        Incident.objects.bulk_update(self._changed.values(), WRITTEN)
+        for event in self._events:
+            event.incident_id = event.incident.pk
+        IncidentEvent.objects.bulk_create(self._events)
+
+    def _after_hold(self, since: datetime) -> datetime:
+        return max(self.now, since + timedelta(seconds=settings.HOLD))
+
+
+def deadline(down_since: datetime) -> datetime:
+    """When an outage that began then becomes critical by its length alone."""
+    return down_since + timedelta(seconds=settings.CRITICAL_AFTER)

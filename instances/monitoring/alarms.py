@@ -1,0 +1,52 @@
+"""The incidents of a host, of the fleet and of dockmgr itself: one each, raised and ended by any process."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from instances.incidents import lifecycle
+from instances.incidents.rules import Severity
+from instances.models import Host, Incident
+
+logger = logging.getLogger(__name__)
+
+
+def open_one(key: str) -> Incident | None:
+    """The open incident of a key."""
+    return Incident.objects.open().filter(key=key).first()
+
+
+def raise_alarm(
+    key: str,
+    kind: str,
+    cause: str,
+    message: str,
+    now: datetime,
+    *,
+    host: Host | None = None,
+    resolve_at: datetime | None = None,
+) -> None:
+    """Make the key's incident critical for this cause; nothing is told anew while the cause is the same.
+
+    With `resolve_at` it resolves by itself unless it is raised again before.
+    """
+    try:
+        with transaction.atomic():
+            known = lifecycle.last_of(key, now, host=host)
+            if known is None or not known.is_open or known.cause != cause:
+                logger.error("%s", message)
+                known = lifecycle.open_incident(key, kind, Severity.CRITICAL, cause, message, now, host=host)
+            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at)
+    except IntegrityError:
+        logger.info("Another process has just raised the alarm of %s.", key)
+
+
+def end_alarm(key: str, resolution: str, now: datetime) -> None:
+    """Resolve the key's incident, if it is open."""
+    incident = open_one(key)
+    if incident is not None:
+        logger.info("Incident %s is over: %s.", key, resolution)
+        lifecycle.resolve(incident, resolution, now)

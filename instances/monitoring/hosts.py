@@ -1,0 +1,149 @@
+"""Asking the engines of suspected hosts, and what follows for the hosts' incidents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+
+from instances.errors import DockmgrError
+from instances.incidents import lifecycle
+from instances.incidents.hosts import open_on_hosts
+from instances.incidents.rules import host_key
+from instances.models import Health, Host, HostWatch, Incident, Instance
+from instances.monitoring import host_rules
+from instances.monitoring.alarms import raise_alarm
+from instances.monitoring.host_rules import Asked, Found, Known, Rules, Step
+from instances.outside import Outside, engine_address
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 16  # engines asked side by side
+ERROR_LENGTH = 255
+
+
+def rules() -> Rules:
+    """The installation's numbers."""
+    return Rules(
+        ask_interval=settings.HOST_ASK_INTERVAL,
+        wave_window=settings.WAVE_WINDOW,
+        wave_least=settings.WAVE_LEAST,
+        wave_percent=settings.WAVE_PERCENT,
+    )
+
+
+def ask_due(outside: Outside) -> int:
+    """Ask the engines of hosts that are due, and judge those hosts; returns how many were asked.
+
+    Takes as long as the slowest engine, at most DOCKMGR_ENGINE_TIMEOUT for each step of connecting
+    and answering. Safe in any number of processes: each due host is asked by one of them.
+    """
+    watches = _claim(outside.clock.now())
+    for watch, error in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
+        _conclude(watch, error, outside.clock.now())
+    return len(watches)
+
+
+def in_doubt(now: datetime) -> bool:
+    """Whether a host is suspected and asking its engine has not yet shown what to think of it."""
+    doubtful = HostWatch.objects.filter(Q(ask_at__lte=now) | Q(ask_at__gt=now, failures__gt=0))
+    return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
+
+
+def _due(now: datetime) -> QuerySet[HostWatch]:
+    latest = now - timedelta(seconds=settings.HOST_ASK_INTERVAL)
+    return HostWatch.objects.filter(Q(asked_at=None) | Q(asked_at__lte=latest), ask_at__lte=now)
+
+
+def _claim(now: datetime) -> list[HostWatch]:
+    """Take due hosts; should this process die, they are due again when an answer would have come."""
+    if not _due(now).exists():
+        return []
+    again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
+    with transaction.atomic():
+        due = _due(now).select_for_update(skip_locked=True, of=("self",)).select_related("host")
+        watches = list(due.order_by("ask_at")[:AT_ONCE])
+        HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
+    for watch in watches:
+        watch.asked_at = now
+    return watches
+
+
+def _ask(hosts: Sequence[Host], outside: Outside) -> list[str]:
+    """Why each engine can't be used, or nothing when it answers."""
+    if len(hosts) <= 1:
+        return [_trouble(host, outside) for host in hosts]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask-engine") as pool:
+        return list(pool.map(lambda host: _trouble(host, outside), hosts))
+
+
+def _trouble(host: Host, outside: Outside) -> str:
+    try:
+        outside.engines.ask(engine_address(host), lambda engine: engine.ping())
+    except DockmgrError as error:
+        return str(error)
+    return ""
+
+
+@transaction.atomic
+def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
+    """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile."""
+    host = Host.objects.select_for_update().get(pk=watch.host_id)
+    row = HostWatch.objects.get(pk=watch.pk)
+    if row.asked_at != watch.asked_at or row.asked_at is None:
+        return  # Somebody asked after us, and knows better.
+    before = Asked(row.failures, row.failing_since, row.asked_at, row.error)
+    asked = host_rules.after_asking(before, row.asked_at, error)
+    incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
+    found = _found(host, asked, incident, now)
+    is_open = _act(host, found, incident, now)
+    next_ask = row.asked_at + timedelta(seconds=settings.HOST_ASK_INTERVAL)
+    HostWatch.objects.filter(pk=row.pk).update(
+        ask_at=next_ask if host_rules.ask_again(found, is_open) else None,
+        answered_at=row.answered_at if error else now,
+        failing_since=asked.failing_since,
+        failures=asked.failures,
+        error=error[:ERROR_LENGTH],
+    )
+
+
+def _found(host: Host, asked: Asked, last: Incident | None, now: datetime) -> Found:
+    begins = host_rules.wave_begins(now, last.resolved_at if last else None, rules())
+    counts = (
+        Instance.objects.active()
+        .filter(host=host)
+        .aggregate(active=Count("pk"), failed=Count("pk", filter=Q(health__down_since__gt=begins)))
+    )
+    return Found(asked, counts["active"], counts["failed"])
+
+
+def _act(host: Host, found: Found, last: Incident | None, now: datetime) -> bool:
+    """Open, go on with or begin to end the host's incident; returns whether it is open now."""
+    incident = last if last is not None and last.is_open else None
+    known = Known(incident.cause, incident.resolve_at is not None) if incident else None
+    step = host_rules.next_step(found, known, rules())
+    trouble = host_rules.trouble_of(found, rules())
+    if step is Step.OPEN and trouble is not None:
+        message = host_rules.describe(trouble, host.name, found, rules())
+        raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
+        return True
+    if incident is not None and step is Step.GRACE:
+        _begin_grace(incident, host, now)
+    elif incident is not None and step is Step.RELAPSE:
+        Incident.objects.filter(pk=incident.pk).update(resolve_at=None)
+        lifecycle.add_event(incident, "relapse", "in trouble again before the grace was over", now)
+    return incident is not None
+
+
+def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:
+    """The trouble has passed: all instances are looked at anew before anybody is told how many are left."""
+    grace = timedelta(seconds=settings.HOST_GRACE)
+    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + grace)
+    lifecycle.add_event(incident, "grace", f"the trouble has passed; {settings.HOST_GRACE:g} s of grace", now)
+    active = Instance.objects.active().filter(host=host)
+    Health.objects.filter(instance__in=active).update(next_check_at=now)

@@ -1,0 +1,93 @@
+"""One process's watch over what time, hosts and dockmgr itself do; nothing here depends on beat."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from instances.alerts import notify, outbox
+from instances.incidents import deadlines
+from instances.incidents.from_health import how_it_ended
+from instances.incidents.hosts import host_summary
+from instances.models import Channel, Incident
+from instances.monitoring import fleet, hosts
+from instances.monitoring.fleet import SelfTest
+from instances.monitoring.self_check import SelfWatch
+from instances.outside import Outside
+
+AFTER_HOLD = timedelta(seconds=5)
+STEP = 1.0  # seconds between two looks at messages that wait
+JUDGE_EVERY = timedelta(seconds=3)
+LOOK_EVERY = timedelta(seconds=10)
+
+
+class Watch:
+    """What to do again and again. `tick` needs the database alone; `ask` waits for others as well.
+
+    Both may run in any number of processes, and beside each other in two threads of one.
+    """
+
+    def __init__(self, outside: Outside, *, engines: bool = True, itself: SelfWatch | None = None) -> None:
+        self._outside = outside
+        self._engines = engines
+        self._itself = itself
+        self._test = SelfTest(outside)
+        self._round_at: datetime | None = None
+        self._judged_at: datetime | None = None
+        self._looked_at: datetime | None = None
+
+    def round(self) -> None:
+        """Ask and tick, if DOCKMGR_WATCH_INTERVAL has passed since the last time."""
+        now = self._outside.clock.now()
+        if self._round_at is None or now - self._round_at >= timedelta(seconds=settings.WATCH_INTERVAL):
+            self._round_at = now
+            self.ask()
+            self.tick()
+
+    def tick(self) -> None:
+        """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
+        now = self._outside.clock.now()
+        deadlines.meet(now, resolution)
+        if self._judged_at is None or now - self._judged_at >= JUDGE_EVERY:
+            self._judged_at = now
+            fleet.judge(now)
+            if self._itself is not None:
+                self._itself.judge(now)
+        notify.flush(now)
+
+    def ask(self) -> None:
+        """Ask suspected hosts' engines, oneself, and the broker."""
+        if self._engines:
+            hosts.ask_due(self._outside)
+        now = self._outside.clock.now()
+        if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            if self._engines:
+                self._test.run()
+            if self._itself is not None:
+                self._itself.look_at_queues(now)
+
+
+def resolution(incident: Incident) -> str:
+    """How an incident ended, told when its time has come: for a host, how many are still down."""
+    if incident.kind == "host" and incident.host_id is not None:
+        return host_summary(incident.host_id)
+    if incident.kind == "instance":
+        return how_it_ended(incident)
+    return "it has passed"
+
+
+def deliver_what_is_held(outside: Outside, watch: Watch) -> None:
+    """Send what there is to tell before this process ends, waiting for what is held a moment longer.
+
+    Takes little more than DOCKMGR_HOLD, and no time when there is nothing to tell or no channel.
+    """
+    until = outside.clock.now() + timedelta(seconds=settings.HOLD) + AFTER_HOLD
+    while Channel.objects.filter(enabled=True).exists():
+        watch.tick()
+        outbox.deliver(outside.clock)
+        now, due = outside.clock.now(), outbox.due_at()
+        if due is None or max(due, now) > until:
+            return
+        outside.clock.sleep(max(STEP, (due - now).total_seconds()))

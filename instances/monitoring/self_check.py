@@ -1,0 +1,91 @@
+"""Watching dockmgr itself, from every process and without beat: one alarm that says which part is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from instances.errors import OutOfReachError
+from instances.incidents.rules import SELF
+from instances.models import Instance, Pulse, Sweep
+from instances.monitoring import self_rules
+from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
+from instances.monitoring.self_rules import LEAST_CROWD, Part, Signs
+
+logger = logging.getLogger(__name__)
+
+PULSE_EVERY = timedelta(seconds=5)
+
+
+def show_life(part: Part, now: datetime) -> None:
+    """Leave a sign of life; written down only when the last one is some seconds old."""
+    if not Pulse.objects.filter(pk=part.value, at__gt=now - PULSE_EVERY).exists():
+        Pulse.objects.update_or_create(name=part.value, defaults={"at": now})
+
+
+class SelfWatch:
+    """What one process needs to judge whether dockmgr works.
+
+    `interval` tells the seconds between sweeps, `lengths` the messages that wait in each queue
+    (raising OutOfReachError). `part` is what this process itself is a sign of life of.
+    """
+
+    def __init__(
+        self,
+        up_since: datetime,
+        interval: Callable[[], float],
+        lengths: Callable[[], Mapping[str, int]],
+        part: Part | None = None,
+    ) -> None:
+        self._up_since = up_since
+        self._interval = interval
+        self._lengths = lengths
+        self._part = part
+        self._crowded_since: Mapping[str, datetime] | None = {}
+
+    def look_at_queues(self, now: datetime) -> None:
+        """Ask the broker, which may take its time, how many messages wait."""
+        try:
+            lengths = self._lengths()
+        except OutOfReachError as error:
+            logger.warning("%s", error)
+            self._crowded_since = None
+            return
+        long = [queue for queue, length in lengths.items() if length > LEAST_CROWD]
+        most = self_rules.crowd(Instance.objects.active().count()) if long else 0
+        known = self._crowded_since or {}
+        self._crowded_since = {queue: known.get(queue, now) for queue in long if lengths[queue] > most}
+
+    def judge(self, now: datetime) -> None:
+        """Show life, and raise, change or end the alarm about dockmgr itself."""
+        if self._part is not None:
+            show_life(self._part, now)
+        findings = self_rules.judge(self._signs(now))
+        known = open_one(SELF)
+        parts = self_rules.gone(findings, self_rules.parts_of(known.cause) if known else ())
+        if parts:
+            raise_alarm(SELF, SELF, self_rules.cause(parts), self_rules.describe(parts), now)
+        elif known:
+            end_alarm(SELF, "all parts of dockmgr work again", now)
+
+    def _signs(self, now: datetime) -> Signs:
+        interval, swept_at = self._interval(), last_swept_at()
+        late = self_rules.overdue(swept_at, now, interval)
+        return Signs(
+            now=now,
+            up_since=self._up_since,
+            interval=interval,
+            swept_at=swept_at,
+            sweeping=late
+            and Sweep.objects.filter(state="running", attended=True, expires_at__gt=now).exists(),
+            watched=late and Instance.objects.active().exists(),
+            pulses=dict(Pulse.objects.values_list("name", "at")),
+            crowded_since=self._crowded_since,
+        )
+
+
+def last_swept_at() -> datetime | None:
+    """When the last sweep that looked at everything was through."""
+    finished = Sweep.objects.filter(state="finished").order_by("-started_at")
+    return finished.values_list("finished_at", flat=True).first()

@@ -1,0 +1,124 @@
+"""Is dockmgr able to do its work: database, broker, workers and sweeps, each in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import Error as DatabaseFailure
+from django.db import connections
+
+from instances.errors import OutOfReachError
+from instances.models import Instance, Pulse, Sweep
+from instances.monitoring import self_rules
+from instances.observability.bounded import Questions
+from tasks.broker.queues import queue_lengths
+from tasks.schedule import sweep_interval
+
+SECONDS = 2.5
+OK, FAILING, UNKNOWN = "ok", "failing", "unknown"
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one part is; `age` in seconds is that of its last sign of life, where it has one."""
+
+    state: str
+    message: str
+    age: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        age = {} if self.age is None else {"age_seconds": round(self.age, 1)}
+        return {"state": self.state, "message": self.message, **age}
+
+
+Parts = Mapping[str, Part]
+SILENT: dict[str, Parts] = {
+    "database": {
+        "database": Part(FAILING, f"It has not answered within {SECONDS:g} s."),
+        "workers": Part(UNKNOWN, "Their signs of life are in the database."),
+        "sweep": Part(UNKNOWN, "The sweeps are in the database."),
+    },
+    "broker": {"broker": Part(FAILING, f"It has not answered within {SECONDS:g} s.")},
+}
+BROKEN = Part(FAILING, "It can't be reached, or refuses to work, or was not migrated (DATABASE_URL).")
+
+
+def document(parts: Parts) -> dict[str, Any]:
+    """READINESS: ready when every part is."""
+    return {
+        "ready": all(part.state == OK for part in parts.values()),
+        "parts": {name: part.document() for name, part in parts.items()},
+    }
+
+
+class Readiness:
+    """Asks database and broker side by side and waits `SECONDS` for both, whatever they do."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._questions: Questions[Parts] = Questions({"database": self._database, "broker": ask_broker})
+
+    def look(self) -> Parts:
+        answers = self._questions.ask(SECONDS)
+        return {
+            name: part
+            for question, silent in SILENT.items()
+            for name, part in answers.get(question, silent).items()
+        }
+
+    def _database(self) -> Parts:
+        try:
+            return ask_database(self._now())
+        finally:
+            connections.close_all()
+
+
+def ask_database(now: datetime) -> Parts:
+    """Whether it answers, and what the signs of life in it say."""
+    try:
+        return {"database": Part(OK, "It answers."), "workers": _workers(now), "sweep": _sweep(now)}
+    except DatabaseFailure:
+        return {**SILENT["database"], "database": BROKEN}
+
+
+def ask_broker() -> Parts:
+    try:
+        waiting = sum(queue_lengths().values())
+    except OutOfReachError as error:
+        return {"broker": Part(FAILING, str(error))}
+    return {"broker": Part(OK, f"It answers; {waiting} messages wait.")}
+
+
+def _workers(now: datetime) -> Part:
+    last = Pulse.objects.filter(name=self_rules.Part.CLOCKWORK).values_list("at", flat=True).first()
+    if last is None:
+        return Part(FAILING, "No worker has shown itself yet; are workers and beat running?")
+    age = _age(last, now)
+    if now - last > self_rules.SILENCE:
+        return Part(FAILING, f"No worker did what beat asks for in the last {age:.0f} s.", age)
+    return Part(OK, f"A worker did what beat asks for {age:.0f} s ago.", age)
+
+
+def _sweep(now: datetime) -> Part:
+    finished = Sweep.objects.filter(state="finished").order_by("-started_at")
+    last = finished.values_list("finished_at", flat=True).first()
+    age = None if last is None else _age(last, now)
+    told = "No sweep has finished yet" if age is None else f"The last sweep finished {age:.0f} s ago"
+    if not self_rules.overdue(last or _first_duty(), now, sweep_interval()):
+        return Part(OK, f"{told}.", age)
+    if not Instance.objects.active().exists():
+        return Part(OK, f"{told}; there is no instance to sweep.", age)
+    return Part(FAILING, f"{told}, which is more than two intervals; look at beat and the workers.", age)
+
+
+def _first_duty() -> datetime | None:
+    """When there first was something to sweep."""
+    provisioned = Instance.objects.active().order_by("provisioned_at")
+    return provisioned.values_list("provisioned_at", flat=True).first()
+
+
+def _age(moment: datetime, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())

@@ -1,0 +1,248 @@
+"""Adopt: an existing container becomes an instance. It is looked at, and not touched."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from instances import lookup, state_file
+from instances.containers import adoption, spec
+from instances.containers.facts import ContainerFacts
+from instances.counters import count_ended
+from instances.engine.payloads import container_facts
+from instances.engine.port import Engine
+from instances.errors import RequestError
+from instances.lib import validators
+from instances.models import Health, Host, Instance, Operation, Plan, Port
+from instances.operations.journal import by_request, open_operation
+from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
+from instances.outside import Outside, engine_address
+
+Json = dict[str, Any]
+_CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+_SWARM_LABEL = "com.docker.swarm.task.id"
+STEP = "adopt"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which container is to become whose instance. Without a host, the only one there is."""
+
+    customer_id: str
+    subdomain: str
+    container: str
+    plan: str = "pro"
+    host: str | None = None
+
+    def checked(self) -> Order:
+        """The order, if its texts have the right form. Raises RequestError."""
+        validators.customer_id(self.customer_id)
+        validators.subdomain(self.subdomain)
+        if not _CONTAINER_NAME.fullmatch(self.container):
+            raise RequestError("The container's name is malformed.")
+        return self
+
+
+@dataclass(frozen=True)
+class Found:
+    """A container that can be adopted, and all that is kept of it. `port` is the host's."""
+
+    order: Order
+    plan: Plan
+    host: Host
+    facts: ContainerFacts
+    image: str
+    port: int
+    env: dict[str, str] = field(repr=False)
+    document: Json = field(repr=False)
+
+
+def look(order: Order, outside: Outside) -> Found:
+    """Find out what there is to adopt; changes nothing.
+
+    Raises RequestError when the order is wrong or the container can't be adopted, and
+    EngineUnreachable.
+    """
+    plan, host = lookup.plan(order.checked().plan), _host(order.host)
+    taken = what_is_taken(order.customer_id, order.subdomain)
+    if taken:
+        raise RequestError(taken)
+    engine = outside.engines.at(engine_address(host))
+    container = engine.describe(order.container)
+    if container is None:
+        raise RequestError(f"There is no container {order.container} on host {host.name}.")
+    facts = container_facts(container)
+    refused = _refusal(container, facts) or _managed(host, facts)
+    if refused:
+        raise RequestError(refused)
+    return _found(order, plan, host, container, _image_of(engine, facts))
+
+
+def _found(order: Order, plan: Plan, host: Host, container: Json, image: Json) -> Found:
+    facts = container_facts(container)
+    inner = adoption.chosen_port(facts.ports, plan.container_port)
+    if inner is None:
+        raise RequestError(_no_port(facts, plan))
+    port = facts.ports[inner][1]
+    _refuse_taken_port(host, port)
+    return Found(
+        order,
+        plan,
+        host,
+        facts,
+        image=_reference(facts, image),
+        port=port,
+        env=adoption.environment(container, image),
+        document={**adoption.derive(container, image), "Port": inner},
+    )
+
+
+def _host(name: str | None) -> Host:
+    if name:
+        return lookup.host(name)
+    hosts = list(Host.objects.all()[:2])
+    if not hosts:
+        raise RequestError("There is no host.")
+    if len(hosts) > 1:
+        raise RequestError("There is more than one host: name the container's with --host.")
+    return hosts[0]
+
+
+def _refusal(container: Json, facts: ContainerFacts) -> str:
+    """Why a container can't be adopted, as a sentence; empty when nothing speaks against it."""
+    host = container["HostConfig"]
+    if spec.is_managed(facts.labels):
+        return f"The container {facts.name} is managed already."
+    if facts.state != "running":
+        return f"The container {facts.name} is {facts.state}: only a running one can be adopted."
+    if host.get("AutoRemove"):
+        return f"The container {facts.name} removes itself when it stops, so it could not be restarted."
+    if facts.network_mode.startswith("container:"):
+        return f"The container {facts.name} shares the network of another container and has none to keep."
+    if _SWARM_LABEL in facts.labels:
+        return f"The container {facts.name} belongs to a swarm service, which looks after it already."
+    return ""
+
+
+def _managed(host: Host, facts: ContainerFacts) -> str:
+    """Whose instance the container is, or whose container's name it has, now or while it is updated."""
+    present = Instance.objects.present().filter(host=host)
+    known = present.filter(Q(container_id=facts.id) | _named(facts.name)).first()
+    if known:
+        return f"The container {facts.name} is managed already, as that of {known.customer_id}."
+    origin = spec.derived_from(facts.name)
+    owner = present.filter(_named(origin)).first() if origin else None
+    if owner:
+        return f"The name {facts.name} is kept for updates of {owner.customer_id}: rename the container."
+    return ""
+
+
+def _named(container: str) -> Q:
+    """Instances whose container has this name."""
+    return Q(container=container) | Q(container="", customer_id=spec.customer_named(container))
+
+
+def _image_of(engine: Engine, facts: ContainerFacts) -> Json:
+    image = engine.describe_image(facts.image_id)
+    if image is None:
+        raise RequestError(
+            f"The image of {facts.name} is gone from its host, so what is the container's own can't be told."
+        )
+    return image
+
+
+def _no_port(facts: ContainerFacts, plan: Plan) -> str:
+    published = ", ".join(map(str, sorted(facts.ports))) or "none"
+    return (
+        f"The container {facts.name} does not publish TCP port {plan.container_port}, at which plan "
+        f"{plan.name} asks for health; it publishes {published}."
+    )
+
+
+def _refuse_taken_port(host: Host, port: int) -> None:
+    held = Port.objects.filter(host=host, number=port).select_related("instance").first()
+    if held:
+        raise RequestError(f"Port {port} of host {host.name} is reserved for {held.instance.customer_id}.")
+
+
+def _reference(facts: ContainerFacts, image: Json) -> str:
+    """What the container was made from; the image's id where it was made by that, or by no good name."""
+    ref, digits = facts.image_ref, facts.image_ref.removeprefix("sha256:")
+    tagged = any(tag in (ref, f"{ref}:latest") for tag in image.get("RepoTags") or [])
+    if not tagged and facts.image_id.removeprefix("sha256:").startswith(digits):
+        return facts.image_id
+    try:
+        return validators.image(ref)
+    except RequestError:
+        return facts.image_id
+
+
+def adopt(
+    found: Found, outside: Outside, *, requested_by: str, reason: str = "", request_id: str | None = None
+) -> Instance:
+    """Write the instance down, with its port and a finished operation. Raises RequestError."""
+    earlier = adopted_before(found.order, request_id)
+    if earlier:
+        return earlier
+    try:
+        with transaction.atomic():
+            instance = _write_down(found, outside)
+            _record(found, instance, outside, requested_by, reason, request_id)
+    except IntegrityError:
+        _refuse_taken_port(found.host, found.port)
+        order = found.order
+        raise RequestError(what_is_taken(order.customer_id, order.subdomain) or TRY_AGAIN) from None
+    state_file.write()
+    return instance
+
+
+def adopted_before(order: Order, request_id: str | None) -> Instance | None:
+    """The instance an earlier request with this id made. Raises RequestError for another request's id."""
+    operation = by_request(request_id, "adopt", order.customer_id)
+    return operation.instance if operation else None
+
+
+def _write_down(found: Found, outside: Outside) -> Instance:
+    instance = Instance.objects.create(
+        customer_id=found.order.customer_id,
+        subdomain=found.order.subdomain,
+        plan=found.plan,
+        host=found.host,
+        image=found.image,
+        env=found.env,
+        port=found.port,
+        container=found.facts.name,
+        adopted=found.document,
+        container_id=found.facts.id,
+        image_id=found.facts.image_id,
+        provisioned_at=outside.clock.now(),
+    )
+    Port.objects.create(host=found.host, number=found.port, instance=instance)
+    Health.objects.create(instance=instance)
+    return instance
+
+
+def _record(
+    found: Found,
+    instance: Instance,
+    outside: Outside,
+    requested_by: str,
+    reason: str,
+    request_id: str | None,
+) -> None:
+    now = outside.clock.now()
+    time = now.isoformat().replace("+00:00", "Z")
+    detail = f"container {found.facts.name}, left as it is"
+    step = {"name": STEP, "status": "done", "started_at": time, "finished_at": time, "detail": detail}
+    operation = open_operation(
+        "adopt", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
+    )
+    Operation.objects.filter(pk=operation.pk).update(
+        status="succeeded", steps=[step], image_after=instance.image_id, started_at=now, finished_at=now
+    )
+    operation.refresh_from_db()
+    count_ended(operation)

@@ -1,0 +1,1 @@
+"""One file for each kind of operation; every file holds a PROCEDURE."""

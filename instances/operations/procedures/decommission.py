@@ -1,0 +1,91 @@
+"""Decommission: the container goes; the data volume only when that is asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from instances.checks.transition import change
+from instances.errors import RequestError
+from instances.incidents.lifecycle import close_of
+from instances.models import Instance, Operation
+from instances.operations.journal import open_operation
+from instances.operations.runner import Procedure, Step, Work
+
+
+def begin(
+    instance: Instance,
+    now: datetime,
+    *,
+    purge_data: bool,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+) -> Operation:
+    """Take the instance for its removal. Raises BusyError, or RequestError for data that is not ours."""
+    if purge_data and instance.adopted is not None:
+        raise RequestError(
+            f"{instance.customer_id} was adopted: dockmgr did not make its volumes and does not remove them; "
+            "decommission it without --purge-data."
+        )
+    with transaction.atomic():
+        operation = open_operation(
+            "decommission",
+            instance,
+            now,
+            requested_by=requested_by,
+            reason=reason,
+            request_id=request_id,
+            params={"purge_data": purge_data},
+        )
+        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
+    return operation
+
+
+def _stop(work: Work) -> str:
+    work.engine.stop(work.instance.container_id, work.instance.stop_timeout)
+    return "stopped"
+
+
+def _remove_container(work: Work) -> str:
+    if work.engine.inspect(work.instance.container_id) is None:
+        return "there is none"
+    work.engine.remove(work.instance.container_id)
+    return "removed"
+
+
+def _remove_volume(work: Work) -> str:
+    if not work.operation.params["purge_data"]:
+        return "kept"
+    work.engine.remove_volume(work.instance.volume_name)
+    return "removed with all data"
+
+
+def _succeeded(work: Work) -> None:
+    """The row stays for its history, without its secrets; its names and port are free again.
+
+    Of a throwaway instance only the journal stays.
+    """
+    instance, now = work.instance, work.outside.clock.now()
+    close_of(instance, "the instance was removed", now)
+    if instance.expires_at:
+        instance.delete()
+        return
+    instance.ports.all().delete()
+    instance.env = {}
+    instance.adopted = None
+    instance.port = None
+    instance.decommissioned_at = now
+    instance.save(update_fields=["env", "adopted", "port", "decommissioned_at"])
+
+
+PROCEDURE = Procedure(
+    kind="decommission",
+    steps=(
+        Step("stop", _stop),
+        Step("remove container", _remove_container),
+        Step("remove volume", _remove_volume),
+    ),
+    succeeded=_succeeded,
+)

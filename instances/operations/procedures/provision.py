@@ -1,0 +1,219 @@
+"""Provision: a new instance, healthy, or nothing left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q, QuerySet
+
+from instances import lookup
+from instances.checks.policy import policy
+from instances.checks.transition import change
+from instances.containers.spec import labels_for
+from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError
+from instances.health import state as health
+from instances.lib import validators
+from instances.models import Health, Host, HostWatch, Instance, Operation, Plan
+from instances.operations.journal import open_operation
+from instances.operations.read_logs import last_lines
+from instances.operations.runner import Procedure, Step, Work
+from instances.operations.steps import container
+from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
+from instances.outside import Outside, engine_address
+
+LOG_LINES_KEPT = 40
+NO_ENGINE = "No host with room has an engine that answers."
+TRY_AGAIN = "Another operation came first; try again."
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be provisioned. `env` holds secrets: it goes to the encrypted column and nowhere else."""
+
+    customer_id: str
+    subdomain: str
+    plan: str
+    env: dict[str, str] = field(repr=False)
+    host: str | None = None
+    image: str | None = None
+    expires_at: datetime | None = None
+
+    def checked(self) -> Order:
+        """The order, if its texts have the right form. Raises RequestError."""
+        validators.customer_id(self.customer_id)
+        validators.subdomain(self.subdomain)
+        validators.environment(self.env)
+        if self.image:
+            validators.image(self.image)
+        return self
+
+
+def begin(
+    order: Order,
+    outside: Outside,
+    *,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+) -> Operation:
+    """Write down the new instance with its port and its operation, in one transaction.
+
+    Raises RequestError for a malformed, duplicate or unsatisfiable order.
+    """
+    plan = _plan(order.checked())
+    host = _host(order.host, outside)
+    now = outside.clock.now()
+    try:
+        with transaction.atomic():
+            instance = _write_down(order, plan, host)
+            return open_operation(
+                "provision", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
+            )
+    except IntegrityError:
+        taken = what_is_taken(order.customer_id, order.subdomain)
+        raise RequestError(taken or TRY_AGAIN) from None
+
+
+def _plan(order: Order) -> Plan:
+    plan = lookup.plan(order.plan)
+    if not (order.image or plan.image):
+        raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
+    absent = [name for name in plan.required_env if not {**plan.env, **order.env}.get(name)]
+    if absent:
+        raise RequestError(f"Plan {plan.name} requires {', '.join(absent)} in the environment.")
+    return plan
+
+
+def _host(name: str | None, outside: Outside) -> Host:
+    """The named host, or the least loaded one with room whose engine answers."""
+    if name is not None:
+        return _with_place(lookup.host(name, _by_load()))
+    for host in _with_room():
+        try:
+            outside.engines.look(engine_address(host), lambda engine: engine.ping())
+        except EngineUnreachable:
+            continue
+        return host
+    raise OutOfReachError(NO_ENGINE)
+
+
+def roomiest_host() -> str:
+    """The name of the least loaded host with room, for processes that may not ask engines.
+
+    Passes over hosts whose engine failed when it was last asked. Raises RequestError or OutOfReachError.
+    """
+    failing = set(HostWatch.objects.filter(failures__gt=0).values_list("host_id", flat=True))
+    answering = [host.name for host in _with_room() if host.pk not in failing]
+    if not answering:
+        raise OutOfReachError(NO_ENGINE)
+    return answering[0]
+
+
+def _by_load() -> QuerySet[Host]:
+    present = Q(instances__decommissioned_at=None)
+    return Host.objects.annotate(load=Count("instances", filter=present)).order_by("load", "name")
+
+
+def _with_room() -> list[Host]:
+    """Hosts with room, the least loaded first. Raises RequestError when there is none."""
+    found = [h for h in _by_load() if h.max_instances is None or h.load < h.max_instances]  # type: ignore[attr-defined]
+    if not found:
+        raise RequestError("No host has room for another instance.")
+    return found
+
+
+def _with_place(host: Host) -> Host:
+    if host.max_instances is not None and host.load >= host.max_instances:  # type: ignore[attr-defined]
+        raise RequestError(f"Host {host.name} has no room: it holds its {host.max_instances} instances.")
+    return host
+
+
+def _write_down(order: Order, plan: Plan, host: Host) -> Instance:
+    instance = Instance.objects.create(
+        customer_id=order.customer_id,
+        subdomain=order.subdomain,
+        plan=plan,
+        host=host,
+        image=order.image or "",
+        env=order.env,
+        expires_at=order.expires_at,
+    )
+    instance.port = container.reserve_port(host, instance)
+    instance.save(update_fields=["port"])
+    Health.objects.create(instance=instance, status="starting")
+    return instance
+
+
+def what_is_taken(customer_id: str, subdomain: str) -> str:
+    """Which of the two an instance has already, as a sentence; empty when both are free."""
+    present = Instance.objects.present()
+    if present.filter(customer_id=customer_id).exists():
+        return f"Customer {customer_id} has an instance already."
+    if present.filter(subdomain=subdomain).exists():
+        return f"The subdomain {subdomain} is taken."
+    return ""
+
+
+def _image(work: Work) -> str:
+    image = container.ensure_image(work, work.instance.image_ref)
+    work.instance.image_id = image.id
+    work.instance.save(update_fields=["image_id"])
+    work.journal.write(image_after=image.id)
+    return image.id
+
+
+def _volume(work: Work) -> str:
+    instance = work.instance
+    if not instance.plan.data_path:
+        return "the plan keeps no data"
+    labels = labels_for(instance.customer_id, instance.plan.name)
+    made = work.engine.create_volume(instance.volume_name, container.signed(work, labels))
+    return f"{instance.volume_name} {'created' if made else 'found and kept'}"
+
+
+def _remove_volume(work: Work) -> None:
+    labels = work.engine.volume_labels(work.instance.volume_name)
+    if labels is not None and container.is_ours(work, labels):
+        work.engine.remove_volume(work.instance.volume_name)
+
+
+def _create(work: Work) -> str:
+    return container.create(work, work.instance.image_id)
+
+
+def _explain(work: Work) -> None:
+    """Keep the container's last lines: they say why, and the container will be gone."""
+    try:
+        lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT).lines
+    except DockmgrError as error:
+        lines = [f"(no log: {error})"]
+    work.journal.remember(logs=lines)
+
+
+def _succeeded(work: Work) -> None:
+    now, instance = work.outside.clock.now(), work.instance
+    instance.provisioned_at = now
+    instance.save(update_fields=["provisioned_at"])
+    rules = policy(instance.plan.start_grace)
+    change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
+
+
+def _failed(work: Work) -> None:
+    work.instance.delete()
+
+
+PROCEDURE = Procedure(
+    kind="provision",
+    steps=(
+        Step("image", _image),
+        Step("volume", _volume, undo=_remove_volume),
+        Step("create", _create, undo=container.remove_made),
+        START,
+        WAIT_UNTIL_HEALTHY,
+    ),
+    succeeded=_succeeded,
+    failed=_failed,
+    explain=_explain,
+)

@@ -1,0 +1,129 @@
+"""Update, start-first: the new container is healthy on a port of its own before the old one stops.
+
+Only for plans that keep no data: two containers on one volume would corrupt it.
+"""
+
+from __future__ import annotations
+
+from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
+from instances.models import Port
+from instances.operations.runner import Procedure, Step, Work
+from instances.operations.steps import container
+from instances.operations.steps.pull import PULL, VERIFY
+from instances.operations.steps.replace import (
+    CREATE_NEXT,
+    GATE,
+    NOTE_OLD,
+    REMOVE_OLD,
+    SEE_RUNNING,
+    WATCH,
+    WRITE_DOWN,
+    blaming_image,
+    create_next,
+    explain,
+    name_next,
+    new_container,
+    new_port,
+    note_old,
+    old_container,
+    remember_bad_image,
+    remove_next,
+    succeeded,
+)
+from instances.operations.steps.wait_healthy import note_start
+
+DRAIN_SECONDS = 5.0  # for callers that read the old address just before it changed
+
+
+def _reserve_port(work: Work, above: int | None = None) -> str:
+    instance = work.instance
+    held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
+    number = held.number if held else container.reserve_port(instance.host, instance, above=above)
+    work.journal.remember(new_port=number)
+    return str(number)
+
+
+def _release_port(work: Work) -> None:
+    Port.objects.filter(instance=work.instance).exclude(number=work.instance.port or 0).delete()
+
+
+def _start_next(work: Work) -> str:
+    for _ in range(container.PORT_TRIES):
+        try:
+            with blaming_image(work):
+                work.engine.start(str(new_container(work)))
+        except PortTaken:
+            _move_next(work)
+            continue
+        except NotFoundOnEngine:  # a move to another port was cut short between removing and making
+            _remake_next(work)
+            continue
+        note_start(work, str(new_container(work)))
+        return f"published on port {new_port(work)}"
+    raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
+
+
+def _move_next(work: Work) -> None:
+    """Something else holds the port: make the new container again on a higher one."""
+    taken = new_port(work)
+    remove_next(work)
+    _release_port(work)
+    _remake_next(work, above=taken)
+
+
+def _remake_next(work: Work, above: int | None = None) -> None:
+    work.journal.remember(new_container=None)
+    _reserve_port(work, above=above)
+    create_next(work)
+
+
+def _drain(work: Work) -> str:
+    work.outside.clock.sleep(DRAIN_SECONDS)
+    return f"{DRAIN_SECONDS:g} s"
+
+
+def _stop_old(work: Work) -> str:
+    work.engine.stop(old_container(work), work.instance.stop_timeout)
+    return "stopped"
+
+
+def _free_old_port(work: Work) -> str:
+    _release_port(work)
+    return str(work.operation.params["port"])
+
+
+def _failed(work: Work) -> None:
+    """The old container ran all the time; only the image is to be remembered."""
+    if work.journal.was_begun("start next"):
+        remember_bad_image(work)
+    work.journal.write(image_after=work.instance.image_id)
+
+
+def _status(work: Work) -> str:
+    return "rolled_back" if work.journal.was_begun("start next") else "failed"
+
+
+PROCEDURE = Procedure(
+    kind="update",
+    steps=(
+        Step(NOTE_OLD, note_old),
+        PULL,
+        VERIFY,
+        Step("reserve port", _reserve_port, undo=_release_port),
+        CREATE_NEXT,
+        Step("start next", _start_next),
+        GATE,
+        WATCH,
+        WRITE_DOWN,
+        Step("drain", _drain, final=True),
+        Step("stop old", _stop_old, final=True),
+        REMOVE_OLD,
+        Step("free old port", _free_old_port, final=True),
+        Step("name next", name_next, final=True),
+        SEE_RUNNING,
+    ),
+    succeeded=succeeded,
+    failed=_failed,
+    undone_status=_status,
+    explain=explain,
+)

@@ -1,0 +1,151 @@
+"""Update, stop-first: the old container waits aside until the new one is proven, or comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from instances.checks.observe import RUNNING, CheckRequest, request_for
+from instances.checks.policy import jitter, policy
+from instances.checks.transition import change
+from instances.containers.spec import next_name, previous_name
+from instances.errors import GateFailed
+from instances.health import state
+from instances.operations.runner import Procedure, Step, Work
+from instances.operations.steps import container
+from instances.operations.steps.pull import PULL, VERIFY
+from instances.operations.steps.replace import (
+    CREATE_NEXT,
+    GATE,
+    NOTE_OLD,
+    REMOVE_OLD,
+    SEE_RUNNING,
+    WATCH,
+    WRITE_DOWN,
+    blaming_image,
+    explain,
+    name_next,
+    new_container,
+    note_old,
+    old_container,
+    remember_bad_image,
+    rename,
+    succeeded,
+)
+from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
+
+STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
+
+
+def _see_old_healthy(work: Work) -> None:
+    """The end of a way back: what is observed counts, not that every call returned."""
+    if not work.journal.was_begun("stop old"):
+        return
+    since = work.outside.clock.now()
+    try:
+        work.last_check = wait_until_healthy(work, since, _old_request(work))
+    except GateFailed as error:
+        work.journal.remember(old_is_ill=str(error))
+
+
+def _old_request(work: Work) -> CheckRequest:
+    return replace(
+        request_for(work.instance, RUNNING), container=old_container(work), container_id=old_container(work)
+    )
+
+
+def _stop_old(work: Work) -> str:
+    _hold_old(work)
+    work.engine.stop(old_container(work), work.instance.stop_timeout)
+    return "stopped, kept for the way back"
+
+
+def _hold_old(work: Work) -> None:
+    """Most policies have an engine that restarts start what was stopped: two would write one volume."""
+    if "old_policy" not in work.operation.facts:
+        work.journal.remember(old_policy=_policy_to_put_back(work))
+    if work.operation.facts["old_policy"]:
+        work.engine.set_restart_policy(old_container(work), {"Name": "no"})
+
+
+def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
+    facts = work.engine.inspect(old_container(work))
+    if facts is None or facts.restart_policy not in STARTED_BY_ENGINE:
+        return None
+    told = work.engine.describe(old_container(work))
+    return dict(told["HostConfig"]["RestartPolicy"]) if told else None
+
+
+def _start_old(work: Work) -> None:
+    if work.operation.facts.get("old_policy"):
+        work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
+    container.start(work, old_container(work))
+
+
+def _set_old_aside(work: Work) -> str:
+    aside = previous_name(work.instance.container_name)
+    rename(work, old_container(work), aside)
+    return aside
+
+
+def _put_old_back(work: Work) -> None:
+    rename(work, old_container(work), work.instance.container_name)
+
+
+def _unname_next(work: Work) -> None:
+    rename(work, new_container(work), next_name(work.instance.container_name))
+
+
+def _start_next(work: Work) -> str:
+    with blaming_image(work):
+        container.start(work, str(new_container(work)))
+    note_start(work, str(new_container(work)))
+    return "started"
+
+
+def _end_next(work: Work) -> None:
+    """Stopped alone it might be started by an engine that restarts, beside the old one."""
+    made = new_container(work)
+    if made:
+        work.engine.stop(made, work.instance.stop_timeout)
+        work.engine.remove(made)
+
+
+def _failed(work: Work) -> None:
+    work.journal.write(image_after=work.instance.image_id)
+    if not work.journal.was_begun("stop old"):
+        return
+    remember_bad_image(work)
+    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
+    if work.operation.facts.get("old_is_ill"):
+        change(work.instance.pk, now, lambda s: state.restart_failed(s, rules, now, None, jitter()))
+    else:
+        change(work.instance.pk, now, lambda s: state.restart_passed(s, rules, now), work.last_check)
+
+
+def _status(work: Work) -> str:
+    return "rolled_back" if work.journal.was_begun("stop old") else "failed"
+
+
+PROCEDURE = Procedure(
+    kind="update",
+    steps=(
+        Step(NOTE_OLD, note_old, undo=_see_old_healthy),
+        PULL,
+        VERIFY,
+        CREATE_NEXT,
+        Step("set old aside", _set_old_aside, undo=_put_old_back),
+        Step("name next", name_next, undo=_unname_next),
+        Step("stop old", _stop_old, undo=_start_old),
+        Step("start next", _start_next, undo=_end_next),
+        GATE,
+        WATCH,
+        WRITE_DOWN,
+        REMOVE_OLD,
+        SEE_RUNNING,
+    ),
+    succeeded=succeeded,
+    failed=_failed,
+    undone_status=_status,
+    explain=explain,
+)

@@ -1,0 +1,85 @@
+"""Reading an instance's log: bounded, redacted, and safe whatever the customer's program wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from time import monotonic
+
+from instances.engine.pool import Engines
+from instances.engine.port import Engine
+from instances.errors import NotFoundOnEngine, RequestError
+from instances.lib import durations
+from instances.lib.log_lines import Tail, follow, tail
+from instances.lib.redact import Redactor
+from instances.models import Instance
+from instances.outside import engine_address
+
+MOST_LINES = 10_000
+READ_SECONDS = 30.0
+
+
+def line_count(value: object) -> int:
+    """A number of lines between 1 and 10,000. Raises RequestError."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_LINES:
+        return value
+    raise RequestError(f"The number of lines must be between 1 and {MOST_LINES}.")
+
+
+def moment(since: object, now: datetime) -> datetime | None:
+    """`30s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time. Raises RequestError."""
+    if since is None or since == "":
+        return None
+    return durations.past(since, now)
+
+
+def last_lines(
+    instance: Instance,
+    engine: Engine,
+    lines: int,
+    since: datetime | None = None,
+    timestamps: bool = False,
+    container: str | None = None,
+) -> Tail:
+    """The last `lines` lines, redacted; bounded in memory and to 30 s. Raises NotFoundOnEngine.
+
+    `container` names another container of the instance than the one in service.
+    """
+    until = monotonic() + READ_SECONDS
+    which = container or instance.container_name
+    with closing(engine.logs(which, lines=lines, since=since, timestamps=timestamps)) as chunks:
+        return tail(
+            chunks,
+            lines=lines,
+            redactor=Redactor(instance.secret_values),
+            deadline=lambda: monotonic() > until,
+        )
+
+
+def read(
+    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
+) -> Tail:
+    """`last_lines` for a request from outside. Raises RequestError when the container is gone."""
+    engine = engines.at(engine_address(instance.host))
+    try:
+        return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)
+    except NotFoundOnEngine:
+        raise RequestError(f"{instance.customer_id} has no container, so there is no log.") from None
+
+
+def stream(
+    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
+) -> Iterator[str]:
+    """The last lines and then new ones as they come, until the container ends or the reader stops."""
+    engine = engines.at(engine_address(instance.host))
+    with closing(
+        engine.logs(
+            instance.container_name,
+            lines=line_count(lines),
+            since=since,
+            timestamps=timestamps,
+            follow=True,
+        )
+    ) as chunks:
+        yield from follow(chunks, Redactor(instance.secret_values))

@@ -1,0 +1,274 @@
+"""What callers ask for: each verb checks the request, takes the instance and sees the work through."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from instances import lookup
+from instances.checks.transition import change
+from instances.db.retry import despite_cuts
+from instances.engine.pool import Engines
+from instances.errors import BusyError, RequestError
+from instances.health.state import State, Status, resumed
+from instances.lib import validators
+from instances.models import Health, Instance, Operation
+from instances.operations.journal import abandoned, by_request
+from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
+from instances.operations.procedures import provision as provisioning
+from instances.operations.runner import Procedure, TryAgain, carry_on, give_back
+from instances.operations.steps import replace as replacing
+from instances.operations.validate import Validation
+from instances.operations.validate import validate as validate_instance
+from instances.outside import Outside
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUEST_ID = 128
+ELSEWHERE_SECONDS = 0.5  # until an operation somebody else works on is looked at again
+OUTSIDE = Outside(engines=Engines())
+PROCEDURES: dict[str, Procedure] = {
+    procedure.kind: procedure
+    for procedure in (
+        restart.PROCEDURE,
+        provisioning.PROCEDURE,
+        decommission.PROCEDURE,
+        update_stop_first.PROCEDURE,
+    )
+}
+
+
+def procedure_of(operation: Operation) -> Procedure:
+    """The steps of an operation; an update has two ways, and keeps the one it began with."""
+    if operation.params.get("strategy") == "start_first":
+        return update_start_first.PROCEDURE
+    return PROCEDURES[operation.kind]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, why, and the id that makes asking twice the same as asking once."""
+
+    requested_by: str
+    reason: str = ""
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what only a program could send: names and reasons that are no texts."""
+        texts = (self.requested_by, self.reason, "" if self.request_id is None else self.request_id)
+        if not all(isinstance(text, str) for text in texts):
+            raise RequestError("requested_by, reason and request_id must be texts.")
+        if len(texts[2]) > MAX_REQUEST_ID:
+            raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
+
+    def keywords(self) -> dict[str, Any]:
+        return {
+            "requested_by": self.requested_by,
+            "reason": self.reason,
+            "request_id": self.request_id or None,
+        }
+
+
+@dataclass(frozen=True)
+class ProvisionResult:
+    """How a provisioning ended; `logs` are the container's last lines when it failed."""
+
+    success: bool
+    customer_id: str
+    access_url: str | None
+    deploy_time_ms: int
+    error: str | None
+    logs: list[str] = field(default_factory=list)
+    validation: Validation | None = None
+
+    def document(self) -> dict[str, Any]:
+        validation = self.validation.document() if self.validation else None
+        return {**self.__dict__, "validation": validation}
+
+
+def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
+    outside = outside or OUTSIDE
+    operation = despite_cuts(lambda: Operation.objects.get(pk=operation_id), outside.clock)
+    return carry_on(procedure_of(operation), operation_id, outside)
+
+
+def wait_for_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation to its end, or wait while somebody else does, who took it up between two tries."""
+    outside = outside or OUTSIDE
+    while True:
+        try:
+            return see_through(operation_id, outside)
+        except BusyError:
+            outside.clock.sleep(ELSEWHERE_SECONDS)
+
+
+def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """Carry an operation to its end here, waiting between tries.
+
+    Raises BusyError when another process is at it.
+    """
+    outside = outside or OUTSIDE
+    while True:
+        try:
+            return step_on(operation_id, outside)
+        except TryAgain as pause:
+            logger.warning("%s Trying again in %.0f s.", pause, pause.seconds)
+            outside.clock.sleep(pause.seconds + 0.05)
+
+
+def recover(outside: Outside | None = None, customer_id: str | None = None) -> list[Operation]:
+    """See every operation through whose process died; of one customer, if one is named."""
+    outside = outside or OUTSIDE
+    left = [op for op in abandoned(outside.clock.now()) if customer_id in (None, op.customer_id)]
+    done = []
+    for operation in left:
+        try:
+            done.append(see_through(operation.pk, outside))
+        except BusyError:
+            continue  # Another process was quicker.
+    return done
+
+
+def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None) -> Operation:
+    """Take an instance for a restart. Raises RequestError or BusyError."""
+    now = (outside or OUTSIDE).clock.now()
+    return once(
+        "restart",
+        customer_id,
+        asked,
+        lambda: restart.begin(lookup.instance(customer_id), now, **asked.keywords()),
+    )
+
+
+def begin_decommission(
+    customer_id: str, asked: Asked, *, purge_data: bool = False, outside: Outside | None = None
+) -> Operation:
+    """Take an instance for its removal. Raises RequestError or BusyError."""
+    if not isinstance(purge_data, bool):
+        raise RequestError("Whether to purge the data must be true or false.")
+    now = (outside or OUTSIDE).clock.now()
+    return once(
+        "decommission",
+        customer_id,
+        asked,
+        lambda: decommission.begin(
+            lookup.instance(customer_id), now, purge_data=purge_data, **asked.keywords()
+        ),
+    )
+
+
+def begin_update(
+    customer_id: str, asked: Asked, *, image: str | None = None, outside: Outside | None = None
+) -> Operation:
+    """Take an instance for an update. Raises RequestError or BusyError."""
+    now = (outside or OUTSIDE).clock.now()
+    checked = validators.image(image) if image is not None else None
+    return once(
+        "update",
+        customer_id,
+        asked,
+        lambda: replacing.begin(lookup.instance(customer_id), now, image=checked, **asked.keywords()),
+    )
+
+
+def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:
+    """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
+    return once(
+        "provision",
+        order.customer_id,
+        asked,
+        lambda: provisioning.begin(order, outside or OUTSIDE, **asked.keywords()),
+    )
+
+
+def once(kind: str, customer_id: str, asked: Asked, begin: Callable[[], Operation]) -> Operation:
+    """Begin an operation, or join the one an equal request began before or at this very moment."""
+    validators.customer_id(customer_id)
+    earlier = by_request(asked.request_id, kind, customer_id)
+    if earlier is not None:
+        return earlier
+    try:
+        return begin()
+    except (BusyError, RequestError):
+        joined = by_request(asked.request_id, kind, customer_id)
+        if joined is None:
+            raise
+        return joined
+
+
+def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
+    """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
+    withdrawn = give_back(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
+    return withdrawn
+
+
+def provision_result(operation: Operation, outside: Outside | None = None) -> ProvisionResult:
+    """What a finished provisioning has to say, its instance validated if there is one."""
+    instance = operation.instance
+    success = operation.status == "succeeded" and instance is not None
+    began, ended = operation.started_at or operation.created_at, operation.finished_at
+    return ProvisionResult(
+        success=success,
+        customer_id=operation.customer_id,
+        access_url=instance.access_url if success and instance else None,
+        deploy_time_ms=int((ended - began).total_seconds() * 1000) if ended else 0,
+        error=operation.error or None,
+        logs=operation.facts.get("logs", []),
+        validation=validate_instance(instance, outside or OUTSIDE) if success and instance else None,
+    )
+
+
+def provision(
+    customer_id: str,
+    subdomain: str,
+    plan: str,
+    env: dict[str, str] | None = None,
+    *,
+    host: str | None = None,
+    image: str | None = None,
+    requested_by: str = "python",
+    reason: str = "",
+    request_id: str | None = None,
+) -> ProvisionResult:
+    """A new instance, healthy and validated, or a result that says why nothing was left behind.
+
+    Raises RequestError when the order itself is wrong; then nothing was touched.
+    """
+    order = provisioning.Order(customer_id, subdomain, plan, dict(env or {}), host, image)
+    operation = begin_provision(order, Asked(requested_by, reason, request_id))
+    return provision_result(wait_for_end(operation.pk))
+
+
+def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:
+    """Validate the instance of a subdomain. Raises RequestError when there is none."""
+    return validate_instance(lookup.instance_of_subdomain(subdomain), outside or OUTSIDE)
+
+
+def pause(customer_id: str) -> Instance:
+    """No checks, no healing, no alerts, until resumed."""
+    return _set_state(customer_id, _paused)
+
+
+def resume(customer_id: str) -> Instance:
+    """Back under watch, with a clean sheet; an instance that is not paused is left as it is."""
+    return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s)
+
+
+def _paused(state: State) -> State:
+    if state.status is Status.RESTARTING:
+        raise BusyError("The instance is being restarted; try again when that is over.")
+    return replace(resumed(state), status=Status.PAUSED)
+
+
+def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instance:
+    instance = lookup.instance(customer_id)
+    if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
+        raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
+    change(instance.pk, OUTSIDE.clock.now(), transition)
+    instance.health = Health.objects.get(pk=instance.pk)
+    return instance

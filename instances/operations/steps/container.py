@@ -1,0 +1,158 @@
+"""Making an instance's container from its spec: used by every operation that makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from instances.containers import adoption
+from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.spec import OPERATION_LABEL, ContainerSpec
+from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
+from instances.models import Host, Instance, Operation, Port
+from instances.operations.runner import Work
+
+PORT_TRIES = 50
+
+
+def reserve_port(host: Host, instance: Instance, above: int | None = None) -> int:
+    """Reserve the lowest free port of the host's range (above `above`) for an instance.
+
+    Two reservations at the same moment can't get the same port: the table's constraint decides,
+    and the loser takes the next. Raises PermanentError when none is left.
+    """
+    taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
+    for number in range(max(host.first_port, (above or 0) + 1), host.last_port + 1):
+        if number in taken:
+            continue
+        try:
+            with transaction.atomic():
+                Port.objects.create(host=host, number=number, instance=instance)
+        except IntegrityError:
+            continue
+        return number
+    raise PermanentError(f"Host {host.name} has no free port left between its first and last port.")
+
+
+def ensure_image(work: Work, ref: str) -> ImageFacts:
+    """The image on the engine, pulled only when it is not there yet."""
+    image = work.engine.image(ref)
+    if image is None:
+        work.journal.remember(pulled=True)
+        image = work.engine.pull(ref)
+    return image
+
+
+def create(work: Work, image: str) -> str:
+    """Create the instance's container from its spec, on `image`, and record its id."""
+    instance = work.instance
+    container_id = make(work, replace(instance.spec(), image=image))
+    if container_id != instance.container_id:
+        instance.container_id = container_id
+        instance.save(update_fields=["container_id"])
+    return container_id
+
+
+def make(work: Work, spec: ContainerSpec) -> str:
+    """Create a container that carries the operation's id, and return its own.
+
+    When an earlier try of the same operation made it already, that one is kept; what an earlier
+    operation on this customer left behind is removed. A container of anybody else under the name is
+    never touched: that is a PermanentError.
+    """
+    earlier = _made_earlier(work, spec.name)
+    if earlier and spec.raw is not None:
+        # Whoever made it may have died before it had joined all its networks.
+        work.engine.remove(earlier)
+        earlier = None
+    return earlier or work.engine.create(replace(spec, labels=signed(work, spec.labels)))
+
+
+def signed(work: Work, labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels with the operation's id, by which it knows again what it made."""
+    return {**labels, OPERATION_LABEL: str(work.operation.pk)}
+
+
+def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
+    """Whether this very operation made what carries these labels."""
+    return labels.get(OPERATION_LABEL) == str(work.operation.pk)
+
+
+def _made_earlier(work: Work, name: str) -> str | None:
+    facts = work.engine.inspect(name)
+    if facts is None:
+        return None
+    if is_ours(work, facts.labels):
+        return facts.id
+    if facts.id == work.instance.container_id or not _was_left_behind(work, facts):
+        raise PermanentError(
+            f"A container named {name} is in the way on {work.instance.host.name}; "
+            "dockmgr does not remove what it did not make."
+        )
+    work.engine.remove(facts.id)
+    return None
+
+
+def _was_left_behind(work: Work, facts: ContainerFacts) -> bool:
+    """Whether another operation on this customer made the container and ended without keeping it."""
+    try:
+        made_by = UUID(facts.labels.get(OPERATION_LABEL, ""))
+    except ValueError:
+        return False
+    return Operation.objects.filter(pk=made_by, customer_id=work.instance.customer_id).exists()
+
+
+def remove_made(work: Work) -> None:
+    """Remove the container this operation made, if it made one."""
+    facts = work.engine.inspect(work.instance.container_name)
+    if facts is not None and is_ours(work, facts.labels):
+        work.engine.remove(facts.id)
+
+
+def start(work: Work, container: str) -> None:
+    """Start a container of the instance, and write its port down where the engine chose another one."""
+    work.engine.start(container)
+    instance = work.instance
+    if instance.adopted is None or not adoption.port_changes(instance.adopted, instance.container_port):
+        return
+    facts = work.engine.inspect(container)
+    if facts is not None and instance.container_port in facts.ports:
+        _follow_port(work, facts.ports[instance.container_port][1])
+
+
+def _follow_port(work: Work, number: int) -> None:
+    instance = work.instance
+    with transaction.atomic():
+        instance.port = number
+        instance.save(update_fields=["port"])
+        instance.ports.all().delete()
+        Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
+    work.journal.remember(new_port=number)
+
+
+def start_on_free_port(work: Work, image: str) -> None:
+    """Start the container; when something else on the host holds its port, move to another one."""
+    for _ in range(PORT_TRIES):
+        try:
+            start(work, work.instance.container_id)
+            return
+        except PortTaken:
+            if work.instance.adopted is not None:
+                raise  # its ports are its own
+            _move_port(work)
+            work.engine.remove(work.instance.container_id)
+            create(work, image)
+        except NotFoundOnEngine:  # a move to another port was cut short between removing and making
+            create(work, image)
+    raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
+
+
+def _move_port(work: Work) -> None:
+    instance, held = work.instance, work.instance.port or 0
+    with transaction.atomic():
+        instance.port = reserve_port(instance.host, instance, above=held)
+        instance.save(update_fields=["port"])
+        Port.objects.filter(host=instance.host, number=held, instance=instance).delete()

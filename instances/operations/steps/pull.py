@@ -1,0 +1,89 @@
+"""Fetching an image and seeing that it fits, before anything of a customer is touched."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from instances.containers import drift, image_fit
+from instances.containers.facts import ImageFacts
+from instances.errors import PermanentError
+from instances.operations.runner import Enough, Step, Work
+from instances.operations.steps.replace import new_image
+
+LEAST_FREE_BYTES = 512 * 1024**2
+# What of a container can only be changed by making it anew; `validate` says the same of it.
+MADE_ANEW = frozenset({"cpus", "memory", "pids", "mounts", "labels", "security_opt", "environment"})
+
+
+def pull(work: Work) -> str:
+    instance = work.instance
+    _refuse_full_disk(work)
+    ref = work.operation.params["image"] or instance.image_ref
+    image = _fetch(work, ref)
+    work.journal.remember(new_image=image.id)
+    work.journal.write(image_after=image.id)
+    if image.id == instance.image_id and not _outdated(work):
+        _keep_reference(work)
+        work.journal.remember(unchanged=True)
+        raise Enough(f"{ref} is what runs already")
+    if image.id in instance.failed_images and not work.operation.params["image"]:
+        raise PermanentError(
+            f"{ref} is an image that failed for {instance.customer_id} before; name it to try it again."
+        )
+    return image.id
+
+
+def _outdated(work: Work) -> bool:
+    """Whether the container was made from earlier settings of the plan or the customer.
+
+    An adopted one keeps what it came with, so it never is.
+    """
+    instance = work.instance
+    facts = work.engine.inspect(instance.container_id)
+    if facts is None or instance.adopted is not None:
+        return False
+    found = drift.drift(instance.spec(), facts, instance.image_id)
+    return any(not finding.ok for finding in found if finding.name in MADE_ANEW)
+
+
+def _keep_reference(work: Work) -> None:
+    """What is named and runs already is followed from now on all the same."""
+    named, instance = work.operation.params["image"], work.instance
+    if named and named != instance.image:
+        instance.image = named
+        instance.save(update_fields=["image"])
+
+
+def _fetch(work: Work, ref: str) -> ImageFacts:
+    """The newest image of a reference; one built on the host and never pushed has no newer one."""
+    local = work.engine.image(ref)
+    if local is not None and not local.digests:
+        return local
+    return work.engine.pull(ref, lambda _text: work.journal.check())
+
+
+def _refuse_full_disk(work: Work) -> None:
+    """An engine on this machine needs room for the image; another machine's disk can't be asked."""
+    root = work.engine.facts().root
+    if root and Path(root).is_dir() and shutil.disk_usage(root).free < LEAST_FREE_BYTES:
+        raise PermanentError(f"Host {work.instance.host.name} has less than 512 MB of disk left for images.")
+
+
+def verify(work: Work) -> str:
+    if work.operation.facts.get("unchanged"):
+        raise Enough("nothing to do")  # found by a process that was killed before it could say so
+    image = work.engine.image(new_image(work))
+    if image is None:
+        raise PermanentError("The image vanished from the host right after it was pulled.")
+    instance = work.instance
+    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    found = list(image_fit.problems(image, plan, work.engine.facts(), instance.mount_points))
+    if found:
+        raise PermanentError(" ".join(found))
+    return "fits plan and host"
+
+
+PULL = Step("pull", pull)
+VERIFY = Step("verify image", verify)

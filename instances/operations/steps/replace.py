@@ -1,0 +1,235 @@
+"""Replacing a container by one from another image: the steps both ways of updating have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from instances.checks.observe import RUNNING, CheckRequest, request_for
+from instances.checks.policy import policy
+from instances.checks.transition import change
+from instances.containers.spec import next_name
+from instances.errors import (
+    DockmgrError,
+    NotFoundOnEngine,
+    PermanentError,
+    PortTaken,
+    RequestError,
+)
+from instances.health import state as health
+from instances.health.soak import was_stopped
+from instances.models import Instance, Operation
+from instances.operations.journal import open_operation
+from instances.operations.read_logs import last_lines
+from instances.operations.runner import Step, Work
+from instances.operations.steps import container
+from instances.operations.steps.start import started_at
+from instances.operations.steps.wait_healthy import note_run, wait_until_healthy, watch
+
+LOG_LINES_KEPT = 40
+
+
+def begin(
+    instance: Instance,
+    now: datetime,
+    *,
+    image: str | None,
+    requested_by: str,
+    reason: str = "",
+    request_id: str | None = None,
+) -> Operation:
+    """Take the instance for an update, to `image` or to what its reference names now.
+
+    Raises RequestError when it has nothing to update, BusyError while it is being changed.
+    """
+    if not instance.container_id:
+        raise RequestError(f"{instance.customer_id} has no container to update.")
+    params = {
+        "image": image,
+        "old_container": instance.container_id,
+        "port": instance.port,
+        "strategy": strategy(instance),
+    }
+    with transaction.atomic():
+        operation = open_operation(
+            "update",
+            instance,
+            now,
+            requested_by=requested_by,
+            reason=reason,
+            request_id=request_id,
+            params=params,
+        )
+        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
+    return operation
+
+
+def strategy(instance: Instance) -> str:
+    """The plan's way of updating; two containers never share a data volume, whatever it says.
+
+    Nor do they share the ports and addresses of an adopted one.
+    """
+    alone = bool(instance.plan.data_path) or instance.adopted is not None
+    return "recreate" if alone else str(instance.plan.update_strategy)
+
+
+def old_container(work: Work) -> str:
+    return str(work.operation.params["old_container"])
+
+
+def new_container(work: Work) -> str | None:
+    """The container this operation made, also when it could not write that down any more."""
+    known = work.operation.facts.get("new_container")
+    if known:
+        return str(known)
+    facts = work.engine.inspect(next_name(work.instance.container_name))
+    return facts.id if facts is not None and container.is_ours(work, facts.labels) else None
+
+
+def new_port(work: Work) -> int:
+    """The port the new container publishes: the old one's, unless both are to run at once."""
+    return int(work.operation.facts.get("new_port") or work.operation.params["port"] or 0)
+
+
+def new_image(work: Work) -> str:
+    return str(work.operation.facts["new_image"])
+
+
+def note_old(work: Work) -> str:
+    if work.engine.inspect(old_container(work)) is None:
+        raise PermanentError(f"{work.instance.customer_id} has no container; restart it first.")
+    return "the way back is this container"
+
+
+def create_next(work: Work) -> str:
+    wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
+    spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
+    made = container.make(work, spec)
+    work.journal.remember(new_container=made)
+    return made
+
+
+def remove_next(work: Work) -> None:
+    made = new_container(work)
+    if made:
+        work.engine.remove(made)
+
+
+def rename(work: Work, which: str | None, name: str) -> None:
+    """Give a container a name unless it has it or is gone."""
+    facts = work.engine.inspect(which) if which else None
+    if facts is not None and facts.name != name:
+        work.engine.rename(facts.id, name)
+
+
+def name_next(work: Work) -> str:
+    rename(work, new_container(work), work.instance.container_name)
+    return work.instance.container_name
+
+
+def remove_old(work: Work) -> str:
+    work.engine.remove(old_container(work))
+    return "removed"
+
+
+def see_running(work: Work) -> str:
+    """The engine may have crashed since the gate was passed; there is no way back, but no need for one."""
+    facts = work.engine.inspect(work.instance.container_id)
+    if facts is None or not was_stopped(facts.state, facts.restart_policy):
+        return "it runs"
+    try:
+        container.start(work, facts.id)
+        work.last_check = wait_until_healthy(work, work.outside.clock.now())
+    except PermanentError as error:
+        return f"started once more: {error}"  # health checks go on from here
+    return "started once more"
+
+
+def explain(work: Work) -> None:
+    """Keep the failed container's last words and its end; it will be gone."""
+    made = new_container(work)
+    facts = work.engine.inspect(made) if made else None
+    if facts is None:
+        return
+    try:
+        lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT, container=facts.id).lines
+    except DockmgrError as error:
+        lines = [f"(no log: {error})"]
+    state = {"state": facts.state, "exit_code": facts.exit_code, "oom_killed": facts.oom_killed}
+    work.journal.remember(logs=lines, failed_container=state)
+
+
+@contextmanager
+def blaming_image(work: Work) -> Iterator[None]:
+    """A container that can't be started or fails its gate speaks against the image; a taken port does not."""
+    try:
+        yield
+    except PermanentError as error:
+        work.journal.remember(image_failed=not isinstance(error, PortTaken | NotFoundOnEngine))
+        raise
+
+
+def remember_bad_image(work: Work) -> None:
+    """An image that failed is not tried again unasked; trouble of the host is none of the image.
+
+    Nor are new settings that failed with the image that ran well before.
+    """
+    bad, instance = new_image(work), work.instance
+    known = (*instance.failed_images, instance.image_id)
+    if work.operation.facts.get("image_failed") and bad not in known:
+        instance.failed_images = [*instance.failed_images, bad]
+        instance.save(update_fields=["failed_images"])
+
+
+def new_request(work: Work) -> CheckRequest:
+    """How to ask the new container: by its own id, at the port it publishes."""
+    made, instance = str(new_container(work)), work.instance
+    url = instance.health_url_at(new_port(work))
+    return replace(request_for(work.instance, RUNNING), container=made, container_id=made, url=url)
+
+
+def gate(work: Work) -> str:
+    since = started_at(work) or work.outside.clock.now()
+    with blaming_image(work):
+        check = wait_until_healthy(work, since, new_request(work))
+    note_run(work, str(new_container(work)))
+    return f"healthy after {(check.seen.finished_at - since).total_seconds():.1f} s"
+
+
+def keep_watch(work: Work) -> str:
+    since = started_at(work) or work.outside.clock.now()
+    with blaming_image(work):
+        work.last_check = watch(work, since, new_request(work))
+    return f"still healthy after {(work.last_check.seen.finished_at - since).total_seconds():.0f} s"
+
+
+def succeeded(work: Work) -> None:
+    """The container in service passed its gate; an update that changed nothing says nothing new."""
+    if work.operation.facts.get("unchanged"):
+        return
+    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
+    change(work.instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
+
+
+def write_down(work: Work) -> str:
+    instance = work.instance
+    instance.container_id = str(new_container(work))
+    instance.image_id = new_image(work)
+    instance.image = work.operation.params["image"] or instance.image
+    instance.port = new_port(work) or instance.port
+    instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
+    instance.save(update_fields=["container_id", "image_id", "image", "port", "failed_images"])
+    return "the new container is the instance's now"
+
+
+NOTE_OLD = "note old"
+CREATE_NEXT = Step("create next", create_next, undo=remove_next)
+GATE = Step("wait until healthy", gate)
+WATCH = Step("watch", keep_watch)
+WRITE_DOWN = Step("write down", write_down, final=True)
+REMOVE_OLD = Step("remove old", remove_old, final=True)
+SEE_RUNNING = Step("see running", see_running, final=True)

@@ -1,0 +1,31 @@
+"""The last two steps of every operation that starts a container: start it, wait until it is healthy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from instances.operations.runner import Step, Work
+from instances.operations.steps import container
+from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
+
+
+def started_at(work: Work) -> datetime | None:
+    """When this operation started the container, if it came that far."""
+    moment = work.operation.facts.get("started_at")
+    return datetime.fromisoformat(moment) if moment else None
+
+
+def _start(work: Work) -> str:
+    container.start_on_free_port(work, work.instance.image_id or work.instance.image_ref)
+    note_start(work, work.instance.container_id)
+    return f"published on port {work.instance.port}"
+
+
+def _wait(work: Work) -> str:
+    since = started_at(work) or work.outside.clock.now()
+    work.last_check = wait_until_healthy(work, since)
+    return f"healthy after {(work.last_check.seen.finished_at - since).total_seconds():.1f} s"
+
+
+START = Step("start", _start)
+WAIT_UNTIL_HEALTHY = Step("wait until healthy", _wait)

@@ -1,0 +1,193 @@
+"""Does an instance match what the database says it should be, and does it answer: VALIDATION."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Sum
+
+from instances.checks.observe import observe, requests_for
+from instances.containers import drift as rules
+from instances.containers import timings
+from instances.containers.drift import Finding, Note
+from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.engine.port import Engine
+from instances.errors import DockmgrError
+from instances.health.diagnosis import Diagnosis, Fault, Look, diagnose
+from instances.health.response import Expect, Outcome, sentence
+from instances.http.probe import Address
+from instances.limits import CHANGE_SECONDS
+from instances.models import Instance
+from instances.operations.steps import wait_healthy
+from instances.outside import Outside, engine_address
+
+NOTHING_SEEN = frozenset({"engine", Fault.UNKNOWN.value})
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All findings; valid when none of them is bad. Notes are worth knowing and change nothing."""
+
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    @property
+    def valid(self) -> bool:
+        return all(finding.ok for finding in self.findings)
+
+    @property
+    def errors(self) -> list[dict[str, str]]:
+        return [{"code": f.error_code, "message": f.message} for f in self.findings if not f.ok]
+
+    @property
+    def warnings(self) -> list[dict[str, str]]:
+        return [{"code": note.code, "message": note.message} for note in self.notes]
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing of the instance could be seen, its engine being out of reach.
+
+        Then the instance may be perfectly well: commands end with exit code 3 and not 1. A fault
+        found all the same (in its configuration, by its DNS name) or an answer from the published
+        address makes it a matter of 1 again.
+        """
+        return {error["code"] for error in self.errors} == NOTHING_SEEN
+
+    def document(self) -> dict[str, Any]:
+        """VALIDATION of the public contract."""
+        return {
+            "valid": self.valid,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "checks": [{"name": f.name, "ok": f.ok, "message": f.message} for f in self.findings],
+        }
+
+
+@dataclass(frozen=True)
+class HostView:
+    """What the engine says of one instance: its container, that one's image, and the recorded image."""
+
+    engine: EngineFacts
+    container: ContainerFacts | None
+    described: dict[str, Any] | None
+    container_image: ImageFacts | None
+    image: ImageFacts | None
+
+
+def timing_bounds() -> timings.Bounds:
+    """What plans' timings are held against, on this installation's settings."""
+    return timings.Bounds(
+        probe_timeout=settings.PROBE_TIMEOUT,
+        successes=settings.SUCCESS_THRESHOLD,
+        poll=wait_healthy.POLL_SECONDS,
+        margin=wait_healthy.margin(),
+        longest_change=CHANGE_SECONDS - 5,
+    )
+
+
+def validate(instance: Instance, outside: Outside) -> Validation:
+    """Look at configuration, host, container and health; changes nothing.
+
+    What the engine does not tell is left out, with one finding `engine` in its place; health is
+    asked over HTTP all the same.
+    """
+    config = _configuration(instance)
+    findings = list(rules.configuration(config, timing_bounds()))
+    notes = list(rules.configuration_notes(config))
+    try:
+        view = _look(instance, outside)
+    except DockmgrError as error:
+        findings.append(Finding("engine", False, str(error)))
+    else:
+        findings += _on_host(instance, view)
+        notes += _notes(instance, view)
+    return Validation([*findings, *_reach(instance, outside)], notes)
+
+
+def _configuration(instance: Instance) -> rules.Configuration:
+    plan = instance.plan
+    given = {**plan.env, **instance.env}
+    return rules.Configuration(
+        customer_id=instance.customer_id,
+        subdomain=instance.subdomain,
+        image=instance.image_ref,
+        plan=plan.spec(),
+        env=frozenset(name for name, value in given.items() if value),
+        required_env=tuple(plan.required_env),
+        start_grace=plan.start_grace,
+        public_url=plan.public_url,
+        update_strategy=plan.update_strategy,
+    )
+
+
+def _look(instance: Instance, outside: Outside) -> HostView:
+    def view(engine: Engine) -> HostView:
+        container = engine.inspect(instance.container_name)
+        image = engine.image(instance.image_id or instance.image_ref)
+        made_of = engine.image(container.image_id) if container else None
+        described = engine.describe(container.id) if container and instance.adopted is not None else None
+        return HostView(engine.facts(), container, described, made_of, image)
+
+    return outside.engines.look(engine_address(instance.host), view)
+
+
+def _on_host(instance: Instance, view: HostView) -> list[Finding]:
+    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
+    # An adopted container has limits of its own.
+    findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
+    if view.container is None:
+        return [*findings, Finding("container", False, sentence("missing"))]
+    return [*findings, *_drift(instance, view, view.container)]
+
+
+def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterator[Finding]:
+    if view.described is not None:
+        return rules.adopted_drift(instance.spec(), facts, view.described, instance.image_id)
+    return rules.drift(instance.spec(), facts, instance.image_id)
+
+
+def _notes(instance: Instance, view: HostView) -> list[Note]:
+    neighbours = Instance.objects.present().filter(host_id=instance.host_id)
+    promised = neighbours.aggregate(sum=Sum("plan__memory"))["sum"] or 0
+    notes = list(rules.over_commitment(promised, view.engine))
+    if view.container is None:
+        return notes
+    return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]
+
+
+def _reach(instance: Instance, outside: Outside) -> list[Finding]:
+    """Health at the published address and, where the plan has one, at the public URL."""
+    inside = _inside(instance, outside)
+    findings = [_health(inside)]
+    if instance.plan.public_url:
+        findings.append(_public(_diagnosis(instance, outside, inside)))
+    return findings
+
+
+def _inside(instance: Instance, outside: Outside) -> Look:
+    [request] = requests_for([instance], outside.engines)
+    seen = observe(request, outside, settings.PROBE_TIMEOUT).seen
+    return Look(seen.outcome, seen.reason, seen.http_status, seen.error)
+
+
+def _health(look: Look) -> Finding:
+    if look.outcome is Outcome.STARTING:
+        return Finding("health", False, "is still starting")
+    code = Fault.UNKNOWN.value if look.outcome is Outcome.UNKNOWN else ""
+    return Finding(
+        "health", look.outcome is Outcome.OK, look.error or f"answers with {look.http_status}", code
+    )
+
+
+def _diagnosis(instance: Instance, outside: Outside, inside: Look) -> Diagnosis:
+    url = instance.access_url.rstrip("/") + instance.plan.health_path
+    result = outside.probe(Address(url, Expect(instance.plan.health_expect)), settings.PROBE_TIMEOUT)
+    return diagnose(inside, Look(result.outcome, result.reason, result.http_status, result.error), url)
+
+
+def _public(diagnosis: Diagnosis) -> Finding:
+    return Finding("public_url", diagnosis.fault is Fault.NONE, diagnosis.message, diagnosis.fault.value)

@@ -1,0 +1,50 @@
+"""The Celery application, and the decorator that gives a task its public name and its policy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, Task
+
+from instances.errors import TransientError
+from instances.lib.backoff import wait_before_next
+from instances.lib.clock import SYSTEM
+from tasks.policies import POLICIES
+
+logger = logging.getLogger(__name__)
+
+app = Celery("dockmgr")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "dockmgr.results:LookedUpResults")
+
+
+class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it runs
+    """A task that is tried again within one call, as its policy says, while what failed may pass.
+
+    Raises the last TransientError when the tries are used up, and any other error at once.
+    """
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        retry, tries = POLICIES[self.name].retry, 0
+        while True:
+            try:
+                return self.run(*args, **kwargs)
+            except TransientError as error:
+                tries += 1
+                wait = wait_before_next(retry, tries)
+                if wait is None:
+                    raise
+                logger.warning("%s Trying again in %.0f s.", error, wait)
+            SYSTEM.sleep(wait)
+
+
+def task(name: str, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:
+    """Register a task under its public name with its policy."""
+    register: Callable[[Callable[..., Any]], Task[..., Any]] = app.task(
+        name=name, base=PolicyTask, **POLICIES[name].options(), **options
+    )
+    return register

@@ -1,0 +1,107 @@
+"""Threads beside the work of every Celery process, which watch, tell and need no clock but their own."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+from django.conf import settings
+from django.db import connections
+
+from instances.alerts import outbox
+from instances.lib.clock import SYSTEM
+from instances.monitoring.loop import Watch
+from instances.monitoring.self_check import SelfWatch
+from instances.monitoring.self_rules import Part
+from instances.operations import service
+from tasks.broker.queues import queue_lengths
+from tasks.schedule import sweep_interval
+
+logger = logging.getLogger(__name__)
+
+QUEUES = ("health", "operations")
+PATIENCE = 3.0  # seconds a stopping process waits for what a thread has begun
+Turn = Callable[[], object]
+
+
+class Rounds:
+    """Threads that each do their turn, rest for DOCKMGR_WATCH_INTERVAL, and begin again.
+
+    Whatever goes wrong in a turn is one line in the log, and the next turn is a new attempt.
+    """
+
+    def __init__(self, turns: Mapping[str, Turn]) -> None:
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(name, turn), name=f"dockmgr-{name}", daemon=True)
+            for name, turn in turns.items()
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Begin no new turn, and wait a little for those under way."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _run(self, name: str, turn: Turn) -> None:
+        while True:
+            try:
+                _with_fresh_connections(turn)
+            except Exception as error:  # a watcher that ended would be missed by nobody
+                text = str(error).partition("\n")[0]
+                logger.error("A turn of %s failed: %s: %s", name, type(error).__name__, text)
+            if self._over.wait(settings.WATCH_INTERVAL):
+                return
+
+
+def _with_fresh_connections(turn: Turn) -> None:
+    try:
+        turn()
+    finally:
+        connections.close_all()
+
+
+_running: tuple[int, Rounds] | None = None
+
+
+def start_watching(*, engines: bool) -> None:
+    """Start this process's watching, once; `engines` says whether it asks Docker Engines as well.
+
+    The process that asks none is beat, which leaves its own sign of life. A forked child, which
+    inherits no threads, does not watch.
+    """
+    global _running
+    if _running is not None and _running[0] == os.getpid():
+        return
+    part = None if engines else Part.BEAT
+    itself = SelfWatch(SYSTEM.now(), sweep_interval, crowding_queues, part)
+    watch = Watch(service.OUTSIDE, engines=engines, itself=itself)
+    rounds = Rounds({"watch": watch.tick, "ask": watch.ask, "deliver": _deliver})
+    _running = (os.getpid(), rounds)
+    rounds.start()
+    atexit.register(stop_watching)
+
+
+def stop_watching() -> None:
+    """End the watching of this process, if it has any."""
+    global _running
+    if _running is not None and _running[0] == os.getpid():
+        _running[1].stop()
+        _running = None
+
+
+def _deliver() -> None:
+    outbox.deliver(SYSTEM)
+
+
+def crowding_queues() -> dict[str, int]:
+    """How many messages wait in the queues that could grow. Raises OutOfReachError without a broker."""
+    lengths = queue_lengths()
+    return {queue: lengths[queue] for queue in QUEUES}

@@ -1,0 +1,26 @@
+"""How many messages wait at the broker."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from django.conf import settings
+
+from instances.errors import OutOfReachError
+from tasks.broker.connection import ANSWER_SECONDS, reaching_broker, redis_at
+
+
+def queue_lengths(timeout: float = ANSWER_SECONDS) -> dict[str, int]:
+    """Messages in each queue that no worker has taken yet, by a connection of its own.
+
+    `timeout` (seconds) bounds connecting and answering, each. Raises OutOfReachError.
+    """
+    names = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+    try:
+        client = redis_at(settings.CELERY_BROKER_URL, timeout)
+    except ValueError:
+        raise OutOfReachError("The broker is no Redis that could be asked (DOCKMGR_BROKER_URL).") from None
+    with reaching_broker(), closing(client), client.pipeline(transaction=False) as asked:
+        for name in names:
+            asked.llen(f"{settings.BROKER_PREFIX}{name}")
+        return dict(zip(names, asked.execute(), strict=True))

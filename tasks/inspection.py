@@ -1,0 +1,80 @@
+"""What the operator's desk asks of Docker and of the world outside: the web process itself may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instances import documents, lookup
+from instances.alerts import outbox
+from instances.containers.spec import is_outdated
+from instances.errors import RequestError
+from instances.lib.clock import SYSTEM
+from instances.operations import read_logs, service
+from instances.outside import engine_address
+from tasks.app import task
+
+Document = dict[str, Any]
+MB = 1024 * 1024
+
+
+@task("dockmgr.container_facts")
+def container_facts(customer_id: str) -> Document:
+    """What the engine says of the instance's container now, without its environment."""
+    instance = lookup.instance(customer_id)
+    engine = service.OUTSIDE.engines.at(engine_address(instance.host))
+    facts = engine.inspect(instance.container_name)
+    if facts is None:
+        raise RequestError(f"{customer_id} has no container on host {instance.host.name}.")
+    return {
+        "id": facts.id[:12],
+        "name": facts.name,
+        "state": facts.state,
+        "started_at": documents.time(facts.started_at),
+        "exit_code": facts.exit_code,
+        "out_of_memory": facts.oom_killed,
+        "restarts_by_engine": facts.restart_count,
+        "image": facts.image_ref,
+        "image_id": facts.image_id,
+        "cpus": facts.nano_cpus / 1e9,
+        "memory_mb": facts.memory // MB,
+        "processes_allowed": facts.pids_limit,
+        "ports": [f"{host}:{port} → {inside}" for inside, (host, port) in sorted(facts.ports.items())],
+        "volumes": [f"{name} at {path}" for name, path in sorted(facts.volumes.items())],
+        "restart_policy": facts.restart_policy,
+        "network": facts.network_mode,
+        "drifted": is_outdated(instance.spec(), facts.labels),
+    }
+
+
+@task("dockmgr.log_view")
+def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> Document:
+    """The log's last lines, redacted, each with the time the engine took it in."""
+    instance, engines = lookup.instance(customer_id), service.OUTSIDE.engines
+    moment = read_logs.moment(since, SYSTEM.now())
+    tail = read_logs.read(instance, engines, lines, moment, timestamps=True)
+    return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
+
+
+@task("dockmgr.test_host")
+def test_host(name: str) -> Document:
+    """Whether the host's engine answers, and what machine it runs on."""
+    engine = service.OUTSIDE.engines.at(engine_address(lookup.host(name)))
+    engine.ping()
+    facts, containers = engine.facts(), engine.list_containers()
+    return {
+        "answers": True,
+        "architecture": facts.architecture,
+        "cpus": facts.cpus,
+        "memory_mb": facts.memory // MB,
+        "containers": len(containers),
+        "running": sum(container.state == "running" for container in containers),
+    }
+
+
+@task("dockmgr.try_channel")
+def try_channel(name: str, by: str) -> Document:
+    """Send a test message over a channel, once and now. Raises RequestError if it did not arrive."""
+    sent = outbox.send_test(lookup.channel(name), SYSTEM.now(), by)
+    if sent.sent_at is None:
+        raise RequestError(sent.error)
+    return {"sent": True}

@@ -1,0 +1,180 @@
+"""From incidents to the outbox: what each channel is told, when, and how often."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
+
+from instances.alerts.notify import BATCH, flush, look_again
+from instances.models import Channel, Incident, Instance, Notification
+from tests.factories import World
+from tests.fast.telling import a_channel, change, many, outbox, resolve, told_after
+
+pytestmark = pytest.mark.django_db
+
+
+def payload() -> Any:
+    return Notification.objects.get().payload
+
+
+def test_a_warning_is_told_once_after_its_hold(world: World) -> None:
+    a_channel()
+    incident = world.incident(world.instance())
+    assert told_after(world, 29) == []
+    assert told_after(world, 1) == ["ops opened warning c1"]
+    assert told_after(world, 1) == []
+    incident.refresh_from_db()
+    assert incident.notify_at == world.now - timedelta(seconds=1) + timedelta(hours=4)
+
+
+def test_the_payload_is_the_documented_document(world: World, settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://dockmgr.example.com"
+    a_channel()
+    incident = world.incident(world.instance(), restarts=1)
+    told_after(world, 30)
+    assert payload() == {
+        "id": str(Notification.objects.get().pk),
+        "version": 1,
+        "kind": "opened",
+        "level": "warning",
+        "incident_id": incident.pk,
+        "incident_kind": "instance",
+        "customer_id": "c1",
+        "host": "local",
+        "since": "2026-03-01T11:59:00Z",
+        "resolved_at": None,
+        "downtime_seconds": 90.0,
+        "restarts": 1,
+        "cause": "refused",
+        "title": "c1 on local is down",
+        "message": "c1 on local has been down since 11:59:00 UTC (1 min 30 s): "
+        "The connection was refused: nothing listens on the port.",
+        "link": f"https://dockmgr.example.com/admin/instances/incident/{incident.pk}/change/",
+        "acknowledged_by": None,
+    }
+
+
+def test_an_end_that_was_told_a_beginning_is_told_at_once(world: World) -> None:
+    a_channel()
+    incident = world.incident(world.instance())
+    told_after(world, 30)
+    resolve(incident, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+    assert Incident.objects.get().notify_at is None
+    last = Notification.objects.get(kind="resolved").payload
+    assert (last["resolved_at"], last["downtime_seconds"]) == ("2026-03-01T12:00:30Z", 60.0)
+    assert last["message"] == "c1 on local: healthy again after one restart and 60 s."
+
+
+def test_what_was_over_before_the_hold_is_told_only_if_a_restart_helped(world: World) -> None:
+    a_channel()
+    a_channel("all", min_level="info")
+    for customer, restarts in (("c1", 1), ("c2", 0)):
+        incident = world.incident(world.instance(customer), restarts=restarts)
+        resolve(incident, world.now + timedelta(seconds=10))
+    assert told_after(world, 39) == []
+    assert told_after(world, 1) == ["all recovered info c1"]
+
+
+def test_failing_again_is_told_again(world: World) -> None:
+    a_channel()
+    incident = world.incident(world.instance())
+    told_after(world, 30)
+    resolve(incident, world.now)
+    told_after(world, 0)
+    change(incident, world.now, resolved_at=None, confirmed_at=world.now, flapping=True)
+    assert told_after(world, 0) == []
+    assert told_after(world, 30) == ["ops flapping warning c1"]
+
+
+def test_a_rise_in_severity_is_told_at_once(world: World) -> None:
+    a_channel()
+    a_channel("pager", min_level="critical")
+    incident = world.incident(world.instance())
+    told_after(world, 30)
+    change(incident, world.now, severity="critical")
+    assert told_after(world, 0) == ["ops escalated critical c1", "pager opened critical c1"]
+
+
+def test_being_down_for_too_long_is_told_without_a_hold(world: World) -> None:
+    a_channel()
+    world.incident(world.instance(), "critical", critical_at=None, notify_at=world.now)
+    assert told_after(world, 0) == ["ops opened critical c1"]
+
+
+def test_each_channel_hears_of_what_it_is_for(world: World) -> None:
+    a_channel("here", hosts=["local"])
+    a_channel("there", hosts=["elsewhere"])
+    a_channel("pro", plans=["pro"])
+    a_channel("c2", customers=["c2"])
+    a_channel("off", enabled=False)
+    world.incident(world.instance())
+    assert told_after(world, 30) == ["here opened warning c1", "pro opened warning c1"]
+
+
+def test_who_was_told_of_trouble_hears_its_end_whatever_the_channel_is_for_now(world: World) -> None:
+    channel = a_channel()
+    incident = world.incident(world.instance())
+    told_after(world, 30)
+    Channel.objects.filter(pk=channel.pk).update(customers=["c2"], min_level="critical")
+    resolve(incident, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_without_a_channel_nothing_is_written_and_nothing_is_looked_at_again(world: World) -> None:
+    incident = world.incident(world.instance())
+    assert told_after(world, 30) == []
+    incident.refresh_from_db()
+    assert incident.notify_at is None
+    a_channel()
+    look_again(Incident.objects.all(), world.now)
+    assert told_after(world, 0) == ["ops opened warning c1"]
+
+
+def queries_of_a_flush(world: World) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        flush(world.now)
+    return len(captured)
+
+
+def test_queries_grow_with_batches_and_not_with_incidents_and_channels(world: World) -> None:
+    a_channel()
+    a_channel("more")
+    many(world, 10)
+    world.clock.advance(30)
+    few = queries_of_a_flush(world)
+    Incident.objects.all().delete()
+    Instance.objects.all().delete()
+    many(world, 500)
+    world.clock.advance(30)
+    assert queries_of_a_flush(world) < 6 * few
+    assert Notification.objects.filter(sent_at=None).count() == 1000 + 20
+    assert 2 * BATCH < 500 <= 3 * BATCH
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_flush_at_once_tell_everything_once(world: World) -> None:
+    a_channel()
+    many(world, 50)
+    world.clock.advance(30)
+    written: list[int] = []
+
+    def other() -> None:
+        written.append(flush(world.now))
+        connection.close()
+
+    threads = [threading.Thread(target=other) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(written) == Notification.objects.count() == 50
+    assert len(set(outbox())) == 50

@@ -1,0 +1,309 @@
+"""One attempt to send, against real HTTP: what arrives, what is refused, how long it takes."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.messages import as_text, blank, digest
+from instances.alerts.send import UNUSABLE, check_url, send
+from instances.documents import Document
+from instances.errors import RequestError
+from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
+from tests.receiver import Receiver, timed
+
+LONG = 5.0
+SHORT = 0.15
+MARGIN = 1.0
+SENTINEL = "s3ntinel-Zq8xW"
+
+
+def a_message(**changes: Any) -> Document:
+    return {**blank(uuid.uuid4(), "test", "warning", "Title", "One sentence."), **changes}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_are_loaded() -> None:
+    """Once a process, so that no test measures it."""
+    check_url("ntfy://127.0.0.1/topic")
+
+
+def test_a_webhook_receives_the_document_as_it_is(receiver: Receiver) -> None:
+    document = a_message(count=2, messages=[{"id": "1"}, {"id": "ü"}])
+    assert send(receiver.url(), document, LONG) == SENT
+    [got] = receiver.got
+    assert (got.method, got.path, got.document) == ("POST", "/hook", document)
+    assert (got.headers["Content-Type"], got.headers["User-Agent"]) == ("application/json", "dockmgr")
+
+
+def test_what_an_apprise_url_says_is_sent_along(receiver: Receiver) -> None:
+    url = f"json://me:p%40ss@127.0.0.1:{receiver.port}/a%20b/c%2Fd?+X-Key=k1&-q=a%20b&:team=ops&method=put"
+    assert send(url, a_message(), LONG) == SENT
+    [got] = receiver.got
+    assert (got.method, got.path) == ("PUT", "/a%20b/c%2Fd?q=a+b")
+    assert got.headers["X-Key"] == "k1"
+    assert base64.b64decode(got.headers["Authorization"].removeprefix("Basic ")) == b"me:p@ss"
+    assert (got.document["team"], got.document["title"]) == ("ops", "Title")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(204, "sent"), (500, "transient"), (302, "transient"), (410, "permanent"), (404, "permanent")],
+)
+def test_the_status_decides(receiver: Receiver, status: int, outcome: str) -> None:
+    receiver.behaviour = status
+    receiver.headers["Location"] = receiver.url("/elsewhere").replace("json:", "http:")
+    assert send(receiver.url(), a_message(), LONG).outcome == outcome
+    assert len(receiver.got) == 1, "a redirect was followed"
+
+
+def test_the_wait_a_receiver_asks_for_is_told(receiver: Receiver) -> None:
+    receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
+    expected = Result(Outcome.TRANSIENT, "The receiver answered with HTTP status 429.", 42)
+    assert send(receiver.url(), a_message(), LONG) == expected
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "drip"])
+@pytest.mark.parametrize("scheme", ["json", "ntfy"])
+def test_an_attempt_ends_in_time_whatever_the_receiver_does(
+    receiver: Receiver, behaviour: str, scheme: str
+) -> None:
+    receiver.behaviour = behaviour
+    result, seconds = timed(lambda: send(receiver.url().replace("json", scheme), a_message(), SHORT))
+    assert result == Result(Outcome.TRANSIENT, "No complete answer came in time.")
+    assert seconds < SHORT + MARGIN
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "drip"])
+def test_an_attempt_that_took_too_long_leaves_no_thread_behind(receiver: Receiver, behaviour: str) -> None:
+    receiver.behaviour = behaviour
+    send(receiver.url(), a_message(), SHORT)
+    for thread in threading.enumerate():
+        if thread.name == "http" and thread.daemon:
+            thread.join(timeout=LONG)
+            assert not thread.is_alive()
+
+
+def test_a_receiver_that_hangs_up_may_be_tried_again(receiver: Receiver) -> None:
+    receiver.behaviour = "close"
+    result = send(receiver.url(), a_message(), LONG)
+    assert result == Result(Outcome.TRANSIENT, "The connection was closed without a complete answer.")
+
+
+def test_a_receiver_that_is_not_there_may_be_tried_again() -> None:
+    with Receiver() as gone:
+        url = gone.url()
+    result = send(url, a_message(), LONG)
+    assert (result.outcome, result.error) == (
+        Outcome.TRANSIENT, "The connection was refused: nothing listens on the port.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("behaviour", ["another protocol", "an endless header"])
+def test_what_is_not_http_may_be_tried_again(behaviour: str) -> None:
+    with HostileServer(behaviour) as server:
+        result, seconds = timed(
+            lambda: send(server.url().replace("http", "json"), a_message(), LONG)
+        )  # fmt: skip
+    assert (result.outcome, result.error) == (Outcome.TRANSIENT, "The answer is not HTTP.")
+    assert seconds < LONG
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://h:port/", "\xff", "ftp://elsewhere/", ""])
+def test_a_redirect_that_makes_no_sense_may_be_tried_again(location: str) -> None:
+    with HostileServer(redirect(location)) as server:
+        result = send(server.url().replace("http", "json"), a_message(), LONG)
+    assert result == Result(Outcome.TRANSIENT, "The receiver answered with HTTP status 302.")
+
+
+def redirect(location: str) -> Behaviour:
+    return raw(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+
+
+def test_lengths_that_contradict_each_other_may_be_tried_again() -> None:
+    with HostileServer(answer(b"", headers="Content-Length: 5\r\n")) as server:
+        result = send(server.url().replace("http", "json"), a_message(), LONG)
+    assert result == Result(Outcome.TRANSIENT, "The answer is not HTTP.")
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    context: ssl.SSLContext = server_tls(self_signed(tmp_path))
+    with Receiver(tls=context) as secured:
+        refused = send(secured.url(), a_message(), LONG)
+        assert (refused.outcome, secured.got) == (Outcome.TRANSIENT, [])
+        assert refused.error == "The TLS connection could not be trusted or established."
+        assert send(secured.url("/hook?verify=no"), a_message(), LONG) == SENT
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("json://receiver.example/hook", b"POST http://receiver.example/hook "),
+        ("jsons://receiver.example/hook", b"CONNECT receiver.example:443 "),
+    ],
+)
+def test_proxies_of_the_environment_are_used(url: str, asked: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b"", "503 Service Unavailable")) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, proxy.url(""))
+        assert send(url, a_message(), LONG).outcome is Outcome.TRANSIENT
+    assert proxy.requests[0].startswith(asked)
+
+
+def test_what_no_proxy_names_is_asked_directly(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert send(receiver.url(), a_message(), LONG).error.startswith("The connection was refused")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert send(receiver.url(), a_message(), LONG) == SENT
+
+
+UNUSABLE_URLS = [
+    "bogus://x",
+    "json://",
+    "json://127.0.0.1/?method=steal",
+    "json://127.0.0.1:{port}/?+X-Bad=a%0Ab",
+    "json://127.0.0.1:{port}/?+X-Bad=%E2%82%AC",
+    "json://127.0.0.1:{port}/?+X-%C3%BC=a",
+    "discord://x",
+    "no url at all",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", UNUSABLE_URLS)
+def test_a_url_that_leads_nowhere_is_refused_for_good(receiver: Receiver, url: str) -> None:
+    assert send(url.format(port=receiver.port), a_message(), LONG) == Result(Outcome.PERMANENT, UNUSABLE)
+    assert receiver.got == []
+
+
+def test_a_url_can_be_checked_without_sending(receiver: Receiver) -> None:
+    check_url(receiver.url())
+    check_url("discord://webhook-id-of-many/webhook-token-of-many")
+    with pytest.raises(RequestError, match="not one that messages can be sent to"):
+        check_url("bogus://x")
+    assert receiver.got == []
+
+
+def test_other_services_receive_text(receiver: Receiver) -> None:
+    document = a_message(level="critical", link="https://dockmgr.example.com/x")
+    assert send(receiver.url("/topic").replace("json", "ntfy"), document, LONG) == SENT
+    [got] = receiver.got
+    assert got.document["title"] == "[critical] Title"
+    assert got.document["message"] == "One sentence.\nhttps://dockmgr.example.com/x"
+
+
+def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
+    parts = [a_message(title=f"customer-{number:02} on a-host is still down") for number in range(60)]
+    assert send(receiver.url("/topic").replace("json", "ntfy"), digest(uuid.uuid4(), parts), LONG) == SENT
+    text = receiver.got[0].document["message"]
+    assert text.startswith("- customer-00 on a-host is still down\n- customer-01")
+    assert text.endswith("- customer-19 on a-host is still down\n… and 40 more")
+    assert len(as_text(digest(uuid.uuid4(), [a_message(title="x" * 400)] * 60))[1]) == 1500
+
+
+def test_text_too_long_for_a_service_is_cut(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apprise.plugins.ntfy.NotifyNtfy.body_maxlen", 50)
+    long = a_message(message="word " * 100)
+    assert send(receiver.url("/topic").replace("json", "ntfy"), long, LONG) == SENT
+    [got] = receiver.got
+    assert len(got.document["message"]) <= 50
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(500, "transient"), (429, "transient"), (403, "permanent")])
+def test_the_status_other_services_answer_with_decides(receiver: Receiver, status: int, outcome: str) -> None:
+    receiver.behaviour = status
+    result = send(receiver.url("/topic").replace("json", "ntfy"), a_message(), LONG)
+    assert (result.outcome, result.error) == (outcome, f"The receiver answered with HTTP status {status}.")
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ([404, 404], "permanent"),
+        ([404, 503], "transient"),
+        ([503, 404], "transient"),
+        ([200, 404], "permanent"),
+    ],
+)
+def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(
+    receiver: Receiver, answers: list[int | str], outcome: str
+) -> None:
+    receiver.first = answers
+    assert send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), LONG).outcome == outcome
+    assert len(receiver.got) == 2
+
+
+def test_another_service_that_is_not_there_may_be_tried_again() -> None:
+    with Receiver() as gone:
+        url = gone.url("/topic").replace("json", "ntfy")
+    assert send(url, a_message(), LONG).outcome is Outcome.TRANSIENT
+
+
+@pytest.fixture
+def printed() -> Iterator[list[str]]:
+    """All that would reach the log if it were set to tell everything."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    root, level = logging.getLogger(), logging.getLogger().level
+    for logger in (root, logging.getLogger("urllib3")):
+        logger.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield lines
+    root.setLevel(level)
+    for logger in (root, logging.getLogger("urllib3")):
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("behaviour", [200, 410, 500, "close", "hang"])
+@pytest.mark.parametrize(
+    "place", ["json://u:{s}@127.0.0.1:{p}/{s}?+X-{s}={s}&-k={s}", "ntfy://u:{s}@127.0.0.1:{p}/{s}"]
+)
+def test_no_part_of_the_url_is_logged_or_returned(
+    receiver: Receiver, behaviour: int | str, place: str, printed: list[str]
+) -> None:
+    receiver.behaviour = behaviour
+    patience = SHORT if behaviour == "hang" else LONG
+    result = send(place.format(s=SENTINEL, p=receiver.port), a_message(), patience)
+    assert len(receiver.got) == 1
+    assert SENTINEL in receiver.got[0].path + str(receiver.got[0].body)
+    for text in (str(result), *printed):
+        assert SENTINEL not in text
+        assert str(receiver.port) not in text
+
+
+def test_an_answer_that_the_library_finds_odd_is_not_logged(printed: list[str]) -> None:
+    with HostileServer("a garbage header") as server:
+        assert send(f"{server.url(f'/{SENTINEL}').replace('http', 'json')}", a_message(), LONG) == SENT
+    assert printed == []
+
+
+def test_an_untrusted_certificate_is_taken_without_a_warning(
+    tmp_path: Path, printed: list[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    with Receiver(tls=server_tls(self_signed(tmp_path))) as secured:
+        assert send(secured.url("/hook?verify=no"), a_message(), LONG) == SENT
+    assert printed == [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("url", [f"bogus://{SENTINEL}", f"discord://{SENTINEL}", f"json://[{SENTINEL}/"])
+def test_a_url_that_is_refused_is_not_shown(url: str, printed: list[str]) -> None:
+    with pytest.raises(RequestError) as refused:
+        check_url(url)
+    assert SENTINEL not in f"{refused.value} {send(url, a_message(), SHORT)} {printed}"

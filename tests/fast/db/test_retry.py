@@ -1,0 +1,96 @@
+"""An operation goes on after the database cut its connection, and gives up when that stays away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, InterfaceError, OperationalError
+
+from instances.containers.spec import previous_name
+from instances.db.retry import PATIENCE, despite_cuts
+from instances.models import Operation
+from instances.operations import service
+from instances.operations.journal import Journal
+from tests.factories import World
+from tests.fast.updates import NEW, begin, in_order, publish, steps
+
+pytestmark = pytest.mark.django_db
+
+
+def failing(times: int, error: Exception) -> Callable[[], str]:
+    left = [error] * times
+
+    def call() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def out_of_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test runs in a transaction, which is the one place where nothing may be tried again."""
+    monkeypatch.setattr("instances.db.retry.connection", Unbound())
+
+
+class Unbound:
+    in_atomic_block = False
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """A test's own connection stays open."""
+
+
+@pytest.mark.parametrize("error", [OperationalError("terminating connection"), InterfaceError("closed")])
+def test_a_cut_is_tried_again(world: World, error: Exception) -> None:
+    assert despite_cuts(failing(3, error), world.clock) == "done"
+    assert len(world.clock.slept) == 3
+
+
+def test_a_database_that_stays_away_is_given_up_after_most_of_a_minute(world: World) -> None:
+    with pytest.raises(OperationalError, match="gone"):
+        despite_cuts(failing(100, OperationalError("gone")), world.clock)
+    assert len(world.clock.slept) == PATIENCE.tries - 1
+    assert 20 < sum(world.clock.slept) < 60
+
+
+def test_what_is_no_cut_is_not_tried_again(world: World) -> None:
+    with pytest.raises(IntegrityError):
+        despite_cuts(failing(1, IntegrityError("twice")), world.clock)
+    assert world.clock.slept == []
+
+
+def test_nothing_is_tried_again_inside_a_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Unbound, "in_atomic_block", True)
+    with pytest.raises(OperationalError):
+        despite_cuts(failing(1, OperationalError("cut")), world.clock)
+
+
+def cut_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
+    """The write of that number to the journal meets a cut connection."""
+    write, count = Journal.write, iter(range(1000))
+
+    def cut(self: Journal, **values: Any) -> None:
+        if next(count) == moment:
+            raise OperationalError("the connection is closed")
+        write(self, **values)
+
+    monkeypatch.setattr(Journal, "write", cut)
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2, 5, 9, 14, 20, 26, 30])
+def test_an_update_cut_off_at_any_write_goes_on_where_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    publish(world)
+    old = world.instance()
+    operation = begin(world)
+    cut_at(monkeypatch, moment)
+    done = service.see_through(operation.pk, world.outside)
+    assert (done.status, in_order(world).image_id) == ("succeeded", NEW)
+    assert set(steps(done).values()) == {"done"}
+    assert len(steps(done)) == len(done.steps)
+    assert world.engine.stops[previous_name(old.container_name)] == 1
+    assert Operation.objects.count() == 1

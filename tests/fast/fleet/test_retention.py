@@ -1,0 +1,55 @@
+"""What is old is forgotten, and what still means something is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from instances.fleet import retention
+from instances.fleet.retention import purge
+from instances.incidents import lifecycle
+from instances.incidents.rules import FLEET, SELF
+from instances.models import AuditEntry, Channel, Incident, Mute, Notification, Operation, Transition
+from tests.factories import World
+
+pytestmark = pytest.mark.django_db
+YEARS = timedelta(days=900)
+
+
+def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
+    world.instance()
+    over = world.large_incident(FLEET)
+    lifecycle.resolve(over, "All back.", world.now)
+    world.large_incident(SELF, "beat")
+    world.restart()
+    channel = Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
+    Notification.objects.create(channel=channel, kind="opened", level="critical", created_at=world.now)
+    until = world.now + timedelta(hours=1)
+    Mute.objects.create(host=world.host, starts_at=world.now, until=until, by="ann")
+    AuditEntry.objects.create(at=world.now, surface="command", actor="cli:ann", action="restart")
+    assert sum(purge(world.now + timedelta(days=399)).values()) == 1  # the health check of the restart
+    purged = purge(world.now + YEARS)
+    names = ("incidents", "mutes", "notifications", "operations", "audit entries")
+    assert [purged[name] for name in names] == [1, 1, 1, 1, 1]
+    assert [incident.key for incident in Incident.objects.all()] == ["self"]
+    assert not Operation.objects.exists()
+
+
+def test_the_last_known_availability_stays_however_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    instances = [world.instance("c1"), world.instance("c2")]
+    for instance in instances:
+        for day, availability in enumerate(["up", "down", "up", "down"]):
+            at = world.now + timedelta(days=day)
+            Transition.objects.create(instance=instance, at=at, availability=availability)
+    assert purge(world.now + YEARS)["transitions"] == 6
+    assert {row.at for row in Transition.objects.all()} == {world.now + timedelta(days=3)}
+
+
+def test_a_transition_that_reaches_into_the_kept_time_stays(world: World) -> None:
+    instance = world.instance()
+    for day in (0, 300):
+        Transition.objects.create(instance=instance, at=world.now + timedelta(days=day), availability="up")
+    assert purge(world.now + timedelta(days=500))["transitions"] == 0
+    assert purge(world.now + timedelta(days=701))["transitions"] == 1

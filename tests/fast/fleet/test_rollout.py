@@ -1,0 +1,243 @@
+"""Updating a fleet: a canary first, a few at a time, and no further when too many fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from instances.containers.facts import ImageFacts
+from instances.containers.spec import previous_name
+from instances.fleet import rollout
+from instances.fleet.rollout import Limits, Result, too_many, update_all
+from instances.lib.clock import SYSTEM
+from instances.models import Health, Host, Instance, Operation
+from instances.operations import service
+from instances.outside import Outside
+from tests.factories import ASKED, IMAGE, World
+from tests.fakes.outside import HostEngine, Killed
+from tests.fast.conftest import Run
+from tests.fast.inline import InlineExecutor
+from tests.fast.updates import NEW, OLD, answers_by_image, in_order, publish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Fleet = Callable[[int], list[Instance]]
+
+
+@pytest.fixture
+def one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "ThreadPoolExecutor", InlineExecutor)
+
+
+@pytest.fixture
+def fleet(world: World, one_by_one: None) -> Fleet:
+    """`fleet(3)` are c00, c01 and c02, healthy on the old image; a new one is in the registry."""
+
+    def make(number: int) -> list[Instance]:
+        instances = [world.instance(f"c{n:02}") for n in range(number)]
+        publish(world)
+        return instances
+
+    return make
+
+
+def images() -> dict[str, str]:
+    return dict(Instance.objects.order_by("customer_id").values_list("customer_id", "image_id"))
+
+
+def bad_for(world: World, instances: list[Instance]) -> None:
+    for instance in instances:
+        answers_by_image(world, instance.port)
+
+
+def run_all(world: World, **words: Any) -> Result:
+    return update_all(None, ASKED, outside=world.outside, **words)
+
+
+def test_all_are_updated_and_each_is_told(world: World, fleet: Fleet) -> None:
+    fleet(5)
+    told: list[tuple[int, int, str]] = []
+    result = run_all(world, progress=lambda *what: told.append(what))
+    assert set(images().values()) == {NEW}
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 5
+    assert (result.skipped, result.left, result.stopped) == ({}, [], "")
+    assert told[0] == (1, 5, "updated")
+    assert told[-1] == (5, 5, "updated")
+    for customer_id in images():
+        in_order(world, customer_id)
+
+
+def test_a_canary_that_fails_stops_all_others(world: World, fleet: Fleet) -> None:
+    instances = fleet(5)
+    bad_for(world, instances[:1])
+    result = run_all(world)
+    assert (result.stopped, result.left) == ("The canary failed.", ["c01", "c02", "c03", "c04"])
+    assert [operation.status for operation in result.operations] == ["rolled_back"]
+    assert set(images().values()) == {OLD}
+    assert Operation.objects.count() == 1
+
+
+def test_any_of_several_canaries_stops_all_others(world: World, fleet: Fleet) -> None:
+    bad_for(world, fleet(20)[2:3])
+    result = run_all(world, limits=Limits(canaries=3))
+    assert (result.stopped, len(result.operations), len(result.left)) == ("The canary failed.", 3, 17)
+
+
+def test_the_canary_is_a_healthy_one(world: World, fleet: Fleet) -> None:
+    fleet(3)
+    Health.objects.filter(instance__customer_id="c00").update(status="failed")
+    assert [operation.customer_id for operation in run_all(world).operations] == ["c01", "c02", "c00"]
+
+
+def test_a_share_of_failures_stops_the_rest(world: World, fleet: Fleet) -> None:
+    bad_for(world, fleet(20)[3:])
+    result = run_all(world)
+    assert 2 < result.failures <= 2 + rollout.AT_ONCE_PER_HOST
+    assert result.stopped.endswith("updates failed, more than 10% of 20.")
+    assert len(result.operations) + len(result.left) == 20
+    assert len(result.left) >= 12  # those under way were seen through
+    for customer_id in images():
+        in_order(world, customer_id)
+
+
+def test_a_few_failures_after_the_canary_stop_nothing(world: World, fleet: Fleet) -> None:
+    bad_for(world, fleet(20)[5:7])
+    result = run_all(world)
+    assert (result.stopped, result.failures, len(result.operations)) == ("", 2, 20)
+    assert sorted(images().values()).count(OLD) == 2
+
+
+def test_busy_ones_are_skipped_and_named_with_a_reason(world: World, fleet: Fleet) -> None:
+    fleet(3)
+    service.begin_restart("c00", ASKED, world.outside)
+    result = run_all(world)
+    assert list(result.skipped) == ["c00"]
+    assert "is being changed: restart" in result.skipped["c00"]
+    assert sorted(images().values()) == sorted([OLD, NEW, NEW])
+
+
+def test_one_that_is_removed_meanwhile_is_skipped(world: World, fleet: Fleet) -> None:
+    fleet(3)
+    world.clock.at(1, lambda: world.decommission("c02"))
+    result = run_all(world)
+    assert list(result.skipped) == ["c02"]
+    assert len(result.operations) == 2
+
+
+def test_paused_and_removed_ones_are_left_out(world: World, fleet: Fleet) -> None:
+    fleet(4)
+    service.pause("c01")
+    world.decommission("c02")
+    assert sorted(operation.customer_id for operation in run_all(world).operations) == ["c00", "c03"]
+
+
+def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
+    world: World, fleet: Fleet
+) -> None:
+    fleet(4)
+    asked = service.Asked("tests", request_id="tuesday")
+    world.outside.fate.strikes_at(100)
+    with pytest.raises(Killed):
+        update_all(None, asked, outside=world.outside)
+    world.outside.fate.spares()
+    begun = Operation.objects.count()
+    assert 0 < begun < 4
+    world.clock.advance(31)
+    service.recover(world.outside)
+    result = update_all(None, asked, outside=world.outside)
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 4
+    assert Operation.objects.count() == 4
+    assert all(world.engine.stops[previous_name(name)] == 1 for name in world.engine.containers)
+
+
+def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fleet, run: Run) -> None:
+    bad_for(world, fleet(3)[:1])
+    ran = run("update", "--all", "--json")
+    assert ran.code == 1
+    assert [operation["status"] for operation in ran.document["operations"]] == ["rolled_back"]
+    assert (ran.document["left"], ran.document["stopped"]) == (["c01", "c02"], "The canary failed.")
+    text = run("update", "--all").out
+    assert "Stopped: The canary failed." in text
+
+
+def test_a_test_deployment_that_fails_keeps_the_fleet_from_being_touched(
+    world: World, fleet: Fleet, run: Run
+) -> None:
+    fleet(2)
+    bad = "registry.example.com/agent:bad"
+    world.engine.registry_down = True
+    ran = run("update", "--all", "--image", bad, "--test-first", "pro", "--json")
+    assert (ran.code, ran.document["operations"]) == (1, [])
+    assert ran.document["stopped"].startswith("The test deployment failed: ")
+    assert set(images().values()) == {OLD}
+
+
+def test_a_test_deployment_that_works_lets_the_fleet_update_begin(
+    world: World, fleet: Fleet, run: Run
+) -> None:
+    fleet(2)
+    ran = run("update", "--all", "--test-first", "pro", "--image", IMAGE, "--json")
+    assert (ran.code, set(images().values())) == (0, {NEW})
+
+
+class Crowd:
+    """Counts how many pulls go on at once on one host; all but `alone` first ones wait for company."""
+
+    def __init__(self, engine: HostEngine, alone: int) -> None:
+        self.most = self._now = 0
+        self._alone, self._pull = alone, engine.pull
+        self._lock, self._pair = threading.Lock(), threading.Barrier(2, timeout=20)
+
+    def pull(self, *args: Any) -> ImageFacts:
+        with self._lock:
+            self._alone -= 1
+            alone = self._alone >= 0
+            self._now += 1
+            self.most = max(self.most, self._now)
+        if not alone:
+            self._pair.wait()
+        pulled: ImageFacts = self._pull(*args)
+        with self._lock:
+            self._now -= 1
+        return pulled
+
+
+def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
+    crowds = []
+    for host, number, alone in ((world.host, 5, 1), (other, 4, 0)):  # the first one is the canary
+        for n in range(number):
+            world.instance(f"{host.name}-{n}", host=host)
+        engine = world.outside.hosts[host.engine_url]
+        engine.registry[IMAGE] = engine.images[IMAGE]
+        crowds.append(Crowd(engine, alone))
+        monkeypatch.setattr(engine, "pull", crowds[-1].pull)
+    parts: Any = world.outside
+    real_time = Outside(engines=parts.engines, clock=SYSTEM, probe=parts.probe)
+    result = update_all(None, ASKED, outside=real_time)
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 9
+    assert [crowd.most for crowd in crowds] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("failures", "done", "total", "limits", "stops"),
+    [
+        (0, 1, 100, Limits(), False),
+        (1, 1, 100, Limits(), True),
+        (1, 2, 100, Limits(), False),
+        (1, 2, 100, Limits(canaries=2), True),
+        (1, 3, 100, Limits(canaries=2), False),
+        (10, 50, 100, Limits(), False),
+        (11, 50, 100, Limits(), True),
+        (1, 2, 10, Limits(), False),
+        (1, 2, 9, Limits(), True),
+        (2, 5, 10, Limits(failures_allowed=0.5), False),
+        (6, 9, 10, Limits(failures_allowed=0.5), True),
+        (1, 9, 10, Limits(failures_allowed=0), True),
+        (0, 10, 10, Limits(failures_allowed=0), False),
+    ],
+)
+def test_when_too_many_failed(failures: int, done: int, total: int, limits: Limits, stops: bool) -> None:
+    assert bool(too_many(failures, done, total, limits)) is stops

@@ -1,0 +1,296 @@
+"""The sweep in the calling process: what is down is healed, what can't be helped is left to people."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.checks import sweeps
+from instances.engine import pool
+from instances.errors import BusyError
+from instances.fleet import sweep as sweeping
+from instances.fleet.sweep import Report, check_here, claim_due, sweep_here
+from instances.models import Health, HealthCheck, Host, Instance, Operation, Sweep
+from instances.operations import journal, service
+from instances.operations.procedures import restart
+from tests.factories import ASKED, World, health_of
+from tests.fakes.outside import fails, passes, starts
+from tests.fast.inline import InlineExecutor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
+    world.clock.coarse = 10
+
+
+def sweep(world: World) -> Report:
+    return sweep_here("tests", world.outside)
+
+
+def until_restarted(world: World, instance: Instance, trouble: str) -> None:
+    """The instance fails until its container is started once more."""
+    engine, port = world.engine_of(instance), instance.port or 0
+    world.probe.answers[port] = lambda: passes() if engine.starts[instance.container_name] else fails(trouble)
+
+
+def kill(world: World, instance: Instance) -> None:
+    world.engine.change(instance.container_name, state="exited", exit_code=137)
+
+
+def lose(world: World, instance: Instance) -> None:
+    world.engine.lose(instance.container_name)
+
+
+def answer_503(world: World, instance: Instance) -> None:
+    until_restarted(world, instance, "http_503")
+
+
+def hang(world: World, instance: Instance) -> None:
+    until_restarted(world, instance, "timeout")
+
+
+@pytest.mark.parametrize("breaks", [kill, lose, answer_503, hang])
+def test_what_is_down_is_restarted_once_and_healthy_at_the_end(world: World, breaks: Any) -> None:
+    instance, neighbour = world.instance("c1"), world.instance("c2")
+    breaks(world, instance)
+    report = sweep(world)
+    assert {row.instance.customer_id: row.status for row in report.rows} == {"c1": "healthy", "c2": "healthy"}
+    assert [(o.customer_id, o.status, o.automatic) for o in report.restarts] == [("c1", "succeeded", True)]
+    assert world.engine.starts == {instance.container_name: 1}
+    assert world.engine.containers == [instance.container_name, neighbour.container_name]
+    assert health_of(instance).restarts_used == 1
+    assert report.sweep.pk == Sweep.objects.get(state="finished").pk
+
+
+def test_a_lost_container_comes_back_on_its_volume_port_and_image(world: World) -> None:
+    instance = world.instance()
+    lose(world, instance)
+    sweep(world)
+    facts, row = world.engine.inspect(instance.container_name), Instance.objects.get()
+    assert facts is not None
+    assert (facts.id, facts.image_id, row.port) == (row.container_id, instance.image_id, instance.port)
+    assert facts.volumes == {instance.volume_name: "/data"}
+
+
+def test_one_failed_probe_restarts_nothing(world: World) -> None:
+    instance, answers = world.instance(), [fails("timeout"), passes(), passes()]
+    world.probe.answers[instance.port or 0] = lambda: answers.pop(0)
+    report = sweep(world)
+    assert (report.rows[0].status, report.restarts, world.engine.starts) == ("healthy", [], {})
+    assert list(HealthCheck.objects.order_by("id").values_list("status", flat=True)) == [
+        "suspect",
+        "suspect",
+        "healthy",
+    ]
+
+
+def test_what_stays_broken_has_three_restarts_and_none_in_the_next_sweep(world: World) -> None:
+    instance, world.clock.coarse = world.instance(), 5.0
+    world.probe.answers[instance.port or 0] = fails()
+    report = sweep(world)
+    assert [operation.status for operation in report.restarts] == ["failed"] * 3
+    assert (report.rows[0].status, report.rows[0].restarts_used) == ("failed", 3)
+    began = [operation.created_at for operation in report.restarts]
+    waits = [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
+    assert waits[0] >= 16 + 5
+    assert waits[1] >= 32 + 5
+    world.clock.advance(900)
+    again = sweep(world)
+    assert (again.rows[0].status, again.restarts) == ("failed", [])
+    assert world.engine.starts == {instance.container_name: 3}
+
+
+def test_what_was_given_up_may_recover_by_itself(world: World) -> None:
+    instance = world.instance(status="failed", failures=6, restarts_used=3, down_since=world.now)
+    report = sweep(world)
+    assert (report.rows[0].status, report.restarts) == ("healthy", [])
+    assert health_of(instance).down_since is None
+
+
+def test_starting_for_ever_is_a_failure(world: World) -> None:
+    instance = world.instance()
+    world.probe.answers[instance.port or 0] = starts()
+    report = sweep(world)
+    assert (report.rows[0].status, len(report.restarts)) == ("failed", 3)
+    assert "still starting" in report.restarts[0].error
+
+
+def test_an_engine_out_of_reach_is_unknown_and_its_instances_are_untouched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "REST_SECONDS", 0.0)
+    down = [world.instance(f"c{n}", failures=2, status="suspect", down_since=world.now) for n in range(3)]
+    world.engine.unreachable = True
+    for instance in down:
+        world.probe.answers[instance.port or 0] = fails("timeout")
+    report = sweep(world)
+    assert {(row.status, row.reason, row.failures, row.restarts_used) for row in report.rows} == {
+        ("unknown", "engine", 2, 0)
+    }
+    assert (report.restarts, Operation.objects.count()) == ([], 0)
+    world.engine.unreachable = False
+    world.probe.answers.clear()
+    world.clock.advance(900)
+    after = sweep(world)
+    assert {row.status for row in after.rows} == {"healthy"}
+    assert (after.restarts, world.engine.starts) == ([], {})
+
+
+def test_an_engine_that_dies_before_an_automatic_restart_costs_no_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "REST_SECONDS", 0.0)
+    instance = world.instance()
+    kill(world, instance)
+    checks = list(check_here([instance], world.outside))
+    assert checks[0].verdict and checks[0].verdict.restart
+    operation = restart.begin_automatic(instance.pk, world.now)
+    assert operation
+    assert health_of(instance).restarts_used == 1
+    world.engine.unreachable = True
+    done = service.see_through(operation.pk, world.outside)
+    assert (done.status, done.facts["host_trouble"]) == ("failed", True)
+    assert (health_of(instance).status, health_of(instance).restarts_used) == ("unknown", 0)
+
+
+def test_paused_instances_are_left_alone(world: World) -> None:
+    instance = world.instance()
+    service.pause("c1")
+    kill(world, instance)
+    report = sweep(world)
+    assert report.rows == []
+    assert (health_of(instance).status, world.engine.starts) == ("paused", {})
+    assert not HealthCheck.objects.exists()
+
+
+def test_a_busy_instance_is_left_alone_until_its_operation_ends(world: World) -> None:
+    instance = world.instance()
+    kill(world, instance)
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    holder = journal.Journal.claim(operation.pk, world.clock)
+    assert holder
+    world.clock.at(3, lambda: _passed(instance))
+    world.clock.at(3, lambda: holder.close("succeeded"))
+    world.clock.at(3, lambda: world.engine.start(instance.container_name))
+    report = sweep(world)
+    assert (report.rows[0].status, report.restarts) == ("healthy", [])
+    assert world.engine.starts == {instance.container_name: 1}
+
+
+def _passed(instance: Instance) -> None:
+    Health.objects.filter(pk=instance.pk).update(status="healthy")
+
+
+def test_an_operation_whose_process_dies_during_the_sweep_is_seen_through(world: World) -> None:
+    instance = world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    assert journal.Journal.claim(operation.pk, world.clock)
+    began, world.clock.coarse = world.now, 5.0
+    report = sweep(world)
+    assert report.rows[0].status == "healthy"
+    assert Operation.objects.get().status == "succeeded"
+    assert world.now - began < timedelta(minutes=5)
+    assert world.engine.starts == {instance.container_name: 1}
+
+
+def test_an_operation_abandoned_before_the_sweep_is_seen_through_first(world: World) -> None:
+    instance = world.instance()
+    service.begin_restart("c1", ASKED, world.outside)
+    world.clock.advance(120)
+    report = sweep(world)
+    assert (report.rows[0].status, Operation.objects.get().status) == ("healthy", "succeeded")
+    assert world.engine.starts == {instance.container_name: 1}
+
+
+def test_a_second_attended_sweep_is_refused(world: World) -> None:
+    sweeps.start(world.now, 900, by="cli:ann", attended=True)
+    with pytest.raises(BusyError, match="A sweep is already running"):
+        sweep(world)
+
+
+def test_the_sweep_of_the_workers_is_waited_for(world: World) -> None:
+    world.instance()
+    running = sweeps.start(world.now, 900)
+    world.clock.at(7, lambda: sweeps.finish(running, world.now))
+    report = sweep(world)
+    assert report.sweep.started_at >= running.started_at + timedelta(seconds=7)
+    assert report.rows[0].status == "healthy"
+
+
+def test_a_sweep_that_breaks_off_does_not_block_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(sweeping, "check_here", interrupted)
+        sweep(world)
+    assert not Sweep.objects.filter(state="running").exists()
+    assert sweep(world).rows[0].status == "healthy"
+
+
+def test_a_fleet_of_nobody_is_swept_at_once(world: World) -> None:
+    report = sweep(world)
+    assert report.document()["instances"] == []
+    assert (Sweep.objects.get().state, Sweep.objects.get().total) == ("finished", 0)
+
+
+def test_the_report_counts_and_names_what_was_restarted(world: World) -> None:
+    healed, broken = world.instance("healed"), world.instance("broken")
+    world.instance("well")
+    kill(world, healed)
+    world.probe.answers[broken.port or 0] = fails()
+    document = sweep(world).document()
+    assert set(document) == {
+        "sweep_id", "instances", "healthy", "unhealthy", "unknown", "restarted", "restarts", "seconds",
+    }  # fmt: skip
+    assert (document["healthy"], document["unhealthy"], document["unknown"]) == (2, 1, 0)
+    assert document["restarted"] == ["broken", "healed"]
+    assert [row["customer_id"] for row in document["instances"]] == ["broken", "healed", "well"]
+    assert document["seconds"] > 60
+
+
+def test_the_state_file_is_written_after_the_sweep(world: World, settings: Settings) -> None:
+    instance = world.instance()
+    kill(world, instance)
+    sweep(world)
+    state = json.loads(Path(settings.STATE_FILE).read_text())
+    row = health_of(instance)
+    assert row.last_restart_at
+    assert state["instances"]["c1"]["lastRestart"] == int(row.last_restart_at.timestamp())
+    assert state["lastHealthCheck"] == int(world.now.timestamp())
+
+
+def test_a_due_check_is_claimed_once(world: World) -> None:
+    instance = world.instance(status="suspect", next_check_at=world.now)
+    world.instance("c2", status="suspect", next_check_at=world.now + timedelta(seconds=1))
+    assert claim_due(world.now) == [instance]
+    assert claim_due(world.now) == []
+    world.clock.advance(61)
+    assert len(claim_due(world.now)) == 2
+
+
+def test_instances_on_several_hosts_are_judged_by_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "REST_SECONDS", 0.0)
+    far = Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
+    near, away = world.instance("near"), world.instance("away", host=far)
+    assert near.port == away.port
+    Instance.objects.filter(pk=away.pk).update(port=29000)
+    world.outside.hosts[far.docker_url].unreachable = True
+    kill(world, near)
+    report = sweep(world)
+    assert {r.instance.customer_id: r.status for r in report.rows} == {"near": "healthy", "away": "unknown"}

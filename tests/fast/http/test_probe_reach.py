@@ -1,0 +1,278 @@
+"""How one look finds and reaches its address: names, literals, the system's errors, TLS."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from instances.health.response import Outcome
+from instances.http import probe as probe_module
+from tests.fast.timed import TIMEOUT, timed_probe
+from tests.hostile_server import HostileServer, self_signed, server_tls
+
+OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken but refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_closed_port_is_refused(closed_port: int) -> None:
+    result = timed_probe(f"http://127.0.0.1:{closed_port}/healthz")
+    assert (result.outcome, result.reason, result.http_status) == (FAIL, "refused", None)
+    assert result.error == "The connection was refused: nothing listens on the port."
+
+
+@contextmanager
+def full_backlog(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A port where connecting never ends."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_full_backlog_times_out() -> None:
+    with full_backlog() as port:
+        assert timed_probe(f"http://127.0.0.1:{port}/", TIMEOUT).reason == "timeout"
+
+
+def test_proxy_variables_change_nothing(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
+        monkeypatch.setenv(name.upper(), f"http://127.0.0.1:{closed_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HostileServer("ok json") as server:
+        assert timed_probe(server.url()).outcome == OK
+
+
+def test_an_ipv6_literal_is_asked_as_such() -> None:
+    with HostileServer("ok json") as server:
+        assert timed_probe(server.url(host="[::ffff:127.0.0.1]")).outcome == OK
+    assert f"Host: [::ffff:127.0.0.1]:{server.port}\r\n".encode() in server.requests[0]
+
+
+def test_a_literal_needs_neither_name_service_nor_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("asked the name service"))
+    with HostileServer("ok json") as server:
+        assert timed_probe(server.url()).outcome == OK
+        assert timed_probe(server.url(host="[::ffff:127.0.0.1]")).outcome == OK
+
+
+def test_a_name_is_tried_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1")
+    with HostileServer("ok json") as server:
+        assert timed_probe(server.url(host="several.example")).outcome == OK
+    assert f"Host: several.example:{server.port}\r\n".encode() in server.requests[0]
+
+
+def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1")
+    with HostileServer("ok json") as server, full_backlog("127.0.0.2", server.port):
+        assert timed_probe(server.url(host="several.example"), 4 * TIMEOUT).outcome == OK
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_localhost_is_resolved() -> None:
+    with HostileServer("ok json") as server:
+        assert timed_probe(server.url(host="localhost")).outcome == OK
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "reason"),
+    [
+        (socket.EAI_NONAME, FAIL, "dns"),
+        (socket.EAI_NODATA, FAIL, "dns"),
+        (socket.EAI_AGAIN, UNKNOWN, "prober"),
+        (socket.EAI_FAIL, UNKNOWN, "prober"),
+        (socket.EAI_SYSTEM, UNKNOWN, "prober"),
+    ],
+)
+def test_a_missing_name_is_the_instances_trouble_and_a_broken_resolver_ours(
+    monkeypatch: pytest.MonkeyPatch, code: int, outcome: Outcome, reason: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(code, "resolver says so")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    result = timed_probe("http://customer.example/healthz")
+    assert (result.outcome, result.reason) == (outcome, reason)
+
+
+def test_a_silent_resolver_is_our_trouble_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
+    try:
+        result = timed_probe("http://customer.example/healthz", TIMEOUT)
+    finally:
+        release.set()
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert "name service" in result.error
+
+
+def test_no_thread_for_the_resolver_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert timed_probe("http://customer.example/healthz").outcome == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:8080/healthz",
+        "ftp://127.0.0.1/",
+        "http://",
+        "http:///healthz",
+        "http://[::1/",
+        "http://127.0.0.1:port/",
+        "http://127.0.0.1:70000/",
+        "http://two words/",
+        "http://nul\x00/",
+        "http://a..b/",
+        f"http://{'a' * 64}.example/",
+    ],
+)
+def test_a_malformed_address_is_our_trouble(url: str) -> None:
+    result = timed_probe(url)
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert "address" in result.error
+
+
+def test_no_descriptor_left_is_our_trouble() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        result = timed_probe("http://127.0.0.1:9/healthz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert os.strerror(errno.EMFILE) in result.error
+
+
+CONNECT_ERRORS = {
+    errno.ECONNREFUSED: (FAIL, "refused"),
+    errno.ETIMEDOUT: (FAIL, "timeout"),
+    errno.ECONNRESET: (FAIL, "closed"),
+    errno.ECONNABORTED: (FAIL, "closed"),
+    errno.EPIPE: (FAIL, "closed"),
+    errno.EHOSTUNREACH: (FAIL, "unreachable"),
+    errno.ENETUNREACH: (FAIL, "unreachable"),
+    errno.EMFILE: (UNKNOWN, "prober"),
+    errno.ENFILE: (UNKNOWN, "prober"),
+    errno.ENOBUFS: (UNKNOWN, "prober"),
+    errno.ENOMEM: (UNKNOWN, "prober"),
+    errno.EADDRNOTAVAIL: (UNKNOWN, "prober"),
+    errno.EAFNOSUPPORT: (UNKNOWN, "prober"),
+    errno.ENETDOWN: (UNKNOWN, "prober"),
+    errno.EPERM: (UNKNOWN, "prober"),
+}
+
+
+@pytest.mark.parametrize("code", CONNECT_ERRORS, ids=lambda code: errno.errorcode[code])
+def test_each_error_of_connect_has_its_reason(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    fail_to_connect(monkeypatch, {"127.0.0.1": code})
+    result = timed_probe("http://127.0.0.1:9/healthz")
+    assert (result.outcome, result.reason) == CONNECT_ERRORS[code]
+
+
+@pytest.mark.parametrize("order", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+def test_an_address_we_cannot_use_does_not_hide_one_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    resolve_to(monkeypatch, *order)
+    fail_to_connect(monkeypatch, {"127.0.0.1": errno.ECONNREFUSED, "127.0.0.2": errno.EADDRNOTAVAIL})
+    assert timed_probe("http://customer.example/healthz").reason == "refused"
+
+
+def fail_to_connect(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
+    def connect(_: socket.socket, place: tuple[str, int]) -> None:
+        raise OSError(codes[place[0]], "connect says so")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+def test_no_connection_stays_open_after_a_failure(closed_port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}/"
+        before = os.listdir("/proc/self/fd")
+        for timeout in (0.05, 0.0, -1.0):
+            assert timed_probe(f"http://{address}", timeout).reason == "timeout"
+            assert timed_probe(f"https://{address}", timeout).reason == "timeout"
+        assert timed_probe(f"http://127.0.0.1:{closed_port}/").reason == "refused"
+        assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A certificate for localhost and 127.0.0.1 that this process trusts."""
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    probe_module._tls_context.cache_clear()
+    yield certificate
+    probe_module._tls_context.cache_clear()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_trusted_certificate_is_accepted(trusted: Path, host: str) -> None:
+    with HostileServer("ok json", tls=server_tls(trusted)) as server:
+        result = timed_probe(server.url(host=host))
+    assert (result.outcome, result.version) == (OK, "2026.2.19")
+
+
+def test_a_self_signed_certificate_is_a_tls_failure(tmp_path: Path) -> None:
+    with HostileServer("ok json", tls=server_tls(self_signed(tmp_path))) as server:
+        result = timed_probe(server.url())
+    assert (result.outcome, result.reason, result.http_status) == (FAIL, "tls", None)
+    assert "self" in result.error and "signed" in result.error
+    assert not server.requests
+
+
+def test_a_trusted_certificate_for_another_name_is_a_tls_failure(
+    tmp_path: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = self_signed(tmp_path, "other.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    with HostileServer("ok json", tls=server_tls(other)) as server:
+        result = timed_probe(server.url())
+    assert result.reason == "tls"
+    assert "not valid for '127.0.0.1'" in result.error
+
+
+def test_a_plain_server_on_a_tls_port_is_a_tls_failure() -> None:
+    with HostileServer("plain text") as server:
+        result = timed_probe(server.url().replace("http:", "https:"))
+    assert (result.outcome, result.reason) == (FAIL, "tls")
+
+
+def test_a_port_that_accepts_but_never_shakes_hands_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert timed_probe(f"https://127.0.0.1:{silent.getsockname()[1]}/", TIMEOUT).reason == "timeout"
+
+
+def test_a_dripping_tls_server_times_out(trusted: Path) -> None:
+    with HostileServer("drips the body", tls=server_tls(trusted)) as server:
+        assert timed_probe(server.url(), TIMEOUT).reason == "timeout"

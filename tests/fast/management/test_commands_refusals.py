@@ -1,0 +1,138 @@
+"""A wrong request to any command: code 2, one sentence, one document, nothing touched. And plain text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instances.models import Health, Instance, Operation
+from instances.operations import service
+from tests.factories import ASKED, SECRET, World
+from tests.fast.conftest import Run
+
+pytestmark = pytest.mark.django_db
+NEW = ("provision", "--customer-id", "new", "--subdomain", "new.example.com", "--plan", "pro")
+IDS = ("Nobody", "nobody", "", "a", "a_b", "-ab", "ab-", "x" * 64, "c1\n", "../etc", "c1 ", "ç1")
+ONE = ("check_health", "restart", "logs", "validate", "decommission", "pause", "resume")
+WRONG = [
+    *((command, "--customer-id", name) for command in ONE for name in IDS),
+    *((command,) for command in (*ONE, "provision", "apply")),
+    *((command, "--bogus") for command in (*ONE, "instances", "operations", "daily_health", "rotate_keys")),
+    ("operations", "--customer-id", "Bad"),
+    ("check_health", "--all", "--customer-id", "c1"),
+    ("validate", "--subdomain", "no one.example.com"),
+    ("validate", "--subdomain", "nobody.example.com"),
+    ("validate", "--subdomain", "c1.example.com", "--customer-id", "c1"),
+    *(("logs", "--customer-id", "c1", "--lines", lines) for lines in ("0", "-1", "10001", "x", "1.5")),
+    *(
+        ("logs", "--customer-id", "c1", "--since", since)
+        for since in ("yesterday", "10", "5x", "-5m", "2026-03-01", "2026-03-01T12:00:00", "99999999d", "٣m")
+    ),
+    ("logs", "--customer-id", "c1", "--follow"),
+    (*NEW[:2], "Bad", *NEW[3:]),
+    (*NEW[:4], "bad_name.example.com", *NEW[5:]),
+    (*NEW[:6], "platinum"),
+    (*NEW, "--host", "mars"),
+    (*NEW, "--image", "a b"),
+    (*NEW, "--env", "NOVALUE"),
+    (*NEW, "--env", "1A=x"),
+    (*NEW, "--env", "=x"),
+    (*NEW, "--env-file", "/nowhere/at/all"),
+    (*NEW[:2], "c1", *NEW[3:]),
+    ("apply", "/nowhere/at/all.yaml"),
+]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=lambda words: " ".join(words)[:60].encode("ascii", "replace"))
+def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(
+    world: World, run: Run, words: tuple[str, ...]
+) -> None:
+    instance = world.instance()
+    before = (world.engine.containers, dict(world.engine.volumes))
+    ran = run(*words, "--json")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert not ran.err[:1].islower()
+    assert ran.err.endswith(".\n")
+    assert ran.document == {"error": ran.err.strip()}
+    assert (world.engine.containers, dict(world.engine.volumes)) == before
+    assert (world.engine.starts, world.engine.stops) == ({}, {})
+    assert not Operation.objects.exists()
+    assert list(Instance.objects.all()) == [instance]
+    assert Health.objects.get().revision == 0
+
+
+FILES = {
+    "not YAML": "hosts: [",
+    "a list": "- a",
+    "an unknown key": "hosts: [{name: local, colour: red}]",
+    "an unknown part": "hostz: []",
+    "a bad memory": "plans: [{name: pro, memory: lots}]",
+    "a bad secret": f"plans: [{{name: pro, env: {{'A B': '{SECRET}'}}}}]",
+    "a bad channel": f"channels: [{{name: ops, url: '{SECRET}'}}]",
+    "a name twice": "plans: [{name: pro}, {name: pro}]",
+    "no name": "plans: [{cpus: 1}]",
+    "binary": "\x00\x01",
+}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES.keys())
+def test_a_wrong_fleet_file_is_refused_in_one_sentence_that_shows_no_value(
+    world: World, run: Run, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(text)
+    ran = run("apply", str(file), "--json")
+    assert (ran.code, ran.document) == (2, {"error": ran.err.strip()})
+    assert (ran.err.count("\n"), SECRET in ran.err) == (1, False)
+
+
+def test_a_file_that_is_not_text_is_refused(world: World, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "binary"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert run("apply", str(file)).code == 2
+    assert run(*NEW, "--env-file", str(file)).code == 2
+
+
+READ_ONLY: list[tuple[str, ...]] = [
+    ("instances",), ("operations",), ("check_health", "--all"), ("validate", "--customer-id", "c1"),
+    ("restart", "--customer-id", "c1"), ("pause", "--customer-id", "c1"), ("instances", "--bogus"),
+]  # fmt: skip
+HOSTILE = [
+    "[/red]",
+    "a\\[/b]",
+    "[bold]x",
+    "\x1b[31mred\x07",
+    "tab\tand\r\nline",
+    "ünï ✓ 漢字",
+    "[link=http://x]y",
+]
+
+
+def is_plain(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize("words", READ_ONLY, ids=lambda words: words[0])
+def test_text_off_a_terminal_has_no_control_characters(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for variable in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"):
+        monkeypatch.setenv(variable, "1")
+    world.instance()
+    world.restart()
+    ran = run(*words)
+    assert ran.out or ran.err
+    assert is_plain(ran.out + ran.err)
+
+
+@pytest.mark.parametrize("reason", HOSTILE)
+def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, reason: str) -> None:
+    world.instance()
+    asked: dict[str, Any] = {**ASKED.keywords(), "reason": reason}
+    service.see_through(service.begin_restart("c1", service.Asked(**asked), world.outside).pk, world.outside)
+    ran = run("operations")
+    assert (ran.code, is_plain(ran.out)) == (0, True)
+    assert run("operations", "--json").document[0]["reason"] == reason

@@ -1,0 +1,280 @@
+"""Suspected hosts: their engines are asked, and what is the host's trouble is told and healed as such."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.checks.record import record
+from instances.errors import PermanentError
+from instances.incidents import deadlines, hosts
+from instances.models import Health, Host, HostWatch, Incident, Instance
+from instances.monitoring import hosts as host_watching
+from instances.monitoring.hosts import ask_due, in_doubt
+from instances.monitoring.loop import resolution
+from tests.factories import World, a_failure, health_of
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(world: World, after: float = 0) -> int:
+    world.clock.advance(after)
+    return ask_due(world.outside)
+
+
+def ask_for(world: World, seconds: int) -> None:
+    """Every five seconds, as the watching threads do; deadlines are met on the way."""
+    for _ in range(seconds // 5):
+        ask(world, 5)
+        deadlines.meet(world.now, resolution)
+
+
+def watch_of(world: World) -> HostWatch:
+    return HostWatch.objects.get(host=world.host)
+
+
+def incident_of(world: World) -> Incident:
+    return Incident.objects.get(kind="host", host=world.host)
+
+
+def break_engine(world: World) -> None:
+    world.engine.unreachable = True
+    hosts.suspect([world.host.pk], world.now)
+    ask_for(world, 15)
+    assert incident_of(world).is_open
+
+
+def fail_all(world: World, instances: list[Instance]) -> None:
+    world.clock.advance(1)
+    record([a_failure(world, instance) for instance in instances], world.now)
+
+
+def a_fleet(world: World, size: int) -> list[Instance]:
+    return [world.instance(f"c{number}") for number in range(size)]
+
+
+def test_a_failed_check_makes_its_host_suspect(world: World) -> None:
+    instance = world.instance()
+    assert ask(world) == 0
+    fail_all(world, [instance])
+    assert watch_of(world).ask_at == world.now
+    assert ask(world) == 1
+    assert not Incident.objects.filter(kind="host").exists()
+
+
+def test_a_suspicion_is_noted_once_and_needs_no_row(world: World) -> None:
+    other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
+    hosts.suspect([], world.now)
+    hosts.suspect([world.host.pk], world.now)
+    first = world.now
+    world.clock.advance(1)
+    hosts.suspect([other.pk, world.host.pk, other.pk], world.now)
+    asked = dict(HostWatch.objects.values_list("host", "ask_at"))
+    assert asked == {world.host.pk: first, other.pk: world.now}
+
+
+def test_an_engine_is_asked_at_most_once_an_interval(world: World) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    assert ask(world) == 1
+    hosts.suspect([world.host.pk], world.now)
+    assert [ask(world, 2) for _ in range(5)] == [0, 0, 0, 0, 1]
+
+
+def test_an_engine_that_answers_is_left_alone_once_nothing_fails(world: World) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    ask(world)
+    watch = watch_of(world)
+    assert (watch.ask_at, watch.answered_at, watch.failures, watch.error) == (None, world.now, 0, "")
+
+
+def test_a_host_is_asked_on_while_its_instances_began_to_fail_lately(world: World) -> None:
+    fail_all(world, a_fleet(world, 1))
+    ask(world)
+    asked = [ask(world, 10) for _ in range(14)]
+    assert asked == [1] * 12 + [0, 0]
+
+
+def test_an_engine_that_fails_once_is_no_incident(world: World) -> None:
+    world.engine.unreachable = True
+    hosts.suspect([world.host.pk], world.now)
+    ask(world)
+    assert (watch_of(world).failures, in_doubt(world.now)) == (1, True)
+    world.engine.unreachable = False
+    ask(world, 10)
+    assert (watch_of(world).failures, in_doubt(world.now)) == (0, False)
+    assert not Incident.objects.exists()
+
+
+def test_an_engine_that_fails_twice_is_one_critical_incident(world: World) -> None:
+    break_engine(world)
+    incident = incident_of(world)
+    assert (incident.key, incident.severity, incident.cause) == ("host:local", "critical", "engine")
+    assert incident.message.startswith("The Docker Engine is out of reach")
+    assert (incident.confirmed_at, incident.notify_at) == (incident.opened_at, incident.opened_at)
+    ask_for(world, 60)
+    assert incident_of(world).notify_at == incident.notify_at
+    assert list(incident.events.values_list("kind", flat=True)).count("cause") == 0
+    assert not in_doubt(world.now)
+
+
+def test_an_engine_that_refuses_is_as_bad_as_one_that_is_silent(world: World) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    for _ in range(2):
+        world.engine.fail_next("ping", PermanentError("The Docker Engine cannot be used: no such protocol."))
+        ask(world, 10)
+    assert incident_of(world).message == "The Docker Engine cannot be used: no such protocol."
+
+
+def test_hosts_are_asked_side_by_side_and_judged_by_their_own(world: World) -> None:
+    far = Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
+    world.outside.hosts[far.docker_url].unreachable = True
+    hosts.suspect([world.host.pk, far.pk], world.now)
+    assert ask(world) == 2
+    ask(world, 10)
+    assert [incident.key for incident in Incident.objects.all()] == ["host:far"]
+    assert watch_of(world).ask_at is None
+
+
+def test_a_wave_of_failures_is_the_host(world: World) -> None:
+    instances = a_fleet(world, 10)
+    fail_all(world, instances[:4])
+    ask(world)
+    assert not Incident.objects.filter(kind="host").exists()
+    world.clock.advance(20)
+    fail_all(world, instances[4:6])
+    ask(world)
+    incident = incident_of(world)
+    assert (incident.cause, incident.severity) == ("wave", "critical")
+    assert incident.message == "6 of 10 instances of host local failed within 120 s."
+
+
+def test_failures_spread_over_time_are_no_wave(world: World) -> None:
+    for instance in a_fleet(world, 6):
+        fail_all(world, [instance])
+        ask_for(world, 30)
+    assert not Incident.objects.filter(kind="host").exists()
+
+
+def test_paused_and_removed_instances_make_no_wave(world: World) -> None:
+    instances = a_fleet(world, 6)
+    fail_all(world, instances)
+    Health.objects.filter(pk=instances[0].pk).update(status="paused")
+    Instance.objects.filter(pk=instances[1].pk).update(decommissioned_at=world.now)
+    ask(world)
+    assert not Incident.objects.filter(kind="host").exists()
+
+
+def test_an_engine_that_is_back_begins_the_grace_and_all_are_looked_at_anew(world: World) -> None:
+    instances = a_fleet(world, 3)
+    Health.objects.filter(pk=instances[2].pk).update(status="paused")
+    break_engine(world)
+    world.engine.unreachable = False
+    ask(world, 10)
+    incident = incident_of(world)
+    assert incident.is_open
+    assert incident.resolve_at == world.now + timedelta(seconds=120)
+    assert [health_of(instance).next_check_at for instance in instances] == [world.now, world.now, None]
+
+
+def test_after_the_grace_one_sentence_says_what_is_left(world: World) -> None:
+    instances = a_fleet(world, 3)
+    break_engine(world)
+    world.engine.unreachable = False
+    ask(world, 10)
+    fail_all(world, instances[:1])
+    ask_for(world, 115)
+    assert incident_of(world).is_open
+    ask_for(world, 5)
+    incident = incident_of(world)
+    assert incident.resolution == "1 of 3 instances of host local is still down"
+    assert (incident.is_open, incident.notify_at) == (False, incident.resolved_at)
+
+
+def test_what_the_engine_left_behind_is_no_wave_of_its_own(world: World, settings: Settings) -> None:
+    settings.HOST_GRACE = 60
+    instances = a_fleet(world, 6)
+    break_engine(world)
+    world.engine.unreachable = False
+    ask(world, 10)
+    fail_all(world, instances)
+    ask_for(world, 65)
+    told = "6 of 6 instances of host local are still down"
+    assert incident_of(world).resolution == told
+    ask_for(world, 120)
+    assert (incident_of(world).is_open, incident_of(world).resolution) == (False, told)
+    assert incident_of(world).events.filter(kind="reopened").count() == 0
+
+
+def test_failing_again_in_the_grace_ends_the_grace(world: World) -> None:
+    break_engine(world)
+    world.engine.unreachable = False
+    ask(world, 10)
+    world.engine.unreachable = True
+    ask_for(world, 200)
+    incident = incident_of(world)
+    assert (incident.is_open, incident.resolve_at) == (True, None)
+    world.engine.unreachable = False
+    ask_for(world, 135)
+    assert not incident_of(world).is_open
+    assert list(incident.events.values_list("kind", flat=True)) == [
+        "opened", "severity", "grace", "relapse", "grace", "resolved",
+    ]  # fmt: skip
+
+
+def test_a_wave_passes_with_its_window_and_a_new_one_ends_the_grace(world: World) -> None:
+    instances = a_fleet(world, 12)
+    fail_all(world, instances[:6])
+    ask_for(world, 135)
+    assert incident_of(world).resolve_at
+    fail_all(world, instances[6:])
+    ask_for(world, 15)
+    assert (incident_of(world).is_open, incident_of(world).resolve_at) == (True, None)
+    ask_for(world, 135)
+    assert incident_of(world).resolve_at
+    ask_for(world, 125)
+    assert incident_of(world).resolution == "12 of 12 instances of host local are still down"
+
+
+def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
+    fail_all(world, a_fleet(world, 6))
+    ask(world)
+    assert incident_of(world).cause == "wave"
+    world.engine.unreachable = True
+    ask_for(world, 25)
+    assert incident_of(world).cause == "engine"
+    assert watch_of(world).failures >= 2
+
+
+def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    monkeypatch.setattr(host_watching, "_trouble", lambda host, outside: str(ask_due(outside) or ""))
+    assert ask(world) == 1
+    assert watch_of(world).failures == 0
+
+
+def test_a_host_whose_asker_died_is_asked_again(world: World) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    host_watching._claim(world.now)
+    assert ask(world, 29) == 0
+    assert ask(world, 1) == 1
+
+
+def test_an_answer_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:
+    hosts.suspect([world.host.pk], world.now)
+    [late] = host_watching._claim(world.now)
+    assert ask(world, 30) == 1
+    host_watching._conclude(late, "It did not answer in time.", world.now)
+    assert watch_of(world).failures == 0
+
+
+def test_the_settings_are_the_rules(world: World, settings: Settings) -> None:
+    settings.WAVE_LEAST, settings.WAVE_WINDOW, settings.HOST_GRACE = 2, 10, 20
+    fail_all(world, a_fleet(world, 2))
+    ask(world)
+    assert incident_of(world).message == "2 of 2 instances of host local failed within 10 s."
+    ask_for(world, 15)
+    assert incident_of(world).resolve_at
+    ask_for(world, 25)
+    assert not incident_of(world).is_open

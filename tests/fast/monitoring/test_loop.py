@@ -1,0 +1,263 @@
+"""The watch of one process: deadlines, judgements and messages, whatever else does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.alerts import outbox
+from instances.alerts.delivery_rules import SENT, Result
+from instances.checks import sweeps
+from instances.checks.record import record
+from instances.documents import Document
+from instances.fleet import sweep as sweeping
+from instances.fleet.sweep import Report, sweep_here
+from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification
+from instances.monitoring import loop
+from instances.monitoring.loop import Watch
+from instances.monitoring.self_check import SelfWatch
+from instances.monitoring.self_rules import Part
+from tests.factories import World, a_failure, health_of
+from tests.fakes.outside import fails, passes
+from tests.fast.inline import InlineExecutor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Inbox = list[Document]
+
+
+@pytest.fixture
+def inbox(monkeypatch: pytest.MonkeyPatch) -> Inbox:
+    """A channel for everything from warnings on, and what arrived there."""
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/", min_level="info")
+    arrived: Inbox = []
+
+    def send(_url: str, document: Document, _timeout: float) -> Result:
+        arrived.append(document)
+        return SENT
+
+    deliver = outbox.deliver
+    monkeypatch.setattr(outbox, "deliver", lambda clock: deliver(clock, send))
+    return arrived
+
+
+def turns(world: World, watch: Watch, seconds: int, step: int = 2) -> None:
+    """What the threads of a process do in so many seconds."""
+    for _ in range(seconds // step):
+        world.clock.advance(step)
+        watch.ask()
+        watch.tick()
+        outbox.deliver(world.clock)
+
+
+def instance_incident() -> Incident:
+    return Incident.objects.get(kind="instance")
+
+
+def test_being_down_for_too_long_is_found_though_nobody_checks_any_more(world: World) -> None:
+    record([a_failure(world, world.instance())], world.now)
+    began, watch = world.now, Watch(world.outside)
+    turns(world, watch, 580, step=20)
+    assert instance_incident().severity == "info"
+    turns(world, watch, 30, step=5)
+    incident = instance_incident()
+    assert incident.severity == "critical"
+    assert incident.confirmed_at
+    assert incident.confirmed_at - began <= timedelta(seconds=610)
+
+
+def test_what_is_found_is_told_in_the_same_turn(world: World, inbox: Inbox) -> None:
+    record([a_failure(world, world.instance())], world.now)
+    turns(world, Watch(world.outside), 620, step=20)
+    assert [(told["kind"], told["level"], told["customer_id"]) for told in inbox] == [
+        ("opened", "critical", "c1")
+    ]
+
+
+def containers_exit(world: World, size: int) -> list[Instance]:
+    instances = [world.instance(f"c{number}") for number in range(size)]
+    for instance in instances:
+        world.engine.change(instance.container_name, state="exited")
+    record([a_failure(world, instance, "exited") for instance in instances], world.now)
+    return instances
+
+
+def test_a_host_that_fails_is_one_message_and_one_more_when_it_is_over(world: World, inbox: Inbox) -> None:
+    instances, watch = containers_exit(world, 20), Watch(world.outside)
+    world.engine.unreachable = True
+    turns(world, watch, 90, step=5)
+    assert [(told["incident_kind"], told["level"], told["host"]) for told in inbox] == [
+        ("host", "critical", "local")
+    ]
+    world.engine.unreachable = False
+    turns(world, watch, 20, step=5)
+    assert {health_of(instance).next_check_at for instance in instances} <= {
+        world.now - timedelta(seconds=seconds) for seconds in range(21)
+    }
+    Health.objects.update(status="healthy", down_since=None)
+    turns(world, watch, 125, step=5)
+    assert [told["kind"] for told in inbox] == ["opened", "summary"]
+    assert "0 of 20 instances of host local are still down" in inbox[1]["message"]
+
+
+def test_beat_that_stops_is_told_by_a_worker_in_time(world: World, inbox: Inbox) -> None:
+    world.instance()
+    interval = 30.0
+    began = world.now
+    worker = Watch(world.outside, itself=SelfWatch(began, lambda: interval, dict))
+    for _ in range(3):
+        sweeps.finish(sweeps.start(world.now, interval), world.now)
+        turns(world, worker, int(interval))
+    stopped = world.now - timedelta(seconds=interval)
+    turns(world, worker, 2 * int(interval) + 10 - int(interval))
+    [told] = inbox
+    assert (told["incident_kind"], told["level"], told["cause"]) == ("self", "critical", "sweeps")
+    sent = Notification.objects.get().sent_at
+    assert sent
+    assert sent - stopped <= timedelta(seconds=2 * interval + 10)
+
+
+def test_beat_asks_no_engine_and_tests_nothing(world: World) -> None:
+    record([a_failure(world, world.instance())], world.now)
+    world.engine.unreachable = True
+    world.probe.of_itself = fails("timeout")
+    beat = Watch(world.outside, engines=False, itself=SelfWatch(world.now, lambda: 900.0, dict, Part.BEAT))
+    turns(world, beat, 60)
+    host = HostWatch.objects.get()
+    assert (host.asked_at, host.ask_at is None) == (None, False)
+    assert not Incident.objects.exclude(kind="instance").exists()
+
+
+def test_an_idle_turn_is_a_few_cheap_queries(
+    world: World, inbox: Inbox, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    world.instance()
+    sweeps.finish(sweeps.start(world.now, 900), world.now)
+    watch = Watch(world.outside, itself=SelfWatch(world.now, lambda: 900.0, dict))
+    turns(world, watch, 10)
+    world.clock.advance(10)
+    with django_assert_max_num_queries(16):
+        watch.tick()
+    with django_assert_max_num_queries(10):
+        watch.tick()
+    watch.ask()
+    with django_assert_max_num_queries(1):
+        watch.ask()
+
+
+def test_a_round_is_made_once_an_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = []
+    watch = Watch(world.outside)
+    monkeypatch.setattr(watch, "tick", lambda: ticks.append(world.now))
+    for _ in range(50):
+        watch.round()
+        world.clock.advance(0.1)
+    assert len(ticks) == 3
+
+
+@pytest.fixture
+def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
+    world.clock.coarse = 2
+
+
+def sweep(world: World) -> Report:
+    return sweep_here("tests", world.outside)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_sweep_in_one_process_tells_what_it_found_before_it_ends(world: World, inbox: Inbox) -> None:
+    world.clock.coarse = 10.0
+    broken = world.instance()
+    world.probe.answers[broken.port or 0] = fails()
+    report = sweep(world)
+    assert report.rows[0].status == "failed"
+    assert [(told["kind"], told["level"]) for told in inbox] == [
+        ("opened", "warning"),
+        ("escalated", "critical"),
+    ]
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_sweep_waits_for_what_is_held_and_for_nothing_else(world: World, inbox: Inbox) -> None:
+    instance = world.instance()
+    world.engine.change(instance.container_name, state="exited")
+    began = world.now
+    report = sweep(world)
+    assert [(told["kind"], told["level"], told["restarts"]) for told in inbox] == [("recovered", "info", 1)]
+    assert 25 <= (world.now - began).total_seconds() - report.seconds <= 35
+    world.clock.advance(900)
+    began = world.now
+    sweep(world)
+    assert (world.now - began, len(inbox)) == (timedelta(0), 1)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_without_a_channel_a_sweep_waits_for_nobody(world: World) -> None:
+    broken = world.instance(status="failed", failures=6, restarts_used=3, down_since=world.now)
+    world.probe.answers[broken.port or 0] = fails()
+    began = world.now
+    sweep(world)
+    assert world.now - began < timedelta(seconds=5)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_sweep_that_finds_an_engine_gone_tells_it(
+    world: World, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    world.engine.unreachable = True
+    world.probe.answers[instance.port or 0] = fails("timeout")
+    assert sweep(world).rows[0].status == "unknown"
+    assert [(told["incident_kind"], told["level"]) for told in inbox] == [("host", "critical")]
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_sweep_heals_a_wave_after_it_has_passed(world: World) -> None:
+    world.clock.coarse = 20.0
+    instances = [world.instance(f"c{number}") for number in range(5)]
+    for instance in instances:
+        world.probe.answers[instance.port or 0] = until_started(world, instance)
+    report = sweep(world)
+    assert {row.status for row in report.rows} == {"healthy"}
+    incident = Incident.objects.get(kind="host")
+    assert (incident.cause, incident.is_open) == ("wave", False)
+    assert all(op.created_at >= incident.opened_at + timedelta(seconds=240) for op in report.restarts)
+    assert len(report.restarts) == 5
+
+
+def until_started(world: World, instance: Instance) -> Callable[[], Any]:
+    return lambda: passes() if world.engine.starts[instance.container_name] else fails()
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_sweep_does_not_wait_for_a_mute_to_end(world: World) -> None:
+    instance = world.instance()
+    world.engine.change(instance.container_name, state="exited")
+    until = world.now + timedelta(days=1)
+    Mute.objects.create(instance=instance, starts_at=world.now, until=until, by="ann")
+    report = sweep(world)
+    assert (report.rows[0].status, report.restarts) == ("unhealthy", [])
+    assert report.seconds < 5
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_finished_sweep_pings_the_heartbeat(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HEARTBEAT_URL = "http://127.0.0.1:9/secret"
+    pinged: list[str] = []
+    monkeypatch.setattr("instances.monitoring.heartbeat.ping", pinged.append)
+    sweep(world)
+    assert pinged == ["http://127.0.0.1:9/secret"]
+
+
+def test_incidents_of_other_kinds_end_in_their_own_words(world: World) -> None:
+    world.instance("c1", down_since=world.now)
+    host = Incident(kind="host", host=world.host)
+    assert loop.resolution(host) == "1 of 1 instances of host local is still down"
+    assert loop.resolution(Incident(kind="fleet")) == "it has passed"
+    assert loop.resolution(Incident(kind="instance", downtime=61)) == "healthy again by itself after 61 s"

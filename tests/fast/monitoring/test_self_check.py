@@ -1,0 +1,226 @@
+"""One alarm about dockmgr itself: raised, changed and ended by whatever process sees it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from instances.checks import sweeps
+from instances.errors import OutOfReachError
+from instances.models import Incident, Pulse
+from instances.monitoring.self_check import SelfWatch, show_life
+from instances.monitoring.self_rules import Part
+from tests.factories import World
+
+pytestmark = pytest.mark.django_db
+INTERVAL = 300.0
+
+
+class Broker:
+    """How long the queues are; out of reach when told so."""
+
+    def __init__(self) -> None:
+        self.lengths: dict[str, int] = {"health": 0, "operations": 0}
+        self.down = False
+
+    def __call__(self) -> dict[str, int]:
+        if self.down:
+            raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).")
+        return dict(self.lengths)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def watch(world: World, broker: Broker) -> SelfWatch:
+    """A worker's, up for a day; a sweep finished just now and the clockwork goes."""
+    world.instance()
+    sweep(world)
+    for part in (Part.BEAT, Part.CLOCKWORK):
+        show_life(part, world.now)
+    return a_watch(world, broker, up_since=world.now - timedelta(days=1))
+
+
+def a_watch(
+    world: World, broker: Broker, *, up_since: datetime | None = None, part: Part | None = None
+) -> SelfWatch:
+    return SelfWatch(up_since or world.now, lambda: INTERVAL, broker, part)
+
+
+def sweep(world: World) -> None:
+    sweeps.finish(sweeps.start(world.now, INTERVAL), world.now)
+
+
+def alarm() -> Incident | None:
+    return Incident.objects.filter(kind="self", resolved_at=None).first()
+
+
+def pass_time(world: World, seconds: float, *alive: Part) -> None:
+    """Time passes, and these parts show life at its end."""
+    world.clock.advance(seconds)
+    for part in alive:
+        show_life(part, world.now)
+
+
+def test_all_is_well_and_nothing_is_said(world: World, watch: SelfWatch) -> None:
+    watch.look_at_queues(world.now)
+    watch.judge(world.now)
+    assert not Incident.objects.exists()
+
+
+def test_sweeps_that_stop_are_an_alarm_after_two_intervals(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 2 * INTERVAL, *Part)
+    watch.judge(world.now)
+    assert alarm() is None
+    pass_time(world, 3, *Part)
+    watch.judge(world.now)
+    found = alarm()
+    assert found and (found.key, found.severity, found.cause) == ("self", "critical", "sweeps")
+    assert found.message == "No sweep has finished for two intervals: look at beat and the workers."
+    assert found.notify_at == world.now
+    sweep(world)
+    watch.judge(world.now)
+    assert alarm() is None
+    assert Incident.objects.get().resolution == "all parts of dockmgr work again"
+
+
+def test_without_instances_no_sweep_is_missed(world: World, broker: Broker) -> None:
+    watch = a_watch(world, broker)
+    pass_time(world, 9999)
+    watch.judge(world.now)
+    assert alarm() is None
+
+
+def test_a_long_sweep_that_somebody_attends_is_not_missed(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 2 * INTERVAL, *Part)
+    sweeps.start(world.now, INTERVAL, attended=True)
+    pass_time(world, 30, *Part)
+    watch.judge(world.now)
+    assert alarm() is None
+    pass_time(world, 60, *Part)
+    watch.judge(world.now)
+    assert alarm()
+
+
+def test_a_sweep_that_never_ends_is_no_sweep(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 2 * INTERVAL, *Part)
+    sweeps.start(world.now, INTERVAL)
+    pass_time(world, 3, *Part)
+    watch.judge(world.now)
+    assert alarm()
+
+
+def test_beat_that_dies_is_named_before_its_sweeps_are_missed(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 61, Part.CLOCKWORK)
+    watch.judge(world.now)
+    found = alarm()
+    assert found and found.cause == "beat"
+    assert "Beat shows no sign of life" in found.message
+
+
+def test_one_alarm_names_all_that_is_gone_and_what_is_left_of_it(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 61)
+    watch.judge(world.now)
+    first = alarm()
+    assert first and first.cause == "beat,clockwork"
+    pass_time(world, 2 * INTERVAL)
+    watch.judge(world.now)
+    show_life(Part.BEAT, world.now)
+    watch.judge(world.now)
+    last = alarm()
+    assert last and (last.pk, last.cause) == (first.pk, "sweeps,clockwork")
+    assert list(last.events.filter(kind="cause").values_list("text", flat=True))[-1] == last.message
+
+
+def test_what_does_not_change_is_not_told_again(world: World, watch: SelfWatch) -> None:
+    pass_time(world, 61, Part.CLOCKWORK)
+    watch.judge(world.now)
+    Incident.objects.update(notify_at=None)
+    pass_time(world, 20, Part.CLOCKWORK)
+    watch.judge(world.now)
+    found = alarm()
+    assert found and found.notify_at is None
+
+
+def test_beat_itself_tells_when_all_workers_are_gone(world: World, broker: Broker, watch: SelfWatch) -> None:
+    beat = a_watch(world, broker, up_since=world.now, part=Part.BEAT)
+    pass_time(world, 61)
+    beat.judge(world.now)
+    found = alarm()
+    assert found and found.cause == "clockwork"
+    assert Pulse.objects.get(name="beat").at == world.now
+
+
+def test_a_start_after_a_pause_alarms_nobody(world: World, broker: Broker, watch: SelfWatch) -> None:
+    pass_time(world, 86400)
+    fresh = a_watch(world, broker)
+    pass_time(world, 30)
+    fresh.judge(world.now)
+    assert alarm() is None
+
+
+def test_a_process_that_just_started_does_not_end_what_it_cannot_judge(
+    world: World, broker: Broker, watch: SelfWatch
+) -> None:
+    pass_time(world, 86400, Part.CLOCKWORK)
+    watch.judge(world.now)
+    a_watch(world, broker).judge(world.now)
+    found = alarm()
+    assert found and found.cause == "sweeps,beat"
+
+
+def test_a_queue_that_stays_too_long_is_an_alarm(world: World, broker: Broker, watch: SelfWatch) -> None:
+    broker.lengths["operations"] = 1001
+    watch.look_at_queues(world.now)
+    pass_time(world, 59, *Part)
+    watch.look_at_queues(world.now)
+    watch.judge(world.now)
+    assert alarm() is None
+    pass_time(world, 1)
+    watch.judge(world.now)
+    found = alarm()
+    assert found and (found.cause, found.message) == (
+        "queues",
+        "A queue keeps growing: are there enough workers?",
+    )
+    broker.lengths["operations"] = 1000
+    watch.look_at_queues(world.now)
+    watch.judge(world.now)
+    assert alarm() is None
+
+
+def test_a_queue_that_was_short_in_between_is_none(world: World, broker: Broker, watch: SelfWatch) -> None:
+    for length in (5000, 5000, 7, 5000, 5000):
+        broker.lengths["health"] = length
+        watch.look_at_queues(world.now)
+        pass_time(world, 25, *Part)
+    watch.judge(world.now)
+    assert alarm() is None
+
+
+def test_a_broker_out_of_reach_says_nothing_of_its_queues(
+    world: World, broker: Broker, watch: SelfWatch
+) -> None:
+    broker.lengths["health"] = 5000
+    watch.look_at_queues(world.now)
+    pass_time(world, 60, *Part)
+    watch.judge(world.now)
+    broker.down = True
+    watch.look_at_queues(world.now)
+    watch.judge(world.now)
+    assert alarm()
+
+
+def test_signs_of_life_are_written_every_few_seconds(world: World) -> None:
+    first = world.now
+    show_life(Part.CLOCKWORK, first)
+    world.clock.advance(4)
+    show_life(Part.CLOCKWORK, world.now)
+    assert Pulse.objects.get(name="clockwork").at == first
+    world.clock.advance(1)
+    show_life(Part.CLOCKWORK, world.now)
+    assert Pulse.objects.get(name="clockwork").at == world.now

@@ -1,0 +1,200 @@
+"""An adopted instance is one like any other: checked, restarted, updated, validated and removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instances.containers.spec import ContainerSpec
+from instances.errors import EngineUnreachable
+from instances.models import Instance, Plan
+from instances.operations import service
+from tests.factories import ASKED, World
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import fails, passes
+from tests.fast.conftest import Run
+from tests.fast.strangers import NAME, PORT, adopted, described, existing, facts_of, refused
+
+pytestmark = pytest.mark.django_db
+
+NEWER = "registry.example.com/agent:2.0"
+
+
+def test_a_sweep_sees_an_adopted_instance_by_the_list_alone(world: World, run: Run) -> None:
+    adopted(world, run)
+    world.engine.fail_next("inspect", EngineUnreachable("A healthy instance must not be inspected."))
+    report = run("daily_health", "--json").document
+    assert (report["healthy"], report["restarted"]) == (1, [])
+    [check] = report["instances"]
+    assert check["container_state"] == "running"
+
+
+def test_a_strangers_container_under_an_adopted_name_is_not_taken_for_it(world: World, run: Run) -> None:
+    adopted(world, run)
+    world.engine.lose(NAME)
+    stranger = existing(world)
+    report = run("check_health", "--customer-id", "c1", "--json")
+    assert report.code == 0  # it answers at the address all the same
+    assert run("restart", "--customer-id", "c1", "--json").code == 1
+    assert facts_of(world).id == stranger
+    assert world.engine.stops == {}
+
+
+def test_a_restart_stops_and_starts_the_container_itself(world: World, run: Run) -> None:
+    instance = adopted(world, run)
+    before = described(world)
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert facts_of(world).id == instance.container_id
+    assert (world.engine.stops, world.engine.starts) == ({NAME: 1}, {NAME: 1})
+    assert described(world) == before
+
+
+def test_it_is_given_the_time_to_stop_that_it_asks_for(world: World, run: Run) -> None:
+    assert adopted(world, run).stop_timeout == 77
+
+
+def test_a_lost_container_is_made_again_as_it_was(world: World, run: Run) -> None:
+    instance = adopted(world, run)
+    before = described(world)
+    world.engine.lose(NAME)
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert described(world) == before
+    assert facts_of(world).labels["dockmgr.customer_id"] == "c1"
+    assert instance.volume_name not in world.engine.volumes
+    assert run("validate", "--customer-id", "c1", "--json").code == 0
+
+
+def test_an_update_keeps_all_but_the_image(world: World, run: Run) -> None:
+    adopted(world, run)
+    before = described(world)
+    world.engine.registry[NEWER] = image_facts("agent-2")
+    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert (ran.code, ran.document["status"]) == (0, "succeeded"), ran
+    assert described(world) == before
+    assert facts_of(world).image_id == image_facts("agent-2").id
+    assert world.engine.containers == [NAME]
+    assert run("validate", "--customer-id", "c1", "--json").code == 0
+
+
+def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: Run) -> None:
+    instance = adopted(world, run)
+    before = described(world)
+    world.engine.registry[NEWER] = image_facts("bad")
+    bad = image_facts("bad").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert facts_of(world).id == instance.container_id
+    assert described(world) == before
+    assert world.engine.containers == [NAME]
+
+
+@pytest.mark.parametrize("policy", [{"Name": "always"}, {"Name": "on-failure", "MaximumRetryCount": 5}])
+@pytest.mark.parametrize("image", ["agent-2", "bad"])
+def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
+    world: World, run: Run, policy: dict[str, Any], image: str
+) -> None:
+    adopted(world, run, RestartPolicy=policy)
+    before = described(world)
+    world.engine.registry[NEWER] = image_facts(image)
+    bad = image_facts("bad").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+    held: list[str] = []
+    start = world.engine.start
+
+    def note_and_start(container: str) -> None:
+        stopped = [n for n in world.engine.containers if facts_of(world, n).state in ("exited", "created")]
+        held.extend(
+            facts_of(world, n).restart_policy for n in stopped if n != facts_of(world, container).name
+        )
+        start(container)
+
+    world.engine.start = note_and_start  # type: ignore[method-assign]
+    run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert set(held) == {"no"}
+    assert described(world) == before
+    assert facts_of(world).restart_policy == policy["Name"]
+
+
+def test_the_plans_way_of_updating_does_not_hold_for_it(world: World, run: Run) -> None:
+    Plan.objects.filter(name="pro").update(data_path=None, update_strategy="start_first")
+    adopted(world, run)
+    operation = service.begin_update("c1", ASKED, image=NEWER, outside=world.outside)
+    assert operation.params["strategy"] == "recreate"
+
+
+def test_volumes_of_the_new_image_are_held_against_its_own_mounts(world: World, run: Run) -> None:
+    adopted(world, run)
+    world.engine.registry[NEWER] = image_facts("agent-2", volumes=("/data",))
+    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
+    world.engine.registry[NEWER] = image_facts("agent-3", volumes=("/cache",))
+    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert "declares a volume at /cache" in ran.document["error"]
+
+
+def test_a_container_made_before_the_process_died_is_made_again_with_all_networks(
+    world: World, run: Run
+) -> None:
+    adopted(world, run)
+    before = described(world)
+    world.engine.lose(NAME)
+    create = world.engine.create
+
+    def dies_before_joining(spec: ContainerSpec) -> str:
+        identity = create(spec)
+        del world.engine._told[identity]["NetworkingConfig"]["EndpointsConfig"]["audit"]
+        world.engine.create = create  # type: ignore[method-assign]
+        raise EngineUnreachable("The engine did not answer in time.")
+
+    world.engine.create = dies_before_joining  # type: ignore[method-assign]
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert described(world) == before
+
+
+def test_a_port_the_engine_chooses_anew_is_followed(world: World, run: Run) -> None:
+    any_port = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    first = adopted(world, run, PortBindings=any_port).port
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    second = Instance.objects.get()
+    assert second.port not in (None, first)
+    assert [port.number for port in second.ports.all()] == [second.port]
+    world.engine.registry[NEWER] = image_facts("agent-2")
+    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
+    third = Instance.objects.get()
+    assert third.port == facts_of(world).ports[8080][1] != second.port
+    assert run("check_health", "--customer-id", "c1", "--json").code == 0
+
+
+def test_its_port_is_never_moved(world: World, run: Run) -> None:
+    instance = adopted(world, run)
+    world.engine.change(NAME, state="exited")
+    world.engine.taken_ports.add(("0.0.0.0", PORT))
+    ran = run("restart", "--customer-id", "c1", "--json")
+    assert (ran.code, ran.document["error"]) == (1, f"Port {PORT} of 0.0.0.0 is already allocated.")
+    assert facts_of(world).id == instance.container_id
+    assert Instance.objects.get().port == PORT
+
+
+def test_drift_of_an_adopted_container_is_named(world: World, run: Run) -> None:
+    adopted(world, run)
+    assert run("validate", "--customer-id", "c1", "--json").document["errors"] == []
+    world.engine.reconfigure(NAME, Memory=1)
+    errors = run("validate", "--customer-id", "c1", "--json").document["errors"]
+    assert errors == [{"code": "adopted", "message": "differs in HostConfig.Memory"}]
+
+
+def test_its_data_is_not_ours_to_delete(world: World, run: Run) -> None:
+    adopted(world, run)
+    ran = run("decommission", "--customer-id", "c1", "--purge-data", "--json")
+    refused(ran, "c1 was adopted: dockmgr did not make its volumes")
+    assert world.engine.containers == [NAME]
+
+
+def test_a_decommissioned_one_leaves_its_volumes_and_no_secret(world: World, run: Run) -> None:
+    adopted(world, run)
+    assert run("decommission", "--customer-id", "c1", "--json").code == 0
+    assert world.engine.containers == []
+    assert "gateway-data" in world.engine.volumes
+    row = Instance.objects.get()
+    assert (row.env, row.adopted, row.port) == ({}, None, None)

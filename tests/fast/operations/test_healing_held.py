@@ -1,0 +1,61 @@
+"""Nothing is restarted by itself where the host is in trouble or somebody muted; it costs no attempt."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from instances.incidents import hosts
+from instances.models import Host, Instance, Mute, Operation
+from instances.operations.procedures import restart
+from tests.factories import World, health_of
+from tests.fast.monitoring.test_hosts import ask, ask_for, break_engine
+
+pytestmark = pytest.mark.django_db
+
+
+def unhealthy(world: World, customer_id: str = "c1") -> Instance:
+    return world.instance(customer_id, status="unhealthy", failures=3, down_since=world.now)
+
+
+def held(world: World, instance: Instance) -> bool:
+    """An automatic restart is asked for; either it begins, or it costs nothing and is asked for later."""
+    if restart.begin_automatic(instance.pk, world.now) is not None:
+        return False
+    health = health_of(instance)
+    assert (health.status, health.restarts_used) == ("unhealthy", 0)
+    assert health.next_check_at == world.now + timedelta(seconds=30)
+    assert not Operation.objects.exists()
+    return True
+
+
+def test_nothing_is_restarted_while_the_host_is_in_trouble_or_its_grace(world: World) -> None:
+    instance = unhealthy(world)
+    break_engine(world)
+    assert held(world, instance)
+    world.engine.unreachable = False
+    ask(world, 10)
+    assert held(world, instance)
+    ask_for(world, 125)
+    assert not held(world, instance)
+
+
+def test_other_hosts_are_healed_meanwhile(world: World) -> None:
+    far = Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
+    away = world.instance("away", host=far, status="unhealthy", failures=3, down_since=world.now)
+    break_engine(world)
+    assert not held(world, away)
+
+
+@pytest.mark.parametrize("column", ["instance", "host", "plan"])
+def test_nothing_is_restarted_where_somebody_muted(world: World, column: str) -> None:
+    instance = unhealthy(world)
+    scope = {"instance": instance, "host": world.host, "plan": world.plan}[column]
+    until = world.now + timedelta(hours=1)
+    Mute.objects.create(**{column: scope}, starts_at=world.now, until=until, by="ann")
+    assert held(world, instance)
+    assert hosts.left_alone([instance.pk], world.now) == {instance.pk}
+    world.clock.advance(3600)
+    assert hosts.left_alone([instance.pk], world.now) == set()
+    assert not held(world, instance)

@@ -1,0 +1,244 @@
+"""Stop-first updates: what they change, what they refuse, and who else has to wait meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from instances import documents
+from instances.containers.spec import ContainerSpec, container_name, next_name, previous_name
+from instances.errors import (
+    BusyError,
+    PermanentError,
+    RequestError,
+)
+from instances.fleet.sweep import sweep_here
+from instances.models import Instance, Operation
+from instances.operations import service
+from tests.factories import ASKED, IMAGE, World, health_of
+from tests.fakes.facts import image_facts
+from tests.fast.updates import (
+    NEW,
+    NEWEST,
+    OLD,
+    answers_by_image,
+    back_in_place,
+    begin,
+    in_order,
+    publish,
+    start_first,
+    steps,
+    update,
+)
+
+pytestmark = pytest.mark.django_db
+
+OTHER = "registry.example.com/other:2.0"
+
+
+@pytest.fixture
+def old(world: World) -> Instance:
+    """A healthy instance on the old image; the registry has a new one under the same name."""
+    publish(world)
+    return world.instance()
+
+
+def test_an_update_ends_on_the_new_image_with_the_same_port_and_volume(world: World, old: Instance) -> None:
+    done = update(world)
+    instance = in_order(world)
+    assert (done.status, done.image_before, done.image_after) == ("succeeded", OLD, NEW)
+    assert (instance.image_id, instance.port, instance.image) == (NEW, old.port, "")
+    assert instance.container_id != old.container_id
+    assert documents.operation(done)["changed"] is True
+    assert health_of(instance).status == "healthy"
+    assert world.engine.starts == {old.container_name: 1}
+    assert world.engine.stops == {previous_name(old.container_name): 1}
+
+
+@pytest.mark.parametrize("first_start", [False, True], ids=["stop first", "start first"])
+def test_customers_whose_names_sound_derived_are_no_hindrance(
+    world: World, old: Instance, first_start: bool
+) -> None:
+    if first_start:
+        start_first(world)
+    others = [world.instance(f"c1-{end}") for end in ("next", "previous")]
+    assert update(world).status == "succeeded"
+    assert Instance.objects.get(pk=old.pk).image_id == NEW
+    assert {name for name in world.engine.containers if name.startswith(old.container_name)} == {
+        container_name(name) for name in ("c1", "c1-next", "c1-previous")
+    }
+    for other in others:
+        facts = world.engine.inspect(other.container_name)
+        assert facts and (facts.id, facts.state) == (other.container_id, "running")
+        assert update(world, other.customer_id).status == "succeeded"
+
+
+def test_the_steps_can_be_read_in_order(world: World, old: Instance) -> None:
+    assert list(steps(update(world))) == [
+        "note old", "pull", "verify image", "create next", "set old aside", "name next", "stop old",
+        "start next", "wait until healthy", "watch", "write down", "remove old",
+        "see running",
+    ]  # fmt: skip
+
+
+def test_the_new_container_is_made_before_the_old_one_stops(world: World, old: Instance) -> None:
+    world.engine.fail_next("create", PermanentError("The engine does not like it."))
+    done = update(world)
+    assert (done.status, done.error) == ("failed", "The engine does not like it.")
+    assert world.engine.stops == {}
+    back_in_place(world, old)
+
+
+def test_nothing_newer_leaves_the_container_alone(world: World) -> None:
+    publish(world, "agent-1")
+    before = world.instance()
+    facts = world.engine.inspect(before.container_name)
+    done = update(world)
+    assert (done.status, documents.operation(done)["changed"]) == ("succeeded", False)
+    assert world.engine.inspect(before.container_name) == facts
+    assert (world.engine.starts, world.engine.stops) == ({}, {})
+    assert (done.image_before, done.image_after) == (OLD, OLD)
+
+
+def test_an_image_that_was_never_pushed_is_not_asked_of_a_registry(world: World) -> None:
+    world.instance()
+    world.engine.images[IMAGE] = image_facts("agent-2", digests=())
+    assert update(world).status == "succeeded"
+    assert in_order(world).image_id == NEW
+    assert world.engine.pulls == []
+
+
+def test_a_named_image_is_what_runs_from_now_on(world: World, old: Instance) -> None:
+    publish(world, "agent-3", OTHER)
+    assert update(world, image=OTHER).status == "succeeded"
+    instance = in_order(world)
+    assert (instance.image_id, instance.image_ref) == (NEWEST, OTHER)
+    assert documents.operation(update(world))["changed"] is False
+
+
+def test_a_named_image_that_runs_already_is_followed_from_now_on(world: World) -> None:
+    publish(world, "agent-1", OTHER)
+    old = world.instance()
+    done = update(world, image=OTHER)
+    assert (done.status, documents.operation(done)["changed"], world.engine.stops) == ("succeeded", False, {})
+    assert (in_order(world).container_id, in_order(world).image_ref) == (old.container_id, OTHER)
+    publish(world, "agent-3", OTHER)
+    assert update(world).image_after == NEWEST
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"volumes": ("/data", "/var/lib/db")}, "a volume at /var/lib/db"),
+        ({"volumes": ("/data/cache",)}, "a volume at /data/cache"),
+        ({"architecture": "arm64"}, "built for arm64"),
+        ({"exposed_ports": (3000,)}, "exposes port 3000"),
+    ],
+)
+def test_an_image_that_does_not_fit_is_refused_before_anything_stops(
+    world: World, wrong: dict[str, Any], why: str
+) -> None:
+    publish(world, **wrong)
+    old = world.instance()
+    done = update(world)
+    assert (done.status, steps(done)["verify image"], done.image_after) == ("failed", "failed", OLD)
+    assert why in done.error
+    assert (world.engine.stops, in_order(world).failed_images) == ({}, [])
+    back_in_place(world, old)
+
+
+def test_a_missing_tag_fails_without_touching_the_container(world: World) -> None:
+    old = world.instance()
+    done = update(world, image=OTHER)
+    assert (done.status, steps(done)["pull"], world.engine.stops) == ("failed", "failed", {})
+    assert "no image" in done.error
+    back_in_place(world, old)
+
+
+def test_an_update_heals_an_instance_whose_old_container_had_ended(world: World) -> None:
+    publish(world)
+    old = world.instance(status="failed", failures=9, restarts_used=3, down_since=world.now)
+    world.engine.change(old.container_name, state="exited", exit_code=1)
+    assert update(world).status == "succeeded"
+    assert (in_order(world).image_id, health_of(old).status, health_of(old).failures) == (NEW, "healthy", 0)
+
+
+def test_a_lost_container_is_not_updated_but_named(world: World, old: Instance) -> None:
+    world.engine.lose(old.container_name)
+    done = update(world)
+    assert (done.status, done.error) == ("failed", "c1 has no container; restart it first.")
+
+
+def test_what_is_in_the_way_and_not_ours_is_left(world: World, old: Instance) -> None:
+    name = next_name(old.container_name)
+    world.engine.create(ContainerSpec(name=name, image=IMAGE, labels={}, env={}))
+    done = update(world)
+    assert (done.status, "is in the way" in done.error) == ("failed", True)
+    assert name in world.engine.containers
+    facts = world.engine.inspect(old.container_name)
+    assert facts
+    assert (facts.id, facts.state) == (old.container_id, "running")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda world: begin(world),
+        lambda world: service.begin_restart("c1", ASKED, world.outside),
+        lambda world: service.begin_decommission("c1", ASKED, outside=world.outside),
+    ],
+)
+def test_another_change_at_the_same_time_is_refused_with_a_sentence(
+    world: World, old: Instance, ask: Callable[[World], Operation]
+) -> None:
+    operation = begin(world)
+    with pytest.raises(BusyError, match="c1 is being changed: update asked for by tests since"):
+        ask(world)
+    assert service.see_through(operation.pk, world.outside).status == "succeeded"
+
+
+def test_a_sweep_neither_judges_nor_restarts_what_is_being_updated(world: World, old: Instance) -> None:
+    answers_by_image(world, old.port)
+    seen: list[str] = []
+
+    def sweep() -> None:
+        report = sweep_here("tests", world.outside)
+        seen.extend(report.document()["restarted"] or ["none"])
+
+    world.clock.at(2, sweep)
+    before = health_of(old).failures
+    assert update(world).status == "rolled_back"
+    assert seen == ["none"]
+    assert (health_of(old).failures, Operation.objects.count()) == (before, 1)
+    back_in_place(world, old)
+
+
+def test_asking_twice_with_one_request_id_is_one_update(world: World, old: Instance) -> None:
+    asked = service.Asked("tests", request_id="once")
+    first = service.begin_update("c1", asked, outside=world.outside)
+    assert service.begin_update("c1", asked, outside=world.outside) == first
+    service.see_through(first.pk, world.outside)
+    assert service.begin_update("c1", asked, outside=world.outside).status == "succeeded"
+
+
+@pytest.mark.parametrize("image", ["", "no spaces please", "UPPER", "-flag"])
+def test_a_malformed_image_is_refused_before_anything(world: World, old: Instance, image: str) -> None:
+    with pytest.raises(RequestError):
+        begin(world, image=image)
+    assert not Operation.objects.exists()
+
+
+def test_a_plan_that_keeps_data_never_runs_two_containers_at_once(world: World, old: Instance) -> None:
+    start_first(world)
+    old.plan.data_path = "/data"
+    old.plan.save()
+    assert update(world).params["strategy"] == "recreate"
+
+
+def test_a_paused_instance_stays_paused(world: World) -> None:
+    publish(world)
+    old = world.instance(status="paused")
+    assert update(world).status == "succeeded"
+    assert (in_order(world).image_id, health_of(old).status) == (NEW, "paused")

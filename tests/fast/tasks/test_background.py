@@ -1,0 +1,147 @@
+"""The threads beside the work of a Celery process: they go on whatever happens, and end when told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from pytest_django.fixtures import Settings
+
+from instances.alerts import outbox
+from instances.alerts.delivery_rules import SENT
+from instances.checks.record import record
+from instances.errors import OutOfReachError
+from instances.models import Channel, Incident, Notification, Pulse
+from tasks import background as threads
+from tasks.background import Rounds, start_watching, stop_watching
+from tests.factories import World, a_failure
+from tests.fast.conftest import Message
+
+Sent = Callable[[str], list[Message]]
+PATIENCE = 10
+
+
+@pytest.fixture(autouse=True)
+def quick(settings: Settings) -> None:
+    settings.WATCH_INTERVAL = 0.02
+
+
+class Turns:
+    """Turns that fail as scripted; `enough` is set after `wanted` of them."""
+
+    def __init__(self, *errors: Exception | None, wanted: int = 5) -> None:
+        self._errors = list(errors)
+        self._left = wanted
+        self.enough = threading.Event()
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.enough.set()
+        error = self._errors.pop(0) if self._errors else None
+        if error:
+            raise error
+
+
+def test_a_turn_that_fails_is_one_line_and_the_next_comes(caplog: pytest.LogCaptureFixture) -> None:
+    turns = Turns(DatabaseError("no route\nto the database"), None, OutOfReachError("Nobody is there."))
+    rounds = Rounds({"watch": turns})
+    rounds.start()
+    assert turns.enough.wait(PATIENCE)
+    rounds.stop()
+    assert [(r.levelno, r.getMessage()) for r in caplog.records] == [
+        (logging.ERROR, "A turn of watch failed: DatabaseError: no route"),
+        (logging.ERROR, "A turn of watch failed: OutOfReachError: Nobody is there."),
+    ]
+
+
+def test_one_thread_that_hangs_keeps_no_other_from_its_turns(settings: Settings) -> None:
+    release, turns = threading.Event(), Turns()
+    rounds = Rounds({"ask": release.wait, "watch": turns})
+    rounds.start()
+    assert turns.enough.wait(PATIENCE)
+    release.set()
+    rounds.stop()
+    assert not any(thread.is_alive() for thread in rounds._threads)
+
+
+def test_stopping_waits_for_a_hanging_turn_only_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PATIENCE", 0.05)
+    release = threading.Event()
+    rounds = Rounds({"deliver": release.wait})
+    rounds.start()
+    rounds.stop()
+    assert rounds._threads[0].is_alive()
+    assert rounds._threads[0].daemon
+    release.set()
+    rounds._threads[0].join(PATIENCE)
+
+
+@pytest.fixture
+def watched(world: World, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose process may start watching; it is stopped at the end."""
+    monkeypatch.setattr(threads, "SYSTEM", world.clock)
+    yield world
+    stop_watching()
+
+
+def own_threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("dockmgr-"))
+
+
+def wait_for(there: Callable[[], Any]) -> None:
+    pause = threading.Event()
+    for _ in range(PATIENCE * 50):
+        if there():
+            return
+        pause.wait(0.02)
+    pytest.fail("it did not happen in time")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_watches_with_three_threads_until_it_ends(watched: World) -> None:
+    start_watching(engines=True)
+    start_watching(engines=True)
+    assert own_threads() == ["dockmgr-ask", "dockmgr-deliver", "dockmgr-watch"]
+    stop_watching()
+    assert own_threads() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_threads_find_write_and_send(watched: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    deliver = outbox.deliver
+    monkeypatch.setattr(outbox, "deliver", lambda clock: deliver(clock, lambda *_: SENT))
+    record([a_failure(watched, watched.instance())], watched.now)
+    watched.clock.advance(700)
+    start_watching(engines=True)
+    wait_for(lambda: Notification.objects.exclude(sent_at=None).exists())
+    assert Incident.objects.get().severity == "critical"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beat_leaves_its_sign_of_life(watched: World) -> None:
+    start_watching(engines=False)
+    wait_for(lambda: Pulse.objects.filter(name="beat", at=watched.now).exists())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_forked_child_does_not_stop_its_parents_watching(
+    watched: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_watching(engines=False)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        stop_watching()
+    assert len(own_threads()) == 3
+
+
+def test_only_queues_that_could_grow_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = {"health": 3, "operations": 0, "notifications": 9, "celery": 1}
+    monkeypatch.setattr(threads, "queue_lengths", lambda: lengths)
+    assert threads.crowding_queues() == {"health": 3, "operations": 0}

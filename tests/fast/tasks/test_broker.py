@@ -1,0 +1,64 @@
+"""A broker that is gone or silent: whoever is waited for learns it at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from instances.errors import OutOfReachError
+from instances.models import Operation
+from instances.operations import service
+from tasks import broker_check
+from tasks.app import app
+from tasks.broker import rpc
+from tasks.checks import enqueue_checks, enqueue_sweep
+from tasks.operations import hand_over, validate
+from tests.factories import World
+from tests.hostile_server import HostileServer, raw, raw_then_silence
+
+NOWHERE = "redis+socket:///nowhere/redis.sock"
+
+
+@pytest.fixture(params=["gone", "silent", "no Redis"])
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker nobody can use; publishing itself would be patient for half a minute."""
+    monkeypatch.setattr(broker_check, "ANSWER_SECONDS", 0.1)
+    behaviours = {"silent": raw_then_silence(b""), "no Redis": raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")}
+    if request.param == "gone":
+        monkeypatch.setitem(app.conf, "broker_url", NOWHERE)
+        yield
+        return
+    with HostileServer(behaviours[request.param]) as server:
+        monkeypatch.setitem(app.conf, "broker_url", f"redis://127.0.0.1:{server.port}/0")
+        yield
+
+
+@pytest.mark.usefixtures("broken")
+def test_who_asks_workers_is_told_in_one_sentence() -> None:
+    for call in (
+        lambda: rpc.ask(validate, 30, customer_id="c1"),
+        lambda: rpc.commission(validate, uuid.uuid4(), customer_id="c1"),
+        lambda: rpc.outcome(uuid.uuid4()),
+        lambda: enqueue_sweep(by="x"),
+        lambda: enqueue_checks(["c1"]),
+    ):
+        with pytest.raises(OutOfReachError, match=r"^The broker can't be reached \(DOCKMGR_BROKER_URL\)\.$"):
+            call()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_thread_of_a_web_server_is_told_as_well() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfReachError):
+        pool.submit(broker_check.require_broker).result()
+
+
+@pytest.mark.usefixtures("broken")
+def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> None:
+    world.instance("c1")
+    operation = service.begin_restart("c1", service.Asked("x"))
+    with pytest.raises(OutOfReachError):
+        hand_over(operation)
+    assert not Operation.objects.filter(finished_at=None).exists()

@@ -1,0 +1,95 @@
+"""How many messages go at a time, what an answer means, and when the next attempt is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instances.alerts.delivery_rules import DIGEST_MOST, SENT, Outcome, free_at, judge, retry_wait, together
+from tests.pure.moments import START, at, seconds
+
+ANSWERS: dict[int, Outcome] = {
+    200: Outcome.SENT,
+    204: Outcome.SENT,
+    302: Outcome.TRANSIENT,
+    400: Outcome.PERMANENT,
+    401: Outcome.PERMANENT,
+    404: Outcome.PERMANENT,
+    408: Outcome.TRANSIENT,
+    410: Outcome.PERMANENT,
+    413: Outcome.PERMANENT,
+    425: Outcome.TRANSIENT,
+    429: Outcome.TRANSIENT,
+    500: Outcome.TRANSIENT,
+    503: Outcome.TRANSIENT,
+}
+
+
+@pytest.mark.parametrize(("status", "outcome"), ANSWERS.items())
+def test_a_status_says_whether_trying_again_makes_sense(status: int, outcome: Outcome) -> None:
+    result = judge(status, None, START)
+    assert result.outcome is outcome
+    assert bool(result.error) == (result != SENT)
+
+
+WAITS: dict[str, tuple[str | None, float]] = {
+    "none": (None, 0),
+    "seconds": ("120", 120),
+    "seconds with spaces": (" 7 ", 7),
+    "a date": ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
+    "a date without a zone": ("Thu, 01 Jan 2026 00:02:00 -0000", 120),
+    "a date that has passed": ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+    "a day": ("86400", 3600),
+    "for ever": ("9" * 400, 3600),
+    "a negative number": ("-5", 0),
+    "nonsense": ("soon", 0),
+}
+
+
+@pytest.mark.parametrize(("header", "wait"), WAITS.values(), ids=WAITS.keys())
+def test_the_wait_a_receiver_asks_for_is_honoured_up_to_an_hour(header: str | None, wait: float) -> None:
+    assert judge(429, header, START).wait == wait
+
+
+@pytest.mark.parametrize(
+    ("failures", "asked", "wait"),
+    [(1, 0, 5), (2, 0, 10), (6, 0, 160), (7, 0, 300), (1000, 0, 300), (1, 60, 60), (7, 60, 300)],
+)
+def test_waits_double_up_to_five_minutes(failures: int, asked: float, wait: float) -> None:
+    assert retry_wait(failures, asked, 0).total_seconds() == wait
+
+
+@given(st.integers(1, 10_000), st.integers(0, 3600), st.floats(-1, 1))
+def test_jitter_never_cuts_the_wait_that_was_asked_for(failures: int, asked: float, jitter: float) -> None:
+    assert max(asked, 4) <= retry_wait(failures, asked, jitter).total_seconds() <= max(asked, 360)
+
+
+SLOTS: dict[str, tuple[int, list[float], int]] = {
+    "nothing waits": (0, [], 0),
+    "one by itself": (1, [], 1),
+    "five, one by one": (5, [], 1),
+    "six at once": (6, [], 6),
+    "two and one slot": (2, [10, 11, 12, 13], 2),
+    "one and one slot": (1, [10, 11, 12, 13], 1),
+    "no slot": (1, [10, 11, 12, 13, 14], 0),
+    "slots that are free again": (5, [-5, -4, -3, -2, 0], 1),
+    "more than a digest takes": (900, [], DIGEST_MOST),
+}
+
+
+@pytest.mark.parametrize(("waiting", "sent", "count"), SLOTS.values(), ids=SLOTS.keys())
+def test_at_most_five_messages_a_minute(waiting: int, sent: list[float], count: int) -> None:
+    assert together(waiting, [at(second) for second in sent], at(60)) == count
+
+
+def test_the_next_slot_is_free_a_minute_after_the_fifth_last_message() -> None:
+    sent = [at(second) for second in (1, 2, 30, 31, 32, 33)]
+    assert seconds(free_at(sent, at(40))) == 62
+    assert seconds(free_at(sent[:4], at(40))) == 40
+
+
+@given(st.lists(st.floats(0, 100), max_size=9), st.integers(1, 500))
+def test_something_goes_as_soon_as_a_slot_is_free(sent: list[float], waiting: int) -> None:
+    moments = [at(second) for second in sent]
+    assert together(waiting, moments, free_at(moments, at(100))) > 0

@@ -1,0 +1,199 @@
+"""What holds after any sequence of observations and restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instances.health import state as health
+from instances.health.response import Outcome
+from instances.health.state import HARD_REASONS, Observation, Policy, State, Status, Verdict, assess
+from tests.pure.moments import at, ok, seconds, seen
+
+POLICIES = st.builds(
+    Policy,
+    failure_threshold=st.integers(1, 5),
+    success_threshold=st.integers(1, 4),
+    restart_limit=st.integers(0, 4),
+    start_grace=st.sampled_from([0.0, 10.0, 60.0]),
+)
+REASONS = st.sampled_from(["refused", "timeout", "http_503", "exited", "missing", "crash_loop"])
+
+
+@dataclass(frozen=True)
+class Event:
+    """After `pause` seconds something is seen; a restart it calls for ends in the way of `end`."""
+
+    pause: float
+    outcome: Outcome
+    reason: str
+    age: float | None  # seconds since the container's start, None when that is not known
+    end: str
+    jitter: float
+
+    def observation(self, now: float) -> Observation:
+        reason = self.reason if self.outcome is Outcome.FAIL else ""
+        return seen(self.outcome, now, reason, started=None if self.age is None else now - self.age)
+
+
+EVENTS = st.lists(
+    st.builds(
+        Event,
+        pause=st.sampled_from([1.0, 5.0, 30.0, 70.0, 590.0, 900.0]),
+        outcome=st.sampled_from(Outcome),
+        reason=REASONS,
+        age=st.sampled_from([None, 0.0, 5.0, 59.0, 61.0, 10_000.0]),
+        end=st.sampled_from(["passed", "failed", "prevented", "denied", "lost"]),
+        jitter=st.floats(-1, 1),
+    ),
+    max_size=30,
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One step of a play: the state before, what was done and judged, the state after."""
+
+    now: float
+    before: State
+    verdict: Verdict
+    after: State
+    seen: Observation
+    ended: str
+
+
+def play(events: list[Event], policy: Policy) -> Iterator[Scene]:
+    """Live through the events as the application does: a restart only begins when a verdict asks for it."""
+    state, now = State(), 0.0
+    for event in events:
+        now += event.pause
+        observation = event.observation(now)
+        verdict = assess(observation, state, policy, at(now), event.jitter)
+        ended = event.end if verdict.restart else ""
+        after = restarted(verdict.state, policy, now, event) if verdict.restart else verdict.state
+        yield Scene(now, state, verdict, after, observation, ended)
+        state = after
+        now += 1
+
+
+def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
+    begun = health.restart_begun(state, at(now), automatic=True)
+    match event.end:
+        case "passed":
+            return health.restart_passed(begun, policy, at(now + 1))
+        case "failed":
+            return health.restart_failed(begun, policy, at(now + 1), at(now), event.jitter)
+        case "prevented":
+            return health.restart_prevented(begun, policy, at(now + 1), refund=True)
+        case "denied":
+            return health.restart_denied(state, at(now + 1), 5)
+        case _:
+            return state
+
+
+def never_more_automatic_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
+        assert 0 <= scene.after.restarts_used <= policy.restart_limit
+
+
+def an_incident_never_sees_more_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
+    begun, recovered = 0, -1e9
+    for scene in scenes:
+        if scene.before.down_since is None and scene.verdict.state.down_since is not None:
+            begun = begun if scene.now - recovered <= policy.reopen_within else 0
+        begun += scene.ended in ("passed", "failed")
+        assert begun <= policy.restart_limit
+        if scene.after.down_since is None:
+            recovered = seconds(scene.after.recovered_at) or recovered
+
+
+def down_since_is_none_exactly_when_no_failure_is_unanswered(scenes: list[Scene], policy: Policy) -> None:
+    is_down, passed = False, 0
+    for scene in scenes:
+        if scene.seen.outcome is Outcome.OK:
+            passed += 1
+        elif scene.seen.outcome is not Outcome.UNKNOWN:
+            passed = 0
+        is_down = is_down or scene.verdict.state.failures > scene.before.failures
+        if scene.ended == "passed" or passed >= policy.success_threshold:
+            is_down = False
+        assert (scene.after.down_since is None) == (not is_down)
+
+
+def a_status_says_whether_the_instance_is_down(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
+        if scene.after.status is Status.HEALTHY:
+            assert scene.after.down_since is None and scene.after.failures == 0
+        if scene.after.status in (Status.SUSPECT, Status.UNHEALTHY, Status.FAILED):
+            assert scene.after.down_since is not None
+
+
+def unknown_changes_no_streak_and_no_budget(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
+        if scene.seen.outcome is Outcome.UNKNOWN:
+            before, after = scene.before, scene.after
+            moved = replace(
+                before, status=after.status, checked_at=after.checked_at, next_check_at=after.next_check_at
+            )
+            assert after == moved
+
+
+def a_long_run_of_successes_always_ends_healthy(scenes: list[Scene], policy: Policy) -> None:
+    state, now = State(), 0.0
+    for scene in scenes:
+        state, now = scene.after, scene.now + 1
+    for _ in range(policy.success_threshold):
+        now += 1
+        state = assess(ok(now), state, policy, at(now)).state
+    assert (state.status, state.down_since, state.next_check_at) == (Status.HEALTHY, None, None)
+
+
+def a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
+    scenes: list[Scene], policy: Policy
+) -> None:
+    for scene in scenes:
+        if scene.verdict.restart:
+            state = scene.verdict.state
+            assert state.failures == scene.before.failures + 1
+            gone = scene.seen.reason in HARD_REASONS
+            was_unhealthy = scene.before.status is Status.UNHEALTHY
+            assert gone or was_unhealthy or state.failures >= policy.failure_threshold
+            assert state.restart_not_before is None or state.restart_not_before <= at(scene.now)
+            assert state.status is Status.UNHEALTHY
+
+
+def whatever_is_not_at_rest_is_looked_at_again_soon(scenes: list[Scene], policy: Policy) -> None:
+    longest = max(36.0, policy.restart_backoff * policy.restart_limit * 1.2)
+    for scene in scenes:
+        if scene.after.status not in (Status.HEALTHY, Status.FAILED):
+            again = seconds(scene.after.next_check_at)
+            assert again is not None and scene.now < again <= scene.now + 1 + longest
+
+
+def judging_never_uses_up_an_attempt(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
+        assert scene.verdict.state.restarts_used in (scene.before.restarts_used, 0)
+
+
+PROMISES = [
+    never_more_automatic_restarts_than_the_limit,
+    an_incident_never_sees_more_restarts_than_the_limit,
+    down_since_is_none_exactly_when_no_failure_is_unanswered,
+    a_status_says_whether_the_instance_is_down,
+    unknown_changes_no_streak_and_no_budget,
+    a_long_run_of_successes_always_ends_healthy,
+    a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due,
+    whatever_is_not_at_rest_is_looked_at_again_soon,
+    judging_never_uses_up_an_attempt,
+]
+
+
+@settings(max_examples=250)
+@given(EVENTS, POLICIES)
+def test_every_promise_is_kept_in_every_life(events: list[Event], policy: Policy) -> None:
+    scenes = list(play(events, policy))
+    for promise in PROMISES:
+        promise(scenes, policy)

@@ -1,0 +1,104 @@
+"""Whether dockmgr itself still works, judged from its traces, as tables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from instances.monitoring.self_rules import (
+    Finding,
+    Part,
+    Signs,
+    cause,
+    crowd,
+    describe,
+    gone,
+    judge,
+    parts_of,
+)
+from tests.pure.moments import START as NOW
+
+WELL, GONE, UNCLEAR = Finding.WELL, Finding.GONE, Finding.UNCLEAR
+
+
+def ago(seconds: float) -> Any:
+    return NOW - timedelta(seconds=seconds)
+
+
+def signs(up: float = 10_000, interval: float = 900, swept: float | None = 10, **rest: Any) -> Signs:
+    """A process up for `up` seconds, a sweep that finished `swept` seconds ago."""
+    return Signs(NOW, ago(up), interval, None if swept is None else ago(swept), **rest)
+
+
+# name: (signs, finding about the sweeps)
+SWEEPS: dict[str, tuple[Signs, Finding]] = {
+    "a sweep just now": (signs(), WELL),
+    "two intervals ago": (signs(swept=1800), WELL),
+    "more than two intervals ago": (signs(swept=1803), GONE),
+    "nobody to look after": (signs(swept=9999, watched=False), WELL),
+    "one that somebody attends": (signs(swept=9999, sweeping=True), WELL),
+    "a start after a pause": (signs(up=60, swept=9999), UNCLEAR),
+    "an interval after the start": (signs(up=900, swept=9999), GONE),
+    "a start after a pause, short interval": (signs(up=29, interval=2, swept=9999), UNCLEAR),
+    "a little after it": (signs(up=30, interval=2, swept=9999), GONE),
+    "swept since the start, then never again": (signs(up=20, interval=2, swept=7), GONE),
+    "never swept, just started": (signs(up=1800, swept=None), UNCLEAR),
+    "never swept for two intervals": (signs(up=1803, swept=None), GONE),
+    "never swept, short interval": (signs(up=29, interval=2, swept=None), UNCLEAR),
+}
+
+
+@pytest.mark.parametrize(("seen", "finding"), SWEEPS.values(), ids=SWEEPS.keys())
+def test_sweeps_are_missed_after_two_intervals(seen: Signs, finding: Finding) -> None:
+    assert judge(seen)[Part.SWEEPS] is finding
+
+
+@pytest.mark.parametrize("part", [Part.BEAT, Part.CLOCKWORK])
+@pytest.mark.parametrize(
+    ("last", "up", "finding"),
+    [(None, 9999, WELL), (60, 9999, WELL), (61, 9999, GONE), (9999, 61, GONE), (9999, 60, UNCLEAR)],
+)
+def test_a_part_known_before_is_missed_after_a_minute(
+    part: Part, last: float | None, up: float, finding: Finding
+) -> None:
+    pulses = {} if last is None else {part.value: ago(last)}
+    assert judge(signs(up=up, pulses=pulses))[part] is finding
+
+
+@pytest.mark.parametrize(
+    ("since", "finding"),
+    [({}, WELL), ({"health": 59}, UNCLEAR), ({"health": 60}, GONE), ({"health": 5, "operations": 70}, GONE)],
+)
+def test_a_queue_too_long_for_a_minute_is_reported(since: dict[str, float], finding: Finding) -> None:
+    crowded = {queue: ago(seconds) for queue, seconds in since.items()}
+    assert judge(signs(crowded_since=crowded))[Part.QUEUES] is finding
+
+
+def test_a_broker_that_cannot_be_asked_leaves_the_queues_unclear() -> None:
+    assert judge(signs(crowded_since=None))[Part.QUEUES] is UNCLEAR
+
+
+@pytest.mark.parametrize(("active", "limit"), [(0, 1000), (500, 1000), (501, 1002), (50_000, 100_000)])
+def test_a_queue_may_hold_two_messages_for_each_instance(active: int, limit: int) -> None:
+    assert crowd(active) == limit
+
+
+def test_what_is_unclear_stays_as_it_was_known() -> None:
+    found = {Part.SWEEPS: UNCLEAR, Part.BEAT: GONE, Part.CLOCKWORK: WELL, Part.QUEUES: UNCLEAR}
+    assert gone(found, []) == [Part.BEAT]
+    assert gone(found, ["sweeps", "clockwork"]) == [Part.SWEEPS, Part.BEAT]
+    assert gone(found, ["queues"]) == [Part.BEAT, Part.QUEUES]
+
+
+def test_the_cause_names_the_parts_and_can_be_read_back() -> None:
+    assert cause([Part.SWEEPS, Part.BEAT]) == "sweeps,beat"
+    assert parts_of(cause(list(Part))) == list(Part)
+    assert parts_of("") == []
+
+
+def test_everything_gone_still_fits_an_incident() -> None:
+    assert len(cause(Part)) <= 32
+    assert len(describe(Part)) <= 255
+    assert describe([Part.BEAT]) == "Beat shows no sign of life: is it running?"

@@ -1,0 +1,20 @@
+"""The rules of the house that the import contracts can't say."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def test_every_module_of_rules_is_under_the_contract_of_pure_rules() -> None:
+    contracts = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [pure] = [contract for contract in contracts if contract["name"] == "Rules know no framework"]
+    modules = [
+        ".".join(path.relative_to(TOP).with_suffix("").parts) for path in TOP.glob("instances/**/*rules.py")
+    ]
+    assert len(modules) >= 6
+    for module in modules:
+        assert any(fnmatch.fnmatch(module, pattern) for pattern in pure["source_modules"]), module

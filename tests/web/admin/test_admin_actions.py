@@ -1,0 +1,214 @@
+"""What operators do at the desk: enqueued or done, told in one sentence, written into the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from instances.admin import login
+from instances.errors import OutOfReachError
+from instances.lib.clock import SYSTEM
+from instances.models import ApiToken, AuditEntry, Bulk, Channel, Mute, Operation, Plan
+from tests.desk import INSTANCE, PASSWORD, at_desk, audited, do, person, said
+from tests.factories import World, health_of
+from tests.fast.conftest import Message
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+Sent = Callable[[str], list[Message]]
+
+
+def test_a_restart_is_enqueued_with_who_and_why(world: World, sent: Sent) -> None:
+    response = do("operator", world.instance("c1"), "restart", reason="the customer called")
+    operation = Operation.objects.get()
+    assert (operation.requested_by, operation.reason) == ("admin:operator", "the customer called")
+    assert [message.kwargs for message in sent("operations")] == [{"operation_id": str(operation.pk)}]
+    assert said(response) == "The restart of c1 is queued."
+    entry = audited("restart")
+    assert (entry.surface, entry.actor, entry.address) == ("admin", "admin:operator", "127.0.0.1")
+    assert (entry.target, entry.reason) == ("c1", "the customer called")
+
+
+def test_what_interrupts_a_customer_needs_a_reason(world: World, sent: Sent) -> None:
+    instance = world.instance("c1")
+    for verb in ("restart", "update", "pause", "mute", "decommission"):
+        assert "Reason: This field is required." in said(do("admin", instance, verb, lasts="2h"))
+    assert not Operation.objects.exists() and not Mute.objects.exists()
+    assert health_of(instance).status == "healthy"
+
+
+def test_a_form_sent_twice_restarts_once(world: World, sent: Sent) -> None:
+    instance, fields = world.instance("c1"), {"reason": "x", "request_id": "0" * 36}
+    do("operator", instance, "restart", **fields)
+    do("operator", instance, "restart", **fields)
+    assert Operation.objects.count() == 1
+
+
+def test_a_busy_instance_is_refused_with_a_sentence(world: World, sent: Sent) -> None:
+    instance = world.instance("c1")
+    do("operator", instance, "restart", reason="first")
+    assert "c1 is being changed" in said(do("operator", instance, "update", reason="second"))
+    assert "being changed" in audited("update").outcome
+
+
+def test_without_a_broker_nothing_is_left_queued(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).")
+
+    monkeypatch.setattr("tasks.operations.enqueue", refuse)
+    assert "The broker can't be reached" in said(do("operator", world.instance("c1"), "restart", reason="x"))
+    assert Operation.objects.get().finished_at is not None
+
+
+def test_check_pause_resume_mute_and_unmute(world: World, sent: Sent) -> None:
+    instance = world.instance("c1")
+    do("operator", instance, "check")
+    assert [message.kwargs for message in sent("health")] == [{"customer_id": "c1"}]
+    do("operator", instance, "pause", reason="holiday")
+    assert health_of(instance).status == "paused"
+    do("operator", instance, "resume")
+    assert health_of(instance).status != "paused"
+    do("operator", instance, "mute", lasts="2h", reason="known")
+    assert (Mute.objects.get().by, Mute.objects.get().reason) == ("admin:operator", "known")
+    do("operator", instance, "unmute")
+    assert not Mute.objects.filter(until__gt=SYSTEM.now()).exists()
+    assert AuditEntry.objects.filter(target="c1").count() == 5
+
+
+def test_decommissioning_wants_the_customer_id_typed(world: World, sent: Sent) -> None:
+    instance = world.instance("c1")
+    assert "type its customer id" in said(do("admin", instance, "decommission", reason="x", confirmed="c2"))
+    do("admin", instance, "decommission", reason="left us", confirmed="c1", purge_data="on")
+    operation = Operation.objects.get()
+    assert (operation.kind, operation.params["purge_data"]) == ("decommission", True)
+
+
+def test_a_secret_is_set_and_removed_and_never_shown(world: World) -> None:
+    instance, client = world.instance("c1"), at_desk("admin")
+    address = f"{INSTANCE}{instance.pk}/secrets/"
+    client.post(address, {"name": "API_KEY", "value": "s3ntinel-new", "reason": "rotated"})
+    instance.refresh_from_db()
+    assert instance.env["API_KEY"] == "s3ntinel-new"
+    assert "s3ntinel" not in client.get(f"{INSTANCE}{instance.pk}/change/").content.decode()
+    assert "s3ntinel" not in str(list(AuditEntry.objects.values()))
+    assert "malformed" in said(client.post(address, {"name": "no=name", "value": "x", "reason": "x"}))  # type: ignore[arg-type]
+    client.post(address, {"name": "API_KEY", "value": "", "reason": "gone"})
+    instance.refresh_from_db()
+    assert instance.env == {}
+
+
+def test_an_incident_is_acknowledged_and_muted(world: World) -> None:
+    instance = world.instance("c1")
+    incident = world.incident(instance)
+    client = at_desk("operator")
+    client.post(f"/admin/instances/incident/{incident.pk}/acknowledge/", {"reason": "on it"})
+    incident.refresh_from_db()
+    assert incident.acknowledged_by == "admin:operator"
+    client.post(f"/admin/instances/incident/{incident.pk}/mute/", {"reason": "known", "lasts": "30m"})
+    assert Mute.objects.get().instance == instance
+
+
+def plan_fields(plan: Plan, **changes: Any) -> dict[str, Any]:
+    given = {
+        "name": plan.name, "image": plan.image, "cpus": plan.cpus, "memory_mb": plan.memory // 1024**2,
+        "container_port": 8080, "data_path": "/data", "stop_timeout": 10, "health_path": "/healthz",
+        "health_expect": "auto", "start_grace": 60, "update_strategy": "recreate", "required_env": "API_KEY",
+    }  # fmt: skip
+    return {**given, **changes}
+
+
+def test_a_plan_is_edited_under_the_rules_and_tells_what_drifts(world: World) -> None:
+    world.instance("c1")
+    own = world.instance("c2")
+    own.image = "registry.example.com/own:1"
+    own.save()
+    client, address = at_desk("admin"), f"/admin/instances/plan/{world.plan.pk}/change/"
+    refused = client.post(address, plan_fields(world.plan, image="not an image", cpus=0.5)).content.decode()
+    assert "errorlist" in refused or "image reference" in refused
+    world.plan.refresh_from_db()
+    assert world.plan.cpus == 2
+    done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", reason="new"))
+    assert "1 instances run as the plan was before" in said(done)  # type: ignore[arg-type]
+    entry = audited("change plan")
+    assert (entry.target, entry.reason) == ("pro", "new") and "image" in entry.outcome.lower()
+    done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", memory_mb=4096))
+    assert "2 instances run as the plan was before" in said(done)  # type: ignore[arg-type]
+    world.plan.refresh_from_db()
+    assert (world.plan.memory, world.plan.required_env) == (4 * 1024**3, ["API_KEY"])
+
+
+def test_a_plans_instances_are_updated_by_one_order(world: World, sent: Sent) -> None:
+    world.instance("c1")
+    address = f"/admin/instances/plan/{world.plan.pk}/update/"
+    response = at_desk("operator").post(address, {"reason": "new image"})
+    bulk = Bulk.objects.get()
+    assert response.headers["Location"] == f"/admin/instances/bulk/{bulk.pk}/change/"
+    assert [message.kwargs for message in sent("operations")] == [{"bulk_id": str(bulk.pk), "turn": 0}]
+
+
+def test_a_channels_url_is_set_and_never_shown(world: World) -> None:
+    client = at_desk("admin")
+    fields = {"name": "ops", "new_url": "json://127.0.0.1/s3ntinel", "min_level": "warning"}
+    fields |= {"timezone": "UTC", "enabled": "on", "plans": "pro", "reason": "new"}
+    client.post("/admin/instances/channel/add/", fields)
+    channel = Channel.objects.get()
+    assert (channel.url, channel.plans) == ("json://127.0.0.1/s3ntinel", ["pro"])
+    page = f"/admin/instances/channel/{channel.pk}/change/"
+    assert "s3ntinel" not in client.get(page).content.decode()
+    client.post(page, {**fields, "new_url": "", "min_level": "critical"})
+    channel.refresh_from_db()
+    assert (channel.url, channel.min_level) == ("json://127.0.0.1/s3ntinel", "critical")
+    assert (
+        client.post("/admin/instances/channel/add/", {**fields, "name": "b", "new_url": ""}).status_code
+        == 200
+    )
+    assert Channel.objects.count() == 1
+
+
+def test_a_token_is_shown_once_and_revoked(world: World) -> None:
+    client = at_desk("admin")
+    fields = {"name": "billing", "scope": "read", "days": "30", "reason": "for billing"}
+    page = client.post("/admin/instances/apitoken/add/", fields).content.decode()
+    token = ApiToken.objects.get()
+    assert token.prefix in page and "shown this one time" in page
+    again = client.get(f"/admin/instances/apitoken/{token.pk}/change/").content.decode()
+    assert page.partition(token.prefix)[2][:20] not in again
+    client.post(f"/admin/instances/apitoken/{token.pk}/revoke/", {"reason": "leaked"})
+    token.refresh_from_db()
+    assert token.revoked_at is not None
+    assert audited("revoke token").reason == "leaked"
+
+
+class TestLogin:
+    """Passwords can't be tried without end."""
+
+    def log_in(self, client: Any, name: str, password: str) -> str:
+        page = client.post("/admin/login/?next=/admin/", {"username": name, "password": password})
+        return str(page.content.decode()) if page.status_code == 200 else "in"
+
+    def test_failures_from_an_address_end_in_a_pause(self, client: Any, settings: Any) -> None:
+        settings.LOGIN_FAILURES_ALLOWED = 3
+        person("operator")
+        for number in range(3):
+            assert "correct" in self.log_in(client, f"somebody{number}", "wrong")
+        assert "Too many failed attempts" in self.log_in(client, "operator", PASSWORD)
+        AuditEntry.objects.filter(action=login.FAILED).delete()
+        assert self.log_in(client, "operator", PASSWORD) == "in"
+        assert audited("login").actor == "admin:operator"
+
+    def test_failures_for_a_name_from_many_addresses_do_too(self, client: Any, settings: Any) -> None:
+        settings.LOGIN_FAILURES_ALLOWED, settings.TRUSTED_PROXIES = 3, 1
+        person("operator")
+        for number in range(3):
+            client.defaults["HTTP_X_FORWARDED_FOR"] = f"192.0.2.{number}"
+            self.log_in(client, "operator", "wrong")
+        client.defaults["HTTP_X_FORWARDED_FOR"] = "192.0.2.99"
+        assert "Too many failed attempts" in self.log_in(client, "operator", PASSWORD)
+
+    def test_a_wrong_password_is_not_written_down(self, client: Any) -> None:
+        self.log_in(client, "operator", "s3ntinel-password")
+        assert "s3ntinel" not in str(list(AuditEntry.objects.values()))

@@ -1,0 +1,199 @@
+"""Who may do what: the three groups, every route of the desk, and no way around."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
+from django_celery_beat.models import PeriodicTask
+
+from instances.access import tokens
+from instances.admin.verbs import VERBS
+from instances.lib.clock import SYSTEM
+from instances.models import ApiToken, AuditEntry, Bulk, Channel, Incident, Instance, Mute, Operation
+from tests.desk import at_desk
+from tests.factories import World, health_of
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+migration: Any = import_module("instances.migrations.0005_permissions_and_groups")
+HIDDEN_FROM_VIEWERS = (
+    "instances/apitoken/", "instances/auditentry/", "auth/user/", "auth/group/", "instances/apitoken/add/",
+    "instances/plan/add/", "instances/host/add/", "instances/channel/add/", "auth/user/add/",
+    "django_celery_beat/periodictask/add/", "django_celery_beat/crontabschedule/",
+)  # fmt: skip
+
+
+@pytest.fixture
+def fleet(world: World) -> dict[str, Any]:
+    """One of everything, by what the addresses below call it."""
+    now, instance = SYSTEM.now(), world.instance("c1")
+    incident = world.incident(instance)
+    channel = Channel.objects.create(name="ops", url="json://127.0.0.1/x")
+    token, _ = tokens.issue("billing", "read", "x", now)
+    return {
+        "instance": instance.pk, "incident": incident.pk, "channel": channel.pk, "token": token.pk,
+        "plan": world.plan.pk, "host": world.host.pk, "task": PeriodicTask.objects.all()[0].pk,
+    }  # fmt: skip
+
+
+POSTS = (
+    *(f"instances/instance/{{instance}}/do/{verb}/" for verb in VERBS),
+    "instances/instance/{instance}/secrets/",
+    "instances/instance/{instance}/ask/logs/",
+    "instances/instance/{instance}/ask/validation/",
+    "instances/instance/{instance}/change/",
+    "instances/instance/{instance}/delete/",
+    "instances/instance/add/",
+    "instances/incident/{incident}/acknowledge/",
+    "instances/incident/{incident}/mute/",
+    "instances/plan/{plan}/update/",
+    "instances/plan/{plan}/secrets/",
+    "instances/plan/{plan}/change/",
+    "instances/plan/{plan}/delete/",
+    "instances/host/{host}/test/",
+    "instances/host/{host}/change/",
+    "instances/channel/{channel}/test/",
+    "instances/channel/{channel}/change/",
+    "instances/channel/{channel}/delete/",
+    "instances/apitoken/{token}/revoke/",
+    "instances/apitoken/add/",
+    "django_celery_beat/periodictask/{task}/change/",
+    "django_celery_beat/periodictask/{task}/delete/",
+    "auth/user/add/",
+)
+FIELDS = {
+    "reason": "because", "lasts": "2h", "confirmed": "c1", "name": "API_KEY", "value": "mine", "post": "yes",
+    "scope": "admin", "lines": "10",
+}  # fmt: skip
+
+
+def everything() -> list[Any]:
+    """All that must not change."""
+    models: tuple[Any, ...] = (Instance, Operation, Mute, Bulk, ApiToken, Channel, PeriodicTask, User)
+    rows = [list(model.objects.order_by("pk").values()) for model in models]
+    return [*rows, list(Incident.objects.values("acknowledged_at"))]
+
+
+@pytest.mark.parametrize("address", POSTS)
+def test_a_viewer_changes_nothing_by_any_address(fleet: dict[str, Any], address: str) -> None:
+    client, target = at_desk("viewer"), f"/admin/{address.format(**fleet)}"
+    User.objects.update(last_login=None)
+    before = everything()
+    assert client.post(target, FIELDS).status_code == 403
+    assert client.get(target).status_code in (200, 403, 405)
+    assert everything() == before
+
+
+def test_what_a_viewer_tried_is_written_down(fleet: dict[str, Any]) -> None:
+    at_desk("viewer").post(f"/admin/instances/instance/{fleet['instance']}/do/restart/", FIELDS)
+    entry = AuditEntry.objects.get(action="restart")
+    assert (entry.actor, entry.target, entry.outcome) == ("admin:viewer", "c1", "denied")
+
+
+@pytest.mark.parametrize("address", HIDDEN_FROM_VIEWERS)
+def test_pages_that_are_not_for_viewers(world: World, address: str) -> None:
+    assert at_desk("viewer").get(f"/admin/{address}").status_code == 403
+
+
+@pytest.mark.parametrize("action", ["check", "restart", "update", "pause"])
+def test_a_viewers_selection_is_ignored(fleet: dict[str, Any], action: str) -> None:
+    fields = {"action": f"{action}_selected", "_selected_action": [str(fleet["instance"])], "confirmed": "1"}
+    at_desk("viewer").post("/admin/instances/instance/", {**fields, "reason": "x"})
+    assert not Bulk.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["run_tasks", "disable_tasks", "toggle_tasks", "delete_selected"])
+def test_a_viewer_runs_no_periodic_task(fleet: dict[str, Any], action: str) -> None:
+    fields = {"action": action, "_selected_action": [str(fleet["task"])], "index": "0", "post": "yes"}
+    at_desk("viewer").post("/admin/django_celery_beat/periodictask/", fields)
+    assert PeriodicTask.objects.get(pk=fleet["task"]).enabled
+
+
+def test_a_viewer_sees_the_pages_without_what_is_not_for_him(fleet: dict[str, Any]) -> None:
+    client = at_desk("viewer")
+    page = client.get(f"/admin/instances/instance/{fleet['instance']}/change/").content.decode()
+    assert "c1" in page and "API_KEY" not in page
+    for hidden in ("data-logs", "/do/restart/", "Validate", "/secrets/", "Decommission"):
+        assert hidden not in page
+    for kind in ("host", "plan", "channel", "incident"):
+        seen = client.get(f"/admin/instances/{kind}/{fleet[kind]}/change/")
+        assert seen.status_code == 200
+        assert 'name="_save"' not in seen.content.decode()
+        assert 'name="reason"' not in seen.content.decode()
+
+
+def test_an_operator_operates_and_does_not_administer(fleet: dict[str, Any]) -> None:
+    client = at_desk("operator")
+    page = client.get(f"/admin/instances/instance/{fleet['instance']}/change/").content.decode()
+    assert "/do/restart/" in page and "data-logs" in page and "API_KEY" in page
+    assert "Decommission" not in page and "/secrets/" not in page
+    for address in (
+        "instances/instance/{instance}/do/decommission/",
+        "instances/instance/{instance}/secrets/",
+        "instances/plan/{plan}/change/",
+        "instances/apitoken/{token}/revoke/",
+    ):
+        assert client.post(f"/admin/{address.format(**fleet)}", FIELDS).status_code == 403, address
+    assert Instance.objects.get().env == {"API_KEY": "s3ntinel-Zq8#x/+value"}
+
+
+def test_permissions_are_each_their_own(world: World) -> None:
+    instance = world.instance("c1")
+    client = at_desk("viewer")
+    user = User.objects.get(username="viewer")
+    address = f"/admin/instances/instance/{instance.pk}/change/"
+    for codename, sign in (("view_logs", "data-logs"), ("view_env_names", "API_KEY"),
+                           ("change_secrets", "/secrets/"), ("decommission", "/do/decommission/"),
+                           ("operate_instance", "/do/pause/")):  # fmt: skip
+        assert sign not in client.get(address).content.decode()
+        user.user_permissions.set([Permission.objects.get(codename=codename)])
+        assert sign in client.get(address).content.decode()
+    user.user_permissions.clear()
+
+
+def test_an_administrator_makes_no_superuser_and_changes_none(world: World) -> None:
+    client = at_desk("admin")
+    me = User.objects.get(username="admin")
+    fields = {"username": "admin", "is_superuser": "on", "is_staff": "on", "is_active": "on"}
+    fields |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    fields |= {"groups": str(Group.objects.get(name="admin").pk)}
+    assert client.post(f"/admin/auth/user/{me.pk}/change/", fields).status_code == 302
+    me.refresh_from_db()
+    assert not me.is_superuser
+    boss = User.objects.create_superuser("boss", password="pw-of-the-boss")
+    assert client.post(f"/admin/auth/user/{boss.pk}/change/", fields).status_code == 403
+    assert (
+        client.post(f"/admin/auth/user/{boss.pk}/password/", {"password1": "a", "password2": "a"}).status_code
+        == 403
+    )
+    assert client.post(f"/admin/auth/user/{boss.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_groups_that_were_edited_stay_as_they_are(world: World) -> None:
+    viewers = Group.objects.get(name="viewer")
+    viewers.permissions.clear()
+    Group.objects.get(name="operator").delete()
+    migration.make_groups(apps, None)
+    assert viewers.permissions.count() == 0
+    assert Group.objects.get(name="operator").permissions.filter(codename="operate_instance").exists()
+
+
+def test_the_migrations_permissions_are_djangos_own(db: None) -> None:
+    before = Permission.objects.count()
+    call_command("migrate", verbosity=0)
+    assert Permission.objects.count() == before
+    duplicates = Permission.objects.filter(codename="view_instance").count()
+    assert duplicates == 1
+
+
+def test_a_paused_instance_stays_so_for_a_viewer(world: World) -> None:
+    instance = world.instance("c1", status="paused")
+    at_desk("viewer").post(f"/admin/instances/instance/{instance.pk}/do/resume/", FIELDS)
+    assert health_of(instance).status == "paused"

@@ -1,0 +1,195 @@
+"""Over HTTP: what only workers can see is asked of them and waited for, never for ever."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery.backends.redis import RedisBackend
+
+from dockmgr.results import LookedUpResults
+from instances.access import tokens
+from instances.api import log_stream
+from instances.engine import pool
+from instances.models import Health
+from tasks.app import app
+from tests.factories import SECRET, World
+from tests.fakes.outside import fails
+from tests.web.callers import OVER_HTTP, Caller, Workers
+
+pytestmark = OVER_HTTP
+ASKING: list[tuple[str, str]] = [
+    ("POST", "/instances/c1/check"),
+    ("POST", "/instances/c1/validate"),
+    ("GET", "/deployments/c1.example.com/validation"),
+    ("GET", "/instances/c1/logs"),
+    ("GET", "/instances/c1/logs/stream"),
+]
+
+
+def stamp(second: int, nanoseconds: int = 0) -> str:
+    return f"2026-03-01T12:00:{second:02}.{nanoseconds:09}Z"
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    """Kind and data of each server-sent event."""
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "data" in fields:
+            found.append((fields.get("event", "line"), json.loads(fields["data"])))
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_check_is_made_by_a_worker_and_recorded(world: World, caller: Caller, workers: Workers) -> None:
+    instance = world.instance("c1")
+    world.probe.answers[instance.port or 0] = fails("http_503")
+    answer = caller.post("/instances/c1/check")
+    assert (answer.status, answer.document["status"], answer.document["reason"]) == (
+        200,
+        "suspect",
+        "http_503",
+    )
+    assert Health.objects.get(instance=instance).failures == 1
+
+
+def test_a_validation_is_answered_with_what_was_compared(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    world.instance("c1")
+    by_id = caller.post("/instances/c1/validate")
+    by_name = caller.get("/deployments/c1.example.com/validation")
+    assert (by_id.status, by_name.status) == (200, 200)
+    assert by_id.document == by_name.document
+    assert by_id.document["checks"]
+
+
+def test_a_log_is_read_redacted(world: World, caller: Caller, workers: Workers) -> None:
+    instance = world.instance("c1")
+    world.engine.write_log(instance.container_name, f"one\nkey {SECRET}\n\x1b[2Jthree\n".encode())
+    answer = caller.get("/instances/c1/logs?lines=2&since=10m")
+    assert answer.document["lines"] == ["key [redacted]", "\x1b[2Jthree"]
+    assert SECRET not in answer.text
+    assert workers.asked == [("dockmgr.logs", {"customer_id": "c1", "lines": 2, "since": "10m"})]
+
+
+@pytest.mark.parametrize(("method", "path"), ASKING)
+def test_when_no_worker_answers_the_caller_is_told_so_in_time(
+    world: World, caller: Caller, workers: Workers, method: str, path: str
+) -> None:
+    world.instance("c1")
+    workers.absent = True
+    began = world.now
+    answer = caller.ask(method, path)
+    assert (answer.status, answer.kind, answer.headers["Retry-After"]) == (504, "no-answer", "5")
+    assert 30 <= (world.now - began).total_seconds() < 31
+
+
+@pytest.mark.parametrize(("method", "path"), ASKING)
+def test_what_is_unknown_is_not_asked_for(
+    world: World, caller: Caller, workers: Workers, method: str, path: str
+) -> None:
+    answer = caller.ask(method, path)
+    assert (answer.status, answer.kind, workers.asked) == (404, "unknown", [])
+
+
+def test_an_engine_out_of_reach_is_503(
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "REST_SECONDS", 0.0)
+    world.instance("c1")
+    world.engine.unreachable = True
+    answer = caller.get("/instances/c1/logs")
+    assert (answer.status, answer.kind) == (503, "out-of-reach")
+
+
+def test_a_log_without_a_container_is_refused_in_one_sentence(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    instance = world.instance("c1")
+    world.engine.lose(instance.container_name)
+    answer = caller.get("/instances/c1/logs")
+    assert (answer.status, answer.kind) == (409, "conflict")
+    assert answer.document["detail"] == "c1 has no container, so there is no log."
+
+
+def test_a_defect_in_a_worker_shows_nothing_of_itself(
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance("c1")
+    world.engine.fail_next("logs", RuntimeError(SECRET))  # type: ignore[arg-type]
+    answer = caller.get("/instances/c1/logs")
+    assert (answer.status, answer.kind) == (500, "defect")
+    assert SECRET not in answer.text
+
+
+def test_a_followed_log_brings_each_line_once_and_ends(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    instance = world.instance("c1")
+    twins = f"{stamp(2)} b\n{stamp(2)} b again\n"
+    world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{twins}".encode())
+    later = [f"{stamp(2)} b once more\n", "", f"{stamp(3)} c {SECRET}\n"]
+
+    def more() -> None:
+        if later:
+            world.engine.write_log(instance.container_name, later.pop(0).encode())
+        else:
+            world.clock.coarse = 20
+
+    workers.meanwhile = more
+    began = world.now
+    answer = caller.get("/instances/c1/logs/stream")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+    said = [data for kind, data in events(answer.text) if kind == "line"]
+    assert said == ["a", "b", "b again", "b once more", "c [redacted]"]
+    assert events(answer.text)[-1] == ("end", {})
+    assert 600 <= (world.now - began).total_seconds() < 700
+
+
+def test_following_goes_on_behind_the_line_that_was_seen_last(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    instance = world.instance("c1")
+    world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{stamp(2)} b\n{stamp(3)} c\n".encode())
+    world.clock.coarse = 60
+    answer = caller.get("/instances/c1/logs/stream", **{"last-event-id": stamp(2)})
+    assert [data for kind, data in events(answer.text) if kind == "line"] == ["c"]
+    assert f"id: {stamp(3)}\n" in answer.text
+
+
+def test_a_stream_ends_with_a_problem_when_the_workers_or_the_token_have_gone(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    instance = world.instance("c1")
+    world.engine.write_log(instance.container_name, f"{stamp(1)} a\n".encode())
+    workers.meanwhile = lambda: setattr(workers, "absent", bool(workers.asked))
+    [_, (kind, problem)] = events(caller.get("/instances/c1/logs/stream").text)
+    assert (kind, problem["status"]) == ("error", 504)
+    workers.absent, workers.meanwhile = False, lambda: workers.asked and tokens.revoke("admin", world.now)
+    [_, (kind, problem)] = events(caller.get("/instances/c1/logs/stream").text)
+    assert (kind, problem["status"]) == ("error", 401)
+
+
+def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance("c1")
+    monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
+    for _ in range(5):  # more than there are places
+        assert caller.get("/instances/c1/logs/stream").status == 200
+    assert [log_stream.STREAMS.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
+    try:
+        answer = caller.get("/instances/c1/logs/stream")
+        assert (answer.status, answer.kind) == (503, "out-of-reach")
+    finally:
+        log_stream.STREAMS.release(4)
+
+
+def test_asking_a_worker_opens_no_subscription_that_a_lost_broker_could_hang_in() -> None:
+    of_app: Any = app
+    assert type(of_app._get_backend()) is LookedUpResults
+    assert LookedUpResults.on_task_call is not RedisBackend.on_task_call

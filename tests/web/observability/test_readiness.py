@@ -1,0 +1,212 @@
+"""Is dockmgr ready: what each part shows, in bounded time, whatever the parts do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from instances.models import Pulse, Sweep
+from instances.observability import readiness, views
+from instances.observability.bounded import Questions
+from instances.observability.readiness import Parts, Readiness, ask_database, document
+from tasks.broker.connection import redis_at
+from tests.factories import World
+
+# Nobody collected static files here.
+pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
+
+
+def clockwork(world: World, seconds_ago: float = 1) -> None:
+    Pulse.objects.create(name="clockwork", at=world.now - timedelta(seconds=seconds_ago))
+
+
+def swept(world: World, seconds_ago: float, state: str = "finished") -> None:
+    moment = world.now - timedelta(seconds=seconds_ago)
+    Sweep.objects.create(state=state, started_at=moment, finished_at=moment, expires_at=moment)
+
+
+def state_of(world: World, part: str) -> str:
+    found = ask_database(world.now)[part]
+    assert found.message.endswith((".", "?")), found
+    return found.state
+
+
+def test_all_is_well_when_the_clockwork_runs_and_a_sweep_is_recent(world: World) -> None:
+    world.instance()
+    clockwork(world)
+    swept(world, 60)
+    parts = ask_database(world.now)
+    assert {name: part.state for name, part in parts.items()} == {
+        "database": "ok",
+        "workers": "ok",
+        "sweep": "ok",
+    }
+    assert (parts["workers"].age, parts["sweep"].age) == (1, 60)
+
+
+def test_workers_that_never_showed_themselves_are_missing(world: World) -> None:
+    assert state_of(world, "workers") == "failing"
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (60, "ok"), (61, "failing")])
+def test_workers_may_be_silent_for_a_minute(world: World, seconds: float, state: str) -> None:
+    clockwork(world, seconds)
+    assert state_of(world, "workers") == state
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(900, "ok"), (1800, "ok"), (1803, "failing")])
+def test_a_sweep_may_be_two_intervals_old(world: World, seconds: float, state: str) -> None:
+    world.instance()
+    swept(world, seconds)
+    assert state_of(world, "sweep") == state
+
+
+def test_a_sweep_that_was_given_up_does_not_count(world: World) -> None:
+    world.instance()
+    swept(world, 5000)
+    swept(world, 10, state="incomplete")
+    assert state_of(world, "sweep") == "failing"
+
+
+def test_without_instances_no_sweep_is_missed(world: World) -> None:
+    assert state_of(world, "sweep") == "ok"
+    swept(world, 5000)
+    assert state_of(world, "sweep") == "ok"
+
+
+def test_the_first_sweep_is_waited_for(world: World) -> None:
+    world.instance()
+    assert state_of(world, "sweep") == "ok"
+    world.clock.advance(1803)
+    assert state_of(world, "sweep") == "failing"
+
+
+def test_a_broken_database_leaves_the_rest_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_now: object) -> None:
+        raise DatabaseError("postgres://user:s3ntinel@host")
+
+    monkeypatch.setattr(readiness, "_workers", broken)
+    answer = document(ask_database(world.now))
+    assert not answer["ready"]
+    states = {name: part["state"] for name, part in answer["parts"].items()}
+    assert states == {"database": "failing", "workers": "unknown", "sweep": "unknown"}
+    assert "s3ntinel" not in str(answer)
+
+
+def test_a_broker_out_of_reach_is_told_without_its_url(settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://:s3ntinel@127.0.0.1:1/0"
+    answer = document(readiness.ask_broker())
+    assert answer["parts"]["broker"]["state"] == "failing"
+    assert "s3ntinel" not in str(answer)
+
+
+def test_a_broker_that_is_no_redis_is_told_as_such(settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "amqp://user:s3ntinel@127.0.0.1:1//"
+    part = readiness.ask_broker()["broker"]
+    assert part.message == "The broker is no Redis that could be asked (DOCKMGR_BROKER_URL)."
+
+
+@pytest.fixture
+def stuck() -> Iterator[threading.Event]:
+    """Something that answers only when the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_what_never_answers_is_given_up_in_time_and_asked_by_one_thread_only(stuck: threading.Event) -> None:
+    asked: list[str] = []
+
+    def never() -> str:
+        asked.append("once")
+        stuck.wait()
+        return "late"
+
+    questions = Questions({"stuck": never, "quick": lambda: "here"})
+    began = time.monotonic()
+    for _ in range(3):
+        assert questions.ask(0.05) == {"quick": "here"}
+    assert time.monotonic() - began < 1
+    assert asked == ["once"]
+    stuck.set()
+    assert questions.ask(5) == {"stuck": "late", "quick": "here"}
+
+
+def test_what_a_question_raises_reaches_whoever_asked() -> None:
+    def wrong() -> str:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        Questions({"wrong": wrong}).ask(5)
+
+
+def test_parts_that_do_not_answer_are_named(stuck: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> Parts:
+        stuck.wait()
+        return {}
+
+    monkeypatch.setattr(readiness, "ask_broker", never)
+    monkeypatch.setattr(readiness, "ask_database", lambda _now: never())
+    monkeypatch.setattr(readiness, "SECONDS", 0.05)
+    answer = document(Readiness(lambda: None).look())  # type: ignore[arg-type, return-value]
+    assert not answer["ready"]
+    assert {name: part["state"] for name, part in answer["parts"].items()} == {
+        "database": "failing", "workers": "unknown", "sweep": "unknown", "broker": "failing",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def ready(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An installation in which all is well, asked by the clock of the world."""
+    monkeypatch.setattr(readiness, "queue_lengths", lambda: {"health": 3})
+    monkeypatch.setattr(views, "READINESS", Readiness(world.clock.now))
+    world.instance()
+    clockwork(world)
+    swept(world, 60)
+    return world
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_is_200_when_ready_and_503_with_the_reason_when_not(ready: World, client: Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    parts: dict[str, Any] = answer.json()["parts"]
+    assert answer.json()["ready"] is True
+    assert parts["broker"] == {"state": "ok", "message": "It answers; 3 messages wait."}
+    assert parts["sweep"] == {
+        "state": "ok",
+        "message": "The last sweep finished 60 s ago.",
+        "age_seconds": 60.0,
+    }
+    ready.clock.advance(100)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert (
+        answer.json()["parts"]["workers"]["message"] == "No worker did what beat asks for in the last 101 s."
+    )
+
+
+def test_the_web_process_says_that_it_lives_without_asking_anything(client: Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "status": "live"})
+
+
+def test_the_brokers_own_client_takes_every_form_of_url() -> None:
+    forms = {
+        "redis://:p@host:6380/2": ("host", 6380, 2),
+        "redis+socket:///run/r.sock": ("/run/r.sock", None, 0),
+        "rediss://host/1": ("host", 6379, 1),
+    }
+    for url, expected in forms.items():
+        options = redis_at(url, 1).connection_pool.connection_kwargs
+        where = options.get("path") or options.get("host")
+        port = None if "path" in options else options.get("port", 6379)
+        assert (where, port, options.get("db", 0)) == expected
