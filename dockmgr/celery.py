@@ -41,21 +41,21 @@ def use_configured_interval(**_: Any) -> None:
 @worker_ready.connect
 def watch_beside_the_work(**_: Any) -> None:
     """Every worker watches and delivers, whatever its queues."""
-    from tasks.background import start_watching
+    from tasks.background import start_background
 
-    start_watching(engines=True)
+    start_background(engines=True)
 
 
 @beat_init.connect
 def watch_beside_the_clock(**_: Any) -> None:
     """Beat watches as well, so that somebody is left to tell when all workers are gone."""
-    from tasks.background import start_watching
+    from tasks.background import start_background
 
-    start_watching(engines=False)
+    start_background(engines=False)
 
 
 @worker_shutdown.connect
 def stop_watching_with_the_work(**_: Any) -> None:
-    from tasks.background import stop_watching
+    from tasks.background import stop_background
 
-    stop_watching()
+    stop_background()

@@ -62,7 +62,7 @@ def key(*parts: str) -> str:
 
 
 def add(counts: Mapping[str, int]) -> None:
-    """Add to tallies, in one statement. Call it last in the transaction: these rows are shared by all."""
+    """Add to counters, in one statement. Call it last in the transaction: these rows are shared by all."""
     if not counts:
         return
     rows = sorted(counts.items())  # one order for everybody, so that nobody deadlocks
@@ -89,7 +89,7 @@ def count_deliveries(outcome: str, levels: Iterable[str]) -> None:
 
 
 def read() -> dict[str, dict[tuple[str, ...], int]]:
-    """All tallies: by name, then by the rest of the key."""
+    """All counters: by name, then by the rest of the key."""
     found: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
     for text, value in Tally.objects.values_list("key", "value"):
         name, *labels = text.split(SEPARATOR)

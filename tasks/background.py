@@ -13,8 +13,8 @@ from django.db import connections
 
 from instances.alerts import outbox
 from instances.lib.clock import SYSTEM
-from instances.monitoring.loop import Watch
-from instances.monitoring.self_check import SelfWatch
+from instances.monitoring.loop import Monitor
+from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
@@ -27,7 +27,7 @@ PATIENCE = 3.0  # seconds a stopping process waits for what a thread has begun
 Turn = Callable[[], object]
 
 
-class Rounds:
+class BackgroundThreads:
     """Threads that each do their turn, rest for DOCKMGR_WATCH_INTERVAL, and begin again.
 
     Whatever goes wrong in a turn is one line in the log, and the next turn is a new attempt.
@@ -68,10 +68,10 @@ def _with_fresh_connections(turn: Turn) -> None:
         connections.close_all()
 
 
-_running: tuple[int, Rounds] | None = None
+_running: tuple[int, BackgroundThreads] | None = None
 
 
-def start_watching(*, engines: bool) -> None:
+def start_background(*, engines: bool) -> None:
     """Start this process's watching, once; `engines` says whether it asks Docker Engines as well.
 
     The process that asks none is beat, which leaves its own sign of life. A forked child, which
@@ -81,15 +81,15 @@ def start_watching(*, engines: bool) -> None:
     if _running is not None and _running[0] == os.getpid():
         return
     part = None if engines else Part.BEAT
-    itself = SelfWatch(SYSTEM.now(), sweep_interval, crowding_queues, part)
-    watch = Watch(service.OUTSIDE, engines=engines, itself=itself)
-    rounds = Rounds({"watch": watch.tick, "ask": watch.ask, "deliver": _deliver})
+    itself = SelfCheck(SYSTEM.now(), sweep_interval, crowding_queues, part)
+    watch = Monitor(service.OUTSIDE, engines=engines, itself=itself)
+    rounds = BackgroundThreads({"watch": watch.tick, "ask": watch.ask, "deliver": _deliver})
     _running = (os.getpid(), rounds)
     rounds.start()
-    atexit.register(stop_watching)
+    atexit.register(stop_background)
 
 
-def stop_watching() -> None:
+def stop_background() -> None:
     """End the watching of this process, if it has any."""
     global _running
     if _running is not None and _running[0] == os.getpid():

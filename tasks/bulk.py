@@ -27,7 +27,7 @@ def carry_out_bulk(bulk_id: str, turn: int = 0) -> None:
         _publish(identity, begun.following, bulk_changing.BETWEEN_TURNS.total_seconds())
 
 
-def hand_over_bulk(bulk: Bulk) -> None:
+def enqueue_or_forget(bulk: Bulk) -> None:
     """Have the workers carry the order out, or forget that it was given. Raises OutOfReachError."""
     try:
         require_broker()

@@ -14,7 +14,7 @@ from instances import documents, lookup, state_file
 from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
-from instances.db.batch_writer import Committer
+from instances.db.batch_writer import BatchWriter
 from instances.errors import BusyError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.lib.clock import SYSTEM
@@ -41,7 +41,7 @@ def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
     return recorded
 
 
-COMMITTER: Committer[Check, Recorded] = Committer(_commit)
+COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(_commit)
 
 
 @task("dockmgr.sweep")

@@ -14,7 +14,7 @@ from instances.lib.clock import SYSTEM
 from instances.models import Operation
 from instances.operations import read_logs, service
 from instances.operations.procedures import restart as restarting
-from instances.operations.procedures.provision import Order
+from instances.operations.procedures.provision import ProvisionRequest
 from instances.operations.runner import TryAgain
 from tasks.app import task
 from tasks.broker.connection import reaching_broker
@@ -27,16 +27,16 @@ BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at aga
 def _carry(task: Task[..., Any], operation: Operation) -> Operation:
     """Carry on, or come back: after the wait the policy asks for, or when the present holder is done."""
     try:
-        return service.step_on(operation.pk)
+        return service.run_once(operation.pk)
     except TryAgain as pause:
         raise task.retry(countdown=pause.seconds, exc=pause) from pause
     except BusyError as held:
         raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
 
 
-def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> service.Asked:
+def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> service.Requester:
     """A message delivered twice has one task id, so it is one request."""
-    return service.Asked(requested_by, reason, request_id or f"task:{task.request.id}")
+    return service.Requester(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
 @task("dockmgr.restart", bind=True)
@@ -95,7 +95,7 @@ def provision(
     request_id: str | None = None,
 ) -> Document:
     """A new instance, healthy, or nothing left behind; returns the result document."""
-    order = Order(customer_id, subdomain, plan, {} if env is None else env, host, image)
+    order = ProvisionRequest(customer_id, subdomain, plan, {} if env is None else env, host, image)
     operation = service.begin_provision(order, _asked(self, requested_by, reason, request_id))
     return service.provision_result(_carry(self, operation)).document()
 
@@ -124,7 +124,7 @@ def test_deploy(
     request_id: str | None = None,
 ) -> Document:
     """A throwaway instance through everything a customer's goes through; returns its steps."""
-    return trial.run_trial(plan, image, host, service.Asked(requested_by, reason, request_id)).document()
+    return trial.run_trial(plan, image, host, service.Requester(requested_by, reason, request_id)).document()
 
 
 @task("dockmgr.logs")
@@ -156,7 +156,7 @@ def enqueue(operation: Operation) -> None:
         carry_on.apply_async(kwargs={"operation_id": str(operation.pk)})
 
 
-def hand_over(operation: Operation) -> Operation:
+def enqueue_or_withdraw(operation: Operation) -> Operation:
     """`enqueue`, or take the operation back as if it had never been asked for. Raises OutOfReachError."""
     try:
         require_broker()

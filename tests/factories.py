@@ -12,7 +12,7 @@ from instances.checks.policy import policy
 from instances.containers.spec import container_name, labels_for, volume_name
 from instances.health.response import Outcome, sentence
 from instances.health.state import Observation, State, Status
-from instances.incidents.from_health import Change, follow
+from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.incidents.lifecycle import open_incident
 from instances.incidents.rules import Severity, host_key
 from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
@@ -30,7 +30,7 @@ FAILED = {
     "warning": State(Status.UNHEALTHY, failures=3),
     "critical": State(Status.FAILED, failures=6, restarts_used=3),
 }
-ASKED = service.Asked("tests", "to see", None)
+ASKED = service.Requester("tests", "to see", None)
 
 
 @dataclass
@@ -109,7 +109,9 @@ class World:
         assert not Incident.objects.open().filter(instance__in=instances).exists()
         before, after = State(Status.HEALTHY), replace(FAILED[severity], down_since=self.now - MINUTE)
         cause = ("refused", sentence("refused"))
-        follow([Change(instance.pk, before, after, *cause) for instance in instances], policy(), self.now)
+        apply_health_changes(
+            [HealthChange(instance.pk, before, after, *cause) for instance in instances], policy(), self.now
+        )
         return list(Incident.objects.open().filter(instance__in=instances).order_by("pk"))
 
     def host_incident(self, host: Host | None = None, **columns: Any) -> Incident:
@@ -123,24 +125,24 @@ class World:
         message = "Half of all hosts are in trouble."
         return _with(open_incident(key, key, Severity.CRITICAL, cause, message, self.now), columns)
 
-    def order(self, customer_id: str = "new", **changes: Any) -> provisioning.Order:
-        usual = provisioning.Order(
+    def order(self, customer_id: str = "new", **changes: Any) -> provisioning.ProvisionRequest:
+        usual = provisioning.ProvisionRequest(
             customer_id, f"{customer_id}.example.com", self.plan.name, {"API_KEY": SECRET}
         )
         return replace(usual, **changes)
 
     def provision(self, customer_id: str = "new", **changes: Any) -> Operation:
         order = self.order(customer_id, **changes)
-        return service.see_through(service.begin_provision(order, ASKED, self.outside).pk, self.outside)
+        return service.run_to_end(service.begin_provision(order, ASKED, self.outside).pk, self.outside)
 
     def restart(self, customer_id: str = "c1") -> Operation:
-        return service.see_through(service.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
+        return service.run_to_end(service.begin_restart(customer_id, ASKED, self.outside).pk, self.outside)
 
     def decommission(self, customer_id: str = "c1", *, purge_data: bool = False) -> Operation:
         operation = service.begin_decommission(
             customer_id, ASKED, purge_data=purge_data, outside=self.outside
         )
-        return service.see_through(operation.pk, self.outside)
+        return service.run_to_end(operation.pk, self.outside)
 
     def nothing_is_left_of(self, customer_id: str) -> bool:
         return not (

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.broker.rpc import commission, outcome
+from tasks.broker.rpc import submit, task_result
 
 SALT = "desk.ticket"
 LASTS = 600  # seconds a ticket is good for
@@ -37,7 +37,7 @@ def ask(request: HttpRequest, question: Question) -> JsonResponse:
         raise PermissionDenied
     task_id = uuid.uuid4()
     try:
-        commission(question.task, task_id, **question.kwargs)
+        submit(question.task, task_id, **question.kwargs)
     except OutOfReachError as error:
         return _failed(error, status=503)
     ticket = signing.dumps([str(task_id), request.user.pk, question.permission], salt=SALT)
@@ -66,7 +66,7 @@ def download_view(request: HttpRequest, ticket: str) -> HttpResponse:
 
 def fetch(request: HttpRequest, ticket: str) -> dict[str, Any]:
     """The answer a ticket stands for, as far as it is there. Raises Http404, OutOfReachError."""
-    ended = outcome(_task_of(request, ticket))
+    ended = task_result(_task_of(request, ticket))
     if ended is None:
         return {"state": "waiting"}
     if ended.error is not None:

@@ -23,7 +23,7 @@ from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.admin.views import behind
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk, Instance
-from tasks.bulk import hand_over_bulk
+from tasks.bulk import enqueue_or_forget
 
 PER_PAGE = 100
 NAMES_SHOWN = 20
@@ -92,8 +92,8 @@ def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: Reas
     placed: list[Bulk] = []
 
     def work(fields: dict[str, Any]) -> str:
-        bulk = bulk_changing.order(verb, keys, by=trail.actor(request), reason=fields["reason"])
-        hand_over_bulk(bulk)
+        bulk = bulk_changing.create_bulk(verb, keys, by=trail.actor(request), reason=fields["reason"])
+        enqueue_or_forget(bulk)
         placed.append(bulk)
         return f"The {verb} of {len(bulk.instances)} instances is queued."
 

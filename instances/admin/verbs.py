@@ -16,7 +16,7 @@ from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
 from tasks.checks import enqueue_checks
-from tasks.operations import hand_over
+from tasks.operations import enqueue_or_withdraw
 
 OPERATE = "instances.operate_instance"
 REASON_LENGTH = 255
@@ -53,7 +53,7 @@ class DecommissionForm(ReasonForm):
 
 
 @dataclass(frozen=True)
-class Order:
+class VerbRequest:
     """A verb with its filled-in form: on which instance, by whom."""
 
     instance: Instance
@@ -61,9 +61,9 @@ class Order:
     fields: dict[str, Any]
 
     @property
-    def asked(self) -> service.Asked:
+    def asked(self) -> service.Requester:
         given = self.fields.get("request_id")
-        return service.Asked(self.by, self.fields["reason"], f"desk:{given}" if given else None)
+        return service.Requester(self.by, self.fields["reason"], f"desk:{given}" if given else None)
 
 
 @dataclass(frozen=True)
@@ -73,59 +73,59 @@ class Verb:
     name: str
     label: str
     icon: str
-    carry_out: Callable[[Order], str]
+    carry_out: Callable[[VerbRequest], str]
     form: type[ReasonForm] = ReasonForm
     warning: str = ""
     permission: str = OPERATE
     grave: bool = False
 
 
-def order(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> Order:
-    return Order(instance, trail.actor(request), fields)
+def order(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> VerbRequest:
+    return VerbRequest(instance, trail.actor(request), fields)
 
 
 def _queued(operation: Operation) -> str:
-    hand_over(operation)
+    enqueue_or_withdraw(operation)
     return f"The {operation.kind} of {operation.customer_id} is queued."
 
 
-def _check(order: Order) -> str:
+def _check(order: VerbRequest) -> str:
     enqueue_checks([order.instance.customer_id])
     return f"A check of {order.instance.customer_id} is queued."
 
 
-def _restart(order: Order) -> str:
+def _restart(order: VerbRequest) -> str:
     return _queued(service.begin_restart(order.instance.customer_id, order.asked))
 
 
-def _update(order: Order) -> str:
+def _update(order: VerbRequest) -> str:
     image = order.fields["image"] or None
     return _queued(service.begin_update(order.instance.customer_id, order.asked, image=image))
 
 
-def _pause(order: Order) -> str:
+def _pause(order: VerbRequest) -> str:
     service.pause(order.instance.customer_id)
     return f"{order.instance.customer_id} is paused: no checks, no healing, no alerts."
 
 
-def _resume(order: Order) -> str:
+def _resume(order: VerbRequest) -> str:
     service.resume(order.instance.customer_id)
     return f"{order.instance.customer_id} is looked after again."
 
 
-def _mute(order: Order) -> str:
+def _mute(order: VerbRequest) -> str:
     now, scope = SYSTEM.now(), mute.Scope("instance", order.instance)
     until = mute.end(order.fields["lasts"], None, now)
     mute.mute(scope, until, now, by=order.by, reason=order.fields["reason"])
     return f"{order.instance.customer_id} is muted until {until:%Y-%m-%d %H:%M} UTC."
 
 
-def _unmute(order: Order) -> str:
+def _unmute(order: VerbRequest) -> str:
     ended = mute.unmute(mute.Scope("instance", order.instance), SYSTEM.now(), by=order.by)
     return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 
-def _decommission(order: Order) -> str:
+def _decommission(order: VerbRequest) -> str:
     customer_id = order.instance.customer_id
     if order.fields["confirmed"] != customer_id:
         raise RequestError(f"To decommission {customer_id}, type its customer id exactly.")

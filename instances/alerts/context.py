@@ -10,42 +10,42 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import F, Min
 
-from instances.alerts.rules import Known, Listener, QuietHours, blocked_until
+from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.rules import Severity
-from instances.models import Channel, Incident, Notification, Told
+from instances.models import Channel, Incident, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
 Pair = tuple[int, int]  # an incident and a channel, by their keys
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class BatchContext:
     """`blocked`: until when nothing is sent. `critical_since`: when somebody was told how bad it is."""
 
-    known: dict[Pair, Known] = field(default_factory=dict)
+    known: dict[Pair, LastTold] = field(default_factory=dict)
     blocked: dict[int, datetime] = field(default_factory=dict)
     critical_since: dict[int, datetime] = field(default_factory=dict)
 
 
-def listeners() -> list[tuple[Channel, Listener]]:
+def channel_rules() -> list[tuple[Channel, ChannelRules]]:
     """Enabled channels with their rules; second lines last, because they depend on the others."""
     rows = Channel.objects.filter(enabled=True).defer("url").order_by("pk")
     return sorted(((row, _listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
 
 
-def look_around(batch: Sequence[Incident], now: datetime) -> Surroundings:
-    """What is known of these incidents and what is in the way of telling."""
+def read_context(batch: Sequence[Incident], now: datetime) -> BatchContext:
+    """What is known of these incidents and what is in the way of notice."""
     known = _known(batch)
-    return Surroundings(known, _blocked(batch, now), _critical_since(batch, known))
+    return BatchContext(known, _blocked(batch, now), _critical_since(batch, known))
 
 
-def _listener(channel: Channel) -> Listener:
+def _listener(channel: Channel) -> ChannelRules:
     quiet = None
     if channel.quiet_from is not None and channel.quiet_to is not None:
         quiet = QuietHours(channel.quiet_from, channel.quiet_to, _zone(channel))
-    return Listener(
+    return ChannelRules(
         min_level=Severity(channel.min_level),
         hosts=frozenset(channel.hosts),
         plans=frozenset(channel.plans),
@@ -63,15 +63,15 @@ def _zone(channel: Channel) -> tzinfo:
         return UTC
 
 
-def _known(batch: Sequence[Incident]) -> dict[Pair, Known]:
+def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
     waiting = set(
         Notification.objects.filter(incident__in=batch, sent_at=None, given_up_at=None)
         .order_by()
         .values_list("incident_id", "channel_id")
     )
-    rows = Told.objects.filter(incident__in=batch)
+    rows = NotifiedState.objects.filter(incident__in=batch)
     pairs = (((row.incident_id, row.channel_id), row) for row in rows)
-    return {pair: Known(row.state, row.at, pair in waiting) for pair, row in pairs}
+    return {pair: LastTold(row.state, row.at, pair in waiting) for pair, row in pairs}
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
@@ -101,7 +101,7 @@ def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bo
     return by_host or any(kind == "fleet" for kind, _ in covering)
 
 
-def _critical_since(batch: Sequence[Incident], known: dict[Pair, Known]) -> dict[int, datetime]:
+def _critical_since(batch: Sequence[Incident], known: dict[Pair, LastTold]) -> dict[int, datetime]:
     """Since when it is known to be critical in this stretch; a reminder moves `Told.at`, not the message."""
     told = Notification.objects.filter(
         incident__in=[incident for incident in batch if incident.severity == Severity.CRITICAL],

@@ -18,7 +18,7 @@ LONGEST_ASKED = 3600.0
 _TRY_AGAIN = (408, 425, 429)
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """A permanent refusal would be repeated; anything else that failed may pass."""
 
     SENT = "sent"
@@ -27,25 +27,25 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Result:
+class DeliveryResult:
     """How an attempt ended. `error` is a sentence without address or credentials; `wait` in seconds."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     error: str = ""
     wait: float = 0.0
 
 
-SENT = Result(Outcome.SENT)
+SENT = DeliveryResult(DeliveryOutcome.SENT)
 
 
-def judge(status: int, retry_after: str | None, now: datetime) -> Result:
+def judge_delivery(status: int, retry_after: str | None, now: datetime) -> DeliveryResult:
     """What an HTTP status means, with the wait that the receiver asked for, if any."""
     if 200 <= status < 300:
         return SENT
     error = f"The receiver answered with HTTP status {status}."
     if 400 <= status < 500 and status not in _TRY_AGAIN:
-        return Result(Outcome.PERMANENT, error)
-    return Result(Outcome.TRANSIENT, error, _asked_wait(retry_after, now))
+        return DeliveryResult(DeliveryOutcome.PERMANENT, error)
+    return DeliveryResult(DeliveryOutcome.TRANSIENT, error, _asked_wait(retry_after, now))
 
 
 def _asked_wait(retry_after: str | None, now: datetime) -> float:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from instances.alerts.rules import Telling
+from instances.alerts.rules import Notice
 from instances.documents import Document, time
 from instances.incidents.rules import Severity, worse
 from instances.lib.durations import span
@@ -42,12 +42,12 @@ def blank(identity: UUID, kind: str, level: str, title: str, message: str) -> Do
     return {**head, **_EMPTY, "title": title, "message": message}
 
 
-def of_incident(identity: UUID, incident: Incident, telling: Telling, host: str, now: datetime) -> Document:
+def of_incident(identity: UUID, incident: Incident, notice: Notice, host: str, now: datetime) -> Document:
     """A message about one incident as it is at `now`."""
-    title = _title(incident, telling.kind, host)
-    message = _message(incident, telling.kind, host, now)
+    title = _title(incident, notice.kind, host)
+    message = _message(incident, notice.kind, host, now)
     return {
-        **blank(identity, telling.kind, telling.level.value, title, message),
+        **blank(identity, notice.kind, notice.level.value, title, message),
         "incident_id": incident.pk,
         "incident_kind": incident.kind,
         "customer_id": incident.customer_id or None,

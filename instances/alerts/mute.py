@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from instances import lookup
-from instances.alerts.notify import look_again
+from instances.alerts.notify import requeue
 from instances.errors import RequestError
 from instances.incidents import mutes
 from instances.incidents.writer import TEXT_LENGTH
@@ -73,7 +73,7 @@ def mute(scope: Scope, until: datetime, now: datetime, *, by: str, reason: str =
     row.save()
     _note(scope, "muted", f"until {until:%Y-%m-%d %H:%M} UTC by {by}{f': {reason}' if reason else ''}", now)
     if replaced:  # what waits for the end of the old one may have to wait less
-        look_again(scope.incidents(), now)
+        requeue(scope.incidents(), now)
     return row
 
 
@@ -86,7 +86,7 @@ def unmute(scope: Scope, now: datetime, *, by: str) -> bool:
     ended = _finish(scope, now)
     if ended:
         _note(scope, "unmuted", f"by {by}", now)
-        look_again(scope.incidents(), now)
+        requeue(scope.incidents(), now)
     return ended
 
 

@@ -12,28 +12,28 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from instances.alerts import messages
-from instances.alerts.context import listeners, look_around
+from instances.alerts.context import channel_rules, read_context
 from instances.alerts.rules import (
     RESOLVED,
+    ChannelRules,
+    Context,
     Decision,
-    Known,
-    Listener,
-    Moment,
-    Place,
-    Subject,
-    Telling,
+    IncidentFacts,
+    Labels,
+    LastTold,
+    Notice,
     Timing,
     concerns,
     decide,
 )
 from instances.incidents.rules import FLEET, SELF, Severity, host_in
-from instances.models import Channel, Incident, Notification, Told
+from instances.models import Channel, Incident, Notification, NotifiedState
 
 BATCH = 200
 WIDE = (FLEET, "host", SELF)  # told first: they hold the others back, or release them
 
 
-def flush(now: datetime) -> int:
+def enqueue_notifications(now: datetime) -> int:
     """Write what channels should be told by now; returns how many messages.
 
     Any number of processes may do this at once: a batch of incidents is locked while it is told.
@@ -43,7 +43,7 @@ def flush(now: datetime) -> int:
     return _drain(WIDE, now) + _drain(("instance",), now)
 
 
-def look_again(incidents: QuerySet[Incident], now: datetime) -> None:
+def requeue(incidents: QuerySet[Incident], now: datetime) -> None:
     """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
     incidents.filter(Q(resolved_at=None, confirmed_at__isnull=False) | Q(notify_at__gt=now)).update(
         notify_at=now
@@ -75,7 +75,7 @@ class _Item:
 
     channel: Channel
     incident: Incident
-    telling: Telling
+    notice: Notice
 
 
 class _Batch:
@@ -83,16 +83,16 @@ class _Batch:
 
     def __init__(self, incidents: Sequence[Incident], now: datetime) -> None:
         self._incidents, self._now = incidents, now
-        self._around = look_around(incidents, now)
-        self._critical_since = dict(self._around.critical_since)
+        self._context = read_context(incidents, now)
+        self._critical_since = dict(self._context.critical_since)
         self._timing = Timing(settings.HOLD, settings.REMIND_CRITICAL, settings.REMIND_WARNING)
 
     def tell(self) -> int:
-        channels = listeners()
+        channels = channel_rules()
         items = [item for incident in self._incidents for item in self._items(incident, channels)]
         rows = [_message(item, self._now) for item in items]
         Notification.objects.bulk_create(rows)
-        Told.objects.bulk_create(
+        NotifiedState.objects.bulk_create(
             [_told(item, self._now) for item in items],
             update_conflicts=True,
             unique_fields=["incident", "channel"],
@@ -101,36 +101,36 @@ class _Batch:
         Incident.objects.bulk_update(self._incidents, ["notify_at"])
         return len(rows)
 
-    def _items(self, incident: Incident, channels: Sequence[tuple[Channel, Listener]]) -> Iterator[_Item]:
+    def _items(self, incident: Incident, channels: Sequence[tuple[Channel, ChannelRules]]) -> Iterator[_Item]:
         """The incident's news; also sets when to look at it again."""
         looks = []
-        for channel, listener in channels:
-            decision = self._decide(incident, channel, listener)
+        for channel, rules in channels:
+            decision = self._decide(incident, channel, rules)
             if decision.look_at is not None:
                 looks.append(max(decision.look_at, self._now + timedelta(seconds=1)))
-            if decision.telling is not None:
-                if decision.telling.level is Severity.CRITICAL:
+            if decision.notice is not None:
+                if decision.notice.level is Severity.CRITICAL:
                     self._critical_since.setdefault(incident.pk, self._now)
-                yield _Item(channel, incident, decision.telling)
+                yield _Item(channel, incident, decision.notice)
         incident.notify_at = min(looks, default=None)
 
-    def _decide(self, incident: Incident, channel: Channel, listener: Listener) -> Decision:
-        known = self._around.known.get((incident.pk, channel.pk), Known())
-        knows_trouble = known.state not in ("", "info", RESOLVED)
-        if not knows_trouble and not concerns(listener, _place(incident)):
+    def _decide(self, incident: Incident, channel: Channel, rules: ChannelRules) -> Decision:
+        last_told = self._context.known.get((incident.pk, channel.pk), LastTold())
+        knows_trouble = last_told.state not in ("", "info", RESOLVED)
+        if not knows_trouble and not concerns(rules, _labels(incident)):
             return Decision()
-        moment = Moment(
+        context = Context(
             self._now,
             self._timing,
-            self._around.blocked.get(incident.pk),
+            self._context.blocked.get(incident.pk),
             self._critical_since.get(incident.pk),
         )
-        return decide(_subject(incident), listener, known, moment)
+        return decide(_facts(incident), rules, last_told, context)
 
 
-def _place(incident: Incident) -> Place:
+def _labels(incident: Incident) -> Labels:
     plan = getattr(incident, "plan_name", None) or ""
-    return Place(incident.kind, _host(incident), plan, incident.customer_id)
+    return Labels(incident.kind, _host(incident), plan, incident.customer_id)
 
 
 def _host(incident: Incident) -> str:
@@ -139,9 +139,9 @@ def _host(incident: Incident) -> str:
     return name or host_in(incident.key)
 
 
-def _subject(incident: Incident) -> Subject:
+def _facts(incident: Incident) -> IncidentFacts:
     severity = Severity(incident.severity)
-    return Subject(
+    return IncidentFacts(
         kind=incident.kind,
         severity=severity,
         confirmed_at=incident.confirmed_at,
@@ -156,9 +156,9 @@ def _subject(incident: Incident) -> Subject:
 
 
 def _message(item: _Item, now: datetime) -> Notification:
-    document = messages.of_incident(uuid.uuid4(), item.incident, item.telling, _host(item.incident), now)
+    document = messages.of_incident(uuid.uuid4(), item.incident, item.notice, _host(item.incident), now)
     return messages.row(item.channel, document, now, item.incident)
 
 
-def _told(item: _Item, now: datetime) -> Told:
-    return Told(incident=item.incident, channel=item.channel, state=item.telling.state, at=now)
+def _told(item: _Item, now: datetime) -> NotifiedState:
+    return NotifiedState(incident=item.incident, channel=item.channel, state=item.notice.state, at=now)

@@ -19,8 +19,8 @@ from instances.alerts.delivery_rules import (
     DIGEST_MOST,
     SENDS,
     WINDOW,
-    Outcome,
-    Result,
+    DeliveryOutcome,
+    DeliveryResult,
     free_at,
     retry_wait,
     together,
@@ -29,10 +29,10 @@ from instances.counters import count_deliveries
 from instances.documents import Document
 from instances.errors import DockmgrError
 from instances.lib.clock import Clock
-from instances.models import Channel, Incident, Notification, Told
+from instances.models import Channel, Incident, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
-Send = Callable[[str, Document, float], Result]
+Send = Callable[[str, Document, float], DeliveryResult]
 
 CHANNELS_AT_ONCE = 32
 LARGE = ("host", "fleet", "self")
@@ -80,7 +80,7 @@ def send_test(channel: Channel, now: datetime, requested_by: str, send: Send = s
     text = f"{requested_by} tests the channel {channel.name}; nothing is wrong."
     document = messages.blank(identity, "test", "info", "Test message", text)
     result = _attempt(channel, document, send)
-    arrived = result.outcome is Outcome.SENT
+    arrived = result.outcome is DeliveryOutcome.SENT
     if arrived:
         Channel.objects.filter(pk=channel.pk).update(failures=0, retry_at=None)
     row = messages.row(channel, document, now)
@@ -112,11 +112,11 @@ def _recently_sent(channel: Channel, now: datetime) -> list[datetime]:
     ]
 
 
-def _attempt(channel: Channel, document: Document, send: Send) -> Result:
+def _attempt(channel: Channel, document: Document, send: Send) -> DeliveryResult:
     try:
         return send(channel.url, document, settings.DELIVERY_TIMEOUT)
     except DockmgrError as error:  # the URL can't be decrypted, which is our own trouble
-        return Result(Outcome.TRANSIENT, str(error))
+        return DeliveryResult(DeliveryOutcome.TRANSIENT, str(error))
 
 
 def _deliver_to(channel_id: int, clock: Clock, send: Send) -> int:
@@ -193,22 +193,22 @@ class _Round:
     def _deliver(self, row: Notification) -> bool:
         result = _attempt(self._channel, row.payload, self._send)
         endings = {
-            Outcome.SENT: self._arrived,
-            Outcome.TRANSIENT: self._failed,
-            Outcome.PERMANENT: self._refused,
+            DeliveryOutcome.SENT: self._arrived,
+            DeliveryOutcome.TRANSIENT: self._failed,
+            DeliveryOutcome.PERMANENT: self._refused,
         }
         endings[result.outcome](row, result, self._clock.now())
-        return result.outcome is Outcome.SENT
+        return result.outcome is DeliveryOutcome.SENT
 
     @transaction.atomic
-    def _arrived(self, row: Notification, _result: Result, now: datetime) -> None:
+    def _arrived(self, row: Notification, _result: DeliveryResult, now: datetime) -> None:
         _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
         Channel.objects.filter(pk=self._channel.pk).update(failures=0, retry_at=None)
         self._channel.failures = 0
         count_deliveries("sent", [row.level])
 
     @transaction.atomic
-    def _failed(self, row: Notification, result: Result, now: datetime) -> None:
+    def _failed(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
         failures = self._channel.failures + 1
         wait = retry_wait(failures, result.wait, random.uniform(-1, 1))  # noqa: S311
         self._mine.update(failures=failures, retry_at=now + wait)
@@ -227,7 +227,7 @@ class _Round:
             logger.error("Channel %s: %d messages were given up as too old.", self._channel, count)
 
     @transaction.atomic
-    def _refused(self, row: Notification, result: Result, now: datetime) -> None:
+    def _refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
         """Disable the channel, say so through the others, and forget what it was told."""
         reason = result.error[:ERROR_LENGTH]
         if not self._mine.update(enabled=False, disabled_reason=reason, failures=0, retry_at=None):
@@ -235,7 +235,7 @@ class _Round:
         _with_parts(row).update(tries=F("tries") + 1)
         levels = _levels(_unsent(self._channel))
         _unsent(self._channel).update(given_up_at=now, error=reason)
-        Told.objects.filter(channel=self._channel).delete()
+        NotifiedState.objects.filter(channel=self._channel).delete()
         others = Channel.objects.filter(enabled=True).defer("url")
         told = [messages.row(other, messages.disabled(self._channel, reason), now) for other in others]
         Notification.objects.bulk_create(told)

@@ -30,7 +30,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Subject:
+class IncidentFacts:
     """What of an incident decides what is said of it. `overdue`: critical by its length alone."""
 
     kind: str
@@ -44,7 +44,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Place:
+class Labels:
     """Where an incident is; what does not apply is empty."""
 
     kind: str
@@ -81,7 +81,7 @@ class QuietHours:
 
 
 @dataclass(frozen=True)
-class Listener:
+class ChannelRules:
     """Whom a channel is for. Empty sets stand for all; with `escalate_after` it is a second line."""
 
     min_level: Severity = Severity.WARNING
@@ -93,7 +93,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Known:
+class LastTold:
     """What a channel was last told of an incident, when, and whether that message still waits."""
 
     state: str = ""
@@ -102,7 +102,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Notice:
     """A message: its kind, its level, and what the channel knows once it was told."""
 
     kind: str
@@ -114,13 +114,13 @@ class Telling:
 class Decision:
     """What to tell now, if anything, and when to look again, if ever."""
 
-    telling: Telling | None = None
+    notice: Notice | None = None
     look_at: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The time, and what of the incident's surroundings matters.
+class Context:
+    """The time, and what of what is around the incident matters.
 
     Nothing goes before `blocked_until`. `critical_since` is when a first line was told that it is
     critical.
@@ -132,16 +132,16 @@ class Moment:
     critical_since: datetime | None = None
 
 
-def concerns(listener: Listener, place: Place) -> bool:
-    """Whether an incident there is one of the listener's."""
-    if place.kind in ("fleet", "self"):
+def concerns(rules: ChannelRules, labels: Labels) -> bool:
+    """Whether an incident there is one the channel is for."""
+    if labels.kind in ("fleet", "self"):
         return True
-    if listener.hosts and place.host not in listener.hosts:
+    if rules.hosts and labels.host not in rules.hosts:
         return False
-    if place.kind == "host":
-        return not listener.plans and not listener.customers
-    return (not listener.plans or place.plan in listener.plans) and (
-        not listener.customers or place.customer in listener.customers
+    if labels.kind == "host":
+        return not rules.plans and not rules.customers
+    return (not rules.plans or labels.plan in rules.plans) and (
+        not rules.customers or labels.customer in rules.customers
     )
 
 
@@ -160,75 +160,75 @@ def blocked_until(
     return max((moment for moment in moments if moment is not None), default=None)
 
 
-def decide(subject: Subject, listener: Listener, known: Known, moment: Moment) -> Decision:
+def decide(incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, context: Context) -> Decision:
     """The difference between what a channel knows and what it should know, once it may be sent."""
-    upcoming = _upcoming(subject, listener, known, moment)
+    upcoming = _upcoming(incident, rules, last_told, context)
     if upcoming is None:
         return Decision()
-    telling, due = upcoming
-    free = _free_at(listener, telling, max(due, moment.now), moment.blocked_until)
-    if free > moment.now:
+    notice, due = upcoming
+    free = _free_at(rules, notice, max(due, context.now), context.blocked_until)
+    if free > context.now:
         return Decision(look_at=free)
-    if telling.kind == "reminder" and known.waiting:
-        return Decision(look_at=moment.now + moment.timing.reminder(subject.severity))
-    then = _upcoming(subject, listener, Known(telling.state, moment.now), moment)
-    return Decision(telling, look_at=then[1] if then else None)
+    if notice.kind == "reminder" and last_told.waiting:
+        return Decision(look_at=context.now + context.timing.reminder(incident.severity))
+    then = _upcoming(incident, rules, LastTold(notice.state, context.now), context)
+    return Decision(notice, look_at=then[1] if then else None)
 
 
-def _free_at(listener: Listener, telling: Telling, due: datetime, blocked_until: datetime | None) -> datetime:
+def _free_at(rules: ChannelRules, notice: Notice, due: datetime, blocked_until: datetime | None) -> datetime:
     free = max(due, blocked_until) if blocked_until else due
-    if listener.quiet is None or telling.level is Severity.CRITICAL:
+    if rules.quiet is None or notice.level is Severity.CRITICAL:
         return free
-    return listener.quiet.over_at(free)
+    return rules.quiet.over_at(free)
 
 
 def _upcoming(
-    subject: Subject, listener: Listener, known: Known, moment: Moment
-) -> tuple[Telling, datetime] | None:
+    incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, context: Context
+) -> tuple[Notice, datetime] | None:
     """The next message for a channel and the earliest time for it, as things stand."""
-    if subject.resolved_at is not None:
-        return _ending(subject, listener, known, subject.resolved_at, moment.timing)
-    if subject.confirmed_at is None or subject.severity.rank < listener.min_level.rank:
+    if incident.resolved_at is not None:
+        return _ending(incident, rules, last_told, incident.resolved_at, context.timing)
+    if incident.confirmed_at is None or incident.severity.rank < rules.min_level.rank:
         return None
-    if known.state == subject.severity.value and known.at is not None:
-        return _reminder(subject, known.at, moment.timing)
-    if listener.escalate_after is not None:
-        since = moment.critical_since or subject.confirmed_at
-        return _second_line(subject, since + timedelta(seconds=listener.escalate_after))
-    return _trouble(subject, known, subject.confirmed_at, moment.timing)
+    if last_told.state == incident.severity.value and last_told.at is not None:
+        return _reminder(incident, last_told.at, context.timing)
+    if rules.escalate_after is not None:
+        since = context.critical_since or incident.confirmed_at
+        return _second_line(incident, since + timedelta(seconds=rules.escalate_after))
+    return _trouble(incident, last_told, incident.confirmed_at, context.timing)
 
 
 def _ending(
-    subject: Subject, listener: Listener, known: Known, resolved_at: datetime, timing: Timing
-) -> tuple[Telling, datetime] | None:
-    if known.state in _TROUBLE:
-        kind = "summary" if subject.kind == "host" else RESOLVED
-        return Telling(kind, RESOLVED, Severity.INFO), resolved_at
-    hears_all = listener.min_level is Severity.INFO and listener.escalate_after is None
-    if known.state or not subject.restarts or not hears_all:
+    incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, resolved_at: datetime, timing: Timing
+) -> tuple[Notice, datetime] | None:
+    if last_told.state in _TROUBLE:
+        kind = "summary" if incident.kind == "host" else RESOLVED
+        return Notice(kind, RESOLVED, Severity.INFO), resolved_at
+    hears_all = rules.min_level is Severity.INFO and rules.escalate_after is None
+    if last_told.state or not incident.restarts or not hears_all:
         return None
-    return Telling("recovered", INFO, Severity.INFO), resolved_at + timedelta(seconds=timing.hold)
+    return Notice("recovered", INFO, Severity.INFO), resolved_at + timedelta(seconds=timing.hold)
 
 
-def _reminder(subject: Subject, told_at: datetime, timing: Timing) -> tuple[Telling, datetime] | None:
-    if subject.acknowledged_at is not None:
+def _reminder(incident: IncidentFacts, told_at: datetime, timing: Timing) -> tuple[Notice, datetime] | None:
+    if incident.acknowledged_at is not None:
         return None
-    telling = Telling("reminder", subject.severity.value, subject.severity)
-    return telling, told_at + timing.reminder(subject.severity)
+    notice = Notice("reminder", incident.severity.value, incident.severity)
+    return notice, told_at + timing.reminder(incident.severity)
 
 
-def _second_line(subject: Subject, due: datetime) -> tuple[Telling, datetime] | None:
-    if subject.severity is not Severity.CRITICAL or subject.acknowledged_at is not None:
+def _second_line(incident: IncidentFacts, due: datetime) -> tuple[Notice, datetime] | None:
+    if incident.severity is not Severity.CRITICAL or incident.acknowledged_at is not None:
         return None
-    return Telling("escalated", subject.severity.value, subject.severity), due
+    return Notice("escalated", incident.severity.value, incident.severity), due
 
 
 def _trouble(
-    subject: Subject, known: Known, confirmed_at: datetime, timing: Timing
-) -> tuple[Telling, datetime]:
+    incident: IncidentFacts, last_told: LastTold, confirmed_at: datetime, timing: Timing
+) -> tuple[Notice, datetime]:
     """The first message of a stretch is held; what has lasted, is large or got worse is not."""
-    rises = known.state in _TROUBLE
-    kind = "escalated" if rises else "flapping" if subject.flapping else "opened"
-    telling = Telling(kind, subject.severity.value, subject.severity)
-    at_once = rises or subject.kind != "instance" or subject.overdue
-    return telling, confirmed_at if at_once else confirmed_at + timedelta(seconds=timing.hold)
+    rises = last_told.state in _TROUBLE
+    kind = "escalated" if rises else "flapping" if incident.flapping else "opened"
+    notice = Notice(kind, incident.severity.value, incident.severity)
+    at_once = rises or incident.kind != "instance" or incident.overdue
+    return notice, confirmed_at if at_once else confirmed_at + timedelta(seconds=timing.hold)

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from instances.alerts.delivery_rules import SENT, Outcome, Result, judge
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
 from instances.alerts.messages import as_text
 from instances.documents import Document
 from instances.errors import RequestError
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
-NO_ANSWER = Result(Outcome.TRANSIENT, sentence("timeout"))
-NOT_TAKEN = Result(Outcome.TRANSIENT, "The service did not take the message.")
+NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
+NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
-def send(url: str, document: Document, timeout: float) -> Result:
+def send(url: str, document: Document, timeout: float) -> DeliveryResult:
     """Send a message to an Apprise URL; takes at most `timeout` seconds.
 
     Never raises for what the network, the receiver or the URL does, and no error shows the URL.
     """
     plugin = _plugin(url)
     if plugin is None:
-        return Result(Outcome.PERMANENT, UNUSABLE)
+        return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
         return _post(plugin, document, timeout)
     try:
@@ -54,7 +54,7 @@ def check_url(url: str) -> None:
         raise RequestError(UNUSABLE)
 
 
-def _post(hook: Any, document: Document, timeout: float) -> Result:
+def _post(hook: Any, document: Document, timeout: float) -> DeliveryResult:
     """The document as the body of one request. `hook` is Apprise's own reading of the URL."""
     body = json.dumps({**hook.payload_extras, **document}).encode()
     verify = hook.verify_certificate
@@ -62,9 +62,9 @@ def _post(hook: Any, document: Document, timeout: float) -> Result:
         answer = ask(hook.method, _address(hook), timeout, _headers(hook), body, verify=verify)
     except NoAnswerError as error:
         if error.code == NOT_FOR_HTTP:
-            return Result(Outcome.PERMANENT, UNUSABLE)
-        return Result(Outcome.TRANSIENT, sentence(error.code))
-    return judge(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
+            return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
+        return DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(error.code))
+    return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
 
 
 def _address(hook: Any) -> str:
@@ -101,7 +101,7 @@ def _plugin(url: str) -> Any:
         return None
 
 
-def _notify(plugin: Any, document: Document) -> Result:
+def _notify(plugin: Any, document: Document) -> DeliveryResult:
     module = _apprise()
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
         plugin.overflow_mode = module.OverflowMode.TRUNCATE
@@ -117,11 +117,11 @@ def _notify(plugin: Any, document: Document) -> Result:
     return SENT if answer else _refusal([entry.message for entry in answer.logs()])
 
 
-def _refusal(log: list[str]) -> Result:
+def _refusal(log: list[str]) -> DeliveryResult:
     """A URL may stand for several receivers: it is refused for good when all of them say so."""
     now = datetime.now(UTC)
-    found = [judge(int(code), None, now) for line in log for code in _STATUS.findall(line)]
-    passing = [result for result in found if result.outcome is not Outcome.PERMANENT]
+    found = [judge_delivery(int(code), None, now) for line in log for code in _STATUS.findall(line)]
+    passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
     return next(iter(passing or found), NOT_TAKEN)
 
 

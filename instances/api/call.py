@@ -8,7 +8,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from instances.models import ApiToken
-from instances.operations.service import Asked
+from instances.operations.service import Requester
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Call:
             raise RuntimeError("A route without authentication has no caller.")
         return self.token
 
-    def asked(self, request_id: str | None = None) -> Asked:
-        return Asked(self.actor, self.reason, request_id)
+    def asked(self, request_id: str | None = None) -> Requester:
+        return Requester(self.actor, self.reason, request_id)
 
 
 def call_of(request: HttpRequest) -> Call:

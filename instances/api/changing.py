@@ -13,8 +13,8 @@ from instances.api.call import call_of
 from instances.api.problems import existing
 from instances.models import Instance, Operation
 from instances.operations.journal import by_request
-from instances.operations.service import Asked
-from tasks.operations import hand_over
+from instances.operations.service import Requester
+from tasks.operations import enqueue_or_withdraw
 
 Document = dict[str, Any]
 
@@ -30,7 +30,7 @@ def change(
     customer_id: str,
     key: str | None,
     asked: dict[str, Any],
-    begin: Callable[[Asked], Operation],
+    begin: Callable[[Requester], Operation],
 ) -> Document:
     """OPERATION of a change: the one an equal request with this key began, or a new one, enqueued.
 
@@ -43,6 +43,6 @@ def change(
         idempotency.note(call, key, asked)
     operation = by_request(identity, kind, customer_id)
     if operation is None:
-        operation = hand_over(begin(call.asked(identity)))
+        operation = enqueue_or_withdraw(begin(call.asked(identity)))
     call.outcome = f"operation {operation.pk}"
     return documents.operation(operation)

@@ -18,7 +18,7 @@ from instances.api.problems import ProblemError, of_error
 from instances.errors import DockmgrError
 from instances.lib.clock import SYSTEM
 from instances.models import ApiToken
-from tasks.broker.rpc import ask
+from tasks.broker.rpc import call
 from tasks.operations import logs
 
 WAIT = 30.0  # seconds a worker has for one reading
@@ -115,7 +115,7 @@ class _Stream:
 
 
 def _read(customer_id: str, lines: int, since: str | None) -> list[str]:
-    kept = ask(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
+    kept = call(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
     return list(kept["lines"])
 
 

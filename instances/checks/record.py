@@ -19,7 +19,7 @@ from instances.checks.policy import jitter, policy
 from instances.health.response import Outcome
 from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
 from instances.incidents import hosts
-from instances.incidents.from_health import Change, follow
+from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health, HealthCheck, Instance, Operation, Sweep
 from instances.models.health import STATE_FIELDS
 
@@ -93,7 +93,7 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
-        follow([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
+        apply_health_changes([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
         yield from applied
         checks = [r.check for r in judged if r.verdict and r.check.request.instance_id not in won]
         if not checks:
@@ -101,9 +101,9 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
     yield from (Recorded(check, skipped="its row was changed all the time") for check in checks)
 
 
-def _change(recorded: Recorded, after: State) -> Change:
+def _change(recorded: Recorded, after: State) -> HealthChange:
     seen = recorded.seen
-    return Change(
+    return HealthChange(
         recorded.check.request.instance_id, recorded.before, after, seen.reason, seen.error[:ERROR_LENGTH]
     )
 

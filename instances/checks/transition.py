@@ -11,7 +11,7 @@ from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
 from instances.errors import BusyError
 from instances.health.state import State
-from instances.incidents.from_health import Change, follow
+from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health
 from instances.models.health import STATE_FIELDS
 
@@ -36,6 +36,6 @@ def change(
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
-            follow([Change(instance_id, health.state(), state)], policy(), now)
+            apply_health_changes([HealthChange(instance_id, health.state(), state)], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")

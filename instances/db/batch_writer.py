@@ -18,7 +18,7 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 
-class Committer(Generic[C, R]):
+class BatchWriter(Generic[C, R]):
     """Collects items from many threads and hands them to `commit` in batches, on one thread.
 
     A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody

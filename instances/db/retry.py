@@ -18,7 +18,7 @@ T = TypeVar("T")
 PATIENCE = Retry(tries=9, first=0.2, factor=2.0, longest=10.0)
 
 
-def despite_cuts(call: Callable[[], T], clock: Clock) -> T:
+def retry_on_disconnect(call: Callable[[], T], clock: Clock) -> T:
     """What `call` returns; it is called again, on a new connection, when the database cut it short.
 
     So it must be repeatable. Raises the database's own error when that stays away.

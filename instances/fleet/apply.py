@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from instances import lookup
-from instances.alerts.notify import look_again
+from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
 from instances.errors import RequestError
 from instances.fleet.file import ChannelEntry, FleetFile
@@ -22,7 +22,7 @@ SECRET_FIELDS = frozenset({"env", "url"})
 
 
 @dataclass(frozen=True)
-class Change:
+class FleetChange:
     """One thing created or updated; `fields` maps names to (before, after), secrets left out."""
 
     kind: str
@@ -35,7 +35,7 @@ class Change:
         return {"kind": self.kind, "name": self.name, "action": self.action, "fields": fields}
 
 
-def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[Change]:
+def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
     """Create or update everything the file names, all or nothing; returns what changed.
 
     Fields an entry leaves out keep their value on an existing row and take the default on a new one.
@@ -55,7 +55,7 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[Change]:
             _refuse_strangers(channel)
         changes = [change for change in found if change]
         if any(change.kind == "channel" for change in changes):
-            look_again(Incident.objects.all(), clock.now())
+            requeue(Incident.objects.all(), clock.now())
     return changes
 
 
@@ -73,7 +73,7 @@ def _refuse_strangers(channel: ChannelEntry) -> None:
                 raise RequestError(f"The fleet file is refused: channel {channel.name}: {error}") from None
 
 
-def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
+def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     try:
         with transaction.atomic():
             return _one(kind, model, values)
@@ -85,13 +85,13 @@ def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> Change | 
         ) from None
 
 
-def _one(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None:
+def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     rows = model._default_manager.select_for_update()
     row = rows.filter(name=values["name"]).first()
     if row is None:
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
-        return Change(kind, values["name"], "created", {})
+        return FleetChange(kind, values["name"], "created", {})
     changed = {k: (getattr(row, k), v) for k, v in values.items() if getattr(row, k) != v}
     if not changed:
         return None
@@ -104,7 +104,7 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> Change | None
         k: ("(secret)", "(secret)") if k in SECRET_FIELDS else (_plain(was), _plain(now))
         for k, (was, now) in changed.items()
     }
-    return Change(kind, values["name"], "updated", shown)
+    return FleetChange(kind, values["name"], "updated", shown)
 
 
 def _refuse_useless(channel: str, url: str | None) -> None:

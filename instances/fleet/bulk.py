@@ -22,7 +22,7 @@ BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
 
 
-def order(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
+def create_bulk(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
     """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
     chosen = list(dict.fromkeys(instance_ids))
     if not 1 <= len(chosen) <= MOST_INSTANCES:
@@ -126,7 +126,7 @@ def _whose_turn(bulk: Bulk) -> Iterator[Instance]:
 def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
     """Raises DockmgrError when it is refused."""
     customer_id = instance.customer_id
-    asked = service.Asked(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
+    asked = service.Requester(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
     if bulk.verb == "restart":
         return [service.begin_restart(customer_id, asked)]
     if bulk.verb == "update":

@@ -14,7 +14,7 @@ from instances.fleet.sweep import Progress, silent
 from instances.health.state import Status
 from instances.models import Instance, Operation
 from instances.operations import service
-from instances.operations.service import Asked, begin_update, wait_for_end
+from instances.operations.service import Requester, begin_update, run_or_wait
 from instances.outside import Outside
 
 AT_ONCE_PER_HOST = 2
@@ -61,7 +61,7 @@ def too_many(failures: int, done: int, total: int, limits: Limits) -> str:
 
 def update_all(
     image: str | None,
-    asked: Asked,
+    asked: Requester,
     limits: Limits | None = None,
     outside: Outside | None = None,
     progress: Progress = silent,
@@ -75,7 +75,7 @@ class _Rollout:
     def __init__(
         self,
         image: str | None,
-        asked: Asked,
+        asked: Requester,
         limits: Limits,
         outside: Outside,
         progress: Progress,
@@ -123,7 +123,7 @@ class _Rollout:
         try:
             asked = replace(self._asked, request_id=request_id)
             operation = begin_update(instance.customer_id, asked, image=self._image, outside=self._outside)
-            return wait_for_end(operation.pk, self._outside)
+            return run_or_wait(operation.pk, self._outside)
         finally:
             connections.close_all()
 

@@ -22,11 +22,11 @@ from instances.incidents.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import heartbeat
 from instances.monitoring.hosts import in_doubt
-from instances.monitoring.loop import Watch, deliver_what_is_held
+from instances.monitoring.loop import Monitor, deliver_what_is_held
 from instances.operations import service
 from instances.operations.journal import abandoned
 from instances.operations.procedures import restart
-from instances.operations.service import recover, see_through
+from instances.operations.service import recover, run_to_end
 from instances.outside import Outside
 
 PROBE_THREADS = 32
@@ -122,7 +122,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     Raises BusyError when another attended sweep is running; a sweep of the workers is waited for.
     """
     outside = outside or service.OUTSIDE
-    began, watch = outside.clock.now(), Watch(outside)
+    began, watch = outside.clock.now(), Monitor(outside)
     recover(outside)
     sweep = _start(by, outside)
     try:
@@ -161,7 +161,7 @@ def _restarts(rows: Sequence[Health], since: datetime) -> list[Operation]:
 class _Healing:
     """Re-checks and restarts until every instance of the sweep has come to rest."""
 
-    def __init__(self, sweep: Sweep, outside: Outside, progress: Progress, watch: Watch) -> None:
+    def __init__(self, sweep: Sweep, outside: Outside, progress: Progress, watch: Monitor) -> None:
         self._sweep = sweep
         self._outside = outside
         self._progress = progress
@@ -228,6 +228,6 @@ class _Healing:
 
 def _restart(operation: Operation, outside: Outside) -> None:
     try:
-        see_through(operation.pk, outside)
+        run_to_end(operation.pk, outside)
     finally:
         connections.close_all()

@@ -14,8 +14,8 @@ from instances.errors import DockmgrError, RequestError
 from instances.fleet.sweep import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import read_logs, service
-from instances.operations.procedures.provision import Order
-from instances.operations.service import Asked
+from instances.operations.procedures.provision import ProvisionRequest
+from instances.operations.service import Requester
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside, engine_address
@@ -59,7 +59,7 @@ def run_trial(
     plan: str,
     image: str | None = None,
     host: str | None = None,
-    asked: Asked | None = None,
+    asked: Requester | None = None,
     outside: Outside | None = None,
     progress: Progress = silent,
 ) -> Trial:
@@ -67,7 +67,7 @@ def run_trial(
 
     Raises RequestError when there is no such plan or host.
     """
-    asked, outside = asked or Asked("test_deploy"), outside or service.OUTSIDE
+    asked, outside = asked or Requester("test_deploy"), outside or service.OUTSIDE
     trial = _Deployment(lookup.plan(plan), image, host, asked, outside)
     trial.progress = progress
     return trial.run()
@@ -75,7 +75,7 @@ def run_trial(
 
 class _Deployment:
     def __init__(
-        self, plan: Plan, image: str | None, host: str | None, asked: Asked, outside: Outside
+        self, plan: Plan, image: str | None, host: str | None, asked: Requester, outside: Outside
     ) -> None:
         self._plan, self._image, self._host = plan, image, host
         self._asked, self._outside = asked, outside
@@ -115,7 +115,7 @@ class _Deployment:
         return error is None
 
     def _provision(self) -> str | None:
-        order = Order(
+        order = ProvisionRequest(
             customer_id=self._customer,
             subdomain=f"{self._customer}.test.invalid",
             plan=self._plan.name,
@@ -127,11 +127,11 @@ class _Deployment:
         operation = service.begin_provision(order, self._own_asked(), self._outside)
         return self._end_of(operation)
 
-    def _own_asked(self) -> Asked:
-        return Asked(self._asked.requested_by, self._asked.reason or "test deployment")
+    def _own_asked(self) -> Requester:
+        return Requester(self._asked.requested_by, self._asked.reason or "test deployment")
 
     def _end_of(self, operation: Operation) -> str | None:
-        done = service.wait_for_end(operation.pk, self._outside)
+        done = service.run_or_wait(operation.pk, self._outside)
         return None if done.status == "succeeded" else done.error
 
     def _instance(self) -> Instance:

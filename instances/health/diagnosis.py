@@ -20,7 +20,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class ProbeView:
     """What a probe of one address saw; `error` is its sentence, empty when all is well."""
 
     outcome: Outcome
@@ -46,7 +46,7 @@ _ROUTES_ELSEWHERE = frozenset({"redirect", "http_404", "http_421"})
 _KEEPS_CALLERS_OUT = frozenset({"http_401", "http_403", "http_407", "http_429"})
 
 
-def diagnose(inside: Look, outside: Look, url: str) -> Diagnosis:
+def diagnose(inside: ProbeView, outside: ProbeView, url: str) -> Diagnosis:
     """Judge the public `url`, seen from outside, by what the published address on the host answers.
 
     DNS and TLS are at fault by themselves, whatever the app does. Of the rest the app is at fault
@@ -67,7 +67,7 @@ def diagnose(inside: Look, outside: Look, url: str) -> Diagnosis:
     return Diagnosis(Fault.PROXY, text)
 
 
-def _ill(inside: Look, outside: Look, before: Fault | None, url: str) -> Diagnosis:
+def _ill(inside: ProbeView, outside: ProbeView, before: Fault | None, url: str) -> Diagnosis:
     if outside.outcome is Outcome.OK:
         beside = f" although {url} answers, from elsewhere"
     elif before:
@@ -77,14 +77,14 @@ def _ill(inside: Look, outside: Look, before: Fault | None, url: str) -> Diagnos
     return Diagnosis(Fault.APP, f"The app is at fault{beside}: {_why(inside)}")
 
 
-def _why(look: Look) -> str:
+def _why(look: ProbeView) -> str:
     """The look's sentence as the end of another one."""
     if look.outcome is Outcome.STARTING:
         return "it is still starting."
     return look.error[:1].lower() + look.error[1:]
 
 
-def _what_proxy_does(outside: Look, url: str) -> str:
+def _what_proxy_does(outside: ProbeView, url: str) -> str:
     status = f" (HTTP {outside.http_status})" if outside.http_status else ""
     if outside.reason in _DOES_NOT_LISTEN:
         return f"nothing listens at {url}"

@@ -68,7 +68,7 @@ def sentence(reason: str) -> str:
     return _SENTENCES.get(reason, f"The check failed: {reason}.")
 
 
-def judge(status: int, body: bytes, expect: Expect) -> Reply:
+def judge_response(status: int, body: bytes, expect: Expect) -> Reply:
     """Judge an answer by its status code and, if that is 2xx, its body. Never raises, whatever the bytes.
 
     Starting, for `auto` and `json_ok`: `status`, `state` or `gateway` says so and `ok` does not contradict.

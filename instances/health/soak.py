@@ -13,7 +13,7 @@ KEPT_UP = ("always", "unless-stopped")
 
 
 @dataclass(frozen=True)
-class Run:
+class ContainerRun:
     """One run of a container in its engine's words.
 
     `started_at` is by the engine's clock and only compared with itself; `restarts` counts how often
@@ -24,10 +24,10 @@ class Run:
     started_at: datetime | None
     restarts: int = 0
 
-    def differs_from(self, earlier: Run) -> bool:
+    def differs_from(self, earlier: ContainerRun) -> bool:
         return self.started_at != earlier.started_at
 
-    def tells_of_an_end_since(self, earlier: Run) -> bool:
+    def tells_of_an_end_since(self, earlier: ContainerRun) -> bool:
         """Whether the program ended by itself after `earlier` was seen."""
         return self.restarts > (0 if self.differs_from(earlier) else earlier.restarts)
 
@@ -38,7 +38,7 @@ def was_stopped(state: str, restart_policy: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Rules:
+class SoakRules:
     """Seconds a run is watched: `grace`, in which it may boot, and `margin` beyond that."""
 
     grace: float
@@ -47,20 +47,20 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Look:
+class SoakCheck:
     """What one look saw. Without a `run` the engine was out of reach."""
 
     at: datetime
     outcome: Outcome
     reason: str = ""
-    run: Run | None = None
+    run: ContainerRun | None = None
 
     @property
     def blind(self) -> bool:
         return self.outcome is Outcome.UNKNOWN or (self.run is None and self.reason not in HARD_REASONS)
 
 
-class Verdict(StrEnum):
+class SoakVerdict(StrEnum):
     WAIT = "wait"
     PASSED = "passed"
     FAILED = "failed"
@@ -69,27 +69,27 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Probation:
+class Soak:
     """A healthy container under watch. `since` is when its present run began, by our clock.
 
     `booting` is True in a run that began under watch, from outside, until it answers well.
     """
 
     since: datetime
-    run: Run | None = None
+    run: ContainerRun | None = None
     failures: int = 0
     booting: bool = False
 
-    def is_over(self, now: datetime, rules: Rules) -> bool:
+    def is_over(self, now: datetime, rules: SoakRules) -> bool:
         return now >= self.since + timedelta(seconds=rules.grace + rules.margin)
 
-    def after(self, look: Look, rules: Rules) -> Probation:
+    def after(self, look: SoakCheck, rules: SoakRules) -> Soak:
         if self.run and look.run and look.run.differs_from(self.run):
             begun = replace(self, since=look.at, run=look.run, failures=0, booting=True)
             return begun._after(look, rules)
         return replace(self, run=look.run or self.run)._after(look, rules)
 
-    def _after(self, look: Look, rules: Rules) -> Probation:
+    def _after(self, look: SoakCheck, rules: SoakRules) -> Soak:
         if look.blind:
             return self
         if look.outcome is Outcome.OK:
@@ -98,19 +98,19 @@ class Probation:
         return self if may_boot else replace(self, failures=self.failures + 1)
 
 
-def judge(before: Probation, look: Look, rules: Rules) -> tuple[Probation, Verdict]:
-    """The probation after a look, and what that means.
+def judge_soak(before: Soak, look: SoakCheck, rules: SoakRules) -> tuple[Soak, SoakVerdict]:
+    """The soak after a look, and what that means.
 
     A run that was begun from outside has its own grace: the image is not to blame for an engine
     that restarts. A program that ends by itself has failed, however soon it is up again.
     """
     now = before.after(look, rules)
     if before.run and look.run and look.run.tells_of_an_end_since(before.run):
-        return now, Verdict.ENDED
+        return now, SoakVerdict.ENDED
     if look.reason in HARD_REASONS or now.failures >= rules.failure_threshold:
-        return now, Verdict.FAILED
+        return now, SoakVerdict.FAILED
     if not now.is_over(look.at, rules):
-        return now, Verdict.WAIT
+        return now, SoakVerdict.WAIT
     if look.blind:
-        return now, Verdict.UNSEEN
-    return now, Verdict.PASSED if look.outcome is Outcome.OK else Verdict.WAIT
+        return now, SoakVerdict.UNSEEN
+    return now, SoakVerdict.PASSED if look.outcome is Outcome.OK else SoakVerdict.WAIT

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import quote, urlsplit
 
-from instances.health.response import Expect, Outcome, Reply, judge, sentence
+from instances.health.response import Expect, Outcome, Reply, judge_response, sentence
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
@@ -99,7 +99,7 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
         return _failed("prober", status), str(error)
     except OSError as error:
         return _failed(_reason(error), status), _detail(error)
-    return judge(status, body, address.expect), ""
+    return judge_response(status, body, address.expect), ""
 
 
 def _failed(reason: str, status: int | None) -> Reply:

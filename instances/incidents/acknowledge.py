@@ -8,7 +8,7 @@ from django.db import transaction
 
 from instances import lookup
 from instances.errors import RequestError
-from instances.incidents.writer import Ledger
+from instances.incidents.writer import IncidentWriter
 from instances.models import Incident
 
 
@@ -22,8 +22,8 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
     if not incident.is_open:
         raise RequestError(f"Incident {incident_id} is resolved already.")
     if incident.acknowledged_at is None:
-        ledger = Ledger(now)
+        writer = IncidentWriter(now)
         incident.acknowledged_at, incident.acknowledged_by = now, by[:64]
-        ledger.note(incident, "acknowledged", f"by {by}")
-        ledger.save()
+        writer.note(incident, "acknowledged", f"by {by}")
+        writer.save()
     return incident

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
-from instances.incidents.writer import Ledger
+from instances.incidents.writer import IncidentWriter
 from instances.models import Incident, Operation
 
 BATCH = 200
@@ -27,7 +27,7 @@ def being_changed(now: datetime) -> Exists:
     return Exists(changing.exclude(kind="restart"))
 
 
-def meet(now: datetime, describe: Resolution = how_it_ended) -> None:
+def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:
     """Make critical what is down for too long, and resolve what has stayed clean.
 
     `describe` says how a resolved incident ended.
@@ -42,28 +42,28 @@ def meet(now: datetime, describe: Resolution = how_it_ended) -> None:
 def escalate_due(now: datetime) -> int:
     """Raise a batch of incidents whose deadline has passed; returns how many."""
     due = Incident.objects.open().filter(critical_at__lte=now).exclude(being_changed(now))
-    ledger, rows = Ledger(now), _locked(due, "critical_at")
+    writer, rows = IncidentWriter(now), _locked(due, "critical_at")
     for incident in rows:
         incident.critical_at = None
         known = incident.severity == Severity.CRITICAL and incident.confirmed_at
-        ledger.note(incident, "deadline", f"down for more than {settings.CRITICAL_AFTER:g} s")
+        writer.note(incident, "deadline", f"down for more than {settings.CRITICAL_AFTER:g} s")
         if not known:
-            ledger.raised(incident, Severity.CRITICAL, "down for too long")
+            writer.raised(incident, Severity.CRITICAL, "down for too long")
             incident.notify_at = now
-    ledger.save()
+    writer.save()
     return len(rows)
 
 
 @transaction.atomic
 def resolve_due(now: datetime, describe: Resolution) -> int:
     """End a batch of incidents that have stayed clean for long enough; returns how many."""
-    ledger = Ledger(now)
+    writer = IncidentWriter(now)
     rows = _locked(Incident.objects.open().filter(resolve_at__lte=now), "resolve_at")
     for incident in rows:
-        ledger.resolved(incident, describe(incident))
+        writer.resolved(incident, describe(incident))
         if incident.kind != "instance":
             incident.notify_at = now
-    ledger.save()
+    writer.save()
     for incident in rows:
         wake(incident, now)
     return len(rows)

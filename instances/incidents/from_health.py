@@ -10,12 +10,12 @@ from django.db.models import Q
 
 from instances.health.state import Policy, State
 from instances.incidents.rules import Effect, Severity, availability, effect, instance_key
-from instances.incidents.writer import Ledger, deadline
+from instances.incidents.writer import IncidentWriter, deadline
 from instances.models import Incident, Instance, Transition
 
 
 @dataclass(frozen=True)
-class Change:
+class HealthChange:
     """An instance's health before and after, and what was seen, as a code and as a sentence."""
 
     instance_id: int
@@ -25,7 +25,7 @@ class Change:
     message: str = ""
 
 
-def follow(changes: Sequence[Change], rules: Policy, now: datetime) -> None:
+def apply_health_changes(changes: Sequence[HealthChange], rules: Policy, now: datetime) -> None:
     """Open, raise, reopen and end incidents as these changes ask for, and note up and down.
 
     Call it in the transaction that wrote the changes; each instance may be among them once.
@@ -35,10 +35,10 @@ def follow(changes: Sequence[Change], rules: Policy, now: datetime) -> None:
         (change, found) for change in changes if (found := effect(change.before, change.after, rules))
     ]
     if concerned:
-        _Following(concerned, rules, now).run()
+        _Incidents(concerned, rules, now).run()
 
 
-def _transitions(changes: Iterable[Change], now: datetime) -> list[Transition]:
+def _transitions(changes: Iterable[HealthChange], now: datetime) -> list[Transition]:
     return [
         Transition(instance_id=c.instance_id, at=now, availability=availability(c.after).value)
         for c in changes
@@ -46,10 +46,10 @@ def _transitions(changes: Iterable[Change], now: datetime) -> list[Transition]:
     ]
 
 
-class _Following:
-    def __init__(self, concerned: list[tuple[Change, Effect]], rules: Policy, now: datetime) -> None:
+class _Incidents:
+    def __init__(self, concerned: list[tuple[HealthChange, Effect]], rules: Policy, now: datetime) -> None:
         self._concerned, self._rules, self._now = concerned, rules, now
-        self._ledger = Ledger(now)
+        self._writer = IncidentWriter(now)
 
     def run(self) -> None:
         incidents = self._read()
@@ -57,7 +57,7 @@ class _Following:
             incident = self._begin(change, found, incidents.get(change.instance_id))
             if incident is not None and incident.is_open:
                 self._go_on(incident, change, found)
-        self._ledger.save()
+        self._writer.save()
 
     def _read(self) -> dict[int, Incident]:
         """The last incident of each instance that is open or may be reopened."""
@@ -70,7 +70,7 @@ class _Following:
         )
         return {row.instance_id: row for row in rows.order_by("opened_at", "pk") if row.instance_id}
 
-    def _begin(self, change: Change, found: Effect, last: Incident | None) -> Incident | None:
+    def _begin(self, change: HealthChange, found: Effect, last: Incident | None) -> Incident | None:
         """The incident this change belongs to; None when the outage has none to end."""
         since = change.after.down_since
         if last is None:
@@ -78,10 +78,10 @@ class _Following:
         if found.begins and since is not None:
             last.down_since, last.critical_at = since, deadline(since)
             last.cause, last.message = change.cause, change.message
-            self._ledger.reopened(last)
+            self._writer.reopened(last)
         return last
 
-    def _open(self, change: Change, since: datetime) -> Incident:
+    def _open(self, change: HealthChange, since: datetime) -> Incident:
         instance = Instance.objects.only("customer_id", "host_id").get(pk=change.instance_id)
         incident = Incident(
             key=instance_key(instance.customer_id),
@@ -95,41 +95,41 @@ class _Following:
             down_since=since,
             critical_at=deadline(since),
         )
-        self._ledger.opened(incident)
+        self._writer.opened(incident)
         return incident
 
-    def _go_on(self, incident: Incident, change: Change, found: Effect) -> None:
-        ledger = self._ledger
+    def _go_on(self, incident: Incident, change: HealthChange, found: Effect) -> None:
+        writer = self._writer
         if found.flapping and not incident.flapping:
             incident.flapping = True
-            ledger.note(incident, "flapping", "it recovers and fails again")
+            writer.note(incident, "flapping", "it recovers and fails again")
         if found.moved and not found.ends:
             moved = f"{change.before.status.value} -> {change.after.status.value}"
-            ledger.note(incident, "status", f"{moved}. {change.message}".rstrip(". "))
+            writer.note(incident, "status", f"{moved}. {change.message}".rstrip(". "))
         if found.restart:
             incident.restarts += 1
-            ledger.note(incident, "restart", _restart_text(change))
+            writer.note(incident, "restart", _restart_text(change))
         if found.raises is not None:
             self._raise(incident, change, found.raises)
         if found.ends:
             self._end(incident, found)
 
-    def _raise(self, incident: Incident, change: Change, severity: Severity) -> None:
+    def _raise(self, incident: Incident, change: HealthChange, severity: Severity) -> None:
         if change.cause:
             incident.cause, incident.message = change.cause, change.message
         given_up = "automatic restarts are used up"
         failures = f"{change.after.failures} failures in a row"
-        self._ledger.raised(incident, severity, given_up if severity is Severity.CRITICAL else failures)
+        self._writer.raised(incident, severity, given_up if severity is Severity.CRITICAL else failures)
 
     def _end(self, incident: Incident, found: Effect) -> None:
-        self._ledger.ended(incident)
+        self._writer.ended(incident)
         if found.abandoned:
-            self._ledger.resolved(incident, "paused", abandoned=True)
+            self._writer.resolved(incident, "paused", abandoned=True)
         elif not incident.flapping:
-            self._ledger.resolved(incident, how_it_ended(incident))
+            self._writer.resolved(incident, how_it_ended(incident))
 
 
-def _restart_text(change: Change) -> str:
+def _restart_text(change: HealthChange) -> str:
     automatic = change.after.restarts_used > change.before.restarts_used
     return f"automatic, attempt {change.after.restarts_used}" if automatic else "asked for by a person"
 

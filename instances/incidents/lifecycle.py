@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from instances.incidents.rules import FLEET, SELF, Severity
-from instances.incidents.writer import TEXT_LENGTH, Ledger
+from instances.incidents.writer import TEXT_LENGTH, IncidentWriter
 from instances.models import Host, Incident, Instance
 
 
@@ -44,20 +44,20 @@ def open_incident(
 
     Told at once unless `notify_at` says when.
     """
-    ledger, incident = Ledger(now), last_of(key, now, host=host)
+    writer, incident = IncidentWriter(now), last_of(key, now, host=host)
     if incident is None:
         incident = Incident(key=key, kind=kind, host=host, opened_at=now)
         incident.message = message[:TEXT_LENGTH]
-        ledger.opened(incident)
+        writer.opened(incident)
     elif not incident.is_open:
-        ledger.reopened(incident)
+        writer.reopened(incident)
     _describe(incident, cause, message, now)
     incident.resolve_at = None
-    ledger.raised(incident, severity, message)
+    writer.raised(incident, severity, message)
     incident.notify_at = notify_at or now
     if incident.pk:
-        ledger.note(incident, "cause", message)
-    ledger.save()
+        writer.note(incident, "cause", message)
+    writer.save()
     return incident
 
 
@@ -72,11 +72,11 @@ def resolve(incident: Incident, resolution: str, now: datetime) -> None:
     held = Incident.objects.select_for_update().filter(pk=incident.pk, resolved_at=None).first()
     if held is None:
         return
-    ledger = Ledger(now)
-    ledger.resolved(held, resolution)
+    writer = IncidentWriter(now)
+    writer.resolved(held, resolution)
     if held.kind != "instance":
         held.notify_at = now
-    ledger.save()
+    writer.save()
     wake(held, now)
     incident.refresh_from_db()
 
@@ -100,7 +100,7 @@ def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
 def close_of(instance: Instance, resolution: str, now: datetime) -> None:
     """End the instance's incident because nobody looks after the instance any more."""
     rows = Incident.objects.select_for_update().filter(instance=instance, kind="instance", resolved_at=None)
-    ledger = Ledger(now)
+    writer = IncidentWriter(now)
     for incident in rows:
-        ledger.resolved(incident, resolution, abandoned=True)
-    ledger.save()
+        writer.resolved(incident, resolution, abandoned=True)
+    writer.save()

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from instances.incidents.rules import Availability
-from instances.incidents.uptime_rules import Change, Uptime, measure
+from instances.incidents.uptime_rules import AvailabilityChange, Uptime, measure
 from instances.models import Instance, Operation, Transition
 
 
@@ -73,17 +73,17 @@ def _lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> I
         Subquery(before.values("availability")[:1]),
     )
     for pk, customer_id, plan, at, availability in rows:
-        first = [Change(at, Availability(availability))] if at else []
+        first = [AvailabilityChange(at, Availability(availability))] if at else []
         yield Line(pk, customer_id, plan, measure([*first, *within[pk]], since, until))
 
 
 def _changes_within(
     instances: QuerySet[Instance], since: datetime, until: datetime
-) -> defaultdict[int, list[Change]]:
+) -> defaultdict[int, list[AvailabilityChange]]:
     rows = Transition.objects.filter(instance__in=_keys(instances), at__gt=since, at__lte=until)
-    found: defaultdict[int, list[Change]] = defaultdict(list)
+    found: defaultdict[int, list[AvailabilityChange]] = defaultdict(list)
     for pk, at, availability in rows.order_by("at", "pk").values_list("instance_id", "at", "availability"):
-        found[pk].append(Change(at, Availability(availability)))
+        found[pk].append(AvailabilityChange(at, Availability(availability)))
     return found
 
 

@@ -12,7 +12,7 @@ NEARLY_ALWAYS = 99.9999
 
 
 @dataclass(frozen=True)
-class Change:
+class AvailabilityChange:
     """From `at` on a customer had `availability`."""
 
     at: datetime
@@ -72,7 +72,7 @@ class Uptime:
         return Uptime(**sums, down_since=min(open_since, default=None))
 
 
-def measure(changes: Sequence[Change], since: datetime, until: datetime) -> Uptime:
+def measure(changes: Sequence[AvailabilityChange], since: datetime, until: datetime) -> Uptime:
     """What the period after `since`, up to and with `until`, was like.
 
     `changes` are in order of time and begin with the last one before the period, if there was one:
@@ -96,7 +96,7 @@ def measure(changes: Sequence[Change], since: datetime, until: datetime) -> Upti
     )
 
 
-def outages(changes: Sequence[Change]) -> list[Outage]:
+def outages(changes: Sequence[AvailabilityChange]) -> list[Outage]:
     """The outages in a history, the last one perhaps not over."""
     found: list[Outage] = []
     began: datetime | None = None

@@ -29,7 +29,7 @@ WRITTEN = (
 TEXT_LENGTH = 255
 
 
-class Ledger:
+class IncidentWriter:
     """Changes to incidents at one moment. Use it inside the transaction of what caused them.
 
     Rows must have been read under a lock. Nothing is written before `save`.

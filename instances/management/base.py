@@ -144,18 +144,18 @@ class FleetCommand(BaseCommand):
         sys.stderr.write(f"{for_terminal(sentence)}\n")
         return {"error": sentence}
 
-    def asked(self, options: dict[str, Any]) -> service.Asked:
-        return service.Asked(operator(), options["reason"], options["request_id"])
+    def asked(self, options: dict[str, Any]) -> service.Requester:
+        return service.Requester(operator(), options["reason"], options["request_id"])
 
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
         if options["enqueue"]:
-            from tasks.operations import hand_over  # needs Celery, which is slow to load
+            from tasks.operations import enqueue_or_withdraw  # needs Celery, which is slow to load
 
-            return hand_over(operation)
+            return enqueue_or_withdraw(operation)
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
-            done = service.wait_for_end(operation.pk)
+            done = service.run_or_wait(operation.pk)
             tell(1, 1, done.status)
         return done
 

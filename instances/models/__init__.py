@@ -6,7 +6,7 @@ from instances.models.bulk import Bulk
 from instances.models.channel import Channel, Notification, Pulse
 from instances.models.fleet import Host, HostWatch, Plan, Port
 from instances.models.health import Health, HealthCheck, Transition
-from instances.models.incident import Incident, IncidentEvent, Mute, Told
+from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
 from instances.models.instance import Instance
 from instances.models.operation import Operation
 from instances.models.sweep import Sweep
@@ -28,12 +28,12 @@ __all__ = [
     "Instance",
     "Mute",
     "Notification",
+    "NotifiedState",
     "Operation",
     "Plan",
     "Port",
     "Pulse",
     "Sweep",
     "Tally",
-    "Told",
     "Transition",
 ]

@@ -101,7 +101,7 @@ class IncidentEvent(models.Model):
         return f"{self.at:%H:%M:%S} {self.kind} {self.text}"
 
 
-class Told(models.Model):
+class NotifiedState(models.Model):
     """What a channel was last told about an incident: only a difference to it is ever sent."""
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="told")
@@ -110,6 +110,7 @@ class Told(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        db_table = "instances_told"
         constraints = [models.UniqueConstraint(fields=["incident", "channel"], name="told_once_per_channel")]
 
     def __str__(self) -> str:

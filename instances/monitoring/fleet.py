@@ -27,7 +27,7 @@ CLEAN = timedelta(seconds=60)  # without a failed self-test in any process until
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{"ok": true}'
 
 
-def judge(now: datetime) -> None:
+def judge_fleet(now: datetime) -> None:
     """Raise or end the alarm about the fleet's hosts, by what the database knows of them."""
     bad, hosts = _bad_hosts(now)
     if host_rules.half_are_bad(bad, hosts):

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True)
-class Rules:
+class HostRules:
     """The numbers: seconds, and the least and the percentage of instances that make a wave."""
 
     ask_interval: float = 10.0
@@ -26,7 +26,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PingRecord:
     """What came of asking an engine: failures in a row, from the first to the last."""
 
     failures: int = 0
@@ -35,31 +35,31 @@ class Asked:
     error: str = ""
 
 
-def after_asking(before: Asked, at: datetime, error: str) -> Asked:
+def after_asking(before: PingRecord, at: datetime, error: str) -> PingRecord:
     """An engine that was asked at `at` answered, or failed with `error`."""
     if not error:
-        return Asked(last_at=at)
-    return Asked(before.failures + 1, before.failing_since or at, at, error)
+        return PingRecord(last_at=at)
+    return PingRecord(before.failures + 1, before.failing_since or at, at, error)
 
 
 @dataclass(frozen=True)
-class Found:
+class HostFacts:
     """A host at one moment: its engine, its active instances, and those that began to fail lately."""
 
-    asked: Asked
+    asked: PingRecord
     active: int
     failed: int
 
 
 @dataclass(frozen=True)
-class Known:
+class OpenIncident:
     """The host's open incident. In its grace it is over unless trouble comes back."""
 
     trouble: str
     in_grace: bool
 
 
-class Step(StrEnum):
+class HostStep(StrEnum):
     """What to do: nothing, open the incident (or say the worse cause), begin its grace, or end that."""
 
     LEAVE = "leave"
@@ -68,31 +68,31 @@ class Step(StrEnum):
     RELAPSE = "relapse"
 
 
-def wave_limit(active: int, rules: Rules) -> int:
+def wave_limit(active: int, rules: HostRules) -> int:
     """How many of `active` instances must begin to fail within the window for it to be the host."""
     return max(rules.wave_least, math.ceil(active * rules.wave_percent / 100))
 
 
-def wave_begins(now: datetime, told_at: datetime | None, rules: Rules) -> datetime:
+def wave_begins(now: datetime, told_at: datetime | None, rules: HostRules) -> datetime:
     """Failures after this moment count. What the last incident's end has told of is no new wave."""
     window = now - timedelta(seconds=rules.wave_window)
     return max(window, told_at) if told_at else window
 
 
-def trouble_of(found: Found, rules: Rules) -> Trouble | None:
+def trouble_of(found: HostFacts, rules: HostRules) -> Trouble | None:
     """What is wrong, the engine first: one failed question proves nothing, two apart from each other do."""
     if _failed_apart(found.asked, rules):
         return Trouble.ENGINE
     return Trouble.WAVE if found.failed >= wave_limit(found.active, rules) else None
 
 
-def _failed_apart(asked: Asked, rules: Rules) -> bool:
+def _failed_apart(asked: PingRecord, rules: HostRules) -> bool:
     if asked.failures < 2 or asked.failing_since is None or asked.last_at is None:
         return False
     return asked.last_at - asked.failing_since >= timedelta(seconds=rules.ask_interval)
 
 
-def next_step(found: Found, known: Known | None, rules: Rules) -> Step:
+def next_step(found: HostFacts, known: OpenIncident | None, rules: HostRules) -> HostStep:
     """What a look at the host calls for.
 
     An incident about the engine ends with the engine's trouble: what it left behind fails in a wave
@@ -100,21 +100,21 @@ def next_step(found: Found, known: Known | None, rules: Rules) -> Step:
     """
     trouble = trouble_of(found, rules)
     if known is None:
-        return Step.OPEN if trouble else Step.LEAVE
+        return HostStep.OPEN if trouble else HostStep.LEAVE
     if trouble is Trouble.ENGINE and known.trouble != Trouble.ENGINE:
-        return Step.OPEN
+        return HostStep.OPEN
     goes_on = found.asked.failures > 0 or (trouble is Trouble.WAVE and known.trouble == Trouble.WAVE)
     if goes_on:
-        return Step.RELAPSE if known.in_grace else Step.LEAVE
-    return Step.LEAVE if known.in_grace else Step.GRACE
+        return HostStep.RELAPSE if known.in_grace else HostStep.LEAVE
+    return HostStep.LEAVE if known.in_grace else HostStep.GRACE
 
 
-def ask_again(found: Found, is_open: bool) -> bool:
+def ask_again(found: HostFacts, is_open: bool) -> bool:
     """Whether the engine is to be asked again after the interval, without a new suspicion."""
     return is_open or found.asked.failures > 0 or found.failed > 0
 
 
-def describe(trouble: Trouble, host: str, found: Found, rules: Rules) -> str:
+def describe(trouble: Trouble, host: str, found: HostFacts, rules: HostRules) -> str:
     """The trouble as a sentence."""
     if trouble is Trouble.ENGINE:
         return found.asked.error

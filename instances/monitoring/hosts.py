@@ -18,7 +18,7 @@ from instances.incidents.rules import host_key
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
-from instances.monitoring.host_rules import Asked, Found, Known, Rules, Step
+from instances.monitoring.host_rules import HostFacts, HostRules, HostStep, OpenIncident, PingRecord
 from instances.outside import Outside, engine_address
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,9 @@ AT_ONCE = 16  # engines asked side by side
 ERROR_LENGTH = 255
 
 
-def rules() -> Rules:
+def rules() -> HostRules:
     """The installation's numbers."""
-    return Rules(
+    return HostRules(
         ask_interval=settings.HOST_ASK_INTERVAL,
         wave_window=settings.WAVE_WINDOW,
         wave_least=settings.WAVE_LEAST,
@@ -97,7 +97,7 @@ def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
     row = HostWatch.objects.get(pk=watch.pk)
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
-    before = Asked(row.failures, row.failing_since, row.asked_at, row.error)
+    before = PingRecord(row.failures, row.failing_since, row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
     incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
     found = _found(host, asked, incident, now)
@@ -112,29 +112,29 @@ def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
     )
 
 
-def _found(host: Host, asked: Asked, last: Incident | None, now: datetime) -> Found:
+def _found(host: Host, asked: PingRecord, last: Incident | None, now: datetime) -> HostFacts:
     begins = host_rules.wave_begins(now, last.resolved_at if last else None, rules())
     counts = (
         Instance.objects.active()
         .filter(host=host)
         .aggregate(active=Count("pk"), failed=Count("pk", filter=Q(health__down_since__gt=begins)))
     )
-    return Found(asked, counts["active"], counts["failed"])
+    return HostFacts(asked, counts["active"], counts["failed"])
 
 
-def _act(host: Host, found: Found, last: Incident | None, now: datetime) -> bool:
+def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> bool:
     """Open, go on with or begin to end the host's incident; returns whether it is open now."""
     incident = last if last is not None and last.is_open else None
-    known = Known(incident.cause, incident.resolve_at is not None) if incident else None
+    known = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
     step = host_rules.next_step(found, known, rules())
     trouble = host_rules.trouble_of(found, rules())
-    if step is Step.OPEN and trouble is not None:
+    if step is HostStep.OPEN and trouble is not None:
         message = host_rules.describe(trouble, host.name, found, rules())
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
         return True
-    if incident is not None and step is Step.GRACE:
+    if incident is not None and step is HostStep.GRACE:
         _begin_grace(incident, host, now)
-    elif incident is not None and step is Step.RELAPSE:
+    elif incident is not None and step is HostStep.RELAPSE:
         Incident.objects.filter(pk=incident.pk).update(resolve_at=None)
         lifecycle.add_event(incident, "relapse", "in trouble again before the grace was over", now)
     return incident is not None

@@ -13,7 +13,7 @@ from instances.incidents.hosts import host_summary
 from instances.models import Channel, Incident
 from instances.monitoring import fleet, hosts
 from instances.monitoring.fleet import SelfTest
-from instances.monitoring.self_check import SelfWatch
+from instances.monitoring.self_check import SelfCheck
 from instances.outside import Outside
 
 AFTER_HOLD = timedelta(seconds=5)
@@ -22,13 +22,13 @@ JUDGE_EVERY = timedelta(seconds=3)
 LOOK_EVERY = timedelta(seconds=10)
 
 
-class Watch:
+class Monitor:
     """What to do again and again. `tick` needs the database alone; `ask` waits for others as well.
 
     Both may run in any number of processes, and beside each other in two threads of one.
     """
 
-    def __init__(self, outside: Outside, *, engines: bool = True, itself: SelfWatch | None = None) -> None:
+    def __init__(self, outside: Outside, *, engines: bool = True, itself: SelfCheck | None = None) -> None:
         self._outside = outside
         self._engines = engines
         self._itself = itself
@@ -48,13 +48,13 @@ class Watch:
     def tick(self) -> None:
         """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
         now = self._outside.clock.now()
-        deadlines.meet(now, resolution)
+        deadlines.apply_due(now, resolution)
         if self._judged_at is None or now - self._judged_at >= JUDGE_EVERY:
             self._judged_at = now
-            fleet.judge(now)
+            fleet.judge_fleet(now)
             if self._itself is not None:
                 self._itself.judge(now)
-        notify.flush(now)
+        notify.enqueue_notifications(now)
 
     def ask(self) -> None:
         """Ask suspected hosts' engines, oneself, and the broker."""
@@ -78,7 +78,7 @@ def resolution(incident: Incident) -> str:
     return "it has passed"
 
 
-def deliver_what_is_held(outside: Outside, watch: Watch) -> None:
+def deliver_what_is_held(outside: Outside, watch: Monitor) -> None:
     """Send what there is to tell before this process ends, waiting for what is held a moment longer.
 
     Takes little more than DOCKMGR_HOLD, and no time when there is nothing to tell or no channel.

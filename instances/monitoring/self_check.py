@@ -24,7 +24,7 @@ def show_life(part: Part, now: datetime) -> None:
         Pulse.objects.update_or_create(name=part.value, defaults={"at": now})
 
 
-class SelfWatch:
+class SelfCheck:
     """What one process needs to judge whether dockmgr works.
 
     `interval` tells the seconds between sweeps, `lengths` the messages that wait in each queue
@@ -61,7 +61,7 @@ class SelfWatch:
         """Show life, and raise, change or end the alarm about dockmgr itself."""
         if self._part is not None:
             show_life(self._part, now)
-        findings = self_rules.judge(self._signs(now))
+        findings = self_rules.judge_parts(self._signs(now))
         known = open_one(SELF)
         parts = self_rules.gone(findings, self_rules.parts_of(known.cause) if known else ())
         if parts:

@@ -30,7 +30,7 @@ SENTENCES = {
 }
 
 
-class Finding(StrEnum):
+class PartState(StrEnum):
     WELL = "well"
     GONE = "gone"
     UNCLEAR = "unclear"
@@ -60,7 +60,7 @@ class Signs:
         return self.now - self.up_since
 
 
-def judge(signs: Signs) -> dict[Part, Finding]:
+def judge_parts(signs: Signs) -> dict[Part, PartState]:
     """Every part: well, gone, or unclear because this process can't tell (yet)."""
     return {
         Part.SWEEPS: _sweeps(signs),
@@ -79,29 +79,29 @@ def _two(interval: float) -> timedelta:
     return timedelta(seconds=2 * interval) + MARGIN
 
 
-def _sweeps(signs: Signs) -> Finding:
+def _sweeps(signs: Signs) -> PartState:
     if signs.sweeping or not signs.watched or not overdue(signs.swept_at, signs.now, signs.interval):
-        return Finding.WELL
+        return PartState.WELL
     if signs.swept_at is None:
         began = signs.up_for > max(_two(signs.interval), START)
     else:
         long_up = signs.up_for >= max(timedelta(seconds=signs.interval), START)
         began = signs.swept_at >= signs.up_since or long_up
-    return Finding.GONE if began else Finding.UNCLEAR
+    return PartState.GONE if began else PartState.UNCLEAR
 
 
-def _pulse(signs: Signs, part: Part) -> Finding:
+def _pulse(signs: Signs, part: Part) -> PartState:
     last = signs.pulses.get(part)
     if last is None or signs.now - last <= SILENCE:
-        return Finding.WELL
-    return Finding.GONE if signs.up_for > SILENCE else Finding.UNCLEAR
+        return PartState.WELL
+    return PartState.GONE if signs.up_for > SILENCE else PartState.UNCLEAR
 
 
-def _queues(signs: Signs) -> Finding:
+def _queues(signs: Signs) -> PartState:
     if not signs.crowded_since:
-        return Finding.UNCLEAR if signs.crowded_since is None else Finding.WELL
+        return PartState.UNCLEAR if signs.crowded_since is None else PartState.WELL
     longest = signs.now - min(signs.crowded_since.values())
-    return Finding.GONE if longest >= SILENCE else Finding.UNCLEAR
+    return PartState.GONE if longest >= SILENCE else PartState.UNCLEAR
 
 
 def crowd(active: int) -> int:
@@ -109,13 +109,13 @@ def crowd(active: int) -> int:
     return max(LEAST_CROWD, 2 * active)
 
 
-def gone(findings: Mapping[Part, Finding], known: Iterable[str]) -> list[Part]:
+def gone(findings: Mapping[Part, PartState], known: Iterable[str]) -> list[Part]:
     """The parts to report: those that are gone, and the known ones of which nothing better is clear."""
     known = set(known)
     return [
         part
         for part, finding in findings.items()
-        if finding is Finding.GONE or (finding is Finding.UNCLEAR and part in known)
+        if finding is PartState.GONE or (finding is PartState.UNCLEAR and part in known)
     ]
 
 

@@ -29,7 +29,7 @@ STEP = "adopt"
 
 
 @dataclass(frozen=True)
-class Order:
+class AdoptRequest:
     """Which container is to become whose instance. Without a host, the only one there is."""
 
     customer_id: str
@@ -38,7 +38,7 @@ class Order:
     plan: str = "pro"
     host: str | None = None
 
-    def checked(self) -> Order:
+    def checked(self) -> AdoptRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
@@ -48,10 +48,10 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Found:
+class Adoptable:
     """A container that can be adopted, and all that is kept of it. `port` is the host's."""
 
-    order: Order
+    order: AdoptRequest
     plan: Plan
     host: Host
     facts: ContainerFacts
@@ -61,7 +61,7 @@ class Found:
     document: Json = field(repr=False)
 
 
-def look(order: Order, outside: Outside) -> Found:
+def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     """Find out what there is to adopt; changes nothing.
 
     Raises RequestError when the order is wrong or the container can't be adopted, and
@@ -82,14 +82,14 @@ def look(order: Order, outside: Outside) -> Found:
     return _found(order, plan, host, container, _image_of(engine, facts))
 
 
-def _found(order: Order, plan: Plan, host: Host, container: Json, image: Json) -> Found:
+def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: Json) -> Adoptable:
     facts = container_facts(container)
     inner = adoption.chosen_port(facts.ports, plan.container_port)
     if inner is None:
         raise RequestError(_no_port(facts, plan))
     port = facts.ports[inner][1]
     _refuse_taken_port(host, port)
-    return Found(
+    return Adoptable(
         order,
         plan,
         host,
@@ -182,7 +182,7 @@ def _reference(facts: ContainerFacts, image: Json) -> str:
 
 
 def adopt(
-    found: Found, outside: Outside, *, requested_by: str, reason: str = "", request_id: str | None = None
+    found: Adoptable, outside: Outside, *, requested_by: str, reason: str = "", request_id: str | None = None
 ) -> Instance:
     """Write the instance down, with its port and a finished operation. Raises RequestError."""
     earlier = adopted_before(found.order, request_id)
@@ -200,13 +200,13 @@ def adopt(
     return instance
 
 
-def adopted_before(order: Order, request_id: str | None) -> Instance | None:
+def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | None:
     """The instance an earlier request with this id made. Raises RequestError for another request's id."""
     operation = by_request(request_id, "adopt", order.customer_id)
     return operation.instance if operation else None
 
 
-def _write_down(found: Found, outside: Outside) -> Instance:
+def _write_down(found: Adoptable, outside: Outside) -> Instance:
     instance = Instance.objects.create(
         customer_id=found.order.customer_id,
         subdomain=found.order.subdomain,
@@ -227,7 +227,7 @@ def _write_down(found: Found, outside: Outside) -> Instance:
 
 
 def _record(
-    found: Found,
+    found: Adoptable,
     instance: Instance,
     outside: Outside,
     requested_by: str,

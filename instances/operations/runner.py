@@ -19,7 +19,7 @@ from django.db import transaction
 from instances import state_file
 from instances.checks.observe import Check
 from instances.checks.policy import jitter
-from instances.db.retry import despite_cuts
+from instances.db.retry import retry_on_disconnect
 from instances.engine.port import Engine
 from instances.errors import (
     BusyError,
@@ -48,7 +48,7 @@ class TryAgain(DockmgrError):
         self.seconds = seconds
 
 
-class Enough(Exception):
+class NothingToDo(Exception):
     """Raised by a step that finds nothing left to do: the operation has succeeded."""
 
 
@@ -109,7 +109,7 @@ class Procedure:
     undone_status: Callable[[Work], str] = failed_status
 
 
-def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:
+def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:
     """Carry the operation as far as it goes: to its end, or to TryAgain.
 
     A finished operation is returned as it ended. Raises BusyError when another process is at it.
@@ -122,15 +122,15 @@ def carry_on(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) ->
         return operation
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
-            despite_cuts(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
-        despite_cuts(state_file.write, outside.clock)
+            retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
+        retry_on_disconnect(state_file.write, outside.clock)
         operation = Operation.objects.get(pk=operation_id)
         what, whose = operation.kind, operation.customer_id
         logger.info("%s of %s %s. %s", what, whose, operation.status, operation.error)
     return operation
 
 
-def give_back(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> Operation:
+def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> Operation:
     """Close an operation before its first step; nothing has happened to the instance."""
     journal = Journal.claim(operation_id, outside.clock)
     if journal is not None:
@@ -184,7 +184,7 @@ def _do_all(procedure: Procedure, work: Work) -> None:
     for step in procedure.steps:
         try:
             _do(step, work)
-        except Enough as enough:
+        except NothingToDo as enough:
             work.journal.remember(enough=True)
             work.journal.end(step.name, "done", str(enough))
             return

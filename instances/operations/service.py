@@ -10,7 +10,7 @@ from typing import Any
 
 from instances import lookup
 from instances.checks.transition import change
-from instances.db.retry import despite_cuts
+from instances.db.retry import retry_on_disconnect
 from instances.engine.pool import Engines
 from instances.errors import BusyError, RequestError
 from instances.health.state import State, Status, resumed
@@ -19,7 +19,7 @@ from instances.models import Health, Instance, Operation
 from instances.operations.journal import abandoned, by_request
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
-from instances.operations.runner import Procedure, TryAgain, carry_on, give_back
+from instances.operations.runner import Procedure, TryAgain, close_unstarted, run
 from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
@@ -49,7 +49,7 @@ def procedure_of(operation: Operation) -> Procedure:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requester:
     """Who asks, why, and the id that makes asking twice the same as asking once."""
 
     requested_by: str
@@ -89,24 +89,24 @@ class ProvisionResult:
         return {**self.__dict__, "validation": validation}
 
 
-def step_on(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
     outside = outside or OUTSIDE
-    operation = despite_cuts(lambda: Operation.objects.get(pk=operation_id), outside.clock)
-    return carry_on(procedure_of(operation), operation_id, outside)
+    operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
+    return run(procedure_of(operation), operation_id, outside)
 
 
-def wait_for_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation to its end, or wait while somebody else does, who took it up between two tries."""
     outside = outside or OUTSIDE
     while True:
         try:
-            return see_through(operation_id, outside)
+            return run_to_end(operation_id, outside)
         except BusyError:
             outside.clock.sleep(ELSEWHERE_SECONDS)
 
 
-def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation to its end here, waiting between tries.
 
     Raises BusyError when another process is at it.
@@ -114,7 +114,7 @@ def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Oper
     outside = outside or OUTSIDE
     while True:
         try:
-            return step_on(operation_id, outside)
+            return run_once(operation_id, outside)
         except TryAgain as pause:
             logger.warning("%s Trying again in %.0f s.", pause, pause.seconds)
             outside.clock.sleep(pause.seconds + 0.05)
@@ -127,13 +127,13 @@ def recover(outside: Outside | None = None, customer_id: str | None = None) -> l
     done = []
     for operation in left:
         try:
-            done.append(see_through(operation.pk, outside))
+            done.append(run_to_end(operation.pk, outside))
         except BusyError:
             continue  # Another process was quicker.
     return done
 
 
-def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None) -> Operation:
+def begin_restart(customer_id: str, asked: Requester, outside: Outside | None = None) -> Operation:
     """Take an instance for a restart. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
     return once(
@@ -145,7 +145,7 @@ def begin_restart(customer_id: str, asked: Asked, outside: Outside | None = None
 
 
 def begin_decommission(
-    customer_id: str, asked: Asked, *, purge_data: bool = False, outside: Outside | None = None
+    customer_id: str, asked: Requester, *, purge_data: bool = False, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for its removal. Raises RequestError or BusyError."""
     if not isinstance(purge_data, bool):
@@ -162,7 +162,7 @@ def begin_decommission(
 
 
 def begin_update(
-    customer_id: str, asked: Asked, *, image: str | None = None, outside: Outside | None = None
+    customer_id: str, asked: Requester, *, image: str | None = None, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for an update. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
@@ -175,7 +175,9 @@ def begin_update(
     )
 
 
-def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | None = None) -> Operation:
+def begin_provision(
+    order: provisioning.ProvisionRequest, asked: Requester, outside: Outside | None = None
+) -> Operation:
     """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
     return once(
         "provision",
@@ -185,7 +187,7 @@ def begin_provision(order: provisioning.Order, asked: Asked, outside: Outside | 
     )
 
 
-def once(kind: str, customer_id: str, asked: Asked, begin: Callable[[], Operation]) -> Operation:
+def once(kind: str, customer_id: str, asked: Requester, begin: Callable[[], Operation]) -> Operation:
     """Begin an operation, or join the one an equal request began before or at this very moment."""
     validators.customer_id(customer_id)
     earlier = by_request(asked.request_id, kind, customer_id)
@@ -202,7 +204,7 @@ def once(kind: str, customer_id: str, asked: Asked, begin: Callable[[], Operatio
 
 def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
     """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
-    withdrawn = give_back(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    withdrawn = close_unstarted(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
     Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
     return withdrawn
 
@@ -239,9 +241,9 @@ def provision(
 
     Raises RequestError when the order itself is wrong; then nothing was touched.
     """
-    order = provisioning.Order(customer_id, subdomain, plan, dict(env or {}), host, image)
-    operation = begin_provision(order, Asked(requested_by, reason, request_id))
-    return provision_result(wait_for_end(operation.pk))
+    order = provisioning.ProvisionRequest(customer_id, subdomain, plan, dict(env or {}), host, image)
+    operation = begin_provision(order, Requester(requested_by, reason, request_id))
+    return provision_result(run_or_wait(operation.pk))
 
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:

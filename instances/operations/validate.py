@@ -16,7 +16,7 @@ from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.engine.port import Engine
 from instances.errors import DockmgrError
-from instances.health.diagnosis import Diagnosis, Fault, Look, diagnose
+from instances.health.diagnosis import Diagnosis, Fault, ProbeView, diagnose
 from instances.health.response import Expect, Outcome, sentence
 from instances.http.probe import Address
 from instances.limits import CHANGE_SECONDS
@@ -168,13 +168,13 @@ def _reach(instance: Instance, outside: Outside) -> list[Finding]:
     return findings
 
 
-def _inside(instance: Instance, outside: Outside) -> Look:
+def _inside(instance: Instance, outside: Outside) -> ProbeView:
     [request] = requests_for([instance], outside.engines)
     seen = observe(request, outside, settings.PROBE_TIMEOUT).seen
-    return Look(seen.outcome, seen.reason, seen.http_status, seen.error)
+    return ProbeView(seen.outcome, seen.reason, seen.http_status, seen.error)
 
 
-def _health(look: Look) -> Finding:
+def _health(look: ProbeView) -> Finding:
     if look.outcome is Outcome.STARTING:
         return Finding("health", False, "is still starting")
     code = Fault.UNKNOWN.value if look.outcome is Outcome.UNKNOWN else ""
@@ -183,10 +183,10 @@ def _health(look: Look) -> Finding:
     )
 
 
-def _diagnosis(instance: Instance, outside: Outside, inside: Look) -> Diagnosis:
+def _diagnosis(instance: Instance, outside: Outside, inside: ProbeView) -> Diagnosis:
     url = instance.access_url.rstrip("/") + instance.plan.health_path
     result = outside.probe(Address(url, Expect(instance.plan.health_expect)), settings.PROBE_TIMEOUT)
-    return diagnose(inside, Look(result.outcome, result.reason, result.http_status, result.error), url)
+    return diagnose(inside, ProbeView(result.outcome, result.reason, result.http_status, result.error), url)
 
 
 def _public(diagnosis: Diagnosis) -> Finding:

@@ -27,14 +27,14 @@ class NoAnswer(OutOfReachError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskResult:
     """What an ended task returned, or why it failed."""
 
     value: Any = None
     error: DockmgrError | None = None
 
 
-def ask(task: Task[..., Any], seconds: float, /, **kwargs: Any) -> Any:
+def call(task: Task[..., Any], seconds: float, /, **kwargs: Any) -> Any:
     """What the task returns, within `seconds`; workers drop it when that time is over.
 
     Raises what the task raised, NoAnswer when no worker answered, OutOfReachError without a broker.
@@ -53,14 +53,14 @@ def ask(task: Task[..., Any], seconds: float, /, **kwargs: Any) -> Any:
     return value
 
 
-def commission(task: Task[..., Any], task_id: uuid.UUID, /, **kwargs: Any) -> None:
+def submit(task: Task[..., Any], task_id: uuid.UUID, /, **kwargs: Any) -> None:
     """Have the workers do the task under this id. Raises OutOfReachError without a broker."""
     with reaching_broker():
         _send(task, kwargs, task_id=str(task_id))
 
 
-def outcome(task_id: uuid.UUID) -> Outcome | None:
-    """How a commissioned task ended; None while it has not. Raises OutOfReachError without a broker.
+def task_result(task_id: uuid.UUID) -> TaskResult | None:
+    """How a submitted task ended; None while it has not. Raises OutOfReachError without a broker.
 
     A task whose result is no longer kept looks like one that has not ended.
     """
@@ -70,7 +70,7 @@ def outcome(task_id: uuid.UUID) -> Outcome | None:
         if not answer.ready():
             return None
         value = answer.result
-    return Outcome(None, _failure(value)) if isinstance(value, BaseException) else Outcome(value)
+    return TaskResult(None, _failure(value)) if isinstance(value, BaseException) else TaskResult(value)
 
 
 def _send(task: Task[..., Any], kwargs: dict[str, Any], **options: Any) -> AsyncResult[Any]:

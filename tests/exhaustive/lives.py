@@ -19,7 +19,7 @@ from instances.health.state import Status
 from instances.incidents.acknowledge import acknowledge
 from instances.incidents.rules import Severity
 from instances.models import Channel, Health, Incident, Instance, Mute, Notification, Operation
-from instances.monitoring.loop import Watch
+from instances.monitoring.loop import Monitor
 from instances.operations import service
 from instances.operations.procedures import restart
 from tests.factories import World
@@ -48,7 +48,7 @@ class Life(RuleBasedStateMachine):
         self.instances = {name: self.world.instance(name) for name in CUSTOMERS}
         for name, level in CHANNELS:
             Channel.objects.create(name=name, url="json://127.0.0.1/hook", min_level=level)
-        self.watch = Watch(self.world.outside)
+        self.watch = Monitor(self.world.outside)
         self.worst: dict[int, int] = {}
         self.judged = 0
 
@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
         operation = restart.begin_automatic(instance_id, self.world.now)
         if operation is not None:
             try:
-                service.see_through(operation.pk, self.world.outside)
+                service.run_to_end(operation.pk, self.world.outside)
             except DockmgrError:
                 return
 

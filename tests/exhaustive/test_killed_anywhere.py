@@ -41,7 +41,7 @@ def killed_at_every_moment(
         operation = begin(f"c{moment}")
         world.outside.fate.strikes_at(moment)
         try:
-            service.see_through(operation.pk, world.outside)
+            service.run_to_end(operation.pk, world.outside)
         except Killed:
             pass
         else:
@@ -164,7 +164,7 @@ def test_a_recovery_that_is_killed_as_well_is_recovered(world: World) -> None:
     for moment in (3, 3, 2, 2):
         world.outside.fate.strikes_at(moment)
         with pytest.raises(Killed):
-            service.recover(world.outside) or service.see_through(operation.pk, world.outside)
+            service.recover(world.outside) or service.run_to_end(operation.pk, world.outside)
         world.clock.advance(31)
     world.outside.fate.spares()
     [done] = service.recover(world.outside)
@@ -175,12 +175,12 @@ def test_recovery_before_the_lease_ran_out_touches_nothing(world: World) -> None
     operation = automatic(world, broken(world, "c1"))
     world.outside.fate.strikes_at(4)
     with pytest.raises(Killed):
-        service.see_through(operation.pk, world.outside)
+        service.run_to_end(operation.pk, world.outside)
     world.outside.fate.spares()
     world.clock.advance(29)
     assert service.recover(world.outside) == []
     with pytest.raises(BusyError, match="being worked on elsewhere"):
-        service.see_through(operation.pk, world.outside)
+        service.run_to_end(operation.pk, world.outside)
 
 
 def test_recovery_of_one_customer_leaves_the_others(world: World) -> None:
@@ -196,7 +196,7 @@ def test_an_unfinished_step_is_recorded_once(world: World) -> None:
     operation = automatic(world, broken(world, "c1"))
     world.outside.fate.strikes_at(6)
     with pytest.raises(Killed):
-        service.see_through(operation.pk, world.outside)
+        service.run_to_end(operation.pk, world.outside)
     world.outside.fate.spares()
     world.clock.advance(31)
     [done] = service.recover(world.outside)

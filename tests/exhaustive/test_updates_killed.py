@@ -47,7 +47,7 @@ def killed_at_every_moment(
         operation = begin(world, old.customer_id)
         world.outside.fate.strikes_at(moment)
         try:
-            service.see_through(operation.pk, world.outside)
+            service.run_to_end(operation.pk, world.outside)
         except Killed:
             world.clock.advance(31)
             service.recover(world.outside)
@@ -135,7 +135,7 @@ def test_an_update_killed_again_and_again_ends_on_the_new_image(world: World) ->
     for moment in (3, 3, 4, 6, 6, 6, 8, 8):
         world.outside.fate.strikes_at(moment)
         with pytest.raises(Killed):
-            service.recover(world.outside) or service.see_through(operation.pk, world.outside)
+            service.recover(world.outside) or service.run_to_end(operation.pk, world.outside)
         world.clock.advance(31)
     world.outside.fate.spares()
     [done] = service.recover(world.outside)

@@ -7,25 +7,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from instances.alerts import messages
-from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.outbox import Send, deliver, due_at
 from instances.documents import Document
 from instances.models import Channel, Notification
 from tests.factories import World
 
-BROKEN = Result(Outcome.TRANSIENT, "It does not work.")
-REFUSED = Result(Outcome.PERMANENT, "It is gone.")
+BROKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "It does not work.")
+REFUSED = DeliveryResult(DeliveryOutcome.PERMANENT, "It is gone.")
 
 
 class Script:
     """A way to send that keeps what it sent and does as `does` says."""
 
     def __init__(self) -> None:
-        self.does: Callable[[str], Result] = lambda url: SENT
+        self.does: Callable[[str], DeliveryResult] = lambda url: SENT
         self.sent: list[Document] = []
         self.tried: list[str] = []
 
-    def __call__(self, url: str, document: Document, timeout: float) -> Result:
+    def __call__(self, url: str, document: Document, timeout: float) -> DeliveryResult:
         self.tried.append(url)
         result = self.does(url)
         if result is SENT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from instances.alerts.notify import flush
+from instances.alerts.notify import enqueue_notifications
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
 
@@ -45,7 +45,7 @@ def told_after(world: World, seconds: float) -> list[str]:
     """What a flush that many seconds later adds to the outbox."""
     before = set(Notification.objects.values_list("pk", flat=True))
     world.clock.advance(seconds)
-    flush(world.now)
+    enqueue_notifications(world.now)
     return outbox(pk__in=set(Notification.objects.values_list("pk", flat=True)) - before)
 
 

@@ -186,7 +186,7 @@ def test_no_message_of_ours_holds_a_secret(
 )
 def test_a_refusal_shows_no_value(world: World, env: Any) -> None:
     with pytest.raises(DockmgrError) as refused:
-        service.begin_provision(world.order(env=env), service.Asked("tests"), world.outside)
+        service.begin_provision(world.order(env=env), service.Requester("tests"), world.outside)
     assert not shows(refused.value, repr(refused.value))
 
 

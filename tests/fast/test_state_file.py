@@ -110,6 +110,6 @@ def test_every_operation_rewrites_it(world: World, path: Path) -> None:
 
 
 def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) -> None:
-    service.begin_provision(world.order(), service.Asked("tests"), world.outside)
+    service.begin_provision(world.order(), service.Requester("tests"), world.outside)
     state_file.write()
     assert read(path)["instances"] == {}

@@ -26,7 +26,7 @@ def begin(world: World, customer_id: str = "c1", image: str | None = None) -> Op
 
 
 def update(world: World, customer_id: str = "c1", image: str | None = None) -> Operation:
-    return service.see_through(begin(world, customer_id, image).pk, world.outside)
+    return service.run_to_end(begin(world, customer_id, image).pk, world.outside)
 
 
 def start_first(world: World) -> None:

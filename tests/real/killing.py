@@ -81,7 +81,7 @@ def _carry_out(order: dict[str, Any], gate: Gate) -> None:
     if "step" in order:
         fate = gate.halt if order.get("halts") else _die
         _meet_at(order["step"], fate, recorded=order["recorded"])
-    service.see_through(_begin(order).pk)
+    service.run_to_end(_begin(order).pk)
 
 
 def _die() -> None:
@@ -90,13 +90,13 @@ def _die() -> None:
 
 def _begin(order: dict[str, Any]) -> Any:
     from instances.operations import service
-    from instances.operations.procedures.provision import Order
+    from instances.operations.procedures.provision import ProvisionRequest
 
-    asked, customer_id = service.Asked("harness"), order["customer_id"]
+    asked, customer_id = service.Requester("harness"), order["customer_id"]
     if order["kind"] == "update":
         return service.begin_update(customer_id, asked, image=order["image"])
     subdomain = f"{customer_id}.example.com"
-    return service.begin_provision(Order(customer_id, subdomain, "pro", order["env"]), asked)
+    return service.begin_provision(ProvisionRequest(customer_id, subdomain, "pro", order["env"]), asked)
 
 
 def _meet_at(step: str, fate: Callable[[], None], *, recorded: bool) -> None:

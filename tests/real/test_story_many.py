@@ -20,7 +20,7 @@ from instances.fleet import sweep as sweeping
 from instances.http.probe import Address, ProbeResult, probe
 from instances.lib.clock import SYSTEM
 from instances.models import Channel, Health, Host, Incident, Instance, Operation, Plan
-from instances.monitoring.loop import Watch
+from instances.monitoring.loop import Monitor
 from instances.operations import service
 from instances.operations.procedures import provision, restart
 from instances.outside import Outside
@@ -96,9 +96,9 @@ def real_ones(outside: Outside, docker_url: str, demo_image: str) -> Iterator[li
     names = [f"real-{uuid.uuid4().hex[:6]}-{number}" for number in range(3)]
     try:
         for name in names:
-            order = provision.Order(name, f"{name}.example.com", "real", {}, host="local")
+            order = provision.ProvisionRequest(name, f"{name}.example.com", "real", {}, host="local")
             operation = service.begin_provision(order, ASKED, outside)
-            assert service.see_through(operation.pk, outside).status == "succeeded"
+            assert service.run_to_end(operation.pk, outside).status == "succeeded"
         yield names
     finally:
         with docker_client(docker_url) as client:
@@ -113,7 +113,7 @@ class Working:
     """What workers and the watch do, round by round, in this process; restarts are only ordered."""
 
     def __init__(self, outside: Outside) -> None:
-        self._outside, self._watch = outside, Watch(outside)
+        self._outside, self._watch = outside, Monitor(outside)
 
     def check(self, instances: Any) -> None:
         for recorded in sweeping.check_here(list(instances), self._outside):

@@ -18,7 +18,7 @@ from instances.api.routes.router import router
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.procedures import provision as provisioning
-from instances.operations.service import Asked
+from instances.operations.service import Requester
 
 TAGS = ["changes"]
 ANSWERS = responses(shapes.Operation, 400, 404, 409, 413, status=202)
@@ -36,10 +36,10 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     """A new instance, healthy, or nothing left behind. The values of `env` are stored encrypted."""
     call_of(request).reason = wanted.reason
 
-    def begin(asked: Asked) -> Operation:
+    def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
         host = wanted.host or provisioning.roomiest_host()
-        order = provisioning.Order(
+        order = provisioning.ProvisionRequest(
             wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, host, wanted.image
         )
         return service.begin_provision(order, asked)
@@ -65,7 +65,7 @@ def decommission(
     """Stops and removes the container; the volume only with `purge_data`."""
     call_of(request).reason = reason
 
-    def begin(asked: Asked) -> Operation:
+    def begin(asked: Requester) -> Operation:
         present(customer_id)
         return service.begin_decommission(customer_id, asked, purge_data=purge_data)
 
@@ -90,7 +90,7 @@ def restart(
     wanted = wanted or forms.Change()
     call_of(request).reason = wanted.reason
 
-    def begin(asked: Asked) -> Operation:
+    def begin(asked: Requester) -> Operation:
         present(customer_id)
         return service.begin_restart(customer_id, asked)
 
@@ -116,7 +116,7 @@ def update(
     image = wanted.image
     call_of(request).reason = wanted.reason
 
-    def begin(asked: Asked) -> Operation:
+    def begin(asked: Requester) -> Operation:
         present(customer_id)
         return service.begin_update(customer_id, asked, image=image)
 

@@ -17,7 +17,7 @@ from instances.api.problems import existing
 from instances.api.routes.router import router
 from instances.operations.read_logs import MOST_LINES
 from tasks import checks, operations
-from tasks.broker.rpc import ask
+from tasks.broker.rpc import call
 
 TAGS = ["looking"]
 EVENT = {
@@ -45,7 +45,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Probes, judges and records it, as the sweep does."""
     _existing(request, customer_id)
-    return ask(checks.check_health, WAIT, customer_id=customer_id)
+    return call(checks.check_health, WAIT, customer_id=customer_id)
 
 
 @router.post(
@@ -59,7 +59,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Configuration, container against its spec, health, public URL; changes nothing."""
     _existing(request, customer_id)
-    return ask(operations.validate, WAIT, customer_id=customer_id)
+    return call(operations.validate, WAIT, customer_id=customer_id)
 
 
 @router.get(
@@ -72,7 +72,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 )
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
     existing(lookup.instance_of_subdomain, subdomain)
-    return ask(operations.validate_deployment, WAIT, subdomain=subdomain)
+    return call(operations.validate_deployment, WAIT, subdomain=subdomain)
 
 
 @router.get(
@@ -91,7 +91,7 @@ def logs(
 ) -> Any:
     """The last lines, redacted."""
     _existing(request, customer_id)
-    return ask(operations.logs, WAIT, customer_id=customer_id, lines=lines, since=since)
+    return call(operations.logs, WAIT, customer_id=customer_id, lines=lines, since=since)
 
 
 @router.get(

@@ -19,7 +19,7 @@ from instances.api.problems import unknown
 from instances.api.routes.changes import known
 from instances.api.routes.router import router
 from instances.models import ApiRequest
-from tasks.broker.rpc import commission, outcome
+from tasks.broker.rpc import submit, task_result
 from tasks.operations import test_deploy
 from tasks.policies import TRIAL
 
@@ -67,11 +67,11 @@ def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
 
 def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
     what = {"plan": wanted.plan, "image": wanted.image, "host": wanted.host}
-    commission(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason)
+    submit(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason)
 
 
 def _ended(row: ApiRequest) -> dict[str, Any] | None:
-    ended = outcome(row.pk)
+    ended = task_result(row.pk)
     if ended is None:
         return None
     if ended.error is not None:

@@ -24,11 +24,11 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         keys = ("customer_id", "subdomain", "container", "plan", "host")
-        order = adopt.Order(**{key: options[key] for key in keys}).checked()
+        order = adopt.AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD
 
-    def _adopt(self, order: adopt.Order, options: dict[str, Any]) -> Instance:
+    def _adopt(self, order: adopt.AdoptRequest, options: dict[str, Any]) -> Instance:
         service.recover(customer_id=order.customer_id)
         found = adopt.look(order, service.OUTSIDE)
         if not options["json"]:

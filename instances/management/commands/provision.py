@@ -8,7 +8,7 @@ from instances import documents
 from instances.errors import RequestError
 from instances.management.base import BAD, GOOD, FleetCommand, outcome
 from instances.operations import service
-from instances.operations.procedures.provision import Order
+from instances.operations.procedures.provision import ProvisionRequest
 
 
 class Command(FleetCommand):
@@ -25,7 +25,7 @@ class Command(FleetCommand):
         parser.add_argument("--env-file", metavar="F", help="lines of K=V")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        order = Order(
+        order = ProvisionRequest(
             customer_id=options["customer_id"],
             subdomain=options["subdomain"],
             plan=options["plan"],

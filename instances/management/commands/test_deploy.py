@@ -5,7 +5,7 @@ from typing import Any
 
 from instances.fleet.trial import run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
-from instances.operations.service import Asked, recover
+from instances.operations.service import Requester, recover
 
 
 class Command(FleetCommand):
@@ -18,7 +18,7 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         recover()
-        asked = Asked(operator(), "test deployment")
+        asked = Requester(operator(), "test deployment")
         with self.progress(options) as tell:
             done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
         return done.document(), GOOD if done.success else BAD

@@ -29,7 +29,7 @@ TRY_AGAIN = "Another operation came first; try again."
 
 
 @dataclass(frozen=True)
-class Order:
+class ProvisionRequest:
     """What is to be provisioned. `env` holds secrets: it goes to the encrypted column and nowhere else."""
 
     customer_id: str
@@ -40,7 +40,7 @@ class Order:
     image: str | None = None
     expires_at: datetime | None = None
 
-    def checked(self) -> Order:
+    def checked(self) -> ProvisionRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
@@ -51,7 +51,7 @@ class Order:
 
 
 def begin(
-    order: Order,
+    order: ProvisionRequest,
     outside: Outside,
     *,
     requested_by: str,
@@ -76,7 +76,7 @@ def begin(
         raise RequestError(taken or TRY_AGAIN) from None
 
 
-def _plan(order: Order) -> Plan:
+def _plan(order: ProvisionRequest) -> Plan:
     plan = lookup.plan(order.plan)
     if not (order.image or plan.image):
         raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
@@ -130,7 +130,7 @@ def _with_place(host: Host) -> Host:
     return host
 
 
-def _write_down(order: Order, plan: Plan, host: Host) -> Instance:
+def _write_down(order: ProvisionRequest, plan: Plan, host: Host) -> Instance:
     instance = Instance.objects.create(
         customer_id=order.customer_id,
         subdomain=order.subdomain,

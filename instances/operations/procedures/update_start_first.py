@@ -11,7 +11,7 @@ from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
-    CREATE_NEXT,
+    CREATE_NEW,
     GATE,
     NOTE_OLD,
     REMOVE_OLD,
@@ -19,15 +19,15 @@ from instances.operations.steps.replace import (
     WATCH,
     WRITE_DOWN,
     blaming_image,
-    create_next,
+    create_new,
     explain,
-    name_next,
     new_container,
     new_port,
     note_old,
     old_container,
     remember_bad_image,
-    remove_next,
+    remove_new,
+    rename_new,
     succeeded,
 )
 from instances.operations.steps.wait_healthy import note_start
@@ -47,34 +47,34 @@ def _release_port(work: Work) -> None:
     Port.objects.filter(instance=work.instance).exclude(number=work.instance.port or 0).delete()
 
 
-def _start_next(work: Work) -> str:
+def _start_new(work: Work) -> str:
     for _ in range(container.PORT_TRIES):
         try:
             with blaming_image(work):
                 work.engine.start(str(new_container(work)))
         except PortTaken:
-            _move_next(work)
+            _move_new(work)
             continue
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
-            _remake_next(work)
+            _recreate_new(work)
             continue
         note_start(work, str(new_container(work)))
         return f"published on port {new_port(work)}"
     raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
 
 
-def _move_next(work: Work) -> None:
+def _move_new(work: Work) -> None:
     """Something else holds the port: make the new container again on a higher one."""
     taken = new_port(work)
-    remove_next(work)
+    remove_new(work)
     _release_port(work)
-    _remake_next(work, above=taken)
+    _recreate_new(work, above=taken)
 
 
-def _remake_next(work: Work, above: int | None = None) -> None:
+def _recreate_new(work: Work, above: int | None = None) -> None:
     work.journal.remember(new_container=None)
     _reserve_port(work, above=above)
-    create_next(work)
+    create_new(work)
 
 
 def _drain(work: Work) -> str:
@@ -110,8 +110,8 @@ PROCEDURE = Procedure(
         PULL,
         VERIFY,
         Step("reserve port", _reserve_port, undo=_release_port),
-        CREATE_NEXT,
-        Step("start next", _start_next),
+        CREATE_NEW,
+        Step("start next", _start_new),
         GATE,
         WATCH,
         WRITE_DOWN,
@@ -119,7 +119,7 @@ PROCEDURE = Procedure(
         Step("stop old", _stop_old, final=True),
         REMOVE_OLD,
         Step("free old port", _free_old_port, final=True),
-        Step("name next", name_next, final=True),
+        Step("name next", rename_new, final=True),
         SEE_RUNNING,
     ),
     succeeded=succeeded,

@@ -15,7 +15,7 @@ from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
-    CREATE_NEXT,
+    CREATE_NEW,
     GATE,
     NOTE_OLD,
     REMOVE_OLD,
@@ -24,12 +24,12 @@ from instances.operations.steps.replace import (
     WRITE_DOWN,
     blaming_image,
     explain,
-    name_next,
     new_container,
     note_old,
     old_container,
     remember_bad_image,
     rename,
+    rename_new,
     succeeded,
 )
 from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
@@ -82,28 +82,28 @@ def _start_old(work: Work) -> None:
     container.start(work, old_container(work))
 
 
-def _set_old_aside(work: Work) -> str:
+def _rename_old(work: Work) -> str:
     aside = previous_name(work.instance.container_name)
     rename(work, old_container(work), aside)
     return aside
 
 
-def _put_old_back(work: Work) -> None:
+def _rename_old_back(work: Work) -> None:
     rename(work, old_container(work), work.instance.container_name)
 
 
-def _unname_next(work: Work) -> None:
+def _rename_new_back(work: Work) -> None:
     rename(work, new_container(work), next_name(work.instance.container_name))
 
 
-def _start_next(work: Work) -> str:
+def _start_new(work: Work) -> str:
     with blaming_image(work):
         container.start(work, str(new_container(work)))
     note_start(work, str(new_container(work)))
     return "started"
 
 
-def _end_next(work: Work) -> None:
+def _stop_and_remove_new(work: Work) -> None:
     """Stopped alone it might be started by an engine that restarts, beside the old one."""
     made = new_container(work)
     if made:
@@ -133,11 +133,11 @@ PROCEDURE = Procedure(
         Step(NOTE_OLD, note_old, undo=_see_old_healthy),
         PULL,
         VERIFY,
-        CREATE_NEXT,
-        Step("set old aside", _set_old_aside, undo=_put_old_back),
-        Step("name next", name_next, undo=_unname_next),
+        CREATE_NEW,
+        Step("set old aside", _rename_old, undo=_rename_old_back),
+        Step("name next", rename_new, undo=_rename_new_back),
         Step("stop old", _stop_old, undo=_start_old),
-        Step("start next", _start_next, undo=_end_next),
+        Step("start next", _start_new, undo=_stop_and_remove_new),
         GATE,
         WATCH,
         WRITE_DOWN,

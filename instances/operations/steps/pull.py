@@ -9,7 +9,7 @@ from pathlib import Path
 from instances.containers import drift, image_fit
 from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
-from instances.operations.runner import Enough, Step, Work
+from instances.operations.runner import NothingToDo, Step, Work
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -27,7 +27,7 @@ def pull(work: Work) -> str:
     if image.id == instance.image_id and not _outdated(work):
         _keep_reference(work)
         work.journal.remember(unchanged=True)
-        raise Enough(f"{ref} is what runs already")
+        raise NothingToDo(f"{ref} is what runs already")
     if image.id in instance.failed_images and not work.operation.params["image"]:
         raise PermanentError(
             f"{ref} is an image that failed for {instance.customer_id} before; name it to try it again."
@@ -73,7 +73,7 @@ def _refuse_full_disk(work: Work) -> None:
 
 def verify(work: Work) -> str:
     if work.operation.facts.get("unchanged"):
-        raise Enough("nothing to do")  # found by a process that was killed before it could say so
+        raise NothingToDo("nothing to do")  # found by a process that was killed before it could say so
     image = work.engine.image(new_image(work))
     if image is None:
         raise PermanentError("The image vanished from the host right after it was pulled.")

@@ -105,7 +105,7 @@ def note_old(work: Work) -> str:
     return "the way back is this container"
 
 
-def create_next(work: Work) -> str:
+def create_new(work: Work) -> str:
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
     spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
     made = container.make(work, spec)
@@ -113,7 +113,7 @@ def create_next(work: Work) -> str:
     return made
 
 
-def remove_next(work: Work) -> None:
+def remove_new(work: Work) -> None:
     made = new_container(work)
     if made:
         work.engine.remove(made)
@@ -126,7 +126,7 @@ def rename(work: Work, which: str | None, name: str) -> None:
         work.engine.rename(facts.id, name)
 
 
-def name_next(work: Work) -> str:
+def rename_new(work: Work) -> str:
     rename(work, new_container(work), work.instance.container_name)
     return work.instance.container_name
 
@@ -227,7 +227,7 @@ def write_down(work: Work) -> str:
 
 
 NOTE_OLD = "note old"
-CREATE_NEXT = Step("create next", create_next, undo=remove_next)
+CREATE_NEW = Step("create next", create_new, undo=remove_new)
 GATE = Step("wait until healthy", gate)
 WATCH = Step("watch", keep_watch)
 WRITE_DOWN = Step("write down", write_down, final=True)

@@ -11,7 +11,15 @@ from django.conf import settings
 from instances.checks.observe import RUNNING, Check, CheckRequest, observe, request_for
 from instances.errors import EngineUnreachable, GateFailed
 from instances.health.response import Outcome, sentence
-from instances.health.soak import Look, Probation, Rules, Run, Verdict, judge, was_stopped
+from instances.health.soak import (
+    ContainerRun,
+    Soak,
+    SoakCheck,
+    SoakRules,
+    SoakVerdict,
+    judge_soak,
+    was_stopped,
+)
 from instances.health.state import HARD_REASONS
 from instances.operations.runner import Work
 from instances.operations.steps import container
@@ -73,22 +81,22 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
     program ends, and EngineUnreachable when the time ran out while the host kept it from being seen.
     """
     gate, rules = _Gate(work, request, started_at), _rules(work)
-    probation = Probation(started_at, known_run(work))
+    soak = Soak(started_at, known_run(work))
     while True:
         check = gate.look()
-        probation, verdict = judge(probation, _seen(work, request, check), rules)
-        if verdict is Verdict.PASSED:
+        soak, verdict = judge_soak(soak, _seen(work, request, check), rules)
+        if verdict is SoakVerdict.PASSED:
             return check
         _refuse(work, check, verdict)
         work.outside.clock.sleep(WATCH_SECONDS)
 
 
-def _refuse(work: Work, check: Check, verdict: Verdict) -> None:
-    if verdict is Verdict.UNSEEN:
+def _refuse(work: Work, check: Check, verdict: SoakVerdict) -> None:
+    if verdict is SoakVerdict.UNSEEN:
         raise EngineUnreachable(check.seen.error or sentence("engine"))
-    if verdict is Verdict.ENDED:
+    if verdict is SoakVerdict.ENDED:
         raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
-    if verdict is Verdict.FAILED:
+    if verdict is SoakVerdict.FAILED:
         raise GateFailed(f"{work.instance.customer_id} was healthy and then failed: {check.seen.error}")
 
 
@@ -135,27 +143,27 @@ class _Gate:
         self._work.journal.remember(started_at=self._since.isoformat())
 
 
-def known_run(work: Work) -> Run:
+def known_run(work: Work) -> ContainerRun:
     """The run of the container that this operation started, as far as it is written down."""
     begun, restarts = work.operation.facts.get("run"), work.operation.facts.get("restarts", 0)
-    return Run(datetime.fromisoformat(begun) if begun else None, restarts)
+    return ContainerRun(datetime.fromisoformat(begun) if begun else None, restarts)
 
 
-def _seen(work: Work, request: CheckRequest, check: Check) -> Look:
+def _seen(work: Work, request: CheckRequest, check: Check) -> SoakCheck:
     run = _run_of(work, request.container)
-    return Look(work.outside.clock.now(), check.seen.outcome, check.seen.reason, run)
+    return SoakCheck(work.outside.clock.now(), check.seen.outcome, check.seen.reason, run)
 
 
-def _run_of(work: Work, which: str) -> Run | None:
+def _run_of(work: Work, which: str) -> ContainerRun | None:
     try:
         facts = work.engine.inspect(which)
     except EngineUnreachable:
         return None
-    return Run(facts.started_at, facts.restart_count) if facts else None
+    return ContainerRun(facts.started_at, facts.restart_count) if facts else None
 
 
-def _rules(work: Work) -> Rules:
-    return Rules(work.instance.plan.start_grace, margin(), settings.FAILURE_THRESHOLD)
+def _rules(work: Work) -> SoakRules:
+    return SoakRules(work.instance.plan.start_grace, margin(), settings.FAILURE_THRESHOLD)
 
 
 def _why(work: Work, check: Check) -> str:

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.alerts import messages
-from instances.alerts.delivery_rules import DIGEST_MOST, SENT, Result
+from instances.alerts.delivery_rules import DIGEST_MOST, SENT, DeliveryResult
 from instances.alerts.outbox import deliver, due_at
 from instances.models import Notification
 from tests.factories import World
@@ -45,7 +45,7 @@ def test_a_flood_reaches_a_channel_as_a_few_messages_a_minute(world: World, scri
     began = world.now
     times = []
 
-    def note(url: str) -> Result:
+    def note(url: str) -> DeliveryResult:
         times.append(world.now)
         return SENT
 

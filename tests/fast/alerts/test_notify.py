@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from instances.alerts.notify import BATCH, flush, look_again
+from instances.alerts.notify import BATCH, enqueue_notifications, requeue
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
 from tests.fast.telling import a_channel, change, many, outbox, resolve, told_after
@@ -133,7 +133,7 @@ def test_without_a_channel_nothing_is_written_and_nothing_is_looked_at_again(wor
     incident.refresh_from_db()
     assert incident.notify_at is None
     a_channel()
-    look_again(Incident.objects.all(), world.now)
+    requeue(Incident.objects.all(), world.now)
     assert told_after(world, 0) == ["ops opened warning c1"]
 
 
@@ -141,7 +141,7 @@ def queries_of_a_flush(world: World) -> int:
     with CaptureQueriesContext(
         connection,
     ) as captured:
-        flush(world.now)
+        enqueue_notifications(world.now)
     return len(captured)
 
 
@@ -168,7 +168,7 @@ def test_processes_that_flush_at_once_tell_everything_once(world: World) -> None
     written: list[int] = []
 
     def other() -> None:
-        written.append(flush(world.now))
+        written.append(enqueue_notifications(world.now))
         connection.close()
 
     threads = [threading.Thread(target=other) for _ in range(4)]

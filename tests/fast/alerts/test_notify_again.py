@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.alerts.notify import look_again
+from instances.alerts.notify import requeue
 from instances.incidents.acknowledge import acknowledge
 from instances.incidents.lifecycle import resolve as resolve_large
 from instances.models import Incident, Notification
@@ -100,6 +100,6 @@ def test_a_second_line_counts_from_when_it_was_told_and_not_from_when_it_was_hel
     resolve_large(host, "1 of 1 instances is still down", world.now)
     assert told_after(world, 0) == ["ops opened critical c1", "ops summary info host:local"]
     world.clock.advance(899)
-    look_again(Incident.objects.all(), world.now)
+    requeue(Incident.objects.all(), world.now)
     assert told_after(world, 0) == []
     assert told_after(world, 1) == ["boss escalated critical c1"]

@@ -10,7 +10,7 @@ import pytest
 from instances.alerts.notify import BATCH
 from instances.incidents.lifecycle import resolve as resolve_large
 from instances.incidents.rules import FLEET, SELF
-from instances.models import Host, Mute, Notification, Operation, Told
+from instances.models import Host, Mute, Notification, NotifiedState, Operation
 from tests.factories import World
 from tests.fast.telling import HOUR, a_channel, many, resolve, told_after
 
@@ -33,7 +33,7 @@ def test_a_host_that_is_down_is_one_message_and_its_end_another(world: World) ->
     ]  # fmt: skip
     summary = Notification.objects.get(kind="summary").payload
     assert summary["message"] == "The host answers again; 2 of 7 instances still down."
-    assert set(Told.objects.values_list("incident__key", "state")) == {
+    assert set(NotifiedState.objects.values_list("incident__key", "state")) == {
         ("host:local", "resolved"), ("health:c1", "warning"), ("health:c2", "warning"),
     }  # fmt: skip
     assert told_after(world, 60) == []
@@ -58,8 +58,8 @@ def test_the_fleet_holds_back_hosts_and_instances_until_it_is_well(world: World)
     assert told_after(world, 30) == ["ops opened critical fleet"]
     resolve_large(fleet, "over", world.now)
     assert told_after(world, 0) == ["ops resolved info fleet", "ops opened critical host:local"]
-    assert Told.objects.filter(incident=host, state="critical").exists()
-    assert not Told.objects.filter(incident__kind="instance").exists(), "its host is still down"
+    assert NotifiedState.objects.filter(incident=host, state="critical").exists()
+    assert not NotifiedState.objects.filter(incident__kind="instance").exists(), "its host is still down"
 
 
 def test_trouble_of_dockmgr_itself_is_told_although_the_fleet_is_in_trouble(world: World) -> None:
@@ -135,4 +135,4 @@ def test_a_whole_host_that_comes_back_broken_is_told_of_in_batches(world: World)
     assert told_after(world, 30) == []
     resolve_large(host, "the host answers again", world.now)
     assert len(told_after(world, 0)) == 2 * BATCH + 51
-    assert Told.objects.filter(state="warning").count() == 2 * BATCH + 50
+    assert NotifiedState.objects.filter(state="warning").count() == 2 * BATCH + 50

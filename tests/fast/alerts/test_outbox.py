@@ -12,9 +12,9 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.alerts import send
-from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.outbox import deliver, due_at, send_test
-from instances.models import Channel, Incident, Notification, Told
+from instances.models import Channel, Incident, Notification, NotifiedState
 from tests.factories import World
 from tests.fast.delivering import BROKEN, REFUSED, Script, a_row, go_on_until, rows_of
 from tests.fast.telling import a_channel, outbox, told_after
@@ -120,7 +120,7 @@ def test_waits_between_attempts_grow_and_are_kept(world: World, script: Script) 
 
 def test_the_wait_a_receiver_asks_for_is_honoured(world: World, script: Script) -> None:
     a_row(a_channel(), world.now)
-    script.does = lambda url: Result(Outcome.TRANSIENT, "Later.", 120)
+    script.does = lambda url: DeliveryResult(DeliveryOutcome.TRANSIENT, "Later.", 120)
     deliver(world.clock, script)
     assert Channel.objects.get().retry_at == world.now + timedelta(seconds=120)
 
@@ -147,7 +147,9 @@ def test_a_refusal_for_good_disables_the_channel_and_is_told_through_the_others(
     assert set(Notification.objects.filter(channel=broken).values_list("given_up_at", "error")) == {
         (refused_at, reason)
     }
-    assert list(Told.objects.filter(incident=incident).values_list("channel", flat=True)) == [other.pk]
+    assert list(NotifiedState.objects.filter(incident=incident).values_list("channel", flat=True)) == [
+        other.pk
+    ]
 
 
 def test_a_channel_that_is_enabled_again_hears_what_is_still_wrong(world: World, script: Script) -> None:
@@ -234,7 +236,7 @@ def test_no_part_of_a_url_is_kept_or_logged(
     told_after(world, 30)
     deliver(world.clock)
     send_test(channel, world.now, "ann")
-    rows: list[Any] = [*Notification.objects.all(), *Told.objects.all(), *Incident.objects.all()]
+    rows: list[Any] = [*Notification.objects.all(), *NotifiedState.objects.all(), *Incident.objects.all()]
     kept = serializers.serialize("json", rows)
     reasons = str(list(Channel.objects.values_list("disabled_reason", flat=True)))
     assert SENTINEL in receiver.got[0].path

@@ -12,7 +12,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.alerts import send as sending
-from instances.alerts.delivery_rules import SENT, Result
+from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.alerts.outbox import Send, deliver, due_at
 from instances.documents import Document
 from instances.lib.clock import SYSTEM, Clock
@@ -52,7 +52,7 @@ def delivering(clock: Clock, counts: list[int]) -> threading.Thread:
 def kills_after(send: Send) -> Send:
     """The message went out, and the process died before it could write that down."""
 
-    def send_and_die(url: str, document: Document, timeout: float) -> Result:
+    def send_and_die(url: str, document: Document, timeout: float) -> DeliveryResult:
         send(url, document, timeout)
         raise Killed
 
@@ -102,7 +102,7 @@ def test_a_hanging_channel_delays_no_other(world: World, settings: Settings, rec
 def test_a_slow_channel_gives_the_next_round_a_turn(world: World, script: Script) -> None:
     rows_of(a_channel(), world, 5)
 
-    def slowly(url: str) -> Result:
+    def slowly(url: str) -> DeliveryResult:
         world.clock.advance(6)
         return SENT
 
@@ -123,7 +123,7 @@ def test_processes_that_deliver_at_once_send_everything_once(world: World, recei
 def test_who_lost_the_lease_sends_no_more(world: World, script: Script) -> None:
     rows_of(a_channel(), world, 3)
 
-    def while_another_takes_over(url: str) -> Result:
+    def while_another_takes_over(url: str) -> DeliveryResult:
         Channel.objects.update(token=99, lease_expires_at=world.now + timedelta(seconds=7))
         return SENT
 
@@ -138,7 +138,7 @@ def test_a_long_round_keeps_its_lease(world: World, script: Script) -> None:
     rows_of(a_channel(), world, 2)
     leases: list[Any] = []
 
-    def look(url: str) -> Result:
+    def look(url: str) -> DeliveryResult:
         leases.append(Channel.objects.get().lease_expires_at)
         world.clock.advance(9)
         return SENT

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.messages import as_text, blank, digest
 from instances.alerts.send import UNUSABLE, check_url, send
 from instances.documents import Document
@@ -74,7 +74,7 @@ def test_the_status_decides(receiver: Receiver, status: int, outcome: str) -> No
 
 def test_the_wait_a_receiver_asks_for_is_told(receiver: Receiver) -> None:
     receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
-    expected = Result(Outcome.TRANSIENT, "The receiver answered with HTTP status 429.", 42)
+    expected = DeliveryResult(DeliveryOutcome.TRANSIENT, "The receiver answered with HTTP status 429.", 42)
     assert send(receiver.url(), a_message(), LONG) == expected
 
 
@@ -85,7 +85,7 @@ def test_an_attempt_ends_in_time_whatever_the_receiver_does(
 ) -> None:
     receiver.behaviour = behaviour
     result, seconds = timed(lambda: send(receiver.url().replace("json", scheme), a_message(), SHORT))
-    assert result == Result(Outcome.TRANSIENT, "No complete answer came in time.")
+    assert result == DeliveryResult(DeliveryOutcome.TRANSIENT, "No complete answer came in time.")
     assert seconds < SHORT + MARGIN
     assert len(receiver.got) == 1
 
@@ -103,7 +103,9 @@ def test_an_attempt_that_took_too_long_leaves_no_thread_behind(receiver: Receive
 def test_a_receiver_that_hangs_up_may_be_tried_again(receiver: Receiver) -> None:
     receiver.behaviour = "close"
     result = send(receiver.url(), a_message(), LONG)
-    assert result == Result(Outcome.TRANSIENT, "The connection was closed without a complete answer.")
+    assert result == DeliveryResult(
+        DeliveryOutcome.TRANSIENT, "The connection was closed without a complete answer."
+    )
 
 
 def test_a_receiver_that_is_not_there_may_be_tried_again() -> None:
@@ -111,7 +113,7 @@ def test_a_receiver_that_is_not_there_may_be_tried_again() -> None:
         url = gone.url()
     result = send(url, a_message(), LONG)
     assert (result.outcome, result.error) == (
-        Outcome.TRANSIENT, "The connection was refused: nothing listens on the port.",
+        DeliveryOutcome.TRANSIENT, "The connection was refused: nothing listens on the port.",
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def test_what_is_not_http_may_be_tried_again(behaviour: str) -> None:
         result, seconds = timed(
             lambda: send(server.url().replace("http", "json"), a_message(), LONG)
         )  # fmt: skip
-    assert (result.outcome, result.error) == (Outcome.TRANSIENT, "The answer is not HTTP.")
+    assert (result.outcome, result.error) == (DeliveryOutcome.TRANSIENT, "The answer is not HTTP.")
     assert seconds < LONG
 
 
@@ -129,7 +131,7 @@ def test_what_is_not_http_may_be_tried_again(behaviour: str) -> None:
 def test_a_redirect_that_makes_no_sense_may_be_tried_again(location: str) -> None:
     with HostileServer(redirect(location)) as server:
         result = send(server.url().replace("http", "json"), a_message(), LONG)
-    assert result == Result(Outcome.TRANSIENT, "The receiver answered with HTTP status 302.")
+    assert result == DeliveryResult(DeliveryOutcome.TRANSIENT, "The receiver answered with HTTP status 302.")
 
 
 def redirect(location: str) -> Behaviour:
@@ -139,14 +141,14 @@ def redirect(location: str) -> Behaviour:
 def test_lengths_that_contradict_each_other_may_be_tried_again() -> None:
     with HostileServer(answer(b"", headers="Content-Length: 5\r\n")) as server:
         result = send(server.url().replace("http", "json"), a_message(), LONG)
-    assert result == Result(Outcome.TRANSIENT, "The answer is not HTTP.")
+    assert result == DeliveryResult(DeliveryOutcome.TRANSIENT, "The answer is not HTTP.")
 
 
 def test_a_certificate_nobody_vouches_for_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     context: ssl.SSLContext = server_tls(self_signed(tmp_path))
     with Receiver(tls=context) as secured:
         refused = send(secured.url(), a_message(), LONG)
-        assert (refused.outcome, secured.got) == (Outcome.TRANSIENT, [])
+        assert (refused.outcome, secured.got) == (DeliveryOutcome.TRANSIENT, [])
         assert refused.error == "The TLS connection could not be trusted or established."
         assert send(secured.url("/hook?verify=no"), a_message(), LONG) == SENT
 
@@ -162,7 +164,7 @@ def test_proxies_of_the_environment_are_used(url: str, asked: bytes, monkeypatch
     with HostileServer(answer(b"", "503 Service Unavailable")) as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, proxy.url(""))
-        assert send(url, a_message(), LONG).outcome is Outcome.TRANSIENT
+        assert send(url, a_message(), LONG).outcome is DeliveryOutcome.TRANSIENT
     assert proxy.requests[0].startswith(asked)
 
 
@@ -188,7 +190,9 @@ UNUSABLE_URLS = [
 
 @pytest.mark.parametrize("url", UNUSABLE_URLS)
 def test_a_url_that_leads_nowhere_is_refused_for_good(receiver: Receiver, url: str) -> None:
-    assert send(url.format(port=receiver.port), a_message(), LONG) == Result(Outcome.PERMANENT, UNUSABLE)
+    assert send(url.format(port=receiver.port), a_message(), LONG) == DeliveryResult(
+        DeliveryOutcome.PERMANENT, UNUSABLE
+    )
     assert receiver.got == []
 
 
@@ -252,7 +256,7 @@ def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(
 def test_another_service_that_is_not_there_may_be_tried_again() -> None:
     with Receiver() as gone:
         url = gone.url("/topic").replace("json", "ntfy")
-    assert send(url, a_message(), LONG).outcome is Outcome.TRANSIENT
+    assert send(url, a_message(), LONG).outcome is DeliveryOutcome.TRANSIENT
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from instances.containers.spec import previous_name
-from instances.db.retry import PATIENCE, despite_cuts
+from instances.db.retry import PATIENCE, retry_on_disconnect
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.journal import Journal
@@ -45,27 +45,27 @@ class Unbound:
 
 @pytest.mark.parametrize("error", [OperationalError("terminating connection"), InterfaceError("closed")])
 def test_a_cut_is_tried_again(world: World, error: Exception) -> None:
-    assert despite_cuts(failing(3, error), world.clock) == "done"
+    assert retry_on_disconnect(failing(3, error), world.clock) == "done"
     assert len(world.clock.slept) == 3
 
 
 def test_a_database_that_stays_away_is_given_up_after_most_of_a_minute(world: World) -> None:
     with pytest.raises(OperationalError, match="gone"):
-        despite_cuts(failing(100, OperationalError("gone")), world.clock)
+        retry_on_disconnect(failing(100, OperationalError("gone")), world.clock)
     assert len(world.clock.slept) == PATIENCE.tries - 1
     assert 20 < sum(world.clock.slept) < 60
 
 
 def test_what_is_no_cut_is_not_tried_again(world: World) -> None:
     with pytest.raises(IntegrityError):
-        despite_cuts(failing(1, IntegrityError("twice")), world.clock)
+        retry_on_disconnect(failing(1, IntegrityError("twice")), world.clock)
     assert world.clock.slept == []
 
 
 def test_nothing_is_tried_again_inside_a_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Unbound, "in_atomic_block", True)
     with pytest.raises(OperationalError):
-        despite_cuts(failing(1, OperationalError("cut")), world.clock)
+        retry_on_disconnect(failing(1, OperationalError("cut")), world.clock)
 
 
 def cut_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
@@ -88,7 +88,7 @@ def test_an_update_cut_off_at_any_write_goes_on_where_it_was(
     old = world.instance()
     operation = begin(world)
     cut_at(monkeypatch, moment)
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     assert (done.status, in_order(world).image_id) == ("succeeded", NEW)
     assert set(steps(done).values()) == {"done"}
     assert len(steps(done)) == len(done.steps)

@@ -109,11 +109,11 @@ def test_without_an_engine_that_answers_nothing_is_written_down(world: World) ->
 
 
 def test_the_same_request_is_provisioned_once(world: World) -> None:
-    asked = service.Asked("billing", "sign-up", "order-77")
+    asked = service.Requester("billing", "sign-up", "order-77")
     first = service.begin_provision(world.order(), asked, world.outside)
     again = service.begin_provision(world.order(), asked, world.outside)
     assert first.pk == again.pk
-    assert service.see_through(first.pk, world.outside).status == "succeeded"
+    assert service.run_to_end(first.pk, world.outside).status == "succeeded"
     assert service.begin_provision(world.order(), asked, world.outside).pk == first.pk
     assert Instance.objects.count() == 1
 
@@ -132,5 +132,5 @@ def test_whoever_waits_for_an_operation_waits_while_somebody_else_carries_it_on(
     other = Journal.claim(operation.pk, world.clock)
     assert other is not None
     world.clock.at(3, lambda: other.close("succeeded"))
-    done = service.wait_for_end(operation.pk, world.outside)
+    done = service.run_or_wait(operation.pk, world.outside)
     assert (done.status, world.engine.starts) == ("succeeded", {})

@@ -57,7 +57,7 @@ def test_only_throwaway_instances_past_their_time_are_removed(world: World) -> N
     throwaway(world, "later", 1)
     world.instance("kept")
     [operation] = expired(world.now)
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     assert (done.customer_id, done.status, done.requested_by) == ("over", "succeeded", "dockmgr")
     assert world.nothing_is_left_of(over.customer_id)
     assert world.engine.containers == ["dockmgr-kept", "dockmgr-later"]
@@ -68,7 +68,7 @@ def test_one_that_is_being_changed_is_left_for_the_next_round(world: World) -> N
     throwaway(world, "over", -1)
     restart = service.begin_restart("over", ASKED, world.outside)
     assert expired(world.now) == []
-    service.see_through(restart.pk, world.outside)
+    service.run_to_end(restart.pk, world.outside)
     assert len(expired(world.now)) == 1
 
 

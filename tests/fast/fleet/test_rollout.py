@@ -137,7 +137,7 @@ def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     world: World, fleet: Fleet
 ) -> None:
     fleet(4)
-    asked = service.Asked("tests", request_id="tuesday")
+    asked = service.Requester("tests", request_id="tuesday")
     world.outside.fate.strikes_at(100)
     with pytest.raises(Killed):
         update_all(None, asked, outside=world.outside)

@@ -157,7 +157,7 @@ def test_an_engine_that_dies_before_an_automatic_restart_costs_no_attempt(
     assert operation
     assert health_of(instance).restarts_used == 1
     world.engine.unreachable = True
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     assert (done.status, done.facts["host_trouble"]) == ("failed", True)
     assert (health_of(instance).status, health_of(instance).restarts_used) == ("unknown", 0)
 

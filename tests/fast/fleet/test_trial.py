@@ -170,6 +170,6 @@ def test_one_that_was_killed_is_removed_when_its_time_is_over(world: World, mome
     world.clock.advance(3601)
     service.recover(world.outside)
     for operation in cleanup.expired(world.now):
-        service.see_through(operation.pk, world.outside)
+        service.run_to_end(operation.pk, world.outside)
     assert nothing_left(world)
     assert not Operation.objects.filter(finished_at=None).exists()

@@ -90,7 +90,7 @@ def test_a_restart_that_helps_is_part_of_the_story_and_waits_for_the_hold(world:
     fails(world, instance, 1, "exited")
     [operation] = [restart.begin_automatic(instance.pk, world.now)]
     assert operation is not None
-    assert service.see_through(operation.pk, world.outside).status == "succeeded"
+    assert service.run_to_end(operation.pk, world.outside).status == "succeeded"
     incident = the_incident()
     assert (incident.is_open, incident.restarts, incident.severity) == (False, 1, "info")
     assert (
@@ -130,9 +130,9 @@ def test_what_flaps_stays_one_open_incident_until_it_has_stayed_clean(world: Wor
     incident = the_incident()
     assert (incident.flapping, incident.is_open, incident.down_since) == (True, True, None)
     assert incident.resolve_at == world.now + timedelta(seconds=900)
-    deadlines.meet(world.now + timedelta(seconds=899))
+    deadlines.apply_due(world.now + timedelta(seconds=899))
     assert the_incident().is_open
-    deadlines.meet(world.now + timedelta(seconds=900))
+    deadlines.apply_due(world.now + timedelta(seconds=900))
     assert not the_incident().is_open
     assert incident.downtime == 4 * 60
     assert timeline(incident).count("flapping") == 1
@@ -151,13 +151,13 @@ def test_failing_again_while_it_flaps_puts_the_end_off(world: World) -> None:
 def test_being_down_for_too_long_is_critical_at_once_when_it_is_found(world: World, failures: int) -> None:
     fails(world, world.instance(), failures)
     opened = the_incident().opened_at
-    deadlines.meet(opened + timedelta(seconds=599))
+    deadlines.apply_due(opened + timedelta(seconds=599))
     assert the_incident().severity != "critical"
     found = opened + timedelta(seconds=600)
-    deadlines.meet(found)
+    deadlines.apply_due(found)
     incident = the_incident()
     assert (incident.severity, incident.notify_at, incident.critical_at) == ("critical", found, None)
-    deadlines.meet(found + timedelta(seconds=5))
+    deadlines.apply_due(found + timedelta(seconds=5))
     assert timeline(the_incident()).count("deadline") == 1
 
 
@@ -168,9 +168,9 @@ def test_a_deadline_waits_for_a_change_that_is_under_way(world: World) -> None:
     operation = service.begin_update("c1", ASKED, outside=world.outside)
     operation.lease_expires_at = late
     operation.save()
-    deadlines.meet(late)
+    deadlines.apply_due(late)
     assert the_incident().severity == "info"
-    deadlines.meet(late + timedelta(seconds=1))  # whoever changed it has gone
+    deadlines.apply_due(late + timedelta(seconds=1))  # whoever changed it has gone
     assert the_incident().severity == "critical"
 
 

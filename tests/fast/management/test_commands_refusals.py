@@ -132,7 +132,9 @@ def test_text_off_a_terminal_has_no_control_characters(
 def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, reason: str) -> None:
     world.instance()
     asked: dict[str, Any] = {**ASKED.keywords(), "reason": reason}
-    service.see_through(service.begin_restart("c1", service.Asked(**asked), world.outside).pk, world.outside)
+    service.run_to_end(
+        service.begin_restart("c1", service.Requester(**asked), world.outside).pk, world.outside
+    )
     ran = run("operations")
     assert (ran.code, is_plain(ran.out)) == (0, True)
     assert run("operations", "--json").document[0]["reason"] == reason

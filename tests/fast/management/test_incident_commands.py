@@ -10,7 +10,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from instances.alerts import outbox
-from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.mute import mute, scope
 from instances.checks.record import record
 from instances.incidents import documents as incident_documents
@@ -218,11 +218,11 @@ def test_a_test_message_says_whether_it_arrived(
 ) -> None:
     got: list[tuple[str, dict[str, Any]]] = []
 
-    def send(url: str, document: dict[str, Any], _timeout: float) -> Result:
+    def send(url: str, document: dict[str, Any], _timeout: float) -> DeliveryResult:
         got.append((url, document))
         return answers.pop()
 
-    answers = [Result(Outcome.TRANSIENT, "The connection was refused."), SENT]
+    answers = [DeliveryResult(DeliveryOutcome.TRANSIENT, "The connection was refused."), SENT]
     monkeypatch.setattr(test_channel, "send_test", partial(outbox.send_test, send=send))
     Channel.objects.create(name="ops", url="json://127.0.0.1/hook", enabled=enabled)
     ran = run("test_channel", "ops", "--json")

@@ -13,7 +13,7 @@ import pytest
 from instances.http.probe import probe
 from instances.incidents import deadlines, lifecycle
 from instances.models import Health, Host, Incident, Instance
-from instances.monitoring.fleet import SelfTest, judge, probe_oneself
+from instances.monitoring.fleet import SelfTest, judge_fleet, probe_oneself
 from instances.operations.procedures import restart
 from instances.outside import Outside
 from tests.factories import World
@@ -36,17 +36,17 @@ def fleet() -> Incident | None:
 def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World) -> None:
     bad, worse, *_ = [a_host(world, f"h{number}") for number in range(4)]
     incident = world.host_incident(bad)
-    judge(world.now)
+    judge_fleet(world.now)
     assert fleet() is None
     world.host_incident(worse)
-    judge(world.now)
-    judge(world.now)
+    judge_fleet(world.now)
+    judge_fleet(world.now)
     alarm = fleet()
     assert alarm and (alarm.key, alarm.severity, alarm.cause) == ("fleet", "critical", "hosts")
     assert alarm.message.startswith("2 of 4 hosts are in trouble")
     assert alarm.notify_at == world.now
     lifecycle.resolve(incident, "0 of 1 are down", world.now)
-    judge(world.now)
+    judge_fleet(world.now)
     assert fleet() is None
 
 
@@ -54,7 +54,7 @@ def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World)
 def test_one_host_alone_is_not_the_fleet(world: World, healthy_hosts: int) -> None:
     bad, *_ = [a_host(world, f"h{number}") for number in range(1 + healthy_hosts)]
     world.host_incident(bad)
-    judge(world.now)
+    judge_fleet(world.now)
     assert fleet() is None
 
 
@@ -62,7 +62,7 @@ def test_hosts_without_instances_do_not_count(world: World) -> None:
     a_host(world, "good")
     for name in ("empty", "vacant"):
         world.host_incident(a_host(world, name, instances=0))
-    judge(world.now)
+    judge_fleet(world.now)
     assert fleet() is None
 
 
@@ -70,7 +70,7 @@ def test_the_incident_of_a_host_that_is_gone_is_closed(world: World) -> None:
     host = a_host(world, "gone", instances=0)
     incident = world.host_incident(host)
     host.delete()
-    judge(world.now)
+    judge_fleet(world.now)
     incident.refresh_from_db()
     assert incident.resolution == "the host was removed"
 
@@ -78,12 +78,12 @@ def test_the_incident_of_a_host_that_is_gone_is_closed(world: World) -> None:
 def test_nothing_is_restarted_anywhere_while_the_fleet_is_in_trouble(world: World) -> None:
     good = a_host(world, "good")
     incident, _ = [world.host_incident(a_host(world, name)) for name in ("bad", "worse")]
-    judge(world.now)
+    judge_fleet(world.now)
     well = Instance.objects.get(host=good)
     Health.objects.filter(pk=well.pk).update(status="unhealthy")
     assert restart.begin_automatic(well.pk, world.now) is None
     lifecycle.resolve(incident, "passed", world.now)
-    judge(world.now)
+    judge_fleet(world.now)
     assert restart.begin_automatic(well.pk, world.now) is not None
 
 
@@ -91,7 +91,7 @@ def test_a_restart_by_hand_is_allowed_all_the_same(world: World) -> None:
     instance = world.instance()
     world.host_incident(world.host)
     world.host_incident(a_host(world, "other"))
-    judge(world.now)
+    judge_fleet(world.now)
     assert fleet()
     assert restart.begin(instance, world.now, requested_by="ann").status == "queued"
 
@@ -110,12 +110,12 @@ def test_a_self_test_that_fails_twice_is_an_alarm_that_ends_by_itself(world: Wor
     world.clock.advance(50)
     test.run()
     world.clock.advance(50)
-    deadlines.meet(world.now)
+    deadlines.apply_due(world.now)
     assert fleet()
     world.probe.of_itself = passes()
     test.run()
     world.clock.advance(10)
-    deadlines.meet(world.now)
+    deadlines.apply_due(world.now)
     assert fleet() is None
 
 
@@ -126,7 +126,7 @@ def test_another_process_that_can_look_does_not_end_the_alarm(world: World) -> N
         blind.run()
     world.probe.of_itself = passes()
     seeing.run()
-    judge(world.now)
+    judge_fleet(world.now)
     alarm = fleet()
     assert alarm and alarm.resolve_at == world.now + timedelta(seconds=60)
 
@@ -138,7 +138,7 @@ def test_bad_hosts_outrank_a_failing_self_test(world: World) -> None:
         test.run()
     for name in ("bad", "worse"):
         world.host_incident(a_host(world, name))
-    judge(world.now)
+    judge_fleet(world.now)
     test.run()
     alarm = fleet()
     assert alarm and (alarm.cause, alarm.resolve_at) == ("hosts", None)

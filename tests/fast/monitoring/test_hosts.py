@@ -28,7 +28,7 @@ def ask_for(world: World, seconds: int) -> None:
     """Every five seconds, as the watching threads do; deadlines are met on the way."""
     for _ in range(seconds // 5):
         ask(world, 5)
-        deadlines.meet(world.now, resolution)
+        deadlines.apply_due(world.now, resolution)
 
 
 def watch_of(world: World) -> HostWatch:

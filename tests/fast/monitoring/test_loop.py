@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
-from instances.alerts.delivery_rules import SENT, Result
+from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.checks import sweeps
 from instances.checks.record import record
 from instances.documents import Document
@@ -18,8 +18,8 @@ from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import Report, sweep_here
 from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification
 from instances.monitoring import loop
-from instances.monitoring.loop import Watch
-from instances.monitoring.self_check import SelfWatch
+from instances.monitoring.loop import Monitor
+from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
 from tests.factories import World, a_failure, health_of
 from tests.fakes.outside import fails, passes
@@ -35,7 +35,7 @@ def inbox(monkeypatch: pytest.MonkeyPatch) -> Inbox:
     Channel.objects.create(name="ops", url="json://127.0.0.1:9/", min_level="info")
     arrived: Inbox = []
 
-    def send(_url: str, document: Document, _timeout: float) -> Result:
+    def send(_url: str, document: Document, _timeout: float) -> DeliveryResult:
         arrived.append(document)
         return SENT
 
@@ -44,7 +44,7 @@ def inbox(monkeypatch: pytest.MonkeyPatch) -> Inbox:
     return arrived
 
 
-def turns(world: World, watch: Watch, seconds: int, step: int = 2) -> None:
+def turns(world: World, watch: Monitor, seconds: int, step: int = 2) -> None:
     """What the threads of a process do in so many seconds."""
     for _ in range(seconds // step):
         world.clock.advance(step)
@@ -59,7 +59,7 @@ def instance_incident() -> Incident:
 
 def test_being_down_for_too_long_is_found_though_nobody_checks_any_more(world: World) -> None:
     record([a_failure(world, world.instance())], world.now)
-    began, watch = world.now, Watch(world.outside)
+    began, watch = world.now, Monitor(world.outside)
     turns(world, watch, 580, step=20)
     assert instance_incident().severity == "info"
     turns(world, watch, 30, step=5)
@@ -71,7 +71,7 @@ def test_being_down_for_too_long_is_found_though_nobody_checks_any_more(world: W
 
 def test_what_is_found_is_told_in_the_same_turn(world: World, inbox: Inbox) -> None:
     record([a_failure(world, world.instance())], world.now)
-    turns(world, Watch(world.outside), 620, step=20)
+    turns(world, Monitor(world.outside), 620, step=20)
     assert [(told["kind"], told["level"], told["customer_id"]) for told in inbox] == [
         ("opened", "critical", "c1")
     ]
@@ -86,7 +86,7 @@ def containers_exit(world: World, size: int) -> list[Instance]:
 
 
 def test_a_host_that_fails_is_one_message_and_one_more_when_it_is_over(world: World, inbox: Inbox) -> None:
-    instances, watch = containers_exit(world, 20), Watch(world.outside)
+    instances, watch = containers_exit(world, 20), Monitor(world.outside)
     world.engine.unreachable = True
     turns(world, watch, 90, step=5)
     assert [(told["incident_kind"], told["level"], told["host"]) for told in inbox] == [
@@ -107,7 +107,7 @@ def test_beat_that_stops_is_told_by_a_worker_in_time(world: World, inbox: Inbox)
     world.instance()
     interval = 30.0
     began = world.now
-    worker = Watch(world.outside, itself=SelfWatch(began, lambda: interval, dict))
+    worker = Monitor(world.outside, itself=SelfCheck(began, lambda: interval, dict))
     for _ in range(3):
         sweeps.finish(sweeps.start(world.now, interval), world.now)
         turns(world, worker, int(interval))
@@ -124,7 +124,7 @@ def test_beat_asks_no_engine_and_tests_nothing(world: World) -> None:
     record([a_failure(world, world.instance())], world.now)
     world.engine.unreachable = True
     world.probe.of_itself = fails("timeout")
-    beat = Watch(world.outside, engines=False, itself=SelfWatch(world.now, lambda: 900.0, dict, Part.BEAT))
+    beat = Monitor(world.outside, engines=False, itself=SelfCheck(world.now, lambda: 900.0, dict, Part.BEAT))
     turns(world, beat, 60)
     host = HostWatch.objects.get()
     assert (host.asked_at, host.ask_at is None) == (None, False)
@@ -136,7 +136,7 @@ def test_an_idle_turn_is_a_few_cheap_queries(
 ) -> None:
     world.instance()
     sweeps.finish(sweeps.start(world.now, 900), world.now)
-    watch = Watch(world.outside, itself=SelfWatch(world.now, lambda: 900.0, dict))
+    watch = Monitor(world.outside, itself=SelfCheck(world.now, lambda: 900.0, dict))
     turns(world, watch, 10)
     world.clock.advance(10)
     with django_assert_max_num_queries(16):
@@ -150,7 +150,7 @@ def test_an_idle_turn_is_a_few_cheap_queries(
 
 def test_a_round_is_made_once_an_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = []
-    watch = Watch(world.outside)
+    watch = Monitor(world.outside)
     monkeypatch.setattr(watch, "tick", lambda: ticks.append(world.now))
     for _ in range(50):
         watch.round()

@@ -9,7 +9,7 @@ import pytest
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
 from instances.models import Incident, Pulse
-from instances.monitoring.self_check import SelfWatch, show_life
+from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import Part
 from tests.factories import World
 
@@ -36,7 +36,7 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def watch(world: World, broker: Broker) -> SelfWatch:
+def watch(world: World, broker: Broker) -> SelfCheck:
     """A worker's, up for a day; a sweep finished just now and the clockwork goes."""
     world.instance()
     sweep(world)
@@ -47,8 +47,8 @@ def watch(world: World, broker: Broker) -> SelfWatch:
 
 def a_watch(
     world: World, broker: Broker, *, up_since: datetime | None = None, part: Part | None = None
-) -> SelfWatch:
-    return SelfWatch(up_since or world.now, lambda: INTERVAL, broker, part)
+) -> SelfCheck:
+    return SelfCheck(up_since or world.now, lambda: INTERVAL, broker, part)
 
 
 def sweep(world: World) -> None:
@@ -66,13 +66,13 @@ def pass_time(world: World, seconds: float, *alive: Part) -> None:
         show_life(part, world.now)
 
 
-def test_all_is_well_and_nothing_is_said(world: World, watch: SelfWatch) -> None:
+def test_all_is_well_and_nothing_is_said(world: World, watch: SelfCheck) -> None:
     watch.look_at_queues(world.now)
     watch.judge(world.now)
     assert not Incident.objects.exists()
 
 
-def test_sweeps_that_stop_are_an_alarm_after_two_intervals(world: World, watch: SelfWatch) -> None:
+def test_sweeps_that_stop_are_an_alarm_after_two_intervals(world: World, watch: SelfCheck) -> None:
     pass_time(world, 2 * INTERVAL, *Part)
     watch.judge(world.now)
     assert alarm() is None
@@ -95,7 +95,7 @@ def test_without_instances_no_sweep_is_missed(world: World, broker: Broker) -> N
     assert alarm() is None
 
 
-def test_a_long_sweep_that_somebody_attends_is_not_missed(world: World, watch: SelfWatch) -> None:
+def test_a_long_sweep_that_somebody_attends_is_not_missed(world: World, watch: SelfCheck) -> None:
     pass_time(world, 2 * INTERVAL, *Part)
     sweeps.start(world.now, INTERVAL, attended=True)
     pass_time(world, 30, *Part)
@@ -106,7 +106,7 @@ def test_a_long_sweep_that_somebody_attends_is_not_missed(world: World, watch: S
     assert alarm()
 
 
-def test_a_sweep_that_never_ends_is_no_sweep(world: World, watch: SelfWatch) -> None:
+def test_a_sweep_that_never_ends_is_no_sweep(world: World, watch: SelfCheck) -> None:
     pass_time(world, 2 * INTERVAL, *Part)
     sweeps.start(world.now, INTERVAL)
     pass_time(world, 3, *Part)
@@ -114,7 +114,7 @@ def test_a_sweep_that_never_ends_is_no_sweep(world: World, watch: SelfWatch) -> 
     assert alarm()
 
 
-def test_beat_that_dies_is_named_before_its_sweeps_are_missed(world: World, watch: SelfWatch) -> None:
+def test_beat_that_dies_is_named_before_its_sweeps_are_missed(world: World, watch: SelfCheck) -> None:
     pass_time(world, 61, Part.CLOCKWORK)
     watch.judge(world.now)
     found = alarm()
@@ -122,7 +122,7 @@ def test_beat_that_dies_is_named_before_its_sweeps_are_missed(world: World, watc
     assert "Beat shows no sign of life" in found.message
 
 
-def test_one_alarm_names_all_that_is_gone_and_what_is_left_of_it(world: World, watch: SelfWatch) -> None:
+def test_one_alarm_names_all_that_is_gone_and_what_is_left_of_it(world: World, watch: SelfCheck) -> None:
     pass_time(world, 61)
     watch.judge(world.now)
     first = alarm()
@@ -136,7 +136,7 @@ def test_one_alarm_names_all_that_is_gone_and_what_is_left_of_it(world: World, w
     assert list(last.events.filter(kind="cause").values_list("text", flat=True))[-1] == last.message
 
 
-def test_what_does_not_change_is_not_told_again(world: World, watch: SelfWatch) -> None:
+def test_what_does_not_change_is_not_told_again(world: World, watch: SelfCheck) -> None:
     pass_time(world, 61, Part.CLOCKWORK)
     watch.judge(world.now)
     Incident.objects.update(notify_at=None)
@@ -146,7 +146,7 @@ def test_what_does_not_change_is_not_told_again(world: World, watch: SelfWatch) 
     assert found and found.notify_at is None
 
 
-def test_beat_itself_tells_when_all_workers_are_gone(world: World, broker: Broker, watch: SelfWatch) -> None:
+def test_beat_itself_tells_when_all_workers_are_gone(world: World, broker: Broker, watch: SelfCheck) -> None:
     beat = a_watch(world, broker, up_since=world.now, part=Part.BEAT)
     pass_time(world, 61)
     beat.judge(world.now)
@@ -155,7 +155,7 @@ def test_beat_itself_tells_when_all_workers_are_gone(world: World, broker: Broke
     assert Pulse.objects.get(name="beat").at == world.now
 
 
-def test_a_start_after_a_pause_alarms_nobody(world: World, broker: Broker, watch: SelfWatch) -> None:
+def test_a_start_after_a_pause_alarms_nobody(world: World, broker: Broker, watch: SelfCheck) -> None:
     pass_time(world, 86400)
     fresh = a_watch(world, broker)
     pass_time(world, 30)
@@ -164,7 +164,7 @@ def test_a_start_after_a_pause_alarms_nobody(world: World, broker: Broker, watch
 
 
 def test_a_process_that_just_started_does_not_end_what_it_cannot_judge(
-    world: World, broker: Broker, watch: SelfWatch
+    world: World, broker: Broker, watch: SelfCheck
 ) -> None:
     pass_time(world, 86400, Part.CLOCKWORK)
     watch.judge(world.now)
@@ -173,7 +173,7 @@ def test_a_process_that_just_started_does_not_end_what_it_cannot_judge(
     assert found and found.cause == "sweeps,beat"
 
 
-def test_a_queue_that_stays_too_long_is_an_alarm(world: World, broker: Broker, watch: SelfWatch) -> None:
+def test_a_queue_that_stays_too_long_is_an_alarm(world: World, broker: Broker, watch: SelfCheck) -> None:
     broker.lengths["operations"] = 1001
     watch.look_at_queues(world.now)
     pass_time(world, 59, *Part)
@@ -193,7 +193,7 @@ def test_a_queue_that_stays_too_long_is_an_alarm(world: World, broker: Broker, w
     assert alarm() is None
 
 
-def test_a_queue_that_was_short_in_between_is_none(world: World, broker: Broker, watch: SelfWatch) -> None:
+def test_a_queue_that_was_short_in_between_is_none(world: World, broker: Broker, watch: SelfCheck) -> None:
     for length in (5000, 5000, 7, 5000, 5000):
         broker.lengths["health"] = length
         watch.look_at_queues(world.now)
@@ -203,7 +203,7 @@ def test_a_queue_that_was_short_in_between_is_none(world: World, broker: Broker,
 
 
 def test_a_broker_out_of_reach_says_nothing_of_its_queues(
-    world: World, broker: Broker, watch: SelfWatch
+    world: World, broker: Broker, watch: SelfCheck
 ) -> None:
     broker.lengths["health"] = 5000
     watch.look_at_queues(world.now)

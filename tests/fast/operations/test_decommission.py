@@ -64,7 +64,7 @@ def test_a_check_under_way_counts_no_more(world: World) -> None:
     check = a_failure(world, instance)
     operation = service.begin_decommission("c1", ASKED, outside=world.outside)
     [during], _ = record([check], world.now)
-    service.see_through(operation.pk, world.outside)
+    service.run_to_end(operation.pk, world.outside)
     [after], _ = record([check], world.now)
     assert (during.skipped, after.skipped) == ("being changed by an operation", "no longer there")
     assert health_of(instance).failures == 0
@@ -82,7 +82,7 @@ def test_a_refusal_leaves_the_instance_as_it_is(world: World) -> None:
 
 def test_the_same_request_is_carried_out_once(world: World) -> None:
     world.instance()
-    asked = service.Asked("billing", "cancelled", "order-78")
+    asked = service.Requester("billing", "cancelled", "order-78")
     first = service.begin_decommission("c1", asked, outside=world.outside)
     again = service.begin_decommission("c1", asked, outside=world.outside)
     assert (first.pk, Operation.objects.count()) == (again.pk, 1)
@@ -90,9 +90,9 @@ def test_the_same_request_is_carried_out_once(world: World) -> None:
 
 def test_the_same_request_joins_even_when_the_instance_is_gone(world: World) -> None:
     world.instance()
-    asked = service.Asked("billing", "cancelled", "order-78")
+    asked = service.Requester("billing", "cancelled", "order-78")
     first = service.begin_decommission("c1", asked, outside=world.outside)
-    service.see_through(first.pk, world.outside)
+    service.run_to_end(first.pk, world.outside)
     assert service.begin_decommission("c1", asked, outside=world.outside).pk == first.pk
 
 

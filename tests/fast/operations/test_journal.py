@@ -80,7 +80,7 @@ def test_the_old_holder_touches_no_container_after_the_takeover(world: World) ->
 
     world.engine.stop = slow_stop  # type: ignore[method-assign]
     with pytest.raises(LeaseLost):
-        service.see_through(operation.pk, world.outside)
+        service.run_to_end(operation.pk, world.outside)
     assert (world.engine.starts, row().status, row().token) == ({}, "running", 2)
     assert health_of(instance).status == "restarting"
 
@@ -132,11 +132,11 @@ def test_other_customers_do_not_wait(world: World) -> None:
 
 def test_the_same_request_joins_the_operation_it_made(world: World) -> None:
     world.instance()
-    asked = service.Asked("ann", "once", "request-1")
+    asked = service.Requester("ann", "once", "request-1")
     first = service.begin_restart("c1", asked, world.outside)
     assert service.begin_restart("c1", asked, world.outside).pk == first.pk
-    service.see_through(first.pk, world.outside)
-    again = service.see_through(service.begin_restart("c1", asked, world.outside).pk, world.outside)
+    service.run_to_end(first.pk, world.outside)
+    again = service.run_to_end(service.begin_restart("c1", asked, world.outside).pk, world.outside)
     assert (again.pk, again.status) == (first.pk, "succeeded")
     assert world.engine.starts == {"dockmgr-c1": 1}
 

@@ -55,7 +55,7 @@ def test_a_manual_restart_uses_up_no_attempt(world: World) -> None:
 def test_a_restart_that_does_not_help_says_so_and_counts_a_failure(world: World) -> None:
     instance = unhealthy(world)
     world.probe.answers[instance.port or 0] = fails("http_503")
-    done = service.see_through(begin(world, instance).pk, world.outside)
+    done = service.run_to_end(begin(world, instance).pk, world.outside)
     health = health_of(instance)
     assert done.status == "failed"
     assert done.error == (
@@ -114,7 +114,7 @@ def test_no_more_than_four_automatic_restarts_of_a_host_at_once(world: World) ->
     assert waiting.next_check_at == world.now + timedelta(seconds=5)
     assert restart.begin_automatic(elsewhere.pk, world.now)
     assert begun[0]
-    service.see_through(begun[0].pk, world.outside)
+    service.run_to_end(begun[0].pk, world.outside)
     assert restart.begin_automatic(instances[4].pk, world.now)
 
 
@@ -129,7 +129,7 @@ def test_a_transient_failure_is_tried_again_after_growing_waits(world: World) ->
     instance = unhealthy(world)
     for _ in range(3):
         world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
-    done = service.see_through(begin(world, instance).pk, world.outside)
+    done = service.run_to_end(begin(world, instance).pk, world.outside)
     waits = [seconds for seconds in world.clock.slept if seconds > 1]
     assert done.status == "succeeded"
     assert [wait == pytest.approx(usual, rel=0.25) for wait, usual in zip(waits, (2, 6, 18), strict=True)]
@@ -141,7 +141,7 @@ def test_a_wait_puts_the_operation_down_for_others_to_see(world: World) -> None:
     operation = begin(world, unhealthy(world))
     world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
     with pytest.raises(TryAgain) as pause:
-        service.step_on(operation.pk, world.outside)
+        service.run_once(operation.pk, world.outside)
     operation.refresh_from_db()
     assert (operation.lease_owner, operation.tries, operation.status) == ("", 1, "running")
     assert 1.5 < pause.value.seconds < 2.5
@@ -154,7 +154,7 @@ def test_transient_failures_are_given_up_in_the_end(world: World) -> None:
     instance = unhealthy(world)
     for _ in range(4):
         world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
-    done = service.see_through(begin(world, instance).pk, world.outside)
+    done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, done.error) == ("failed", "The engine is out of sorts.")
     assert health_of(instance).status == Status.UNHEALTHY
 
@@ -162,7 +162,7 @@ def test_transient_failures_are_given_up_in_the_end(world: World) -> None:
 def test_a_permanent_failure_is_not_tried_again(world: World) -> None:
     instance = unhealthy(world)
     world.engine.fail_next("start", PermanentError("The engine refuses."))
-    done = service.see_through(begin(world, instance).pk, world.outside)
+    done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, done.error) == ("failed", "The engine refuses.")
     assert world.clock.slept == []
     assert health_of(instance).failures == 4
@@ -172,7 +172,7 @@ def test_an_engine_out_of_reach_gives_the_attempt_back(world: World) -> None:
     instance = unhealthy(world)
     operation = begin(world, instance)
     world.engine.unreachable = True
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     health = health_of(instance)
     assert (done.status, done.finished_at) == ("failed", world.now)
     assert (health.status, health.restarts_used, health.failures) == (Status.UNKNOWN, 0, 3)
@@ -184,7 +184,7 @@ def test_an_engine_that_dies_during_the_gate_gives_the_attempt_back(world: World
     world.probe.answers[instance.port or 0] = fails("timeout")
     operation = begin(world, instance)
     world.clock.at(3, lambda: setattr(world.engine, "unreachable", True))
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     assert done.status == "failed"
     assert (health_of(instance).status, health_of(instance).restarts_used) == (Status.UNKNOWN, 0)
 
@@ -193,7 +193,7 @@ def test_a_manual_restart_out_of_reach_gives_no_attempt_back(world: World) -> No
     instance = world.instance(status="unhealthy", failures=3, restarts_used=2, down_since=world.now)
     operation = service.begin_restart("c1", ASKED, world.outside)
     world.engine.unreachable = True
-    assert service.see_through(operation.pk, world.outside).status == "failed"
+    assert service.run_to_end(operation.pk, world.outside).status == "failed"
     assert health_of(instance).restarts_used == 2
 
 
@@ -201,7 +201,7 @@ def test_a_short_outage_of_the_engine_is_waited_out(world: World) -> None:
     instance = unhealthy(world)
     world.engine.unreachable = True
     world.clock.at(4, lambda: setattr(world.engine, "unreachable", False))
-    done = service.see_through(begin(world, instance).pk, world.outside)
+    done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, health_of(instance).status) == ("succeeded", Status.HEALTHY)
 
 

@@ -196,7 +196,7 @@ def test_another_change_at_the_same_time_is_refused_with_a_sentence(
     operation = begin(world)
     with pytest.raises(BusyError, match="c1 is being changed: update asked for by tests since"):
         ask(world)
-    assert service.see_through(operation.pk, world.outside).status == "succeeded"
+    assert service.run_to_end(operation.pk, world.outside).status == "succeeded"
 
 
 def test_a_sweep_neither_judges_nor_restarts_what_is_being_updated(world: World, old: Instance) -> None:
@@ -216,10 +216,10 @@ def test_a_sweep_neither_judges_nor_restarts_what_is_being_updated(world: World,
 
 
 def test_asking_twice_with_one_request_id_is_one_update(world: World, old: Instance) -> None:
-    asked = service.Asked("tests", request_id="once")
+    asked = service.Requester("tests", request_id="once")
     first = service.begin_update("c1", asked, outside=world.outside)
     assert service.begin_update("c1", asked, outside=world.outside) == first
-    service.see_through(first.pk, world.outside)
+    service.run_to_end(first.pk, world.outside)
     assert service.begin_update("c1", asked, outside=world.outside).status == "succeeded"
 
 

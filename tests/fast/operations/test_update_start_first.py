@@ -131,6 +131,6 @@ def test_a_changed_plan_does_not_change_an_update_that_has_begun(world: World, o
     operation = begin(world)
     old.plan.update_strategy = "recreate"
     old.plan.save()
-    done = service.see_through(operation.pk, world.outside)
+    done = service.run_to_end(operation.pk, world.outside)
     assert "drain" in steps(done)
     assert in_order(world).image_id == NEW

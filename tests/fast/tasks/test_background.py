@@ -18,7 +18,7 @@ from instances.checks.record import record
 from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Notification, Pulse
 from tasks import background as threads
-from tasks.background import Rounds, start_watching, stop_watching
+from tasks.background import BackgroundThreads, start_background, stop_background
 from tests.factories import World, a_failure
 from tests.fast.conftest import Message
 
@@ -50,7 +50,7 @@ class Turns:
 
 def test_a_turn_that_fails_is_one_line_and_the_next_comes(caplog: pytest.LogCaptureFixture) -> None:
     turns = Turns(DatabaseError("no route\nto the database"), None, OutOfReachError("Nobody is there."))
-    rounds = Rounds({"watch": turns})
+    rounds = BackgroundThreads({"watch": turns})
     rounds.start()
     assert turns.enough.wait(PATIENCE)
     rounds.stop()
@@ -62,7 +62,7 @@ def test_a_turn_that_fails_is_one_line_and_the_next_comes(caplog: pytest.LogCapt
 
 def test_one_thread_that_hangs_keeps_no_other_from_its_turns(settings: Settings) -> None:
     release, turns = threading.Event(), Turns()
-    rounds = Rounds({"ask": release.wait, "watch": turns})
+    rounds = BackgroundThreads({"ask": release.wait, "watch": turns})
     rounds.start()
     assert turns.enough.wait(PATIENCE)
     release.set()
@@ -73,7 +73,7 @@ def test_one_thread_that_hangs_keeps_no_other_from_its_turns(settings: Settings)
 def test_stopping_waits_for_a_hanging_turn_only_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "PATIENCE", 0.05)
     release = threading.Event()
-    rounds = Rounds({"deliver": release.wait})
+    rounds = BackgroundThreads({"deliver": release.wait})
     rounds.start()
     rounds.stop()
     assert rounds._threads[0].is_alive()
@@ -87,7 +87,7 @@ def watched(world: World, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """A world whose process may start watching; it is stopped at the end."""
     monkeypatch.setattr(threads, "SYSTEM", world.clock)
     yield world
-    stop_watching()
+    stop_background()
 
 
 def own_threads() -> list[str]:
@@ -105,10 +105,10 @@ def wait_for(there: Callable[[], Any]) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_watches_with_three_threads_until_it_ends(watched: World) -> None:
-    start_watching(engines=True)
-    start_watching(engines=True)
+    start_background(engines=True)
+    start_background(engines=True)
     assert own_threads() == ["dockmgr-ask", "dockmgr-deliver", "dockmgr-watch"]
-    stop_watching()
+    stop_background()
     assert own_threads() == []
 
 
@@ -119,14 +119,14 @@ def test_the_threads_find_write_and_send(watched: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(outbox, "deliver", lambda clock: deliver(clock, lambda *_: SENT))
     record([a_failure(watched, watched.instance())], watched.now)
     watched.clock.advance(700)
-    start_watching(engines=True)
+    start_background(engines=True)
     wait_for(lambda: Notification.objects.exclude(sent_at=None).exists())
     assert Incident.objects.get().severity == "critical"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_beat_leaves_its_sign_of_life(watched: World) -> None:
-    start_watching(engines=False)
+    start_background(engines=False)
     wait_for(lambda: Pulse.objects.filter(name="beat", at=watched.now).exists())
 
 
@@ -134,10 +134,10 @@ def test_beat_leaves_its_sign_of_life(watched: World) -> None:
 def test_a_forked_child_does_not_stop_its_parents_watching(
     watched: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_watching(engines=False)
+    start_background(engines=False)
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: -1)
-        stop_watching()
+        stop_background()
     assert len(own_threads()) == 3
 
 

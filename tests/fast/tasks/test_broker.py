@@ -15,7 +15,7 @@ from tasks import broker_check
 from tasks.app import app
 from tasks.broker import rpc
 from tasks.checks import enqueue_checks, enqueue_sweep
-from tasks.operations import hand_over, validate
+from tasks.operations import enqueue_or_withdraw, validate
 from tests.factories import World
 from tests.hostile_server import HostileServer, raw, raw_then_silence
 
@@ -39,9 +39,9 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.mark.usefixtures("broken")
 def test_who_asks_workers_is_told_in_one_sentence() -> None:
     for call in (
-        lambda: rpc.ask(validate, 30, customer_id="c1"),
-        lambda: rpc.commission(validate, uuid.uuid4(), customer_id="c1"),
-        lambda: rpc.outcome(uuid.uuid4()),
+        lambda: rpc.call(validate, 30, customer_id="c1"),
+        lambda: rpc.submit(validate, uuid.uuid4(), customer_id="c1"),
+        lambda: rpc.task_result(uuid.uuid4()),
         lambda: enqueue_sweep(by="x"),
         lambda: enqueue_checks(["c1"]),
     ):
@@ -58,7 +58,7 @@ def test_a_thread_of_a_web_server_is_told_as_well() -> None:
 @pytest.mark.usefixtures("broken")
 def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> None:
     world.instance("c1")
-    operation = service.begin_restart("c1", service.Asked("x"))
+    operation = service.begin_restart("c1", service.Requester("x"))
     with pytest.raises(OutOfReachError):
-        hand_over(operation)
+        enqueue_or_withdraw(operation)
     assert not Operation.objects.filter(finished_at=None).exists()

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
 from instances.checks.record import record
-from instances.db.batch_writer import Committer
+from instances.db.batch_writer import BatchWriter
 from instances.errors import RequestError, TransientError
 from instances.models import HealthCheck, Instance, Operation, Sweep
 from instances.operations import service
@@ -58,7 +58,7 @@ def committer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         finally:
             connection.close()
 
-    monkeypatch.setattr(health, "COMMITTER", Committer(commit))
+    monkeypatch.setattr(health, "COMMITTER", BatchWriter(commit))
     yield
 
 

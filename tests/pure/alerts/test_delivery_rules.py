@@ -6,29 +6,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instances.alerts.delivery_rules import DIGEST_MOST, SENT, Outcome, free_at, judge, retry_wait, together
+from instances.alerts.delivery_rules import (
+    DIGEST_MOST,
+    SENT,
+    DeliveryOutcome,
+    free_at,
+    judge_delivery,
+    retry_wait,
+    together,
+)
 from tests.pure.moments import START, at, seconds
 
-ANSWERS: dict[int, Outcome] = {
-    200: Outcome.SENT,
-    204: Outcome.SENT,
-    302: Outcome.TRANSIENT,
-    400: Outcome.PERMANENT,
-    401: Outcome.PERMANENT,
-    404: Outcome.PERMANENT,
-    408: Outcome.TRANSIENT,
-    410: Outcome.PERMANENT,
-    413: Outcome.PERMANENT,
-    425: Outcome.TRANSIENT,
-    429: Outcome.TRANSIENT,
-    500: Outcome.TRANSIENT,
-    503: Outcome.TRANSIENT,
+ANSWERS: dict[int, DeliveryOutcome] = {
+    200: DeliveryOutcome.SENT,
+    204: DeliveryOutcome.SENT,
+    302: DeliveryOutcome.TRANSIENT,
+    400: DeliveryOutcome.PERMANENT,
+    401: DeliveryOutcome.PERMANENT,
+    404: DeliveryOutcome.PERMANENT,
+    408: DeliveryOutcome.TRANSIENT,
+    410: DeliveryOutcome.PERMANENT,
+    413: DeliveryOutcome.PERMANENT,
+    425: DeliveryOutcome.TRANSIENT,
+    429: DeliveryOutcome.TRANSIENT,
+    500: DeliveryOutcome.TRANSIENT,
+    503: DeliveryOutcome.TRANSIENT,
 }
 
 
 @pytest.mark.parametrize(("status", "outcome"), ANSWERS.items())
-def test_a_status_says_whether_trying_again_makes_sense(status: int, outcome: Outcome) -> None:
-    result = judge(status, None, START)
+def test_a_status_says_whether_trying_again_makes_sense(status: int, outcome: DeliveryOutcome) -> None:
+    result = judge_delivery(status, None, START)
     assert result.outcome is outcome
     assert bool(result.error) == (result != SENT)
 
@@ -49,7 +57,7 @@ WAITS: dict[str, tuple[str | None, float]] = {
 
 @pytest.mark.parametrize(("header", "wait"), WAITS.values(), ids=WAITS.keys())
 def test_the_wait_a_receiver_asks_for_is_honoured_up_to_an_hour(header: str | None, wait: float) -> None:
-    assert judge(429, header, START).wait == wait
+    assert judge_delivery(429, header, START).wait == wait
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.alerts.rules import (
+    ChannelRules,
+    Context,
     Decision,
-    Known,
-    Listener,
-    Moment,
-    Place,
+    IncidentFacts,
+    Labels,
+    LastTold,
+    Notice,
     QuietHours,
-    Subject,
-    Telling,
     blocked_until,
     concerns,
     decide,
@@ -28,30 +28,30 @@ from instances.incidents.rules import Severity
 from tests.pure.moments import at, seconds
 
 HOUR = 3600.0
-ALL = Listener(min_level=Severity.INFO)
-USUAL = Listener()
-PAGER = Listener(min_level=Severity.CRITICAL)
-SECOND = Listener(escalate_after=900)
-NIGHT = Listener(quiet=QuietHours(time(22), time(7), UTC))  # second 0 is midnight
+ALL = ChannelRules(min_level=Severity.INFO)
+USUAL = ChannelRules()
+PAGER = ChannelRules(min_level=Severity.CRITICAL)
+SECOND = ChannelRules(escalate_after=900)
+NIGHT = ChannelRules(quiet=QuietHours(time(22), time(7), UTC))  # second 0 is midnight
 
-BLIP = Subject("instance", Severity.INFO)
-WARNED = Subject("instance", Severity.WARNING, confirmed_at=at(0))
+BLIP = IncidentFacts("instance", Severity.INFO)
+WARNED = IncidentFacts("instance", Severity.WARNING, confirmed_at=at(0))
 CRITICAL = replace(WARNED, severity=Severity.CRITICAL)
-HOST = Subject("host", Severity.CRITICAL, confirmed_at=at(0))
+HOST = IncidentFacts("host", Severity.CRITICAL, confirmed_at=at(0))
 
 
-def over(subject: Subject, second: float, **changes: Any) -> Subject:
+def over(subject: IncidentFacts, second: float, **changes: Any) -> IncidentFacts:
     return replace(subject, resolved_at=at(second), **changes)
 
 
-def knows(state: str, second: float = 0, *, waiting: bool = False) -> Known:
-    return Known(state, at(second), waiting)
+def knows(state: str, second: float = 0, *, waiting: bool = False) -> LastTold:
+    return LastTold(state, at(second), waiting)
 
 
-NEW = Known()
+NEW = LastTold()
 
 # name: (subject, listener, known, second, what is told, when to look again)
-TOLD: dict[str, tuple[Subject, Listener, Known, float, str, float | None]] = {
+TOLD: dict[str, tuple[IncidentFacts, ChannelRules, LastTold, float, str, float | None]] = {
     "an unconfirmed failure": (BLIP, ALL, NEW, 0, "", None),
     "a blip that is over": (over(BLIP, 10), ALL, NEW, 100, "", None),
     "a warning on hold": (WARNED, USUAL, NEW, 0, "", 30),
@@ -121,43 +121,48 @@ TOLD: dict[str, tuple[Subject, Listener, Known, float, str, float | None]] = {
 
 
 def said(decision: Decision) -> str:
-    telling = decision.telling
-    return f"{telling.kind} {telling.level.value}" if telling else ""
+    notice = decision.notice
+    return f"{notice.kind} {notice.level.value}" if notice else ""
 
 
 @pytest.mark.parametrize(
     ("subject", "listener", "known", "second", "told", "look"), TOLD.values(), ids=TOLD.keys()
 )
 def test_only_the_difference_is_told_and_only_when_it_may_be(
-    subject: Subject, listener: Listener, known: Known, second: float, told: str, look: float | None
+    subject: IncidentFacts,
+    listener: ChannelRules,
+    known: LastTold,
+    second: float,
+    told: str,
+    look: float | None,
 ) -> None:
-    decision = decide(subject, listener, known, Moment(at(second)))
+    decision = decide(subject, listener, known, Context(at(second)))
     assert (said(decision), seconds(decision.look_at)) == (told, look)
 
 
 def test_a_second_line_counts_from_when_the_first_was_told() -> None:
-    moment = Moment(at(1000), critical_since=at(300))
+    moment = Context(at(1000), critical_since=at(300))
     assert decide(CRITICAL, SECOND, NEW, moment) == Decision(look_at=at(1200))
 
 
 def test_a_second_line_is_reminded_like_any_other() -> None:
-    decision = decide(CRITICAL, SECOND, knows("critical"), Moment(at(HOUR), critical_since=at(0)))
+    decision = decide(CRITICAL, SECOND, knows("critical"), Context(at(HOUR), critical_since=at(0)))
     assert said(decision) == "reminder critical"
 
 
 @pytest.mark.parametrize("known", [NEW, knows("warning"), knows("critical", -9 * HOUR)])
-def test_nothing_is_told_while_something_is_in_the_way(known: Known) -> None:
-    moment = Moment(at(60), blocked_until=at(120))
+def test_nothing_is_told_while_something_is_in_the_way(known: LastTold) -> None:
+    moment = Context(at(60), blocked_until=at(120))
     assert decide(CRITICAL, USUAL, known, moment) == Decision(look_at=at(120))
 
 
 def test_what_is_in_the_way_matters_only_when_there_is_news() -> None:
-    moment = Moment(at(60), blocked_until=at(120))
+    moment = Context(at(60), blocked_until=at(120))
     assert decide(BLIP, ALL, NEW, moment) == Decision()
 
 
 def test_a_block_that_ends_by_night_goes_on_until_the_morning() -> None:
-    assert decide(WARNED, NIGHT, NEW, Moment(at(40), blocked_until=at(90))).look_at == at(7 * HOUR)
+    assert decide(WARNED, NIGHT, NEW, Context(at(40), blocked_until=at(90))).look_at == at(7 * HOUR)
 
 
 BLOCKS: dict[str, tuple[bool, float | None, bool, float | None]] = {
@@ -181,29 +186,33 @@ def test_the_last_obstacle_counts(
 
 
 NAMES = frozenset({"h1"})
-SCOPES: dict[str, tuple[Listener, Place, bool]] = {
-    "everything": (Listener(), Place("instance", "h1", "pro", "c1"), True),
-    "its host": (Listener(hosts=NAMES), Place("instance", "h1", "pro", "c1"), True),
-    "another host": (Listener(hosts=NAMES), Place("instance", "h2", "pro", "c1"), False),
-    "its plan": (Listener(plans=frozenset({"pro"})), Place("instance", "h1", "pro", "c1"), True),
-    "another plan": (Listener(plans=frozenset({"free"})), Place("instance", "h1", "pro", "c1"), False),
-    "its customer": (Listener(customers=frozenset({"c1"})), Place("instance", "h1", "pro", "c1"), True),
-    "another customer": (Listener(customers=frozenset({"c2"})), Place("instance", "h1", "pro", "c1"), False),
-    "its host and another plan": (
-        Listener(hosts=NAMES, plans=frozenset({"free"})), Place("instance", "h1", "pro", "c1"), False,
+SCOPES: dict[str, tuple[ChannelRules, Labels, bool]] = {
+    "everything": (ChannelRules(), Labels("instance", "h1", "pro", "c1"), True),
+    "its host": (ChannelRules(hosts=NAMES), Labels("instance", "h1", "pro", "c1"), True),
+    "another host": (ChannelRules(hosts=NAMES), Labels("instance", "h2", "pro", "c1"), False),
+    "its plan": (ChannelRules(plans=frozenset({"pro"})), Labels("instance", "h1", "pro", "c1"), True),
+    "another plan": (ChannelRules(plans=frozenset({"free"})), Labels("instance", "h1", "pro", "c1"), False),
+    "its customer": (ChannelRules(customers=frozenset({"c1"})), Labels("instance", "h1", "pro", "c1"), True),
+    "another customer": (
+        ChannelRules(customers=frozenset({"c2"})), Labels("instance", "h1", "pro", "c1"), False,
     ),
-    "a host": (Listener(), Place("host", "h1"), True),
-    "that host": (Listener(hosts=NAMES), Place("host", "h1"), True),
-    "not that host": (Listener(hosts=NAMES), Place("host", "h2"), False),
-    "a host, for a plan's channel": (Listener(plans=frozenset({"pro"})), Place("host", "h1"), False),
-    "a host, for a customer's channel": (Listener(customers=frozenset({"c1"})), Place("host", "h1"), False),
-    "the fleet, for anybody": (Listener(hosts=NAMES, customers=NAMES), Place("fleet"), True),
-    "dockmgr itself, for anybody": (Listener(plans=NAMES), Place("self"), True),
+    "its host and another plan": (
+        ChannelRules(hosts=NAMES, plans=frozenset({"free"})), Labels("instance", "h1", "pro", "c1"), False,
+    ),
+    "a host": (ChannelRules(), Labels("host", "h1"), True),
+    "that host": (ChannelRules(hosts=NAMES), Labels("host", "h1"), True),
+    "not that host": (ChannelRules(hosts=NAMES), Labels("host", "h2"), False),
+    "a host, for a plan's channel": (ChannelRules(plans=frozenset({"pro"})), Labels("host", "h1"), False),
+    "a host, for a customer's channel": (
+        ChannelRules(customers=frozenset({"c1"})), Labels("host", "h1"), False,
+    ),
+    "the fleet, for anybody": (ChannelRules(hosts=NAMES, customers=NAMES), Labels("fleet"), True),
+    "dockmgr itself, for anybody": (ChannelRules(plans=NAMES), Labels("self"), True),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("listener", "place", "expected"), SCOPES.values(), ids=SCOPES.keys())
-def test_a_channel_hears_of_what_it_is_for(listener: Listener, place: Place, expected: bool) -> None:
+def test_a_channel_hears_of_what_it_is_for(listener: ChannelRules, place: Labels, expected: bool) -> None:
     assert concerns(listener, place) is expected
 
 
@@ -240,7 +249,7 @@ def test_quiet_hours_always_end_later_and_within_a_day(begin: time, end: time, m
 
 
 subjects = st.builds(
-    Subject,
+    IncidentFacts,
     kind=st.sampled_from(["instance", "host", "fleet", "self"]),
     severity=st.sampled_from(Severity),
     confirmed_at=st.none() | st.just(at(0)),
@@ -257,13 +266,13 @@ obstacles = st.none() | st.floats(0, 2e5).map(at)
 
 @given(subjects, hearers, states, st.floats(0, 1e5).map(at), obstacles)
 def test_who_looks_again_when_told_to_comes_to_an_end(
-    subject: Subject, listener: Listener, known: Known, now: datetime, until: datetime | None
+    subject: IncidentFacts, listener: ChannelRules, known: LastTold, now: datetime, until: datetime | None
 ) -> None:
     """Every look lies in the future, and between two messages there are few."""
     blocked = until if until and until > now else None
     for _ in range(4):
-        decision = decide(subject, listener, known, Moment(now, blocked_until=blocked))
-        if decision.telling is not None or decision.look_at is None:
+        decision = decide(subject, listener, known, Context(now, blocked_until=blocked))
+        if decision.notice is not None or decision.look_at is None:
             return
         assert decision.look_at > now
         now, blocked = decision.look_at, None
@@ -272,10 +281,10 @@ def test_who_looks_again_when_told_to_comes_to_an_end(
 
 @given(subjects, hearers, states, st.floats(0, 1e5).map(at))
 def test_what_was_told_is_not_told_again_at_once(
-    subject: Subject, listener: Listener, known: Known, now: datetime
+    subject: IncidentFacts, listener: ChannelRules, known: LastTold, now: datetime
 ) -> None:
-    first = decide(subject, listener, known, Moment(now))
-    if first.telling is not None:
-        second = decide(subject, listener, Known(first.telling.state, now), Moment(now))
+    first = decide(subject, listener, known, Context(now))
+    if first.notice is not None:
+        second = decide(subject, listener, LastTold(first.notice.state, now), Context(now))
         assert second == Decision(look_at=first.look_at)
-        assert isinstance(first.telling, Telling)
+        assert isinstance(first.notice, Notice)

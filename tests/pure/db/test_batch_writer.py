@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from django.db import OperationalError
 
-from instances.db.batch_writer import Committer
+from instances.db.batch_writer import BatchWriter
 
 SOON = 5.0  # what a test waits for at most
 FOR_EVER = 60.0  # a linger no test lives to see
@@ -43,7 +43,7 @@ class Book:
         return [item * 2 for item in items]
 
 
-def filled(book: Book, committer: Committer[int, int], items: Sequence[int]) -> list[Future[int]]:
+def filled(book: Book, committer: BatchWriter[int, int], items: Sequence[int]) -> list[Future[int]]:
     """Hand in items while a commit is under way, so that they wait together; then let it go on."""
     book.hold()
     first = committer.submit(0)
@@ -56,34 +56,34 @@ def filled(book: Book, committer: Committer[int, int], items: Sequence[int]) -> 
 
 def test_an_item_alone_is_committed() -> None:
     book = Book()
-    committer = Committer(book.commit)
+    committer = BatchWriter(book.commit)
     assert committer.submit(21).result(SOON) == 42
     assert book.batches == [[21]]
 
 
 def test_what_waits_together_is_committed_together_and_in_order() -> None:
     book = Book()
-    futures = filled(book, Committer(book.commit), [5, 3, 9, 1])
+    futures = filled(book, BatchWriter(book.commit), [5, 3, 9, 1])
     assert [future.result(SOON) for future in futures] == [10, 6, 18, 2]
     assert book.batches == [[0], [5, 3, 9, 1]]
 
 
 def test_a_batch_holds_no_more_than_the_largest() -> None:
     book = Book()
-    futures = filled(book, Committer(book.commit, largest=3), list(range(1, 8)))
+    futures = filled(book, BatchWriter(book.commit, largest=3), list(range(1, 8)))
     assert [future.result(SOON) for future in futures] == [2, 4, 6, 8, 10, 12, 14]
     assert book.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
 
 
 def test_equal_items_have_a_result_each() -> None:
     book = Book()
-    futures = filled(book, Committer(book.commit), [7, 7])
+    futures = filled(book, BatchWriter(book.commit), [7, 7])
     assert [future.result(SOON) for future in futures] == [14, 14]
 
 
 def test_a_bad_item_takes_no_others_with_it() -> None:
     book = Book()
-    good, bad, other = filled(book, Committer(book.commit), [4, -1, 6])
+    good, bad, other = filled(book, BatchWriter(book.commit), [4, -1, 6])
     assert (good.result(SOON), other.result(SOON)) == (8, 12)
     with pytest.raises(ValueError, match="-1 is bad"):
         bad.result(SOON)
@@ -92,14 +92,14 @@ def test_a_bad_item_takes_no_others_with_it() -> None:
 
 def test_every_bad_item_has_its_own_error() -> None:
     book = Book()
-    one, two = filled(book, Committer(book.commit), [-1, -2])
+    one, two = filled(book, BatchWriter(book.commit), [-1, -2])
     for future, text in ((one, "-1 is bad"), (two, "-2 is bad")):
         with pytest.raises(ValueError, match=text):
             future.result(SOON)
 
 
 def test_a_failure_leaves_the_committer_at_work() -> None:
-    committer = Committer(Book().commit)
+    committer = BatchWriter(Book().commit)
     with pytest.raises(ValueError, match="is bad"):
         committer.submit(-1).result(SOON)
     assert committer.submit(1).result(SOON) == 2
@@ -108,14 +108,14 @@ def test_a_failure_leaves_the_committer_at_work() -> None:
 def test_a_broken_connection_is_tried_once_more() -> None:
     book = Book()
     book.errors = [OperationalError("the connection is gone")]
-    assert Committer(book.commit).submit(1).result(SOON) == 2
+    assert BatchWriter(book.commit).submit(1).result(SOON) == 2
     assert book.batches == [[1], [1]]
 
 
 def test_a_database_that_stays_away_is_told_to_the_submitter() -> None:
     book = Book()
     book.errors = [OperationalError("away"), OperationalError("still away")]
-    committer = Committer(book.commit)
+    committer = BatchWriter(book.commit)
     with pytest.raises(OperationalError, match="still away"):
         committer.submit(1).result(SOON)
     assert committer.submit(2).result(SOON) == 4
@@ -123,7 +123,7 @@ def test_a_database_that_stays_away_is_told_to_the_submitter() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_commit_that_answers_for_too_few_is_an_error_and_not_a_silence() -> None:
-    committer: Committer[int, int] = Committer(lambda items: [])
+    committer: BatchWriter[int, int] = BatchWriter(lambda items: [])
     with pytest.raises(ValueError):
         committer.submit(1).result(1)
     with pytest.raises(ValueError):
@@ -133,7 +133,7 @@ def test_a_commit_that_answers_for_too_few_is_an_error_and_not_a_silence() -> No
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_submitter_that_gave_up_stops_nobody_else() -> None:
     book = Book()
-    committer = Committer(book.commit)
+    committer = BatchWriter(book.commit)
     book.hold()
     committer.submit(0)
     assert book.entered.wait(SOON)
@@ -146,7 +146,7 @@ def test_a_submitter_that_gave_up_stops_nobody_else() -> None:
 
 def test_a_batch_closes_as_soon_as_all_who_announced_work_are_in_it() -> None:
     book = Book()
-    committer = Committer(book.commit, linger=FOR_EVER)
+    committer = BatchWriter(book.commit, linger=FOR_EVER)
     announced = threading.Barrier(3)
 
     def work(item: int) -> int:
@@ -160,17 +160,17 @@ def test_a_batch_closes_as_soon_as_all_who_announced_work_are_in_it() -> None:
 
 
 def test_without_announcements_nobody_waits() -> None:
-    assert Committer(Book().commit, linger=FOR_EVER).submit(1).result(SOON) == 2
+    assert BatchWriter(Book().commit, linger=FOR_EVER).submit(1).result(SOON) == 2
 
 
 def test_a_batch_does_not_wait_longer_than_it_lingers() -> None:
-    committer = Committer(Book().commit, linger=0.01)
+    committer = BatchWriter(Book().commit, linger=0.01)
     with committer.expecting(), committer.expecting():
         assert committer.submit(1).result(SOON) == 2
 
 
 def test_announced_work_that_fails_is_not_waited_for_afterwards() -> None:
-    committer = Committer(Book().commit, linger=FOR_EVER)
+    committer = BatchWriter(Book().commit, linger=FOR_EVER)
     with pytest.raises(RuntimeError), committer.expecting():
         raise RuntimeError("the look failed")
     with committer.expecting():
@@ -178,7 +178,7 @@ def test_announced_work_that_fails_is_not_waited_for_afterwards() -> None:
 
 
 def test_a_batch_closes_when_the_last_one_it_waits_for_leaves_without_an_item() -> None:
-    committer = Committer(Book().commit, linger=FOR_EVER)
+    committer = BatchWriter(Book().commit, linger=FOR_EVER)
     with committer.expecting():
         with committer.expecting():
             future = committer.submit(1)
@@ -187,7 +187,7 @@ def test_a_batch_closes_when_the_last_one_it_waits_for_leaves_without_an_item() 
 
 def test_many_threads_get_their_own_results() -> None:
     book, threads, each = Book(), 16, 40
-    committer = Committer(book.commit, largest=50)
+    committer = BatchWriter(book.commit, largest=50)
     together = threading.Barrier(threads)
 
     def work(number: int) -> list[int]:
@@ -212,7 +212,7 @@ def test_all_commits_happen_on_one_thread_that_is_no_submitters() -> None:
         seen.add(threading.get_ident())
         return items
 
-    committer: Committer[int, int] = Committer(commit)
+    committer: BatchWriter[int, int] = BatchWriter(commit)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda item: committer.submit(item).result(SOON), range(20)))
     assert len(seen) == 1 and threading.get_ident() not in seen

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from instances.health.diagnosis import Fault, Look, diagnose
+from instances.health.diagnosis import Fault, ProbeView, diagnose
 from instances.health.response import Outcome, sentence
 
 URL = "https://user1.example.com/healthz"
 
 
-def seen(reason: str) -> Look:
+def seen(reason: str) -> ProbeView:
     """A look by its reason code; `ok` and `starting` are looks too."""
     if reason in ("ok", "starting"):
-        return Look(Outcome(reason), "", 200)
+        return ProbeView(Outcome(reason), "", 200)
     status = int(reason[5:]) if reason.startswith("http_") else 302 if reason == "redirect" else None
     outcome = Outcome.UNKNOWN if reason in ("prober", "engine") else Outcome.FAIL
-    return Look(outcome, reason, status, sentence(reason))
+    return ProbeView(outcome, reason, status, sentence(reason))
 
 
 # (inside, outside): (fault, words of the sentence)

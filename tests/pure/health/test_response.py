@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.health import response
-from instances.health.response import Expect, Outcome, Reply, judge, sentence
+from instances.health.response import Expect, Outcome, Reply, judge_response, sentence
 
 AUTO, JSON_OK, HTTP_2XX = Expect.AUTO, Expect.JSON_OK, Expect.HTTP_2XX
 OK = (Outcome.OK, "")
@@ -59,9 +59,9 @@ BODIES = {
 def test_a_body_is_read_as_strictly_as_the_plan_says(
     status: int, body: bytes, auto: tuple[Outcome, str], json_ok: tuple[Outcome, str]
 ) -> None:
-    assert judge(status, body, AUTO) == Reply(*auto, status)
-    assert judge(status, body, JSON_OK) == Reply(*json_ok, status)
-    assert judge(status, body, HTTP_2XX) == Reply(*OK, status)
+    assert judge_response(status, body, AUTO) == Reply(*auto, status)
+    assert judge_response(status, body, JSON_OK) == Reply(*json_ok, status)
+    assert judge_response(status, body, HTTP_2XX) == Reply(*OK, status)
 
 
 @pytest.mark.parametrize("expect", Expect)
@@ -84,7 +84,7 @@ def test_a_body_is_read_as_strictly_as_the_plan_says(
 )
 def test_any_status_but_2xx_fails_whatever_the_body_says(status: int, reason: str, expect: Expect) -> None:
     for body in (b'{"ok": true, "version": "1"}', b'{"gateway": "starting"}', b""):
-        assert judge(status, body, expect) == Reply(Outcome.FAIL, reason, status)
+        assert judge_response(status, body, expect) == Reply(Outcome.FAIL, reason, status)
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,25 @@ def test_any_status_but_2xx_fails_whatever_the_body_says(status: int, reason: st
 @pytest.mark.parametrize("expect", Expect)
 def test_a_version_is_taken_only_from_printable_text(value: str, version: str | None, expect: Expect) -> None:
     body = f'{{"ok": true, "version": {value}}}'.encode()
-    assert judge(200, body, expect) == Reply(Outcome.OK, "", 200, version)
+    assert judge_response(200, body, expect) == Reply(Outcome.OK, "", 200, version)
 
 
 def test_a_failing_body_still_tells_its_version() -> None:
-    assert judge(200, b'{"ok": false, "version": "7"}', AUTO).version == "7"
+    assert judge_response(200, b'{"ok": false, "version": "7"}', AUTO).version == "7"
 
 
 def test_expectations_may_be_the_plain_words_of_the_database() -> None:
     words = [cast(Expect, word) for word in ("auto", "json_ok", "http_2xx")]
-    assert [judge(200, b"fine", word).outcome for word in words] == [Outcome.OK, Outcome.FAIL, Outcome.OK]
+    assert [judge_response(200, b"fine", word).outcome for word in words] == [
+        Outcome.OK,
+        Outcome.FAIL,
+        Outcome.OK,
+    ]
 
 
 @given(st.integers(100, 999), st.binary(max_size=200), st.sampled_from(Expect))
 def test_no_answer_makes_it_raise(status: int, body: bytes, expect: Expect) -> None:
-    judged = judge(status, body, expect)
+    judged = judge_response(status, body, expect)
     assert judged.http_status == status
     assert (judged.outcome == Outcome.FAIL) == bool(judged.reason)
 

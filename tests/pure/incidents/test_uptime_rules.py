@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.incidents.rules import Availability
-from instances.incidents.uptime_rules import Change, Outage, Uptime, measure, outages
+from instances.incidents.uptime_rules import AvailabilityChange, Outage, Uptime, measure, outages
 from instances.lib.durations import span
 from tests.pure.moments import at
 
@@ -20,8 +20,8 @@ UP, DOWN, UNKNOWN, UNWATCHED = (
 History = list[tuple[float, Availability]]
 
 
-def changes(history: History) -> list[Change]:
-    return [Change(at(second), availability) for second, availability in history]
+def changes(history: History) -> list[AvailabilityChange]:
+    return [AvailabilityChange(at(second), availability) for second, availability in history]
 
 
 def measured(history: History, since: float = 0, until: float = 100) -> Uptime:

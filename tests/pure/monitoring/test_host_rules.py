@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.monitoring.host_rules import (
-    Asked,
-    Found,
-    Known,
-    Rules,
-    Step,
+    HostFacts,
+    HostRules,
+    HostStep,
+    OpenIncident,
+    PingRecord,
     Trouble,
     after_asking,
     ask_again,
@@ -26,15 +26,15 @@ from instances.monitoring.host_rules import (
 )
 from tests.pure.moments import START as T0
 
-RULES = Rules(ask_interval=10, wave_window=120, wave_least=5, wave_percent=30)
+RULES = HostRules(ask_interval=10, wave_window=120, wave_least=5, wave_percent=30)
 SILENT = "The Docker Engine at tcp://h:2376 is out of reach: it did not answer in time."
-WELL = Asked(last_at=T0)
-ONCE = Asked(1, T0, T0, SILENT)
-TWICE = Asked(2, T0, T0 + timedelta(seconds=10), SILENT)
-HASTY = Asked(2, T0, T0 + timedelta(seconds=9), SILENT)
+WELL = PingRecord(last_at=T0)
+ONCE = PingRecord(1, T0, T0, SILENT)
+TWICE = PingRecord(2, T0, T0 + timedelta(seconds=10), SILENT)
+HASTY = PingRecord(2, T0, T0 + timedelta(seconds=9), SILENT)
 
 # name: (asked, active, failed, trouble)
-TROUBLES: dict[str, tuple[Asked, int, int, Trouble | None]] = {
+TROUBLES: dict[str, tuple[PingRecord, int, int, Trouble | None]] = {
     "all well": (WELL, 100, 0, None),
     "an engine that failed once": (ONCE, 100, 0, None),
     "an engine that failed twice": (TWICE, 100, 0, Trouble.ENGINE),
@@ -53,49 +53,49 @@ TROUBLES: dict[str, tuple[Asked, int, int, Trouble | None]] = {
 
 @pytest.mark.parametrize(("asked", "active", "failed", "trouble"), TROUBLES.values(), ids=TROUBLES.keys())
 def test_a_host_is_in_trouble_for_two_reasons(
-    asked: Asked, active: int, failed: int, trouble: Trouble | None
+    asked: PingRecord, active: int, failed: int, trouble: Trouble | None
 ) -> None:
-    assert trouble_of(Found(asked, active, failed), RULES) is trouble
+    assert trouble_of(HostFacts(asked, active, failed), RULES) is trouble
 
 
-ENGINE, WAVE = Known("engine", in_grace=False), Known("wave", in_grace=False)
-ENGINE_GRACE, WAVE_GRACE = Known("engine", in_grace=True), Known("wave", in_grace=True)
+ENGINE, WAVE = OpenIncident("engine", in_grace=False), OpenIncident("wave", in_grace=False)
+ENGINE_GRACE, WAVE_GRACE = OpenIncident("engine", in_grace=True), OpenIncident("wave", in_grace=True)
 
 # name: (known, asked, failed of 100, step)
-STEPS: dict[str, tuple[Known | None, Asked, int, Step]] = {
-    "nothing": (None, WELL, 0, Step.LEAVE),
-    "a first failed question": (None, ONCE, 0, Step.LEAVE),
-    "the engine is gone": (None, TWICE, 0, Step.OPEN),
-    "a wave comes": (None, WELL, 40, Step.OPEN),
-    "the engine stays away": (ENGINE, TWICE, 0, Step.LEAVE),
-    "the engine is back": (ENGINE, WELL, 0, Step.GRACE),
-    "what it left behind fails in a wave": (ENGINE, WELL, 100, Step.GRACE),
-    "the wave goes on": (WAVE, WELL, 30, Step.LEAVE),
-    "the wave has passed": (WAVE, WELL, 29, Step.GRACE),
-    "the wave has passed, the engine does not answer": (WAVE, ONCE, 0, Step.LEAVE),
-    "the wave was the engine": (WAVE, TWICE, 30, Step.OPEN),
-    "grace goes on": (WAVE_GRACE, WELL, 0, Step.LEAVE),
-    "grace goes on with a few": (WAVE_GRACE, WELL, 29, Step.LEAVE),
-    "a wave in the grace of a wave": (WAVE_GRACE, WELL, 30, Step.RELAPSE),
-    "a wave in the grace of an engine": (ENGINE_GRACE, WELL, 100, Step.LEAVE),
-    "the engine hesitates in its grace": (ENGINE_GRACE, ONCE, 0, Step.RELAPSE),
-    "the engine is gone in the grace of a wave": (WAVE_GRACE, TWICE, 0, Step.OPEN),
+STEPS: dict[str, tuple[OpenIncident | None, PingRecord, int, HostStep]] = {
+    "nothing": (None, WELL, 0, HostStep.LEAVE),
+    "a first failed question": (None, ONCE, 0, HostStep.LEAVE),
+    "the engine is gone": (None, TWICE, 0, HostStep.OPEN),
+    "a wave comes": (None, WELL, 40, HostStep.OPEN),
+    "the engine stays away": (ENGINE, TWICE, 0, HostStep.LEAVE),
+    "the engine is back": (ENGINE, WELL, 0, HostStep.GRACE),
+    "what it left behind fails in a wave": (ENGINE, WELL, 100, HostStep.GRACE),
+    "the wave goes on": (WAVE, WELL, 30, HostStep.LEAVE),
+    "the wave has passed": (WAVE, WELL, 29, HostStep.GRACE),
+    "the wave has passed, the engine does not answer": (WAVE, ONCE, 0, HostStep.LEAVE),
+    "the wave was the engine": (WAVE, TWICE, 30, HostStep.OPEN),
+    "grace goes on": (WAVE_GRACE, WELL, 0, HostStep.LEAVE),
+    "grace goes on with a few": (WAVE_GRACE, WELL, 29, HostStep.LEAVE),
+    "a wave in the grace of a wave": (WAVE_GRACE, WELL, 30, HostStep.RELAPSE),
+    "a wave in the grace of an engine": (ENGINE_GRACE, WELL, 100, HostStep.LEAVE),
+    "the engine hesitates in its grace": (ENGINE_GRACE, ONCE, 0, HostStep.RELAPSE),
+    "the engine is gone in the grace of a wave": (WAVE_GRACE, TWICE, 0, HostStep.OPEN),
 }
 
 
 @pytest.mark.parametrize(("known", "asked", "failed", "step"), STEPS.values(), ids=STEPS.keys())
 def test_a_look_at_a_host_calls_for_one_step(
-    known: Known | None, asked: Asked, failed: int, step: Step
+    known: OpenIncident | None, asked: PingRecord, failed: int, step: HostStep
 ) -> None:
-    assert next_step(Found(asked, 100, failed), known, RULES) is step
+    assert next_step(HostFacts(asked, 100, failed), known, RULES) is step
 
 
 def test_failures_are_counted_from_the_first_until_an_answer() -> None:
     later = T0 + timedelta(seconds=10)
-    first = after_asking(Asked(), T0, SILENT)
+    first = after_asking(PingRecord(), T0, SILENT)
     assert first == ONCE
-    assert after_asking(first, later, "gone") == Asked(2, T0, later, "gone")
-    assert after_asking(TWICE, later, "") == Asked(last_at=later)
+    assert after_asking(first, later, "gone") == PingRecord(2, T0, later, "gone")
+    assert after_asking(TWICE, later, "") == PingRecord(last_at=later)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_failures_told_of_at_the_last_end_are_no_new_wave(told: timedelta | None
     [(WELL, 0, False, False), (ONCE, 0, False, True), (WELL, 1, False, True), (WELL, 0, True, True)],
 )
 def test_an_engine_is_asked_again_while_there_is_reason(
-    asked: Asked, failed: int, is_open: bool, again: bool
+    asked: PingRecord, failed: int, is_open: bool, again: bool
 ) -> None:
-    assert ask_again(Found(asked, 100, failed), is_open) is again
+    assert ask_again(HostFacts(asked, 100, failed), is_open) is again
 
 
 @given(st.integers(0, 100_000), st.integers(2, 50), st.integers(1, 100))
 def test_a_wave_is_never_smaller_than_either_limit(active: int, least: int, percent: int) -> None:
-    limit = wave_limit(active, Rules(wave_least=least, wave_percent=percent))
+    limit = wave_limit(active, HostRules(wave_least=least, wave_percent=percent))
     assert limit >= least
     assert limit * 100 >= active * percent
     assert limit == least or (limit - 1) * 100 < active * percent
@@ -142,6 +142,6 @@ def test_two_hosts_that_are_half_of_all_are_the_fleet(bad: int, hosts: int, half
 
 
 def test_trouble_is_said_in_a_sentence() -> None:
-    wave = describe(Trouble.WAVE, "far", Found(WELL, 100, 37), RULES)
+    wave = describe(Trouble.WAVE, "far", HostFacts(WELL, 100, 37), RULES)
     assert wave == "37 of 100 instances of host far failed within 120 s."
-    assert describe(Trouble.ENGINE, "far", Found(TWICE, 100, 0), RULES) == SILENT
+    assert describe(Trouble.ENGINE, "far", HostFacts(TWICE, 100, 0), RULES) == SILENT

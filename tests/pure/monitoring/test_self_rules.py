@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from instances.monitoring.self_rules import (
-    Finding,
     Part,
+    PartState,
     Signs,
     cause,
     crowd,
     describe,
     gone,
-    judge,
+    judge_parts,
     parts_of,
 )
 from tests.pure.moments import START as NOW
 
-WELL, GONE, UNCLEAR = Finding.WELL, Finding.GONE, Finding.UNCLEAR
+WELL, GONE, UNCLEAR = PartState.WELL, PartState.GONE, PartState.UNCLEAR
 
 
 def ago(seconds: float) -> Any:
@@ -33,7 +33,7 @@ def signs(up: float = 10_000, interval: float = 900, swept: float | None = 10, *
 
 
 # name: (signs, finding about the sweeps)
-SWEEPS: dict[str, tuple[Signs, Finding]] = {
+SWEEPS: dict[str, tuple[Signs, PartState]] = {
     "a sweep just now": (signs(), WELL),
     "two intervals ago": (signs(swept=1800), WELL),
     "more than two intervals ago": (signs(swept=1803), GONE),
@@ -51,8 +51,8 @@ SWEEPS: dict[str, tuple[Signs, Finding]] = {
 
 
 @pytest.mark.parametrize(("seen", "finding"), SWEEPS.values(), ids=SWEEPS.keys())
-def test_sweeps_are_missed_after_two_intervals(seen: Signs, finding: Finding) -> None:
-    assert judge(seen)[Part.SWEEPS] is finding
+def test_sweeps_are_missed_after_two_intervals(seen: Signs, finding: PartState) -> None:
+    assert judge_parts(seen)[Part.SWEEPS] is finding
 
 
 @pytest.mark.parametrize("part", [Part.BEAT, Part.CLOCKWORK])
@@ -61,23 +61,23 @@ def test_sweeps_are_missed_after_two_intervals(seen: Signs, finding: Finding) ->
     [(None, 9999, WELL), (60, 9999, WELL), (61, 9999, GONE), (9999, 61, GONE), (9999, 60, UNCLEAR)],
 )
 def test_a_part_known_before_is_missed_after_a_minute(
-    part: Part, last: float | None, up: float, finding: Finding
+    part: Part, last: float | None, up: float, finding: PartState
 ) -> None:
     pulses = {} if last is None else {part.value: ago(last)}
-    assert judge(signs(up=up, pulses=pulses))[part] is finding
+    assert judge_parts(signs(up=up, pulses=pulses))[part] is finding
 
 
 @pytest.mark.parametrize(
     ("since", "finding"),
     [({}, WELL), ({"health": 59}, UNCLEAR), ({"health": 60}, GONE), ({"health": 5, "operations": 70}, GONE)],
 )
-def test_a_queue_too_long_for_a_minute_is_reported(since: dict[str, float], finding: Finding) -> None:
+def test_a_queue_too_long_for_a_minute_is_reported(since: dict[str, float], finding: PartState) -> None:
     crowded = {queue: ago(seconds) for queue, seconds in since.items()}
-    assert judge(signs(crowded_since=crowded))[Part.QUEUES] is finding
+    assert judge_parts(signs(crowded_since=crowded))[Part.QUEUES] is finding
 
 
 def test_a_broker_that_cannot_be_asked_leaves_the_queues_unclear() -> None:
-    assert judge(signs(crowded_since=None))[Part.QUEUES] is UNCLEAR
+    assert judge_parts(signs(crowded_since=None))[Part.QUEUES] is UNCLEAR
 
 
 @pytest.mark.parametrize(("active", "limit"), [(0, 1000), (500, 1000), (501, 1002), (50_000, 100_000)])

@@ -144,7 +144,7 @@ def test_what_nobody_may_write_is_written_by_no_form(fleet: Fleet, rows: Any) ->
 
 
 def test_an_answer_is_given_to_nobody_but_who_asked(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "outcome", lambda _: None)
+    monkeypatch.setattr(answers, "task_result", lambda _: None)
     asker = fleet.clients["operator"]
     ticket = asker.post(f"/admin/instances/instance/{fleet.ids['instance']}/ask/logs/").json()["ticket"]
     fleet.messages()

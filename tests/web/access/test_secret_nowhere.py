@@ -23,7 +23,7 @@ from instances.access.audit import audit
 from instances.alerts.outbox import deliver
 from instances.errors import DockmgrError, PermanentError, TransientError
 from instances.fleet import rollout, sweep
-from instances.health.response import Expect, judge
+from instances.health.response import Expect, judge_response
 from instances.models import Channel, Instance, Mute, Operation, Plan
 from instances.observability import exposition, readiness, views
 from instances.operations import service
@@ -134,7 +134,9 @@ class Day:
                 self.run(*NEW, "bad.example.com", "--customer-id", "bad", "--env", f"API_KEY={ENV}")
         self.world.engine.fail_next("stop", PermanentError(f"invalid env MORE={FORM}"))
         self.run("restart", "--customer-id", "c1")
-        unwell = judge(200, json.dumps({"ok": False, "error": ENV, "status": FORM}).encode(), Expect.AUTO)
+        unwell = judge_response(
+            200, json.dumps({"ok": False, "error": ENV, "status": FORM}).encode(), Expect.AUTO
+        )
         self.world.probe.answers[Instance.objects.get(customer_id="bytask").port or 0] = fails(unwell.reason)
         for _ in range(4):
             self.run("check_health", "--all")
@@ -142,7 +144,7 @@ class Day:
         for wrong in ({ENV: "x"}, {"OK": ENV + "\0"}, {"OK": [ENV]}):
             with pytest.raises(DockmgrError) as refused:
                 service.begin_provision(
-                    self.world.order(env=wrong), service.Asked("tests"), self.world.outside
+                    self.world.order(env=wrong), service.Requester("tests"), self.world.outside
                 )
             self.raised(refused.value)
             answer = self.caller.post("/instances", {"customer_id": "x1", "env": wrong, ENV: ENV})

@@ -13,7 +13,7 @@ from instances.models import AuditEntry, Channel, Plan
 from tasks import inspection
 from tasks.app import app
 from tasks.broker import rpc
-from tasks.broker.rpc import Outcome
+from tasks.broker.rpc import TaskResult
 from tests.desk import at_desk
 from tests.factories import World
 from tests.fast.conftest import Run
@@ -32,13 +32,13 @@ class TestAnswers:
     @pytest.fixture(autouse=True)
     def workers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.outcome: Outcome | None = None
+        self.outcome: TaskResult | None = None
 
         def commission(task: Any, _: uuid.UUID, /, **kwargs: Any) -> None:
             self.asked.append((task.name, kwargs))
 
-        monkeypatch.setattr(answers, "commission", commission)
-        monkeypatch.setattr(answers, "outcome", lambda _: self.outcome)
+        monkeypatch.setattr(answers, "submit", commission)
+        monkeypatch.setattr(answers, "task_result", lambda _: self.outcome)
 
     def ask(self, role: str, instance: Any, what: str, **fields: str) -> Any:
         return at_desk(role).post(f"{INSTANCE}{instance.pk}/ask/{what}/", fields)
@@ -50,7 +50,7 @@ class TestAnswers:
         client, address = at_desk("operator"), f"{INSTANCE}answers/{ticket}/"
         assert client.get(address).json() == {"state": "waiting"}
         assert client.get(address + "log/").status_code == 404
-        self.outcome = Outcome({"customer_id": "c1", "lines": ["<b>", "two"]})
+        self.outcome = TaskResult({"customer_id": "c1", "lines": ["<b>", "two"]})
         assert client.get(address).json()["answer"]["lines"] == ["<b>", "two"]
         saved = client.get(address + "log/")
         assert saved.content == b"<b>\ntwo\n"
@@ -69,7 +69,7 @@ class TestAnswers:
 
     def test_a_refusal_of_the_worker_is_told(self, world: World) -> None:
         ticket = self.ask("viewer", world.instance("c1"), "facts").json()["ticket"]
-        self.outcome = Outcome(error=RequestError("c1 has no container."))
+        self.outcome = TaskResult(error=RequestError("c1 has no container."))
         told = at_desk("viewer").get(f"{INSTANCE}answers/{ticket}/").json()
         assert told == {"state": "failed", "error": "c1 has no container."}
 
@@ -77,8 +77,8 @@ class TestAnswers:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ticket = self.ask("viewer", world.instance("c1"), "facts").json()["ticket"]
-        monkeypatch.setattr(answers, "commission", rpc.commission)
-        monkeypatch.setattr(answers, "outcome", rpc.outcome)
+        monkeypatch.setattr(answers, "submit", rpc.submit)
+        monkeypatch.setattr(answers, "task_result", rpc.task_result)
         monkeypatch.setitem(app.conf, "broker_url", "redis+socket:///nowhere/redis.sock")
         told = self.ask("viewer", world.instance("c2"), "facts")
         assert (told.status_code, told.json()["state"]) == (503, "failed")

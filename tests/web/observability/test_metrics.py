@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from instances.alerts.delivery_rules import SENT, Outcome, Result
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.outbox import deliver
 from instances.health.state import Status
 from instances.incidents import lifecycle
@@ -143,7 +143,10 @@ def test_messages_are_told_waiting_and_by_what_became_of_them(world: World) -> N
     found = of_database(world)
     assert found.value("dockmgr_notifications_waiting") == 2
     assert found.value("dockmgr_notifications_total", outcome="sent", level="critical") == 1
-    deliver(world.clock, lambda url, *_: Result(Outcome.PERMANENT, "No.") if "gone" in url else SENT)
+    deliver(
+        world.clock,
+        lambda url, *_: DeliveryResult(DeliveryOutcome.PERMANENT, "No.") if "gone" in url else SENT,
+    )
     found = of_database(world)
     assert found.value("dockmgr_notifications_total", outcome="given_up", level="warning") == 1
     assert found.value("dockmgr_notifications_total", outcome="sent", level="info") == 1
@@ -155,7 +158,7 @@ def test_a_message_that_got_too_old_is_given_up_once(world: World) -> None:
     message(world, Channel.objects.create(name="broken", url="json://broken/"), "warning")
     for _ in range(3):
         world.clock.advance(2 * 86400)
-        deliver(world.clock, lambda *_: Result(Outcome.TRANSIENT, "It does not work."))
+        deliver(world.clock, lambda *_: DeliveryResult(DeliveryOutcome.TRANSIENT, "It does not work."))
     found = of_database(world)
     assert found.value("dockmgr_notifications_total", outcome="given_up", level="warning") == 1
 
