@@ -15,6 +15,7 @@ from instances.models import Operation
 from instances.operations import read_logs, service
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures.provision import ProvisionRequest
+from instances.operations.requester import Requester
 from instances.operations.runner import TryAgain
 from tasks.app import task
 from tasks.broker.connection import reaching_broker
@@ -34,9 +35,9 @@ def _carry(task: Task[..., Any], operation: Operation) -> Operation:
         raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
 
 
-def _asked(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> service.Requester:
+def _requester(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> Requester:
     """A message delivered twice has one task id, so it is one request."""
-    return service.Requester(requested_by, reason, request_id or f"task:{task.request.id}")
+    return Requester(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
 @task("dockmgr.restart", bind=True)
@@ -48,7 +49,7 @@ def restart(
     request_id: str | None = None,
 ) -> Document:
     """Stop, start, wait until healthy; returns the OPERATION."""
-    operation = service.begin_restart(customer_id, _asked(self, requested_by, reason, request_id))
+    operation = service.begin_restart(customer_id, _requester(self, requested_by, reason, request_id))
     return documents.operation(_carry(self, operation))
 
 
@@ -62,8 +63,8 @@ def update(
     request_id: str | None = None,
 ) -> Document:
     """Pull, replace, gate, roll back on failure; returns the OPERATION."""
-    asked = _asked(self, requested_by, reason, request_id)
-    return documents.operation(_carry(self, service.begin_update(customer_id, asked, image=image)))
+    requester = _requester(self, requested_by, reason, request_id)
+    return documents.operation(_carry(self, service.begin_update(customer_id, requester, image=image)))
 
 
 @task("dockmgr.decommission", bind=True)
@@ -76,8 +77,8 @@ def decommission(
     request_id: str | None = None,
 ) -> Document:
     """Remove the container, and the volume if asked; returns the OPERATION."""
-    asked = _asked(self, requested_by, reason, request_id)
-    operation = service.begin_decommission(customer_id, asked, purge_data=purge_data)
+    requester = _requester(self, requested_by, reason, request_id)
+    operation = service.begin_decommission(customer_id, requester, purge_data=purge_data)
     return documents.operation(_carry(self, operation))
 
 
@@ -96,7 +97,7 @@ def provision(
 ) -> Document:
     """A new instance, healthy, or nothing left behind; returns the result document."""
     order = ProvisionRequest(customer_id, subdomain, plan, {} if env is None else env, host, image)
-    operation = service.begin_provision(order, _asked(self, requested_by, reason, request_id))
+    operation = service.begin_provision(order, _requester(self, requested_by, reason, request_id))
     return service.provision_result(_carry(self, operation)).document()
 
 
@@ -124,7 +125,7 @@ def test_deploy(
     request_id: str | None = None,
 ) -> Document:
     """A throwaway instance through everything a customer's goes through; returns its steps."""
-    return trial.run_trial(plan, image, host, service.Requester(requested_by, reason, request_id)).document()
+    return trial.run_trial(plan, image, host, Requester(requested_by, reason, request_id)).document()
 
 
 @task("dockmgr.logs")

@@ -18,6 +18,7 @@ from instances.incidents.rules import Severity, host_key
 from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.procedures import provision as provisioning
+from instances.operations.requester import Requester
 from instances.operations.steps.container import reserve_port
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
@@ -30,7 +31,7 @@ FAILED = {
     "warning": State(Status.UNHEALTHY, failures=3),
     "critical": State(Status.FAILED, failures=6, restarts_used=3),
 }
-ASKED = service.Requester("tests", "to see", None)
+ASKED = Requester("tests", "to see", None)
 
 
 @dataclass

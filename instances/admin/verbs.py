@@ -15,6 +15,7 @@ from instances.errors import RequestError
 from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 from tasks.checks import enqueue_checks
 from tasks.operations import enqueue_or_withdraw
 
@@ -61,9 +62,9 @@ class VerbRequest:
     fields: dict[str, Any]
 
     @property
-    def asked(self) -> service.Requester:
+    def requester(self) -> Requester:
         given = self.fields.get("request_id")
-        return service.Requester(self.by, self.fields["reason"], f"desk:{given}" if given else None)
+        return Requester(self.by, self.fields["reason"], f"desk:{given}" if given else None)
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ def _check(order: VerbRequest) -> str:
 
 
 def _restart(order: VerbRequest) -> str:
-    return _queued(service.begin_restart(order.instance.customer_id, order.asked))
+    return _queued(service.begin_restart(order.instance.customer_id, order.requester))
 
 
 def _update(order: VerbRequest) -> str:
     image = order.fields["image"] or None
-    return _queued(service.begin_update(order.instance.customer_id, order.asked, image=image))
+    return _queued(service.begin_update(order.instance.customer_id, order.requester, image=image))
 
 
 def _pause(order: VerbRequest) -> str:
@@ -130,7 +131,7 @@ def _decommission(order: VerbRequest) -> str:
     if order.fields["confirmed"] != customer_id:
         raise RequestError(f"To decommission {customer_id}, type its customer id exactly.")
     purge = order.fields["purge_data"]
-    return _queued(service.begin_decommission(customer_id, order.asked, purge_data=purge))
+    return _queued(service.begin_decommission(customer_id, order.requester, purge_data=purge))
 
 
 INTERRUPTS = "The customer is interrupted while the container {}."

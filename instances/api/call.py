@@ -8,7 +8,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from instances.models import ApiToken
-from instances.operations.service import Requester
+from instances.operations.requester import Requester
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Call:
             raise RuntimeError("A route without authentication has no caller.")
         return self.token
 
-    def asked(self, request_id: str | None = None) -> Requester:
+    def requester(self, request_id: str | None = None) -> Requester:
         return Requester(self.actor, self.reason, request_id)
 
 

@@ -13,7 +13,7 @@ from instances.api.call import call_of
 from instances.api.problems import existing
 from instances.models import Instance, Operation
 from instances.operations.journal import by_request
-from instances.operations.service import Requester
+from instances.operations.requester import Requester
 from tasks.operations import enqueue_or_withdraw
 
 Document = dict[str, Any]
@@ -43,6 +43,6 @@ def change(
         idempotency.note(call, key, asked)
     operation = by_request(identity, kind, customer_id)
     if operation is None:
-        operation = enqueue_or_withdraw(begin(call.asked(identity)))
+        operation = enqueue_or_withdraw(begin(call.requester(identity)))
     call.outcome = f"operation {operation.pk}"
     return documents.operation(operation)

@@ -14,6 +14,7 @@ from django.db import transaction
 from instances.errors import DockmgrError, RequestError
 from instances.models import Bulk, Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
@@ -126,11 +127,11 @@ def _whose_turn(bulk: Bulk) -> Iterator[Instance]:
 def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
     """Raises DockmgrError when it is refused."""
     customer_id = instance.customer_id
-    asked = service.Requester(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
+    requester = Requester(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
     if bulk.verb == "restart":
-        return [service.begin_restart(customer_id, asked)]
+        return [service.begin_restart(customer_id, requester)]
     if bulk.verb == "update":
-        return [service.begin_update(customer_id, asked)]
+        return [service.begin_update(customer_id, requester)]
     if bulk.verb == "pause":
         service.pause(customer_id)
     return []

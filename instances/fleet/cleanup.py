@@ -11,6 +11,7 @@ from instances.engine.port import Engine
 from instances.errors import BusyError, DockmgrError
 from instances.models import Host, Instance, Operation
 from instances.operations.procedures import decommission
+from instances.operations.requester import dockmgr
 from instances.outside import engine_address
 
 IMAGES_KEPT_FOR = timedelta(days=7)
@@ -21,11 +22,7 @@ def expired(now: datetime) -> list[Operation]:
     begun = []
     for instance in Instance.objects.present().filter(expires_at__lt=now).select_related("plan", "host"):
         try:
-            begun.append(
-                decommission.begin(
-                    instance, now, purge_data=True, requested_by="dockmgr", reason="its time is over"
-                )
-            )
+            begun.append(decommission.begin(instance, now, dockmgr("its time is over"), purge_data=True))
         except BusyError:
             continue  # The next round finds it free, or gone.
     return begun

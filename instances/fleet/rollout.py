@@ -14,7 +14,8 @@ from instances.fleet.sweep import Progress, silent
 from instances.health.state import Status
 from instances.models import Instance, Operation
 from instances.operations import service
-from instances.operations.service import Requester, begin_update, run_or_wait
+from instances.operations.requester import Requester
+from instances.operations.service import begin_update, run_or_wait
 from instances.outside import Outside
 
 AT_ONCE_PER_HOST = 2
@@ -61,13 +62,15 @@ def too_many(failures: int, done: int, total: int, limits: Limits) -> str:
 
 def update_all(
     image: str | None,
-    asked: Requester,
+    requester: Requester,
     limits: Limits | None = None,
     outside: Outside | None = None,
     progress: Progress = silent,
 ) -> Result:
     """Update every active instance. With a request id, asking again joins what was begun before."""
-    rollout = _Rollout(image, asked, limits or Limits(), outside or service.OUTSIDE, progress, candidates())
+    rollout = _Rollout(
+        image, requester, limits or Limits(), outside or service.OUTSIDE, progress, candidates()
+    )
     return rollout.run()
 
 
@@ -75,13 +78,13 @@ class _Rollout:
     def __init__(
         self,
         image: str | None,
-        asked: Requester,
+        requester: Requester,
         limits: Limits,
         outside: Outside,
         progress: Progress,
         instances: Sequence[Instance],
     ) -> None:
-        self._image, self._asked, self._limits = image, asked, limits
+        self._image, self._requester, self._limits = image, requester, limits
         self._outside, self._progress = outside, progress
         self._waiting = list(instances)
         self._total = len(instances)
@@ -119,10 +122,12 @@ class _Rollout:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{request_id}:{instance.customer_id}"))
 
     def _update(self, instance: Instance) -> Operation | None:
-        request_id = self._asked.request_id and self._share_of(self._asked.request_id, instance)
+        request_id = self._requester.request_id and self._share_of(self._requester.request_id, instance)
         try:
-            asked = replace(self._asked, request_id=request_id)
-            operation = begin_update(instance.customer_id, asked, image=self._image, outside=self._outside)
+            requester = replace(self._requester, request_id=request_id)
+            operation = begin_update(
+                instance.customer_id, requester, image=self._image, outside=self._outside
+            )
             return run_or_wait(operation.pk, self._outside)
         finally:
             connections.close_all()

@@ -15,7 +15,7 @@ from instances.fleet.sweep import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import read_logs, service
 from instances.operations.procedures.provision import ProvisionRequest
-from instances.operations.service import Requester
+from instances.operations.requester import Requester
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside, engine_address
@@ -59,7 +59,7 @@ def run_trial(
     plan: str,
     image: str | None = None,
     host: str | None = None,
-    asked: Requester | None = None,
+    requester: Requester | None = None,
     outside: Outside | None = None,
     progress: Progress = silent,
 ) -> Trial:
@@ -67,18 +67,18 @@ def run_trial(
 
     Raises RequestError when there is no such plan or host.
     """
-    asked, outside = asked or Requester("test_deploy"), outside or service.OUTSIDE
-    trial = _Deployment(lookup.plan(plan), image, host, asked, outside)
+    requester, outside = requester or Requester("test_deploy"), outside or service.OUTSIDE
+    trial = _Deployment(lookup.plan(plan), image, host, requester, outside)
     trial.progress = progress
     return trial.run()
 
 
 class _Deployment:
     def __init__(
-        self, plan: Plan, image: str | None, host: str | None, asked: Requester, outside: Outside
+        self, plan: Plan, image: str | None, host: str | None, requester: Requester, outside: Outside
     ) -> None:
         self._plan, self._image, self._host = plan, image, host
-        self._asked, self._outside = asked, outside
+        self._requester, self._outside = requester, outside
         self._customer = f"test-{secrets.token_hex(6)}"
         self._result = Trial(plan.name)
         self.progress: Progress = silent
@@ -124,11 +124,11 @@ class _Deployment:
             image=self._image,
             expires_at=self._outside.clock.now() + LIFETIME,
         )
-        operation = service.begin_provision(order, self._own_asked(), self._outside)
+        operation = service.begin_provision(order, self._own_requester(), self._outside)
         return self._end_of(operation)
 
-    def _own_asked(self) -> Requester:
-        return Requester(self._asked.requested_by, self._asked.reason or "test deployment")
+    def _own_requester(self) -> Requester:
+        return Requester(self._requester.requested_by, self._requester.reason or "test deployment")
 
     def _end_of(self, operation: Operation) -> str | None:
         done = service.run_or_wait(operation.pk, self._outside)
@@ -157,14 +157,16 @@ class _Deployment:
         return None
 
     def _restart(self) -> str | None:
-        return self._end_of(service.begin_restart(self._customer, self._own_asked(), self._outside))
+        return self._end_of(service.begin_restart(self._customer, self._own_requester(), self._outside))
 
     def _update(self) -> str | None:
-        return self._end_of(service.begin_update(self._customer, self._own_asked(), outside=self._outside))
+        return self._end_of(
+            service.begin_update(self._customer, self._own_requester(), outside=self._outside)
+        )
 
     def _decommission(self) -> str | None:
         operation = service.begin_decommission(
-            self._customer, self._own_asked(), purge_data=True, outside=self._outside
+            self._customer, self._own_requester(), purge_data=True, outside=self._outside
         )
         return self._end_of(operation)
 

@@ -30,6 +30,7 @@ from instances.lib import validators
 from instances.lib.log_lines import for_terminal
 from instances.models import Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +145,8 @@ class FleetCommand(BaseCommand):
         sys.stderr.write(f"{for_terminal(sentence)}\n")
         return {"error": sentence}
 
-    def asked(self, options: dict[str, Any]) -> service.Requester:
-        return service.Requester(operator(), options["reason"], options["request_id"])
+    def requester(self, options: dict[str, Any]) -> Requester:
+        return Requester(operator(), options["reason"], options["request_id"])
 
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""

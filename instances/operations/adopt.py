@@ -20,6 +20,7 @@ from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations.journal import by_request, open_operation
 from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
+from instances.operations.requester import Requester
 from instances.outside import Outside, engine_address
 
 Json = dict[str, Any]
@@ -181,17 +182,15 @@ def _reference(facts: ContainerFacts, image: Json) -> str:
         return facts.image_id
 
 
-def adopt(
-    found: Adoptable, outside: Outside, *, requested_by: str, reason: str = "", request_id: str | None = None
-) -> Instance:
+def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
     """Write the instance down, with its port and a finished operation. Raises RequestError."""
-    earlier = adopted_before(found.order, request_id)
+    earlier = adopted_before(found.order, requester.request_id)
     if earlier:
         return earlier
     try:
         with transaction.atomic():
             instance = _write_down(found, outside)
-            _record(found, instance, outside, requested_by, reason, request_id)
+            _record(found, instance, outside, requester)
     except IntegrityError:
         _refuse_taken_port(found.host, found.port)
         order = found.order
@@ -230,17 +229,13 @@ def _record(
     found: Adoptable,
     instance: Instance,
     outside: Outside,
-    requested_by: str,
-    reason: str,
-    request_id: str | None,
+    requester: Requester,
 ) -> None:
     now = outside.clock.now()
     time = now.isoformat().replace("+00:00", "Z")
     detail = f"container {found.facts.name}, left as it is"
     step = {"name": STEP, "status": "done", "started_at": time, "finished_at": time, "detail": detail}
-    operation = open_operation(
-        "adopt", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
-    )
+    operation = open_operation("adopt", instance, now, requester)
     Operation.objects.filter(pk=operation.pk).update(
         status="succeeded", steps=[step], image_after=instance.image_id, started_at=now, finished_at=now
     )

@@ -20,6 +20,7 @@ from instances.counters import count_ended
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib.clock import Clock
 from instances.models import Instance, Operation
+from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 FINAL = ("succeeded", "failed", "rolled_back")
@@ -49,10 +50,8 @@ def open_operation(
     kind: str,
     instance: Instance,
     now: datetime,
+    requester: Requester,
     *,
-    requested_by: str,
-    reason: str = "",
-    request_id: str | None = None,
     automatic: bool = False,
     params: dict[str, Any] | None = None,
 ) -> Operation:
@@ -68,9 +67,9 @@ def open_operation(
                 instance=instance,
                 customer_id=instance.customer_id,
                 host_id=instance.host_id,
-                request_id=request_id,
-                requested_by=requested_by[:64],
-                reason=reason[:255],
+                request_id=requester.request_id or None,
+                requested_by=requester.requested_by[:64],
+                reason=requester.reason[:255],
                 automatic=automatic,
                 params=params or {},
                 image_before=instance.image_id,

@@ -19,6 +19,7 @@ from instances.models import Health, Instance, Operation
 from instances.operations.journal import abandoned, by_request
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
+from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, TryAgain, close_unstarted, run
 from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
@@ -27,7 +28,6 @@ from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
 
-MAX_REQUEST_ID = 128
 ELSEWHERE_SECONDS = 0.5  # until an operation somebody else works on is looked at again
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
@@ -46,30 +46,6 @@ def procedure_of(operation: Operation) -> Procedure:
     if operation.params.get("strategy") == "start_first":
         return update_start_first.PROCEDURE
     return PROCEDURES[operation.kind]
-
-
-@dataclass(frozen=True)
-class Requester:
-    """Who asks, why, and the id that makes asking twice the same as asking once."""
-
-    requested_by: str
-    reason: str = ""
-    request_id: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what only a program could send: names and reasons that are no texts."""
-        texts = (self.requested_by, self.reason, "" if self.request_id is None else self.request_id)
-        if not all(isinstance(text, str) for text in texts):
-            raise RequestError("requested_by, reason and request_id must be texts.")
-        if len(texts[2]) > MAX_REQUEST_ID:
-            raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
-
-    def keywords(self) -> dict[str, Any]:
-        return {
-            "requested_by": self.requested_by,
-            "reason": self.reason,
-            "request_id": self.request_id or None,
-        }
 
 
 @dataclass(frozen=True)
@@ -133,19 +109,19 @@ def recover(outside: Outside | None = None, customer_id: str | None = None) -> l
     return done
 
 
-def begin_restart(customer_id: str, asked: Requester, outside: Outside | None = None) -> Operation:
+def begin_restart(customer_id: str, requester: Requester, outside: Outside | None = None) -> Operation:
     """Take an instance for a restart. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
     return once(
         "restart",
         customer_id,
-        asked,
-        lambda: restart.begin(lookup.instance(customer_id), now, **asked.keywords()),
+        requester,
+        lambda: restart.begin(lookup.instance(customer_id), now, requester),
     )
 
 
 def begin_decommission(
-    customer_id: str, asked: Requester, *, purge_data: bool = False, outside: Outside | None = None
+    customer_id: str, requester: Requester, *, purge_data: bool = False, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for its removal. Raises RequestError or BusyError."""
     if not isinstance(purge_data, bool):
@@ -154,15 +130,13 @@ def begin_decommission(
     return once(
         "decommission",
         customer_id,
-        asked,
-        lambda: decommission.begin(
-            lookup.instance(customer_id), now, purge_data=purge_data, **asked.keywords()
-        ),
+        requester,
+        lambda: decommission.begin(lookup.instance(customer_id), now, requester, purge_data=purge_data),
     )
 
 
 def begin_update(
-    customer_id: str, asked: Requester, *, image: str | None = None, outside: Outside | None = None
+    customer_id: str, requester: Requester, *, image: str | None = None, outside: Outside | None = None
 ) -> Operation:
     """Take an instance for an update. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
@@ -170,33 +144,33 @@ def begin_update(
     return once(
         "update",
         customer_id,
-        asked,
-        lambda: replacing.begin(lookup.instance(customer_id), now, image=checked, **asked.keywords()),
+        requester,
+        lambda: replacing.begin(lookup.instance(customer_id), now, requester, image=checked),
     )
 
 
 def begin_provision(
-    order: provisioning.ProvisionRequest, asked: Requester, outside: Outside | None = None
+    order: provisioning.ProvisionRequest, requester: Requester, outside: Outside | None = None
 ) -> Operation:
     """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
     return once(
         "provision",
         order.customer_id,
-        asked,
-        lambda: provisioning.begin(order, outside or OUTSIDE, **asked.keywords()),
+        requester,
+        lambda: provisioning.begin(order, outside or OUTSIDE, requester),
     )
 
 
-def once(kind: str, customer_id: str, asked: Requester, begin: Callable[[], Operation]) -> Operation:
+def once(kind: str, customer_id: str, requester: Requester, begin: Callable[[], Operation]) -> Operation:
     """Begin an operation, or join the one an equal request began before or at this very moment."""
     validators.customer_id(customer_id)
-    earlier = by_request(asked.request_id, kind, customer_id)
+    earlier = by_request(requester.request_id, kind, customer_id)
     if earlier is not None:
         return earlier
     try:
         return begin()
     except (BusyError, RequestError):
-        joined = by_request(asked.request_id, kind, customer_id)
+        joined = by_request(requester.request_id, kind, customer_id)
         if joined is None:
             raise
         return joined

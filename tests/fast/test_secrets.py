@@ -17,6 +17,7 @@ from instances.errors import DockmgrError, PermanentError, TransientError
 from instances.fleet import sweep
 from instances.models import Health, HealthCheck, Operation, Plan, Sweep
 from instances.operations import service
+from instances.operations.requester import Requester
 from tasks import checks, operations
 from tests.factories import SECRET, World
 from tests.fakes.outside import fails
@@ -186,7 +187,7 @@ def test_no_message_of_ours_holds_a_secret(
 )
 def test_a_refusal_shows_no_value(world: World, env: Any) -> None:
     with pytest.raises(DockmgrError) as refused:
-        service.begin_provision(world.order(env=env), service.Requester("tests"), world.outside)
+        service.begin_provision(world.order(env=env), Requester("tests"), world.outside)
     assert not shows(refused.value, repr(refused.value))
 
 

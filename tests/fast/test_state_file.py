@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from instances import state_file
 from instances.checks import sweeps
 from instances.operations import service
+from instances.operations.requester import Requester
 from tests.factories import World, health_of
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +111,6 @@ def test_every_operation_rewrites_it(world: World, path: Path) -> None:
 
 
 def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) -> None:
-    service.begin_provision(world.order(), service.Requester("tests"), world.outside)
+    service.begin_provision(world.order(), Requester("tests"), world.outside)
     state_file.write()
     assert read(path)["instances"] == {}

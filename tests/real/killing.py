@@ -17,6 +17,8 @@ from typing import Any
 
 import django
 
+from instances.operations.requester import Requester
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
@@ -92,7 +94,7 @@ def _begin(order: dict[str, Any]) -> Any:
     from instances.operations import service
     from instances.operations.procedures.provision import ProvisionRequest
 
-    asked, customer_id = service.Requester("harness"), order["customer_id"]
+    asked, customer_id = Requester("harness"), order["customer_id"]
     if order["kind"] == "update":
         return service.begin_update(customer_id, asked, image=order["image"])
     subdomain = f"{customer_id}.example.com"

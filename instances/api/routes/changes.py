@@ -18,7 +18,7 @@ from instances.api.routes.router import router
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.procedures import provision as provisioning
-from instances.operations.service import Requester
+from instances.operations.requester import Requester
 
 TAGS = ["changes"]
 ANSWERS = responses(shapes.Operation, 400, 404, 409, 413, status=202)

@@ -34,7 +34,7 @@ class Command(FleetCommand):
         if not options["json"]:
             self.console.print(f"What {order.container} has of its own, and keeps:")
             self.table(("what", "which"), summary(found.document, found.env))
-        return adopt.adopt(found, service.OUTSIDE, **self.asked(options).keywords())
+        return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
     def show(self, document: Any) -> None:
         self.console.print(

@@ -16,4 +16,6 @@ class Command(InstanceChange):
         parser.add_argument("--purge-data", action="store_true", help="delete the customer's data as well")
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        return service.begin_decommission(customer_id, self.asked(options), purge_data=options["purge_data"])
+        return service.begin_decommission(
+            customer_id, self.requester(options), purge_data=options["purge_data"]
+        )

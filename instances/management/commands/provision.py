@@ -34,7 +34,7 @@ class Command(FleetCommand):
             image=options["image"],
         ).checked()
         service.recover(customer_id=order.customer_id)
-        operation = self.hand_on(service.begin_provision(order, self.asked(options)), options)
+        operation = self.hand_on(service.begin_provision(order, self.requester(options)), options)
         if options["enqueue"]:
             return documents.operation(operation), GOOD
         result = service.provision_result(operation)

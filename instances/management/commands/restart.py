@@ -11,4 +11,4 @@ class Command(InstanceChange):
     help = "Stop and start an instance and wait until it is healthy."
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        return service.begin_restart(customer_id, self.asked(options))
+        return service.begin_restart(customer_id, self.requester(options))

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances.fleet.trial import run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
-from instances.operations.service import Requester, recover
+from instances.operations.requester import Requester
+from instances.operations.service import recover
 
 
 class Command(FleetCommand):

@@ -33,7 +33,7 @@ class Command(InstanceChange):
             raise RequestError("At least one canary is needed.")
         image = validators.image(options["image"]) if options["image"] is not None else None
         if options["test_first"]:
-            trial = run_trial(options["test_first"], image, None, self.asked(options))
+            trial = run_trial(options["test_first"], image, None, self.requester(options))
             if not trial.success:
                 return {"operations": [], "stopped": f"The test deployment failed: {trial.error}"}, BAD
         return self._update_all(image, options)
@@ -42,7 +42,7 @@ class Command(InstanceChange):
         service.recover()
         with self.progress(options) as tell:
             limits = Limits(canaries=options["canaries"])
-            result = update_all(image, self.asked(options), limits, progress=tell)
+            result = update_all(image, self.requester(options), limits, progress=tell)
         document = {
             "operations": [documents.operation(operation) for operation in result.operations],
             "skipped": result.skipped,
@@ -52,7 +52,7 @@ class Command(InstanceChange):
         return document, BAD if result.failures or result.left or result.skipped else GOOD
 
     def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        return service.begin_update(customer_id, self.asked(options), image=options["image"])
+        return service.begin_update(customer_id, self.requester(options), image=options["image"])
 
     def show(self, document: Any) -> None:
         if "operations" not in document:

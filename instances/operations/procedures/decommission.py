@@ -11,17 +11,16 @@ from instances.errors import RequestError
 from instances.incidents.lifecycle import close_of
 from instances.models import Instance, Operation
 from instances.operations.journal import open_operation
+from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
 
 
 def begin(
     instance: Instance,
     now: datetime,
+    requester: Requester,
     *,
     purge_data: bool,
-    requested_by: str,
-    reason: str = "",
-    request_id: str | None = None,
 ) -> Operation:
     """Take the instance for its removal. Raises BusyError, or RequestError for data that is not ours."""
     if purge_data and instance.adopted is not None:
@@ -34,9 +33,7 @@ def begin(
             "decommission",
             instance,
             now,
-            requested_by=requested_by,
-            reason=reason,
-            request_id=request_id,
+            requester,
             params={"purge_data": purge_data},
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way

@@ -18,6 +18,7 @@ from instances.lib import validators
 from instances.models import Health, Host, HostWatch, Instance, Operation, Plan
 from instances.operations.journal import open_operation
 from instances.operations.read_logs import last_lines
+from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
@@ -53,10 +54,7 @@ class ProvisionRequest:
 def begin(
     order: ProvisionRequest,
     outside: Outside,
-    *,
-    requested_by: str,
-    reason: str = "",
-    request_id: str | None = None,
+    requester: Requester,
 ) -> Operation:
     """Write down the new instance with its port and its operation, in one transaction.
 
@@ -68,9 +66,7 @@ def begin(
     try:
         with transaction.atomic():
             instance = _write_down(order, plan, host)
-            return open_operation(
-                "provision", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
-            )
+            return open_operation("provision", instance, now, requester)
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None

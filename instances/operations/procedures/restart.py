@@ -16,6 +16,7 @@ from instances.health.state import State, Status
 from instances.incidents.hosts import healing_held
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
+from instances.operations.requester import Requester, dockmgr
 from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
@@ -24,14 +25,10 @@ HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing ma
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
 
-def begin(
-    instance: Instance, now: datetime, *, requested_by: str, reason: str = "", request_id: str | None = None
-) -> Operation:
+def begin(instance: Instance, now: datetime, requester: Requester) -> Operation:
     """Take the instance for a restart somebody asked for; always allowed. Raises BusyError."""
     with transaction.atomic():
-        operation = open_operation(
-            "restart", instance, now, requested_by=requested_by, reason=reason, request_id=request_id
-        )
+        operation = open_operation("restart", instance, now, requester)
         change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=False))
     return operation
 
@@ -67,9 +64,7 @@ def _take(instance: Instance, state: State, now: datetime) -> Operation | None:
     failed = "1 failed check" if state.failures == 1 else f"{state.failures} failed checks"
     reason = f"{failed}, attempt {attempt} of {settings.RESTART_LIMIT}"
     try:
-        operation = open_operation(
-            "restart", instance, now, requested_by="dockmgr", reason=reason, automatic=True
-        )
+        operation = open_operation("restart", instance, now, dockmgr(reason), automatic=True)
     except BusyError:
         return None
     change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=True))

@@ -25,6 +25,7 @@ from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.read_logs import last_lines
+from instances.operations.requester import Requester
 from instances.operations.runner import Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.start import started_at
@@ -36,11 +37,9 @@ LOG_LINES_KEPT = 40
 def begin(
     instance: Instance,
     now: datetime,
+    requester: Requester,
     *,
     image: str | None,
-    requested_by: str,
-    reason: str = "",
-    request_id: str | None = None,
 ) -> Operation:
     """Take the instance for an update, to `image` or to what its reference names now.
 
@@ -59,9 +58,7 @@ def begin(
             "update",
             instance,
             now,
-            requested_by=requested_by,
-            reason=reason,
-            request_id=request_id,
+            requester,
             params=params,
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way

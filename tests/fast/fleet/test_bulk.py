@@ -10,6 +10,7 @@ from instances.errors import BusyError, OutOfReachError, RequestError
 from instances.models import Host, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
+from instances.operations.requester import Requester
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.facts import image_facts
 
@@ -109,7 +110,7 @@ def test_without_an_engine_that_answers_nothing_is_written_down(world: World) ->
 
 
 def test_the_same_request_is_provisioned_once(world: World) -> None:
-    asked = service.Requester("billing", "sign-up", "order-77")
+    asked = Requester("billing", "sign-up", "order-77")
     first = service.begin_provision(world.order(), asked, world.outside)
     again = service.begin_provision(world.order(), asked, world.outside)
     assert first.pk == again.pk

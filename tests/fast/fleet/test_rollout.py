@@ -15,6 +15,7 @@ from instances.fleet.rollout import Limits, Result, too_many, update_all
 from instances.lib.clock import SYSTEM
 from instances.models import Health, Host, Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 from instances.outside import Outside
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.outside import HostEngine, Killed
@@ -137,7 +138,7 @@ def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     world: World, fleet: Fleet
 ) -> None:
     fleet(4)
-    asked = service.Requester("tests", request_id="tuesday")
+    asked = Requester("tests", request_id="tuesday")
     world.outside.fate.strikes_at(100)
     with pytest.raises(Killed):
         update_all(None, asked, outside=world.outside)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -131,10 +131,8 @@ def test_text_off_a_terminal_has_no_control_characters(
 @pytest.mark.parametrize("reason", HOSTILE)
 def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, reason: str) -> None:
     world.instance()
-    asked: dict[str, Any] = {**ASKED.keywords(), "reason": reason}
-    service.run_to_end(
-        service.begin_restart("c1", service.Requester(**asked), world.outside).pk, world.outside
-    )
+    operation = service.begin_restart("c1", replace(ASKED, reason=reason), world.outside)
+    service.run_to_end(operation.pk, world.outside)
     ran = run("operations")
     assert (ran.code, is_plain(ran.out)) == (0, True)
     assert run("operations", "--json").document[0]["reason"] == reason

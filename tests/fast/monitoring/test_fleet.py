@@ -15,6 +15,7 @@ from instances.incidents import deadlines, lifecycle
 from instances.models import Health, Host, Incident, Instance
 from instances.monitoring.fleet import SelfTest, judge_fleet, probe_oneself
 from instances.operations.procedures import restart
+from instances.operations.requester import Requester
 from instances.outside import Outside
 from tests.factories import World
 from tests.fakes.outside import fails, passes
@@ -93,7 +94,7 @@ def test_a_restart_by_hand_is_allowed_all_the_same(world: World) -> None:
     world.host_incident(a_host(world, "other"))
     judge_fleet(world.now)
     assert fleet()
-    assert restart.begin(instance, world.now, requested_by="ann").status == "queued"
+    assert restart.begin(instance, world.now, Requester("ann")).status == "queued"
 
 
 def test_a_self_test_that_fails_twice_is_an_alarm_that_ends_by_itself(world: World) -> None:

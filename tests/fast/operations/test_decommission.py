@@ -9,6 +9,7 @@ from instances.checks.record import record
 from instances.errors import BusyError, PermanentError, RequestError
 from instances.models import HealthCheck, Instance, Operation, Port
 from instances.operations import service
+from instances.operations.requester import Requester
 from tests.factories import ASKED, World, a_failure, health_of
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +83,7 @@ def test_a_refusal_leaves_the_instance_as_it_is(world: World) -> None:
 
 def test_the_same_request_is_carried_out_once(world: World) -> None:
     world.instance()
-    asked = service.Requester("billing", "cancelled", "order-78")
+    asked = Requester("billing", "cancelled", "order-78")
     first = service.begin_decommission("c1", asked, outside=world.outside)
     again = service.begin_decommission("c1", asked, outside=world.outside)
     assert (first.pk, Operation.objects.count()) == (again.pk, 1)
@@ -90,7 +91,7 @@ def test_the_same_request_is_carried_out_once(world: World) -> None:
 
 def test_the_same_request_joins_even_when_the_instance_is_gone(world: World) -> None:
     world.instance()
-    asked = service.Requester("billing", "cancelled", "order-78")
+    asked = Requester("billing", "cancelled", "order-78")
     first = service.begin_decommission("c1", asked, outside=world.outside)
     service.run_to_end(first.pk, world.outside)
     assert service.begin_decommission("c1", asked, outside=world.outside).pk == first.pk

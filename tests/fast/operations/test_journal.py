@@ -16,13 +16,14 @@ from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
 from instances.operations.journal import Journal, abandoned, open_operation
+from instances.operations.requester import Requester
 from tests.factories import ASKED, World, health_of
 
 pytestmark = pytest.mark.django_db
 
 
 def held(world: World, instance: Instance) -> Journal:
-    operation = open_operation("restart", instance, world.now, requested_by="tests")
+    operation = open_operation("restart", instance, world.now, Requester("tests"))
     journal = Journal.claim(operation.pk, world.clock)
     assert journal
     return journal
@@ -95,7 +96,7 @@ def test_a_released_operation_can_be_taken_up(world: World) -> None:
 
 
 def test_a_queued_operation_is_abandoned_after_a_minute_without_its_message(world: World) -> None:
-    open_operation("restart", world.instance(), world.now, requested_by="tests")
+    open_operation("restart", world.instance(), world.now, Requester("tests"))
     world.clock.advance(59)
     assert abandoned(world.now) == []
     world.clock.advance(2)
@@ -115,9 +116,9 @@ def test_a_closed_operation_is_over_for_everybody(world: World) -> None:
 
 def test_a_customer_has_one_unfinished_operation(world: World) -> None:
     instance = world.instance()
-    open_operation("restart", instance, world.now, requested_by="ann")
+    open_operation("restart", instance, world.now, Requester("ann"))
     with pytest.raises(BusyError) as refused:
-        open_operation("decommission", instance, world.now, requested_by="bob")
+        open_operation("decommission", instance, world.now, Requester("bob"))
     assert str(refused.value) == (
         "c1 is being changed: restart asked for by ann since 12:00:00 UTC is queued."
     )
@@ -126,13 +127,13 @@ def test_a_customer_has_one_unfinished_operation(world: World) -> None:
 
 def test_other_customers_do_not_wait(world: World) -> None:
     for customer in ("c1", "c2"):
-        open_operation("restart", world.instance(customer), world.now, requested_by="ann")
+        open_operation("restart", world.instance(customer), world.now, Requester("ann"))
     assert Operation.objects.filter(finished_at=None).count() == 2
 
 
 def test_the_same_request_joins_the_operation_it_made(world: World) -> None:
     world.instance()
-    asked = service.Requester("ann", "once", "request-1")
+    asked = Requester("ann", "once", "request-1")
     first = service.begin_restart("c1", asked, world.outside)
     assert service.begin_restart("c1", asked, world.outside).pk == first.pk
     service.run_to_end(first.pk, world.outside)
@@ -142,16 +143,14 @@ def test_the_same_request_joins_the_operation_it_made(world: World) -> None:
 
 
 def test_who_and_why_are_cut_to_their_columns(world: World) -> None:
-    operation = open_operation(
-        "restart", world.instance(), world.now, requested_by="x" * 500, reason="y" * 500
-    )
+    operation = open_operation("restart", world.instance(), world.now, Requester("x" * 500, "y" * 500))
     operation.refresh_from_db()
     assert (len(operation.requested_by), len(operation.reason)) == (64, 255)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_of_many_processes_gets_an_abandoned_operation(world: World) -> None:
-    operation = open_operation("restart", world.instance(), world.now, requested_by="tests")
+    operation = open_operation("restart", world.instance(), world.now, Requester("tests"))
     together = threading.Barrier(4)
     won: list[Journal] = []
 
@@ -174,7 +173,7 @@ def test_one_of_many_processes_gets_an_abandoned_operation(world: World) -> None
 @pytest.mark.django_db(transaction=True)
 def test_the_heartbeat_keeps_the_lease_ahead_of_a_long_step(world: World, settings: Settings) -> None:
     settings.LEASE_SECONDS = 0.3
-    operation = open_operation("restart", world.instance(), SYSTEM.now(), requested_by="tests")
+    operation = open_operation("restart", world.instance(), SYSTEM.now(), Requester("tests"))
     journal = Journal.claim(operation.pk, SYSTEM)
     assert journal
     with journal.heartbeat():
@@ -188,7 +187,7 @@ def test_the_heartbeat_keeps_the_lease_ahead_of_a_long_step(world: World, settin
 @pytest.mark.django_db(transaction=True)
 def test_the_heartbeat_notices_a_takeover(world: World, settings: Settings) -> None:
     settings.LEASE_SECONDS = 0.15
-    operation = open_operation("restart", world.instance(), SYSTEM.now(), requested_by="tests")
+    operation = open_operation("restart", world.instance(), SYSTEM.now(), Requester("tests"))
     journal = Journal.claim(operation.pk, SYSTEM)
     assert journal
     Operation.objects.update(token=7)

@@ -17,6 +17,7 @@ from instances.errors import (
 from instances.fleet.sweep import sweep_here
 from instances.models import Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.updates import (
@@ -216,7 +217,7 @@ def test_a_sweep_neither_judges_nor_restarts_what_is_being_updated(world: World,
 
 
 def test_asking_twice_with_one_request_id_is_one_update(world: World, old: Instance) -> None:
-    asked = service.Requester("tests", request_id="once")
+    asked = Requester("tests", request_id="once")
     first = service.begin_update("c1", asked, outside=world.outside)
     assert service.begin_update("c1", asked, outside=world.outside) == first
     service.run_to_end(first.pk, world.outside)

@@ -11,6 +11,7 @@ import pytest
 from instances.errors import OutOfReachError
 from instances.models import Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 from tasks import broker_check
 from tasks.app import app
 from tasks.broker import rpc
@@ -58,7 +59,7 @@ def test_a_thread_of_a_web_server_is_told_as_well() -> None:
 @pytest.mark.usefixtures("broken")
 def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> None:
     world.instance("c1")
-    operation = service.begin_restart("c1", service.Requester("x"))
+    operation = service.begin_restart("c1", Requester("x"))
     with pytest.raises(OutOfReachError):
         enqueue_or_withdraw(operation)
     assert not Operation.objects.filter(finished_at=None).exists()

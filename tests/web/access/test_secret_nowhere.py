@@ -27,6 +27,7 @@ from instances.health.response import Expect, judge_response
 from instances.models import Channel, Instance, Mute, Operation, Plan
 from instances.observability import exposition, readiness, views
 from instances.operations import service
+from instances.operations.requester import Requester
 from tasks import checks, operations
 from tasks.app import app
 from tests.desk import PASSWORD, at_desk
@@ -143,9 +144,7 @@ class Day:
             self.world.clock.advance(60)
         for wrong in ({ENV: "x"}, {"OK": ENV + "\0"}, {"OK": [ENV]}):
             with pytest.raises(DockmgrError) as refused:
-                service.begin_provision(
-                    self.world.order(env=wrong), service.Requester("tests"), self.world.outside
-                )
+                service.begin_provision(self.world.order(env=wrong), Requester("tests"), self.world.outside)
             self.raised(refused.value)
             answer = self.caller.post("/instances", {"customer_id": "x1", "env": wrong, ENV: ENV})
             self.seen.add("API answers", answer.text)
