@@ -2,7 +2,7 @@
 # Makes .venv at the top of the checkout with everything in requirements.txt; quick when nothing changed.
 set -eu
 
-top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 venv=$top/.venv
 requirements=$top/requirements.txt
 stamp=$venv/requirements.stamp
