@@ -23,7 +23,7 @@ from dev.processes import Program, Supervisor
 from dev.servers import EngineServer, ServerFailed, ServerMissing, broker, docker_engine, redis_server
 from dockmgr.environment import Environment
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[1]
 ADDRESS = "127.0.0.1"
 USUAL_PORT = 8000
 BACKLOG = 64

@@ -56,7 +56,7 @@ class ApiMiddleware:
 
 
 def _body_size(request: HttpRequest) -> int:
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = request.headers.get("content-length") or "0"
     return int(length) if length.isascii() and length.isdigit() and len(length) < 10 else LARGEST_BODY + 1
 
 

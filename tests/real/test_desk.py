@@ -21,10 +21,10 @@ INSTANCES = "/admin/instances/instance/"
 PEOPLE = """
 from contextlib import suppress
 from django.core.management import call_command
-from instances import tokens
-from instances.clock import SYSTEM
-from instances.incident_rules import FLEET, Severity
-from instances.incidents.rows import open_incident
+from instances.access import tokens
+from instances.lib.clock import SYSTEM
+from instances.incidents.rules import FLEET, Severity
+from instances.incidents.lifecycle import open_incident
 from instances.models import Channel, Health, Operation
 from tests.desk import EVIL, person
 for role in ("viewer", "operator", "admin"):

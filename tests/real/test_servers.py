@@ -240,8 +240,8 @@ class TestEngine:
 OWNER = """
 import sys, time
 from pathlib import Path
-from dockmgr.local.servers import docker_engine, redis_server
-from dockmgr.local import demo_image
+from dev.servers import docker_engine, redis_server
+from dev import demo_image
 from tests.real.live import docker_client, run
 
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
