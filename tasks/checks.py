@@ -15,6 +15,7 @@ from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.batch_writer import BatchWriter
+from instances.documents import shapes
 from instances.errors import BusyError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.lib.clock import SYSTEM
@@ -74,7 +75,7 @@ def follow_up() -> None:
 
 
 @task("dockmgr.check_health")
-def check_health(customer_id: str, request: dict[str, Any] | None = None) -> dict[str, Any] | None:
+def check_health(customer_id: str, request: dict[str, Any] | None = None) -> shapes.Check | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
     `request` comes from the sweep and saves reading the database; without it the CHECK is returned.

@@ -7,6 +7,7 @@ from typing import Any
 from instances import documents, lookup
 from instances.alerts import outbox
 from instances.containers.spec import is_outdated
+from instances.documents import shapes
 from instances.errors import RequestError
 from instances.lib.clock import SYSTEM
 from instances.operations import read_logs, service
@@ -47,7 +48,7 @@ def container_facts(customer_id: str) -> Document:
 
 
 @task("dockmgr.log_view")
-def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> Document:
+def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> shapes.Log:
     """The log's last lines, redacted, each with the time the engine took it in."""
     instance, engines = lookup.instance(customer_id), service.OUTSIDE.engines
     moment = read_logs.moment(since, SYSTEM.now())

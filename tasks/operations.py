@@ -8,6 +8,7 @@ from typing import Any
 from celery import Task
 
 from instances import documents, lookup
+from instances.documents import shapes
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet import trial
 from instances.lib.clock import SYSTEM
@@ -47,7 +48,7 @@ def restart(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
-) -> Document:
+) -> shapes.Operation:
     """Stop, start, wait until healthy; returns the OPERATION."""
     operation = service.begin_restart(customer_id, _requester(self, requested_by, reason, request_id))
     return documents.operation(_carry(self, operation))
@@ -61,7 +62,7 @@ def update(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
-) -> Document:
+) -> shapes.Operation:
     """Pull, replace, gate, roll back on failure; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
     return documents.operation(_carry(self, service.begin_update(customer_id, requester, image=image)))
@@ -75,7 +76,7 @@ def decommission(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
-) -> Document:
+) -> shapes.Operation:
     """Remove the container, and the volume if asked; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
     operation = service.begin_decommission(customer_id, requester, purge_data=purge_data)
@@ -123,13 +124,15 @@ def test_deploy(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
-) -> Document:
+) -> shapes.TrialResult:
     """A throwaway instance through everything a customer's goes through; returns its steps."""
     return trial.run_trial(plan, image, host, Requester(requested_by, reason, request_id)).document()
 
 
 @task("dockmgr.logs")
-def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False) -> Document:
+def logs(
+    customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False
+) -> shapes.Log:
     """The last lines of an instance's log, redacted; `timestamps` puts its time before each."""
     instance, begin = lookup.instance(customer_id), read_logs.moment(since, SYSTEM.now())
     tail = read_logs.read(instance, service.OUTSIDE.engines, lines, begin, timestamps)
@@ -137,13 +140,13 @@ def logs(customer_id: str, lines: int = 100, since: str | None = None, timestamp
 
 
 @task("dockmgr.validate")
-def validate(customer_id: str) -> Document:
+def validate(customer_id: str) -> shapes.Validation:
     """VALIDATION of an instance."""
     return service.validate_deployment(lookup.instance(customer_id).subdomain).document()
 
 
 @task("dockmgr.validate_deployment")
-def validate_deployment(subdomain: str) -> Document:
+def validate_deployment(subdomain: str) -> shapes.Validation:
     """VALIDATION of the instance behind a subdomain."""
     return service.validate_deployment(subdomain).document()
 

@@ -31,7 +31,7 @@ def change(
     key: str | None,
     asked: dict[str, Any],
     begin: Callable[[Requester], Operation],
-) -> Document:
+) -> documents.shapes.Operation:
     """OPERATION of a change: the one an equal request with this key began, or a new one, enqueued.
 
     `asked` is all that was asked for, by which equal requests are known.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ninja.params.functions import Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -46,6 +46,8 @@ def since(text: str, now: datetime) -> datetime:
     return max(durations.past(text, now), EARLIEST)
 
 
+Status = Literal["unknown", "starting", "healthy", "suspect", "unhealthy", "restarting", "failed", "paused"]
+OperationStatus = Literal["queued", "running", "succeeded", "failed", "rolled_back"]
 CustomerId = Annotated[
     str,
     _checked(validators.customer_id),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from instances import lookup
 from instances.containers import spec
+from instances.documents import shapes
 from instances.errors import DockmgrError, RequestError
 from instances.fleet.sweep import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
@@ -50,8 +50,11 @@ class Trial:
     def error(self) -> str | None:
         return next((step.error for step in self.steps if not step.ok), None)
 
-    def document(self) -> dict[str, Any]:
-        steps = [asdict(step) for step in self.steps]
+    def document(self) -> shapes.TrialResult:
+        steps: list[shapes.TrialStep] = [
+            {"name": step.name, "ok": step.ok, "seconds": step.seconds, "error": step.error}
+            for step in self.steps
+        ]
         return {"success": self.success, "plan": self.plan, "steps": steps, "error": self.error}
 
 

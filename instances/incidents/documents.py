@@ -7,14 +7,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from instances.documents import Document, time
+from instances.documents import Document, shapes, time
 from instances.incidents import mutes
 from instances.incidents.uptime import Line, Report
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Incident, Mute
 
 
-def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) -> list[Document]:
+def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) -> list[shapes.Incident]:
     """INCIDENTs, in a bounded number of queries; `events` adds the timeline of each."""
     rows = rows.select_related("host", "instance__plan", "instance__host")
     found = list(rows.prefetch_related("events") if events else rows)
@@ -22,7 +22,7 @@ def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) 
     return [_incident(row, muted.get(row.pk), now, events=events) for row in found]
 
 
-def incident(row: Incident, now: datetime) -> Document:
+def incident(row: Incident, now: datetime) -> shapes.Incident:
     """INCIDENT: what is or was wrong, for how long, who knows, and its timeline."""
     [document] = incidents(Incident.objects.filter(pk=row.pk), now, events=True)
     return document
@@ -56,9 +56,9 @@ def uptime(report: Report) -> Document:
     }
 
 
-def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, events: bool) -> Document:
+def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, events: bool) -> shapes.Incident:
     instance, host = row.instance, row.host or (row.instance and row.instance.host)
-    document = {
+    document: shapes.Incident = {
         "id": row.pk,
         "key": row.key,
         "kind": row.kind,
@@ -80,10 +80,12 @@ def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, eve
         "muted_until": time(muted_until),
         "resolution": row.resolution or None,
     }
-    return document | ({"events": _events(row)} if events else {})
+    if events:
+        document["events"] = _events(row)
+    return document
 
 
-def _events(row: Incident) -> list[Document]:
+def _events(row: Incident) -> list[shapes.Event]:
     return [{"at": time(event.at), "kind": event.kind, "text": event.text} for event in row.events.all()]
 
 

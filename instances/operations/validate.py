@@ -14,6 +14,7 @@ from instances.containers import drift as rules
 from instances.containers import timings
 from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError
 from instances.health.diagnosis import Diagnosis, Fault, ProbeView, diagnose
@@ -39,11 +40,11 @@ class Validation:
         return all(finding.ok for finding in self.findings)
 
     @property
-    def errors(self) -> list[dict[str, str]]:
+    def errors(self) -> list[shapes.Finding]:
         return [{"code": f.error_code, "message": f.message} for f in self.findings if not f.ok]
 
     @property
-    def warnings(self) -> list[dict[str, str]]:
+    def warnings(self) -> list[shapes.Finding]:
         return [{"code": note.code, "message": note.message} for note in self.notes]
 
     @property
@@ -56,8 +57,7 @@ class Validation:
         """
         return {error["code"] for error in self.errors} == NOTHING_SEEN
 
-    def document(self) -> dict[str, Any]:
-        """VALIDATION of the public contract."""
+    def document(self) -> shapes.Validation:
         return {
             "valid": self.valid,
             "errors": self.errors,

@@ -7,8 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Status
 
-from instances import lookup
-from instances.api import forms, shapes
+from instances import documents, lookup
+from instances.api import forms
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import change, present
@@ -21,7 +21,7 @@ from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 
 TAGS = ["changes"]
-ANSWERS = responses(shapes.Operation, 400, 404, 409, 413, status=202)
+ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 413, status=202)
 
 
 @router.post(
@@ -51,7 +51,7 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     "/instances/{customer_id}",
     tags=TAGS,
     auth=may("admin", "decommission"),
-    response=responses(shapes.Operation, 404, 409, status=202),
+    response=responses(documents.shapes.Operation, 404, 409, status=202),
     operation_id="decommissionInstance",
     summary="Decommission an instance",
 )

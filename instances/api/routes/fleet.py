@@ -31,7 +31,7 @@ SECRETS = ("env", "adopted", "plan__env")  # not read, so not decrypted
 )
 def list_instances(
     request: HttpRequest,
-    status: shapes.Status | None = None,
+    status: forms.Status | None = None,
     plan: forms.Name | None = None,
     host: forms.Name | None = None,
     q: forms.Search | None = None,
@@ -53,11 +53,11 @@ def list_instances(
     "/instances/{customer_id}",
     tags=TAGS,
     auth=may("read"),
-    response=responses(shapes.Instance, 404),
+    response=responses(documents.shapes.Instance, 404),
     operation_id="getInstance",
     summary="Show an instance",
 )
-def get_instance(request: HttpRequest, customer_id: forms.CustomerId) -> dict[str, Any]:
+def get_instance(request: HttpRequest, customer_id: forms.CustomerId) -> documents.shapes.Instance:
     return documents.instance(present(customer_id))
 
 
@@ -80,7 +80,7 @@ def list_checks(
     begin = forms.since(since, call_of(request).now)
     rows = HealthCheck.objects.filter(instance=present(customer_id), checked_at__gte=begin)
     page, following = paging.newest_first(rows, "checked_at", cursor, limit)
-    items = [documents.history_check(row) for row in page]
+    items = [documents.history(row) for row in page]
     return {"customer_id": customer_id, "items": items, "next": following}
 
 
@@ -88,13 +88,13 @@ def list_checks(
     "/instances/{customer_id}/pause",
     tags=TAGS,
     auth=may("operate", "pause"),
-    response=responses(shapes.Instance, 400, 404, 409, 413),
+    response=responses(documents.shapes.Instance, 400, 404, 409, 413),
     operation_id="pauseInstance",
     summary="Take an instance out of watch",
 )
 def pause(
     request: HttpRequest, customer_id: forms.CustomerId, wanted: forms.Change | None = None
-) -> dict[str, Any]:
+) -> documents.shapes.Instance:
     """No checks, no healing, no alerts until it is resumed."""
     _noted(request, customer_id, wanted)
     return documents.instance(service.pause(customer_id))
@@ -104,13 +104,13 @@ def pause(
     "/instances/{customer_id}/resume",
     tags=TAGS,
     auth=may("operate", "resume"),
-    response=responses(shapes.Instance, 400, 404, 409, 413),
+    response=responses(documents.shapes.Instance, 400, 404, 409, 413),
     operation_id="resumeInstance",
     summary="Watch an instance again",
 )
 def resume(
     request: HttpRequest, customer_id: forms.CustomerId, wanted: forms.Change | None = None
-) -> dict[str, Any]:
+) -> documents.shapes.Instance:
     """With a clean sheet; an instance that is not paused is left as it is."""
     _noted(request, customer_id, wanted)
     return documents.instance(service.resume(customer_id))

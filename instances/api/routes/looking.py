@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
-from instances import lookup
-from instances.api import forms, log_stream, shapes
+from instances import documents, lookup
+from instances.api import forms, log_stream
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import present
@@ -38,7 +38,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
     "/instances/{customer_id}/check",
     tags=TAGS,
     auth=may("operate", "check"),
-    response=responses(shapes.Check, 404, 409, 504),
+    response=responses(documents.shapes.Check, 404, 409, 504),
     operation_id="checkInstance",
     summary="Check an instance's health now",
 )
@@ -52,7 +52,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     "/instances/{customer_id}/validate",
     tags=TAGS,
     auth=may("operate", "validate"),
-    response=responses(shapes.Validation, 404, 409, 504),
+    response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateInstance",
     summary="Validate an instance",
 )
@@ -66,7 +66,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     "/deployments/{subdomain}/validation",
     tags=TAGS,
     auth=may("read"),
-    response=responses(shapes.Validation, 404, 409, 504),
+    response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateDeployment",
     summary="Validate the instance behind a subdomain",
 )
@@ -79,7 +79,7 @@ def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any
     "/instances/{customer_id}/logs",
     tags=TAGS,
     auth=may("operate", "logs"),
-    response=responses(shapes.Log, 404, 409, 504),
+    response=responses(documents.shapes.Log, 404, 409, 504),
     operation_id="readLogs",
     summary="Read an instance's log",
 )

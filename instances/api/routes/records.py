@@ -30,12 +30,11 @@ IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
     response=responses(shapes.OperationPage),
     operation_id="listOperations",
     summary="List operations",
-    exclude_unset=True,
 )
 def list_operations(
     request: HttpRequest,
     customer_id: forms.CustomerId | None = None,
-    status: shapes.OperationStatus | None = None,
+    status: forms.OperationStatus | None = None,
     cursor: forms.OperationCursor | None = None,
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
@@ -50,12 +49,11 @@ def list_operations(
     "/operations/{operation_id}",
     tags=TAGS,
     auth=may("read"),
-    response=responses(shapes.Operation, 404),
+    response=responses(documents.shapes.Operation, 404),
     operation_id="getOperation",
     summary="Show an operation",
-    exclude_unset=True,
 )
-def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> dict[str, Any]:
+def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.Operation:
     return documents.operation(existing(lookup.operation, operation_id))
 
 
@@ -66,7 +64,6 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> dict[str, An
     response=responses(shapes.IncidentPage),
     operation_id="listIncidents",
     summary="List incidents",
-    exclude_unset=True,
 )
 def list_incidents(
     request: HttpRequest,
@@ -79,19 +76,19 @@ def list_incidents(
     wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
     rows = Incident.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)
-    return {"items": incident_documents.incidents(page, call_of(request).now), "next": following}
+    items = incident_documents.incidents(page, call_of(request).now)
+    return {"items": items, "next": following}
 
 
 @router.post(
     "/incidents/{incident_id}/acknowledge",
     tags=TAGS,
     auth=may("operate", "acknowledge"),
-    response=responses(shapes.Incident, 404, 409),
+    response=responses(documents.shapes.Incident, 404, 409),
     operation_id="acknowledgeIncident",
     summary="Acknowledge an incident",
-    exclude_unset=True,
 )
-def acknowledge_incident(request: HttpRequest, incident_id: IncidentId) -> dict[str, Any]:
+def acknowledge_incident(request: HttpRequest, incident_id: IncidentId) -> documents.shapes.Incident:
     """Ends its reminders, not the message that it is over. The first who did stays on record."""
     call = call_of(request)
     call.target = str(incident_id)

@@ -24,11 +24,11 @@ TAGS = ["sweeps"]
     "/sweeps/latest",
     tags=TAGS,
     auth=may("read"),
-    response=responses(shapes.Sweep, 404),
+    response=responses(documents.shapes.Sweep, 404),
     operation_id="getLatestSweep",
     summary="Show the last sweep",
 )
-def latest(request: HttpRequest) -> dict[str, Any]:
+def latest(request: HttpRequest) -> documents.shapes.Sweep:
     """The one that runs, else the last that ran."""
     row = Sweep.objects.order_by("-started_at").first()
     if row is None:

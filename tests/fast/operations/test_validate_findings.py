@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from instances.containers.facts import ImageFacts
+from instances.documents import shapes
 from instances.errors import TransientError
 from instances.models import Host, Instance
 from instances.operations.validate import Validation, timing_bounds, validate
@@ -22,7 +23,7 @@ def validated(world: World, instance: Instance) -> Validation:
     return validate(Instance.objects.get(pk=instance.pk), world.outside)
 
 
-def codes(entries: list[dict[str, str]]) -> list[str]:
+def codes(entries: list[shapes.Finding]) -> list[str]:
     return [entry["code"] for entry in entries]
 
 

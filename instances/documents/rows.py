@@ -1,12 +1,13 @@
-"""The JSON documents of the public contract: CHECK, OPERATION, INSTANCE, SWEEP."""
+"""Documents of the database's rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 
+from instances.documents import shapes
 from instances.health.state import Status
 from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
 
@@ -14,13 +15,16 @@ Document = dict[str, Any]
 BAD = frozenset({Status.SUSPECT, Status.UNHEALTHY, Status.FAILED})
 
 
+@overload
+def time(moment: datetime) -> str: ...
+@overload
+def time(moment: datetime | None) -> str | None: ...
 def time(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC."""
     return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
-def check(health: Health) -> Document:
-    """CHECK: what is known of an instance's health after its last check."""
+def check(health: Health) -> shapes.Check:
     return {
         "customer_id": health.instance.customer_id,
         "status": health.status,
@@ -36,8 +40,7 @@ def check(health: Health) -> Document:
     }
 
 
-def checks(rows: Iterable[Health]) -> Document:
-    """All CHECKs with their sums; starting and restarting instances count as unknown."""
+def checks(rows: Iterable[Health]) -> shapes.Checks:
     ordered = sorted(rows, key=lambda health: health.instance.customer_id)
     sums = Counter(
         "healthy" if h.status == Status.HEALTHY else "unhealthy" if h.status in BAD else "unknown"
@@ -51,16 +54,14 @@ def checks(rows: Iterable[Health]) -> Document:
     }
 
 
-def operation(row: Operation) -> Document:
-    """OPERATION: who changed what, why, each step, and how it ended."""
-    return {
+def operation(row: Operation) -> shapes.Operation:
+    document: shapes.Operation = {
         "id": str(row.pk),
         "kind": row.kind,
         "customer_id": row.customer_id,
         "status": row.status,
         "steps": row.steps,
         "error": row.error or None,
-        **({"changed": not row.facts.get("unchanged", False)} if row.kind == "update" else {}),
         "image_before": row.image_before or None,
         "image_after": row.image_after or None,
         "requested_by": row.requested_by,
@@ -70,10 +71,12 @@ def operation(row: Operation) -> Document:
         "started_at": time(row.started_at),
         "finished_at": time(row.finished_at),
     }
+    if row.kind == "update":
+        document["changed"] = not row.facts.get("unchanged", False)
+    return document
 
 
-def instance(row: Instance) -> Document:
-    """INSTANCE: what it is, where it runs, how it is. The environment is not part of it."""
+def instance(row: Instance) -> shapes.Instance:
     return {
         "customer_id": row.customer_id,
         "subdomain": row.subdomain,
@@ -95,7 +98,7 @@ def instance(row: Instance) -> Document:
 
 
 def token(row: ApiToken) -> Document:
-    """TOKEN: what it may do and when it was used; `prefix` tells it from others and opens nothing."""
+    """What a token may do and when it was used; `prefix` tells it from others and opens nothing."""
     return {
         "name": row.name,
         "scope": row.scope,
@@ -108,8 +111,7 @@ def token(row: ApiToken) -> Document:
     }
 
 
-def history_check(row: HealthCheck) -> Document:
-    """HISTORY: what one recorded check saw and what it made of the instance."""
+def history(row: HealthCheck) -> shapes.Past:
     return {
         "checked_at": time(row.checked_at),
         "outcome": row.outcome,
@@ -123,8 +125,7 @@ def history_check(row: HealthCheck) -> Document:
     }
 
 
-def sweep(row: Sweep) -> Document:
-    """SWEEP: how far one pass over the fleet is."""
+def sweep(row: Sweep) -> shapes.Sweep:
     return {
         "id": str(row.pk),
         "state": row.state,

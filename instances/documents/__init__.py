@@ -1,0 +1,5 @@
+"""The JSON documents of the public contract."""
+
+from instances.documents.rows import Document, check, checks, history, instance, operation, sweep, time, token
+
+__all__ = ["Document", "check", "checks", "history", "instance", "operation", "sweep", "time", "token"]

@@ -1,0 +1,221 @@
+"""The shapes of the public contract's documents: one set for commands, tasks and the API.
+
+Times are RFC 3339 in UTC; durations say their unit. Builders are where the data is: `documents.rows`,
+`incidents.documents`, `operations.validate`, `fleet.trial`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from instances import models
+from instances.health import state
+from instances.models.channel import LEVELS
+
+
+class Schema:
+    """What the OpenAPI says of a text beyond being one; pydantic finds it without being imported here."""
+
+    def __init__(self, **says: object) -> None:
+        self._says = says
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), **self._says}
+
+
+def one_of(choices: Iterable[tuple[str, object]]) -> Schema:
+    """One of the choices of a model's column."""
+    return Schema(enum=[value for value, _ in choices])
+
+
+Time = Annotated[str, Schema(format="date-time")]
+Status = Annotated[str, Schema(enum=[status.value for status in state.Status])]
+
+
+class Check(TypedDict):
+    """What is known of an instance's health after its last check."""
+
+    customer_id: str
+    status: Status
+    healthy: bool
+    http_status: int | None
+    latency_ms: int | None
+    version: str | None
+    container_state: str | None
+    reason: str | None
+    error: str | None
+    consecutive_failures: int
+    checked_at: Time | None
+
+
+class Checks(TypedDict):
+    """All checks with their sums; starting and restarting instances count as unknown."""
+
+    instances: list[Check]
+    healthy: int
+    unhealthy: int
+    unknown: int
+
+
+class Step(TypedDict):
+    """One step of an operation."""
+
+    name: str
+    status: str
+    started_at: Time
+    finished_at: Time | None
+    detail: str
+
+
+class Operation(TypedDict):
+    """Who changed what, why, each step, and how it ended. An update says whether it `changed` anything."""
+
+    id: str
+    kind: Annotated[str, one_of(models.Operation.KINDS)]
+    customer_id: str
+    status: Annotated[str, one_of(models.Operation.STATUSES)]
+    steps: list[Step]
+    error: str | None
+    changed: NotRequired[bool]
+    image_before: str | None
+    image_after: str | None
+    requested_by: str
+    reason: str | None
+    automatic: bool
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class Instance(TypedDict):
+    """What an instance is, where it runs, how it is. Its environment is not part of it."""
+
+    customer_id: str
+    subdomain: str
+    plan: str
+    host: str
+    status: Status
+    version: str | None
+    image: str
+    image_id: str | None
+    container: str
+    port: int | None
+    access_url: str
+    consecutive_failures: int
+    down_since: Time | None
+    last_healthy_at: Time | None
+    last_restart_at: Time | None
+    created_at: Time
+
+
+class Past(TypedDict):
+    """One recorded check: what it saw, and what it made of the instance."""
+
+    checked_at: Time
+    outcome: str
+    reason: str | None
+    status: Status
+    http_status: int | None
+    latency_ms: int | None
+    consecutive_failures: int
+    container_state: str | None
+    error: str | None
+
+
+class Sweep(TypedDict):
+    """How far one pass over the fleet is."""
+
+    id: str
+    state: Annotated[str, one_of(models.Sweep.STATES)]
+    requested_by: str
+    total: int
+    done: int
+    started_at: Time
+    finished_at: Time | None
+
+
+class Log(TypedDict):
+    """The last lines of a log, redacted. Customers' programs wrote them: treat them as hostile text."""
+
+    customer_id: str
+    lines: list[str]
+    truncated: bool
+
+
+class Event(TypedDict):
+    """A line of an incident's timeline."""
+
+    at: Time
+    kind: str
+    text: str
+
+
+class Incident(TypedDict):
+    """What is or was wrong, for how long, and who knows. `events` come with a single incident."""
+
+    id: int
+    key: str
+    kind: Annotated[str, one_of(models.Incident.KINDS)]
+    customer_id: str | None
+    host: str | None
+    plan: str | None
+    severity: Annotated[str, one_of(LEVELS)]
+    status: Annotated[str, Schema(enum=["open", "resolved"])]
+    cause: str | None
+    message: str | None
+    opened_at: Time
+    confirmed_at: Time | None
+    resolved_at: Time | None
+    downtime_seconds: float
+    restarts: int
+    flapping: bool
+    acknowledged_at: Time | None
+    acknowledged_by: str | None
+    muted_until: Time | None
+    resolution: str | None
+    events: NotRequired[list[Event]]
+
+
+class Finding(TypedDict):
+    """A code for programs and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Compared(TypedDict):
+    """One thing that was compared."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class Validation(TypedDict):
+    """Whether an instance is what it should be, and answers."""
+
+    valid: bool
+    errors: list[Finding]
+    warnings: list[Finding]
+    checks: list[Compared]
+
+
+class TrialStep(TypedDict):
+    """One step of a test deployment."""
+
+    name: str
+    ok: bool
+    seconds: float
+    error: str | None
+
+
+class TrialResult(TypedDict):
+    """How a test deployment went."""
+
+    success: bool
+    plan: str
+    steps: list[TrialStep]
+    error: str | None
