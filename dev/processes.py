@@ -54,7 +54,7 @@ class Supervisor:
         thread.start()
 
     def stop(self) -> None:
-        """End all children: TERM, then KILL for those that take longer than 15 seconds."""
+        """End all children: TERM, then KILL for children that take longer than 15 seconds."""
         with self._lock:
             self._stopping.set()
             children = [child for child in self._children.values() if child.poll() is None]

@@ -1,4 +1,4 @@
-"""Keys an installation makes for itself when none are given: once, whoever starts first."""
+"""Keys an installation makes for itself when none are given: once, by the process that starts first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of tasks in Redis, looked up by whoever wants one instead of listened for by whoever asks."""
+"""Results of tasks in Redis: looked up when one is wanted, with no subscription when a task is sent."""
 
 from __future__ import annotations
 

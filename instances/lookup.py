@@ -76,7 +76,7 @@ def _present() -> QuerySet[Instance]:
 
 
 def _named(what: str, name: object, rows: QuerySet[Row]) -> Row:
-    """Of these there are few, so whoever misspelt one is told them all."""
+    """There are few of these, so the answer to a misspelt name lists them all."""
     asked = validators.name(name)
     found = rows.filter(name=asked).first()
     if found is None:

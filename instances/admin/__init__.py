@@ -1,4 +1,4 @@
-"""The operator's desk: what there is, how it is, what was done, and the buttons to do something about it.
+"""The operator's desk: the fleet, its state, what was done, and the buttons to act.
 
 The web process never talks to Docker: pages read the database, and everything else is enqueued.
 """

@@ -30,7 +30,7 @@ ORDER = ("healthy", "starting", "restarting", "suspect", "unhealthy", "failed", 
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Adds the figures to the index page, for whoever may see instances."""
+    """Adds the figures to the index page, for people who may see instances."""
     may_see = request.user.has_perm("instances.view_instance")
     return {**context, "title": "Dashboard", **(figures(SYSTEM.now()) if may_see else {}), "may_see": may_see}
 

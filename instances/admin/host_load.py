@@ -1,4 +1,4 @@
-"""How full hosts are: instances, and what their plans promise them, against what there is room for."""
+"""How full hosts are: their instances, and the memory and CPUs promised to them, against the host's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The menu: what there is to look at, in the order of a day's work."""
+"""The menu, in the order of a day's work."""
 
 from __future__ import annotations
 

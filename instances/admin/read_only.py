@@ -51,7 +51,7 @@ class DeskAdmin(ModelAdmin):
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Whoever may only look sees no fields that exist for changing."""
+        """A person who may only look sees no fields that exist for changing."""
         given = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return given
@@ -80,7 +80,7 @@ class DeskAdmin(ModelAdmin):
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a row, for those who may only look."""
+    """Names in a row, for people who may only look."""
     return ", ".join(names) or "-"
 
 
@@ -117,7 +117,7 @@ class PageAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """The page, for whoever may see the model; there is nothing to send to it."""
+        """The page, for people who may see the model; it takes no input."""
         if not self.has_view_permission(request) or request.method not in SAFE:
             raise PermissionDenied
         site = {**self.admin_site.each_context(request), "opts": self.opts}

@@ -1,4 +1,4 @@
-"""Periodic tasks of django-celery-beat, in the look of the rest; only whoever may change one may run it."""
+"""Periodic tasks of django-celery-beat, shown like the other pages; who may change one may run it."""
 
 from __future__ import annotations
 

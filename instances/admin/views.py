@@ -1,4 +1,4 @@
-"""Views beside the usual ones of a model's pages: only for whoever may see the model."""
+"""Views beside the usual ones of a model's pages: only for people who may see the model."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Tokens are scoped `read` < `operate` < `admin`. Changing calls answer 202 with a
 RFC 9457 problem documents. Lists come in pages: pass `next` as `cursor` until it is null."""
 
 TAGS = {
-    "instances": "What there is and how it is.",
+    "instances": "The instances and their state.",
     "changes": "Operations on instances.",
     "looking": "Asking workers to look at an instance now.",
     "records": "What happened.",

@@ -1,4 +1,4 @@
-"""How often may be called: per token, and per address for those who show none that is good."""
+"""How often may be called: per token, and per address for callers without a good one."""
 
 from __future__ import annotations
 

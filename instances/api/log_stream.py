@@ -25,7 +25,7 @@ WAIT = 30.0  # seconds a worker has for one reading
 PAUSE = 2.0  # seconds between readings
 LASTS = timedelta(minutes=10)
 LINES_AT_ONCE = 2000
-ALL = 1_000_000  # whoever names a time has read the lines of that time
+ALL = 1_000_000  # a reader who names a time has read the lines of that time
 # Each stream holds a thread of the web process; some must be left for everything else.
 STREAMS = threading.BoundedSemaphore(4)
 TIMED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ?(.*)", re.DOTALL)

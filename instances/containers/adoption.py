@@ -1,4 +1,4 @@
-"""What an existing container has beyond what its image says, and the same container made anew. Pure.
+"""What an existing container has beyond what its image says, and how to make that container again. Pure.
 
 The document `derive` returns holds parts of the engine's own words (`Config`, `HostConfig`, and the
 endpoint of each network), kept as they are wherever that is possible; it may hold secrets.
@@ -13,7 +13,7 @@ from typing import Any
 Json = dict[str, Any]
 
 _SHORT_ID = 12
-# Made anew for each container, or kept elsewhere (the environment in its own column).
+# New for each container, or kept elsewhere (the environment in its own column).
 _NOT_KEPT = frozenset({"Image", "Env", "Hostname", "MacAddress", "OnBuild", "Entrypoint", "Cmd"})
 _BY_ENTRY = ("Labels", "ExposedPorts", "Volumes")
 _ENDPOINT = ("IPAMConfig", "Links", "Aliases", "DriverOpts")
@@ -69,7 +69,7 @@ def _beyond(own: Json, defaults: Json) -> Json:
 
 
 def _command(own: Json, defaults: Json) -> Json:
-    """Entrypoint and command. Whoever sets an entrypoint gets no command from the image."""
+    """Entrypoint and command. A container with an entrypoint of its own gets no command from the image."""
     entrypoint, command = own.get("Entrypoint"), own.get("Cmd")
     if (entrypoint or None) != (defaults.get("Entrypoint") or None):
         return {"Entrypoint": entrypoint or [""], "Cmd": command}  # [""] is how an entrypoint is cleared
@@ -236,7 +236,7 @@ def chosen_port(published: Iterable[int], wanted: int) -> int | None:
 
 
 def port_changes(document: Json, port: int) -> bool:
-    """Whether the engine chooses the host's side of a container port anew at each start."""
+    """Whether the engine chooses another host port at each start."""
     bindings = (document["HostConfig"].get("PortBindings") or {}).get(f"{port}/tcp") or []
     return not any(
         str(binding.get("HostPort")).isdecimal() and int(binding["HostPort"]) for binding in bindings

@@ -1,4 +1,4 @@
-"""What a failing database means to whoever asked."""
+"""What a failing database means to the caller."""
 
 from __future__ import annotations
 

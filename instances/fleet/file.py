@@ -248,7 +248,7 @@ def _refuse_double_keys(node: yaml.Node) -> None:
 
 
 def _shown(part: int | str) -> str:
-    """A key as it may be shown: whoever mistyped a secret into a key must not find it in a log."""
+    """A key as it may be shown: a secret that was typed as a key must not reach a log."""
     return str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "a key"
 
 

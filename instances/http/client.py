@@ -79,7 +79,7 @@ def within(seconds: float, work: Callable[[], T], abort: Callable[[], None] = la
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # raised again by whoever waits
+        except BaseException as error:  # raised again in the thread that waits
             future.set_exception(error)
 
     threading.Thread(target=run, name="http", daemon=True).start()

@@ -21,7 +21,7 @@ def end_for(instance: Instance, now: datetime) -> datetime | None:
 
 
 def ends(instance_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
-    """The same for many instances, in one query; those that are not muted are left out."""
+    """The same for many instances, in one query; instances without a mute are left out."""
     covering = active(now).filter(
         Q(instance=OuterRef("pk")) | Q(host=OuterRef("host_id")) | Q(plan=OuterRef("plan_id"))
     )
@@ -31,7 +31,7 @@ def ends(instance_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
 
 
 def incident_ends(incidents: Iterable[Incident], now: datetime) -> dict[int, datetime]:
-    """Until when incidents are muted, by their ids, in two queries; those that are not are left out."""
+    """Until when incidents are muted, by their ids, in two queries; incidents without a mute are left out."""
     rows = list(incidents)
     instances = ends([row.instance_id for row in rows if row.instance_id], now)
     hosts = host_ends([row.host_id for row in rows if row.kind == "host" and row.host_id], now)

@@ -18,7 +18,7 @@ def source(meta: Mapping[str, str], proxies: int) -> str | None:
 
 
 def network(address: str | None) -> str:
-    """Those who are counted together: one IPv4 address, or the 64 bits one IPv6 customer has."""
+    """What is counted as one caller: an IPv4 address, or the 64 bits of an IPv6 customer."""
     if address is None or ":" not in address:
         return address or "unknown"
     return str(ipaddress.ip_network((address, 64), strict=False))

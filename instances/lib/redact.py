@@ -94,7 +94,7 @@ def _occurrences(s: str, form: str) -> Iterator[Span]:
     while at >= 0:
         end = at + size
         yield at, end
-        # The last of those that overlap this one: a run of repeats is crossed in strides.
+        # The last find that overlaps this one: a run of repeats is crossed in strides.
         overlapping = s.rfind(form, at + 1, end + size - 1)
         at = overlapping if overlapping >= 0 else s.find(form, end)
 

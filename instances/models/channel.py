@@ -19,7 +19,7 @@ class Channel(models.Model):
     only critical messages go out. With `escalate_after` it is a second line: told only of critical
     incidents that nobody acknowledged for that many seconds.
 
-    Messages go out in order: whoever holds the lease delivers, and after a failure nobody tries
+    Messages go out in order: the process that holds the lease delivers, and after a failure nobody tries
     again before `retry_at`. A refusal for good disables the channel.
     """
 

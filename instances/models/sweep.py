@@ -12,7 +12,7 @@ class Sweep(models.Model):
     """A sweep counts its own progress: each batch of recorded checks adds to `done`.
 
     `slot` is unique, so two beats make one sweep; only one sweep can be `running`. An `attended`
-    sweep runs until whoever waits for it has seen its healing through.
+    sweep runs until the process that waits for it has seen its healing to the end.
     """
 
     STATES = (("running", "running"), ("finished", "finished"), ("incomplete", "incomplete"))

@@ -41,5 +41,5 @@ class Questions(Generic[A]):
     def _run(self, name: str, future: Future[A]) -> None:
         try:
             future.set_result(self._questions[name]())
-        except Exception as error:  # whatever it is belongs to whoever asked
+        except Exception as error:  # the caller gets it, whatever it is
             future.set_exception(error)

@@ -71,7 +71,7 @@ def ask_broker() -> list[Metric] | None:
 
 
 def render(metrics: Collector, accept: str) -> tuple[bytes, str]:
-    """The metrics and their content type, in OpenMetrics for whoever accepts that."""
+    """The metrics and their content type, in OpenMetrics where the caller accepts it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     if "application/openmetrics-text" in accept:

@@ -21,7 +21,7 @@ Numbers = Mapping[Labels, int]
 
 @dataclass(frozen=True)
 class Readings:
-    """Numbers by label values; `counters` are those that only grow, by name."""
+    """Numbers by label values; `counters` only grow; they are listed by name."""
 
     instances: Mapping[tuple[str, str], Mapping[str, int]]
     counters: Mapping[str, Numbers]

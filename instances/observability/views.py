@@ -27,7 +27,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus metrics for whoever may read them."""
+    """Prometheus metrics, for callers that may read them."""
     if settings.METRICS_TOKEN:
         if not _shows(request, settings.METRICS_TOKEN):
             return _refused(

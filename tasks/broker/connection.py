@@ -1,4 +1,4 @@
-"""What a broker that does not answer means to whoever wants to publish."""
+"""What a broker that does not answer means to a caller who wants to publish."""
 
 from __future__ import annotations
 

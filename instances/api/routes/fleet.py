@@ -1,4 +1,4 @@
-"""Instances: what there is, how it is, how it was."""
+"""Instances: the list, their state, their history."""
 
 from __future__ import annotations
 

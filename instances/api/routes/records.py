@@ -72,7 +72,7 @@ def list_incidents(
     cursor: forms.TimeCursor | None = None,
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
-    """The newest first: all, the open ones, or those that are over."""
+    """The newest first: all, the open ones, or the resolved ones."""
     wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
     rows = Incident.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)

@@ -18,7 +18,7 @@ class Command(FleetCommand):
     help = "List incidents of instances, hosts and dockmgr itself, the newest first."
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--open", action="store_true", help="only those that are not over")
+        parser.add_argument("--open", action="store_true", help="only open incidents")
         parser.add_argument("--customer-id")
         parser.add_argument("--limit", type=int, default=100, help=f"how many at most, up to {MOST}")
         parser.add_argument("--events", action="store_true", help="with the timeline of each")

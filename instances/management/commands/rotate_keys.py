@@ -1,4 +1,4 @@
-"""Encrypt every stored secret anew with the first of DOCKMGR_ENCRYPTION_KEYS."""
+"""Encrypt every stored secret again, with the first of DOCKMGR_ENCRYPTION_KEYS."""
 
 from typing import Any
 
