@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 # Servers named by the environment are one for all tests, and some tests compare them before and after.
 # Otherwise four on two cores: a real test waits for more than half of its time.
 AT_ONCE := $(if $(DOCKER_HOST)$(DOCKMGR_BROKER_URL),0,4)
+PACKAGES := dev dockmgr instances tasks tests
+DJANGO := 5.2
 
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode every test process starts twice as fast
 
@@ -26,10 +28,13 @@ test: setup check ## all tests, on real servers
 	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/exhaustive tests/real
 	$(PYTHON) -m pytest tests/real/test_desk.py  # alone: a browser drops its connections when others make bridges
 
-check: setup ## format, lint, types, import rules
+check: setup ## format, lint, spelling, types, import rules
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy dev dockmgr instances tasks tests manage.py
+	.venv/bin/typos
+	find instances -name '*.html' -exec .venv/bin/djade --check --target-version $(DJANGO) {} +
+	find $(PACKAGES) manage.py -name '*.py' -exec .venv/bin/django-upgrade --check --target-version $(DJANGO) {} +
+	.venv/bin/mypy $(PACKAGES) manage.py
 	.venv/bin/lint-imports
 
 bench: setup ## the benchmarks
