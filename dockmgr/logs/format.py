@@ -36,6 +36,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _names(record: logging.LogRecord) -> dict[str, str]:
-    task = {"task_id": current_task.request.id} if current_task else {}
+    request = getattr(current_task, "request", None)  # outside a task this stands for None
+    task = {"task_id": request.id} if request is not None else {}
     found = {**task, **log_context.present(), **record.__dict__}
     return {name: str(found[name]) for name in KNOWN if found.get(name)}

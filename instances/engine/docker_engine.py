@@ -21,12 +21,13 @@ from instances.engine.payloads import (
     create_arguments,
     engine_facts,
     image_facts,
+    log_tail,
     networks_to_join,
     pull_progress,
 )
 from instances.engine.port import LogStream
 from instances.engine.refusals import pull_refused
-from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, RequestError, TransientError
+from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
 
 ENDED = ("exited", "dead")
 
@@ -158,10 +159,7 @@ class DockerEngine(EngineConnection):
         timestamps: bool = False,
         follow: bool = False,
     ) -> LogStream:
-        # The engine takes anything but a natural number for "all of it".
-        if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
-            raise RequestError(f"The number of log lines must be a whole number from 1, not {lines!r}.")
-        params: dict[str, int | str] = {"stdout": 1, "stderr": 1, "tail": lines}
+        params: dict[str, int | str] = {"stdout": 1, "stderr": 1, "tail": log_tail(lines)}
         params |= {"timestamps": int(timestamps), "follow": int(follow)}
         if since is not None:
             params["since"] = f"{since.timestamp():.6f}"

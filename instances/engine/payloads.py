@@ -9,7 +9,7 @@ from typing import Any
 from instances.containers import adoption
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
-from instances.errors import DockmgrError
+from instances.errors import DockmgrError, RequestError
 
 Json = dict[str, Any]
 
@@ -152,6 +152,16 @@ def pull_progress(events: Iterable[Json], refuse: Callable[[str], DockmgrError])
         if stages.get(layer) != stage:
             stages[layer] = stage
             yield f"{layer} {stage}".strip()
+
+
+def log_tail(lines: object) -> int:
+    """The number of last lines to ask for: the engine takes anything but a natural number for "all of it".
+
+    Raises RequestError.
+    """
+    if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
+        raise RequestError(f"The number of log lines must be a whole number from 1, not {lines!r}.")
+    return lines
 
 
 def parse_time(text: str) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import Any
 from instances import errors
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
-from instances.engine.payloads import container_facts, create_arguments, networks_to_join
+from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
 from instances.engine.port import LogStream
 from tests.fakes.facts import created_facts
 from tests.fakes.inspected import container_answer, image_answer
@@ -208,11 +208,8 @@ class FakeEngine:
     ) -> LogStream:
         """`since`, `timestamps` and `follow` change nothing here: the log has no times and ends."""
         self._enter("logs")
-        if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
-            raise errors.RequestError(
-                f"The number of log lines must be a whole number from 1, not {lines!r}."
-            )
-        tail = b"".join(self._logs[self._get(container).id].splitlines(keepends=True)[-lines:])
+        last = log_tail(lines)
+        tail = b"".join(self._logs[self._get(container).id].splitlines(keepends=True)[-last:])
         return (tail[at : at + 65536] for at in range(0, len(tail), 65536))
 
     def close(self) -> None:

@@ -61,16 +61,16 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
     """
     gate = _Gate(work, request or request_for(work.instance, RUNNING), started_at)
     passed = 0
-    while passed < settings.SUCCESS_THRESHOLD:
+    while True:
         check = gate.look()
         passed = passed + 1 if check.seen.outcome is Outcome.OK else 0
+        if passed >= settings.SUCCESS_THRESHOLD:
+            return check
         if not passed and gate.is_over(check):
             if check.seen.outcome is Outcome.UNKNOWN:
                 raise EngineUnreachable(check.seen.error)
             raise GateFailed(_why(work, check))
-        if passed < settings.SUCCESS_THRESHOLD:
-            work.outside.clock.sleep(POLL_SECONDS)
-    return check
+        work.outside.clock.sleep(POLL_SECONDS)
 
 
 def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:

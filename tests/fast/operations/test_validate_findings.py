@@ -101,8 +101,7 @@ def test_timings_are_held_against_the_settings(world: World, settings: Any) -> N
 
 
 def test_instances_that_share_more_memory_than_the_host_has_are_noted(world: World) -> None:
-    for number in range(8):
-        instance = world.instance(f"c{number}x")
+    instance, *_ = [world.instance(f"c{number}x") for number in range(8)]
     assert "memory" not in codes(validated(world, instance).warnings)
     gone = world.instance("gone")
     assert "memory" in codes(validated(world, instance).warnings)

@@ -188,13 +188,14 @@ def test_a_crash_loop_has_no_grace() -> None:
 
 
 def test_an_instance_that_says_starting_has_a_deadline() -> None:
-    state, statuses = NEW, []
+    state, statuses, restarts = NEW, [], []
     for second in (0, 30, 59, 60, 90, 120):
         verdict = judged(starting(second), state)
         state = verdict.state
         statuses.append(state.status.value)
+        restarts.append(verdict.restart)
     assert statuses == ["starting", "starting", "starting", "suspect", "suspect", "unhealthy"]
-    assert verdict.restart
+    assert restarts == [False, False, False, False, False, True]
     assert (state.failures, state.down_since) == (3, at(60))
 
 
