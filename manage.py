@@ -4,8 +4,15 @@
 import os
 import sys
 
+import django
+
+from dockmgr import __version__
+
 
 def main() -> None:
+    if sys.argv[1:] == ["--version"]:
+        print(f"dockmgr {__version__} (Django {django.get_version()})")
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
 
-from dockmgr import keys
+from dockmgr import __version__, keys
 from dockmgr.environment import Environment
 from tasks.policies import POLICIES
 
@@ -21,6 +21,7 @@ env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- dockmgr -----------------------------------------------------------------------------------
+VERSION = __version__
 HOME = env.path("DOCKMGR_HOME", Path("~/.dockmgr"))
 STATE_FILE = env.path("DOCKMGR_STATE_FILE", Path("~/.openclaw/data/docker-manager-state.json"))
 DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import HttpError, ValidationError
@@ -19,7 +20,6 @@ from instances.api.routes import changes, fleet, looking, records, sweeping, tri
 from instances.api.routes.router import router
 from instances.errors import DockmgrError
 
-VERSION = "1"
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 MOST_ERRORS = 20
 BODY = "wanted"  # what routes call their body
@@ -37,7 +37,7 @@ class BoundedParser(Parser):
 
 api = Api(
     title="dockmgr",
-    version=VERSION,
+    version=settings.VERSION,
     description=DESCRIPTION,
     parser=BoundedParser(),
     urls_namespace="api",

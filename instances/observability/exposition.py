@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connections
 from prometheus_client import CollectorRegistry, Metric
@@ -50,6 +52,7 @@ class Metrics(Collector):
     def _ask(self) -> Iterator[Metric]:
         answers = self._questions.ask(SECONDS)
         found = {part: answers.get(part) for part in ("database", "broker")}
+        yield families.build(settings.VERSION, platform.python_version())
         yield families.reachability({part: metrics is not None for part, metrics in found.items()})
         for metrics in found.values():
             yield from metrics or ()

@@ -31,6 +31,12 @@ def reachability(reachable: Mapping[str, bool]) -> Metric:
     return _gauge("dockmgr_reachable", help_text, numbers, part=())
 
 
+def build(version: str, python: str) -> Metric:
+    """Which dockmgr answers, and what it runs on."""
+    return _gauge("dockmgr_build_info", "The version of dockmgr, and of the Python it runs on.",
+                  {(version, python): 1}, version=(), python=())  # fmt: skip
+
+
 def queues(lengths: Mapping[str, int]) -> Metric:
     numbers: dict[Labels, int] = {(queue,): length for queue, length in lengths.items()}
     return _gauge("dockmgr_queue_messages", "Messages no worker has taken yet.", numbers, queue=())

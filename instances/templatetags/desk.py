@@ -5,11 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.conf import settings
 
 from instances.lib.durations import span
 from instances.models import Incident
 
 register = template.Library()
+
+
+@register.simple_tag
+def version() -> str:
+    """Which dockmgr this is."""
+    return str(settings.VERSION)
 
 
 @register.filter

@@ -53,6 +53,7 @@ def exported(world: World) -> set[str]:
         *families.fleet(readings.read(), world.now),
         families.queues(QUEUES),
         families.reachability({}),
+        families.build("1.0", "3.11"),
     ]
     return {family.name + ("_total" if family.type == "counter" else "") for family in metrics}
 
@@ -128,7 +129,7 @@ def test_a_database_out_of_reach_leaves_out_its_numbers_and_says_so(
     monkeypatch.setattr(exposition, "read", out_of_reach)
     found = scraped(Metrics(world.clock.now))
     assert found.value("dockmgr_reachable", part="database") == 0
-    assert found.names() == {"dockmgr_reachable", "dockmgr_queue_messages"}
+    assert found.names() == {"dockmgr_build_info", "dockmgr_reachable", "dockmgr_queue_messages"}
 
 
 @pytest.mark.django_db(transaction=True)
