@@ -14,7 +14,7 @@ from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
 
 from dockmgr import __version__, keys
-from dockmgr.environment import Environment
+from dockmgr.environment import Environment, web_names
 from tasks.policies import POLICIES
 
 env = Environment(os.environ)
@@ -68,8 +68,9 @@ ENCRYPTION_KEYS = keys.fernet_keys(
 
 # --- Django ------------------------------------------------------------------------------------
 DEBUG = env.flag("DOCKMGR_DEBUG", False)
-ALLOWED_HOSTS = env.words("DOCKMGR_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.words("DOCKMGR_TRUSTED_ORIGINS", [])
+NAMES = web_names("DOCKMGR_PUBLIC_URL", PUBLIC_URL)
+ALLOWED_HOSTS = env.words("DOCKMGR_ALLOWED_HOSTS", NAMES.hosts)
+CSRF_TRUSTED_ORIGINS = env.words("DOCKMGR_TRUSTED_ORIGINS", NAMES.origins)
 ROOT_URLCONF = "dockmgr.urls"
 WSGI_APPLICATION = "dockmgr.wsgi.application"
 INSTALLED_APPS = [

@@ -1,0 +1,98 @@
+"""Host names and origins that are allowed follow from the address where people reach the web."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from dockmgr.environment import LOOPBACK, web_names
+
+NAME = "DOCKMGR_PUBLIC_URL"
+TOP = Path(__file__).resolve().parents[3]
+OWN = [*LOOPBACK]
+ADDRESS = "https://dockmgr.example.com"
+
+# address: (host, origin)
+ADDRESSES: dict[str, tuple[str, str]] = {
+    "https://dockmgr.example.com": ("dockmgr.example.com", "https://dockmgr.example.com"),
+    "https://Dockmgr.Example.COM": ("dockmgr.example.com", "https://dockmgr.example.com"),
+    "https://dockmgr.example.com:443": ("dockmgr.example.com", "https://dockmgr.example.com"),
+    "https://dockmgr.example.com:8443": ("dockmgr.example.com", "https://dockmgr.example.com:8443"),
+    "http://dockmgr:80/": ("dockmgr", "http://dockmgr"),
+    "http://10.0.0.7:8000": ("10.0.0.7", "http://10.0.0.7:8000"),
+    "https://example.com/behind/a/path": ("example.com", "https://example.com"),
+    "https://someone:s3ntinel@example.com": ("example.com", "https://example.com"),
+    "http://[2001:DB8:0::7]:8000": ("[2001:db8::7]", "http://[2001:db8::7]:8000"),
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), ADDRESSES.items(), ids=ADDRESSES.keys())
+def test_host_and_origin_follow_from_the_address(address: str, expected: tuple[str, str]) -> None:
+    host, origin = expected
+    names = web_names(NAME, address)
+    assert (names.hosts, names.origins) == ([host, *OWN], [origin])
+
+
+def test_without_an_address_only_this_machine_is_answered() -> None:
+    names = web_names(NAME, "")
+    assert (names.hosts, names.origins) == (OWN, [])
+
+
+def test_an_address_on_this_machine_is_named_once() -> None:
+    names = web_names(NAME, "http://localhost:8000")
+    assert (sorted(names.hosts), names.origins) == (sorted(OWN), ["http://localhost:8000"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "dockmgr.example.com",
+        "ftp://s3ntinel.example.com",
+        "https://",
+        "https://*",
+        "https://*.s3ntinel.example.com",
+        "https://.s3ntinel.example.com",
+        "https://s3ntinel example.com",
+        "https://s3ntinel:port",
+        "https://[s3ntinel",
+        "https://[::s3ntinel]",
+    ],
+)
+def test_what_is_no_address_is_refused_by_name(address: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME} is no address; .*\.$") as refused:
+        web_names(NAME, address)
+    assert "s3ntinel" not in str(refused.value)
+
+
+GIVEN: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
+    "nothing": ({}, OWN, []),
+    "an address": ({NAME: f"{ADDRESS}/"}, ["dockmgr.example.com", *OWN], [ADDRESS]),
+    "hosts as well": ({NAME: ADDRESS, "DOCKMGR_ALLOWED_HOSTS": "a.example, b.example"},
+                      ["a.example", "b.example"], [ADDRESS]),
+    "origins as well": ({NAME: ADDRESS, "DOCKMGR_TRUSTED_ORIGINS": "https://c.example"},
+                        ["dockmgr.example.com", *OWN], ["https://c.example"]),
+    "empty lists": ({NAME: ADDRESS, "DOCKMGR_ALLOWED_HOSTS": "", "DOCKMGR_TRUSTED_ORIGINS": ""},
+                    ["dockmgr.example.com", *OWN], [ADDRESS]),
+}  # fmt: skip
+SETTINGS = """
+import json
+from dockmgr import settings
+print(json.dumps([settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS]))
+"""
+
+
+@pytest.mark.parametrize(("given", "hosts", "origins"), GIVEN.values(), ids=GIVEN.keys())
+def test_the_settings_take_what_is_given_before_what_follows(
+    given: dict[str, str], hosts: list[str], origins: list[str], tmp_path: Path
+) -> None:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("DOCKMGR_")}
+    env = {**bare, "DOCKMGR_HOME": str(tmp_path), **given}
+    words = [sys.executable, "-c", SETTINGS]
+    done = subprocess.run(words, env=env, cwd=TOP, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [hosts, origins]
