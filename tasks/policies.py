@@ -5,7 +5,7 @@ or database that does not answer, or fails for its own reasons). Everything else
 trying the same again would fail the same way.
 
 Two things are tried again. A task, within one call of it, as the `retry` of its policy says
-(`dockmgr.celery` sees to that): then the error is the answer. And a step of an operation, as `STEP`
+(`tasks.app` sees to that): then the error is the answer. And a step of an operation, as `STEP`
 says, across calls and workers (`operations.runner` sees to that): then the operation
 undoes what it had begun and is closed as failed with one sentence. A check is not tried again; the
 next one looks.

@@ -102,7 +102,7 @@ def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bo
 
 
 def _critical_since(batch: Sequence[Incident], known: dict[Pair, LastTold]) -> dict[int, datetime]:
-    """Since when it is known to be critical in this stretch; a reminder moves `Told.at`, not the message."""
+    """Since when it is known to be critical in this stretch: a reminder moves only `NotifiedState.at`."""
     told = Notification.objects.filter(
         incident__in=[incident for incident in batch if incident.severity == Severity.CRITICAL],
         level=Severity.CRITICAL,
