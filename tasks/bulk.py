@@ -8,8 +8,7 @@ from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk
 from tasks.app import task
-from tasks.broker.connection import reaching_broker
-from tasks.broker_check import require_broker
+from tasks.broker.connection import reaching_broker, require_broker
 from tasks.checks import enqueue_checks
 from tasks.operations import enqueue
 

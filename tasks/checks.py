@@ -24,8 +24,7 @@ from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
 from instances.operations import service
 from tasks.app import app, task
-from tasks.broker.connection import reaching_broker
-from tasks.broker_check import require_broker
+from tasks.broker.connection import reaching_broker, require_broker
 from tasks.heartbeat import announce_sweep
 from tasks.operations import heal
 from tasks.schedule import sweep_interval

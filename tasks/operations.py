@@ -19,8 +19,7 @@ from instances.operations.procedures.provision import ProvisionRequest
 from instances.operations.requester import Requester
 from instances.operations.runner import TryAgain
 from tasks.app import task
-from tasks.broker.connection import reaching_broker
-from tasks.broker_check import require_broker
+from tasks.broker.connection import reaching_broker, require_broker
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again

@@ -1,9 +1,9 @@
-"""What a broker that does not answer means to a caller who wants to publish."""
+"""The broker: a sign of life before it is trusted, and what its silence means to a caller."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from kombu.exceptions import OperationalError
 from redis import Redis
@@ -12,8 +12,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from instances.errors import OutOfReachError
+from tasks.app import app
 
 ANSWER_SECONDS = 1.0
+REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
 
 
 @contextmanager
@@ -36,3 +38,14 @@ def redis_at(url: str, timeout: float) -> Redis:
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
     )
+
+
+def require_broker() -> None:
+    """Have the broker answer within a second. Raises OutOfReachError.
+
+    For calls that somebody waits for: publishing itself would hold on to a silent broker for half a minute.
+    """
+    url = str(app.conf.broker_url)
+    if url.startswith(REDIS_SCHEMES):
+        with reaching_broker(), closing(redis_at(url, ANSWER_SECONDS)) as client:
+            client.ping()

@@ -14,8 +14,7 @@ from celery.result import AsyncResult
 from instances.errors import DockmgrError, OutOfReachError
 from instances.lib.clock import SYSTEM
 from tasks.app import app
-from tasks.broker.connection import reaching_broker
-from tasks.broker_check import require_broker
+from tasks.broker.connection import reaching_broker, require_broker
 
 WAITS = (0.02, 0.03, 0.05)  # seconds between looks at the answer, and from then on:
 LONGEST_WAIT = 0.1

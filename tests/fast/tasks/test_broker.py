@@ -12,8 +12,8 @@ from instances.errors import OutOfReachError
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.requester import Requester
-from tasks import broker_check
 from tasks.app import app
+from tasks.broker import connection as broker_connection
 from tasks.broker import rpc
 from tasks.checks import enqueue_checks, enqueue_sweep
 from tasks.operations import enqueue_or_withdraw, validate
@@ -26,7 +26,7 @@ NOWHERE = "redis+socket:///nowhere/redis.sock"
 @pytest.fixture(params=["gone", "silent", "no Redis"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker nobody can use; publishing itself would be patient for half a minute."""
-    monkeypatch.setattr(broker_check, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(broker_connection, "ANSWER_SECONDS", 0.1)
     behaviours = {"silent": raw_then_silence(b""), "no Redis": raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")}
     if request.param == "gone":
         monkeypatch.setitem(app.conf, "broker_url", NOWHERE)
@@ -53,7 +53,7 @@ def test_who_asks_workers_is_told_in_one_sentence() -> None:
 @pytest.mark.usefixtures("broken")
 def test_a_thread_of_a_web_server_is_told_as_well() -> None:
     with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfReachError):
-        pool.submit(broker_check.require_broker).result()
+        pool.submit(broker_connection.require_broker).result()
 
 
 @pytest.mark.usefixtures("broken")
