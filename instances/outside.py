@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from instances.db.sessions import release_session
 from instances.engine.pool import EngineAddress, Engines
 from instances.http.probe import Address, ProbeResult, probe
 from instances.lib.clock import SYSTEM, Clock
@@ -18,6 +19,11 @@ class Outside:
     engines: Engines
     clock: Clock = SYSTEM
     probe: Callable[[Address, float], ProbeResult] = probe
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, without a session of the database unless a transaction is open."""
+        release_session()
+        self.clock.sleep(seconds)
 
 
 def engine_address(host: Host) -> EngineAddress:

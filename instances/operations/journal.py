@@ -7,20 +7,19 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db import Error as DatabaseFailure
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
 
 from instances.counters import count_ended
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib.clock import Clock
 from instances.models import Instance, Operation
 from instances.operations.requester import Requester
+from instances.operations.leases import KEEPER, Lease, lease_until
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 FINAL = ("succeeded", "failed", "rolled_back")
@@ -29,10 +28,6 @@ FINAL = ("succeeded", "failed", "rolled_back")
 def me() -> str:
     """A name for this process, unique on the machine and telling to people."""
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
-
-
-def lease_until(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def by_request(request_id: str | None, kind: str, customer_id: str) -> Operation | None:
@@ -109,7 +104,7 @@ class Journal:
     def __init__(self, operation: Operation, clock: Clock) -> None:
         self.operation = operation
         self._clock = clock
-        self._lost = threading.Event()
+        self._lease = Lease(operation.pk, operation.token, clock)
 
     @classmethod
     def claim(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
@@ -126,9 +121,9 @@ class Journal:
 
     def write(self, **values: Any) -> None:
         """Change the row, as its holder. Raises LeaseLost."""
-        mine = Operation.objects.filter(pk=self.operation.pk, token=self.operation.token, finished_at=None)
-        if self._lost.is_set() or not mine.update(**values):
-            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+        self.check()
+        if not self._mine.update(**values):
+            raise self._taken_over()
         for name, value in values.items():
             setattr(self.operation, name, value)
 
@@ -136,7 +131,7 @@ class Journal:
         """Read the row again, which may tell more than we know after a cut. Raises LeaseLost."""
         operation = _read(self.operation.pk)
         if operation.token != self.operation.token:
-            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+            raise self._taken_over()
         self.operation = operation
         if operation.finished_at is None:
             self.write(lease_owner=me(), lease_expires_at=lease_until(self._clock.now()))
@@ -184,33 +179,37 @@ class Journal:
 
     def check(self) -> None:
         """Raise LeaseLost if the lease is known to be lost."""
-        if self._lost.is_set():
-            raise LeaseLost(f"The {self.operation.kind} was taken over by another process.")
+        if self._lease.lost.is_set():
+            raise self._taken_over()
+
+    def confirm(self) -> None:
+        """Have the database say that the operation is ours, with a whole lease ahead. Raises LeaseLost."""
+        self.check()
+        if not self._mine.update(lease_expires_at=lease_until(self._clock.now())):
+            raise self._taken_over()
 
     @contextmanager
-    def heartbeat(self) -> Iterator[None]:
-        """Keep the lease ahead of the clock on a thread of its own, however long a step takes."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(stop,), name="lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def holding(self) -> Iterator[None]:
+        """A transaction in which nobody can take the operation over, for what its holder writes elsewhere.
 
-    def _beat(self, stop: threading.Event) -> None:
-        mine = Operation.objects.filter(pk=self.operation.pk, token=self.operation.token)
-        try:
-            while not stop.wait(settings.LEASE_SECONDS / 3):
-                try:
-                    if not mine.update(lease_expires_at=lease_until(self._clock.now())):
-                        self._lost.set()
-                        return
-                except DatabaseFailure:
-                    connection.close()  # The next beat tries again; two may be missed.
-        finally:
-            connection.close()
+        Raises LeaseLost. The operation's row is locked before any other, so holders never wait in a ring.
+        """
+        with transaction.atomic():
+            self.check()
+            if not self._mine.select_for_update(no_key=True).values_list("pk").first():
+                raise self._taken_over()
+            yield
+
+    def heartbeat(self) -> AbstractContextManager[None]:
+        """Keep the lease ahead of the clock, however long a step takes."""
+        return KEEPER.keeping(self._lease)
+
+    @property
+    def _mine(self) -> QuerySet[Operation]:
+        return Operation.objects.filter(self._lease.row, finished_at=None)
+
+    def _taken_over(self) -> LeaseLost:
+        return LeaseLost(f"The {self.operation.kind} was taken over by another process.")
 
     def _time(self) -> str:
         return self._clock.now().isoformat().replace("+00:00", "Z")

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from django.db import Error as DatabaseFailure
-from django.db import transaction
 
 from instances import state_file
 from instances.checks.observe import Check
 from instances.checks.policy import jitter
 from instances.db.retry import retry_on_disconnect
-from instances.engine.port import Engine
 from instances.errors import (
     BusyError,
     DockmgrError,
@@ -34,6 +32,7 @@ from instances.lib.log_context import about
 from instances.lib.redact import Redactor
 from instances.limits import STEP, UNDO
 from instances.models import Instance, Operation
+from instances.operations.fence import FencedEngine, fenced
 from instances.operations.journal import Journal
 from instances.outside import Outside, engine_address
 
@@ -57,7 +56,7 @@ class Work:
     """What a step works with."""
 
     instance: Instance
-    engine: Engine
+    engine: FencedEngine
     journal: Journal
     outside: Outside
     last_check: Check | None = None
@@ -69,6 +68,11 @@ class Work:
     @property
     def redactor(self) -> Redactor:
         return Redactor(self.instance.secret_values)
+
+    def save(self, *columns: str) -> None:
+        """Write these columns of the instance, as the operation's holder. Raises LeaseLost."""
+        with self.journal.holding():
+            self.instance.save(update_fields=columns)
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _work(journal: Journal, outside: Outside) -> Work:
     instance = journal.operation.instance
     if instance is None:
         raise LeaseLost("The operation's instance is gone.")
-    engine = outside.engines.at(engine_address(instance.host))
+    engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
     return Work(instance=instance, engine=engine, journal=journal, outside=outside)
 
 
@@ -173,7 +177,7 @@ def _run(procedure: Procedure, work: Work) -> None:
         logger.error("%s of %s met a defect.\n%s", procedure.kind, work.operation.customer_id, defect)
         _give_up(procedure, work, DockmgrError("dockmgr itself failed here; its log has the details."))
     else:
-        with transaction.atomic():
+        with work.journal.holding():
             procedure.succeeded(work)
             work.journal.close("succeeded")
 
@@ -241,7 +245,7 @@ def _undo(procedure: Procedure, work: Work) -> None:
     for step in reversed(procedure.steps):
         if step.undo and work.journal.was_begun(step.name):
             _undo_step(step, work)
-    with transaction.atomic():
+    with work.journal.holding():
         procedure.failed(work)
         work.journal.close(procedure.undone_status(work), work.operation.error)
 

@@ -79,7 +79,7 @@ def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Oper
         try:
             return run_to_end(operation_id, outside)
         except BusyError:
-            outside.clock.sleep(ELSEWHERE_SECONDS)
+            outside.wait(ELSEWHERE_SECONDS)
 
 
 def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -93,7 +93,7 @@ def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Opera
             return run_once(operation_id, outside)
         except TryAgain as pause:
             logger.warning("%s Trying again in %.0f s.", pause, pause.seconds)
-            outside.clock.sleep(pause.seconds + 0.05)
+            outside.wait(pause.seconds + 0.05)
 
 
 def recover(outside: Outside | None = None, customer_id: str | None = None) -> list[Operation]:

@@ -48,7 +48,7 @@ def _stop(work: Work) -> str:
 def _remove_container(work: Work) -> str:
     if work.engine.inspect(work.instance.container_id) is None:
         return "there is none"
-    work.engine.remove(work.instance.container_id)
+    work.engine.remove_own(work.instance.container_id)
     return "removed"
 
 
@@ -74,7 +74,7 @@ def _succeeded(work: Work) -> None:
     instance.adopted = None
     instance.port = None
     instance.decommissioned_at = now
-    instance.save(update_fields=["env", "adopted", "port", "decommissioned_at"])
+    work.save("env", "adopted", "port", "decommissioned_at")
 
 
 PROCEDURE = Procedure(

@@ -155,7 +155,7 @@ def what_is_taken(customer_id: str, subdomain: str) -> str:
 def _image(work: Work) -> str:
     image = container.ensure_image(work, work.instance.image_ref)
     work.instance.image_id = image.id
-    work.instance.save(update_fields=["image_id"])
+    work.save("image_id")
     work.journal.write(image_after=image.id)
     return image.id
 
@@ -191,7 +191,7 @@ def _explain(work: Work) -> None:
 def _succeeded(work: Work) -> None:
     now, instance = work.outside.clock.now(), work.instance
     instance.provisioned_at = now
-    instance.save(update_fields=["provisioned_at"])
+    work.save("provisioned_at")
     rules = policy(instance.plan.start_grace)
     change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
 

@@ -98,7 +98,7 @@ def _image_to_run(work: Work) -> str:
     if known is None:
         known = container.ensure_image(work, work.instance.image_ref)
         work.instance.image_id = known.id
-        work.instance.save(update_fields=["image_id"])
+        work.save("image_id")
     return known.id
 
 

@@ -38,13 +38,15 @@ DRAIN_SECONDS = 5.0  # for callers that read the old address just before it chan
 def _reserve_port(work: Work, above: int | None = None) -> str:
     instance = work.instance
     held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
-    number = held.number if held else container.reserve_port(instance.host, instance, above=above)
+    with work.journal.holding():
+        number = held.number if held else container.reserve_port(instance.host, instance, above=above)
     work.journal.remember(new_port=number)
     return str(number)
 
 
 def _release_port(work: Work) -> None:
-    Port.objects.filter(instance=work.instance).exclude(number=work.instance.port or 0).delete()
+    with work.journal.holding():
+        Port.objects.filter(instance=work.instance).exclude(number=work.instance.port or 0).delete()
 
 
 def _start_new(work: Work) -> str:
@@ -78,7 +80,7 @@ def _recreate_new(work: Work, above: int | None = None) -> None:
 
 
 def _drain(work: Work) -> str:
-    work.outside.clock.sleep(DRAIN_SECONDS)
+    work.outside.wait(DRAIN_SECONDS)
     return f"{DRAIN_SECONDS:g} s"
 
 

@@ -52,7 +52,7 @@ def create(work: Work, image: str) -> str:
     container_id = make(work, replace(instance.spec(), image=image))
     if container_id != instance.container_id:
         instance.container_id = container_id
-        instance.save(update_fields=["container_id"])
+        work.save("container_id")
     return container_id
 
 
@@ -109,7 +109,7 @@ def remove_made(work: Work) -> None:
     """Remove the container this operation made, if it made one."""
     facts = work.engine.inspect(work.instance.container_name)
     if facts is not None and is_ours(work, facts.labels):
-        work.engine.remove(facts.id)
+        work.engine.remove_own(facts.id)
 
 
 def start(work: Work, container: str) -> None:
@@ -125,7 +125,7 @@ def start(work: Work, container: str) -> None:
 
 def _follow_port(work: Work, number: int) -> None:
     instance = work.instance
-    with transaction.atomic():
+    with work.journal.holding():
         instance.port = number
         instance.save(update_fields=["port"])
         instance.ports.all().delete()
@@ -143,7 +143,7 @@ def start_on_free_port(work: Work, image: str) -> None:
             if work.instance.adopted is not None:
                 raise  # its ports are its own
             _move_port(work)
-            work.engine.remove(work.instance.container_id)
+            work.engine.remove_own(work.instance.container_id)
             create(work, image)
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
             create(work, image)
@@ -152,7 +152,7 @@ def start_on_free_port(work: Work, image: str) -> None:
 
 def _move_port(work: Work) -> None:
     instance, held = work.instance, work.instance.port or 0
-    with transaction.atomic():
+    with work.journal.holding():
         instance.port = reserve_port(instance.host, instance, above=held)
         instance.save(update_fields=["port"])
         Port.objects.filter(host=instance.host, number=held, instance=instance).delete()

@@ -53,7 +53,7 @@ def _keep_reference(work: Work) -> None:
     named, instance = work.operation.params["image"], work.instance
     if named and named != instance.image:
         instance.image = named
-        instance.save(update_fields=["image"])
+        work.save("image")
 
 
 def _fetch(work: Work, ref: str) -> ImageFacts:

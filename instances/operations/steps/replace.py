@@ -179,7 +179,7 @@ def remember_bad_image(work: Work) -> None:
     known = (*instance.failed_images, instance.image_id)
     if work.operation.facts.get("image_failed") and bad not in known:
         instance.failed_images = [*instance.failed_images, bad]
-        instance.save(update_fields=["failed_images"])
+        work.save("failed_images")
 
 
 def new_request(work: Work) -> CheckRequest:
@@ -219,7 +219,7 @@ def write_down(work: Work) -> str:
     instance.image = work.operation.params["image"] or instance.image
     instance.port = new_port(work) or instance.port
     instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
-    instance.save(update_fields=["container_id", "image_id", "image", "port", "failed_images"])
+    work.save("container_id", "image_id", "image", "port", "failed_images")
     return "the new container is the instance's now"
 
 

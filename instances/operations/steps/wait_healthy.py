@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from instances.checks.observe import RUNNING, Check, CheckRequest, observe, request_for
+from instances.db.sessions import release_session
 from instances.errors import EngineUnreachable, GateFailed
 from instances.health.response import Outcome, sentence
 from instances.health.soak import (
@@ -70,7 +71,7 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
             if check.seen.outcome is Outcome.UNKNOWN:
                 raise EngineUnreachable(check.seen.error)
             raise GateFailed(_why(work, check))
-        work.outside.clock.sleep(POLL_SECONDS)
+        work.outside.wait(POLL_SECONDS)
 
 
 def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
@@ -88,7 +89,7 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
         if verdict is SoakVerdict.PASSED:
             return check
         _refuse(work, check, verdict)
-        work.outside.clock.sleep(WATCH_SECONDS)
+        work.outside.wait(WATCH_SECONDS)
 
 
 def _refuse(work: Work, check: Check, verdict: SoakVerdict) -> None:
@@ -111,6 +112,7 @@ class _Gate:
     def look(self) -> Check:
         """One look; it says nothing of a container that had been stopped and was started again for it."""
         self._work.journal.check()
+        release_session()
         check = observe(self._request, self._work.outside, settings.PROBE_TIMEOUT)
         if check.seen.reason not in HARD_REASONS or self._revivals == REVIVALS or not self._revived():
             return check

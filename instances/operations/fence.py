@@ -1,0 +1,66 @@
+"""The engine as an operation's steps have it: only the operation's holder changes anything with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from instances.db.sessions import release_session
+from instances.engine.port import Engine
+from instances.errors import PermanentError
+from instances.models import Instance
+from instances.operations.journal import Journal
+
+READS = frozenset(
+    {
+        "ping", "facts", "list_containers", "inspect", "describe", "describe_image", "image",
+        "volume_labels", "logs", "close",
+    }
+)  # fmt: skip
+
+
+class FencedEngine(Engine, Protocol):
+    """An engine whose changing calls begin with a whole lease ahead, confirmed by the database.
+
+    They raise LeaseLost once another process has the operation. `remove` refuses the container the
+    instance names at that moment. No database session is held while a change is under way.
+    """
+
+    def remove_own(self, container: str) -> None:
+        """Remove a container although the instance names it: it leaves, or is made anew."""
+
+
+def fenced(engine: Engine, journal: Journal) -> FencedEngine:
+    return cast(FencedEngine, _Fence(engine, journal))
+
+
+class _Fence:
+    """What is not known to read only is fenced, so a new verb is as well."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._engine, name)
+        return verb if name in READS else self._holding(verb)
+
+    def remove(self, container: str) -> None:
+        named = Instance.objects.filter(operations=self._journal.operation, container_id=container)
+        if container and named.exists():
+            raise PermanentError(
+                f"{container[:12]} is the container of {self._journal.operation.customer_id} now; "
+                "it is not removed."
+            )
+        self.remove_own(container)
+
+    def remove_own(self, container: str) -> None:
+        self._holding(self._engine.remove)(container)
+
+    def _holding(self, verb: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*args: Any, **kwargs: Any) -> Any:
+            self._journal.confirm()
+            release_session()
+            return verb(*args, **kwargs)
+
+        return change

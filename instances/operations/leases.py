@@ -1,0 +1,103 @@
+"""The leases of the operations a process works on: one thread renews them all."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from django.db.models import Q
+
+from instances.lib.clock import Clock
+from instances.models import Operation
+
+
+def lease_until(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Lease:
+    """The right to work on one operation. `lost` is set once another process is known to have it."""
+
+    operation_id: uuid.UUID
+    token: int
+    clock: Clock
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def row(self) -> Q:
+        return Q(pk=self.operation_id, token=self.token)
+
+
+def renew(leases: Collection[Lease], now: datetime) -> None:
+    """Move the leases ahead with one statement, and mark those that were taken over as lost."""
+    rows = Operation.objects.filter(reduce(or_, (lease.row for lease in leases)))
+    held = rows.exclude(lease_owner="").update(lease_expires_at=lease_until(now))
+    if held == len(leases):
+        return
+    known = set(rows.values_list("pk", "token"))
+    for lease in leases:
+        if (lease.operation_id, lease.token) not in known:
+            lease.lost.set()
+
+
+class LeaseKeeper:
+    """Keeps leases ahead of the clock, however long their steps take.
+
+    Its thread lives while there is a lease to keep, and has a session of the database only while it
+    renews. A renewal that fails is tried again with the next; two may be missed.
+    """
+
+    def __init__(self) -> None:
+        self._leases: set[Lease] = set()
+        self._changed = threading.Condition()
+        self._thread_of: int | None = None
+
+    @contextmanager
+    def keeping(self, lease: Lease) -> Iterator[None]:
+        with self._changed:
+            self._ensure_thread()
+            self._leases.add(lease)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._leases.discard(lease)
+                self._changed.notify()
+
+    def _ensure_thread(self) -> None:
+        """A forked child inherits this object, but neither the thread nor what it had to keep."""
+        if self._thread_of != os.getpid():
+            self._thread_of = os.getpid()
+            self._leases.clear()
+            threading.Thread(target=self._run, name="leases", daemon=True).start()
+
+    def _run(self) -> None:
+        while leases := self._next():
+            try:
+                renew(leases, leases[0].clock.now())
+            except DatabaseFailure:
+                continue
+            finally:
+                connection.close()
+
+    def _next(self) -> list[Lease]:
+        """What is to be renewed now; nothing when nothing is left, and the thread ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._leases, settings.LEASE_SECONDS / 3)
+            if not self._leases:
+                self._thread_of = None
+            return list(self._leases)
+
+
+KEEPER = LeaseKeeper()
