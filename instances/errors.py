@@ -33,6 +33,10 @@ class NotFoundOnEngine(PermanentError):
     """The engine has no such container, image or volume."""
 
 
+class ContainerHung(PermanentError):
+    """The engine answers, but its calls about this one container do not come back in time."""
+
+
 class PortTaken(PermanentError):
     """The published port is held by something else on the host; another port may work."""
 

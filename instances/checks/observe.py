@@ -11,7 +11,7 @@ from typing import Any, Self
 from instances.containers.facts import ContainerFacts, ContainerSummary
 from instances.containers.spec import is_managed
 from instances.engine.pool import EngineAddress, Engines
-from instances.errors import DockmgrError, EngineUnreachable
+from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
 from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import Address, ProbeResult
@@ -144,6 +144,8 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         facts = outside.engines.look(request.engine, lambda engine: engine.inspect(request.container))
     except EngineUnreachable as error:
         seen = _unknown(request, str(error), started, outside.clock.now())
+    except ContainerHung:
+        seen = _failed(request, "hung", started, outside.clock.now())
     except DockmgrError:  # its text may quote what the engine said, which this process can't redact
         seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
@@ -182,6 +184,17 @@ def _unknown(request: CheckRequest, error: str, started: datetime, finished: dat
     )
 
 
+def _failed(request: CheckRequest, reason: str, started: datetime, finished: datetime) -> Observation:
+    return Observation(
+        outcome=Outcome.FAIL,
+        reason=reason,
+        error=sentence(reason),
+        started_at=started,
+        finished_at=finished,
+        container_id=request.container_id,
+    )
+
+
 def _from_facts(
     request: CheckRequest,
     facts: ContainerFacts | None,
@@ -193,14 +206,7 @@ def _from_facts(
     if not reason and result is not None:
         seen = _from_probe(request, result, started, finished)
     else:
-        seen = Observation(
-            outcome=Outcome.FAIL,
-            reason=reason,
-            error=sentence(reason),
-            started_at=started,
-            finished_at=finished,
-            container_id=request.container_id,
-        )
+        seen = _failed(request, reason, started, finished)
     values = {**seen.__dict__, "container_state": facts.state if facts else MISSING}
     return Observation(**{**values, "container_started_at": facts.started_at if facts else None})
 

@@ -21,10 +21,11 @@ from docker.tls import TLSConfig
 
 from instances.engine.refusals import Kind, call_refused, speaks_of_version
 from instances.engine.wording import brief, reason, without_credentials
-from instances.errors import DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, PermanentError
 from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
+ALIVE_TIMEOUT = 3.0  # seconds for the ping that tells a hung container from a hung engine
 PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
 CONNECTIONS = 32  # kept open to one engine
 _SDK_FAILURES = (
@@ -61,7 +62,8 @@ class EngineConnection:
 
     `timeout` (seconds) bounds how long the engine may be silent. Changes may take `CHANGE_TIMEOUT`
     and are preceded by a ping, so that a frozen engine is noticed within `timeout` there too. After
-    any failure to reach it, the next call connects and negotiates the API version anew. Neither
+    any failure to reach it, the next call connects and negotiates the API version anew. A call about
+    a container that times out is `ContainerHung` when the engine answers a ping right then. Neither
     proxies nor credentials are taken from the environment.
     """
 
@@ -86,11 +88,14 @@ class EngineConnection:
         change: bool = False,
         kind: Kind = call_refused,
         secrets: Iterable[str] = (),
+        container: str = "",
     ) -> Iterator[EngineClient]:
+        """`container` is the one the call is about, if it is about one that exists."""
         client = self._connected()
-        with self._mapped(what, kind, secrets):
-            if change:
+        if change:
+            with self._mapped(what):
                 client.ping()
+        with self._mapped(what, kind, secrets, container):
             yield client
 
     def _must_take_connections(self) -> None:
@@ -103,7 +108,9 @@ class EngineConnection:
             client.ping()
 
     @contextmanager
-    def _mapped(self, what: str, kind: Kind = call_refused, secrets: Iterable[str] = ()) -> Iterator[None]:
+    def _mapped(
+        self, what: str, kind: Kind = call_refused, secrets: Iterable[str] = (), container: str = ""
+    ) -> Iterator[None]:
         """Turn the SDK's failures into ours. The originals, which may quote secrets, are not chained."""
         try:
             yield
@@ -113,7 +120,24 @@ class EngineConnection:
             raise self._refused(what, kind(status, text), text) from None
         except _SDK_FAILURES as error:
             self._forget()
-            raise self._unreachable(error) from None
+            raise self._unanswered(error, container) from None
+
+    def _unanswered(self, error: Exception, container: str) -> DockmgrError:
+        if container and isinstance(error, requests.ReadTimeout) and self._is_alive():
+            text = "answers, but its calls about this container do not."
+            return ContainerHung(f"The Docker Engine at {self._where} {text}")
+        return self._unreachable(error)
+
+    def _is_alive(self) -> bool:
+        """Whether the engine itself answers right now, on a connection of its own."""
+        try:
+            with closing(self._open(DEFAULT_DOCKER_API_VERSION, ALIVE_TIMEOUT)) as client:
+                client.ping()
+        except requests.HTTPError as error:  # it may not like the version, but it answers
+            return error.response is not None and error.response.status_code < 500
+        except (*_SDK_FAILURES, DockmgrError):
+            return False
+        return True
 
     def _refused(self, what: str, kind: type[DockmgrError], text: str) -> DockmgrError:
         if speaks_of_version(text):
@@ -150,12 +174,12 @@ class EngineConnection:
                 raise self._unreachable(error) from None
         return self._open(version)
 
-    def _open(self, version: str) -> EngineClient:
+    def _open(self, version: str, timeout: float | None = None) -> EngineClient:
         """A client that has contacted nobody yet."""
-        tls = self._tls
+        tls, timeout = self._tls, min(timeout or self._timeout, self._timeout)
         try:
             config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else False
-            client = EngineClient(self._url, version, self._timeout, config, max_pool_size=CONNECTIONS)  # type: ignore[arg-type]
+            client = EngineClient(self._url, version, timeout, config, max_pool_size=CONNECTIONS)  # type: ignore[arg-type]
         except DockerException as error:
             text = brief(str(error).replace(self._url, self._where))
             raise PermanentError(f"The Docker Engine at {self._where} cannot be used: {text}") from None

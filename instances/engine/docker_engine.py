@@ -56,7 +56,10 @@ class DockerEngine(EngineConnection):
         return facts
 
     def describe(self, container: str) -> dict[str, Any] | None:
-        with suppress(NotFoundOnEngine), self._calling(f"inspect container {container}") as client:
+        with (
+            suppress(NotFoundOnEngine),
+            self._calling(f"inspect container {container}", container=container) as client,
+        ):
             answer: dict[str, Any] = client.inspect_container(container)
             return answer
         return None
@@ -112,26 +115,33 @@ class DockerEngine(EngineConnection):
             raise_for_status(client.post(url, json=asked, timeout=client.timeout))
 
     def start(self, container: str) -> None:
-        with self._calling(f"start container {container}", change=True) as client:
+        with self._calling(f"start container {container}", change=True, container=container) as client:
             client.start(container)
 
     def stop(self, container: str, timeout: int) -> None:
-        with suppress(NotFoundOnEngine), self._calling(f"stop container {container}", change=True) as client:
+        with (
+            suppress(NotFoundOnEngine),
+            self._calling(f"stop container {container}", change=True, container=container) as client,
+        ):
             client.stop(container, timeout=timeout)
 
     def remove(self, container: str) -> None:
         with (
             suppress(NotFoundOnEngine),
-            self._calling(f"remove container {container}", change=True) as client,
+            self._calling(f"remove container {container}", change=True, container=container) as client,
         ):
             client.remove_container(container, v=False, force=True)
 
     def rename(self, container: str, name: str) -> None:
-        with self._calling(f"rename container {container} to {name}", change=True) as client:
+        with self._calling(
+            f"rename container {container} to {name}", change=True, container=container
+        ) as client:
             client.rename(container, name)
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
-        with self._calling(f"change the restart policy of {container}", change=True) as client:
+        with self._calling(
+            f"change the restart policy of {container}", change=True, container=container
+        ) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
 
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
@@ -164,7 +174,7 @@ class DockerEngine(EngineConnection):
         if since is not None:
             params["since"] = f"{since.timestamp():.6f}"
         what = f"read the log of {container}"
-        with self._calling(what) as client:
+        with self._calling(what, container=container) as client:
             tty = bool(client.inspect_container(container)["Config"]["Tty"])
             response = _open_log(client, container, params, None if follow else self._timeout)
         return WireLog(self._pieces(what, response, tty), response.raw.shutdown, response.close)

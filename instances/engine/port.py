@@ -28,7 +28,8 @@ class LogStream(Protocol):
 class Engine(Protocol):
     """A Docker Engine. Every call is bounded in time and raises only `instances.errors`.
 
-    Errors: `EngineUnreachable` when the engine does not answer; `NotFoundOnEngine`, `PortTaken` or
+    Errors: `EngineUnreachable` when the engine does not answer; `ContainerHung` when it does, but not
+    about this container, which says nothing of the others; `NotFoundOnEngine`, `PortTaken` or
     another `PermanentError` when it refuses; `TransientError` when it fails for its own reasons.
     Containers are named by id or name. Removing what is not there succeeds.
     """

@@ -23,6 +23,7 @@ _SENTENCES = {
     "body_not_ok": "The answer itself says that the instance is not well.",
     "start_timeout": "The instance is still starting although its time for that is over.",
     "exited": "The container has exited.",
+    "hung": "The Docker Engine answers, but its calls about this container do not.",
     "oom_killed": "The container was killed because it ran out of memory.",
     "missing": "The container does not exist.",
     "crash_loop": "The container keeps crashing and being started again.",

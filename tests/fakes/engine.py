@@ -22,12 +22,13 @@ class FakeEngine:
     """`images` are local, `registry` is what a pull can fetch; both map references to facts.
 
     `starts` and `stops` count by container name what really happened; `taken_ports` are held by
-    something that is no container.
+    something that is no container. Calls about the containers named in `hung` do not come back.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.unreachable = False
         self.registry_down = False
+        self.hung: set[str] = set()
         self.images: dict[str, ImageFacts] = {}
         self.registry: dict[str, ImageFacts] = {}
         self.volumes: dict[str, dict[str, str]] = {}
@@ -81,11 +82,11 @@ class FakeEngine:
         ]
 
     def inspect(self, container: str) -> ContainerFacts | None:
-        self._enter("inspect")
+        self._enter("inspect", container)
         return self._find(container)
 
     def describe(self, container: str) -> dict[str, Any] | None:
-        self._enter("describe")
+        self._enter("describe", container)
         facts = self._find(container)
         if facts is None:
             return None
@@ -147,7 +148,7 @@ class FakeEngine:
         return facts.id
 
     def start(self, container: str) -> None:
-        self._enter("start")
+        self._enter("start", container)
         facts = self._get(container)
         if facts.state == "running":
             return
@@ -159,25 +160,25 @@ class FakeEngine:
         )  # fmt: skip
 
     def stop(self, container: str, timeout: int) -> None:
-        self._enter("stop")
+        self._enter("stop", container)
         facts = self._find(container)
         if facts and facts.state in ("running", "restarting", "paused"):
             self.stops[facts.name] += 1
             self.change(container, state="exited", exit_code=0)
 
     def remove(self, container: str) -> None:
-        self._enter("remove")
+        self._enter("remove", container)
         if self._find(container):
             self.lose(container)
 
     def rename(self, container: str, name: str) -> None:
-        self._enter("rename")
+        self._enter("rename", container)
         self._get(container)
         self._free_name(name)
         self.change(container, name=name)
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
-        self._enter("set_restart_policy")
+        self._enter("set_restart_policy", container)
         self.reconfigure(container, RestartPolicy=policy)
         self.change(container, restart_policy=policy["Name"])
 
@@ -207,7 +208,7 @@ class FakeEngine:
         follow: bool = False,
     ) -> LogStream:
         """`since`, `timestamps` and `follow` change nothing here: the log has no times and ends."""
-        self._enter("logs")
+        self._enter("logs", container)
         last = log_tail(lines)
         tail = b"".join(self._logs[self._get(container).id].splitlines(keepends=True)[-last:])
         return (tail[at : at + 65536] for at in range(0, len(tail), 65536))
@@ -215,11 +216,16 @@ class FakeEngine:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def _enter(self, verb: str) -> None:
+    def _enter(self, verb: str, container: str = "") -> None:
         if self.unreachable:
             raise errors.EngineUnreachable("The Docker Engine is out of reach: it did not answer in time.")
         if self._failures.get(verb):
             raise self._failures[verb].pop(0)
+        about = self._find(container)
+        if about and about.name in self.hung:
+            raise errors.ContainerHung(
+                "The Docker Engine answers, but its calls about this container do not."
+            )
 
     def _find(self, container: str) -> ContainerFacts | None:
         named = (facts for facts in self._held.values() if facts.name == container)

@@ -14,6 +14,7 @@ from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name
 from instances.errors import (
+    ContainerHung,
     DockmgrError,
     NotFoundOnEngine,
     PermanentError,
@@ -32,6 +33,7 @@ from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_until_healthy, watch
 
 LOG_LINES_KEPT = 40
+NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung)
 
 
 def begin(
@@ -166,7 +168,7 @@ def blaming_image(work: Work) -> Iterator[None]:
     try:
         yield
     except PermanentError as error:
-        work.journal.remember(image_failed=not isinstance(error, PortTaken | NotFoundOnEngine))
+        work.journal.remember(image_failed=not isinstance(error, NOT_THE_IMAGES))
         raise
 
 

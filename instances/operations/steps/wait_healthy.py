@@ -10,7 +10,7 @@ from django.conf import settings
 
 from instances.checks.observe import RUNNING, Check, CheckRequest, observe, request_for
 from instances.db.sessions import release_session
-from instances.errors import EngineUnreachable, GateFailed
+from instances.errors import ContainerHung, EngineUnreachable, GateFailed
 from instances.health.response import Outcome, sentence
 from instances.health.soak import (
     ContainerRun,
@@ -159,7 +159,7 @@ def _seen(work: Work, request: CheckRequest, check: Check) -> SoakCheck:
 def _run_of(work: Work, which: str) -> ContainerRun | None:
     try:
         facts = work.engine.inspect(which)
-    except EngineUnreachable:
+    except (EngineUnreachable, ContainerHung):
         return None
     return ContainerRun(facts.started_at, facts.restart_count) if facts else None
 

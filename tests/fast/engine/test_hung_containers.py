@@ -1,0 +1,80 @@
+"""An engine that answers, but not about one container: that is the container's trouble, soon told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from instances.engine import connection
+from instances.engine.docker_engine import DockerEngine
+from instances.errors import ContainerHung, EngineUnreachable
+from tests.fakes.stub_server import Answer, StubServer, as_json
+
+SHORT = 0.2
+IN_TIME = 3.0
+CALLS: dict[str, Callable[[DockerEngine], object]] = {
+    "inspect": lambda engine: engine.inspect("c"),
+    "describe": lambda engine: engine.describe("c"),
+    "start": lambda engine: engine.start("c"),
+    "stop": lambda engine: engine.stop("c", timeout=0),
+    "remove": lambda engine: engine.remove("c"),
+    "rename": lambda engine: engine.rename("c", "d"),
+    "restart policy": lambda engine: engine.set_restart_policy("c", {"Name": "no"}),
+    "logs": lambda engine: engine.logs("c", lines=1),
+}
+ANSWERS = {
+    "/version": as_json({"ApiVersion": "1.41"}),
+    "/v1.41/_ping": Answer(body=b"OK"),
+    "/v1.41/containers/json": as_json([]),
+}
+
+
+@contextmanager
+def hung(silent: tuple[str, ...] = ()) -> Iterator[DockerEngine]:
+    """An engine that says nothing about containers of their own, nor about paths with these words."""
+    thaw = threading.Event()
+
+    def answer(path: str) -> Answer | None:
+        about_one = "/containers/c" in path
+        if about_one or any(word in path for word in silent):
+            thaw.wait(20)
+        return ANSWERS.get(path) or (Answer(body=b"OK") if path.endswith("/_ping") else None)
+
+    with (
+        StubServer(answer).running() as server,
+        closing(DockerEngine(f"tcp://{server.address}", timeout=SHORT)) as engine,
+    ):
+        yield engine
+        thaw.set()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_times_out_while_the_engine_answers_is_the_containers_trouble(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CHANGE_TIMEOUT", SHORT)
+    with hung() as engine:
+        began = time.monotonic()
+        with pytest.raises(ContainerHung, match="answers, but its calls about this container do not"):
+            CALLS[call](engine)
+        assert time.monotonic() - began < IN_TIME
+        assert engine.list_containers() == []
+
+
+def test_a_call_that_times_out_while_the_engine_is_silent_is_the_engines_trouble() -> None:
+    with hung(silent=("_ping",)) as engine, pytest.raises(EngineUnreachable):
+        engine.inspect("c")
+
+
+def test_a_list_that_times_out_is_the_engines_trouble_although_it_answers_a_ping() -> None:
+    with hung(silent=("/containers/json",)) as engine, pytest.raises(EngineUnreachable):
+        engine.list_containers()
+
+
+def test_a_ping_before_a_change_that_times_out_says_nothing_of_the_container() -> None:
+    with hung(silent=("/v1.41/_ping",)) as engine, pytest.raises(EngineUnreachable):
+        engine.stop("c", timeout=0)
