@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from instances.db.clock import SYSTEM
 from instances.db.sessions import release_session
 from instances.engine.pool import EngineAddress, Engines
 from instances.http.probe import Address, ProbeResult, probe
-from instances.lib.clock import SYSTEM, Clock
+from instances.lib.clock import Clock
 from instances.models import Host
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from celery import Celery, Task
 
+from instances.db.clock import SYSTEM
 from instances.errors import TransientError
 from instances.lib.backoff import wait_before_next
-from instances.lib.clock import SYSTEM
 from tasks.policies import POLICIES
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from instances.alerts import outbox
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part

@@ -16,9 +16,9 @@ from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.batch_writer import BatchWriter
 from instances.documents import shapes
+from instances.db.clock import SYSTEM
 from instances.errors import BusyError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
-from instances.lib.clock import SYSTEM
 from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part

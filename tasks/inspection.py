@@ -8,8 +8,8 @@ from instances import documents, lookup
 from instances.alerts import outbox
 from instances.containers.spec import is_outdated
 from instances.documents import shapes
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
-from instances.lib.clock import SYSTEM
 from instances.operations import read_logs, service
 from instances.outside import engine_address
 from tasks.app import task

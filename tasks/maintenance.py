@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from instances.checks import sweeps
+from instances.db.clock import SYSTEM
 from instances.fleet import bulk as bulk_changing
 from instances.fleet.cleanup import expired, remove_unused_images
 from instances.fleet.retention import purge
-from instances.lib.clock import SYSTEM
 from instances.operations import service
 from instances.operations.journal import abandoned
 from tasks.app import task

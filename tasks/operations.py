@@ -9,9 +9,9 @@ from celery import Task
 
 from instances import documents, lookup
 from instances.documents import shapes
+from instances.db.clock import SYSTEM
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet import trial
-from instances.lib.clock import SYSTEM
 from instances.models import Operation
 from instances.operations import read_logs, service
 from instances.operations.procedures import restart as restarting

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from instances.admin.charts import Bar, Value, bars, bucket_of, stacked
 from instances.admin.host_load import loads
 from instances.admin.instance_list import COLOURS
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.lib.durations import span
 from instances.models import Health, HealthCheck, Incident, Operation, Sweep
 

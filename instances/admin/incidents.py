@@ -21,9 +21,9 @@ from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.admin.views import behind
 from instances.alerts import mute as muting
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.incidents.acknowledge import acknowledge
-from instances.lib.clock import SYSTEM
 from instances.models import Incident, Mute
 from instances.templatetags.desk import about
 

@@ -13,8 +13,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from instances.db.clock import SYSTEM
 from instances.incidents.uptime import uptime_percent
-from instances.lib.clock import SYSTEM
 from instances.models import Host, Instance, Plan
 from instances.models.health import STATUSES
 

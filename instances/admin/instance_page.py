@@ -19,8 +19,8 @@ from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
+from instances.db.clock import SYSTEM
 from instances.incidents import mutes
-from instances.lib.clock import SYSTEM
 from instances.models import Incident, Instance, Operation
 from instances.operations import read_logs
 from tasks import inspection, operations

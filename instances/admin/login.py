@@ -15,8 +15,8 @@ from unfold.forms import AuthenticationForm
 
 from instances.access.audit import audit
 from instances.admin import trail
+from instances.db.clock import SYSTEM
 from instances.lib import client_ip
-from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry
 
 FAILED = "login failed"

@@ -21,7 +21,7 @@ from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import ReasonForm
 from instances.admin.views import behind
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import ApiToken
 
 CHANGE = "instances.change_apitoken"

@@ -10,8 +10,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from instances.access.audit import audit
+from instances.db.clock import SYSTEM
 from instances.lib import client_ip
-from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry
 
 NAME_LENGTH = 64

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 
 from instances.admin import trail
 from instances.alerts import mute
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
-from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
 from instances.operations.requester import Requester

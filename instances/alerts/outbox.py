@@ -17,6 +17,7 @@ from instances.alerts import messages
 from instances.alerts import send as sending
 from instances.alerts.delivery_rules import (
     DIGEST_MOST,
+    LONGEST_ASKED,
     SENDS,
     WINDOW,
     DeliveryOutcome,
@@ -26,6 +27,7 @@ from instances.alerts.delivery_rules import (
     together,
 )
 from instances.counters import count_deliveries
+from instances.db.moments import ahead, reached
 from instances.documents import Document
 from instances.errors import DockmgrError
 from instances.lib.clock import Clock
@@ -97,8 +99,8 @@ def _due_channels(now: datetime) -> list[int]:
 
 
 def _free(now: datetime) -> Q:
-    ready = Q(retry_at=None) | Q(retry_at__lte=now)
-    return ready & (Q(lease_expires_at=None) | Q(lease_expires_at__lte=now))
+    ready = Q(retry_at=None) | reached("retry_at", now, timedelta(seconds=LONGEST_ASKED))
+    return ready & (Q(lease_expires_at=None) | reached("lease_expires_at", now, _lease(now) - now))
 
 
 def _waiting(channel: Channel) -> QuerySet[Notification]:
@@ -107,6 +109,7 @@ def _waiting(channel: Channel) -> QuerySet[Notification]:
 
 def _recently_sent(channel: Channel, now: datetime) -> list[datetime]:
     rows = Notification.objects.filter(channel=channel, sent_at__gt=now - WINDOW, digest=None)
+    rows = rows.exclude(ahead("sent_at", now))
     return [
         moment for moment in rows.order_by("-sent_at").values_list("sent_at", flat=True)[:SENDS] if moment
     ]

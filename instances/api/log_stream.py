@@ -15,8 +15,8 @@ from django.http import StreamingHttpResponse
 from instances.access import tokens
 from instances.api.call import Call
 from instances.api.problems import ProblemError, of_error
+from instances.db.clock import SYSTEM
 from instances.errors import DockmgrError
-from instances.lib.clock import SYSTEM
 from instances.models import ApiToken
 from tasks.broker.rpc import call
 from tasks.operations import logs

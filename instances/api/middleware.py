@@ -13,9 +13,9 @@ from django.http.response import HttpResponseBase
 from instances.access.audit import audit
 from instances.api import problems
 from instances.api.call import Call, call_of
+from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence
 from instances.lib import client_ip
-from instances.lib.clock import SYSTEM
 
 logger = logging.getLogger(__name__)
 

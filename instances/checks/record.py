@@ -138,14 +138,14 @@ def _stored(row: tuple[Any, ...]) -> Stored:
 
 
 def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
-    why = _why_not(check, stored)
+    why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
     verdict = assess(check.seen, stored.state, policy(stored.start_grace), now, jitter())
     return Recorded(check, verdict, before=stored.state)
 
 
-def _why_not(check: Check, stored: Stored | None) -> str:
+def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
     if stored is None or stored.gone:
         return "no longer there"
     if stored.state.status is Status.PAUSED:
@@ -154,7 +154,7 @@ def _why_not(check: Check, stored: Stored | None) -> str:
         return "being changed by an operation"
     if check.request.container_id != stored.container_id:
         return "about a container that was replaced"
-    return "a newer check was applied" if is_stale(check.seen, stored.state) else ""
+    return "a newer check was applied" if is_stale(check.seen, stored.state, now) else ""
 
 
 def _swap(judged: list[tuple[Recorded, Stored]]) -> set[int]:

@@ -6,8 +6,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
+from instances.db.moments import ahead
 from instances.errors import BusyError
+from instances.lib.clock import AHEAD
 from instances.models import Sweep
 
 LEAST_LIFETIME = 15.0
@@ -19,9 +22,10 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
 
     Slots lie on a grid of `interval` seconds through the last one. A beat belongs to the nearest
     slot, so two beats out of step make one sweep an interval, and a beat that comes a little early
-    or late is not lost. Without a last slot the grid starts at the epoch.
+    or late is not lost. Without a last slot the grid starts at the epoch, and so it does with one
+    that lies in the future, which a clock that ran fast has left.
     """
-    if last is None:
+    if last is None or last > now + timedelta(seconds=interval) + AHEAD:
         return datetime.fromtimestamp(round(now.timestamp() / interval) * interval, UTC)
     steps = round((now - last).total_seconds() / interval)
     return last + timedelta(seconds=steps * interval) if steps >= 1 else None
@@ -45,6 +49,7 @@ def start(
     Raises BusyError when one is running or the slot was taken.
     """
     close_overdue(now)
+    _free_slots(now, interval)
     slot = _slot(now, interval) if scheduled else None
     try:
         with transaction.atomic():
@@ -58,6 +63,11 @@ def start(
             )
     except IntegrityError:
         raise BusyError(_who_is_running() or "This interval's sweep was already made.") from None
+
+
+def _free_slots(now: datetime, interval: float) -> None:
+    """Slots taken ahead of time, by a clock that ran fast, are still to be swept."""
+    Sweep.objects.filter(slot__gt=now + timedelta(seconds=interval) + AHEAD).update(slot=None)
 
 
 def _slot(now: datetime, interval: float) -> datetime:
@@ -80,7 +90,8 @@ def _who_is_running() -> str:
 
 def close_overdue(now: datetime) -> int:
     """Close sweeps whose time is over although checks are outstanding; returns how many."""
-    overdue = Sweep.objects.filter(state="running", expires_at__lt=now)
+    over = Q(expires_at__lt=now) | ahead("started_at", now)
+    overdue = Sweep.objects.filter(over, state="running")
     return overdue.update(state="incomplete", finished_at=now)
 
 

@@ -10,7 +10,7 @@ from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
 from instances.errors import BusyError
-from instances.health.state import State
+from instances.health.state import State, trusted
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health
 from instances.models.health import STATE_FIELDS
@@ -26,7 +26,7 @@ def change(
     """
     for _ in range(MAX_CAS_ROUNDS):
         health = Health.objects.get(pk=instance_id)
-        state = transition(health.state())
+        state = transition(trusted(health.state(), now))
         seen = (
             seen_values(instance_id, check.seen, health.version)
             if check

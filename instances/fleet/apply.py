@@ -13,9 +13,10 @@ from django.db.models import Model
 from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.fleet.file import ChannelEntry, FleetFile
-from instances.lib.clock import SYSTEM, Clock
+from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Plan
 
 SECRET_FIELDS = frozenset({"env", "url"})

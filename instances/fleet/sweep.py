@@ -16,11 +16,12 @@ from instances import documents, state_file
 from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
+from instances.db.moments import ahead, reached
 from instances.errors import BusyError, LeaseLost
-from instances.health.state import Status
+from instances.health.state import LONGEST_WAIT, Status
 from instances.incidents.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
-from instances.monitoring import heartbeat
+from instances.monitoring import clocks, heartbeat
 from instances.monitoring.hosts import in_doubt
 from instances.monitoring.loop import Monitor, deliver_what_is_held
 from instances.operations import service
@@ -107,7 +108,10 @@ def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
 
 def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instance]:
     """Take the checks that are due outside the sweep; nobody else gets them for a minute."""
-    due = Health.objects.filter(next_check_at__lte=now, instance__in=Instance.objects.active())
+    reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
+        Q(next_check_at__isnull=False) & ahead("checked_at", now)
+    )
+    due = Health.objects.filter(reached_or_unknown, instance__in=Instance.objects.active())
     if among is not None:
         due = due.filter(pk__in=list(among))
     with transaction.atomic():
@@ -123,6 +127,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     """
     outside = outside or service.OUTSIDE
     began, watch = outside.clock.now(), Monitor(outside)
+    clocks.judge_clock(outside.clock, began)
     recover(outside)
     sweep = _start(by, outside)
     try:

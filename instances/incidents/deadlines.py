@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from instances.db.moments import reached
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
@@ -16,6 +17,7 @@ from instances.incidents.writer import IncidentWriter
 from instances.models import Incident, Operation
 
 BATCH = 200
+LONGEST_CLEAN = 120.0  # seconds an alarm that nobody raises again stays open
 Resolution = Callable[[Incident], str]
 
 
@@ -41,7 +43,11 @@ def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:
 @transaction.atomic
 def escalate_due(now: datetime) -> int:
     """Raise a batch of incidents whose deadline has passed; returns how many."""
-    due = Incident.objects.open().filter(critical_at__lte=now).exclude(being_changed(now))
+    due = (
+        Incident.objects.open()
+        .filter(reached("critical_at", now, timedelta(seconds=settings.CRITICAL_AFTER)))
+        .exclude(being_changed(now))
+    )
     writer, rows = IncidentWriter(now), _locked(due, "critical_at")
     for incident in rows:
         incident.critical_at = None
@@ -58,7 +64,8 @@ def escalate_due(now: datetime) -> int:
 def resolve_due(now: datetime, describe: Resolution) -> int:
     """End a batch of incidents that have stayed clean for long enough; returns how many."""
     writer = IncidentWriter(now)
-    rows = _locked(Incident.objects.open().filter(resolve_at__lte=now), "resolve_at")
+    longest = timedelta(seconds=max(settings.FLAPPING_CLEAN, settings.HOST_GRACE, LONGEST_CLEAN))
+    rows = _locked(Incident.objects.open().filter(reached("resolve_at", now, longest)), "resolve_at")
     for incident in rows:
         writer.resolved(incident, describe(incident))
         if incident.kind != "instance":

@@ -1,13 +1,15 @@
-"""Time as an argument, so that waiting can be tested without waiting."""
+"""Time as an argument, so that waiting can be tested without waiting, and what to make of stored times."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+AHEAD = timedelta(seconds=5)  # by how much clocks may differ
 
 
 class Clock:
-    """The real time: `now()` in UTC, `monotonic()` and `sleep()` in seconds."""
+    """The real time: `now()` in UTC, `sleep()` in seconds."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -15,5 +17,14 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def skew(self) -> timedelta:
+        """By how much this machine's clock is ahead of the one that decides."""
+        return timedelta(0)
+
 
 SYSTEM = Clock()
+
+
+def known(moment: datetime | None, now: datetime) -> datetime | None:
+    """A stored moment, or None when it lies in the future: then a clock was wrong, and it says nothing."""
+    return None if moment is None or moment > now + AHEAD else moment

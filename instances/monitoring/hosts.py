@@ -11,10 +11,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
+from instances.db.moments import ahead, reached
 from instances.errors import DockmgrError
 from instances.incidents import lifecycle
 from instances.incidents.hosts import open_on_hosts
 from instances.incidents.rules import host_key
+from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 16  # engines asked side by side
 ERROR_LENGTH = 255
+LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
 
 def rules() -> HostRules:
@@ -51,13 +54,16 @@ def ask_due(outside: Outside) -> int:
 
 def in_doubt(now: datetime) -> bool:
     """Whether a host is suspected and asking its engine has not yet shown what to think of it."""
-    doubtful = HostWatch.objects.filter(Q(ask_at__lte=now) | Q(ask_at__gt=now, failures__gt=0))
+    doubtful = HostWatch.objects.filter(
+        reached("ask_at", now, LONGEST_WAIT) | Q(ask_at__gt=now, failures__gt=0)
+    )
     return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
 
 
 def _due(now: datetime) -> QuerySet[HostWatch]:
     latest = now - timedelta(seconds=settings.HOST_ASK_INTERVAL)
-    return HostWatch.objects.filter(Q(asked_at=None) | Q(asked_at__lte=latest), ask_at__lte=now)
+    rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
+    return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT))
 
 
 def _claim(now: datetime) -> list[HostWatch]:
@@ -97,7 +103,7 @@ def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
     row = HostWatch.objects.get(pk=watch.pk)
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
-    before = PingRecord(row.failures, row.failing_since, row.asked_at, row.error)
+    before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
     incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
     found = _found(host, asked, incident, now)

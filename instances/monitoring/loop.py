@@ -11,7 +11,7 @@ from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
 from instances.models import Channel, Incident
-from instances.monitoring import fleet, hosts
+from instances.monitoring import clocks, fleet, hosts
 from instances.monitoring.fleet import SelfTest
 from instances.monitoring.self_check import SelfCheck
 from instances.outside import Outside
@@ -51,6 +51,7 @@ class Monitor:
         deadlines.apply_due(now, resolution)
         if self._judged_at is None or now - self._judged_at >= JUDGE_EVERY:
             self._judged_at = now
+            clocks.judge_clock(self._outside.clock, now)
             fleet.judge_fleet(now)
             if self._itself is not None:
                 self._itself.judge(now)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
+from instances.lib.clock import AHEAD, known
 from instances.models import Instance, Pulse, Sweep
 from instances.monitoring import self_rules
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
@@ -20,7 +21,7 @@ PULSE_EVERY = timedelta(seconds=5)
 
 def show_life(part: Part, now: datetime) -> None:
     """Leave a sign of life; written down only when the last one is some seconds old."""
-    if not Pulse.objects.filter(pk=part.value, at__gt=now - PULSE_EVERY).exists():
+    if not Pulse.objects.filter(pk=part.value, at__gt=now - PULSE_EVERY, at__lte=now + AHEAD).exists():
         Pulse.objects.update_or_create(name=part.value, defaults={"at": now})
 
 
@@ -70,7 +71,7 @@ class SelfCheck:
             end_alarm(SELF, "all parts of dockmgr work again", now)
 
     def _signs(self, now: datetime) -> Signs:
-        interval, swept_at = self._interval(), last_swept_at()
+        interval, swept_at = self._interval(), known(last_swept_at(), now)
         late = self_rules.overdue(swept_at, now, interval)
         return Signs(
             now=now,

@@ -92,7 +92,7 @@ def _sweeps(signs: Signs) -> PartState:
 
 def _pulse(signs: Signs, part: Part) -> PartState:
     last = signs.pulses.get(part)
-    if last is None or signs.now - last <= SILENCE:
+    if last is None or abs(signs.now - last) <= SILENCE:
         return PartState.WELL
     return PartState.GONE if signs.up_for > SILENCE else PartState.UNCLEAR
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.observability.exposition import Metrics, render
 from instances.observability.readiness import Readiness, document
 

@@ -11,8 +11,8 @@ from typing import Any
 from celery import Task
 from celery.result import AsyncResult
 
+from instances.db.clock import SYSTEM
 from instances.errors import DockmgrError, OutOfReachError
-from instances.lib.clock import SYSTEM
 from tasks.app import app
 from tasks.broker.connection import reaching_broker, require_broker
 

@@ -5,8 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
-from instances.lib.clock import SYSTEM
 from instances.lib.log_lines import for_terminal
 from instances.management.base import GOOD, FleetCommand
 from instances.operations import read_logs, service

@@ -1,0 +1,59 @@
+"""Clocks that differ: a machine's from the database's, or the present one from those that wrote rows."""
+
+from __future__ import annotations
+
+import socket
+from datetime import datetime, timedelta
+
+from django.db.models import DateTimeField, Max
+
+from instances.db.moments import ahead
+from instances.incidents.rules import SELF
+from instances.lib.clock import AHEAD, Clock
+from instances.lib.durations import span
+from instances.models import Health, Incident, Pulse, Sweep
+from instances.monitoring.alarms import raise_alarm
+
+CLOCK = "clock"
+CLEAN = timedelta(seconds=60)  # without a difference until the alarm ends
+WRITTEN = ((Health, "checked_at"), (Sweep, "started_at"), (Pulse, "at"), (Incident, "opened_at"))
+
+
+def judge_clock(clock: Clock, now: datetime) -> None:
+    """Raise the alarm about this machine's clock, or about rows from the future, once each.
+
+    What was written ahead of time is put to now, so that nothing waits for it.
+    """
+    machine, skew = socket.gethostname(), clock.skew()
+    if abs(skew) > AHEAD:
+        _raise(machine, f"The clock of {machine} is {_difference(skew)} the database's.", now)
+    furthest = max(_furthest(model, column, now) for model, column in WRITTEN)
+    if furthest > AHEAD:
+        by = span(furthest.total_seconds())
+        _raise(machine, f"Rows were written {by} ahead of the clock of {machine}: one was or is wrong.", now)
+        _put_to_now(now)
+
+
+def _raise(machine: str, message: str, now: datetime) -> None:
+    raise_alarm(f"{CLOCK}:{machine}"[:128], SELF, CLOCK, message, now, resolve_at=now + CLEAN)
+
+
+def _difference(skew: timedelta) -> str:
+    return f"{span(abs(skew).total_seconds())} {'ahead of' if skew > timedelta(0) else 'behind'}"
+
+
+def _furthest(model: type[Health | Sweep | Pulse | Incident], column: str, now: datetime) -> timedelta:
+    rows = model._default_manager.filter(ahead(column, now))
+    last: datetime | None = rows.aggregate(last=Max(column, output_field=DateTimeField()))["last"]
+    return last - now if last else timedelta(0)
+
+
+def _put_to_now(now: datetime) -> None:
+    Health.objects.filter(ahead("checked_at", now)).update(checked_at=None)
+    Sweep.objects.filter(ahead("finished_at", now)).update(finished_at=now)
+    Sweep.objects.filter(ahead("started_at", now)).update(started_at=now, slot=None, expires_at=now)
+    Pulse.objects.filter(ahead("at", now)).update(at=now)
+    Incident.objects.filter(ahead("resolved_at", now)).update(resolved_at=now)
+    written_ahead = Incident.objects.filter(ahead("opened_at", now))
+    written_ahead.filter(resolved_at=None).update(notify_at=now)
+    written_ahead.update(opened_at=now)
