@@ -15,8 +15,8 @@ from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.batch_writer import BatchWriter
-from instances.documents import shapes
 from instances.db.clock import SYSTEM
+from instances.documents import shapes
 from instances.errors import BusyError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.models import Health, Instance, Sweep

@@ -7,8 +7,8 @@ from typing import Any
 from instances import documents, lookup
 from instances.alerts import outbox
 from instances.containers.spec import is_outdated
-from instances.documents import shapes
 from instances.db.clock import SYSTEM
+from instances.documents import shapes
 from instances.errors import RequestError
 from instances.operations import read_logs, service
 from instances.outside import engine_address

@@ -8,8 +8,8 @@ from typing import Any
 from celery import Task
 
 from instances import documents, lookup
-from instances.documents import shapes
 from instances.db.clock import SYSTEM
+from instances.documents import shapes
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet import trial
 from instances.models import Operation

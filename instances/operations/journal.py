@@ -19,8 +19,8 @@ from instances.db.moments import ahead
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib.clock import Clock
 from instances.models import Instance, Operation
-from instances.operations.requester import Requester
 from instances.operations.leases import KEEPER, Lease, lease_until
+from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 LONGEST_WAIT = timedelta(minutes=5)  # nothing that nobody holds is put off for longer

@@ -20,6 +20,7 @@ from instances.operations import service
 from instances.operations.fence import READS, fenced
 from instances.operations.journal import Journal, open_operation
 from instances.operations.leases import Lease, LeaseKeeper, renew
+from instances.operations.requester import Requester
 from tests.factories import ASKED, World
 from tests.fakes.outside import passes, starts
 
@@ -28,7 +29,7 @@ CHANGES = sorted(name for name in vars(Engine) if not name.startswith("_") and n
 
 
 def held(world: World, customer_id: str = "c1") -> Journal:
-    operation = open_operation("restart", world.instance(customer_id), world.now, requested_by="tests")
+    operation = open_operation("restart", world.instance(customer_id), world.now, Requester("tests"))
     journal = Journal.claim(operation.pk, world.clock)
     assert journal
     return journal
