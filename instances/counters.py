@@ -80,7 +80,7 @@ def count_ended(operation: Operation) -> None:
         took = operation.finished_at - (operation.started_at or operation.created_at)
         wish = "automatic" if operation.automatic else "requested"
         labels = (operation.kind, operation.status, wish)
-        add(OPERATIONS.counts([(labels, took.total_seconds())]))
+        add(OPERATIONS.counts([(labels, max(0.0, took.total_seconds()))]))
 
 
 def count_deliveries(outcome: str, levels: Iterable[str]) -> None:

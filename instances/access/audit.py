@@ -25,15 +25,10 @@ def audit(
     return AuditEntry.objects.create(
         at=now,
         surface=surface,
-        actor=_text(actor, 128),
+        actor=actor,
         address=address,
-        action=_text(action, 64),
-        target=_text(target, 128),
-        reason=_text(reason, 255),
-        outcome=_text(outcome, 255),
+        action=action,
+        target=target,
+        reason=reason,
+        outcome=outcome,
     )
-
-
-def _text(value: str, length: int) -> str:
-    """What a text column of any database takes."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "")[:length]

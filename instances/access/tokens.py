@@ -41,7 +41,7 @@ def issue(
                 scope=scope,
                 prefix=text[:SHOWN],
                 digest=digest(text),
-                created_by=by[:64],
+                created_by=by,
                 created_at=now,
                 expires_at=expires_at,
             )

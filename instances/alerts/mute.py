@@ -13,7 +13,6 @@ from instances import lookup
 from instances.alerts.notify import requeue
 from instances.errors import RequestError
 from instances.incidents import mutes
-from instances.incidents.writer import TEXT_LENGTH
 from instances.lib import durations
 from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
 from instances.models.incident import IncidentQuerySet
@@ -100,7 +99,7 @@ def _note(scope: Scope, kind: str, text: str, now: datetime) -> None:
     """A line in the timeline of each open incident it concerns, with the scope where that is wider."""
     place = "" if scope.column == "instance" else f"{scope.column} {scope.name} "
     lines = [
-        IncidentEvent(incident=incident, at=now, kind=kind, text=f"{place}{text}"[:TEXT_LENGTH])
+        IncidentEvent(incident=incident, at=now, kind=kind, text=f"{place}{text}")
         for incident in scope.incidents().open().only("pk")
     ]
     IncidentEvent.objects.bulk_create(lines, batch_size=500)

@@ -23,7 +23,7 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
         raise RequestError(f"Incident {incident_id} is resolved already.")
     if incident.acknowledged_at is None:
         writer = IncidentWriter(now)
-        incident.acknowledged_at, incident.acknowledged_by = now, by[:64]
+        incident.acknowledged_at, incident.acknowledged_by = now, by
         writer.note(incident, "acknowledged", f"by {by}")
         writer.save()
     return incident

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from instances.incidents.rules import FLEET, SELF, Severity
-from instances.incidents.writer import TEXT_LENGTH, IncidentWriter
+from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
 
 
@@ -47,7 +47,7 @@ def open_incident(
     writer, incident = IncidentWriter(now), last_of(key, now, host=host)
     if incident is None:
         incident = Incident(key=key, kind=kind, host=host, opened_at=now)
-        incident.message = message[:TEXT_LENGTH]
+        incident.message = message
         writer.opened(incident)
     elif not incident.is_open:
         writer.reopened(incident)
@@ -62,7 +62,7 @@ def open_incident(
 
 
 def _describe(incident: Incident, cause: str, message: str, now: datetime) -> None:
-    incident.cause, incident.message = cause[:32], message[:TEXT_LENGTH]
+    incident.cause, incident.message = cause, message
     incident.down_since = incident.down_since or now
 
 
@@ -93,7 +93,7 @@ def wake(incident: Incident, now: datetime) -> None:
 @transaction.atomic
 def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
     """One line more in the timeline."""
-    incident.events.create(at=now, kind=kind, text=text[:TEXT_LENGTH])
+    incident.events.create(at=now, kind=kind, text=text)
 
 
 @transaction.atomic

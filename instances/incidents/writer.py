@@ -26,7 +26,6 @@ WRITTEN = (
     "resolve_at",
     "notify_at",
 )
-TEXT_LENGTH = 255
 
 
 class IncidentWriter:
@@ -73,7 +72,7 @@ class IncidentWriter:
         """It is over, or, when `abandoned`, nobody looks any more: then no restart is told to have helped."""
         incident.downtime = incident.downtime_until(self.now)
         incident.down_since = incident.critical_at = incident.resolve_at = None
-        incident.resolved_at, incident.resolution = self.now, resolution[:TEXT_LENGTH]
+        incident.resolved_at, incident.resolution = self.now, resolution
         if incident.confirmed_at or incident.kind != "instance":
             incident.notify_at = self._after_hold(incident.confirmed_at or self.now)
         elif incident.restarts and not abandoned:
@@ -82,7 +81,7 @@ class IncidentWriter:
 
     def note(self, incident: Incident, kind: str, text: str) -> None:
         """A line of the timeline; the incident itself is written as well."""
-        event = IncidentEvent(incident=incident, at=self.now, kind=kind, text=text[:TEXT_LENGTH])
+        event = IncidentEvent(incident=incident, at=self.now, kind=kind, text=text)
         self._events.append(event)
         if incident.pk:
             self._changed[incident.pk] = incident

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from instances.models.storable import CharField, Excerpt
+
 
 class ApiToken(models.Model):
     """A token other services show; only its SHA-256 is kept, so it can be checked and not read.
@@ -15,11 +17,11 @@ class ApiToken(models.Model):
 
     SCOPES = tuple((scope, scope) for scope in ("read", "operate", "admin"))
 
-    name = models.CharField(max_length=64, unique=True)
-    scope = models.CharField(max_length=8, choices=SCOPES)
-    prefix = models.CharField(max_length=16)
-    digest = models.CharField(max_length=64, unique=True)
-    created_by = models.CharField(max_length=64)
+    name = CharField(max_length=64, unique=True)
+    scope = CharField(max_length=8, choices=SCOPES)
+    prefix = CharField(max_length=16)
+    digest = CharField(max_length=64, unique=True)
+    created_by = Excerpt(max_length=64)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -44,10 +46,10 @@ class ApiRequest(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="requests")
-    key = models.CharField(max_length=100, null=True)  # noqa: DJ001
-    fingerprint = models.CharField(max_length=64)
-    action = models.CharField(max_length=64)
-    target = models.CharField(max_length=128)
+    key = CharField(max_length=100, null=True)
+    fingerprint = CharField(max_length=64)
+    action = Excerpt(max_length=64)
+    target = Excerpt(max_length=128)
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
@@ -63,13 +65,13 @@ class AuditEntry(models.Model):
     SURFACES = tuple((surface, surface) for surface in ("admin", "api", "command", "task"))
 
     at = models.DateTimeField()
-    surface = models.CharField(max_length=8, choices=SURFACES)
-    actor = models.CharField(max_length=128)
+    surface = CharField(max_length=8, choices=SURFACES)
+    actor = Excerpt(max_length=128)
     address = models.GenericIPAddressField(null=True)
-    action = models.CharField(max_length=64)
-    target = models.CharField(max_length=128, blank=True)
-    reason = models.CharField(max_length=255, blank=True)
-    outcome = models.CharField(max_length=255, blank=True)
+    action = Excerpt(max_length=64)
+    target = Excerpt(max_length=128, blank=True)
+    reason = Excerpt(max_length=255, blank=True)
+    outcome = Excerpt(max_length=255, blank=True)
 
     class Meta:
         ordering = ("-at", "-pk")

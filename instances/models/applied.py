@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from instances.models.storable import CharField
+
 
 class Applied(models.Model):
     """A setting that lives in the database and may be edited there.
@@ -10,8 +12,8 @@ class Applied(models.Model):
     the latest edit wins, whichever side it was made on.
     """
 
-    name = models.CharField(max_length=64, primary_key=True)
-    value = models.CharField(max_length=64)
+    name = CharField(max_length=64, primary_key=True)
+    value = CharField(max_length=64)
 
     def __str__(self) -> str:
         return f"{self.name}={self.value}"

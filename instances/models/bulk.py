@@ -7,6 +7,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from instances.models.storable import CharField, Excerpt, JSONField
+
 
 class Bulk(models.Model):
     """What somebody asked for a selection of instances, and how far it has come.
@@ -22,13 +24,13 @@ class Bulk(models.Model):
     VERBS = tuple((verb, verb) for verb in ("check", "restart", "update", "pause"))
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    verb = models.CharField(max_length=8, choices=VERBS)
-    by = models.CharField(max_length=64)
-    reason = models.CharField(max_length=255, blank=True)
+    verb = CharField(max_length=8, choices=VERBS)
+    by = Excerpt(max_length=64)
+    reason = Excerpt(max_length=255, blank=True)
     created_at = models.DateTimeField()
-    instances = models.JSONField(default=list)
-    pending = models.JSONField(default=list)
-    refused = models.JSONField(default=dict)
+    instances = JSONField(default=list)
+    pending = JSONField(default=list)
+    refused = JSONField(default=dict)
     turn = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
 

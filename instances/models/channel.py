@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from instances.models.encrypted import Encrypted
+from instances.models.storable import CharField, Excerpt, JSONField
 
 LEVELS = (("info", "info"), ("warning", "warning"), ("critical", "critical"))
 
@@ -23,18 +24,18 @@ class Channel(models.Model):
     again before `retry_at`. A refusal for good disables the channel.
     """
 
-    name = models.CharField(max_length=64, unique=True)
+    name = CharField(max_length=64, unique=True)
     url = Encrypted()
-    min_level = models.CharField(max_length=8, choices=LEVELS, default="warning")
-    hosts = models.JSONField(default=list, blank=True)
-    plans = models.JSONField(default=list, blank=True)
-    customers = models.JSONField(default=list, blank=True)
+    min_level = CharField(max_length=8, choices=LEVELS, default="warning")
+    hosts = JSONField(default=list, blank=True)
+    plans = JSONField(default=list, blank=True)
+    customers = JSONField(default=list, blank=True)
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_to = models.TimeField(null=True, blank=True)
-    timezone = models.CharField(max_length=64, default="UTC")
+    timezone = CharField(max_length=64, default="UTC")
     escalate_after = models.FloatField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
-    disabled_reason = models.CharField(max_length=255, blank=True)
+    disabled_reason = Excerpt(max_length=255, blank=True)
     failures = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -65,14 +66,14 @@ class Notification(models.Model):
         "instances.Incident", on_delete=models.SET_NULL, null=True, related_name="notifications"
     )
     digest = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="parts")
-    kind = models.CharField(max_length=16)
-    level = models.CharField(max_length=8, choices=LEVELS)
-    payload = models.JSONField(default=dict)
+    kind = CharField(max_length=16)
+    level = CharField(max_length=8, choices=LEVELS)
+    payload = JSONField(default=dict)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
     given_up_at = models.DateTimeField(null=True)
     tries = models.PositiveIntegerField(default=0)
-    error = models.CharField(max_length=255, blank=True)
+    error = Excerpt(max_length=255, blank=True)
 
     class Meta:
         ordering = ("created_at", "pk")
@@ -93,7 +94,7 @@ class Notification(models.Model):
 class Pulse(models.Model):
     """A part of dockmgr showed that it lives."""
 
-    name = models.CharField(max_length=64, primary_key=True)
+    name = CharField(max_length=64, primary_key=True)
     at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from instances.containers.spec import PlanSpec
 from instances.models.encrypted import Encrypted
+from instances.models.storable import CharField, Excerpt, JSONField
 
 FIRST_PORT = 20000
 LAST_PORT = 29999
@@ -22,11 +23,11 @@ class Host(models.Model):
     ports are probed; `bind_address` is what they are published on, when the two differ.
     """
 
-    name = models.CharField(max_length=64, unique=True)
-    docker_url = models.CharField(max_length=255, blank=True)
-    tls = models.JSONField(null=True, blank=True)
-    address = models.CharField(max_length=253, default="127.0.0.1")
-    bind = models.CharField(max_length=45, blank=True)
+    name = CharField(max_length=64, unique=True)
+    docker_url = CharField(max_length=255, blank=True)
+    tls = JSONField(null=True, blank=True)
+    address = CharField(max_length=253, default="127.0.0.1")
+    bind = CharField(max_length=45, blank=True)
     max_instances = models.PositiveIntegerField(null=True, blank=True)
     first_port = models.PositiveIntegerField(default=FIRST_PORT)
     last_port = models.PositiveIntegerField(default=LAST_PORT)
@@ -70,7 +71,7 @@ class HostWatch(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
     failing_since = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
-    error = models.CharField(max_length=255, blank=True)
+    error = Excerpt(max_length=255, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_ask")]
@@ -85,21 +86,21 @@ class Plan(models.Model):
     EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
     STRATEGY = (("recreate", "recreate"), ("start_first", "start_first"))
 
-    name = models.CharField(max_length=64, unique=True)
-    image = models.CharField(max_length=512, blank=True)
+    name = CharField(max_length=64, unique=True)
+    image = CharField(max_length=512, blank=True)
     cpus = models.FloatField(default=1.0)
     memory = models.BigIntegerField(default=512 * 1024 * 1024)
     pids = models.PositiveIntegerField(null=True, blank=True)
     container_port = models.PositiveIntegerField(default=8080)
-    health_path = models.CharField(max_length=255, default="/healthz")
-    health_expect = models.CharField(max_length=8, choices=EXPECT, default="auto")
+    health_path = CharField(max_length=255, default="/healthz")
+    health_expect = CharField(max_length=8, choices=EXPECT, default="auto")
     start_grace = models.FloatField(default=60)
     stop_timeout = models.PositiveIntegerField(default=10)
-    data_path = models.CharField(max_length=255, null=True, blank=True, default="/data")  # noqa: DJ001
+    data_path = CharField(max_length=255, null=True, blank=True, default="/data")
     env = Encrypted(default=dict)
-    required_env = models.JSONField(default=list, blank=True)
-    public_url = models.CharField(max_length=255, blank=True)
-    update_strategy = models.CharField(max_length=12, choices=STRATEGY, default="recreate")
+    required_env = JSONField(default=list, blank=True)
+    public_url = CharField(max_length=255, blank=True)
+    update_strategy = CharField(max_length=12, choices=STRATEGY, default="recreate")
 
     class Meta:
         constraints = [

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from instances.health.state import State, Status
 from instances.models.instance import Instance
+from instances.models.storable import CharField, Excerpt
 from instances.models.sweep import Sweep
 
 STATUSES = tuple((status.value, status.value) for status in Status)
@@ -25,7 +26,7 @@ class Health(models.Model):
     instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True)
     revision = models.PositiveBigIntegerField(default=0)
 
-    status = models.CharField(max_length=10, choices=STATUSES, default="unknown")
+    status = CharField(max_length=10, choices=STATUSES, default="unknown")
     failures = models.PositiveIntegerField(default=0)
     successes = models.PositiveIntegerField(default=0)
     restarts_used = models.PositiveIntegerField(default=0)
@@ -42,10 +43,10 @@ class Health(models.Model):
 
     http_status = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
-    version = models.CharField(max_length=64, blank=True)
-    container_state = models.CharField(max_length=16, blank=True)
-    reason = models.CharField(max_length=32, blank=True)
-    error = models.CharField(max_length=255, blank=True)
+    version = Excerpt(max_length=64, blank=True)
+    container_state = Excerpt(max_length=16, blank=True)
+    reason = Excerpt(max_length=32, blank=True)
+    error = Excerpt(max_length=255, blank=True)
 
     class Meta:
         verbose_name_plural = "health"
@@ -71,14 +72,14 @@ class HealthCheck(models.Model):
     sweep = models.ForeignKey(
         Sweep, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False
     )
-    outcome = models.CharField(max_length=8)
-    reason = models.CharField(max_length=32, blank=True)
-    status = models.CharField(max_length=10, choices=STATUSES)
+    outcome = CharField(max_length=8)
+    reason = Excerpt(max_length=32, blank=True)
+    status = CharField(max_length=10, choices=STATUSES)
     http_status = models.PositiveIntegerField(null=True)
     latency_ms = models.PositiveIntegerField(null=True)
     consecutive_failures = models.PositiveIntegerField()
-    container_state = models.CharField(max_length=16, blank=True)
-    error = models.CharField(max_length=255, blank=True)
+    container_state = Excerpt(max_length=16, blank=True)
+    error = Excerpt(max_length=255, blank=True)
     checked_at = models.DateTimeField()
 
     class Meta:
@@ -100,7 +101,7 @@ class Transition(models.Model):
         Instance, on_delete=models.CASCADE, related_name="transitions", db_index=False
     )
     at = models.DateTimeField()
-    availability = models.CharField(max_length=9, choices=AVAILABILITIES)
+    availability = CharField(max_length=9, choices=AVAILABILITIES)
 
     class Meta:
         indexes = [models.Index(fields=["instance", "-at"], name="transition_by_instance")]

@@ -11,6 +11,7 @@ from django.db.models import Q
 from instances.models.channel import LEVELS, Channel
 from instances.models.fleet import Host, Plan
 from instances.models.instance import Instance
+from instances.models.storable import CharField, Excerpt
 
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
@@ -31,24 +32,24 @@ class Incident(models.Model):
 
     KINDS = tuple((kind, kind) for kind in ("instance", "host", "fleet", "self"))
 
-    key = models.CharField(max_length=128)
-    kind = models.CharField(max_length=8, choices=KINDS)
+    key = CharField(max_length=128)
+    kind = CharField(max_length=8, choices=KINDS)
     instance = models.ForeignKey(Instance, on_delete=models.SET_NULL, null=True, related_name="incidents")
     host = models.ForeignKey(Host, on_delete=models.SET_NULL, null=True, related_name="incidents")
-    customer_id = models.CharField(max_length=63, blank=True)
-    severity = models.CharField(max_length=8, choices=LEVELS, default="info")
-    cause = models.CharField(max_length=32, blank=True)
-    message = models.CharField(max_length=255, blank=True)
+    customer_id = CharField(max_length=63, blank=True)
+    severity = CharField(max_length=8, choices=LEVELS, default="info")
+    cause = Excerpt(max_length=32, blank=True)
+    message = Excerpt(max_length=255, blank=True)
     opened_at = models.DateTimeField()
     down_since = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
-    resolution = models.CharField(max_length=255, blank=True)
+    resolution = Excerpt(max_length=255, blank=True)
     downtime = models.FloatField(default=0)
     restarts = models.PositiveIntegerField(default=0)
     flapping = models.BooleanField(default=False)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
-    acknowledged_by = models.CharField(max_length=64, blank=True)
+    acknowledged_by = Excerpt(max_length=64, blank=True)
     critical_at = models.DateTimeField(null=True, blank=True)
     resolve_at = models.DateTimeField(null=True, blank=True)
     notify_at = models.DateTimeField(null=True, blank=True)
@@ -90,8 +91,8 @@ class IncidentEvent(models.Model):
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField()
-    kind = models.CharField(max_length=16)
-    text = models.CharField(max_length=255, blank=True)
+    kind = CharField(max_length=16)
+    text = Excerpt(max_length=255, blank=True)
 
     class Meta:
         ordering = ("at", "pk")
@@ -106,7 +107,7 @@ class NotifiedState(models.Model):
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="told")
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="told")
-    state = models.CharField(max_length=8)
+    state = CharField(max_length=8)
     at = models.DateTimeField()
 
     class Meta:
@@ -127,8 +128,8 @@ class Mute(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, null=True, blank=True, related_name="mutes")
     starts_at = models.DateTimeField()
     until = models.DateTimeField()
-    by = models.CharField(max_length=64)
-    reason = models.CharField(max_length=255, blank=True)
+    by = Excerpt(max_length=64)
+    reason = Excerpt(max_length=255, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["until"], name="mute_by_end")]

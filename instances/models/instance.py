@@ -10,6 +10,7 @@ from django.db.models import Q
 from instances.containers import adoption, spec
 from instances.models.encrypted import Encrypted
 from instances.models.fleet import Host, Plan
+from instances.models.storable import CharField, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 
@@ -35,18 +36,18 @@ class Instance(models.Model):
     is asked at. Both are empty for containers dockmgr made from the plan.
     """
 
-    customer_id = models.CharField(max_length=63)
-    subdomain = models.CharField(max_length=253)
+    customer_id = CharField(max_length=63)
+    subdomain = CharField(max_length=253)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="instances")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="instances")
-    image = models.CharField(max_length=512, blank=True)
+    image = CharField(max_length=512, blank=True)
     env = Encrypted(default=dict)
     port = models.PositiveIntegerField(null=True, blank=True)
-    container = models.CharField(max_length=255, blank=True)
+    container = CharField(max_length=255, blank=True)
     adopted = Encrypted(null=True, default=None)
-    container_id = models.CharField(max_length=64, blank=True)
-    image_id = models.CharField(max_length=80, blank=True)
-    failed_images = models.JSONField(default=list, blank=True)
+    container_id = CharField(max_length=64, blank=True)
+    image_id = CharField(max_length=80, blank=True)
+    failed_images = JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     provisioned_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)

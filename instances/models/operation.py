@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from instances.models.instance import Instance
+from instances.models.storable import CharField, Excerpt, JSONField, TextField
 
 
 class Operation(models.Model):
@@ -24,26 +25,26 @@ class Operation(models.Model):
     )
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=16, choices=KINDS)
+    kind = CharField(max_length=16, choices=KINDS)
     instance = models.ForeignKey(Instance, on_delete=models.SET_NULL, null=True, related_name="operations")
-    customer_id = models.CharField(max_length=63)
+    customer_id = CharField(max_length=63)
     host = models.ForeignKey("instances.Host", on_delete=models.SET_NULL, null=True, related_name="+")
-    status = models.CharField(max_length=12, choices=STATUSES, default="queued")
-    request_id = models.CharField(max_length=128, null=True, unique=True)  # noqa: DJ001
-    requested_by = models.CharField(max_length=64)
-    reason = models.CharField(max_length=255, blank=True)
+    status = CharField(max_length=12, choices=STATUSES, default="queued")
+    request_id = CharField(max_length=128, null=True, unique=True)
+    requested_by = Excerpt(max_length=64)
+    reason = Excerpt(max_length=255, blank=True)
     automatic = models.BooleanField(default=False)
-    params = models.JSONField(default=dict)
-    facts = models.JSONField(default=dict)
-    steps = models.JSONField(default=list)
+    params = JSONField(default=dict)
+    facts = JSONField(default=dict)
+    steps = JSONField(default=list)
     undoing = models.BooleanField(default=False)
-    error = models.TextField(blank=True)
-    image_before = models.CharField(max_length=80, blank=True)
-    image_after = models.CharField(max_length=80, blank=True)
+    error = TextField(blank=True)
+    image_before = CharField(max_length=80, blank=True)
+    image_after = CharField(max_length=80, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    lease_owner = models.CharField(max_length=128, blank=True)
+    lease_owner = CharField(max_length=128, blank=True)
     lease_expires_at = models.DateTimeField()
     token = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0)

@@ -7,6 +7,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from instances.models.storable import CharField, Excerpt
+
 
 class Sweep(models.Model):
     """A sweep counts its own progress: each batch of recorded checks adds to `done`.
@@ -19,8 +21,8 @@ class Sweep(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slot = models.DateTimeField(null=True, unique=True)
-    state = models.CharField(max_length=10, choices=STATES, default="running")
-    requested_by = models.CharField(max_length=64, default="beat")
+    state = CharField(max_length=10, choices=STATES, default="running")
+    requested_by = Excerpt(max_length=64, default="beat")
     attended = models.BooleanField(default=False)
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)

@@ -26,7 +26,6 @@ from instances.outside import Outside, engine_address
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 16  # engines asked side by side
-ERROR_LENGTH = 255
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
 
@@ -114,7 +113,7 @@ def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
         answered_at=row.answered_at if error else now,
         failing_since=asked.failing_since,
         failures=asked.failures,
-        error=error[:ERROR_LENGTH],
+        error=error,
     )
 
 

@@ -1,0 +1,56 @@
+"""Model fields that every database can store, whatever text comes from outside.
+
+Models use these in place of Django's, which is why no writer has to think of it: rows that are saved,
+created in bulk or changed by `update`, and values that are searched for, all pass `get_prep_value`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from instances.lib import storable
+
+if TYPE_CHECKING:
+    CharField = Excerpt = models.CharField
+    TextField = models.TextField
+    JSONField = models.JSONField
+else:
+
+    class _OfDjango:
+        """In migrations the column is Django's own: what differs is only what is written."""
+
+        def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+            name, _path, args, kwargs = super().deconstruct()
+            return name, f"django.db.models.{self.get_internal_type()}", args, kwargs
+
+    class CharField(_OfDjango, models.CharField):
+        """A name or another short text that must be kept whole: what is too long is refused."""
+
+        def get_prep_value(self, value: Any) -> Any:
+            value = super().get_prep_value(value)
+            return storable.text(value) if isinstance(value, str) else value
+
+    class Excerpt(CharField):
+        """A text for people, of which the first `max_length` characters are kept."""
+
+        def get_prep_value(self, value: Any) -> Any:
+            value = super().get_prep_value(value)
+            return storable.text(value, self.max_length) if isinstance(value, str) else value
+
+        def get_internal_type(self) -> str:
+            return "CharField"
+
+    class TextField(_OfDjango, models.TextField):
+        """A text of any length."""
+
+        def get_prep_value(self, value: Any) -> Any:
+            value = super().get_prep_value(value)
+            return storable.text(value) if isinstance(value, str) else value
+
+    class JSONField(_OfDjango, models.JSONField):
+        """Nested JSON; every text in it, names included, is made storable."""
+
+        def get_prep_value(self, value: Any) -> Any:
+            return storable.nested(super().get_prep_value(value))
