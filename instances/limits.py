@@ -7,5 +7,8 @@ CHANGE_SECONDS = 3000
 # Each step of an operation. About 2, 6 and 18 s apart: an engine that restarts is back within that.
 STEP = Retry(tries=4, first=2.0, factor=3.0, longest=30.0, spread=0.2)
 
-# Undoing is tried until it works: giving up would leave half an instance behind.
+# Undoing goes on for as long as what is in the way may pass: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)
+
+# What is refused for good while undoing, or where there is no way back, ends after so many tries.
+REFUSALS = 5

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError
 
+# Beginnings of SQLSTATE: the line was cut, the server stops or is full, others were in the way.
+PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03")
 OLD_SCHEMA = ("no such table", "no such column", "does not exist", "has no column")
 
 
@@ -12,3 +15,16 @@ def database_sentence(error: DatabaseFailure) -> str:
     if any(words in str(error) for words in OLD_SCHEMA):
         return "The database lacks tables of this version; run manage.py migrate first."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a failure says nothing of what was to be written: the database was away, or others held it.
+
+    A value that is refused, a broken constraint and a statement that took too long are not of this kind.
+    """
+    if isinstance(error, InterfaceError):
+        return True
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state is None:  # the server said nothing, or it is SQLite
+        return isinstance(error, OperationalError)
+    return isinstance(error, DatabaseFailure) and str(state).startswith(PASSING)

@@ -24,6 +24,7 @@ from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 LONGEST_WAIT = timedelta(minutes=5)  # nothing that nobody holds is put off for longer
+LONGEST_DETAIL = 1000  # characters
 FINAL = ("succeeded", "failed", "rolled_back")
 
 
@@ -98,6 +99,16 @@ def _has_run_out(now: datetime) -> Q:
     return Q(lease_expires_at__lt=now) | held | ahead("lease_expires_at", now + LONGEST_WAIT)
 
 
+def _times(failed: list[dict[str, Any]]) -> int:
+    """How many failures these entries stand for; older ones stand for one each."""
+    return sum(int(s.get("failures", 1)) for s in failed)
+
+
+def _ordinal(number: int) -> str:
+    last = 0 if number % 100 in (11, 12, 13) else number % 10
+    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
+
+
 def _read(operation_id: uuid.UUID) -> Operation:
     return Operation.objects.select_related("instance__plan", "instance__host").get(pk=operation_id)
 
@@ -152,13 +163,30 @@ class Journal:
 
     def end(self, step: str, status: str, detail: str = "") -> None:
         """Record how the step under way ended."""
-        closed = {"status": status, "finished_at": self._time(), "detail": detail}
+        closed = {"status": status, "finished_at": self._time(), "detail": detail[:LONGEST_DETAIL]}
         self.write(
+            tries=0,
             steps=[
                 {**s, **closed} if s["name"] == step and s["status"] == "running" else s
                 for s in self.operation.steps
-            ]
+            ],
         )
+
+    def fail(self, step: str, detail: str, *, refused: bool) -> None:
+        """Record that a step failed, in one entry however often; `refused` says that it is for good."""
+        own = [s for s in self.operation.steps if s["name"] == step and s["status"] != "done"]
+        before = [s for s in own if s["status"] == "failed"]
+        failures = _times(before) + 1
+        closed = {
+            "status": "failed",
+            "finished_at": self._time(),
+            "detail": detail[:LONGEST_DETAIL] + (f" ({_ordinal(failures)} try)" if failures > 1 else ""),
+            "failures": failures,
+            "refusals": sum(s.get("refusals", 0) for s in before) + refused,
+        }
+        first = own[0] if own else {"name": step, "started_at": self._time()}
+        others = [s for s in self.operation.steps if s not in own]
+        self.write(steps=[*others, {**first, **closed}])
 
     def remember(self, **facts: Any) -> None:
         """Keep facts a later step, or the process that takes over, needs."""
@@ -173,7 +201,11 @@ class Journal:
     def failures(self) -> int:
         """How often the step that was begun last has failed."""
         last = self.operation.steps[-1]["name"]
-        return sum(s["name"] == last and s["status"] == "failed" for s in self.operation.steps)
+        return _times([s for s in self.operation.steps if s["name"] == last and s["status"] == "failed"])
+
+    def refusals(self) -> int:
+        """How often it was refused for good."""
+        return int(self.operation.steps[-1].get("refusals", 0))
 
     def release(self, seconds: float) -> None:
         """Put the operation down; after `seconds` anybody may take it up again."""

@@ -11,32 +11,36 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-from django.db import Error as DatabaseFailure
 
 from instances import state_file
 from instances.checks.observe import Check
 from instances.checks.policy import jitter
+from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
 from instances.errors import (
     BusyError,
     DockmgrError,
     LeaseLost,
     OutOfReachError,
-    PermanentError,
     TransientError,
 )
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
 from instances.lib.redact import Redactor
-from instances.limits import STEP, UNDO
+from instances.limits import REFUSALS, STEP, UNDO
 from instances.models import Instance, Operation
 from instances.operations.fence import FencedEngine, fenced
 from instances.operations.journal import Journal
+from instances.operations.remains import remains
 from instances.outside import Outside, engine_address
 
 logger = logging.getLogger(__name__)
+
+CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
+DEFECT = "dockmgr itself failed here; its log has the details."
+T = TypeVar("T")
 
 
 class TryAgain(DockmgrError):
@@ -127,7 +131,7 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
             retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
-        retry_on_disconnect(state_file.write, outside.clock)
+        _courtesy("The state file", state_file.write)
         operation = Operation.objects.get(pk=operation_id)
         what, whose = operation.kind, operation.customer_id
         logger.info("%s of %s %s. %s", what, whose, operation.status, operation.error)
@@ -166,20 +170,27 @@ def _run(procedure: Procedure, work: Work) -> None:
         return
     try:
         _do_all(procedure, work)
-    except (LeaseLost, DatabaseFailure):
-        raise  # Somebody else carries it on, at the latest when the lease runs out.
+        _succeed(procedure, work)
+    except (LeaseLost, TryAgain):
+        raise
     except TransientError as error:
         _again_or_undo(procedure, work, error)
-    except DockmgrError as error:
-        _give_up(procedure, work, error)
-    except Exception:
-        defect = work.redactor.text(traceback.format_exc())
-        logger.error("%s of %s met a defect.\n%s", procedure.kind, work.operation.customer_id, defect)
-        _give_up(procedure, work, DockmgrError("dockmgr itself failed here; its log has the details."))
-    else:
+    except Exception as error:
+        if may_pass(error):
+            raise  # It is carried on here or elsewhere, at the latest when the lease runs out.
+        _give_up(procedure, work, _told(work, error))
+
+
+def _succeed(procedure: Procedure, work: Work) -> None:
+    def close() -> None:
         with work.journal.holding():
             procedure.succeeded(work)
             work.journal.close("succeeded")
+
+    try:
+        _attempt(CLOSE, close, work)
+    except BusyError as error:  # what was done is well; its health is written by others all the time
+        _try_again(work, error)
 
 
 def _do_all(procedure: Procedure, work: Work) -> None:
@@ -198,14 +209,30 @@ def _do(step: Step, work: Work) -> None:
     if work.journal.is_done(step.name):
         return
     work.journal.begin(step.name)
-    try:
-        detail = step.do(work)
-    except LeaseLost:
-        raise
-    except DockmgrError as error:
-        work.journal.end(step.name, "failed", work.redactor.text(str(error)))
-        raise
+    detail = _attempt(step.name, lambda: step.do(work), work)
     work.journal.end(step.name, "done", detail)
+
+
+def _attempt(name: str, call: Callable[[], T], work: Work) -> T:
+    """What `call` returns. How it failed is recorded under `name`, unless it was only cut short."""
+    try:
+        return call()
+    except (LeaseLost, NothingToDo):
+        raise
+    except Exception as error:
+        if not may_pass(error):
+            told = work.redactor.text(str(_told(work, error)))
+            work.journal.fail(name, told, refused=not isinstance(error, TransientError))
+        raise
+
+
+def _told(work: Work, error: Exception) -> DockmgrError:
+    """The failure as people are told of it; a defect goes to the log."""
+    if isinstance(error, DockmgrError):
+        return error
+    defect = work.redactor.text("".join(traceback.format_exception(error)))
+    logger.error("%s of %s met a defect.\n%s", work.operation.kind, work.operation.customer_id, defect)
+    return DockmgrError(DEFECT)
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
@@ -225,42 +252,79 @@ def _try_again(work: Work, error: DockmgrError, wait: float | None = None) -> No
 
 
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
+    told = work.redactor.text(str(error))
     if any(step.final and work.journal.was_begun(step.name) for step in procedure.steps):
-        _try_again(work, error)
-    _explain(procedure, work)
+        if work.journal.refusals() < REFUSALS:
+            _try_again(work, error)
+        _close_incomplete(work, told)
+        return
+    _courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
     work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
-    work.journal.write(undoing=True, tries=0, error=work.redactor.text(str(error)))
+    work.journal.write(undoing=True, tries=0, error=told)
     _undo(procedure, work)
 
 
-def _explain(procedure: Procedure, work: Work) -> None:
-    """An explanation that can't be had must not keep the way back from beginning."""
+def _courtesy(what: str, call: Callable[[], None]) -> None:
+    """Do what is good to have; whatever is in its way is one line in the log and stops nothing."""
     try:
-        procedure.explain(work)
-    except (TransientError, PermanentError) as error:
-        logger.warning("%s of %s: %s", procedure.kind, work.operation.customer_id, error)
+        call()
+    except LeaseLost:
+        raise
+    except Exception as error:
+        logger.warning("%s: %s: %s", what, type(error).__name__, " ".join(str(error).split())[:200])
 
 
 def _undo(procedure: Procedure, work: Work) -> None:
     for step in reversed(procedure.steps):
         if step.undo and work.journal.was_begun(step.name):
             _undo_step(step, work)
+    if _persist(CLOSE, lambda: _close_undone(procedure, work), work):
+        return
+    _close_incomplete(work, work.operation.error)
+
+
+def _close_undone(procedure: Procedure, work: Work) -> None:
+    error = work.operation.error
+    if left_undone(work):
+        error = f"{error} {remains(work.instance, work.engine, work.operation)}"
     with work.journal.holding():
         procedure.failed(work)
-        work.journal.close(procedure.undone_status(work), work.operation.error)
+        work.journal.close("failed" if left_undone(work) else procedure.undone_status(work), error)
+
+
+def _close_incomplete(work: Work, error: str) -> None:
+    """End what can neither be finished nor undone, and say what is left where. Checks go on from here."""
+    work.journal.close("failed", f"{error} {remains(work.instance, work.engine, work.operation)}")
+
+
+def left_undone(work: Work) -> list[str]:
+    """The steps of the way back that were refused for good."""
+    return list(work.operation.facts.get("left_undone", ()))
 
 
 def _undo_step(step: Step, work: Work) -> None:
-    name = f"undo {step.name}"
-    if step.undo is None or work.journal.is_done(name):
+    undo, name = step.undo, f"undo {step.name}"
+    if undo is None or work.journal.is_done(name) or name in left_undone(work):
         return
     work.journal.begin(name)
+    if _persist(name, lambda: undo(work), work):
+        work.journal.end(name, "done")
+    else:  # the rest of the way back is worth going all the same
+        work.journal.remember(left_undone=[*left_undone(work), name])
+
+
+def _persist(name: str, call: Callable[[], None], work: Work) -> bool:
+    """Do a part of the way back: whether it is done, or was refused for good. Raises TryAgain."""
     try:
-        step.undo(work)
+        _attempt(name, call, work)
     except LeaseLost:
         raise
-    except DockmgrError as error:  # also what looks permanent: half a way back is no place to stop
-        work.journal.end(name, "failed", work.redactor.text(str(error)))
-        logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, error)
-        _try_again(work, error)
-    work.journal.end(name, "done")
+    except Exception as error:
+        if may_pass(error):
+            raise
+        told = DockmgrError(DEFECT) if not isinstance(error, DockmgrError) else error
+        logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, told)
+        if isinstance(error, TransientError) or work.journal.refusals() < REFUSALS:
+            _try_again(work, told)
+        return False
+    return True
