@@ -14,10 +14,10 @@ from instances.errors import BusyError, OutOfReachError
 from instances.fleet import trial
 from instances.models import Operation
 from instances.operations import read_logs, service
+from instances.operations.attempts import TryAgain
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures.provision import ProvisionRequest
 from instances.operations.requester import Requester
-from instances.operations.runner import TryAgain
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
 

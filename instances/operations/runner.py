@@ -7,11 +7,9 @@ one under way is done again (every step may be done twice), and undoing goes on 
 from __future__ import annotations
 
 import logging
-import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
 
 
 from instances import state_file
@@ -29,8 +27,17 @@ from instances.errors import (
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
 from instances.lib.redact import Redactor
-from instances.limits import REFUSALS, STEP, UNDO
+from instances.limits import REFUSALS, STEP
 from instances.models import Instance, Operation
+from instances.operations.attempts import (
+    NothingToDo,
+    TryAgain,
+    as_told,
+    attempt,
+    courtesy,
+    persist,
+    try_again,
+)
 from instances.operations.fence import FencedEngine, fenced
 from instances.operations.journal import Journal
 from instances.operations.remains import remains
@@ -39,20 +46,6 @@ from instances.outside import Outside, engine_address
 logger = logging.getLogger(__name__)
 
 CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
-DEFECT = "dockmgr itself failed here; its log has the details."
-T = TypeVar("T")
-
-
-class TryAgain(DockmgrError):
-    """The operation met a transient failure and may be carried on after `seconds`."""
-
-    def __init__(self, sentence: str, seconds: float) -> None:
-        super().__init__(sentence)
-        self.seconds = seconds
-
-
-class NothingToDo(Exception):
-    """Raised by a step that finds nothing left to do: the operation has succeeded."""
 
 
 @dataclass
@@ -131,7 +124,7 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
             retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
-        _courtesy("The state file", state_file.write)
+        courtesy("The state file", state_file.write)
         operation = Operation.objects.get(pk=operation_id)
         what, whose = operation.kind, operation.customer_id
         logger.info("%s of %s %s. %s", what, whose, operation.status, operation.error)
@@ -178,7 +171,7 @@ def _run(procedure: Procedure, work: Work) -> None:
     except Exception as error:
         if may_pass(error):
             raise  # It is carried on here or elsewhere, at the latest when the lease runs out.
-        _give_up(procedure, work, _told(work, error))
+        _give_up(procedure, work, as_told(error, work))
 
 
 def _succeed(procedure: Procedure, work: Work) -> None:
@@ -188,9 +181,9 @@ def _succeed(procedure: Procedure, work: Work) -> None:
             work.journal.close("succeeded")
 
     try:
-        _attempt(CLOSE, close, work)
+        attempt(CLOSE, close, work)
     except BusyError as error:  # what was done is well; its health is written by others all the time
-        _try_again(work, error)
+        try_again(work, error)
 
 
 def _do_all(procedure: Procedure, work: Work) -> None:
@@ -209,30 +202,8 @@ def _do(step: Step, work: Work) -> None:
     if work.journal.is_done(step.name):
         return
     work.journal.begin(step.name)
-    detail = _attempt(step.name, lambda: step.do(work), work)
+    detail = attempt(step.name, lambda: step.do(work), work)
     work.journal.end(step.name, "done", detail)
-
-
-def _attempt(name: str, call: Callable[[], T], work: Work) -> T:
-    """What `call` returns. How it failed is recorded under `name`, unless it was only cut short."""
-    try:
-        return call()
-    except (LeaseLost, NothingToDo):
-        raise
-    except Exception as error:
-        if not may_pass(error):
-            told = work.redactor.text(str(_told(work, error)))
-            work.journal.fail(name, told, refused=not isinstance(error, TransientError))
-        raise
-
-
-def _told(work: Work, error: Exception) -> DockmgrError:
-    """The failure as people are told of it; a defect goes to the log."""
-    if isinstance(error, DockmgrError):
-        return error
-    defect = work.redactor.text("".join(traceback.format_exception(error)))
-    logger.error("%s of %s met a defect.\n%s", work.operation.kind, work.operation.customer_id, defect)
-    return DockmgrError(DEFECT)
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
@@ -240,56 +211,39 @@ def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> N
     if wait is None:
         _give_up(procedure, work, error)
     else:
-        _try_again(work, error, wait)
-
-
-def _try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:
-    """Put the operation down for `wait` seconds, or for as long as undoing waits."""
-    seconds = wait or wait_before_next(UNDO, work.journal.failures(), jitter()) or UNDO.longest
-    work.journal.write(tries=work.operation.tries + 1)
-    work.journal.release(seconds)
-    raise TryAgain(work.redactor.text(str(error)), seconds)
+        try_again(work, error, wait)
 
 
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     told = work.redactor.text(str(error))
     if any(step.final and work.journal.was_begun(step.name) for step in procedure.steps):
         if work.journal.refusals() < REFUSALS:
-            _try_again(work, error)
+            try_again(work, error)
         _close_incomplete(work, told)
         return
-    _courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
+    courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
     work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
     work.journal.write(undoing=True, tries=0, error=told)
     _undo(procedure, work)
-
-
-def _courtesy(what: str, call: Callable[[], None]) -> None:
-    """Do what is good to have; whatever is in its way is one line in the log and stops nothing."""
-    try:
-        call()
-    except LeaseLost:
-        raise
-    except Exception as error:
-        logger.warning("%s: %s: %s", what, type(error).__name__, " ".join(str(error).split())[:200])
 
 
 def _undo(procedure: Procedure, work: Work) -> None:
     for step in reversed(procedure.steps):
         if step.undo and work.journal.was_begun(step.name):
             _undo_step(step, work)
-    if _persist(CLOSE, lambda: _close_undone(procedure, work), work):
+    if persist(CLOSE, lambda: _close_undone(procedure, work), work):
         return
     _close_incomplete(work, work.operation.error)
 
 
 def _close_undone(procedure: Procedure, work: Work) -> None:
-    error = work.operation.error
-    if left_undone(work):
-        error = f"{error} {remains(work.instance, work.engine, work.operation)}"
+    error, left = work.operation.error, [name.removeprefix("undo ") for name in left_undone(work)]
+    if left:
+        told = remains(work.instance, work.engine, work.operation)
+        error = f"{error} Not undone: {', '.join(left)}. {told}"
     with work.journal.holding():
         procedure.failed(work)
-        work.journal.close("failed" if left_undone(work) else procedure.undone_status(work), error)
+        work.journal.close("failed" if left else procedure.undone_status(work), error)
 
 
 def _close_incomplete(work: Work, error: str) -> None:
@@ -307,24 +261,7 @@ def _undo_step(step: Step, work: Work) -> None:
     if undo is None or work.journal.is_done(name) or name in left_undone(work):
         return
     work.journal.begin(name)
-    if _persist(name, lambda: undo(work), work):
+    if persist(name, lambda: undo(work), work):
         work.journal.end(name, "done")
     else:  # the rest of the way back is worth going all the same
         work.journal.remember(left_undone=[*left_undone(work), name])
-
-
-def _persist(name: str, call: Callable[[], None], work: Work) -> bool:
-    """Do a part of the way back: whether it is done, or was refused for good. Raises TryAgain."""
-    try:
-        _attempt(name, call, work)
-    except LeaseLost:
-        raise
-    except Exception as error:
-        if may_pass(error):
-            raise
-        told = DockmgrError(DEFECT) if not isinstance(error, DockmgrError) else error
-        logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, told)
-        if isinstance(error, TransientError) or work.journal.refusals() < REFUSALS:
-            _try_again(work, told)
-        return False
-    return True

@@ -16,11 +16,12 @@ from instances.errors import BusyError, RequestError
 from instances.health.state import State, Status, resumed
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
+from instances.operations.attempts import TryAgain
 from instances.operations.journal import abandoned, by_request
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
-from instances.operations.runner import Procedure, TryAgain, close_unstarted, run
+from instances.operations.runner import Procedure, close_unstarted, run
 from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from django.db import transaction
+
 from instances.checks.observe import RUNNING, CheckRequest, request_for
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
-from instances.errors import GateFailed
+from instances.errors import GateFailed, PermanentError
 from instances.health import state
-from instances.operations.runner import Procedure, Step, Work
+from instances.operations.runner import Procedure, Step, Work, left_undone
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
@@ -34,6 +36,7 @@ from instances.operations.steps.replace import (
 )
 from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
 
+RUNNING_STATES = ("running", "restarting", "paused")
 STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
 
 
@@ -77,9 +80,36 @@ def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
 
 
 def _start_old(work: Work) -> None:
-    if work.operation.facts.get("old_policy"):
+    _refuse_beside_new(work)
+    if work.engine.inspect(old_container(work)) is None:
+        _remake_old(work)
+    elif work.operation.facts.get("old_policy"):
         work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
     container.start(work, old_container(work))
+
+
+def _refuse_beside_new(work: Work) -> None:
+    """Two that run would write one volume, so a new one that could not be stopped keeps the old one down."""
+    made = new_container(work)
+    facts = work.engine.inspect(made) if made else None
+    if facts is not None and facts.state in RUNNING_STATES:
+        raise PermanentError(f"The container {facts.name} still runs on the same data.")
+
+
+def _remake_old(work: Work) -> None:
+    """Somebody removed the container that was kept: the same spec on the image it had is as good.
+
+    It is made under the name of what was set aside, as the new one may still have the instance's.
+    """
+    instance, image = work.instance, work.operation.image_before
+    if work.engine.image(image) is None:
+        raise PermanentError(f"The container from before is gone from the host, and so is its image {image}.")
+    spec = instance.spec(port=work.operation.params["port"])
+    made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
+    with transaction.atomic():
+        work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
+        instance.container_id = made
+        instance.save(update_fields=["container_id"])
 
 
 def _rename_old(work: Work) -> str:
@@ -117,7 +147,7 @@ def _failed(work: Work) -> None:
         return
     remember_bad_image(work)
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    if work.operation.facts.get("old_is_ill"):
+    if work.operation.facts.get("old_is_ill") or left_undone(work):
         change(work.instance.pk, now, lambda s: state.restart_failed(s, rules, now, None, jitter()))
     else:
         change(work.instance.pk, now, lambda s: state.restart_passed(s, rules, now), work.last_check)

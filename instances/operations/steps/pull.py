@@ -9,7 +9,8 @@ from pathlib import Path
 from instances.containers import drift, image_fit
 from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
-from instances.operations.runner import NothingToDo, Step, Work
+from instances.operations.attempts import NothingToDo
+from instances.operations.runner import Step, Work
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2

@@ -77,7 +77,8 @@ def strategy(instance: Instance) -> str:
 
 
 def old_container(work: Work) -> str:
-    return str(work.operation.params["old_container"])
+    """The container to go back to: that from before, or what was made in its place."""
+    return str(work.operation.facts.get("old_remade") or work.operation.params["old_container"])
 
 
 def new_container(work: Work) -> str | None:

@@ -11,8 +11,8 @@ from instances.errors import EngineUnreachable, PermanentError, RequestError, Tr
 from instances.health.state import Status
 from instances.models import Health, HealthCheck, Host, Instance, Operation
 from instances.operations import service
+from instances.operations.attempts import TryAgain
 from instances.operations.procedures import restart
-from instances.operations.runner import TryAgain
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes

@@ -1,0 +1,94 @@
+"""Trying a part of an operation: how a failure is recorded, and when the part is tried again."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from instances.checks.policy import jitter
+from instances.db.errors import may_pass
+from instances.errors import DockmgrError, LeaseLost, TransientError
+from instances.lib.backoff import wait_before_next
+from instances.limits import REFUSALS, UNDO
+
+if TYPE_CHECKING:
+    from instances.operations.runner import Work
+
+logger = logging.getLogger(__name__)
+
+DEFECT = "dockmgr itself failed here; its log has the details."
+T = TypeVar("T")
+
+
+class TryAgain(DockmgrError):
+    """The operation met a transient failure and may be carried on after `seconds`."""
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+class NothingToDo(Exception):
+    """Raised by a step that finds nothing left to do: the operation has succeeded."""
+
+
+def attempt(name: str, call: Callable[[], T], work: Work) -> T:
+    """What `call` returns. How it failed is recorded under `name`, unless it was only cut short.
+
+    Raises DockmgrError, or the database's own error where that may pass.
+    """
+    try:
+        return call()
+    except (LeaseLost, NothingToDo):
+        raise
+    except Exception as error:
+        if may_pass(error):
+            raise
+        failure = as_told(error, work)
+        refused = not isinstance(failure, TransientError)
+        work.journal.fail(name, work.redactor.text(str(failure)), refused=refused)
+        raise failure from error
+
+
+def as_told(error: Exception, work: Work) -> DockmgrError:
+    """The failure as people are told of it; a defect goes to the log."""
+    if isinstance(error, DockmgrError):
+        return error
+    defect = work.redactor.text("".join(traceback.format_exception(error)))
+    logger.error("%s of %s met a defect.\n%s", work.operation.kind, work.operation.customer_id, defect)
+    return DockmgrError(DEFECT)
+
+
+def try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:
+    """Put the operation down for `wait` seconds, or for as long as undoing waits."""
+    seconds = wait or wait_before_next(UNDO, work.journal.failures(), jitter()) or UNDO.longest
+    work.journal.write(tries=work.operation.tries + 1)
+    work.journal.release(seconds)
+    raise TryAgain(work.redactor.text(str(error)), seconds)
+
+
+def courtesy(what: str, call: Callable[[], None]) -> None:
+    """Do what is good to have; whatever is in its way is one line in the log and stops nothing."""
+    try:
+        call()
+    except LeaseLost:
+        raise
+    except Exception as error:
+        logger.warning("%s: %s: %s", what, type(error).__name__, " ".join(str(error).split())[:200])
+
+
+def persist(name: str, call: Callable[[], None], work: Work) -> bool:
+    """Do a part of the way back: whether it is done, or was refused for good. Raises TryAgain."""
+    try:
+        attempt(name, call, work)
+    except LeaseLost:
+        raise
+    except DockmgrError as error:
+        told = work.redactor.text(str(error))
+        logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, told)
+        if isinstance(error, TransientError) or work.journal.refusals() < REFUSALS:
+            try_again(work, error)
+        return False
+    return True
