@@ -13,7 +13,7 @@ from django.db.models import F, Min
 from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.rules import Severity
+from instances.incidents.rules import OPERATION, Severity
 from instances.models import Channel, Incident, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
 
 
 def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
-    if incident.kind not in ("instance", "host"):
+    if incident.kind not in ("instance", "host", OPERATION):
         return False
-    by_host = incident.kind == "instance" and ("host", incident.host_id) in covering
+    by_host = incident.kind != "host" and ("host", incident.host_id) in covering
     return by_host or any(kind == "fleet" for kind, _ in covering)
 
 

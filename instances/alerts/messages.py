@@ -10,7 +10,7 @@ from django.conf import settings
 
 from instances.alerts.rules import Notice
 from instances.documents import Document, time
-from instances.incidents.rules import Severity, worse
+from instances.incidents.rules import OPERATION, Severity, worse
 from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
 
@@ -123,6 +123,8 @@ def _link(incident: Incident) -> str | None:
 def _subject(incident: Incident, host: str) -> str:
     if incident.kind == "instance":
         return f"{incident.customer_id} on {host}" if host else incident.customer_id
+    if incident.kind == OPERATION:
+        return f"A change of {incident.customer_id}"
     return {"host": f"Host {host}", "fleet": "The fleet", "self": "dockmgr itself"}[incident.kind]
 
 

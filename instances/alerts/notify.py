@@ -26,7 +26,7 @@ from instances.alerts.rules import (
     concerns,
     decide,
 )
-from instances.incidents.rules import FLEET, SELF, Severity, host_in
+from instances.incidents.rules import FLEET, OPERATION, SELF, Severity, host_in
 from instances.models import Channel, Incident, Notification, NotifiedState
 
 BATCH = 200
@@ -40,7 +40,7 @@ def enqueue_notifications(now: datetime) -> int:
     """
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
-    return _drain(WIDE, now) + _drain(("instance",), now)
+    return _drain(WIDE, now) + _drain(("instance", OPERATION), now)
 
 
 def requeue(incidents: QuerySet[Incident], now: datetime) -> None:

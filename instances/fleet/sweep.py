@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from instances import documents, state_file
 from instances.checks import sweeps
@@ -171,7 +172,7 @@ class _Healing:
         self._outside = outside
         self._progress = progress
         self._watch = watch
-        self._restarts: set[Future[Any]] = set()
+        self._restarts: dict[UUID, Future[Any]] = {}
 
     def run(self, instances: Sequence[Instance]) -> None:
         ids = [instance.pk for instance in instances]
@@ -197,12 +198,13 @@ class _Healing:
                     result.check.request.instance_id, self._outside.clock.now()
                 )
                 if operation:
-                    self._restarts.add(pool.submit(_restart, operation, self._outside))
+                    self._restarts[operation.pk] = pool.submit(_restart, operation, self._outside)
 
     def _take_over(self, pool: ThreadPoolExecutor) -> None:
-        """An operation whose process died meanwhile would keep its instance from ever coming to rest."""
+        """An operation whose process died meanwhile is carried on; who has to wait for it is not we."""
         for operation in abandoned(self._outside.clock.now()):
-            self._restarts.add(pool.submit(_restart, operation, self._outside))
+            if operation.pk not in self._restarts:
+                self._restarts[operation.pk] = pool.submit(_carry_on, operation, self._outside)
 
     def _unsettled(self, ids: list[int]) -> int | None:
         """How many instances are not at rest; None when all are, and no host is in doubt.
@@ -213,22 +215,38 @@ class _Healing:
         sweeps.keep(self._sweep, now)
         self._collect(wait=False)
         unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
-        rows = dict(Health.objects.filter(unsettled, pk__in=ids).values_list("pk", "status"))
+        waited_for = Health.objects.filter(unsettled, pk__in=ids).exclude(self._held_by_others())
+        rows = dict(waited_for.values_list("pk", "status"))
         unhealthy = [pk for pk, status in rows.items() if status == Status.UNHEALTHY]
         left = len(rows) - len(left_alone(unhealthy, now))
         return left if left or in_doubt(now) else None
+
+    def _held_by_others(self) -> Exists:
+        """Whether an operation holds the instance that is not this sweep's, nor healing that goes well."""
+        others = Operation.objects.filter(customer_id=OuterRef("instance__customer_id"), finished_at=None)
+        healing = Q(kind="restart", automatic=True, tries=0)
+        return Exists(others.exclude(healing).exclude(pk__in=list(self._restarts)))
 
     def _tell(self, done: int, total: int, text: str) -> None:
         sweeps.keep(self._sweep, self._outside.clock.now())
         self._progress(done, total, text)
 
     def _collect(self, *, wait: bool) -> None:
-        for future in [f for f in self._restarts if wait or f.done()]:
-            self._restarts.discard(future)
+        for pk, future in list(self._restarts.items()):
+            if not (wait or future.done()):
+                continue
+            del self._restarts[pk]
             try:
                 future.result()
             except (BusyError, LeaseLost):
                 continue  # Another process took the operation over; its end is in the database.
+
+
+def _carry_on(operation: Operation, outside: Outside) -> None:
+    try:
+        service.carry_on(operation, outside)
+    finally:
+        connections.close_all()
 
 
 def _restart(operation: Operation, outside: Outside) -> None:

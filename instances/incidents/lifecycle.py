@@ -38,16 +38,19 @@ def open_incident(
     now: datetime,
     *,
     host: Host | None = None,
+    instance: Instance | None = None,
     notify_at: datetime | None = None,
 ) -> Incident:
     """Open the key's incident, reopen its last one, or bring the open one up to date.
 
-    Told at once unless `notify_at` says when.
+    Told at once unless `notify_at` says when. `instance` is whose it is, where it is about one.
     """
     writer, incident = IncidentWriter(now), last_of(key, now, host=host)
     if incident is None:
         incident = Incident(key=key, kind=kind, host=host, opened_at=now)
         incident.message = message
+        if instance is not None:
+            _place(incident, instance)
         writer.opened(incident)
     elif not incident.is_open:
         writer.reopened(incident)
@@ -59,6 +62,11 @@ def open_incident(
         writer.note(incident, "cause", message)
     writer.save()
     return incident
+
+
+def _place(incident: Incident, instance: Instance) -> None:
+    incident.instance, incident.host_id = instance, instance.host_id
+    incident.customer_id = instance.customer_id
 
 
 def _describe(incident: Incident, cause: str, message: str, now: datetime) -> None:

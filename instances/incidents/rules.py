@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from uuid import UUID
 
 from instances.health.state import Policy, State, Status, is_flapping
 
 FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind
+OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
 _HOST = "host:"
 
 
@@ -20,6 +22,11 @@ def instance_key(customer_id: str) -> str:
 def host_key(host_name: str) -> str:
     """What a host's incident is known by."""
     return f"{_HOST}{host_name}"
+
+
+def operation_key(operation_id: UUID) -> str:
+    """What the incident of an operation is known by."""
+    return f"{OPERATION}:{operation_id}"
 
 
 def host_in(key: str) -> str:

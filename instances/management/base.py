@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
 # Commands that change nothing and show no customer's data; all others go into the audit log.
 READING = frozenset({"check_health", "incidents", "instances", "operations", "tokens", "uptime", "validate"})
-TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file")
+TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file", "abandon")
 STYLES = {
     "healthy": "green", "succeeded": "green", "done": "green",
     "suspect": "yellow", "starting": "yellow", "restarting": "yellow", "running": "yellow",
@@ -107,7 +107,7 @@ class FleetCommand(BaseCommand):
     def _recorded(self, options: dict[str, Any]) -> tuple[Any, int]:
         """Do the work, and write down that it was done unless it only read or was refused as wrong."""
         document, code = self._guarded(options)
-        if code == WRONG or self.name in READING:
+        if code == WRONG or (self.name in READING and not options.get("abandon")):
             return document, code
         target = next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
         said = document.get("error") if isinstance(document, dict) else None

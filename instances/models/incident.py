@@ -30,10 +30,10 @@ class Incident(models.Model):
     in its grace) and `notify_at` (there may be something to tell).
     """
 
-    KINDS = tuple((kind, kind) for kind in ("instance", "host", "fleet", "self"))
+    KINDS = tuple((kind, kind) for kind in ("instance", "host", "fleet", "self", "operation"))
 
     key = CharField(max_length=128)
-    kind = CharField(max_length=8, choices=KINDS)
+    kind = CharField(max_length=16, choices=KINDS)
     instance = models.ForeignKey(Instance, on_delete=models.SET_NULL, null=True, related_name="incidents")
     host = models.ForeignKey(Host, on_delete=models.SET_NULL, null=True, related_name="incidents")
     customer_id = CharField(max_length=63, blank=True)

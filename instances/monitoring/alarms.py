@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from instances.incidents import lifecycle
 from instances.incidents.rules import Severity
-from instances.models import Host, Incident
+from instances.models import Host, Incident, Instance
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ def raise_alarm(
     now: datetime,
     *,
     host: Host | None = None,
+    instance: Instance | None = None,
     resolve_at: datetime | None = None,
 ) -> None:
     """Make the key's incident critical for this cause; nothing is told anew while the cause is the same.
@@ -38,7 +39,9 @@ def raise_alarm(
             known = lifecycle.last_of(key, now, host=host)
             if known is None or not known.is_open or known.cause != cause:
                 logger.error("%s", message)
-                known = lifecycle.open_incident(key, kind, Severity.CRITICAL, cause, message, now, host=host)
+                known = lifecycle.open_incident(
+                    key, kind, Severity.CRITICAL, cause, message, now, host=host, instance=instance
+                )
             Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at)
     except IntegrityError:
         logger.info("Another process has just raised the alarm of %s.", key)

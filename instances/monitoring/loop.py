@@ -11,7 +11,7 @@ from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
 from instances.models import Channel, Incident
-from instances.monitoring import clocks, fleet, hosts
+from instances.monitoring import clocks, fleet, hosts, operations
 from instances.monitoring.fleet import SelfTest
 from instances.monitoring.self_check import SelfCheck
 from instances.outside import Outside
@@ -53,6 +53,7 @@ class Monitor:
             self._judged_at = now
             clocks.judge_clock(self._outside.clock, now)
             fleet.judge_fleet(now)
+            operations.judge_operations(now)
             if self._itself is not None:
                 self._itself.judge(now)
         notify.enqueue_notifications(now)

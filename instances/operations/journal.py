@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from instances.counters import count_ended
 from instances.db.moments import ahead
@@ -24,6 +25,7 @@ from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 LONGEST_WAIT = timedelta(minutes=5)  # nothing that nobody holds is put off for longer
+SECRETS = ("instance__env", "instance__adopted", "instance__plan__env")
 LONGEST_DETAIL = 1000  # characters
 FINAL = ("succeeded", "failed", "rolled_back")
 
@@ -109,8 +111,24 @@ def _ordinal(number: int) -> str:
     return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
 
 
+def _take(rows: QuerySet[Operation], now: datetime) -> bool:
+    """Become the holder of an unfinished operation among these, if there is one."""
+    won = rows.filter(finished_at=None).update(
+        lease_owner=me(),
+        lease_expires_at=lease_until(now),
+        token=F("token") + 1,
+        status="running",
+        started_at=Coalesce("started_at", Value(now, output_field=DateTimeField())),
+    )
+    return bool(won)
+
+
+def _rows() -> QuerySet[Operation]:
+    return Operation.objects.select_related("instance__plan", "instance__host")
+
+
 def _read(operation_id: uuid.UUID) -> Operation:
-    return Operation.objects.select_related("instance__plan", "instance__host").get(pk=operation_id)
+    return _rows().get(pk=operation_id)
 
 
 class Journal:
@@ -130,13 +148,19 @@ class Journal:
         """Become the holder, or None when the operation is finished or held by someone else."""
         now = clock.now()
         free = _has_run_out(now) | Q(lease_owner="")
-        won = Operation.objects.filter(free, pk=operation_id, finished_at=None).update(
-            lease_owner=me(), lease_expires_at=lease_until(now), token=F("token") + 1, status="running"
-        )
-        if not won:
+        if not _take(Operation.objects.filter(free, pk=operation_id), now):
             return None
-        Operation.objects.filter(pk=operation_id, started_at=None).update(started_at=now)
         return cls(_read(operation_id), clock)
+
+    @classmethod
+    def seize(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
+        """Become the holder whoever holds it, who hears LeaseLost; None when there is nothing to hold.
+
+        The instance comes without its secrets, which nobody may be able to read.
+        """
+        if not _take(Operation.objects.filter(pk=operation_id), clock.now()):
+            return None
+        return cls(_rows().defer(*SECRETS).get(pk=operation_id), clock)
 
     def write(self, **values: Any) -> None:
         """Change the row, as its holder. Raises LeaseLost."""

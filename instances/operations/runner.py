@@ -216,7 +216,7 @@ def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> N
 
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     told = work.redactor.text(str(error))
-    if any(step.final and work.journal.was_begun(step.name) for step in procedure.steps):
+    if end_is_settled(procedure, work):
         if work.journal.refusals() < REFUSALS:
             try_again(work, error)
         _close_incomplete(work, told)
@@ -225,6 +225,11 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
     work.journal.write(undoing=True, tries=0, error=told)
     _undo(procedure, work)
+
+
+def end_is_settled(procedure: Procedure, work: Work) -> bool:
+    """Whether a final step has begun: there is no way back."""
+    return any(step.final and work.journal.was_begun(step.name) for step in procedure.steps)
 
 
 def _undo(procedure: Procedure, work: Work) -> None:

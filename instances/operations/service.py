@@ -10,9 +10,10 @@ from typing import Any
 
 from instances import lookup
 from instances.checks.transition import change
+from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
 from instances.engine.pool import Engines
-from instances.errors import BusyError, RequestError
+from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health.state import State, Status, resumed
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
@@ -98,16 +99,30 @@ def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Opera
 
 
 def recover(outside: Outside | None = None, customer_id: str | None = None) -> list[Operation]:
-    """See every operation through whose process died; of one customer, if one is named."""
+    """Carry on every operation whose process died; of one customer, if one is named. Returns the ended.
+
+    One that is to be tried again later is left to whoever comes then: nobody waits for it here.
+    """
     outside = outside or OUTSIDE
     left = [op for op in abandoned(outside.clock.now()) if customer_id in (None, op.customer_id)]
-    done = []
-    for operation in left:
-        try:
-            done.append(run_to_end(operation.pk, outside))
-        except BusyError:
-            continue  # Another process was quicker.
-    return done
+    done = (carry_on(operation, outside) for operation in left)
+    return [operation for operation in done if operation is not None]
+
+
+def carry_on(operation: Operation, outside: Outside) -> Operation | None:
+    """Carry somebody else's operation as far as it goes now; None when it does not end by that.
+
+    Whatever is wrong with it concerns its customer alone, and is one line in the log.
+    """
+    try:
+        return run_once(operation.pk, outside)
+    except (BusyError, LeaseLost):
+        return None  # Another process was quicker.
+    except Exception as error:
+        if may_pass(error):
+            raise
+        logger.warning("%s of %s is not over: %s", operation.kind, operation.customer_id, error)
+        return None
 
 
 def begin_restart(customer_id: str, requester: Requester, outside: Outside | None = None) -> Operation:

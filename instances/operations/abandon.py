@@ -1,0 +1,85 @@
+"""Ending by hand an operation that can't end by itself."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from django.db import transaction
+
+from instances import state_file
+from instances.db.errors import may_pass
+from instances.errors import RequestError
+from instances.models import Operation
+from instances.operations.attempts import courtesy
+from instances.operations.journal import Journal
+from instances.operations.remains import remains
+from instances.operations.requester import Requester
+from instances.operations.runner import Work, end_is_settled
+from instances.operations.service import procedure_of
+from instances.outside import Outside, engine_address
+
+logger = logging.getLogger(__name__)
+
+ABANDONED = "abandoned"  # in place of the steps of the way back
+
+
+def abandon(operation_id: str, requester: Requester, outside: Outside) -> Operation:
+    """Close an unfinished operation as failed, with what is left where, and free its instance.
+
+    Nothing on the engine is changed. Whoever works on it hears LeaseLost at the next step. Raises
+    RequestError without a reason, and for an operation that is unknown or finished.
+    """
+    if not requester.reason.strip():
+        raise RequestError("Say why the operation is abandoned.")
+    identity = _identity(operation_id)
+    journal = Journal.seize(identity, outside.clock)
+    if journal is None:
+        raise RequestError(_why_not(identity))
+    journal.write(error=f"abandoned by {requester.requested_by}: {requester.reason}")
+    _close(journal, outside)
+    courtesy("The state file", state_file.write)
+    return Operation.objects.get(pk=identity)
+
+
+def _identity(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise RequestError("An operation's id has 32 hexadecimal digits.") from None
+
+
+def _why_not(identity: uuid.UUID) -> str:
+    known = Operation.objects.filter(pk=identity).first()
+    if known is None:
+        return f"There is no operation {identity}."
+    return f"Operation {identity} is over: it {_ENDS.get(known.status, known.status)}."
+
+
+_ENDS = {"rolled_back": "was rolled back"}
+
+
+def _close(journal: Journal, outside: Outside) -> None:
+    operation, instance = journal.operation, journal.operation.instance
+    if instance is None:
+        journal.close("failed", f"{operation.error} Its instance is gone.")
+        return
+    engine = outside.engines.at(engine_address(instance.host))
+    error = f"{operation.error} {remains(instance, engine, operation)}"
+    journal.remember(left_undone=[ABANDONED])
+    try:
+        with transaction.atomic():
+            _set_health(Work(instance, engine, journal, outside))
+            journal.close("failed", error)
+    except Exception as trouble:  # what the end means for the instance is found out by checks as well
+        if may_pass(trouble):
+            raise
+        logger.warning("%s of %s: %s", operation.kind, operation.customer_id, trouble)
+        journal.close("failed", error)
+
+
+def _set_health(work: Work) -> None:
+    """What the operation's failure means for the instance, unless what it made is in service already."""
+    procedure = procedure_of(work.operation)
+    if not end_is_settled(procedure, work):
+        procedure.failed(work)
