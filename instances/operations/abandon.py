@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 
-from django.db import transaction
-
 from instances import state_file
 from instances.db.errors import may_pass
 from instances.errors import RequestError
 from instances.models import Operation
 from instances.operations.attempts import courtesy
+from instances.operations.fence import fenced
 from instances.operations.journal import Journal
 from instances.operations.remains import remains
 from instances.operations.requester import Requester
@@ -64,11 +63,11 @@ def _close(journal: Journal, outside: Outside) -> None:
     if instance is None:
         journal.close("failed", f"{operation.error} Its instance is gone.")
         return
-    engine = outside.engines.at(engine_address(instance.host))
+    engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
     error = f"{operation.error} {remains(instance, engine, operation)}"
     journal.remember(left_undone=[ABANDONED])
     try:
-        with transaction.atomic():
+        with journal.holding():
             _set_health(Work(instance, engine, journal, outside))
             journal.close("failed", error)
     except Exception as trouble:  # what the end means for the instance is found out by checks as well

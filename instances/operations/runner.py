@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-
 from instances import state_file
 from instances.checks.observe import Check
 from instances.checks.policy import jitter
