@@ -97,7 +97,8 @@ def abandoned(now: datetime) -> list[Operation]:
 
 def _has_run_out(now: datetime) -> Q:
     """Leases that ended, and those further ahead than any can be: a clock that ran fast wrote them."""
-    held = ~Q(lease_owner="") & ahead("lease_expires_at", lease_until(now))
+    longest = max(lease_until(now), now + timedelta(seconds=QUEUED_FOR))
+    held = ~Q(lease_owner="") & ahead("lease_expires_at", longest)
     return Q(lease_expires_at__lt=now) | held | ahead("lease_expires_at", now + LONGEST_WAIT)
 
 

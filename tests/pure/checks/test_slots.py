@@ -28,7 +28,7 @@ BEATS: dict[str, tuple[float, float | None]] = {
     "very late": (1349, 900),
     "one slot was missed": (1800, 1800),
     "many slots were missed": (90_003, 90_000),
-    "the clock went back": (-3600, None),
+    "the clock went back": (-3600, -3600),
 }
 
 

@@ -1,0 +1,225 @@
+"""A clock that ran two hours fast and was put right: everything goes on, and it is told once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.alerts import outbox
+from instances.checks import sweeps
+from instances.checks.observe import RUNNING, observe, request_for
+from instances.checks.record import Recorded, record
+from instances.errors import BusyError
+from instances.fleet.sweep import claim_due
+from instances.health.state import Status
+from instances.models import Channel, Health, HostWatch, Incident, Instance, Operation, Pulse, Sweep
+from instances.monitoring import hosts
+from instances.monitoring.clocks import judge_clock
+from instances.monitoring.loop import Monitor
+from instances.monitoring.self_check import SelfCheck, show_life
+from instances.monitoring.self_rules import Part
+from instances.operations import service
+from instances.operations.journal import Journal, abandoned
+from instances.operations.procedures import restart
+from tests.factories import ASKED, World, health_of
+from tests.fakes.outside import fails
+
+pytestmark = pytest.mark.django_db
+FAST = 7200.0
+INTERVAL = 60.0
+
+
+def look(world: World, instance: Instance) -> Recorded:
+    [recorded], _ = record([observe(request_for(instance, RUNNING), world.outside, 1)], world.now)
+    return recorded
+
+
+def set_right(world: World) -> None:
+    """The clock is set back to what it should be."""
+    world.clock._now -= timedelta(seconds=FAST)
+
+
+def alarms() -> list[Incident]:
+    return list(Incident.objects.filter(kind="self", key__startswith="clock"))
+
+
+def test_checks_go_on_at_once(world: World) -> None:
+    instance = world.instance()
+    world.clock.advance(FAST)
+    look(world, instance)
+    set_right(world)
+    recorded = look(world, instance)
+    assert recorded.skipped == ""
+    assert health_of(instance).checked_at == world.now
+    assert health_of(instance).last_healthy_at == world.now
+
+
+def test_an_outage_is_found_and_healed_at_once(world: World) -> None:
+    instance = world.instance()
+    world.probe.answers[instance.port or 0] = fails()
+    world.clock.advance(FAST)
+    for _ in range(2):
+        look(world, instance)
+        world.clock.advance(30)
+    set_right(world)
+    assert [due.pk for due in claim_due(world.now)] == [instance.pk]
+    recorded = look(world, instance)
+    assert recorded.verdict
+    assert recorded.verdict.restart
+    health = health_of(instance)
+    assert health.status == Status.UNHEALTHY
+    assert health.down_since
+    assert health.down_since <= world.now
+    assert restart.begin_automatic(instance.pk, world.now)
+
+
+def test_sweeps_go_on_at_once_and_none_of_their_slots_is_taken(world: World) -> None:
+    sweeps.finish(sweeps.start(world.now, INTERVAL, scheduled=True), world.now)
+    world.clock.advance(FAST)
+    for _ in range(5):
+        world.clock.advance(INTERVAL)
+        sweeps.finish(sweeps.start(world.now, INTERVAL, scheduled=True), world.now)
+    world.clock._now -= timedelta(seconds=FAST + 5 * INTERVAL)
+    for _ in range(int(FAST / INTERVAL) + 10):
+        world.clock.advance(INTERVAL)
+        sweeps.finish(sweeps.start(world.now, INTERVAL, scheduled=True), world.now)
+    with pytest.raises(BusyError):
+        sweeps.start(world.now, INTERVAL, scheduled=True)
+
+
+def test_a_sweep_that_a_fast_clock_left_running_is_closed(world: World) -> None:
+    world.clock.advance(FAST)
+    left = sweeps.start(world.now, INTERVAL, scheduled=True)
+    set_right(world)
+    assert sweeps.start(world.now, INTERVAL, scheduled=True)
+    left.refresh_from_db()
+    assert left.state == "incomplete"
+
+
+def test_an_operation_a_fast_clock_has_leased_can_be_taken_over(world: World) -> None:
+    world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    world.clock.advance(FAST)
+    assert Journal.claim(operation.pk, world.clock)
+    set_right(world)
+    assert [left.pk for left in abandoned(world.now)] == [operation.pk]
+    assert Journal.claim(operation.pk, world.clock)
+
+
+def test_an_operation_a_fast_clock_has_queued_is_taken_up(world: World) -> None:
+    world.instance()
+    world.clock.advance(FAST)
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    set_right(world)
+    assert [done.pk for done in service.recover(world.outside)] == [operation.pk]
+    assert Operation.objects.get().status == "succeeded"
+
+
+def test_a_host_that_was_asked_in_the_future_is_asked(world: World) -> None:
+    later = world.now + timedelta(seconds=FAST)
+    HostWatch.objects.create(host=world.host, asked_at=later, ask_at=later + timedelta(seconds=10))
+    assert hosts.ask_due(world.outside) == 1
+    assert HostWatch.objects.get().asked_at == world.now
+
+
+def test_a_channel_that_a_fast_clock_holds_is_free(world: World) -> None:
+    later = world.now + timedelta(seconds=FAST)
+    Channel.objects.create(name="a", url="json://a", retry_at=later)
+    Channel.objects.create(name="b", url="json://b", lease_expires_at=later)
+    Channel.objects.create(name="c", url="json://c", retry_at=world.now + timedelta(seconds=200))
+    assert set(Channel.objects.filter(outbox._free(world.now)).values_list("name", flat=True)) == {"a", "b"}
+
+
+def test_a_part_that_lives_shows_it_after_a_pulse_from_the_future(world: World) -> None:
+    show_life(Part.BEAT, world.now + timedelta(seconds=FAST))
+    show_life(Part.BEAT, world.now)
+    assert Pulse.objects.get().at == world.now
+
+
+def test_a_part_that_died_under_a_fast_clock_is_missed(world: World) -> None:
+    check = SelfCheck(world.now, lambda: INTERVAL, dict)
+    show_life(Part.BEAT, world.now + timedelta(seconds=FAST))
+    world.clock.advance(61)
+    check.judge(world.now)
+    assert Incident.objects.open().get(key="self").cause == "beat"
+
+
+def test_a_sweep_from_the_future_does_not_hide_that_none_is_made(world: World) -> None:
+    world.instance()
+    check = SelfCheck(world.now, lambda: INTERVAL, dict)
+    at = world.now + timedelta(seconds=FAST)
+    Sweep.objects.create(pk=uuid4(), state="finished", started_at=at, expires_at=at, finished_at=at)
+    world.clock.advance(200)
+    check.judge(world.now)
+    assert Incident.objects.open().get(key="self").cause == "sweeps"
+
+
+@pytest.mark.parametrize("what", ["check", "sweep", "pulse", "incident"])
+def test_what_was_written_ahead_of_time_is_told_once_and_then_over(world: World, what: str) -> None:
+    instance = world.instance()
+    world.clock.advance(FAST)
+    writes: dict[str, Callable[[], object]] = {
+        "check": lambda: look(world, instance),
+        "sweep": lambda: sweeps.start(world.now, INTERVAL, scheduled=True),
+        "pulse": lambda: show_life(Part.BEAT, world.now),
+        "incident": lambda: world.incident(instance),
+    }
+    writes[what]()
+    set_right(world)
+    watch = Monitor(world.outside, engines=False)
+    for _ in range(5):
+        watch.tick()
+        world.clock.advance(10)
+    [alarm] = alarms()
+    assert (alarm.severity, alarm.cause, alarm.is_open) == ("critical", "clock", True)
+    assert alarm.message.startswith("Rows were written ")
+    assert alarm.message.endswith(f" ahead of the clock of {socket.gethostname()}: one was or is wrong.")
+    assert [event.kind for event in alarm.events.all()].count("opened") == 1
+    for _ in range(5):
+        watch.tick()
+        world.clock.advance(20)
+    assert [alarm.is_open for alarm in alarms()] == [False]
+
+
+def test_the_news_of_a_fast_clock_wait_for_nothing(world: World) -> None:
+    instance = world.instance()
+    world.clock.advance(FAST)
+    incident = world.incident(instance)
+    set_right(world)
+    judge_clock(world.clock, world.now)
+    incident.refresh_from_db()
+    assert (incident.opened_at, incident.notify_at) == (world.now, world.now)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0, ""), (4.9, ""), (-4.9, ""), (6.0, "6 s ahead of"), (-7200.0, "2 h behind")],
+)
+def test_a_machine_whose_clock_differs_from_the_databases_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, told: str
+) -> None:
+    monkeypatch.setattr(world.clock, "skew", lambda: timedelta(seconds=seconds))
+    for _ in range(3):
+        judge_clock(world.clock, world.now)
+    messages = [alarm.message for alarm in alarms()]
+    machine = socket.gethostname()
+    assert messages == ([f"The clock of {machine} is {told} the database's."] if told else [])
+
+
+def test_a_sweep_in_the_callers_process_tells_it_too(world: World, settings: Settings) -> None:
+    from instances.fleet.sweep import sweep_here
+
+    settings.HOLD = 0
+    instance = world.instance()
+    world.clock.advance(FAST)
+    look(world, instance)
+    set_right(world)
+    report = sweep_here("tests", world.outside)
+    assert report.sweep.pk
+    assert Health.objects.get(pk=instance.pk).checked_at
+    assert len(alarms()) == 1

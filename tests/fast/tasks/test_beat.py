@@ -1,0 +1,61 @@
+"""Beat goes on when its machine's clock is set back by hours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django_celery_beat.models import PeriodicTask
+
+from tasks.app import app
+from tasks.beat import Entry, Scheduler
+from tasks.schedule import SWEEP
+
+pytestmark = pytest.mark.django_db
+TWO_HOURS = timedelta(hours=2)
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr("django_celery_beat.schedulers.close_old_connections", lambda: None)
+    monkeypatch.setattr(Scheduler, "producer", None)
+    scheduler: Any = Scheduler(app=app)
+    monkeypatch.setattr(scheduler, "apply_entry", lambda entry, producer=None: scheduler.reserve(entry))
+    scheduler.tick()
+    yield scheduler
+    scheduler._finalize.cancel()
+
+
+def test_an_entry_that_ran_in_the_future_is_due_after_its_interval() -> None:
+    PeriodicTask.objects.filter(name=SWEEP).update(last_run_at=datetime.now(UTC) + TWO_HOURS)
+    entry: Any = Entry(PeriodicTask.objects.get(name=SWEEP), app=app)
+    assert entry.is_due().next <= entry.schedule.run_every.total_seconds()
+
+
+def test_an_entry_keeps_its_last_run_when_that_is_past() -> None:
+    last = datetime.now(UTC) - timedelta(seconds=7)
+    PeriodicTask.objects.filter(name=SWEEP).update(last_run_at=last)
+    entry: Any = Entry(PeriodicTask.objects.get(name=SWEEP), app=app)
+    entry.is_due()
+    assert entry.last_run_at == last
+
+
+def test_after_a_step_back_nothing_stays_planned_for_hours(scheduler: Any) -> None:
+    scheduler._heap = [event._replace(time=event.time + 7200) for event in scheduler._heap]
+    scheduler._offset += 7200
+    scheduler.tick()
+    [planned] = [event.time for event in scheduler._heap if event.entry.name == SWEEP]
+    assert planned < time.time() + 3600
+
+
+def test_without_a_step_the_plan_is_kept(scheduler: Any) -> None:
+    before = scheduler._heap
+    scheduler.tick()
+    assert scheduler._heap is before
+
+
+def test_beat_uses_this_scheduler() -> None:
+    assert app.conf.beat_scheduler == "tasks.beat:Scheduler"

@@ -1,0 +1,86 @@
+"""What a clock that ran fast has written into a state neither stops checks nor puts healing off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from instances.health.response import Outcome
+from instances.health.state import PAST, Observation, Policy, State, Status, assess, is_stale, trusted
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=2)
+SOON = NOW + timedelta(seconds=40)
+
+
+def seen(outcome: Outcome = Outcome.FAIL, at: datetime = NOW) -> Observation:
+    return Observation(outcome, at, at, reason="" if outcome is Outcome.OK else "http_503")
+
+
+@pytest.mark.parametrize(
+    ("checked_at", "stale"),
+    [
+        (None, False),
+        (NOW - timedelta(seconds=1), False),
+        (NOW + timedelta(seconds=3), True),  # a later check, by a clock that may differ a little
+        (NOW + timedelta(seconds=6), False),
+        (LATER, False),
+    ],
+)
+def test_a_check_in_the_future_is_unknown_and_not_newer(checked_at: datetime | None, stale: bool) -> None:
+    assert is_stale(seen(), State(checked_at=checked_at), NOW) is stale
+
+
+def test_an_old_check_that_comes_late_is_still_stale() -> None:
+    late = seen(at=NOW - timedelta(minutes=5))
+    assert is_stale(late, State(checked_at=NOW - timedelta(minutes=1)), NOW)
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_a_moment_that_has_not_been_is_forgotten(name: str) -> None:
+    assert getattr(trusted(State(**{name: LATER}), NOW), name) is None  # type: ignore[arg-type]
+    past = NOW - timedelta(hours=1)
+    assert getattr(trusted(State(**{name: past}), NOW), name) == past  # type: ignore[arg-type]
+
+
+def test_an_outage_that_begins_in_the_future_has_begun() -> None:
+    assert trusted(State(down_since=LATER), NOW).down_since == NOW
+
+
+@pytest.mark.parametrize("name", ["restart_not_before", "next_check_at"])
+@pytest.mark.parametrize(
+    ("wait", "checked_at", "expected"),
+    [
+        (None, LATER, None),
+        (SOON, NOW, SOON),
+        (NOW - timedelta(hours=3), NOW, NOW - timedelta(hours=3)),
+        (LATER, NOW, NOW),  # nothing is put off for so long
+        (NOW + timedelta(hours=1), NOW, NOW + timedelta(hours=1)),
+        (NOW + timedelta(hours=1), NOW + timedelta(hours=1), NOW),  # the clock that wrote it ran fast
+    ],
+)
+def test_what_was_put_off_too_far_is_due(
+    name: str, wait: datetime | None, checked_at: datetime, expected: datetime | None
+) -> None:
+    state = State(checked_at=checked_at, **{name: wait})  # type: ignore[arg-type]
+    assert getattr(trusted(state, NOW), name) == expected
+
+
+def test_a_sound_state_is_left_as_it_is() -> None:
+    state = State(
+        Status.UNHEALTHY, failures=3, down_since=NOW - timedelta(minutes=2), checked_at=NOW,
+        restart_not_before=SOON, next_check_at=SOON, last_healthy_at=NOW - timedelta(minutes=3),
+    )  # fmt: skip
+    assert trusted(state, NOW) == state
+
+
+def test_healing_is_not_held_by_a_wait_of_a_fast_clock() -> None:
+    state = State(
+        Status.UNHEALTHY, failures=3, restarts_used=1, down_since=LATER, checked_at=LATER,
+        restart_not_before=LATER + timedelta(seconds=20),
+    )  # fmt: skip
+    verdict = assess(seen(), state, Policy(), NOW)
+    assert verdict.restart
+    assert replace(verdict.state).checked_at == NOW
