@@ -18,6 +18,7 @@ from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
 from instances.health.response import Outcome
 from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
+from instances.health.trusted import trusted
 from instances.incidents import hosts
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health, HealthCheck, Instance, Operation, Sweep
@@ -141,7 +142,7 @@ def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
     why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
-    verdict = assess(check.seen, stored.state, policy(stored.start_grace), now, jitter())
+    verdict = assess(check.seen, trusted(stored.state, now), policy(stored.start_grace), now, jitter())
     return Recorded(check, verdict, before=stored.state)
 
 

@@ -10,7 +10,8 @@ from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
 from instances.errors import BusyError
-from instances.health.state import State, trusted
+from instances.health.state import State
+from instances.health.trusted import trusted
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health
 from instances.models.health import STATE_FIELDS

@@ -19,7 +19,8 @@ from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.moments import ahead, reached
 from instances.errors import BusyError, LeaseLost
-from instances.health.state import LONGEST_WAIT, Status
+from instances.health.state import Status
+from instances.health.trusted import LONGEST_WAIT
 from instances.incidents.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat

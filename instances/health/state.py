@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from instances.health.response import Outcome, sentence
-from instances.lib.clock import AHEAD, known
+from instances.lib.clock import known
 
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"})
 CRASH_LOOP_RESTARTS = 3
-LONGEST_WAIT = timedelta(minutes=75)  # nothing is put off for longer
 
 
 class Status(StrEnum):
@@ -104,36 +103,12 @@ def is_stale(seen: Observation, state: State, now: datetime | None = None) -> bo
     return checked_at is not None and seen.started_at < checked_at
 
 
-PAST = (
-    "recovered_at", "flaps_since", "starting_since", "checked_at", "last_healthy_at", "last_restart_at",
-)  # fmt: skip
-
-
-def trusted(state: State, now: datetime) -> State:
-    """The state without times that can't be true: they were written by a clock that ran fast.
-
-    An outage that begins in the future begins now; what was put off by such a clock is due now.
-    """
-    past = {name: known(getattr(state, name), now) for name in PAST}
-    is_sound = past == {name: getattr(state, name) for name in PAST}
-    down_since = known(state.down_since, now) or (now if state.down_since else None)
-    longest = LONGEST_WAIT if is_sound else timedelta(0)
-    waits = {
-        name: _wait(getattr(state, name), now, longest) for name in ("restart_not_before", "next_check_at")
-    }
-    return replace(state, **past, **waits, down_since=down_since)  # type: ignore[arg-type]
-
-
-def _wait(until: datetime | None, now: datetime, longest: timedelta) -> datetime | None:
-    return until if until is None or until <= now + longest + AHEAD else now
-
-
 def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float = 0.0) -> Verdict:
     """Judge one observation.
 
     `jitter` is drawn by the caller from -1..1 and spreads waits by `policy.spread`.
     """
-    state = replace(trusted(state, now), checked_at=seen.finished_at)
+    state = replace(state, checked_at=seen.finished_at)
     if seen.outcome is Outcome.UNKNOWN:
         return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=_recheck_at(policy, now, jitter)))
     if seen.outcome is Outcome.OK:

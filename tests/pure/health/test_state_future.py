@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from instances.health.response import Outcome
-from instances.health.state import PAST, Observation, Policy, State, Status, assess, is_stale, trusted
+from instances.health.state import Observation, Policy, State, Status, assess, is_stale
+from instances.health.trusted import PAST, trusted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
@@ -81,6 +82,6 @@ def test_healing_is_not_held_by_a_wait_of_a_fast_clock() -> None:
         Status.UNHEALTHY, failures=3, restarts_used=1, down_since=LATER, checked_at=LATER,
         restart_not_before=LATER + timedelta(seconds=20),
     )  # fmt: skip
-    verdict = assess(seen(), state, Policy(), NOW)
+    verdict = assess(seen(), trusted(state, NOW), Policy(), NOW)
     assert verdict.restart
     assert replace(verdict.state).checked_at == NOW
