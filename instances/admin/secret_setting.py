@@ -8,6 +8,7 @@ from django import forms
 from django.db import transaction
 
 from instances.admin.verbs import ReasonForm
+from instances.db.locks import locked
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.models import Instance, Plan
@@ -33,7 +34,7 @@ class SecretForm(ReasonForm):
 @transaction.atomic
 def set_variable(model: type[Instance] | type[Plan], key: int, fields: dict[str, Any]) -> str:
     """Change one variable of an instance or a plan. Raises RequestError for what can't be one."""
-    row = model._default_manager.select_for_update().get(pk=key)
+    row = locked(model._default_manager.filter(pk=key)).get()
     name, value = fields["name"], fields["value"]
     if not value and name not in row.env:
         raise RequestError(f"{name[:64]} is not set, so it can't be removed.")

@@ -27,6 +27,8 @@ from instances.alerts.rules import (
     decide,
 )
 from instances.incidents.rules import FLEET, OPERATION, SELF, Severity, host_in
+from instances.db.locks import lock_in_order, locked
+from instances.incidents.rules import FLEET, SELF, Severity, host_in
 from instances.models import Channel, Incident, Notification, NotifiedState
 
 BATCH = 200
@@ -43,11 +45,11 @@ def enqueue_notifications(now: datetime) -> int:
     return _drain(WIDE, now) + _drain(("instance", OPERATION), now)
 
 
+@transaction.atomic(savepoint=False)
 def requeue(incidents: QuerySet[Incident], now: datetime) -> None:
     """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
-    incidents.filter(Q(resolved_at=None, confirmed_at__isnull=False) | Q(notify_at__gt=now)).update(
-        notify_at=now
-    )
+    waiting = incidents.filter(Q(resolved_at=None, confirmed_at__isnull=False) | Q(notify_at__gt=now))
+    Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
 
 
 def _drain(kinds: Sequence[str], now: datetime) -> int:
@@ -65,7 +67,7 @@ def _take(kinds: Sequence[str], now: datetime) -> list[Incident]:
 
 
 def _due(now: datetime) -> QuerySet[Incident]:
-    rows = Incident.objects.select_for_update(skip_locked=True, of=("self",)).filter(notify_at__lte=now)
+    rows = locked(Incident.objects.filter(notify_at__lte=now), skip_locked=True)
     return rows.annotate(host_name=F("host__name"), plan_name=F("instance__plan__name"))
 
 

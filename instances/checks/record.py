@@ -16,6 +16,7 @@ from instances import counters
 from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
+from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.response import Outcome
 from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
 from instances.health.trusted import trusted
@@ -67,6 +68,8 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     and judged again. Either all of this is committed or nothing is.
     """
     with transaction.atomic():
+        if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
+            lock_in_order(Health.objects.filter(pk__in={check.request.instance_id for check in checks}))
         recorded = [result for group in _one_per_instance(checks) for result in _apply(group, now)]
         HealthCheck.objects.bulk_create(_history(recorded))
         hosts.suspect(_hosts_in_question(recorded), now)

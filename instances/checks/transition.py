@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db import transaction
+
 from instances.checks.last_seen import SEEN_FIELDS, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import policy
@@ -17,13 +19,16 @@ from instances.models import Health
 from instances.models.health import STATE_FIELDS
 
 
+@transaction.atomic
 def change(
     instance_id: int, now: datetime, transition: Callable[[State], State], check: Check | None = None
 ) -> State:
     """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
 
-    What follows for the instance's incident is written with it. Call it inside a transaction.
-    Raises BusyError if the row is changed by others all the time.
+    What follows for the instance's incident is written with it, or nothing is. Whatever the change
+    depends on belongs into `transition`: it judges the state that is replaced, once more whenever
+    somebody else was quicker, and may raise to leave everything as it is. Raises BusyError if the row
+    is changed by others all the time.
     """
     for _ in range(MAX_CAS_ROUNDS):
         health = Health.objects.get(pk=instance_id)

@@ -14,6 +14,7 @@ from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
 from instances.db.clock import SYSTEM
+from instances.db.locks import locked
 from instances.errors import RequestError
 from instances.fleet.file import ChannelEntry, FleetFile
 from instances.lib.clock import Clock
@@ -87,8 +88,7 @@ def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChan
 
 
 def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
-    rows = model._default_manager.select_for_update()
-    row = rows.filter(name=values["name"]).first()
+    row = locked(model._default_manager.filter(name=values["name"])).first()
     if row is None:
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)

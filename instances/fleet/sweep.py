@@ -18,6 +18,7 @@ from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.moments import ahead, reached
+from instances.db.locks import locked
 from instances.errors import BusyError, LeaseLost
 from instances.health.state import Status
 from instances.health.trusted import LONGEST_WAIT
@@ -117,7 +118,7 @@ def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instanc
     if among is not None:
         due = due.filter(pk__in=list(among))
     with transaction.atomic():
-        ids = list(due.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        ids = [row.pk for row in locked(due, skip_locked=True).only("pk")]
         Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
     return list(Instance.objects.filter(pk__in=ids).select_related("plan", "host"))
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances import lookup
+from instances.db.locks import locked
 from instances.errors import RequestError
 from instances.incidents.writer import IncidentWriter
 from instances.models import Incident
@@ -18,7 +19,7 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
 
     Raises RequestError when there is none, or when it is over.
     """
-    incident = lookup.incident(incident_id, Incident.objects.select_for_update())
+    incident = lookup.incident(incident_id, locked(Incident.objects.all()))
     if not incident.is_open:
         raise RequestError(f"Incident {incident_id} is resolved already.")
     if incident.acknowledged_at is None:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from instances.db.moments import reached
+from instances.db.locks import locked
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
@@ -77,4 +78,4 @@ def resolve_due(now: datetime, describe: Resolution) -> int:
 
 
 def _locked(due: QuerySet[Incident], column: str) -> list[Incident]:
-    return list(due.select_for_update(skip_locked=True, of=("self",)).order_by(column)[:BATCH])
+    return list(locked(due, skip_locked=True).order_by(column)[:BATCH])

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 
+from instances.db.locks import locked
 from instances.health.state import Policy, State
 from instances.incidents.rules import Effect, Severity, availability, effect, instance_key
 from instances.incidents.writer import IncidentWriter, deadline
@@ -25,6 +27,7 @@ class HealthChange:
     message: str = ""
 
 
+@transaction.atomic(savepoint=False)
 def apply_health_changes(changes: Sequence[HealthChange], rules: Policy, now: datetime) -> None:
     """Open, raise, reopen and end incidents as these changes ask for, and note up and down.
 
@@ -65,10 +68,9 @@ class _Incidents:
         again = [change.instance_id for change, found in self._concerned if found.again]
         longest = max(self._rules.reopen_within, self._rules.flapping_clean)
         recent = Q(instance__in=again, resolved_at__gte=self._now - timedelta(seconds=longest))
-        rows = Incident.objects.select_for_update(of=("self",)).filter(
-            Q(instance__in=ids, resolved_at=None) | recent, kind="instance"
-        )
-        return {row.instance_id: row for row in rows.order_by("opened_at", "pk") if row.instance_id}
+        concerned = Incident.objects.filter(Q(instance__in=ids, resolved_at=None) | recent, kind="instance")
+        rows = sorted(locked(concerned).order_by("pk"), key=lambda row: (row.opened_at, row.pk))
+        return {row.instance_id: row for row in rows if row.instance_id}
 
     def _begin(self, change: HealthChange, found: Effect, last: Incident | None) -> Incident | None:
         """The incident this change belongs to; None when the outage has none to end."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from instances.db.locks import lock_in_order
 from instances.incidents import mutes
 from instances.incidents.rules import FLEET
 from instances.models import Host, HostWatch, Incident, Instance
 
 
+@transaction.atomic(savepoint=False)
 def suspect(host_ids: Iterable[int], now: datetime) -> None:
     """Have the engines of these hosts asked soon, because something failed there.
 
-    Hosts that are to be asked anyway are left alone. At most two statements, whatever the number.
+    Hosts that are to be asked anyway are left alone. At most three statements, whatever the number.
     """
     ids = sorted(set(host_ids))
-    if HostWatch.objects.filter(host__in=ids, ask_at=None).update(ask_at=now) < len(ids):
+    calm = lock_in_order(HostWatch.objects.filter(host__in=ids, ask_at=None))
+    if calm:
+        HostWatch.objects.filter(pk__in=calm).update(ask_at=now)
+    if len(calm) < len(ids):
         HostWatch.objects.bulk_create(
             [HostWatch(host_id=host_id, ask_at=now) for host_id in ids], ignore_conflicts=True
         )

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from instances.db.locks import lock_in_order, locked
 from instances.incidents.rules import FLEET, SELF, Severity
 from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
@@ -16,8 +17,8 @@ from instances.models import Host, Incident, Instance
 def last_of(key: str, now: datetime, *, host: Host | None = None) -> Incident | None:
     """The open incident, or the last one if that is recent enough to be reopened; locked."""
     recent = now - timedelta(seconds=settings.REOPEN_WITHIN)
-    rows = Incident.objects.select_for_update().filter(_whose(key, host))
-    last = rows.order_by("-opened_at", "-pk").first()
+    rows = Incident.objects.filter(_whose(key, host))
+    last = locked(rows).order_by("-opened_at", "-pk").first()
     if last is None or (last.resolved_at is not None and last.resolved_at < recent):
         return None
     return last
@@ -77,7 +78,7 @@ def _describe(incident: Incident, cause: str, message: str, now: datetime) -> No
 @transaction.atomic
 def resolve(incident: Incident, resolution: str, now: datetime) -> None:
     """End an incident; what it held back at other incidents is looked at again."""
-    held = Incident.objects.select_for_update().filter(pk=incident.pk, resolved_at=None).first()
+    held = locked(Incident.objects.filter(pk=incident.pk, resolved_at=None)).first()
     if held is None:
         return
     writer = IncidentWriter(now)
@@ -90,12 +91,16 @@ def resolve(incident: Incident, resolution: str, now: datetime) -> None:
 
 
 def wake(incident: Incident, now: datetime) -> None:
-    """Look at once at what waited for a host's or the fleet's incident to be over."""
+    """Look at once at what waited for a host's or the fleet's incident to be over.
+
+    Call it inside the transaction that ends the incident.
+    """
     waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind=SELF).exclude(pk=incident.pk)
     if incident.host_id is not None:
-        waiting.filter(host_id=incident.host_id).update(notify_at=now)
-    elif incident.kind == FLEET:
-        waiting.update(notify_at=now)
+        waiting = waiting.filter(host_id=incident.host_id)
+    elif incident.kind != FLEET:
+        return
+    Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
 
 
 @transaction.atomic
@@ -107,7 +112,7 @@ def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
 @transaction.atomic
 def close_of(instance: Instance, resolution: str, now: datetime) -> None:
     """End the instance's incident because nobody looks after the instance any more."""
-    rows = Incident.objects.select_for_update().filter(instance=instance, kind="instance", resolved_at=None)
+    rows = locked(Incident.objects.filter(instance=instance, kind="instance", resolved_at=None))
     writer = IncidentWriter(now)
     for incident in rows:
         writer.resolved(incident, resolution, abandoned=True)

@@ -24,6 +24,10 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         """Instances a sweep looks after: provisioned, present and not paused."""
         return self.present().exclude(provisioned_at=None).exclude(health__status="paused")
 
+    def without_secrets(self) -> Self:
+        """With plan and host, for whoever looks at instances and makes no container: no secret is read."""
+        return self.select_related("plan", "host").defer("env", "adopted", "plan__env")
+
 
 class Instance(models.Model):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.

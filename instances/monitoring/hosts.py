@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from instances.db.moments import ahead, reached
+from instances.db.locks import lock_in_order, locked
 from instances.errors import DockmgrError
 from instances.incidents import lifecycle
 from instances.incidents.hosts import open_on_hosts
@@ -71,7 +72,7 @@ def _claim(now: datetime) -> list[HostWatch]:
         return []
     again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
     with transaction.atomic():
-        due = _due(now).select_for_update(skip_locked=True, of=("self",)).select_related("host")
+        due = locked(_due(now), skip_locked=True).select_related("host")
         watches = list(due.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:
@@ -98,7 +99,7 @@ def _trouble(host: Host, outside: Outside) -> str:
 @transaction.atomic
 def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
     """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile."""
-    host = Host.objects.select_for_update().get(pk=watch.host_id)
+    host = locked(Host.objects.filter(pk=watch.host_id)).get()
     row = HostWatch.objects.get(pk=watch.pk)
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
@@ -148,7 +149,7 @@ def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> 
 def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:
     """The trouble has passed: all instances are looked at anew before anybody is told how many are left."""
     grace = timedelta(seconds=settings.HOST_GRACE)
+    there = lock_in_order(Health.objects.filter(instance__in=Instance.objects.active().filter(host=host)))
+    Health.objects.filter(pk__in=there).update(next_check_at=now)
     Incident.objects.filter(pk=incident.pk).update(resolve_at=now + grace)
     lifecycle.add_event(incident, "grace", f"the trouble has passed; {settings.HOST_GRACE:g} s of grace", now)
-    active = Instance.objects.active().filter(host=host)
-    Health.objects.filter(instance__in=active).update(next_check_at=now)

@@ -259,8 +259,12 @@ def _paused(state: State) -> State:
 
 def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instance:
     instance = lookup.instance(customer_id)
-    if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
-        raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
-    change(instance.pk, OUTSIDE.clock.now(), transition)
+
+    def unless_taken(state: State) -> State:
+        if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
+            raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
+        return transition(state)
+
+    change(instance.pk, OUTSIDE.clock.now(), unless_taken)
     instance.health = Health.objects.get(pk=instance.pk)
     return instance

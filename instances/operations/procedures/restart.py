@@ -9,6 +9,7 @@ from django.db import transaction
 
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
+from instances.db.locks import locked
 from instances.errors import BusyError
 from instances.health import state as health
 from instances.health.response import sentence
@@ -40,34 +41,48 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
     attempts, when healing is held there, or its host already has its share of restarts under way.
     The attempt is counted in the same transaction, so no crash can make it free.
     """
-    with transaction.atomic():
-        instance = Instance.objects.select_related("host", "plan").get(pk=instance_id)
-        Host.objects.select_for_update().get(pk=instance.host_id)
-        state = Health.objects.get(pk=instance_id).state()
-        if state.status is not Status.UNHEALTHY or state.restarts_used >= settings.RESTART_LIMIT:
-            return None
-        if healing_held(instance, now):
-            change(instance_id, now, lambda state: health.restart_denied(state, now, HELD_FOR))
-            return None
-        if _under_way(instance.host_id) >= settings.RESTARTS_PER_HOST:
-            change(instance_id, now, lambda state: health.restart_denied(state, now, DENIED_FOR))
-            return None
-        return _take(instance, state, now)
+    try:
+        with transaction.atomic():
+            instance = Instance.objects.without_secrets().get(pk=instance_id)
+            locked(Host.objects.filter(pk=instance.host_id)).get()
+            wait = _wait(instance, now)
+            if wait is None:
+                return _take(instance, now)
+            change(instance_id, now, lambda state: health.restart_denied(_called_for(state), now, wait))
+    except (_NotCalledForError, BusyError):
+        pass  # It recovered, or somebody else is at it: the next check says what is to be done.
+    return None
+
+
+class _NotCalledForError(Exception):
+    """The state that was found calls for no restart: nothing of what was begun is kept."""
+
+
+def _called_for(state: State) -> State:
+    if state.status is not Status.UNHEALTHY or state.restarts_used >= settings.RESTART_LIMIT:
+        raise _NotCalledForError
+    return state
+
+
+def _wait(instance: Instance, now: datetime) -> float | None:
+    """Seconds until an instance is looked at again that may not be restarted now; None where it may."""
+    if healing_held(instance, now):
+        return HELD_FOR
+    return DENIED_FOR if _under_way(instance.host_id) >= settings.RESTARTS_PER_HOST else None
 
 
 def _under_way(host_id: int) -> int:
     return Operation.objects.filter(host_id=host_id, kind="restart", automatic=True, finished_at=None).count()
 
 
-def _take(instance: Instance, state: State, now: datetime) -> Operation | None:
-    attempt = state.restarts_used + 1
-    failed = "1 failed check" if state.failures == 1 else f"{state.failures} failed checks"
-    reason = f"{failed}, attempt {attempt} of {settings.RESTART_LIMIT}"
-    try:
-        operation = open_operation("restart", instance, now, dockmgr(reason), automatic=True)
-    except BusyError:
-        return None
-    change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=True))
+def _take(instance: Instance, now: datetime) -> Operation:
+    operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
+    begun = change(
+        instance.pk, now, lambda state: health.restart_begun(_called_for(state), now, automatic=True)
+    )
+    failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
+    operation.reason = f"{failed}, attempt {begun.restarts_used} of {settings.RESTART_LIMIT}"
+    operation.save(update_fields=["reason"])
     return operation
 
 

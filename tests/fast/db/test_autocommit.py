@@ -1,0 +1,96 @@
+"""Every command works where no caller has begun a transaction, on an instance that is down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instances.management import commands
+from instances.models import ApiToken, Channel, Incident, Instance
+from tests.factories import IMAGE, World, health_of
+from tests.fakes.outside import fails
+from tests.fast.conftest import Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+C1 = ("--customer-id", "c1")
+NEW = ("--customer-id", "new", "--subdomain", "new.example.com", "--plan", "pro")
+FOLDER = Path(str(commands.__file__)).parent
+# Each with the exit code that is right while c1 does not answer.
+COMMANDS: list[tuple[int, tuple[str, ...]]] = [
+    (0, ("ack",)),
+    (2, ("adopt", *C1, "--subdomain", "two.example.com", "--container", "none")),
+    (0, ("apply",)),
+    (1, ("check_health", "--all")),
+    (0, ("create_token", "billing", "--scope", "read")),
+    (1, ("daily_health",)),
+    (0, ("decommission", *C1)),
+    (0, ("incidents",)),
+    (0, ("instances",)),
+    (0, ("logs", *C1)),
+    (0, ("mute", *C1, "--for", "1h")),
+    (0, ("operations",)),
+    (0, ("pause", *C1)),
+    (0, ("provision", *NEW)),
+    (1, ("restart", *C1)),
+    (0, ("resume", *C1)),
+    (0, ("revoke_token", "shop")),
+    (0, ("rotate_keys",)),
+    (1, ("test_channel", "ops")),
+    (0, ("test_deploy", "--plan", "pro")),
+    (0, ("tokens",)),
+    (0, ("unmute", *C1)),
+    (1, ("update", *C1)),
+    (0, ("uptime", *C1)),
+    (1, ("validate", *C1)),
+]
+
+
+@pytest.fixture
+def down(world: World) -> Instance:
+    """An instance that answers 503 and has been given up, with its incident open."""
+    well = world.instance("well")
+    instance = world.instance(status="failed", failures=6, restarts_used=3, down_since=world.now)
+    world.incident(instance, "critical")
+    world.probe.answers[instance.port or 0] = fails()
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    ApiToken.objects.create(
+        name="shop", scope="read", prefix="x", digest="x", created_by="tests", created_at=world.now
+    )
+    assert health_of(well).status == "healthy"
+    return instance
+
+
+def test_no_command_is_forgotten() -> None:
+    known = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert known == {words[0] for _, words in COMMANDS}
+
+
+@pytest.mark.parametrize(("code", "words"), COMMANDS, ids=[words[0] for _, words in COMMANDS])
+def test_a_command_ends_as_it_should(
+    down: Instance, run: Run, tmp_path: Path, code: int, words: tuple[str, ...]
+) -> None:
+    if words[0] == "apply":
+        file = tmp_path / "fleet.yaml"
+        file.write_text(f"hosts: [{{name: local}}]\nplans: [{{name: pro, image: {IMAGE}}}]\n")
+        words = (*words, str(file))
+    if words[0] == "ack":
+        words = ("ack", "--incident-id", str(Incident.objects.get(instance=down).pk))
+    ran = run(*words, "--json")
+    assert (ran.code, "database" in ran.err) == (code, False), ran.out + ran.err
+
+
+def test_pausing_what_is_down_ends_its_incident_with_it(down: Instance, run: Run) -> None:
+    assert run("pause", *C1).code == 0
+    assert health_of(down).status == "paused"
+    assert Incident.objects.get(instance=down).resolution == "paused"
+
+
+def test_a_pause_whose_incident_cannot_be_ended_does_not_happen(
+    down: Instance, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("instances.incidents.writer.IncidentWriter.save", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("pause", *C1)
+    assert health_of(down).status == "failed"
+    assert not Incident.objects.get(instance=down).resolved_at

@@ -1,0 +1,128 @@
+"""Many at once on the same rows: nobody waits in a circle, and each judges the state it finds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from pytest_django.fixtures import Settings
+
+from instances.checks.record import record
+from instances.errors import BusyError
+from instances.health.state import State, Status
+from instances.models import Health, Incident, Instance, Operation
+from instances.monitoring import hosts
+from instances.operations import service
+from instances.operations.procedures import restart
+from tests.factories import ASKED, World, a_check, a_failure, health_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROUNDS = 20
+
+
+def side_by_side(*calls: Callable[[], object]) -> list[BaseException]:
+    """What went wrong when all were called at once, each on a thread and connection of its own."""
+    wrong: list[BaseException] = []
+    together = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> None:
+        try:
+            together.wait(60)
+            call()
+        except BaseException as error:
+            wrong.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+def test_healing_checking_and_judging_hosts_at_once_meet_no_deadlock(
+    world: World, settings: Settings
+) -> None:
+    settings.HOST_ASK_INTERVAL = settings.REOPEN_WITHIN = 0.0
+    instances = [world.instance(f"c{number}") for number in range(12)]
+    checked = threading.Event()
+
+    def check() -> None:
+        """Each third batch fails and opens an incident for every instance: rows that refer to the host."""
+        for number in range(ROUNDS):
+            world.clock.advance(1)
+            seen = a_check if number % 3 else partial(a_failure, reason="exited")
+            record([seen(world, instance) for instance in instances], world.now)
+
+    def check_all() -> None:
+        try:
+            assert side_by_side(check, check) == []
+        finally:
+            checked.set()
+
+    def heal() -> None:
+        while not checked.is_set():
+            for instance in instances:
+                taken = restart.begin_automatic(instance.pk, world.now)
+                if taken is not None:
+                    service.withdraw(taken, "enough", world.outside)
+
+    def judge() -> None:
+        while not checked.is_set():
+            hosts.ask_due(world.outside)
+
+    assert side_by_side(check_all, heal, heal, judge, judge) == []
+    assert Incident.objects.filter(kind="instance").count() > len(instances)
+
+
+def test_two_batches_that_name_the_same_instances_the_other_way_round_wait_in_line(world: World) -> None:
+    instances = [world.instance(f"c{number}") for number in range(40)]
+
+    def check(order: list[Instance]) -> None:
+        for _ in range(10):
+            world.clock.advance(1)
+            record([a_failure(world, instance) for instance in order], world.now)
+
+    assert side_by_side(lambda: check(instances), lambda: check(instances[::-1])) == []
+    assert Incident.objects.open().count() == len(instances)
+
+
+def test_what_recovers_between_the_look_and_the_restart_is_not_restarted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance(status="unhealthy", failures=3, down_since=world.now)
+    begun = restart.health.restart_begun
+
+    def recovered_meanwhile(state: State, now: object, *, automatic: bool) -> State:
+        Health.objects.filter(pk=instance.pk, status="unhealthy").update(
+            status="healthy", failures=0, down_since=None, revision=F("revision") + 1
+        )
+        return begun(state, world.now, automatic=automatic)
+
+    monkeypatch.setattr(restart.health, "restart_begun", recovered_meanwhile)
+    assert restart.begin_automatic(instance.pk, world.now) is None
+    assert not Operation.objects.exists()
+
+
+def test_a_change_that_begins_between_the_look_and_the_pause_is_not_paused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    paused = service._paused
+    begun: list[Operation] = []
+
+    def taken_meanwhile(state: State) -> State:
+        if not begun:
+            begun.append(service.begin_update("c1", ASKED, image="other:2", outside=world.outside))
+        return paused(state)
+
+    monkeypatch.setattr(service, "_paused", taken_meanwhile)
+    with pytest.raises(BusyError, match="being changed by an operation"):
+        service.pause("c1")
+    assert health_of(instance).status == Status.HEALTHY
