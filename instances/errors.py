@@ -29,6 +29,13 @@ class PermanentError(DockmgrError):
     """Trying the same again would fail the same way."""
 
 
+class UnreadableSecret(PermanentError):
+    """A stored secret was encrypted with a key this installation does not have (any more)."""
+
+    def __init__(self) -> None:
+        super().__init__("A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key.")
+
+
 class NotFoundOnEngine(PermanentError):
     """The engine has no such container, image or volume."""
 

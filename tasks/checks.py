@@ -53,7 +53,7 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
     except BusyError as error:
         logger.info("No sweep now: %s", error)
         return {"sweep_id": None, "refused": str(error)}
-    instances = list(Instance.objects.active().select_related("plan", "host"))
+    instances = list(Instance.objects.active().without_secrets())
     Sweep.objects.filter(pk=row.pk).update(total=len(instances))
     if not instances:
         sweeps.finish(row, now)

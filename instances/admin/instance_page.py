@@ -17,7 +17,7 @@ from instances.admin import answers, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
-from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
@@ -66,7 +66,7 @@ def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "periods": LABELS,
         "incidents": _incidents(instance),
         "may_read_logs": request.user.has_perm(LOGS),
-        "env_names": sorted(instance.env) if request.user.has_perm(ENV_NAMES) else None,
+        "env_names": variable_names(instance) if request.user.has_perm(ENV_NAMES) else None,
         "may_change_secrets": request.user.has_perm(SECRETS),
         "required_env": instance.plan.required_env,
         "secret_form": SecretForm(auto_id="secret_%s"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from instances.admin.forms import BYTES_PER_MB, PlanForm
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import DeskAdmin, listed
-from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.selections import place_order
 from instances.admin.verbs import OPERATE, ReasonForm
 from instances.admin.views import behind
@@ -102,7 +102,7 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "instance_total": Instance.objects.present().filter(plan=plan).count(),
         "may_operate": request.user.has_perm(OPERATE),
         "may_change_secrets": request.user.has_perm(SECRETS),
-        "env_names": sorted(plan.env) if request.user.has_perm(ENV_NAMES) else None,
+        "env_names": variable_names(plan) if request.user.has_perm(ENV_NAMES) else None,
         "update_form": ReasonForm(auto_id="update_%s"),
         "secret_form": SecretForm(auto_id="secret_%s"),
     }

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from instances.admin.verbs import ReasonForm
 from instances.db.locks import locked
-from instances.errors import RequestError
+from instances.errors import RequestError, UnreadableSecret
 from instances.lib import validators
 from instances.models import Instance, Plan
 
@@ -29,6 +29,14 @@ class SecretForm(ReasonForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     field_order = ("name", "value", "reason")
+
+
+def variable_names(row: Instance | Plan) -> list[str]:
+    """Names of its variables, or why they can't be told."""
+    try:
+        return sorted(row.env)
+    except UnreadableSecret as error:
+        return [str(error)]
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from instances.errors import UnreadableSecret
 from instances.health.response import VERSION_LENGTH
 from instances.health.state import Observation
 from instances.lib.redact import Redactor
@@ -34,6 +35,9 @@ def _version(instance_id: int, text: str, known: str) -> str:
     instance = Instance.objects.select_related("plan").filter(pk=instance_id).first()
     if instance is None:
         return known
+    try:
+        redactor = Redactor(instance.secret_values)
+    except UnreadableSecret:
+        return known
     is_cut = len(text) >= VERSION_LENGTH
-    shown = Redactor(instance.secret_values).edges(text, cut_left=False, cut_right=is_cut)
-    return shown[:VERSION_LENGTH]
+    return redactor.edges(text, cut_left=False, cut_right=is_cut)[:VERSION_LENGTH]

@@ -15,7 +15,7 @@ from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
 from instances.db.clock import SYSTEM
 from instances.db.locks import locked
-from instances.errors import RequestError
+from instances.errors import RequestError, UnreadableSecret
 from instances.fleet.file import ChannelEntry, FleetFile
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Plan
@@ -93,7 +93,8 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
         return FleetChange(kind, values["name"], "created", {})
-    changed = {k: (getattr(row, k), v) for k, v in values.items() if getattr(row, k) != v}
+    before = {name: _now(row, name) for name in values}
+    changed = {name: (before[name], value) for name, value in values.items() if before[name] != value}
     if not changed:
         return None
     if "url" in changed:
@@ -106,6 +107,14 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
         for k, (was, now) in changed.items()
     }
     return FleetChange(kind, values["name"], "updated", shown)
+
+
+def _now(row: Model, name: str) -> Any:
+    """The present value; a secret that can't be read differs from any, so that it can be set anew."""
+    try:
+        return getattr(row, name)
+    except UnreadableSecret:
+        return UnreadableSecret
 
 
 def _refuse_useless(channel: str, url: str | None) -> None:

@@ -100,7 +100,7 @@ def _request_id(bulk: Bulk, instance_id: int) -> str:
 
 
 def _present(keys: Iterable[int]) -> list[Instance]:
-    rows = Instance.objects.present().filter(pk__in=list(keys)).in_bulk()
+    rows = Instance.objects.present().filter(pk__in=list(keys)).only("customer_id", "host_id").in_bulk()
     return [rows[key] for key in keys if key in rows]
 
 

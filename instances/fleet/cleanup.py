@@ -20,7 +20,7 @@ IMAGES_KEPT_FOR = timedelta(days=7)
 def expired(now: datetime) -> list[Operation]:
     """Take every throwaway instance past its time for removal; returns the operations to carry out."""
     begun = []
-    for instance in Instance.objects.present().filter(expires_at__lt=now).select_related("plan", "host"):
+    for instance in Instance.objects.present().filter(expires_at__lt=now).without_secrets():
         try:
             begun.append(decommission.begin(instance, now, dockmgr("its time is over"), purge_data=True))
         except BusyError:

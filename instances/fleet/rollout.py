@@ -47,7 +47,7 @@ class Result:
 
 def candidates() -> list[Instance]:
     """Whom a fleet update concerns, healthy ones first: a canary should be able to sing."""
-    instances = list(Instance.objects.active().select_related("plan", "host", "health"))
+    instances = list(Instance.objects.active().without_secrets().select_related("plan", "host", "health"))
     return sorted(instances, key=lambda i: (i.health.status != Status.HEALTHY, i.customer_id))
 
 

@@ -71,7 +71,8 @@ class Report:
 
 
 def health_rows(ids: Iterable[int]) -> list[Health]:
-    return list(Health.objects.filter(pk__in=list(ids)).select_related("instance"))
+    rows = Health.objects.filter(pk__in=list(ids)).select_related("instance")
+    return list(rows.defer("instance__env", "instance__adopted"))
 
 
 def check_here(
@@ -120,7 +121,7 @@ def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instanc
     with transaction.atomic():
         ids = [row.pk for row in locked(due, skip_locked=True).only("pk")]
         Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
-    return list(Instance.objects.filter(pk__in=ids).select_related("plan", "host"))
+    return list(Instance.objects.filter(pk__in=ids).without_secrets())
 
 
 def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> Report:
@@ -134,7 +135,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     recover(outside)
     sweep = _start(by, outside)
     try:
-        instances = list(Instance.objects.active().select_related("plan", "host"))
+        instances = list(Instance.objects.active().without_secrets())
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
         _Healing(sweep, outside, progress, watch).run(instances)
     finally:

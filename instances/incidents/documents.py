@@ -17,6 +17,7 @@ from instances.models import Incident, Mute
 def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) -> list[shapes.Incident]:
     """INCIDENTs, in a bounded number of queries; `events` adds the timeline of each."""
     rows = rows.select_related("host", "instance__plan", "instance__host")
+    rows = rows.defer("instance__env", "instance__adopted", "instance__plan__env")
     found = list(rows.prefetch_related("events") if events else rows)
     muted = mutes.incident_ends([row for row in found if row.is_open], now)
     return [_incident(row, muted.get(row.pk), now, events=events) for row in found]

@@ -8,6 +8,9 @@ from django.db import models
 from django.db.models import Q
 
 from instances.containers import adoption, spec
+from instances.errors import UnreadableSecret
+from instances.lib.redact import Redactor
+from instances.lib.withhold import Withholding
 from instances.models.encrypted import Encrypted
 from instances.models.fleet import Host, Plan
 from instances.models.storable import CharField, JSONField
@@ -115,6 +118,19 @@ class Instance(models.Model):
         if self.plan.public_url:
             return self.plan.public_url.replace("{subdomain}", self.subdomain)
         return self.health_url.removesuffix(self.plan.health_path)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether its container was made by somebody else; reads no secret."""
+        return bool(self.container)
+
+    @property
+    def redactor(self) -> Redactor:
+        """Hides the values of its environment; hides everything where they can't be read."""
+        try:
+            return Redactor(self.secret_values)
+        except UnreadableSecret as error:
+            return Withholding(str(error))
 
     @property
     def secret_values(self) -> list[str]:

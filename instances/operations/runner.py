@@ -63,7 +63,7 @@ class Work:
 
     @property
     def redactor(self) -> Redactor:
-        return Redactor(self.instance.secret_values)
+        return self.instance.redactor
 
     def save(self, *columns: str) -> None:
         """Write these columns of the instance, as the operation's holder. Raises LeaseLost."""

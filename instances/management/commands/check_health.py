@@ -32,7 +32,7 @@ class Command(FleetCommand):
     def _chosen(self, options: dict[str, Any]) -> list[Instance]:
         if options["customer_id"] is not None:
             return [lookup.instance(options["customer_id"])]
-        return list(Instance.objects.active().select_related("plan", "host"))
+        return list(Instance.objects.active().without_secrets())
 
     def show(self, document: Any) -> None:
         show_checks(self, document)

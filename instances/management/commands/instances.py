@@ -11,8 +11,8 @@ class Command(FleetCommand):
     help = "List all instances with their status."
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        rows = Instance.objects.present().select_related("plan", "host", "health").order_by("customer_id")
-        return [documents.instance(row) for row in rows], GOOD
+        rows = Instance.objects.present().without_secrets().select_related("plan", "host", "health")
+        return [documents.instance(row) for row in rows.order_by("customer_id")], GOOD
 
     def show(self, document: Any) -> None:
         columns = ("customer_id", "status", "plan", "host", "version", "access_url", "last_healthy_at")

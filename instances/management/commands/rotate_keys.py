@@ -3,24 +3,47 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Model
 
-from instances.management.base import GOOD, FleetCommand
+from instances.db.locks import locked
+from instances.errors import UnreadableSecret
+from instances.management.base import BAD, GOOD, FleetCommand
 from instances.models import Channel, Instance, Plan
 
-SECRETS = ((Instance, ["env", "adopted"]), (Plan, ["env"]), (Channel, ["url"]))
+SECRETS: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
+    ("instance", Instance, ("env", "adopted")),
+    ("plan", Plan, ("env",)),
+    ("channel", Channel, ("url",)),
+)
 
 
 class Command(FleetCommand):
     help = "Encrypt all stored secrets with the first key; afterwards the older keys can be dropped."
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        rows = 0
-        with transaction.atomic():
-            for model, fields in SECRETS:
-                for row in list(model._default_manager.select_for_update()):
-                    row.save(update_fields=fields)
-                    rows += 1
-        return {"rotated": rows}, GOOD
+        rotated, unreadable = 0, []
+        for kind, model, fields in SECRETS:
+            for key in model._default_manager.order_by("pk").values_list("pk", flat=True):
+                try:
+                    rotated += _rotate(model, key, fields)
+                except UnreadableSecret:
+                    unreadable.append(f"{kind} {model._default_manager.defer(*fields).get(pk=key)}")
+        if not unreadable:
+            return {"rotated": rotated}, GOOD
+        self.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")
+        return {"rotated": rotated, "unreadable": unreadable}, BAD
 
     def show(self, document: Any) -> None:
         self.console.print(f"{document['rotated']} rows are encrypted with the first key now.")
+
+
+@transaction.atomic
+def _rotate(model: type[Model], key: int, fields: tuple[str, ...]) -> int:
+    """Encrypt one row's secrets anew; 0 when it is gone. Raises UnreadableSecret and leaves it as it is."""
+    row = locked(model._default_manager.filter(pk=key)).first()
+    if row is None:
+        return 0
+    for name in fields:
+        setattr(row, name, getattr(row, name))  # what was never read would be kept as it is
+    row.save(update_fields=fields)
+    return 1

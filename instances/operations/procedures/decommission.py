@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.checks.transition import change
-from instances.errors import RequestError
+from instances.errors import RequestError, UnreadableSecret
 from instances.incidents.lifecycle import close_of
 from instances.models import Instance, Operation
 from instances.operations.journal import open_operation
@@ -23,7 +23,7 @@ def begin(
     purge_data: bool,
 ) -> Operation:
     """Take the instance for its removal. Raises BusyError, or RequestError for data that is not ours."""
-    if purge_data and instance.adopted is not None:
+    if purge_data and instance.is_adopted:
         raise RequestError(
             f"{instance.customer_id} was adopted: dockmgr did not make its volumes and does not remove them; "
             "decommission it without --purge-data."
@@ -41,8 +41,16 @@ def begin(
 
 
 def _stop(work: Work) -> str:
-    work.engine.stop(work.instance.container_id, work.instance.stop_timeout)
+    work.engine.stop(work.instance.container_id, _stop_timeout(work.instance))
     return "stopped"
+
+
+def _stop_timeout(instance: Instance) -> int:
+    """Also an instance whose secrets can't be read any more can be removed."""
+    try:
+        return instance.stop_timeout
+    except UnreadableSecret:
+        return int(instance.plan.stop_timeout)
 
 
 def _remove_container(work: Work) -> str:

@@ -72,7 +72,7 @@ def strategy(instance: Instance) -> str:
 
     Nor do they share the ports and addresses of an adopted one.
     """
-    alone = bool(instance.plan.data_path) or instance.adopted is not None
+    alone = bool(instance.plan.data_path) or instance.is_adopted
     return "recreate" if alone else str(instance.plan.update_strategy)
 
 

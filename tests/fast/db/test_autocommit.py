@@ -11,6 +11,7 @@ from instances.models import ApiToken, Channel, Incident, Instance
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.outside import fails
 from tests.fast.conftest import Run
+from tests.fast.updates import publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 C1 = ("--customer-id", "c1")
@@ -40,7 +41,7 @@ COMMANDS: list[tuple[int, tuple[str, ...]]] = [
     (0, ("test_deploy", "--plan", "pro")),
     (0, ("tokens",)),
     (0, ("unmute", *C1)),
-    (1, ("update", *C1)),
+    (0, ("update", *C1)),
     (0, ("uptime", *C1)),
     (1, ("validate", *C1)),
 ]
@@ -53,6 +54,7 @@ def down(world: World) -> Instance:
     instance = world.instance(status="failed", failures=6, restarts_used=3, down_since=world.now)
     world.incident(instance, "critical")
     world.probe.answers[instance.port or 0] = fails()
+    publish(world, "agent-1")
     Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
     ApiToken.objects.create(
         name="shop", scope="read", prefix="x", digest="x", created_by="tests", created_at=world.now

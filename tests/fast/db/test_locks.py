@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks.record import record
 from instances.errors import BusyError
+from instances.health import state as health_state
 from instances.health.state import State, Status
 from instances.models import Health, Incident, Instance, Operation
 from instances.monitoring import hosts
@@ -97,15 +99,15 @@ def test_what_recovers_between_the_look_and_the_restart_is_not_restarted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance(status="unhealthy", failures=3, down_since=world.now)
-    begun = restart.health.restart_begun
+    begun = health_state.restart_begun
 
-    def recovered_meanwhile(state: State, now: object, *, automatic: bool) -> State:
+    def recovered_meanwhile(state: State, now: datetime, *, automatic: bool) -> State:
         Health.objects.filter(pk=instance.pk, status="unhealthy").update(
             status="healthy", failures=0, down_since=None, revision=F("revision") + 1
         )
-        return begun(state, world.now, automatic=automatic)
+        return begun(state, now, automatic=automatic)
 
-    monkeypatch.setattr(restart.health, "restart_begun", recovered_meanwhile)
+    monkeypatch.setattr(health_state, "restart_begun", recovered_meanwhile)
     assert restart.begin_automatic(instance.pk, world.now) is None
     assert not Operation.objects.exists()
 

@@ -63,7 +63,7 @@ def test_the_first_key_encrypts_and_any_decrypts(settings: Settings) -> None:
 def test_a_missing_key_is_one_sentence_without_a_secret(settings: Settings) -> None:
     settings.ENCRYPTION_KEYS = [Fernet.generate_key()]
     with pytest.raises(PermanentError) as refused:
-        Instance.objects.get()
+        _ = Instance.objects.get().env
     assert str(refused.value) == (
         "A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
     )
