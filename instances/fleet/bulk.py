@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from instances.errors import DockmgrError, RequestError
 from instances.models import Bulk, Instance, Operation
@@ -19,6 +18,7 @@ from instances.operations.requester import Requester
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
 PACED = ("restart", "update")
+PORTION = 50  # instances until an order's progress is written down
 BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
 
@@ -54,28 +54,52 @@ def to_check(bulk_id: uuid.UUID, number: int) -> list[str]:
     return [instance.customer_id for instance in _present(bulk.pending)] if bulk is not None else []
 
 
-@transaction.atomic
 def advance(bulk_id: uuid.UUID, number: int) -> Turn:
     """Take the turn of this number: begin what may begin now. Refusals are noted and stop nothing.
 
-    Nothing is done when the turn was taken already: somebody else carries the order on.
+    Nothing is done when the turn was taken already: somebody else carries the order on. Each instance
+    is begun in a transaction of its own, and after every few of them the order's progress is written
+    down: whoever takes it up after a crash begins those since then once more, which changes nothing.
     """
-    bulk = Bulk.objects.select_for_update().filter(pk=bulk_id, turn=number).first()
+    bulk = _take_turn(bulk_id, number)
     if bulk is None:
         return Turn()
     turn, done = Turn(), _gone(bulk)
-    for instance in list(_whose_turn(bulk)):
-        done.add(instance.pk)
-        try:
-            turn.operations.extend(_begin(bulk, instance))
-        except DockmgrError as refusal:
-            bulk.refused[instance.customer_id] = str(refusal)
-    bulk.pending = [key for key in bulk.pending if key not in done]
-    bulk.turn += 1
-    bulk.due_at = service.OUTSIDE.clock.now() + BETWEEN_TURNS if bulk.pending else None
-    bulk.save(update_fields=["pending", "refused", "turn", "due_at"])
+    for portion in _portions(list(_whose_turn(bulk))):
+        for instance in portion:
+            done.add(instance.pk)
+            try:
+                turn.operations.extend(_begin(bulk, instance))
+            except DockmgrError as refusal:
+                bulk.refused[instance.customer_id] = str(refusal)
+        if not _write_down(bulk, done):
+            return turn
+    _write_down(bulk, done)
     turn.following = bulk.turn if bulk.pending else None
     return turn
+
+
+def _take_turn(bulk_id: uuid.UUID, number: int) -> Bulk | None:
+    due = service.OUTSIDE.clock.now() + BETWEEN_TURNS
+    if not Bulk.objects.filter(pk=bulk_id, turn=number).update(turn=number + 1, due_at=due):
+        return None
+    return Bulk.objects.filter(pk=bulk_id, turn=number + 1).first()
+
+
+def _portions(instances: list[Instance]) -> Iterator[list[Instance]]:
+    for first in range(0, len(instances), PORTION):
+        yield instances[first : first + PORTION]
+
+
+def _write_down(bulk: Bulk, done: set[int]) -> bool:
+    """Note how far the turn has come; False when somebody else took the order over meanwhile."""
+    bulk.pending = [key for key in bulk.pending if key not in done]
+    bulk.due_at = service.OUTSIDE.clock.now() + BETWEEN_TURNS if bulk.pending else None
+    return bool(
+        Bulk.objects.filter(pk=bulk.pk, turn=bulk.turn).update(
+            pending=bulk.pending, refused=bulk.refused, due_at=bulk.due_at
+        )
+    )
 
 
 def stalled(now: datetime) -> list[Bulk]:

@@ -20,7 +20,7 @@ from instances.models import (
     Transition,
 )
 
-BATCH = 10_000
+BATCH = 1000  # rows deleted in one transaction
 
 
 def purge(now: datetime) -> dict[str, int]:

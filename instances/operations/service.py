@@ -166,14 +166,22 @@ def begin_update(
 
 
 def begin_provision(
-    order: provisioning.ProvisionRequest, requester: Requester, outside: Outside | None = None
+    order: provisioning.ProvisionRequest,
+    requester: Requester,
+    outside: Outside | None = None,
+    *,
+    ask_engines: bool = True,
 ) -> Operation:
-    """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host."""
+    """Write a new instance down and take it. Raises RequestError, or OutOfReachError without a host.
+
+    A process that reaches no engine says so; a host whose engine failed when it was last asked is then
+    passed over.
+    """
     return once(
         "provision",
         order.customer_id,
         requester,
-        lambda: provisioning.begin(order, outside or OUTSIDE, requester),
+        lambda: provisioning.begin(order, outside or OUTSIDE, requester, ask_engines=ask_engines),
     )
 
 

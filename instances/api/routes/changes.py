@@ -38,11 +38,10 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
 
     def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
-        host = wanted.host or provisioning.roomiest_host()
         order = provisioning.ProvisionRequest(
-            wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, host, wanted.image
+            wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, wanted.host, wanted.image
         )
-        return service.begin_provision(order, asked)
+        return service.begin_provision(order, asked, ask_engines=False)
 
     return _changed(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
 

@@ -6,26 +6,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, QuerySet
 
 from instances import lookup
 from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers.spec import labels_for
-from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError
+from instances.errors import DockmgrError, RequestError
 from instances.health import state as health
 from instances.lib import validators
-from instances.models import Health, Host, HostWatch, Instance, Operation, Plan
+from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations.journal import open_operation
+from instances.operations.placement import Placement
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
-from instances.outside import Outside, engine_address
+from instances.outside import Outside
 
 LOG_LINES_KEPT = 40
-NO_ENGINE = "No host with room has an engine that answers."
 TRY_AGAIN = "Another operation came first; try again."
 
 
@@ -55,18 +54,23 @@ def begin(
     order: ProvisionRequest,
     outside: Outside,
     requester: Requester,
+    *,
+    ask_engines: bool = True,
 ) -> Operation:
     """Write down the new instance with its port and its operation, in one transaction.
 
     Raises RequestError for a malformed, duplicate or unsatisfiable order.
     """
     plan = _plan(order.checked())
-    host = _host(order.host, outside)
+    placement = Placement(order.host, outside if ask_engines else None)
     now = outside.clock.now()
     try:
-        with transaction.atomic():
-            instance = _write_down(order, plan, host)
-            return open_operation("provision", instance, now, requester)
+        while True:
+            host = placement.choose()
+            with transaction.atomic():
+                if placement.take(host):
+                    instance = _write_down(order, plan, host)
+                    return open_operation("provision", instance, now, requester)
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None
@@ -80,50 +84,6 @@ def _plan(order: ProvisionRequest) -> Plan:
     if absent:
         raise RequestError(f"Plan {plan.name} requires {', '.join(absent)} in the environment.")
     return plan
-
-
-def _host(name: str | None, outside: Outside) -> Host:
-    """The named host, or the least loaded one with room whose engine answers."""
-    if name is not None:
-        return _with_place(lookup.host(name, _by_load()))
-    for host in _with_room():
-        try:
-            outside.engines.look(engine_address(host), lambda engine: engine.ping())
-        except EngineUnreachable:
-            continue
-        return host
-    raise OutOfReachError(NO_ENGINE)
-
-
-def roomiest_host() -> str:
-    """The name of the least loaded host with room, for processes that may not ask engines.
-
-    Passes over hosts whose engine failed when it was last asked. Raises RequestError or OutOfReachError.
-    """
-    failing = set(HostWatch.objects.filter(failures__gt=0).values_list("host_id", flat=True))
-    answering = [host.name for host in _with_room() if host.pk not in failing]
-    if not answering:
-        raise OutOfReachError(NO_ENGINE)
-    return answering[0]
-
-
-def _by_load() -> QuerySet[Host]:
-    present = Q(instances__decommissioned_at=None)
-    return Host.objects.annotate(load=Count("instances", filter=present)).order_by("load", "name")
-
-
-def _with_room() -> list[Host]:
-    """Hosts with room, the least loaded first. Raises RequestError when there is none."""
-    found = [h for h in _by_load() if h.max_instances is None or h.load < h.max_instances]  # type: ignore[attr-defined]
-    if not found:
-        raise RequestError("No host has room for another instance.")
-    return found
-
-
-def _with_place(host: Host) -> Host:
-    if host.max_instances is not None and host.load >= host.max_instances:  # type: ignore[attr-defined]
-        raise RequestError(f"Host {host.name} has no room: it holds its {host.max_instances} instances.")
-    return host
 
 
 def _write_down(order: ProvisionRequest, plan: Plan, host: Host) -> Instance:

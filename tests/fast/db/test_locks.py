@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 import pytest
-from django.db import connection
 from django.db.models import F
 from pytest_django.fixtures import Settings
 
@@ -21,31 +19,10 @@ from instances.monitoring import hosts
 from instances.operations import service
 from instances.operations.procedures import restart
 from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.fast.side_by_side import side_by_side
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 20
-
-
-def side_by_side(*calls: Callable[[], object]) -> list[BaseException]:
-    """What went wrong when all were called at once, each on a thread and connection of its own."""
-    wrong: list[BaseException] = []
-    together = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], object]) -> None:
-        try:
-            together.wait(60)
-            call()
-        except BaseException as error:
-            wrong.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return wrong
 
 
 def test_healing_checking_and_judging_hosts_at_once_meet_no_deadlock(

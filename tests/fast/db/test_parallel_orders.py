@@ -1,0 +1,65 @@
+"""Orders for new instances that come at the same moment: no host takes more than it may, all are used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from instances.errors import RequestError
+from instances.models import Host, Instance, Operation, Port
+from instances.operations import service
+from tests.factories import ASKED, World
+from tests.fast.side_by_side import side_by_side
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def orders(world: World, number: int, **changes: object) -> list[Callable[[], object]]:
+    def order(customer_id: str) -> Callable[[], object]:
+        return lambda: service.begin_provision(world.order(customer_id, **changes), ASKED, world.outside)
+
+    return [order(f"n{place}") for place in range(number)]
+
+
+def spread() -> dict[str, int]:
+    return dict(Counter(Instance.objects.values_list("host__name", flat=True)))
+
+
+@pytest.mark.parametrize("changes", [{}, {"host": "local"}])
+def test_a_host_takes_no_more_than_it_may(world: World, changes: dict[str, object]) -> None:
+    Host.objects.update(max_instances=3)
+    refused = side_by_side(*orders(world, 8, **changes))
+    assert spread() == {"local": 3}
+    assert (len(refused), {type(error) for error in refused}) == (5, {RequestError})
+    assert all("room" in str(error) for error in refused)
+    assert Operation.objects.count() == Port.objects.count() == 3
+
+
+def test_parallel_orders_use_all_hosts_alike(world: World) -> None:
+    for name in ("b", "c", "d"):
+        Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
+    assert side_by_side(*orders(world, 8)) == []
+    assert spread() == {"local": 2, "b": 2, "c": 2, "d": 2}
+
+
+def test_when_a_host_is_full_the_next_one_is_taken(world: World) -> None:
+    Host.objects.update(max_instances=2)
+    Host.objects.create(name="large", docker_url="unix:///fake/large.sock", max_instances=4)
+    assert side_by_side(*orders(world, 6)) == []
+    assert spread() == {"local": 2, "large": 4}
+
+
+def test_processes_that_ask_no_engine_spread_their_orders_too(world: World) -> None:
+    Host.objects.create(name="b", docker_url="unix:///fake/b.sock")
+    for host in world.outside.hosts.values():
+        host.unreachable = True
+    calls = [
+        lambda name=f"n{place}": service.begin_provision(  # type: ignore[misc]
+            world.order(name), ASKED, world.outside, ask_engines=False
+        )
+        for place in range(6)
+    ]
+    assert side_by_side(*calls) == []
+    assert spread() == {"local": 3, "b": 3}
