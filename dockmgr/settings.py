@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
 
 from dockmgr import __version__, keys
 from dockmgr.environment import Environment, web_names
+from dockmgr import keys
+from dockmgr.database import SQLITE_OPTIONS as SQLITE_OPTIONS
+from dockmgr.database import database
+from dockmgr.environment import Environment
 from tasks.policies import POLICIES
 
 env = Environment(os.environ)
@@ -155,30 +157,11 @@ CONTENT_SECURITY_POLICY = (
 )
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
-SQLITE_OPTIONS = {
-    "timeout": 20,
-    "transaction_mode": "IMMEDIATE",
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+# --- Database ----------------------------------------------------------------------------------
+STATEMENT_SECONDS = env.seconds("DOCKMGR_STATEMENT_TIMEOUT", 8, least=1)
+DATABASES = {
+    "default": database(env.text("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}"), STATEMENT_SECONDS)
 }
-
-
-def database(url: str) -> dict[str, Any]:
-    """Django's settings for a DATABASE_URL; SQLite and PostgreSQL are the two we test."""
-    scheme = urlsplit(url).scheme
-    if scheme not in ("sqlite", "postgres", "postgresql"):
-        raise ImproperlyConfigured(
-            f"DATABASE_URL begins with {scheme or 'no scheme'!r}; allowed are sqlite:/// and postgres://."
-        )
-    config: dict[str, Any] = dict(dj_database_url.parse(url))
-    if scheme == "sqlite":
-        config["OPTIONS"] = SQLITE_OPTIONS
-    else:
-        config["OPTIONS"] = {"connect_timeout": 10, **config.get("OPTIONS", {})}
-        config["CONN_HEALTH_CHECKS"] = True
-    return config
-
-
-DATABASES = {"default": database(env.text("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}"))}
 
 
 # --- Celery ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
@@ -18,6 +19,7 @@ from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.errors import BusyError
+from instances.errors import BusyError, OutOfReachError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life
@@ -30,6 +32,8 @@ from tasks.operations import heal
 from tasks.schedule import sweep_interval
 
 logger = logging.getLogger(__name__)
+
+COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
 
 def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
@@ -80,7 +84,10 @@ def check_health(customer_id: str, request: dict[str, Any] | None = None) -> sha
     `request` comes from the sweep and saves reading the database; without it the CHECK is returned.
     """
     if request is not None:
-        _check(CheckRequest.from_message(request))
+        try:
+            _check(CheckRequest.from_message(request))
+        except OutOfReachError as error:
+            logger.warning("%s: %s", customer_id, error)
         return None
     [own] = requests_for([lookup.instance(customer_id)], service.OUTSIDE.engines)
     _check(own)
@@ -90,9 +97,22 @@ def check_health(customer_id: str, request: dict[str, Any] | None = None) -> sha
 def _check(request: CheckRequest) -> None:
     with COMMITTER.expecting():
         check = observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT)
-        recorded = COMMITTER.submit(check).result()
+        recorded = _recorded(check)
     if recorded.verdict and recorded.verdict.restart:
         heal.apply_async(kwargs={"instance_id": request.instance_id})
+
+
+def _recorded(check: Check) -> Recorded:
+    """What became of a check. One that can't be written down in time is lost; the next sweep looks again.
+
+    Raises OutOfReachError then.
+    """
+    written = COMMITTER.submit(check)
+    try:
+        return written.result(COMMIT_SECONDS)
+    except (TimeoutError, OperationalError, InterfaceError):
+        written.cancel()
+        raise OutOfReachError("The database does not answer, so what the check saw is lost.") from None
 
 
 def _batch(producer: Any) -> AbstractContextManager[Any]:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
 C = TypeVar("C")
@@ -23,7 +23,9 @@ class BatchWriter(Generic[C, R]):
 
     A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody
     who announced work through `expecting()` is still out. A batch that fails is committed again one
-    by one, so that one bad item can't take others with it; whoever submitted it gets the error.
+    by one, so that one bad item can't take others with it; whoever submitted it gets the error. Where
+    the database is away, all of the batch get its error at once. Whoever waits for a future should
+    wait for so long only, and cancel it then.
     """
 
     def __init__(
@@ -86,8 +88,9 @@ class BatchWriter(Generic[C, R]):
         try:
             results = self._attempt([item for item, _ in batch])
         except Exception as error:  # whatever it is belongs to whoever submitted
-            if len(batch) == 1:
-                batch[0][1].set_exception(error)
+            if len(batch) == 1 or isinstance(error, OperationalError | InterfaceError):
+                for _, future in batch:
+                    future.set_exception(error)
                 return
             logger.warning("A batch of %d could not be committed; trying one by one.", len(batch))
             for single in batch:

@@ -56,7 +56,7 @@ def test_processes_that_ask_no_engine_spread_their_orders_too(world: World) -> N
     for host in world.outside.hosts.values():
         host.unreachable = True
     calls = [
-        lambda name=f"n{place}": service.begin_provision(  # type: ignore[misc]
+        lambda name=f"n{place}": service.begin_provision(
             world.order(name), ASKED, world.outside, ask_engines=False
         )
         for place in range(6)

@@ -1,0 +1,64 @@
+"""Django's settings for a DATABASE_URL, with bounds on every wait for PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+CONNECT_SECONDS = 5
+IDLE_SECONDS = 15  # an open transaction may do nothing: then its process is taken for frozen
+# What the network alone can tell: nobody acknowledges for 10 s, or answers to keepalives for 14.
+NETWORK_OPTIONS = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+}
+
+
+def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
+    """Django's settings for a DATABASE_URL; SQLite and PostgreSQL are the two we test.
+
+    A statement may take `statement_seconds` and wait half of that for a lock, by the server's clock;
+    a second later whoever waits gives up by its own. `?pgbouncer=1` stands for a pooler, which refuses
+    sessions that begin with limits: they are then to be set at the role.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL begins with {scheme or 'no scheme'!r}; allowed are sqlite:/// and postgres://."
+        )
+    if scheme == "sqlite":
+        return {**dj_database_url.parse(url), "OPTIONS": SQLITE_OPTIONS}
+    config: dict[str, Any] = dict(dj_database_url.parse(url, engine="instances.db.postgresql"))
+    given = dict(config.get("OPTIONS", {}))
+    pooled = str(given.pop("pgbouncer", "0")).lower() not in ("", "0", "false", "no")
+    session = "" if pooled else _limits(statement_seconds)
+    options = " ".join(filter(None, (session, given.pop("options", ""))))
+    config["OPTIONS"] = {
+        **NETWORK_OPTIONS,
+        "answer_timeout": statement_seconds + 1,
+        **({"options": options} if options else {}),
+        **given,
+    }
+    config["DISABLE_SERVER_SIDE_CURSORS"] = pooled
+    config["CONN_HEALTH_CHECKS"] = True
+    return config
+
+
+def _limits(statement_seconds: float) -> str:
+    milliseconds = {
+        "statement_timeout": statement_seconds * 1000,
+        "lock_timeout": statement_seconds * 500,
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+    }
+    return " ".join(f"-c {name}={value:.0f}" for name, value in milliseconds.items())

@@ -1,0 +1,1 @@
+"""Django's backend for PostgreSQL, on connections that do not wait for ever."""

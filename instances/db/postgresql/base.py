@@ -1,0 +1,51 @@
+"""Django's backend for PostgreSQL, on connections that do not wait for ever.
+
+The server's own limits say nothing when the server is silent: a network that swallows what is sent, a
+machine that is frozen. So whoever waits for an answer gives up as well.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.errors import _WaitTimeout
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when an answer takes longer than `answer_timeout` seconds."""
+
+    answer_timeout: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, self.answer_timeout if timeout is None else timeout)
+        except _WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database did not answer in time") from None
+
+
+def _driver() -> ModuleType:
+    """psycopg, but for the class of its connections."""
+    driver = ModuleType(psycopg.__name__)
+    driver.__dict__.update(vars(psycopg), connect=BoundedConnection.connect)
+    return driver
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """OPTIONS may hold `answer_timeout`: the seconds a statement's answer may take, None for any."""
+
+    Database = _driver()
+    answer_timeout: float | None = None
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params = super().get_connection_params()
+        self.answer_timeout = params.pop("answer_timeout", None)
+        return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> BoundedConnection:
+        connection: BoundedConnection = super().get_new_connection(conn_params)
+        connection.answer_timeout = self.answer_timeout
+        return connection
