@@ -216,3 +216,16 @@ def test_all_commits_happen_on_one_thread_that_is_no_submitters() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda item: committer.submit(item).result(SOON), range(20)))
     assert len(seen) == 1 and threading.get_ident() not in seen
+
+
+def test_a_database_that_is_away_fails_a_whole_batch_at_once() -> None:
+    """One by one each would wait for it anew."""
+    book = Book()
+    committer = BatchWriter(book.commit, linger=FOR_EVER)
+    book.errors = [OperationalError("away"), OperationalError("still away")]
+    with committer.expecting(), committer.expecting(), committer.expecting():
+        waiting = [committer.submit(item) for item in (1, 2, 3)]
+        for future in waiting:
+            with pytest.raises(OperationalError, match="still away"):
+                future.result(SOON)
+    assert book.batches == [[1, 2, 3], [1, 2, 3]]

@@ -1,0 +1,68 @@
+"""The shipped server has room for the sessions of the shipped processes, and each wait has its bound."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.exceptions import ImproperlyConfigured
+
+from dockmgr.database import database
+
+TOP = Path(__file__).resolve().parents[3]
+THREADS = 50  # of a worker that is not told
+BESIDE = 5  # threads of a worker or of beat that use the database beside the tasks
+COMMANDS = 5
+CHANNELS = 40
+
+
+def number(command: list[str], option: str, default: int) -> int:
+    return int(command[command.index(option) + 1]) if option in command else default
+
+
+def sessions(command: list[str]) -> int:
+    """The most sessions a process with this command may have."""
+    if command[0] == "gunicorn":
+        return number(command, "--workers", 1) * number(command, "--threads", 1)
+    return BESIDE + (number(command, "-c", THREADS) if "worker" in command else 0)
+
+
+def test_the_shipped_server_has_room_for_all() -> None:
+    services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+    [most] = re.findall(r"max_connections=(\d+)", " ".join(services["postgres"]["command"]))
+    named = ("web", "health", "operations", "beat")
+    needed = COMMANDS + sum(sessions(services[name]["command"]) for name in named)
+    assert f"need {needed} at most" in (TOP / "docker-compose.yml").read_text()
+    assert f"That is {needed} and the channels" in (TOP / "docs" / "production.md").read_text()
+    assert needed + CHANNELS + 3 <= int(most)
+
+
+def test_a_silent_server_is_given_up_within_15_seconds() -> None:
+    options = database("postgres://u:p@h/d")["OPTIONS"]
+    assert options["connect_timeout"] + options["answer_timeout"] <= 15
+    assert options["tcp_user_timeout"] <= 15_000
+    patience = options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+    assert patience <= 15
+    assert options["options"] == (
+        "-c statement_timeout=8000 -c lock_timeout=4000 -c idle_in_transaction_session_timeout=15000"
+    )
+
+
+def test_the_address_has_the_last_word() -> None:
+    options = database("postgres://u:p@h/d?connect_timeout=3&options=-c%20statement_timeout%3D99")["OPTIONS"]
+    assert (int(options["connect_timeout"]), options["options"].split()[-1]) == (3, "statement_timeout=99")
+
+
+@pytest.mark.parametrize(("word", "pooled"), [("1", True), ("true", True), ("0", False)])
+def test_behind_a_pooler_a_session_begins_without_settings(word: str, pooled: bool) -> None:
+    config = database(f"postgres://u:p@h/d?pgbouncer={word}")
+    assert ("options" in config["OPTIONS"], "pgbouncer" in config["OPTIONS"]) == (not pooled, False)
+    assert config["DISABLE_SERVER_SIDE_CURSORS"] is pooled
+    assert config["OPTIONS"]["answer_timeout"] == 9
+
+
+def test_another_database_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="allowed are sqlite:/// and postgres://"):
+        database("mysql://u:p@h/d")
