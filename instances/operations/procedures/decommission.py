@@ -7,9 +7,10 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.checks.transition import change
+from instances.db.locks import lock_in_order
 from instances.errors import RequestError, UnreadableSecret
 from instances.incidents.lifecycle import close_of
-from instances.models import Instance, Operation
+from instances.models import Health, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
@@ -73,6 +74,7 @@ def _succeeded(work: Work) -> None:
     Of a throwaway instance only the journal stays.
     """
     instance, now = work.instance, work.outside.clock.now()
+    lock_in_order(Health.objects.filter(pk=instance.pk))
     close_of(instance, "the instance was removed", now)
     if instance.expires_at:
         instance.delete()

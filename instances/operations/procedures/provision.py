@@ -11,6 +11,7 @@ from instances import lookup
 from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers.spec import labels_for
+from instances.db.locks import lock_in_order
 from instances.errors import DockmgrError, RequestError
 from instances.health import state as health
 from instances.lib import validators
@@ -157,6 +158,7 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
+    lock_in_order(Health.objects.filter(pk=work.instance.pk))
     work.instance.delete()
 
 
