@@ -12,11 +12,9 @@ from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
 
 from dockmgr import __version__, keys
-from dockmgr.environment import Environment, web_names
-from dockmgr import keys
 from dockmgr.database import SQLITE_OPTIONS as SQLITE_OPTIONS
 from dockmgr.database import database
-from dockmgr.environment import Environment
+from dockmgr.environment import Environment, web_names
 from tasks.policies import POLICIES
 
 env = Environment(os.environ)

@@ -18,7 +18,6 @@ from instances.checks.record import Recorded, record
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
-from instances.errors import BusyError
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.models import Health, Instance, Sweep

@@ -26,9 +26,8 @@ from instances.alerts.rules import (
     concerns,
     decide,
 )
-from instances.incidents.rules import FLEET, OPERATION, SELF, Severity, host_in
 from instances.db.locks import lock_in_order, locked
-from instances.incidents.rules import FLEET, SELF, Severity, host_in
+from instances.incidents.rules import FLEET, OPERATION, SELF, Severity, host_in
 from instances.models import Channel, Incident, Notification, NotifiedState
 
 BATCH = 200

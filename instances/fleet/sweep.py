@@ -17,8 +17,8 @@ from instances import documents, state_file
 from instances.checks import sweeps
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
-from instances.db.moments import ahead, reached
 from instances.db.locks import locked
+from instances.db.moments import ahead, reached
 from instances.errors import BusyError, LeaseLost
 from instances.health.state import Status
 from instances.health.trusted import LONGEST_WAIT

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from instances.db.moments import reached
 from instances.db.locks import locked
+from instances.db.moments import reached
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from instances.db.moments import ahead, reached
 from instances.db.locks import lock_in_order, locked
+from instances.db.moments import ahead, reached
 from instances.errors import DockmgrError
 from instances.incidents import lifecycle
 from instances.incidents.hosts import open_on_hosts

@@ -171,10 +171,6 @@ class Journal:
         for name, value in values.items():
             setattr(self.operation, name, value)
 
-    def hold(self) -> None:
-        """Lock the row until the transaction ends: first of all that is written there. Raises LeaseLost."""
-        self.write(lease_owner=self.operation.lease_owner)
-
     def refresh(self) -> None:
         """Read the row again, which may tell more than we know after a cut. Raises LeaseLost."""
         operation = _read(self.operation.pk)
