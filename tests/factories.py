@@ -17,6 +17,7 @@ from instances.incidents.lifecycle import open_incident
 from instances.incidents.rules import Severity, host_key
 from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
 from instances.operations import service
+from instances.operations.journal import Journal
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 from instances.operations.steps.container import reserve_port
@@ -196,3 +197,12 @@ def about(check: Check, **changes: Any) -> Check:
     """The same check with another request."""
     request: CheckRequest = replace(check.request, **changes)
     return replace(check, request=request)
+
+
+def interrupt(operation: Operation, world: World) -> Journal:
+    """A process works on the operation, in a step that cuts the customer off."""
+    held = Journal.claim(operation.pk, world.clock)
+    assert held
+    step = next(step for step in service.procedure_of(operation).steps if step.interrupts)
+    held.begin(step.name, interrupts=True)
+    return held

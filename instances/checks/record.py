@@ -10,19 +10,21 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Field, OuterRef
+from django.db.models import F, Field
 
 from instances import counters
 from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
 from instances.db.locks import has_row_locks, lock_in_order
+from instances.health.holding import while_changed
 from instances.health.response import Outcome
 from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
 from instances.health.trusted import trusted
 from instances.incidents import hosts
+from instances.incidents.deadlines import interruption
 from instances.incidents.from_health import HealthChange, apply_health_changes
-from instances.models import Health, HealthCheck, Instance, Operation, Sweep
+from instances.models import Health, HealthCheck, Instance, Sweep
 from instances.models.health import STATE_FIELDS
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,10 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Stored:
-    """An instance's health as read, with what decides whether a check may be applied to it."""
+    """An instance's health as read, with what decides whether a check may be applied to it.
+
+    `busy` while an operation is open, `interrupted` while that cuts the customer off.
+    """
 
     revision: int
     state: State
@@ -57,6 +62,7 @@ class Stored:
     container_id: str
     start_grace: float
     busy: bool
+    interrupted: bool
     gone: bool
 
 
@@ -64,7 +70,7 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     """Judge and commit checks together; returns what became of each, and the sweeps this finished.
 
     Each check is applied only if it is newer than the last one applied, about the same container,
-    and nothing changes the instance meanwhile. A row changed between reading and writing is read
+    and no operation cuts the customer off meanwhile. A row changed between reading and writing is read
     and judged again. Either all of this is committed or nothing is.
     """
     with transaction.atomic():
@@ -92,7 +98,7 @@ def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
 
 def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
     for _ in range(MAX_CAS_ROUNDS):
-        stored = _read([check.request.instance_id for check in checks])
+        stored = _read([check.request.instance_id for check in checks], now)
         judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
@@ -112,8 +118,7 @@ def _change(recorded: Recorded, after: State) -> HealthChange:
     )
 
 
-def _read(ids: list[int]) -> dict[int, Stored]:
-    unfinished = Operation.objects.filter(customer_id=OuterRef("instance__customer_id"), finished_at=None)
+def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
     rows = Health.objects.filter(pk__in=ids).values_list(
         "instance_id",
         "revision",
@@ -121,14 +126,14 @@ def _read(ids: list[int]) -> dict[int, Stored]:
         "instance__container_id",
         "instance__plan__start_grace",
         "instance__decommissioned_at",
-        Exists(unfinished),
+        interruption("instance__customer_id", now),
         *STATE_FIELDS,
     )
     return {row[0]: _stored(row) for row in rows}
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    _, revision, version, container_id, grace, decommissioned, busy, *values = row
+    _, revision, version, container_id, grace, decommissioned, interrupted, *values = row
     state = dict(zip(STATE_FIELDS, values, strict=True))
     return Stored(
         revision=revision,
@@ -136,7 +141,8 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         version=version,
         container_id=container_id,
         start_grace=grace,
-        busy=bool(busy),
+        busy=interrupted is not None,
+        interrupted=bool(interrupted),
         gone=decommissioned is not None,
     )
 
@@ -145,7 +151,10 @@ def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
     why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
-    verdict = assess(check.seen, trusted(stored.state, now), policy(stored.start_grace), now, jitter())
+    state, rules = trusted(stored.state, now), policy(stored.start_grace)
+    verdict = assess(check.seen, state, rules, now, jitter())
+    if stored.busy:
+        verdict = while_changed(state, verdict, rules, now)
     return Recorded(check, verdict, before=stored.state)
 
 
@@ -154,7 +163,7 @@ def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
         return "no longer there"
     if stored.state.status is Status.PAUSED:
         return "paused"
-    if stored.busy:
+    if stored.interrupted:
         return "being changed by an operation"
     if check.request.container_id != stored.container_id:
         return "about a container that was replaced"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
 
 from instances.db.locks import locked
 from instances.db.moments import reached
@@ -23,11 +23,21 @@ Resolution = Callable[[Incident], str]
 
 
 def being_changed(now: datetime) -> Exists:
-    """Whether somebody is changing the instance in a way that interrupts it on purpose."""
-    changing = Operation.objects.filter(
-        customer_id=OuterRef("customer_id"), finished_at=None, lease_expires_at__gte=now
-    )
-    return Exists(changing.exclude(kind="restart"))
+    """Whether somebody is just now changing the instance in a way that interrupts it on purpose."""
+    changing = Operation.objects.filter(_interrupting(now), customer_id=OuterRef("customer_id"))
+    return Exists(changing.filter(finished_at=None).exclude(kind="restart"))
+
+
+def interruption(customer_id: str, now: datetime) -> Subquery:
+    """Whether the open operation on the customer in column `customer_id` cuts him off; None without one."""
+    unfinished = Operation.objects.filter(customer_id=OuterRef(customer_id), finished_at=None)
+    cut_off = ExpressionWrapper(_interrupting(now), output_field=BooleanField())
+    return Subquery(unfinished.values_list(cut_off)[:1])
+
+
+def _interrupting(now: datetime) -> Q:
+    """A holder that died interrupts nothing on purpose. What is being provisioned never served anybody."""
+    return Q(interrupts=True, lease_expires_at__gte=now) | Q(kind="provision")
 
 
 def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:

@@ -16,7 +16,9 @@ class Operation(models.Model):
 
     While `finished_at` is empty the row is also the lock: at most one per customer, by constraint.
     The holder keeps `lease_expires_at` ahead of the clock; after that anybody may take the
-    operation over, which raises `token` and thereby shuts the old holder out.
+    operation over, which raises `token` and thereby shuts the old holder out. `interrupts` holds from
+    the beginning of a step that cuts the customer off until one begins that does not. `handed_over_at`
+    is when the workers were last sent a message about it.
     """
 
     KINDS = tuple((kind, kind) for kind in ("provision", "restart", "decommission", "update", "adopt"))
@@ -38,6 +40,7 @@ class Operation(models.Model):
     facts = JSONField(default=dict)
     steps = JSONField(default=list)
     undoing = models.BooleanField(default=False)
+    interrupts = models.BooleanField(default=False)
     error = TextField(blank=True)
     image_before = CharField(max_length=80, blank=True)
     image_after = CharField(max_length=80, blank=True)
@@ -48,6 +51,7 @@ class Operation(models.Model):
     lease_expires_at = models.DateTimeField()
     token = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0)
+    handed_over_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [

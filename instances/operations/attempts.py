@@ -30,6 +30,10 @@ class TryAgain(DockmgrError):
         self.seconds = seconds
 
 
+class StepTookTooLong(TransientError):
+    """A step went past its bound: it is undone, and not tried again."""
+
+
 class NothingToDo(Exception):
     """Raised by a step that finds nothing left to do: the operation has succeeded."""
 

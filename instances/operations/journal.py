@@ -180,11 +180,11 @@ class Journal:
         if operation.finished_at is None:
             self.write(lease_owner=me(), lease_expires_at=lease_until(self._clock.now()))
 
-    def begin(self, step: str) -> None:
-        """Record a step before it is done."""
+    def begin(self, step: str, *, interrupts: bool = False) -> None:
+        """Record a step before it is done, and whether the customer is cut off from here on."""
         steps = [s for s in self.operation.steps if s["name"] != step or s["status"] != "running"]
         entry = {"name": step, "status": "running", "started_at": self._time(), "finished_at": None}
-        self.write(steps=[*steps, {**entry, "detail": ""}])
+        self.write(steps=[*steps, {**entry, "detail": ""}], interrupts=interrupts)
 
     def end(self, step: str, status: str, detail: str = "") -> None:
         """Record how the step under way ended."""
@@ -217,6 +217,11 @@ class Journal:
         """Keep facts a later step, or the process that takes over, needs."""
         self.write(facts={**self.operation.facts, **facts})
 
+    @property
+    def step_under_way(self) -> str:
+        """The name of the step that was begun last."""
+        return str(self.operation.steps[-1]["name"]) if self.operation.steps else ""
+
     def is_done(self, step: str) -> bool:
         return any(s["name"] == step and s["status"] == "done" for s in self.operation.steps)
 
@@ -233,13 +238,17 @@ class Journal:
         return int(self.operation.steps[-1].get("refusals", 0))
 
     def release(self, seconds: float) -> None:
-        """Put the operation down; after `seconds` anybody may take it up again."""
+        """Put the operation down; after `seconds` anybody may take it up again.
+
+        Meanwhile nobody works on the instance, so its checks count again.
+        """
         until = self._clock.now() + timedelta(seconds=seconds)
-        self.write(lease_owner="", lease_expires_at=until)
+        self.write(lease_owner="", lease_expires_at=until, interrupts=False)
 
     def close(self, status: str, error: str = "") -> None:
         """End the operation and free the instance. Call it last in the transaction."""
-        self.write(status=status, error=error, finished_at=self._clock.now(), lease_owner="")
+        ended = self._clock.now()
+        self.write(status=status, error=error, finished_at=ended, lease_owner="", interrupts=False)
         count_ended(self.operation)
 
     def check(self) -> None:

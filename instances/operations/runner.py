@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from instances import state_file
 from instances.checks.observe import Check
@@ -26,10 +27,11 @@ from instances.errors import (
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
 from instances.lib.redact import Redactor
-from instances.limits import REFUSALS, STEP
+from instances.limits import PULL_SECONDS, REFUSALS, STEP, STEP_SECONDS
 from instances.models import Instance, Operation
 from instances.operations.attempts import (
     NothingToDo,
+    StepTookTooLong,
     TryAgain,
     as_told,
     attempt,
@@ -56,6 +58,16 @@ class Work:
     journal: Journal
     outside: Outside
     last_check: Check | None = None
+    step_until: datetime | None = None
+
+    def go_on(self) -> None:
+        """To be called again and again by whatever takes its time.
+
+        Raises LeaseLost when the operation is another process's now, StepTookTooLong past the bound.
+        """
+        self.journal.check()
+        if self.step_until and self.outside.clock.now() > self.step_until:
+            raise StepTookTooLong(f"{self.journal.step_under_way} took too long and was given up.")
 
     @property
     def operation(self) -> Operation:
@@ -71,17 +83,31 @@ class Work:
             self.instance.save(update_fields=columns)
 
 
+def usual_limit(_work: Work) -> float:
+    """For a step of a few calls, each bounded by itself."""
+    return STEP_SECONDS
+
+
+def pull_limit(_work: Work) -> float:
+    """For a step that may pull an image."""
+    return PULL_SECONDS
+
+
 @dataclass(frozen=True)
 class Step:
     """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened.
 
     Once a `final` step has begun there is no way back: it and those after it are tried until done.
+    A step `interrupts` when the customer can't be reached meanwhile, or is reached at what the row
+    does not yet name: checks are not judged then. `limit` bounds one try of it, in seconds.
     """
 
     name: str
     do: Callable[[Work], str]
     undo: Callable[[Work], None] | None = None
     final: bool = False
+    interrupts: bool = False
+    limit: Callable[[Work], float] = usual_limit
 
 
 def nothing(_work: Work) -> None:
@@ -200,14 +226,19 @@ def _do_all(procedure: Procedure, work: Work) -> None:
 def _do(step: Step, work: Work) -> None:
     if work.journal.is_done(step.name):
         return
-    work.journal.begin(step.name)
+    work.journal.begin(step.name, interrupts=step.interrupts)
+    _bound(step, work)
     detail = attempt(step.name, lambda: step.do(work), work)
     work.journal.end(step.name, "done", detail)
 
 
+def _bound(step: Step, work: Work) -> None:
+    work.step_until = work.outside.clock.now() + timedelta(seconds=step.limit(work))
+
+
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
     wait = wait_before_next(STEP, work.journal.failures(), jitter())
-    if wait is None:
+    if wait is None or isinstance(error, StepTookTooLong):
         _give_up(procedure, work, error)
     else:
         try_again(work, error, wait)
@@ -232,9 +263,10 @@ def end_is_settled(procedure: Procedure, work: Work) -> bool:
 
 
 def _undo(procedure: Procedure, work: Work) -> None:
+    interrupts = any(step.interrupts and work.journal.was_begun(step.name) for step in procedure.steps)
     for step in reversed(procedure.steps):
         if step.undo and work.journal.was_begun(step.name):
-            _undo_step(step, work)
+            _undo_step(step, work, interrupts=interrupts)
     if persist(CLOSE, lambda: _close_undone(procedure, work), work):
         return
     _close_incomplete(work, work.operation.error)
@@ -260,11 +292,13 @@ def left_undone(work: Work) -> list[str]:
     return list(work.operation.facts.get("left_undone", ()))
 
 
-def _undo_step(step: Step, work: Work) -> None:
+def _undo_step(step: Step, work: Work, *, interrupts: bool) -> None:
+    """The way back cuts the customer off for as long as it takes, once something has cut him off."""
     undo, name = step.undo, f"undo {step.name}"
     if undo is None or work.journal.is_done(name) or name in left_undone(work):
         return
-    work.journal.begin(name)
+    work.journal.begin(name, interrupts=interrupts)
+    _bound(step, work)
     if persist(name, lambda: undo(work), work):
         work.journal.end(name, "done")
     else:  # the rest of the way back is worth going all the same

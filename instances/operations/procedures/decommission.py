@@ -90,9 +90,9 @@ def _succeeded(work: Work) -> None:
 PROCEDURE = Procedure(
     kind="decommission",
     steps=(
-        Step("stop", _stop),
-        Step("remove container", _remove_container),
-        Step("remove volume", _remove_volume),
+        Step("stop", _stop, interrupts=True),
+        Step("remove container", _remove_container, interrupts=True),
+        Step("remove volume", _remove_volume, interrupts=True),
     ),
     succeeded=_succeeded,
 )

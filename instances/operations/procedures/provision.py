@@ -21,6 +21,7 @@ from instances.operations.placement import Placement
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
+from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
@@ -165,7 +166,7 @@ def _failed(work: Work) -> None:
 PROCEDURE = Procedure(
     kind="provision",
     steps=(
-        Step("image", _image),
+        Step("image", _image, limit=pull_limit),
         Step("volume", _volume, undo=_remove_volume),
         Step("create", _create, undo=container.remove_made),
         START,

@@ -19,6 +19,7 @@ from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.runner import Procedure, Step, Work
+from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
@@ -139,8 +140,8 @@ def _failed(work: Work) -> None:
 PROCEDURE = Procedure(
     kind="restart",
     steps=(
-        Step("stop", _stop),
-        Step("recreate", _recreate_if_missing),
+        Step("stop", _stop, interrupts=True),
+        Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
         START,
         WAIT_UNTIL_HEALTHY,
     ),

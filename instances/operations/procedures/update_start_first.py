@@ -5,6 +5,8 @@ Only for plans that keep no data: two containers on one volume would corrupt it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations.runner import Procedure, Step, Work
@@ -118,10 +120,10 @@ PROCEDURE = Procedure(
         WATCH,
         WRITE_DOWN,
         Step("drain", _drain, final=True),
-        Step("stop old", _stop_old, final=True),
-        REMOVE_OLD,
-        Step("free old port", _free_old_port, final=True),
-        Step("name next", rename_new, final=True),
+        Step("stop old", _stop_old, final=True, interrupts=True),
+        replace(REMOVE_OLD, interrupts=True),
+        Step("free old port", _free_old_port, final=True, interrupts=True),
+        Step("name next", rename_new, final=True, interrupts=True),
         SEE_RUNNING,
     ),
     succeeded=succeeded,

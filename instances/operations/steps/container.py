@@ -42,7 +42,7 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
     image = work.engine.image(ref)
     if image is None:
         work.journal.remember(pulled=True)
-        image = work.engine.pull(ref)
+        image = work.engine.pull(ref, lambda _text: work.go_on())
     return image
 
 
@@ -136,6 +136,7 @@ def _follow_port(work: Work, number: int) -> None:
 def start_on_free_port(work: Work, image: str) -> None:
     """Start the container; when something else on the host holds its port, move to another one."""
     for _ in range(PORT_TRIES):
+        work.go_on()
         try:
             start(work, work.instance.container_id)
             return

@@ -11,6 +11,7 @@ from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.attempts import NothingToDo
 from instances.operations.runner import Step, Work
+from instances.operations.runner import NothingToDo, Step, Work, pull_limit
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -62,7 +63,7 @@ def _fetch(work: Work, ref: str) -> ImageFacts:
     local = work.engine.image(ref)
     if local is not None and not local.digests:
         return local
-    return work.engine.pull(ref, lambda _text: work.journal.check())
+    return work.engine.pull(ref, lambda _text: work.go_on())
 
 
 def _refuse_full_disk(work: Work) -> None:
@@ -86,5 +87,5 @@ def verify(work: Work) -> str:
     return "fits plan and host"
 
 
-PULL = Step("pull", pull)
+PULL = Step("pull", pull, limit=pull_limit)
 VERIFY = Step("verify image", verify)

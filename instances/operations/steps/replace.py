@@ -30,7 +30,7 @@ from instances.operations.requester import Requester
 from instances.operations.runner import Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.start import started_at
-from instances.operations.steps.wait_healthy import note_run, wait_until_healthy, watch
+from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
 LOG_LINES_KEPT = 40
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung)
@@ -228,8 +228,8 @@ def write_down(work: Work) -> str:
 
 NOTE_OLD = "note old"
 CREATE_NEW = Step("create next", create_new, undo=remove_new)
-GATE = Step("wait until healthy", gate)
-WATCH = Step("watch", keep_watch)
+GATE = Step("wait until healthy", gate, limit=wait_limit)
+WATCH = Step("watch", keep_watch, limit=wait_limit)
 WRITE_DOWN = Step("write down", write_down, final=True)
 REMOVE_OLD = Step("remove old", remove_old, final=True)
-SEE_RUNNING = Step("see running", see_running, final=True)
+SEE_RUNNING = Step("see running", see_running, final=True, limit=wait_limit)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from instances.operations.runner import Step, Work
 from instances.operations.steps import container
-from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
+from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 
 def started_at(work: Work) -> datetime | None:
@@ -27,5 +27,5 @@ def _wait(work: Work) -> str:
     return f"healthy after {(work.last_check.seen.finished_at - since).total_seconds():.1f} s"
 
 
-START = Step("start", _start)
-WAIT_UNTIL_HEALTHY = Step("wait until healthy", _wait)
+START = Step("start", _start, interrupts=True)
+WAIT_UNTIL_HEALTHY = Step("wait until healthy", _wait, interrupts=True, limit=wait_limit)

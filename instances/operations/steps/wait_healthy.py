@@ -22,6 +22,7 @@ from instances.health.soak import (
     was_stopped,
 )
 from instances.health.state import HARD_REASONS
+from instances.limits import STEP_SECONDS
 from instances.operations.runner import Work
 from instances.operations.steps import container
 
@@ -34,6 +35,11 @@ REVIVALS = 3  # of one container that others keep stopping
 def margin() -> float:
     """Seconds past the grace in which a last look may still end well."""
     return float(settings.PROBE_TIMEOUT) + 1.0
+
+
+def wait_limit(work: Work) -> float:
+    """Seconds a wait may take: the grace of every run it may see, and that of the watch after it."""
+    return STEP_SECONDS + (REVIVALS + 2) * (work.instance.plan.start_grace + margin())
 
 
 def note_start(work: Work, which: str) -> None:
@@ -111,7 +117,7 @@ class _Gate:
 
     def look(self) -> Check:
         """One look; it says nothing of a container that had been stopped and was started again for it."""
-        self._work.journal.check()
+        self._work.go_on()
         release_session()
         check = observe(self._request, self._work.outside, settings.PROBE_TIMEOUT)
         if check.seen.reason not in HARD_REASONS or self._revivals == REVIVALS or not self._revived():

@@ -100,7 +100,7 @@ def test_a_change_under_way_is_waited_for(world: World, kind: str, told: bool) -
     world.incident(instance)
     Operation.objects.create(
         id=uuid.uuid4(), kind=kind, instance=instance, customer_id="c1", requested_by="tests",
-        created_at=world.now, lease_expires_at=world.now + timedelta(seconds=35),
+        interrupts=True, created_at=world.now, lease_expires_at=world.now + timedelta(seconds=35),
     )  # fmt: skip
     assert bool(told_after(world, 30)) is told
     assert bool(told_after(world, 9)) is False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from instances.health.state import Status
 from instances.lib.redact import MARK
 from instances.models import Health, HealthCheck, Instance, Operation, Sweep
 from instances.operations import service
-from tests.factories import ASKED, SECRET, World, a_check, a_failure, about, health_of
+from tests.factories import ASKED, SECRET, World, a_check, a_failure, about, health_of, interrupt
 
 pytestmark = pytest.mark.django_db
 
@@ -86,8 +86,8 @@ def test_a_row_changed_between_reading_and_writing_is_judged_again(
     real = recording._read
     rounds: list[list[int]] = []
 
-    def read(ids: list[int]) -> Any:
-        stored = real(ids)
+    def read(ids: list[int], now: datetime) -> Any:
+        stored = real(ids, now)
         if not rounds:
             Health.objects.update(revision=F("revision") + 1, failures=2, down_since=world.now)
         rounds.append(ids)
@@ -109,8 +109,8 @@ def test_a_row_that_never_keeps_still_is_left_alone_and_counted(
     Sweep.objects.update(total=2)
     real = recording._read
 
-    def read(ids: list[int]) -> Any:
-        stored = real(ids)
+    def read(ids: list[int], now: datetime) -> Any:
+        stored = real(ids, now)
         Health.objects.update(revision=F("revision") + 1)
         return stored
 
@@ -152,7 +152,8 @@ def paused(world: World, instance: Instance) -> None:
 
 
 def taken(world: World, instance: Instance) -> None:
-    service.begin_decommission(instance.customer_id, ASKED, outside=world.outside)
+    operation = service.begin_decommission(instance.customer_id, ASKED, outside=world.outside)
+    interrupt(operation, world)
 
 
 def replaced(world: World, instance: Instance) -> None:

@@ -19,7 +19,7 @@ from instances.fleet.sweep import Report, check_here, claim_due, sweep_here
 from instances.models import Health, HealthCheck, Host, Instance, Operation, Sweep
 from instances.operations import journal, service
 from instances.operations.procedures import restart
-from tests.factories import ASKED, World, health_of
+from tests.factories import ASKED, World, health_of, interrupt
 from tests.fakes.outside import fails, passes, starts
 from tests.fast.inline import InlineExecutor
 
@@ -192,8 +192,8 @@ def _passed(instance: Instance) -> None:
 
 def test_an_operation_whose_process_dies_during_the_sweep_is_seen_through(world: World) -> None:
     instance = world.instance()
-    operation = service.begin_restart("c1", ASKED, world.outside)
-    assert journal.Journal.claim(operation.pk, world.clock)
+    interrupt(service.begin_restart("c1", ASKED, world.outside), world)
+    world.engine.stop(instance.container_name, 1)
     began, world.clock.coarse = world.now, 5.0
     report = sweep(world)
     assert report.rows[0].status == "healthy"

@@ -13,10 +13,10 @@ from instances.errors import RequestError
 from instances.health.response import Outcome
 from instances.incidents import deadlines, lifecycle
 from instances.incidents.acknowledge import acknowledge
-from instances.models import Host, Incident, Instance, Transition
+from instances.models import Host, Incident, Instance, Operation, Transition
 from instances.operations import service
 from instances.operations.procedures import restart
-from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.factories import ASKED, World, a_check, a_failure, health_of, interrupt
 
 pytestmark = pytest.mark.django_db
 
@@ -166,8 +166,8 @@ def test_a_deadline_waits_for_a_change_that_is_under_way(world: World) -> None:
     fails(world, instance, 1)
     late = the_incident().opened_at + timedelta(seconds=600)
     operation = service.begin_update("c1", ASKED, outside=world.outside)
-    operation.lease_expires_at = late
-    operation.save()
+    interrupt(operation, world)
+    Operation.objects.update(lease_expires_at=late)
     deadlines.apply_due(late)
     assert the_incident().severity == "info"
     deadlines.apply_due(late + timedelta(seconds=1))  # whoever changed it has gone

@@ -11,6 +11,7 @@ from instances.models import HealthCheck, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World, a_failure, health_of
+from tests.factories import ASKED, World, a_failure, health_of, interrupt
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,8 @@ def test_a_check_under_way_counts_no_more(world: World) -> None:
     instance = world.instance()
     check = a_failure(world, instance)
     operation = service.begin_decommission("c1", ASKED, outside=world.outside)
+    interrupt(operation, world).release(0)
+    Operation.objects.update(interrupts=True)
     [during], _ = record([check], world.now)
     service.run_to_end(operation.pk, world.outside)
     [after], _ = record([check], world.now)
