@@ -38,7 +38,7 @@ class Incident(models.Model):
     host = models.ForeignKey(Host, on_delete=models.SET_NULL, null=True, related_name="incidents")
     customer_id = CharField(max_length=63, blank=True)
     severity = CharField(max_length=8, choices=LEVELS, default="info")
-    cause = Excerpt(max_length=32, blank=True)
+    cause = Excerpt(max_length=128, blank=True)
     message = Excerpt(max_length=255, blank=True)
     opened_at = models.DateTimeField()
     down_since = models.DateTimeField(null=True, blank=True)

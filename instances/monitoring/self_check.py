@@ -10,6 +10,7 @@ from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
 from instances.models import Instance, Pulse, Sweep
+from instances.models import Channel, Instance, Operation, Pulse, Sweep
 from instances.monitoring import self_rules
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
 from instances.monitoring.self_rules import LEAST_CROWD, Part, Signs
@@ -19,10 +20,23 @@ logger = logging.getLogger(__name__)
 PULSE_EVERY = timedelta(seconds=5)
 
 
-def show_life(part: Part, now: datetime) -> None:
+def show_life(part: str, now: datetime) -> None:
     """Leave a sign of life; written down only when the last one is some seconds old."""
-    if not Pulse.objects.filter(pk=part.value, at__gt=now - PULSE_EVERY, at__lte=now + AHEAD).exists():
-        Pulse.objects.update_or_create(name=part.value, defaults={"at": now})
+    name = str(part)
+    if not Pulse.objects.filter(pk=name, at__gt=now - PULSE_EVERY, at__lte=now + AHEAD).exists():
+        Pulse.objects.update_or_create(name=name, defaults={"at": now})
+
+
+def oldest_waiting() -> datetime | None:
+    """When the oldest order was given that nobody has begun."""
+    waiting = Operation.objects.filter(finished_at=None, started_at=None).order_by("created_at")
+    return waiting.values_list("created_at", flat=True).first()
+
+
+def nobody_is_told() -> bool:
+    """Whether there are channels and none is left, because the receivers refused for good."""
+    refused = Channel.objects.exclude(disabled_reason="")
+    return refused.exists() and not Channel.objects.filter(enabled=True).exists()
 
 
 class SelfCheck:
@@ -83,6 +97,8 @@ class SelfCheck:
             watched=late and Instance.objects.active().exists(),
             pulses=dict(Pulse.objects.values_list("name", "at")),
             crowded_since=self._crowded_since,
+            waiting_since=oldest_waiting(),
+            unheard=nobody_is_told(),
         )
 
 

@@ -11,6 +11,8 @@ SILENCE = timedelta(seconds=60)  # how long a part may show nothing, and a queue
 START = timedelta(seconds=30)  # what a start after a pause may take until a sweep is through
 MARGIN = timedelta(seconds=2)
 LEAST_CROWD = 1000
+ORDER_AGE = timedelta(minutes=5)  # how long an order may wait until somebody begins it
+MESSAGE_LENGTH = 255
 
 
 class Part(StrEnum):
@@ -20,14 +22,32 @@ class Part(StrEnum):
     BEAT = "beat"
     CLOCKWORK = "clockwork"
     QUEUES = "queues"
+    CHECKS_SERVED = "queue:health"
+    CHANGES_SERVED = "queue:operations"
+    MESSAGES_SERVED = "queue:notifications"
+    ORDERS = "orders"
+    CHANNELS = "channels"
 
+
+# Without these nothing is looked at, or nothing is healed: they are missed even if they never were there.
+NEEDED = (Part.CHECKS_SERVED, Part.CHANGES_SERVED)
 
 SENTENCES = {
     Part.SWEEPS: "No sweep has finished for two intervals: look at beat and the workers.",
     Part.BEAT: "Beat shows no sign of life: is it running?",
-    Part.CLOCKWORK: "No worker does what beat asks for: look at the broker and the workers.",
+    Part.CLOCKWORK: "No worker does the clockwork: look at the broker and the workers.",
     Part.QUEUES: "A queue keeps growing: are there enough workers?",
+    Part.CHECKS_SERVED: "No worker serves the queue health: nothing is checked.",
+    Part.CHANGES_SERVED: "No worker serves the queue operations: nothing is restarted or changed.",
+    Part.MESSAGES_SERVED: "No worker serves the queue notifications.",
+    Part.ORDERS: "An order has waited for more than 5 minutes: look at the workers of the queue operations.",
+    Part.CHANNELS: "Every channel is disabled, the last one by a refusal: nobody is told of anything.",
 }
+
+
+def queue_part(queue: str) -> str:
+    """What the workers of a queue are known by among the signs of life."""
+    return f"queue:{queue}"
 
 
 class PartState(StrEnum):
@@ -43,7 +63,8 @@ class Signs:
     `up_since` is when the process began to watch, `interval` (seconds) lies between sweeps. `swept_at`
     is when the last sweep finished, `sweeping` says that somebody attends one, `watched` that there
     are active instances. `pulses` are signs of life. `crowded_since` says of each queue that is too
-    long since when; None when the broker can't be asked.
+    long since when; None when the broker can't be asked. `waiting_since` is when the oldest
+    order nobody has begun was given; `unheard` says that every channel was refused or disabled.
     """
 
     now: datetime
@@ -54,6 +75,8 @@ class Signs:
     watched: bool = True
     pulses: Mapping[str, datetime] = field(default_factory=dict)
     crowded_since: Mapping[str, datetime] | None = field(default_factory=dict)
+    waiting_since: datetime | None = None
+    unheard: bool = False
 
     @property
     def up_for(self) -> timedelta:
@@ -67,7 +90,17 @@ def judge_parts(signs: Signs) -> dict[Part, PartState]:
         Part.BEAT: _pulse(signs, Part.BEAT),
         Part.CLOCKWORK: _pulse(signs, Part.CLOCKWORK),
         Part.QUEUES: _queues(signs),
+        Part.CHECKS_SERVED: _served(signs, Part.CHECKS_SERVED),
+        Part.CHANGES_SERVED: _served(signs, Part.CHANGES_SERVED),
+        Part.MESSAGES_SERVED: _served(signs, Part.MESSAGES_SERVED),
+        Part.ORDERS: PartState.GONE if order_is_late(signs.waiting_since, signs.now) else PartState.WELL,
+        Part.CHANNELS: PartState.GONE if signs.unheard else PartState.WELL,
     }
+
+
+def order_is_late(given_at: datetime | None, now: datetime) -> bool:
+    """Whether an order has waited too long for somebody to begin it."""
+    return given_at is not None and now - given_at > ORDER_AGE
 
 
 def overdue(swept_at: datetime | None, now: datetime, interval: float) -> bool:
@@ -95,6 +128,16 @@ def _pulse(signs: Signs, part: Part) -> PartState:
     if last is None or abs(signs.now - last) <= SILENCE:
         return PartState.WELL
     return PartState.GONE if signs.up_for > SILENCE else PartState.UNCLEAR
+
+
+def _served(signs: Signs, part: Part) -> PartState:
+    """Workers can't take part in anything without a broker, which is told as such."""
+    if part in NEEDED and part not in signs.pulses:
+        found = PartState.GONE if signs.up_for > SILENCE else PartState.UNCLEAR
+    else:
+        found = _pulse(signs, part)
+    without_broker = signs.crowded_since is None and found is PartState.GONE
+    return PartState.UNCLEAR if without_broker else found
 
 
 def _queues(signs: Signs) -> PartState:
@@ -130,5 +173,7 @@ def parts_of(text: str) -> list[str]:
 
 
 def describe(parts: Iterable[Part]) -> str:
-    """What is gone and what to look at."""
-    return " ".join(SENTENCES[part] for part in parts)
+    """What is gone and what to look at, in no more than an incident's message holds."""
+    parts = list(parts)
+    text = " ".join(SENTENCES[part] for part in parts)
+    return text if len(text) <= MESSAGE_LENGTH else f"Parts of dockmgr are gone: {', '.join(parts)}."

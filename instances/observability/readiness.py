@@ -11,8 +11,9 @@ from django.db import Error as DatabaseFailure
 from django.db import connections
 
 from instances.errors import OutOfReachError
-from instances.models import Instance, Pulse, Sweep
+from instances.models import Channel, Instance, Pulse, Sweep
 from instances.monitoring import self_rules
+from instances.monitoring.self_check import nobody_is_told, oldest_waiting
 from instances.observability.bounded import Questions
 from tasks.broker.queues import queue_lengths
 from tasks.schedule import sweep_interval
@@ -40,6 +41,8 @@ SILENT: dict[str, Parts] = {
         "database": Part(FAILING, f"It has not answered within {SECONDS:g} s."),
         "workers": Part(UNKNOWN, "Their signs of life are in the database."),
         "sweep": Part(UNKNOWN, "The sweeps are in the database."),
+        "orders": Part(UNKNOWN, "The orders are in the database."),
+        "channels": Part(UNKNOWN, "The channels are in the database."),
     },
     "broker": {"broker": Part(FAILING, f"It has not answered within {SECONDS:g} s.")},
 }
@@ -79,7 +82,8 @@ class Readiness:
 def ask_database(now: datetime) -> Parts:
     """Whether it answers, and what the signs of life in it say."""
     try:
-        return {"database": Part(OK, "It answers."), "workers": _workers(now), "sweep": _sweep(now)}
+        signs = {"workers": _workers(now), "sweep": _sweep(now), "orders": _orders(now)}
+        return {"database": Part(OK, "It answers."), **signs, "channels": _channels()}
     except DatabaseFailure:
         return {**SILENT["database"], "database": BROKEN}
 
@@ -93,13 +97,36 @@ def ask_broker() -> Parts:
 
 
 def _workers(now: datetime) -> Part:
-    last = Pulse.objects.filter(name=self_rules.Part.CLOCKWORK).values_list("at", flat=True).first()
+    pulses = dict(Pulse.objects.values_list("name", "at"))
+    last = pulses.get(self_rules.Part.CLOCKWORK)
     if last is None:
         return Part(FAILING, "No worker has shown itself yet; are workers and beat running?")
     age = _age(last, now)
     if now - last > self_rules.SILENCE:
-        return Part(FAILING, f"No worker did what beat asks for in the last {age:.0f} s.", age)
-    return Part(OK, f"A worker did what beat asks for {age:.0f} s ago.", age)
+        return Part(FAILING, f"No worker did the clockwork in the last {age:.0f} s.", age)
+    for part in self_rules.NEEDED:
+        served = pulses.get(part)
+        if served is None or now - served > self_rules.SILENCE:
+            return Part(FAILING, self_rules.SENTENCES[part], None if served is None else _age(served, now))
+    return Part(OK, f"All needed queues are served; the clockwork was done {age:.0f} s ago.", age)
+
+
+def _orders(now: datetime) -> Part:
+    given_at = oldest_waiting()
+    if given_at is None:
+        return Part(OK, "No order waits.")
+    age = _age(given_at, now)
+    late = self_rules.order_is_late(given_at, now)
+    return Part(FAILING if late else OK, f"The oldest order has waited for {age:.0f} s.", age)
+
+
+def _channels() -> Part:
+    if nobody_is_told():
+        return Part(FAILING, self_rules.SENTENCES[self_rules.Part.CHANNELS])
+    enabled = Channel.objects.filter(enabled=True).count()
+    if not enabled:
+        return Part(OK, "No channel is in use: nobody is told of anything.")
+    return Part(OK, f"{enabled} channels are in use." if enabled > 1 else "One channel is in use.")
 
 
 def _sweep(now: datetime) -> Part:

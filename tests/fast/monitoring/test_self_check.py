@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from instances.alerts import notify, outbox
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
-from instances.models import Incident, Pulse
+from instances.models import Channel, Incident, Pulse
 from instances.monitoring.self_check import SelfCheck, show_life
-from instances.monitoring.self_rules import Part
-from tests.factories import World
+from instances.monitoring.self_rules import Part, queue_part
+from instances.operations import service
+from tests.factories import ASKED, World
+from tests.fast.delivering import REFUSED
 
 pytestmark = pytest.mark.django_db
 INTERVAL = 300.0
@@ -40,7 +43,7 @@ def watch(world: World, broker: Broker) -> SelfCheck:
     """A worker's, up for a day; a sweep finished just now and the clockwork goes."""
     world.instance()
     sweep(world)
-    for part in (Part.BEAT, Part.CLOCKWORK):
+    for part in Part:
         show_life(part, world.now)
     return a_watch(world, broker, up_since=world.now - timedelta(days=1))
 
@@ -224,3 +227,52 @@ def test_signs_of_life_are_written_every_few_seconds(world: World) -> None:
     world.clock.advance(1)
     show_life(Part.CLOCKWORK, world.now)
     assert Pulse.objects.get(name="clockwork").at == world.now
+
+
+@pytest.mark.parametrize("queue", ["health", "operations", "notifications"])
+def test_a_queue_whose_workers_are_gone_is_named(world: World, watch: SelfCheck, queue: str) -> None:
+    gone = queue_part(queue)
+    pass_time(world, 61, *(part for part in Part if part != gone))
+    watch.judge(world.now)
+    found = alarm()
+    assert found and (found.severity, found.cause) == ("critical", gone)
+    assert f"queue {queue}" in found.message
+    pass_time(world, 1, *Part)
+    watch.judge(world.now)
+    assert alarm() is None
+
+
+def test_an_order_nobody_begins_is_an_alarm_after_five_minutes(world: World, watch: SelfCheck) -> None:
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    pass_time(world, 300, *Part)
+    sweep(world)
+    watch.judge(world.now)
+    assert alarm() is None
+    pass_time(world, 1, *Part)
+    watch.judge(world.now)
+    found = alarm()
+    assert found and found.cause == "orders"
+    service.run_to_end(operation.pk, world.outside)
+    watch.judge(world.now)
+    assert alarm() is None
+
+
+def test_the_last_channel_that_refuses_is_an_alarm(
+    world: World, watch: SelfCheck, caplog: pytest.LogCaptureFixture
+) -> None:
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    world.host_incident(notify_at=world.now)
+    notify.enqueue_notifications(world.now)
+    outbox.deliver(world.clock, lambda *_: REFUSED)
+    assert not Channel.objects.get().enabled
+    watch.judge(world.now)
+    found = alarm()
+    assert found and found.cause == "channels"
+    assert found.message in caplog.text
+
+
+def test_a_channel_somebody_switched_off_and_none_at_all_are_no_alarm(world: World, watch: SelfCheck) -> None:
+    watch.judge(world.now)
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/", enabled=False)
+    watch.judge(world.now)
+    assert alarm() is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from instances.monitoring.self_rules import (
+    NEEDED,
     Part,
     PartState,
     Signs,
@@ -67,6 +68,40 @@ def test_a_part_known_before_is_missed_after_a_minute(
     assert judge_parts(signs(up=up, pulses=pulses))[part] is finding
 
 
+@pytest.mark.parametrize("part", NEEDED)
+@pytest.mark.parametrize(
+    ("last", "up", "finding"),
+    [(None, 60, UNCLEAR), (None, 61, GONE), (60, 9999, WELL), (61, 9999, GONE), (9999, 60, UNCLEAR)],
+)
+def test_a_queue_that_must_be_served_is_missed_even_if_it_never_was(
+    part: Part, last: float | None, up: float, finding: PartState
+) -> None:
+    pulses = {} if last is None else {part.value: ago(last)}
+    assert judge_parts(signs(up=up, pulses=pulses))[part] is finding
+
+
+def test_a_queue_for_messages_is_missed_once_it_was_served() -> None:
+    part = Part.MESSAGES_SERVED
+    assert judge_parts(signs())[part] is WELL
+    assert judge_parts(signs(pulses={part.value: ago(61)}))[part] is GONE
+
+
+@pytest.mark.parametrize("part", NEEDED)
+def test_without_a_broker_it_is_not_the_workers_that_are_missed(part: Part) -> None:
+    assert judge_parts(signs(crowded_since=None))[part] is UNCLEAR
+
+
+@pytest.mark.parametrize(("waits", "finding"), [(None, WELL), (300, WELL), (301, GONE)])
+def test_an_order_may_wait_for_five_minutes(waits: float | None, finding: PartState) -> None:
+    since = None if waits is None else ago(waits)
+    assert judge_parts(signs(waiting_since=since))[Part.ORDERS] is finding
+
+
+@pytest.mark.parametrize(("unheard", "finding"), [(False, WELL), (True, GONE)])
+def test_no_channel_left_is_a_part_that_is_gone(unheard: bool, finding: PartState) -> None:
+    assert judge_parts(signs(unheard=unheard))[Part.CHANNELS] is finding
+
+
 @pytest.mark.parametrize(
     ("since", "finding"),
     [({}, WELL), ({"health": 59}, UNCLEAR), ({"health": 60}, GONE), ({"health": 5, "operations": 70}, GONE)],
@@ -99,6 +134,6 @@ def test_the_cause_names_the_parts_and_can_be_read_back() -> None:
 
 
 def test_everything_gone_still_fits_an_incident() -> None:
-    assert len(cause(Part)) <= 32
+    assert len(cause(Part)) <= 128
     assert len(describe(Part)) <= 255
     assert describe([Part.BEAT]) == "Beat shows no sign of life: is it running?"

@@ -13,19 +13,21 @@ from django.db import DatabaseError
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from instances.models import Pulse, Sweep
+from instances.models import Channel, Pulse, Sweep
 from instances.observability import readiness, views
 from instances.observability.bounded import Questions
 from instances.observability.readiness import Parts, Readiness, ask_database, document
+from instances.operations import service
 from tasks.broker.connection import redis_at
-from tests.factories import World
+from tests.factories import ASKED, World
 
 # Nobody collected static files here.
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
 
 
 def clockwork(world: World, seconds_ago: float = 1) -> None:
-    Pulse.objects.create(name="clockwork", at=world.now - timedelta(seconds=seconds_ago))
+    for name in ("clockwork", "queue:health", "queue:operations"):
+        Pulse.objects.create(name=name, at=world.now - timedelta(seconds=seconds_ago))
 
 
 def swept(world: World, seconds_ago: float, state: str = "finished") -> None:
@@ -48,6 +50,8 @@ def test_all_is_well_when_the_clockwork_runs_and_a_sweep_is_recent(world: World)
         "database": "ok",
         "workers": "ok",
         "sweep": "ok",
+        "orders": "ok",
+        "channels": "ok",
     }
     assert (parts["workers"].age, parts["sweep"].age) == (1, 60)
 
@@ -97,7 +101,8 @@ def test_a_broken_database_leaves_the_rest_unknown(world: World, monkeypatch: py
     answer = document(ask_database(world.now))
     assert not answer["ready"]
     states = {name: part["state"] for name, part in answer["parts"].items()}
-    assert states == {"database": "failing", "workers": "unknown", "sweep": "unknown"}
+    assert states.pop("database") == "failing"
+    assert states == dict.fromkeys(("workers", "sweep", "orders", "channels"), "unknown")
     assert "s3ntinel" not in str(answer)
 
 
@@ -210,3 +215,44 @@ def test_the_brokers_own_client_takes_every_form_of_url() -> None:
         where = options.get("path") or options.get("host")
         port = None if "path" in options else options.get("port", 6379)
         assert (where, port, options.get("db", 0)) == expected
+
+
+@pytest.mark.parametrize("queue", ["health", "operations"])
+def test_a_queue_nobody_serves_is_named(world: World, queue: str) -> None:
+    clockwork(world)
+    gone = Pulse.objects.filter(name=f"queue:{queue}")
+    gone.update(at=world.now - timedelta(seconds=61))
+    assert state_of(world, "workers") == "failing"
+    gone.delete()
+    part = ask_database(world.now)["workers"]
+    assert (part.state, f"queue {queue}" in part.message) == ("failing", True)
+
+
+def test_an_order_that_waits_too_long_is_not_ready(world: World) -> None:
+    world.instance()
+    service.begin_restart("c1", ASKED, world.outside)
+    world.clock.advance(300)
+    assert state_of(world, "orders") == "ok"
+    world.clock.advance(1)
+    assert state_of(world, "orders") == "failing"
+
+
+@pytest.mark.parametrize(
+    ("channels", "state", "told"),
+    [
+        ([], "ok", "No channel is in use"),
+        ([(True, "")], "ok", "One channel"),
+        ([(True, ""), (False, "It answered 404.")], "ok", "One channel"),
+        ([(False, "It answered 404.")], "failing", "nobody is told"),
+        ([(False, "")], "ok", "No channel is in use"),
+    ],
+)
+def test_channels_that_all_refused_are_not_ready(
+    world: World, channels: list[tuple[bool, str]], state: str, told: str
+) -> None:
+    for number, (enabled, reason) in enumerate(channels):
+        Channel.objects.create(
+            name=f"c{number}", url="json://127.0.0.1:9/", enabled=enabled, disabled_reason=reason
+        )
+    part = ask_database(world.now)["channels"]
+    assert (part.state, told in part.message) == (state, True)

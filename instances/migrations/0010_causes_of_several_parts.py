@@ -1,0 +1,7 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("instances", "0009_watched_operations")]
+
+    operations = [migrations.AlterField("incident", "cause", models.CharField(blank=True, max_length=128))]
