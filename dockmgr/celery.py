@@ -39,11 +39,19 @@ def use_configured_interval(**_: Any) -> None:
 
 
 @worker_ready.connect
-def watch_beside_the_work(**_: Any) -> None:
-    """Every worker watches and delivers, whatever its queues."""
+def watch_beside_the_work(sender: Any = None, **_: Any) -> None:
+    """Every worker watches, delivers and does the clockwork, whatever its queues."""
     from tasks.background import start_background
+    from tasks.capacity import THREADS
 
-    start_background(engines=True)
+    THREADS.use(getattr(getattr(sender, "pool", None), "limit", None))
+    start_background(engines=True, queues=lambda: _served_by(sender))
+
+
+def _served_by(consumer: Any) -> list[str]:
+    """The queues the worker takes messages from; none while it has lost the broker."""
+    taking = getattr(consumer, "task_consumer", None)
+    return [str(queue.name) for queue in taking.queues] if taking else []
 
 
 @beat_init.connect

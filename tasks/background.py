@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from django.conf import settings
 from django.db import connections
@@ -18,6 +18,7 @@ from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
+from tasks.clockwork import Clockwork, follow_up_turn
 from tasks.schedule import sweep_interval
 
 logger = logging.getLogger(__name__)
@@ -51,12 +52,17 @@ class BackgroundThreads:
             thread.join(PATIENCE)
 
     def _run(self, name: str, turn: Turn) -> None:
+        said = ""
         while True:
             try:
                 _with_fresh_connections(turn)
             except Exception as error:  # a watcher that ended would be missed by nobody
-                text = str(error).partition("\n")[0]
-                logger.error("A turn of %s failed: %s: %s", name, type(error).__name__, text)
+                text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+                if text != said:  # an outage is told once
+                    logger.error("A turn of %s failed: %s", name, text)
+                said = text
+            else:
+                said = ""
             if self._over.wait(settings.WATCH_INTERVAL):
                 return
 
@@ -71,11 +77,12 @@ def _with_fresh_connections(turn: Turn) -> None:
 _running: tuple[int, BackgroundThreads] | None = None
 
 
-def start_background(*, engines: bool) -> None:
+def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tuple) -> None:
     """Start this process's watching, once; `engines` says whether it asks Docker Engines as well.
 
-    The process that asks none is beat, which leaves its own sign of life. A forked child, which
-    inherits no threads, does not watch.
+    The process that asks none is beat, which leaves its own sign of life. A worker does the clockwork,
+    and shows that the `queues` it serves at the moment are served. A forked child, which inherits no
+    threads, does not watch.
     """
     global _running
     if _running is not None and _running[0] == os.getpid():
@@ -83,7 +90,10 @@ def start_background(*, engines: bool) -> None:
     part = None if engines else Part.BEAT
     itself = SelfCheck(SYSTEM.now(), sweep_interval, crowding_queues, part)
     watch = Monitor(service.OUTSIDE, engines=engines, itself=itself)
-    rounds = BackgroundThreads({"watch": watch.tick, "ask": watch.ask, "deliver": _deliver})
+    turns: dict[str, Turn] = {"watch": watch.tick, "ask": watch.ask, "deliver": _deliver}
+    if engines:
+        turns |= {"clockwork": Clockwork(queues).turn, "follow-up": follow_up_turn}
+    rounds = BackgroundThreads(turns)
     _running = (os.getpid(), rounds)
     rounds.start()
     atexit.register(stop_background)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from celery import Task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
-from instances.checks.observe import Check, CheckRequest, observe, requests_for
+from instances.checks.dark_hosts import dark_engines, plan_checks
+from instances.checks.observe import (
+    Check,
+    CheckRequest,
+    observe,
+    requests_for,
+    requests_in_turn,
+    unseen,
+)
 from instances.checks.record import Recorded, record
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
+from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.models import Health, Instance, Sweep
@@ -27,10 +38,12 @@ from instances.operations import service
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.heartbeat import announce_sweep
+from tasks.host_lanes import HostLanes
 from tasks.operations import heal
 from tasks.schedule import sweep_interval
 
 logger = logging.getLogger(__name__)
+UNSEEN_AT_ONCE = 500
 
 COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
@@ -62,40 +75,106 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
         sweeps.finish(row, now)
         state_file.write()
         announce_sweep()
-    publish(requests_for(instances, service.OUTSIDE.engines, str(row.pk)), expires=sweeps.lifetime(interval))
+    fan_out(instances, sweeps.lifetime(interval), str(row.pk))
     return {"sweep_id": str(row.pk), "total": len(instances)}
 
 
 @task("dockmgr.follow_up")
 def follow_up() -> None:
+    """`publish_due` on request; every worker does it beside its work."""
+    publish_due()
+
+
+def publish_due() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
     now = SYSTEM.now()
     show_life(Part.CLOCKWORK, now)
     due = claim_due(now)
     if due:
-        publish(requests_for(due, service.OUTSIDE.engines), expires=timedelta(seconds=CLAIM_SECONDS))
+        fan_out(due, timedelta(seconds=CLAIM_SECONDS))
 
 
-@task("dockmgr.check_health")
-def check_health(customer_id: str, request: dict[str, Any] | None = None) -> shapes.Check | None:
+def fan_out(instances: Sequence[Instance], expires: timedelta, sweep_id: str | None = None) -> None:
+    """Publish what is to be looked at, and write down what is known without looking."""
+    plan = plan_checks(instances, SYSTEM.now(), sweep_id)
+    publish(plan.leads, expires)
+    for requests in requests_in_turn(plan.usual, service.OUTSIDE.engines, sweep_id):
+        publish(requests, expires)
+    for first in range(0, len(plan.unseen), UNSEEN_AT_ONCE):
+        _commit(plan.unseen[first : first + UNSEEN_AT_ONCE])
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A check to be made, unless it is later than `until` by then."""
+
+    request: CheckRequest
+    until: datetime | None = None
+
+
+def _join(waiting: _Order, coming: _Order) -> _Order:
+    """One look serves both; a sweep waits for its own until its time is over."""
+    sweep_id = coming.request.sweep_id or waiting.request.sweep_id
+    return replace(coming, request=replace(coming.request, sweep_id=sweep_id))
+
+
+def _carry_out(order: _Order) -> None:
+    if order.until is not None and SYSTEM.now() >= order.until:
+        return
+    try:
+        _check(order.request)
+    except OutOfReachError as error:
+        logger.warning("%s: %s", order.request.customer_id, error)
+
+
+LANES: HostLanes[_Order] = HostLanes(_carry_out, _join)
+_dark: Mapping[EngineAddress, str] = {}
+
+
+def note_dark_hosts() -> None:
+    """Find out which hosts need no look, for the checks of this process that wait already."""
+    global _dark
+    _dark = dark_engines()
+
+
+@task("dockmgr.check_health", bind=True)
+def check_health(
+    self: Task[..., Any], customer_id: str, request: dict[str, Any] | None = None
+) -> shapes.Check | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
     `request` comes from the sweep and saves reading the database; without it the CHECK is returned.
     """
     if request is not None:
-        try:
-            _check(CheckRequest.from_message(request))
-        except OutOfReachError as error:
-            logger.warning("%s: %s", customer_id, error)
+        order = _Order(CheckRequest.from_message(request), _expiry(self))
+        LANES.run(order.request.engine, order.request.instance_id, order)
         return None
     [own] = requests_for([lookup.instance(customer_id)], service.OUTSIDE.engines)
-    _check(own)
+    if self.request.ignore_result:
+        LANES.run(own.engine, own.instance_id, _Order(own))
+        return None
+    _check(replace(own, leads=True))
     return documents.check(Health.objects.select_related("instance").get(pk=own.instance_id))
+
+
+def _expiry(task: Task[..., Any]) -> datetime | None:
+    """When the message that is being worked on is worth nothing any more."""
+    expires: object = task.request.expires
+    if isinstance(expires, str):
+        return datetime.fromisoformat(expires)
+    return expires if isinstance(expires, datetime) else None
+
+
+def _look(request: CheckRequest) -> Check:
+    why = None if request.leads else _dark.get(request.engine)
+    if why is not None:
+        return unseen(request, why, SYSTEM.now())
+    return observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT)
 
 
 def _check(request: CheckRequest) -> None:
     with COMMITTER.expecting():
-        check = observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT)
+        check = _look(request)
         recorded = _recorded(check)
     if recorded.verdict and recorded.verdict.restart:
         heal.apply_async(kwargs={"instance_id": request.instance_id})

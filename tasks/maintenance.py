@@ -4,25 +4,46 @@ from __future__ import annotations
 
 from instances.checks import sweeps
 from instances.db.clock import SYSTEM
+from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.fleet.cleanup import expired, remove_unused_images
 from instances.fleet.retention import purge
 from instances.operations import service
-from instances.operations.journal import abandoned
+from instances.operations.journal import abandoned, message_is_lost, take_to_hand_over
 from tasks.app import task
+from tasks.broker.queues import queue_lengths
 from tasks.bulk import enqueue_turn
 from tasks.operations import enqueue
 
 
 @task("dockmgr.recover")
 def recover() -> None:
-    """Hand on operations and selections whose worker died, and close sweeps whose checks got lost."""
-    now = SYSTEM.now()
+    """`hand_over` on request; every worker does it beside its work."""
+    hand_over()
+
+
+def hand_over() -> None:
+    """Hand on operations and selections whose worker died, and close sweeps whose checks got lost.
+
+    Each once, however many processes do this: what the queue still holds is sent no second time.
+    """
+    now, waiting = SYSTEM.now(), _waiting()
     sweeps.close_overdue(now)
     for operation in abandoned(now):
-        enqueue(operation)
-    for bulk in bulk_changing.stalled(now):
-        enqueue_turn(bulk)
+        lost = message_is_lost(operation, now, queue_empty=waiting == 0)
+        if lost and take_to_hand_over(operation, now):
+            enqueue(operation)
+    if not waiting:
+        for bulk in bulk_changing.take_stalled(now):
+            enqueue_turn(bulk)
+
+
+def _waiting() -> int | None:
+    """Messages in the queue of changes; None when the broker can't be asked for that."""
+    try:
+        return queue_lengths()["operations"]
+    except OutOfReachError:
+        return None
 
 
 @task("dockmgr.tidy_up")

@@ -15,20 +15,30 @@ from instances.fleet import trial
 from instances.models import Operation
 from instances.operations import read_logs, service
 from instances.operations.attempts import TryAgain
+from instances.operations.journal import is_held
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures.provision import ProvisionRequest
 from instances.operations.requester import Requester
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
+from tasks.broker.connection import reaching_broker
+from tasks.broker_check import require_broker
+from tasks.capacity import CHANGES
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
 
 
 def _carry(task: Task[..., Any], operation: Operation) -> Operation:
-    """Carry on, or come back: after the wait the policy asks for, or when the present holder is done."""
+    """Carry on, or come back: after the wait the policy asks for, or when the present holder is done.
+
+    What finds no place comes back as well; the thread is free meanwhile.
+    """
     try:
-        return service.run_once(operation.pk)
+        with CHANGES.place(healing=operation.automatic) as found:
+            if found:
+                return service.run_once(operation.pk)
+        raise BusyError("All threads for changes are at work.")
     except TryAgain as pause:
         raise task.retry(countdown=pause.seconds, exc=pause) from pause
     except BusyError as held:
@@ -103,8 +113,13 @@ def provision(
 
 @task("dockmgr.carry_on", bind=True)
 def carry_on(self: Task[..., Any], operation_id: str) -> None:
-    """Work on an operation that is written down already: queued, abandoned, or to be tried again."""
-    _carry(self, Operation.objects.get(pk=uuid.UUID(operation_id)))
+    """Work on an operation that is written down already: queued, abandoned, or to be tried again.
+
+    Dropped when somebody else is at it: should that one die, `dockmgr.recover` sends another message.
+    """
+    operation = Operation.objects.get(pk=uuid.UUID(operation_id))
+    if not is_held(operation, SYSTEM.now()):
+        _carry(self, operation)
 
 
 @task("dockmgr.heal")
@@ -115,8 +130,9 @@ def heal(instance_id: int) -> None:
         enqueue(operation)
 
 
-@task("dockmgr.test_deploy")
+@task("dockmgr.test_deploy", bind=True)
 def test_deploy(
+    self: Task[..., Any],
     plan: str,
     image: str | None = None,
     host: str | None = None,
@@ -125,7 +141,11 @@ def test_deploy(
     request_id: str | None = None,
 ) -> shapes.TrialResult:
     """A throwaway instance through everything a customer's goes through; returns its steps."""
-    return trial.run_trial(plan, image, host, Requester(requested_by, reason, request_id)).document()
+    requester = Requester(requested_by, reason, request_id)
+    with CHANGES.place(healing=False) as found:
+        if found:
+            return trial.run_trial(plan, image, host, requester).document()
+    raise self.retry(countdown=BUSY_SECONDS)
 
 
 @task("dockmgr.logs")
@@ -157,6 +177,7 @@ def enqueue(operation: Operation) -> None:
     """
     with reaching_broker():
         carry_on.apply_async(kwargs={"operation_id": str(operation.pk)})
+    Operation.objects.filter(pk=operation.pk).update(handed_over_at=SYSTEM.now())
 
 
 def enqueue_or_withdraw(operation: Operation) -> Operation:

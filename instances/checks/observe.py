@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain, zip_longest
 from typing import Any, Self
 
 from instances.containers.facts import ContainerFacts, ContainerSummary
@@ -22,6 +24,7 @@ RUNNING = "running"
 ALIVE = ("running", "paused", "restarting")
 MISSING = "missing"
 LISTING_THREADS = 16
+LISTED_SOON = 1.0  # seconds in which an engine that is well has listed its containers
 VERSION_LABEL = "org.opencontainers.image.version"
 Listing = dict[str, ContainerSummary]
 
@@ -31,7 +34,8 @@ class CheckRequest:
     """All a worker needs to look at one instance without reading the database. Holds no secret.
 
     `listed` is the container's state in its host's list, `missing` when the list lacks it, None
-    when there is no list because the engine was out of reach.
+    when there is no list because the engine was out of reach. `leads` marks the one instance by
+    which a host is judged whose engine is known to be out of reach.
     """
 
     instance_id: int
@@ -45,6 +49,7 @@ class CheckRequest:
     listed: str | None = None
     version: str | None = None
     sweep_id: str | None = None
+    leads: bool | None = None
 
     def message(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -73,6 +78,40 @@ def requests_for(
     """One request per instance, informed by one container list per host."""
     listings = list_hosts({engine_address(instance.host) for instance in instances}, engines)
     return [_informed(instance, listings[engine_address(instance.host)], sweep_id) for instance in instances]
+
+
+def requests_in_turn(
+    instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
+) -> Iterator[list[CheckRequest]]:
+    """`requests_for`, first of all hosts that list at once, then of each that does when it has.
+
+    Within a list hosts take turns, so that none has to wait until another one is through.
+    """
+    of_host: dict[EngineAddress, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        of_host[engine_address(instance.host)].append(instance)
+    for listings in _as_listed(of_host, engines):
+        yield interleaved(
+            [_informed(instance, listing, sweep_id) for instance in of_host[address]]
+            for address, listing in listings.items()
+        )
+
+
+def interleaved(of_hosts: Iterable[list[CheckRequest]]) -> list[CheckRequest]:
+    """One of each host, then the next of each. Pure."""
+    rounds = chain.from_iterable(zip_longest(*of_hosts))
+    return [request for request in rounds if request is not None]
+
+
+def _as_listed(
+    addresses: Iterable[EngineAddress], engines: Engines
+) -> Iterator[dict[EngineAddress, Listing | None]]:
+    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host") as pool:
+        asked = {pool.submit(_list_host, address, engines): address for address in addresses}
+        done, pending = wait(asked, LISTED_SOON)
+        while done or pending:
+            yield {asked[future]: future.result() for future in done}
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
 
 
 def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Listing | None]:
@@ -171,6 +210,11 @@ def _from_probe(
         container_id=request.container_id,
         container_state=request.listed,
     )
+
+
+def unseen(request: CheckRequest, why: str, now: datetime) -> Check:
+    """What is known of an instance without looking, because its host can't be reached."""
+    return Check(request, _unknown(request, why, now, now))
 
 
 def _unknown(request: CheckRequest, error: str, started: datetime, finished: datetime) -> Observation:

@@ -102,9 +102,18 @@ def _write_down(bulk: Bulk, done: set[int]) -> bool:
     )
 
 
-def stalled(now: datetime) -> list[Bulk]:
-    """Orders whose next turn is long due: the message for it was lost, or its worker died."""
-    return list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
+def take_stalled(now: datetime) -> list[Bulk]:
+    """Orders whose next turn is long due: the message for it was lost, or its worker died.
+
+    Each is had by one process, and not again before the new message had its time.
+    """
+    late = list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
+    return [bulk for bulk in late if _is_mine(bulk, now)]
+
+
+def _is_mine(bulk: Bulk, now: datetime) -> bool:
+    as_read = Bulk.objects.filter(pk=bulk.pk, turn=bulk.turn, due_at=bulk.due_at)
+    return bool(as_read.update(due_at=now))
 
 
 def operations_of(bulk: Bulk, instance_ids: Iterable[int]) -> dict[int, Operation]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from instances import documents, state_file
 from instances.checks import sweeps
+from instances.checks.dark_hosts import plan_checks
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
 from instances.db.locks import locked
@@ -83,12 +85,13 @@ def check_here(
 ) -> Iterator[Recorded]:
     """Probe, judge and record instances in this process, in batches as answers come in."""
     outside = outside or service.OUTSIDE
-    requests = requests_for(instances, outside.engines, sweep_id)
+    plan = plan_checks(instances, outside.clock.now(), sweep_id)
+    requests = [*plan.leads, *requests_for(plan.usual, outside.engines, sweep_id)]
     done = 0
-    for batch in _batches(_observed(requests, outside), BATCH):
+    for batch in _batches(chain(plan.unseen, _observed(requests, outside)), BATCH):
         recorded, _ = record(batch, outside.clock.now())
         done += len(batch)
-        progress(done, len(requests), "checked")
+        progress(done, len(instances), "checked")
         yield from recorded
 
 

@@ -13,6 +13,8 @@ from instances.incidents import mutes
 from instances.incidents.rules import FLEET
 from instances.models import Host, HostWatch, Incident, Instance
 
+ENGINE = "engine"  # the cause of a host's incident whose engine is out of reach
+
 
 @transaction.atomic(savepoint=False)
 def suspect(host_ids: Iterable[int], now: datetime) -> None:
@@ -42,6 +44,12 @@ def host_summary(host_id: int) -> str:
 def open_on_hosts() -> QuerySet[Incident]:
     """Incidents of hosts that are open, their grace included."""
     return Incident.objects.open().filter(kind="host")
+
+
+def engines_out_of_reach() -> dict[int, Incident]:
+    """Hosts whose engine is out of reach, by the incident that says so; one in its grace is seen again."""
+    dark = open_on_hosts().filter(cause=ENGINE, resolve_at=None, host__isnull=False)
+    return {incident.host_id: incident for incident in dark.select_related("host") if incident.host_id}
 
 
 def healing_held(instance: Instance, now: datetime) -> bool:

@@ -14,15 +14,17 @@ from celery.backends.base import DisabledBackend
 from django.contrib.contenttypes.management import create_contenttypes
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
+from django.db import connection
 from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
 
+from instances.db.batch_writer import BatchWriter
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
 from instances.operations import service
 from tasks import app as tasks_app
-from tasks import checks, maintenance, operations
+from tasks import checks, clockwork, maintenance, operations
 from tasks.app import app
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
@@ -60,7 +62,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
     monkeypatch.setattr(service, "OUTSIDE", outside)
-    for clocked in (tasks_app, checks, operations, maintenance, logs_command):
+    for clocked in (tasks_app, checks, clockwork, operations, maintenance, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")
@@ -109,6 +111,20 @@ class Message:
     kwargs: dict[str, Any]
     headers: dict[str, Any]
     everything: str
+
+
+@pytest.fixture
+def committer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The real committer; its thread gives its connection back, so that the test database can go."""
+
+    def commit(items: Any) -> Any:
+        try:
+            return checks._commit(items)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(checks, "COMMITTER", BatchWriter(commit))
+    yield
 
 
 @pytest.fixture

@@ -6,18 +6,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from instances.alerts import notify, outbox
+from instances.alerts import outbox
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Pulse
 from instances.monitoring.self_check import SelfCheck, show_life
-from instances.monitoring.self_rules import Part, queue_part
+from instances.monitoring.self_rules import Part, cause, queue_part
 from instances.operations import service
 from tests.factories import ASKED, World
-from tests.fast.delivering import REFUSED
+from tests.fast.delivering import REFUSED, a_row
 
 pytestmark = pytest.mark.django_db
 INTERVAL = 300.0
+SERVED = (Part.CHECKS_SERVED, Part.CHANGES_SERVED, Part.MESSAGES_SERVED)
+WORKERS = (Part.CLOCKWORK, *SERVED)
 
 
 class Broker:
@@ -93,7 +95,7 @@ def test_sweeps_that_stop_are_an_alarm_after_two_intervals(world: World, watch: 
 
 def test_without_instances_no_sweep_is_missed(world: World, broker: Broker) -> None:
     watch = a_watch(world, broker)
-    pass_time(world, 9999)
+    pass_time(world, 9999, *WORKERS)
     watch.judge(world.now)
     assert alarm() is None
 
@@ -118,7 +120,7 @@ def test_a_sweep_that_never_ends_is_no_sweep(world: World, watch: SelfCheck) -> 
 
 
 def test_beat_that_dies_is_named_before_its_sweeps_are_missed(world: World, watch: SelfCheck) -> None:
-    pass_time(world, 61, Part.CLOCKWORK)
+    pass_time(world, 61, *WORKERS)
     watch.judge(world.now)
     found = alarm()
     assert found and found.cause == "beat"
@@ -129,21 +131,21 @@ def test_one_alarm_names_all_that_is_gone_and_what_is_left_of_it(world: World, w
     pass_time(world, 61)
     watch.judge(world.now)
     first = alarm()
-    assert first and first.cause == "beat,clockwork"
+    assert first and first.cause == cause([Part.BEAT, *WORKERS])
     pass_time(world, 2 * INTERVAL)
     watch.judge(world.now)
     show_life(Part.BEAT, world.now)
     watch.judge(world.now)
     last = alarm()
-    assert last and (last.pk, last.cause) == (first.pk, "sweeps,clockwork")
+    assert last and (last.pk, last.cause) == (first.pk, cause([Part.SWEEPS, *WORKERS]))
     assert list(last.events.filter(kind="cause").values_list("text", flat=True))[-1] == last.message
 
 
 def test_what_does_not_change_is_not_told_again(world: World, watch: SelfCheck) -> None:
-    pass_time(world, 61, Part.CLOCKWORK)
+    pass_time(world, 61, *WORKERS)
     watch.judge(world.now)
     Incident.objects.update(notify_at=None)
-    pass_time(world, 20, Part.CLOCKWORK)
+    pass_time(world, 20, *WORKERS)
     watch.judge(world.now)
     found = alarm()
     assert found and found.notify_at is None
@@ -154,7 +156,7 @@ def test_beat_itself_tells_when_all_workers_are_gone(world: World, broker: Broke
     pass_time(world, 61)
     beat.judge(world.now)
     found = alarm()
-    assert found and found.cause == "clockwork"
+    assert found and found.cause == cause(WORKERS)
     assert Pulse.objects.get(name="beat").at == world.now
 
 
@@ -169,7 +171,7 @@ def test_a_start_after_a_pause_alarms_nobody(world: World, broker: Broker, watch
 def test_a_process_that_just_started_does_not_end_what_it_cannot_judge(
     world: World, broker: Broker, watch: SelfCheck
 ) -> None:
-    pass_time(world, 86400, Part.CLOCKWORK)
+    pass_time(world, 86400, *WORKERS)
     watch.judge(world.now)
     a_watch(world, broker).judge(world.now)
     found = alarm()
@@ -260,9 +262,8 @@ def test_an_order_nobody_begins_is_an_alarm_after_five_minutes(world: World, wat
 def test_the_last_channel_that_refuses_is_an_alarm(
     world: World, watch: SelfCheck, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
-    world.host_incident(notify_at=world.now)
-    notify.enqueue_notifications(world.now)
+    channel = Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    a_row(channel, world.now)
     outbox.deliver(world.clock, lambda *_: REFUSED)
     assert not Channel.objects.get().enabled
     watch.judge(world.now)

@@ -16,10 +16,11 @@ from instances.alerts import outbox
 from instances.alerts.delivery_rules import SENT
 from instances.checks.record import record
 from instances.errors import OutOfReachError
-from instances.models import Channel, Incident, Notification, Pulse
+from instances.models import Channel, Incident, Notification, Operation, Pulse
+from instances.operations import service
 from tasks import background as threads
 from tasks.background import BackgroundThreads, start_background, stop_background
-from tests.factories import World, a_failure
+from tests.factories import ASKED, World, a_failure
 from tests.fast.conftest import Message
 
 Sent = Callable[[str], list[Message]]
@@ -104,10 +105,12 @@ def wait_for(there: Callable[[], Any]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_watches_with_three_threads_until_it_ends(watched: World) -> None:
+def test_a_worker_watches_and_does_the_clockwork_until_it_ends(watched: World) -> None:
     start_background(engines=True)
     start_background(engines=True)
-    assert own_threads() == ["dockmgr-ask", "dockmgr-deliver", "dockmgr-watch"]
+    assert own_threads() == [
+        "dockmgr-ask", "dockmgr-clockwork", "dockmgr-deliver", "dockmgr-follow-up", "dockmgr-watch",
+    ]  # fmt: skip
     stop_background()
     assert own_threads() == []
 
@@ -145,3 +148,30 @@ def test_only_queues_that_could_grow_are_watched(monkeypatch: pytest.MonkeyPatch
     lengths = {"health": 3, "operations": 0, "notifications": 9, "celery": 1}
     monkeypatch.setattr(threads, "queue_lengths", lambda: lengths)
     assert threads.crowding_queues() == {"health": 3, "operations": 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_does_the_clockwork_without_a_message(watched: World, sent: Sent) -> None:
+    watched.instance("due", status="suspect", next_check_at=watched.now)
+    watched.instance("left")
+    service.begin_restart("left", ASKED, watched.outside)
+    watched.clock.advance(61)
+    served = ["health"]
+    start_background(engines=True, queues=lambda: served)
+    alive = Pulse.objects.filter(name__in=("clockwork", "queue:health"), at=watched.now)
+    wait_for(lambda: alive.count() == 2)
+    wait_for(lambda: Operation.objects.exclude(handed_over_at=None).exists())
+    stop_background()
+    assert [message.kwargs["customer_id"] for message in sent("health")] == ["due"]
+    assert [message.task for message in sent("operations")] == ["dockmgr.carry_on"]
+    assert not Pulse.objects.filter(name="queue:operations").exists()
+
+
+def test_an_outage_is_told_once_and_a_new_one_again(caplog: pytest.LogCaptureFixture) -> None:
+    away = OutOfReachError("Nobody is there.")
+    turns = Turns(away, away, away, None, away, wanted=6)
+    rounds = BackgroundThreads({"clockwork": turns})
+    rounds.start()
+    assert turns.enough.wait(PATIENCE)
+    rounds.stop()
+    assert len(caplog.records) == 2

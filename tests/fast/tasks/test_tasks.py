@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery.exceptions import Retry
-from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
 from instances.checks.record import record
-from instances.db.batch_writer import BatchWriter
 from instances.errors import RequestError, TransientError
 from instances.models import HealthCheck, Instance, Operation, Sweep
 from instances.operations import service
@@ -46,20 +44,6 @@ CONTRACT = {
 def registered(name: str) -> Any:
     app.loader.import_default_modules()
     return app.tasks[name]
-
-
-@pytest.fixture
-def committer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The real committer; its thread gives its connection back, so that the test database can go."""
-
-    def commit(checks: Any) -> Any:
-        try:
-            return health._commit(checks)
-        finally:
-            connection.close()
-
-    monkeypatch.setattr(health, "COMMITTER", BatchWriter(commit))
-    yield
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -1,0 +1,155 @@
+"""A host whose engine is known to be out of reach is judged by one look, and holds nobody up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from instances.checks import observe as observing
+from instances.checks.dark_hosts import plan_checks
+from instances.checks.observe import requests_in_turn
+from instances.fleet.sweep import sweep_here
+from instances.http.probe import ProbeResult
+from instances.models import Health, HealthCheck, Host, Instance, Sweep
+from tasks import checks as tasks_checks
+from tests.factories import World, health_of
+from tests.fakes.outside import fails
+from tests.fast.conftest import Message
+
+Sent = Callable[[str], list[Message]]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def dark(world: World) -> Iterator[Host]:
+    """A second host whose engine is out of reach, with five instances beside two of the usual one."""
+    host = Host.objects.create(
+        name="dark", docker_url="unix:///fake/dark.sock", first_port=30000, last_port=30999
+    )
+    for number in range(5):
+        world.instance(f"dark{number}", host=host)
+    for number in range(2):
+        world.instance(f"well{number}")
+    world.outside.hosts[host.engine_url].unreachable = True
+    yield host
+    tasks_checks._dark = {}
+
+
+def test_a_sweep_looks_at_one_instance_of_a_dark_host_and_knows_the_others(
+    world: World, dark: Host, sent: Sent
+) -> None:
+    world.host_incident(dark)
+    answer = tasks_checks.sweep()
+    asked = sorted(message.kwargs["customer_id"] for message in sent("health"))
+    assert asked == ["dark0", "well0", "well1"]
+    unknown = Health.objects.filter(status="unknown").values_list("instance__customer_id", flat=True)
+    assert sorted(unknown) == [f"dark{number}" for number in range(1, 5)]
+    assert (answer["total"], Sweep.objects.get().done) == (7, 4)
+    assert HealthCheck.objects.filter(outcome="unknown", error="The engine does not answer.").count() == 4
+
+
+def test_a_follow_up_does_the_same(world: World, dark: Host, sent: Sent) -> None:
+    world.host_incident(dark)
+    Health.objects.update(next_check_at=world.now)
+    tasks_checks.follow_up()
+    assert len(sent("health")) == 3
+
+
+def test_a_sweep_in_the_callers_process_does_the_same(world: World, dark: Host) -> None:
+    world.host_incident(dark)
+    looked: list[str] = []
+    for instance in Instance.objects.filter(host=dark):
+        world.probe.answers[instance.port or 0] = partial(_noted, looked, instance.customer_id)
+    report = sweep_here("tests", world.outside)
+    assert set(looked) <= {"dark0"}
+    assert {row.status for row in report.rows if row.instance.host_id == dark.pk} == {"unknown"}
+
+
+def _noted(looked: list[str], customer_id: str) -> ProbeResult:
+    looked.append(customer_id)
+    return fails("timeout")
+
+
+def test_a_host_in_its_grace_is_looked_at_again(world: World, dark: Host) -> None:
+    world.host_incident(dark, resolve_at=world.now)
+    plan = plan_checks(list(Instance.objects.select_related("plan", "host")), world.now)
+    assert (len(plan.usual), plan.leads, plan.unseen) == (7, [], [])
+
+
+def test_a_wave_is_no_reason_not_to_look(world: World, dark: Host) -> None:
+    world.host_incident(dark, cause="wave")
+    assert not plan_checks(list(Instance.objects.select_related("plan", "host")), world.now).unseen
+
+
+def test_the_plan_costs_one_statement_however_many_there_are(world: World, dark: Host) -> None:
+    world.host_incident(dark)
+    instances = list(Instance.objects.select_related("plan", "host"))
+    with CaptureQueriesContext(connection) as asked:
+        plan_checks(instances, world.now)
+    assert len(asked) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("committer")
+def test_what_waits_already_when_its_host_goes_dark_is_not_looked_at(
+    world: World, dark: Host, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks_checks.sweep()
+    messages = {message.kwargs["customer_id"]: message for message in sent("health")}
+    world.host_incident(dark)
+    tasks_checks.note_dark_hosts()
+    monkeypatch.setattr(tasks_checks, "observe", _must_not)
+    tasks_checks.check_health(**messages["dark3"].kwargs)
+    assert Health.objects.get(instance__customer_id="dark3").status == "unknown"
+
+
+def _must_not(*_: object) -> None:
+    pytest.fail("it was looked at")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("committer")
+def test_the_one_a_dark_host_is_judged_by_is_looked_at_all_the_same(
+    world: World, dark: Host, sent: Sent
+) -> None:
+    world.host_incident(dark)
+    tasks_checks.note_dark_hosts()
+    tasks_checks.sweep()
+    [lead] = [message for message in sent("health") if message.kwargs["customer_id"] == "dark0"]
+    tasks_checks.check_health(**lead.kwargs)
+    instance = Instance.objects.get(customer_id="dark0")
+    assert health_of(instance).status == "healthy", "it answers, whatever its engine does"
+
+
+def test_hosts_take_turns(world: World, dark: Host) -> None:
+    world.outside.hosts[dark.engine_url].unreachable = False
+    instances = list(Instance.objects.select_related("plan", "host").order_by("host_id", "pk"))
+    [requests] = list(requests_in_turn(instances, world.outside.engines))
+    hosts = [request.engine_url for request in requests]
+    assert hosts[0] != hosts[1] and hosts[0] == hosts[2] and hosts[1] == hosts[3]
+    assert len(set(hosts[4:])) == 1
+
+
+def test_a_host_that_lists_late_holds_up_nobody_else(
+    world: World, dark: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "LISTED_SOON", 0.05)
+    answers, engine = threading.Event(), world.outside.hosts[dark.engine_url]
+    engine.unreachable = False
+    listing = engine.list_containers
+
+    def late() -> object:
+        answers.wait(10)
+        return listing()
+
+    monkeypatch.setattr(engine, "list_containers", late)
+    instances = list(Instance.objects.select_related("plan", "host"))
+    groups = requests_in_turn(instances, world.outside.engines)
+    assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
+    answers.set()
+    assert len([request for group in groups for request in group]) == 5
