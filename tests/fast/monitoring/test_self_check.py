@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from instances.alerts import outbox
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Pulse
@@ -14,7 +13,6 @@ from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import Part, cause, queue_part
 from instances.operations import service
 from tests.factories import ASKED, World
-from tests.fast.delivering import REFUSED, a_row
 
 pytestmark = pytest.mark.django_db
 INTERVAL = 300.0
@@ -262,14 +260,18 @@ def test_an_order_nobody_begins_is_an_alarm_after_five_minutes(world: World, wat
 def test_the_last_channel_that_refuses_is_an_alarm(
     world: World, watch: SelfCheck, caplog: pytest.LogCaptureFixture
 ) -> None:
-    channel = Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
-    a_row(channel, world.now)
-    outbox.deliver(world.clock, lambda *_: REFUSED)
-    assert not Channel.objects.get().enabled
+    """How a refusal disables a channel is seen in the outbox's own tests; there it is the last one."""
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    watch.judge(world.now)
+    assert alarm() is None
+    Channel.objects.update(enabled=False, disabled_reason="It answered 404.")
     watch.judge(world.now)
     found = alarm()
     assert found and found.cause == "channels"
     assert found.message in caplog.text
+    Channel.objects.update(enabled=True, disabled_reason="")
+    watch.judge(world.now)
+    assert alarm() is None
 
 
 def test_a_channel_somebody_switched_off_and_none_at_all_are_no_alarm(world: World, watch: SelfCheck) -> None:
