@@ -9,7 +9,8 @@ from instances.fleet import bulk as bulk_changing
 from instances.fleet.cleanup import expired, remove_unused_images
 from instances.fleet.retention import purge
 from instances.operations import service
-from instances.operations.journal import abandoned, message_is_lost, take_to_hand_over
+from instances.operations.hand_over import message_is_lost, take_to_hand_over
+from instances.operations.journal import abandoned
 from tasks.app import task
 from tasks.broker.queues import queue_lengths
 from tasks.bulk import enqueue_turn

@@ -14,6 +14,7 @@ from instances.incidents.rules import FLEET
 from instances.models import Host, HostWatch, Incident, Instance
 
 ENGINE = "engine"  # the cause of a host's incident whose engine is out of reach
+WAVE = "wave"  # the cause of one whose instances began to fail together
 
 
 @transaction.atomic(savepoint=False)
@@ -53,9 +54,19 @@ def engines_out_of_reach() -> dict[int, Incident]:
 
 
 def healing_held(instance: Instance, now: datetime) -> bool:
-    """Whether nothing is restarted automatically there: its host or the fleet is in trouble, or a mute."""
-    trouble = Incident.objects.open().filter(Q(key=FLEET) | Q(kind="host", host=instance.host_id))
+    """Whether nothing is restarted automatically there: its host or the fleet is in trouble, or a mute.
+
+    A wave is no such trouble, for customers can cause it; nor is a trouble that has passed, whose
+    grace holds messages alone.
+    """
+    on_host = Q(kind="host", host=instance.host_id, resolve_at=None) & ~Q(cause=WAVE)
+    trouble = Incident.objects.open().filter(Q(key=FLEET) | on_host)
     return trouble.exists() or mutes.end_for(instance, now) is not None
+
+
+def in_wave(host_id: int) -> bool:
+    """Whether many instances of the host began to fail at once."""
+    return open_on_hosts().filter(host=host_id, cause=WAVE, resolve_at=None).exists()
 
 
 def left_alone(instance_ids: Collection[int], now: datetime) -> set[int]:

@@ -14,7 +14,7 @@ from instances.errors import BusyError
 from instances.health import state as health
 from instances.health.response import sentence
 from instances.health.state import State, Status
-from instances.incidents.hosts import healing_held
+from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester, dockmgr
@@ -69,7 +69,12 @@ def _wait(instance: Instance, now: datetime) -> float | None:
     """Seconds until an instance is looked at again that may not be restarted now; None where it may."""
     if healing_held(instance, now):
         return HELD_FOR
-    return DENIED_FOR if _under_way(instance.host_id) >= settings.RESTARTS_PER_HOST else None
+    return DENIED_FOR if _under_way(instance.host_id) >= _at_once(instance.host_id) else None
+
+
+def _at_once(host_id: int) -> int:
+    """In a wave one at a time: if restarting does not help, not all of them go through it together."""
+    return 1 if in_wave(host_id) else int(settings.RESTARTS_PER_HOST)
 
 
 def _under_way(host_id: int) -> int:

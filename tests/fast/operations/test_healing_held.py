@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 
 from instances.incidents import hosts
-from instances.models import Host, Instance, Mute, Operation
+from instances.models import Host, Incident, Instance, Mute, Operation
+from instances.operations import service
 from instances.operations.procedures import restart
 from tests.factories import World, health_of
-from tests.fast.monitoring.test_hosts import ask, ask_for, break_engine
+from tests.fast.monitoring.test_hosts import ask, break_engine
 
 pytestmark = pytest.mark.django_db
 
@@ -30,15 +31,28 @@ def held(world: World, instance: Instance) -> bool:
     return True
 
 
-def test_nothing_is_restarted_while_the_host_is_in_trouble_or_its_grace(world: World) -> None:
+def test_nothing_is_restarted_while_the_host_is_in_trouble_and_at_once_when_that_is_over(
+    world: World,
+) -> None:
     instance = unhealthy(world)
     break_engine(world)
     assert held(world, instance)
     world.engine.unreachable = False
     ask(world, 10)
-    assert held(world, instance)
-    ask_for(world, 125)
+    assert Incident.objects.open().filter(kind="host").exists(), "its grace holds messages alone"
     assert not held(world, instance)
+
+
+def test_a_wave_is_healed_one_at_a_time(world: World) -> None:
+    """Six of eleven customers broke something of their own; their neighbour was only killed."""
+    world.host_incident(cause="wave")
+    first, second = unhealthy(world, "c1"), unhealthy(world, "c2")
+    begun = restart.begin_automatic(first.pk, world.now)
+    assert begun
+    assert restart.begin_automatic(second.pk, world.now) is None
+    assert health_of(second).next_check_at == world.now + timedelta(seconds=5)
+    service.run_to_end(begun.pk, world.outside)
+    assert restart.begin_automatic(second.pk, world.now)
 
 
 def test_other_hosts_are_healed_meanwhile(world: World) -> None:

@@ -10,7 +10,8 @@ import pytest
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk, Operation
 from instances.operations import service
-from instances.operations.journal import Journal, take_to_hand_over
+from instances.operations.hand_over import take_to_hand_over
+from instances.operations.journal import Journal
 from tasks import maintenance, operations
 from tests.factories import ASKED, World
 from tests.fast.conftest import Message
