@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import queue_part
-from tasks.broker_check import require_broker
+from tasks.broker.connection import require_broker
 from tasks.checks import note_dark_hosts, publish_due
 from tasks.maintenance import hand_over
 

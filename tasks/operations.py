@@ -21,8 +21,6 @@ from instances.operations.procedures.provision import ProvisionRequest
 from instances.operations.requester import Requester
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
-from tasks.broker.connection import reaching_broker
-from tasks.broker_check import require_broker
 from tasks.capacity import CHANGES
 
 Document = dict[str, Any]

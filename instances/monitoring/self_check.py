@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
-from instances.models import Instance, Pulse, Sweep
 from instances.models import Channel, Instance, Operation, Pulse, Sweep
 from instances.monitoring import self_rules
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm

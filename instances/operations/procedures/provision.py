@@ -20,7 +20,6 @@ from instances.operations.journal import open_operation
 from instances.operations.placement import Placement
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.runner import Procedure, Step, Work
 from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY

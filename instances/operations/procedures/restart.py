@@ -18,7 +18,6 @@ from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester, dockmgr
-from instances.operations.runner import Procedure, Step, Work
 from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at

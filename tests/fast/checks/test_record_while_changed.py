@@ -12,8 +12,8 @@ from instances.errors import EngineUnreachable
 from instances.incidents import deadlines
 from instances.models import Incident, Instance, Operation
 from instances.operations import service
+from instances.operations.attempts import TryAgain
 from instances.operations.procedures import restart
-from instances.operations.runner import TryAgain
 from tests.factories import ASKED, World, a_check, a_failure, health_of, interrupt
 from tests.fast.updates import answers_by_image, begin, publish, start_first
 

@@ -50,7 +50,7 @@ def test_an_order_whose_process_died_keeps_what_was_done_and_goes_on(
     assert (len(order.pending), order.turn) == (4, 1)
     assert bulk.advance(order.pk, 0) == bulk.Turn()
     world.clock.advance(63)
-    assert bulk.stalled(world.now) == [order]
+    assert bulk.take_stalled(world.now) == [order]
     assert bulk.advance(order.pk, order.turn) == bulk.Turn()
     assert statuses() == ["paused"] * 6
     order.refresh_from_db()

@@ -10,7 +10,6 @@ from instances.errors import BusyError, PermanentError, RequestError
 from instances.models import HealthCheck, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.requester import Requester
-from tests.factories import ASKED, World, a_failure, health_of
 from tests.factories import ASKED, World, a_failure, health_of, interrupt
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ def have_beat_send_them(apps, _schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("instances", "0010_causes_of_several_parts"),
+        ("instances", "0011_causes_of_several_parts"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 

@@ -2,6 +2,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0009_watched_operations")]
+    dependencies = [("instances", "0010_watched_operations")]
 
     operations = [migrations.AlterField("incident", "cause", models.CharField(blank=True, max_length=128))]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0008_notified_state")]
+    dependencies = [("instances", "0009_operation_incidents")]
 
     operations = [
         migrations.AddField("operation", "interrupts", models.BooleanField(default=False)),
