@@ -25,6 +25,10 @@ class EngineUnreachable(OutOfReachError):
     """The Docker Engine of a host does not answer, or not in time."""
 
 
+class AnotherEngine(EngineUnreachable):
+    """The engine at a host's address is not the host's: as good as out of reach, nothing is done there."""
+
+
 class PermanentError(DockmgrError):
     """Trying the same again would fail the same way."""
 
@@ -46,6 +50,24 @@ class ContainerHung(PermanentError):
 
 class PortTaken(PermanentError):
     """The published port is held by something else on the host; another port may work."""
+
+
+class CannotRemake(PermanentError):
+    """A lost container can't be made again as it was; `reason` is the code of health it is told by."""
+
+    reason = "missing"
+
+
+class DataMissing(CannotRemake):
+    """A volume, or a file or folder of the host, that an instance's data is in is not there."""
+
+    reason = "data_missing"
+
+
+class ImageMissing(CannotRemake):
+    """The exact image that ran is neither on the host nor to be had from a registry."""
+
+    reason = "image_missing"
 
 
 class GateFailed(PermanentError):

@@ -6,7 +6,7 @@ from instances.checks import sweeps
 from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
-from instances.fleet.cleanup import expired, remove_unused_images
+from instances.fleet.cleanup import expired, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
 from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
@@ -49,10 +49,11 @@ def _waiting() -> int | None:
 
 @task("dockmgr.tidy_up")
 def tidy_up() -> None:
-    """Remove throwaway instances past their time, and images nobody needs any more."""
+    """Remove throwaway instances past their time, data that was in use, and images nobody needs any more."""
     now = SYSTEM.now()
     for operation in expired(now):
         enqueue(operation)
+    purge_pending(service.OUTSIDE.engines)
     remove_unused_images(service.OUTSIDE.engines, now)
 
 

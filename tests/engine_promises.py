@@ -35,6 +35,11 @@ class EnginePromises:
     port the engine chooses; `log_of(data)`, the name of an ended container that wrote `data`; and
     `unreachable_image` and `unknown_image`, references no registry answers for, or has."""
 
+    def test_an_engine_says_who_it_is_and_stays_the_same(self, engine: Engine) -> None:
+        identity = engine.facts().id
+        assert identity
+        assert engine.facts().id == identity
+
     def test_ping_returns_when_the_engine_answers(self, engine: Engine) -> None:
         engine.ping()
 
@@ -159,9 +164,11 @@ class EnginePromises:
         assert not engine.create_volume(spec.volume, {"other": "label"})
         assert engine.volume_labels(spec.volume) == spec.labels
         engine.create(spec)
+        assert engine.volume_users(spec.volume) == [spec.name]
         with pytest.raises(PermanentError):
             engine.remove_volume(spec.volume)
         engine.remove(spec.name)
+        assert engine.volume_users(spec.volume) == []
         engine.remove_volume(spec.volume)
         engine.remove_volume(spec.volume)
         assert engine.create_volume(spec.volume, spec.labels)

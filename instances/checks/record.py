@@ -126,6 +126,7 @@ def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
         "instance__container_id",
         "instance__plan__start_grace",
         "instance__decommissioned_at",
+        "instance__leaving_at",
         interruption("instance__customer_id", now),
         *STATE_FIELDS,
     )
@@ -133,7 +134,7 @@ def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    _, revision, version, container_id, grace, decommissioned, interrupted, *values = row
+    _, revision, version, container_id, grace, decommissioned, leaving, interrupted, *values = row
     state = dict(zip(STATE_FIELDS, values, strict=True))
     return Stored(
         revision=revision,
@@ -143,7 +144,7 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         start_grace=grace,
         busy=interrupted is not None,
         interrupted=bool(interrupted),
-        gone=decommissioned is not None,
+        gone=decommissioned is not None or leaving is not None,
     )
 
 

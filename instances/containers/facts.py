@@ -68,9 +68,14 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The machine behind an engine. `memory` is bytes; `root` is where the engine keeps its data."""
+    """The machine behind an engine. `memory` is bytes; `root` is where the engine keeps its data.
+
+    `id` is what the engine calls itself. It keeps that with its data, so an engine whose data is not
+    there is another one.
+    """
 
     architecture: str
     cpus: int
     memory: int
     root: str
+    id: str = ""

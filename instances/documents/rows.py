@@ -86,6 +86,8 @@ def instance(row: Instance) -> shapes.Instance:
         "version": row.health.version or None,
         "image": row.image_ref,
         "image_id": row.image_id or None,
+        "image_digest": row.image_digest or None,
+        "volumes": row.held_volumes,
         "container": row.container_name,
         "port": row.port,
         "access_url": row.access_url,
@@ -93,6 +95,7 @@ def instance(row: Instance) -> shapes.Instance:
         "down_since": time(row.health.down_since),
         "last_healthy_at": time(row.health.last_healthy_at),
         "last_restart_at": time(row.health.last_restart_at),
+        "leaving_at": time(row.leaving_at),
         "created_at": time(row.created_at),
     }
 

@@ -101,6 +101,8 @@ class Instance(TypedDict):
     version: str | None
     image: str
     image_id: str | None
+    image_digest: str | None
+    volumes: dict[str, str]
     container: str
     port: int | None
     access_url: str
@@ -108,6 +110,7 @@ class Instance(TypedDict):
     down_since: Time | None
     last_healthy_at: Time | None
     last_restart_at: Time | None
+    leaving_at: Time | None
     created_at: Time
 
 

@@ -160,6 +160,13 @@ class DockerEngine(EngineConnection):
         with suppress(NotFoundOnEngine), self._calling(f"remove volume {name}", change=True) as client:
             client.remove_volume(name)
 
+    def volume_users(self, name: str) -> list[str]:
+        with self._calling(f"say who uses volume {name}") as client:
+            rows = client.containers(all=True, filters={"volume": name})
+        # The engine's filter finds paths in containers of the same name, too.
+        found = map(container_summary, (row for row in rows if _mounts(row, name)))
+        return sorted(summary.name for summary in found)
+
     def logs(
         self,
         container: str,
@@ -189,6 +196,10 @@ class DockerEngine(EngineConnection):
         with self._mapped(what):
             chunks = iter(partial(response.raw.read1, CHUNK, decode_content=False), b"")
             yield from chunks if tty else demultiplex(chunks)
+
+
+def _mounts(row: dict[str, Any], volume: str) -> bool:
+    return any(mount.get("Name") == volume for mount in row.get("Mounts") or [])
 
 
 def _open_log(

@@ -139,6 +139,7 @@ def engine_facts(answer: Json) -> EngineFacts:
         cpus=int(answer.get("NCPU", 0)),
         memory=int(answer.get("MemTotal", 0)),
         root=str(answer.get("DockerRootDir", "")),
+        id=str(answer.get("ID") or ""),
     )
 
 

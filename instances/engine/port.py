@@ -73,7 +73,8 @@ class Engine(Protocol):
     def create(self, spec: ContainerSpec) -> str:
         """Create (not start) a container and return its id; leaves nothing behind when refused.
 
-        One that was adopted has joined all its networks then.
+        One that was adopted has joined all its networks then. DataMissing when something of the
+        host that is to be mounted is not there.
         """
 
     def start(self, container: str) -> None:
@@ -98,7 +99,10 @@ class Engine(Protocol):
         """The labels of a volume, or None when there is no such volume."""
 
     def remove_volume(self, name: str) -> None:
-        """Remove a named volume."""
+        """Remove a named volume. PermanentError while a container mounts it, running or not."""
+
+    def volume_users(self, name: str) -> list[str]:
+        """Names of all containers that mount a volume, stopped ones included, in order."""
 
     def logs(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from instances.errors import (
+    DataMissing,
     DockmgrError,
     NotFoundOnEngine,
     OutOfReachError,
@@ -16,6 +17,7 @@ from instances.errors import (
 Kind = Callable[[int, str], type[DockmgrError]]
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
+_NO_SOURCE = ("bind source path does not exist",)
 _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _NEVER_BINDS = ("cannot assign requested address",)
@@ -30,6 +32,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if says(_PORT_TAKEN):
         return PortTaken
+    if says(_NO_SOURCE):
+        return DataMissing
     if says(_MAY_PASS) or status in (408, 429):
         return TransientError
     if status == 404 and says(("no such",)):

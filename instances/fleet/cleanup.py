@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
+from instances.containers import storage
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import BusyError, DockmgrError
-from instances.models import Host, Instance, Operation
+from instances.models import Host, Instance, Operation, PendingPurge
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.outside import engine_address
+
+logger = logging.getLogger(__name__)
 
 IMAGES_KEPT_FOR = timedelta(days=7)
 
@@ -26,6 +30,28 @@ def expired(now: datetime) -> list[Operation]:
         except BusyError:
             continue  # The next round finds it free, or gone.
     return begun
+
+
+def purge_pending(engines: Engines) -> list[str]:
+    """Remove the volumes whose data was to go and that nobody uses any more; returns their names."""
+    return [row.volume for row in PendingPurge.objects.select_related("host") if _purged(row, engines)]
+
+
+def _purged(row: PendingPurge, engines: Engines) -> bool:
+    """Whether the data is gone by this call. The order is kept while the volume is in use."""
+    try:
+        engine = engines.at(engine_address(row.host))
+        labels = engine.volume_labels(row.volume)
+        wanted = labels is not None and storage.is_customers(labels, row.customer_id)
+        if wanted and Instance.objects.present().filter(customer_id=row.customer_id).exists():
+            return False  # Whoever provisions again says whether the data is to be kept.
+        if wanted:
+            engine.remove_volume(row.volume)
+    except DockmgrError as error:
+        logger.info("The volume %s stays for now: %s", row.volume, error)
+        return False
+    row.delete()
+    return wanted
 
 
 def unused_images(host: Host, now: datetime) -> set[str]:

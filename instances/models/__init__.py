@@ -4,7 +4,7 @@ from instances.models.access import ApiRequest, ApiToken, AuditEntry
 from instances.models.applied import Applied
 from instances.models.bulk import Bulk
 from instances.models.channel import Channel, Notification, Pulse
-from instances.models.fleet import Host, HostWatch, Plan, Port
+from instances.models.fleet import Host, HostWatch, PendingPurge, Plan, Port
 from instances.models.health import Health, HealthCheck, Transition
 from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
 from instances.models.instance import Instance
@@ -30,6 +30,7 @@ __all__ = [
     "Notification",
     "NotifiedState",
     "Operation",
+    "PendingPurge",
     "Plan",
     "Port",
     "Pulse",

@@ -20,7 +20,8 @@ class Host(models.Model):
     """A Docker Engine dockmgr can reach.
 
     An empty `docker_url` stands for the environment's DOCKER_HOST. `address` is where published
-    ports are probed; `bind_address` is what they are published on, when the two differ.
+    ports are probed; `bind_address` is what they are published on, when the two differ. `engine_id`
+    is what the engine calls itself, learnt at the first contact; another one there is not acted on.
     """
 
     name = CharField(max_length=64, unique=True)
@@ -31,13 +32,17 @@ class Host(models.Model):
     max_instances = models.PositiveIntegerField(null=True, blank=True)
     first_port = models.PositiveIntegerField(default=FIRST_PORT)
     last_port = models.PositiveIntegerField(default=LAST_PORT)
+    engine_id = models.CharField(max_length=128, blank=True, editable=False)
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["engine_id"], condition=~Q(engine_id=""), name="host_engine_once"
+            ),
             models.CheckConstraint(
                 condition=Q(last_port__gte=models.F("first_port"), last_port__lte=65535),
                 name="host_port_range",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -122,6 +127,22 @@ class Plan(models.Model):
             data_path=self.data_path,
             env=self.env,
         )
+
+
+class PendingPurge(models.Model):
+    """A volume whose data is to go as soon as nobody else uses it; `holders` names who did last."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pending_purges")
+    volume = models.CharField(max_length=255)
+    customer_id = models.CharField(max_length=63)
+    asked_at = models.DateTimeField()
+    holders = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "volume"], name="purge_once_per_volume")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}: {self.volume}"
 
 
 class Port(models.Model):

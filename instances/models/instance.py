@@ -7,10 +7,10 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from instances.containers import adoption, spec
 from instances.errors import UnreadableSecret
 from instances.lib.redact import Redactor
 from instances.lib.withhold import Withholding
+from instances.containers import adoption, spec, storage
 from instances.models.encrypted import Encrypted
 from instances.models.fleet import Host, Plan
 from instances.models.storable import CharField, JSONField
@@ -24,8 +24,9 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         return self.filter(decommissioned_at=None)
 
     def active(self) -> Self:
-        """Instances a sweep looks after: provisioned, present and not paused."""
-        return self.present().exclude(provisioned_at=None).exclude(health__status="paused")
+        """Instances a sweep looks after: provisioned, present, not paused and not on their way out."""
+        watched = self.present().filter(leaving_at=None)
+        return watched.exclude(provisioned_at=None).exclude(health__status="paused")
 
     def without_secrets(self) -> Self:
         """With plan and host, for whoever looks at instances and makes no container: no secret is read."""
@@ -36,7 +37,10 @@ class Instance(models.Model):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
     `port` is the published address in force; the Port table holds the reservations. `failed_images`
-    are ids of images an update was rolled back from; they are not tried again unasked.
+    are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
+    is where a registry has exactly the image that runs. `volumes` maps the names of the volumes that
+    hold its data to paths in the container; None for one from before that was written down.
+    `leaving_at` is when its removal began: from then on nobody looks after it.
 
     An adopted instance's container was made by somebody else: `container` is its name, `adopted`
     what it has beyond its image (see `containers.adoption`) and, as `Port`, the container port health
@@ -54,9 +58,12 @@ class Instance(models.Model):
     adopted = Encrypted(null=True, default=None)
     container_id = CharField(max_length=64, blank=True)
     image_id = CharField(max_length=80, blank=True)
+    image_digest = CharField(max_length=600, blank=True)
+    volumes = JSONField(null=True, blank=True, default=None)
     failed_images = JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     provisioned_at = models.DateTimeField(null=True, blank=True)
+    leaving_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 
@@ -167,6 +174,16 @@ class Instance(models.Model):
         if self.adopted is not None:
             return adoption.mount_points(self.adopted)
         return {self.plan.data_path} if self.plan.data_path else set()
+
+    @property
+    def held_volumes(self) -> dict[str, str]:
+        """Volumes that hold this instance's data, by name, with their paths in the container."""
+        known: dict[str, str] | None = self.volumes
+        if known is not None:
+            return known
+        if self.adopted is not None:
+            return storage.mounted(self.adopted["HostConfig"])
+        return {self.volume_name: self.plan.data_path} if self.plan.data_path else {}
 
     @property
     def stop_timeout(self) -> int:

@@ -57,8 +57,14 @@ def open_operation(
 ) -> Operation:
     """Take the instance for a new operation. Raises BusyError while another one holds it.
 
-    Call it inside the transaction that makes what belongs to the operation.
+    Call it inside the transaction that makes what belongs to the operation. Raises RequestError for
+    anything but the removal of a customer whose removal began.
     """
+    if instance.leaving_at is not None and kind != "decommission":
+        raise RequestError(
+            f"{instance.customer_id} is being removed since {instance.leaving_at:%Y-%m-%d %H:%M} UTC: "
+            "decommission it again to see that through."
+        )
     try:
         with transaction.atomic():
             return Operation.objects.create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ class FakeEngine:
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.identity = str(uuid.uuid4())
         self.unreachable = False
         self.registry_down = False
         self.hung: set[str] = set()
@@ -72,7 +74,7 @@ class FakeEngine:
 
     def facts(self) -> EngineFacts:
         self._enter("facts")
-        return EngineFacts(architecture="amd64", cpus=8, memory=16 * 1024**3, root="")
+        return EngineFacts(architecture="amd64", cpus=8, memory=16 * 1024**3, root="", id=self.identity)
 
     def list_containers(self) -> list[ContainerSummary]:
         self._enter("list_containers")
@@ -197,6 +199,10 @@ class FakeEngine:
         if any(name in facts.volumes for facts in self._held.values()):
             raise errors.PermanentError(f"The volume {name} is in use.")
         self.volumes.pop(name, None)
+
+    def volume_users(self, name: str) -> list[str]:
+        self._enter("volume_users")
+        return sorted(facts.name for facts in self._held.values() if name in facts.volumes)
 
     def logs(
         self,

@@ -1,4 +1,8 @@
-"""Decommission: the container goes; the data volume only when that is asked for."""
+"""Decommission: the container goes; the data volume only when that is asked for.
+
+From the first step on nobody looks after the customer any more: a removal that fails half-way is
+not healed back, and can be asked for again.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ from instances.db.locks import lock_in_order
 from instances.errors import RequestError, UnreadableSecret
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation
+from instances.containers import storage
+from instances.errors import PermanentError, RequestError
+from instances.health.state import resumed
+from instances.models import Instance, Operation, PendingPurge
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work
@@ -42,8 +50,21 @@ def begin(
 
 
 def _stop(work: Work) -> str:
+    _leave(work)
     work.engine.stop(work.instance.container_id, _stop_timeout(work.instance))
     return "stopped"
+
+
+def _leave(work: Work) -> None:
+    instance, now = work.instance, work.outside.clock.now()
+    if instance.leaving_at is not None:
+        return
+    with work.journal.holding():
+        lock_in_order(Health.objects.filter(pk=instance.pk))
+        instance.leaving_at = now
+        instance.save(update_fields=["leaving_at"])
+        close_of(instance, "the instance is being removed", now)
+        change(instance.pk, now, resumed)
 
 
 def _stop_timeout(instance: Instance) -> int:
@@ -64,7 +85,34 @@ def _remove_container(work: Work) -> str:
 def _remove_volume(work: Work) -> str:
     if not work.operation.params["purge_data"]:
         return "kept"
-    work.engine.remove_volume(work.instance.volume_name)
+    name, customer = work.instance.volume_name, work.instance.customer_id
+    labels = work.engine.volume_labels(name)
+    if labels is None:
+        return "there is none"
+    if not storage.is_customers(labels, customer):
+        return f"{name} is that of {storage.owner(labels)} and was left alone"
+    return _purge(work, name)
+
+
+def _purge(work: Work, volume: str) -> str:
+    """Who else uses the data keeps it for the time being; `fleet.cleanup` tries again."""
+    try:
+        work.engine.remove_volume(volume)
+    except PermanentError:
+        users = work.engine.volume_users(volume)
+        if not users:
+            raise
+        held = ", ".join(users)
+        PendingPurge.objects.update_or_create(
+            host=work.instance.host,
+            volume=volume,
+            defaults={
+                "customer_id": work.instance.customer_id,
+                "asked_at": work.outside.clock.now(),
+                "holders": held[:255],
+            },
+        )
+        return f"{volume} is in use by {held}; it is removed with all data once that is over"
     return "removed with all data"
 
 

@@ -44,6 +44,8 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
     try:
         with transaction.atomic():
             instance = Instance.objects.without_secrets().get(pk=instance_id)
+            if instance.leaving_at is not None:
+                return None
             locked(Host.objects.filter(pk=instance.host_id)).get()
             wait = _wait(instance, now)
             if wait is None:

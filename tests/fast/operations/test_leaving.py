@@ -1,0 +1,137 @@
+"""A removal that is half done is not healed back, and what is in use is removed later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from instances import documents
+from instances.checks.record import record
+from instances.containers.spec import ContainerSpec
+from instances.errors import PermanentError, RequestError
+from instances.fleet.cleanup import purge_pending
+from instances.fleet.sweep import sweep_here
+from instances.models import Incident, Instance, Operation, PendingPurge
+from instances.operations import service
+from instances.operations.procedures import restart
+from tasks import maintenance
+from tests.factories import ASKED, IMAGE, World, a_failure, health_of
+
+pytestmark = pytest.mark.django_db
+VOLUME = "dockmgr-c1-data"
+
+
+def a_backup(world: World, name: str = "nightly-backup") -> None:
+    """Somebody else's container that mounts the data of c1."""
+    world.engine.create(
+        ContainerSpec(name, IMAGE, {}, {}, volume=VOLUME, data_path="/backup", container_port=1)
+    )
+
+
+def half_removed(world: World) -> Instance:
+    """A customer whose removal failed when the container was already stopped."""
+    instance = world.instance()
+    world.engine.fail_next("remove", PermanentError("The engine refuses."))
+    assert world.decommission().status == "failed"
+    instance.refresh_from_db()
+    return instance
+
+
+def test_data_that_is_in_use_ends_the_removal_well_and_says_who_uses_it(world: World) -> None:
+    world.instance()
+    a_backup(world)
+    done = world.decommission(purge_data=True)
+    assert done.status == "succeeded"
+    assert done.steps[-1]["detail"] == (
+        f"{VOLUME} is in use by nightly-backup; it is removed with all data once that is over"
+    )
+    assert world.engine.containers == ["nightly-backup"]
+    sweep_here("tests", world.outside)
+    assert world.engine.containers == ["nightly-backup"]
+
+
+def test_data_that_was_in_use_goes_once_nobody_uses_it(world: World) -> None:
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    maintenance.tidy_up()
+    assert PendingPurge.objects.get().holders == "nightly-backup"
+    assert VOLUME in world.engine.volumes
+    world.engine.lose("nightly-backup")
+    maintenance.tidy_up()
+    assert world.engine.volumes == {}
+    assert not PendingPurge.objects.exists()
+
+
+def test_a_pending_purge_takes_no_volume_that_is_another_ones_by_now(world: World) -> None:
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.lose("nightly-backup")
+    world.engine.volumes[VOLUME] = {"com.docker.compose.project": "shop"}
+    assert purge_pending(world.outside.engines) == []
+    assert VOLUME in world.engine.volumes
+    assert not PendingPurge.objects.exists()
+
+
+def test_a_pending_purge_waits_while_the_customer_is_here_again(world: World) -> None:
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.lose("nightly-backup")
+    back = world.instance()
+    world.engine.lose(back.container_name)
+    assert purge_pending(world.outside.engines) == []
+    assert VOLUME in world.engine.volumes
+
+
+@pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])
+def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World, labels: dict[str, str]) -> None:
+    world.instance()
+    world.engine.volumes[VOLUME] = labels
+    done = world.decommission(purge_data=True)
+    assert done.status == "succeeded"
+    assert done.steps[-1]["detail"].endswith("and was left alone")
+    assert world.engine.volumes == {VOLUME: labels}
+
+
+def test_a_half_removed_customer_is_not_healed_back(world: World) -> None:
+    instance = half_removed(world)
+    world.engine.lose(instance.container_name)
+    sweep_here("tests", world.outside)
+    assert world.engine.containers == []
+    assert Operation.objects.filter(kind="restart").count() == 0
+
+
+def test_a_check_that_was_under_way_does_not_heal_a_leaving_customer(world: World) -> None:
+    instance = world.instance()
+    check = a_failure(world, instance, "missing")
+    world.engine.fail_next("remove", PermanentError("The engine refuses."))
+    world.decommission()
+    world.clock.advance(1)
+    [late], _ = record([replace(check, seen=replace(check.seen, started_at=world.now))], world.now)
+    assert (late.skipped, health_of(instance).failures) == ("no longer there", 0)
+    instance.health.status = "unhealthy"
+    instance.health.save()
+    assert restart.begin_automatic(instance.pk, world.now) is None
+
+
+def test_nothing_but_its_removal_can_be_asked_for_a_leaving_customer(world: World) -> None:
+    half_removed(world)
+    for begin in (service.begin_restart, service.begin_update):
+        with pytest.raises(RequestError, match="c1 is being removed since .*: decommission it again"):
+            begin("c1", ASKED, outside=world.outside)
+    assert world.decommission().status == "succeeded"
+
+
+def test_what_is_told_of_a_leaving_customer_is_true(world: World) -> None:
+    instance = world.instance(status="unhealthy", failures=3, down_since=world.now)
+    incident = world.incident(instance)
+    world.engine.fail_next("remove", PermanentError("The engine refuses."))
+    world.decommission()
+    row = Instance.objects.select_related("plan", "host", "health").get()
+    told = documents.instance(row)
+    assert (told["status"], told["leaving_at"]) == ("unknown", documents.time(row.leaving_at))
+    incident.refresh_from_db()
+    assert (incident.is_open, Incident.objects.open().count()) == (False, 0)
