@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from django.db import IntegrityError, transaction
 
 from instances.db.clock import SYSTEM
 from instances.db.sessions import release_session
 from instances.engine.pool import EngineAddress, Engines
+from instances.errors import AnotherEngine
 from instances.http.probe import Address, ProbeResult, probe
 from instances.lib.clock import Clock
 from instances.models import Host
@@ -28,6 +31,34 @@ class Outside:
 
 
 def engine_address(host: Host) -> EngineAddress:
+    """How to reach a host's engine, and no other."""
+    return replace(bare_address(host), engine_id=host.engine_id)
+
+
+def bare_address(host: Host) -> EngineAddress:
+    """How to reach whatever engine answers for a host."""
     tls = host.tls or {}
     files = (tls.get("ca", ""), tls.get("cert", ""), tls.get("key", "")) if tls else None
     return EngineAddress(host.engine_url, files)
+
+
+def learn_engine(host: Host, engines: Engines) -> None:
+    """Write down who a host's engine is, at the first contact. Raises AnotherEngine, EngineUnreachable."""
+    if not host.engine_id:
+        keep_engine_id(host, engines.at(engine_address(host)).facts().id)
+
+
+def keep_engine_id(host: Host, engine_id: str) -> None:
+    """The id of a host's engine, if none is known yet. Raises AnotherEngine when it is another host's."""
+    if not engine_id or host.engine_id:
+        return
+    try:
+        with transaction.atomic():
+            Host.objects.filter(pk=host.pk, engine_id="").update(engine_id=engine_id)
+    except IntegrityError:
+        other = Host.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
+        raise AnotherEngine(
+            f"The Docker Engine of host {host.name} is that of host {other} already, and two hosts on one "
+            "engine would get into each other's way: give each host an engine of its own."
+        ) from None
+    host.refresh_from_db(fields=["engine_id"])

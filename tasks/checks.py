@@ -25,12 +25,14 @@ from instances.checks.observe import (
     unseen,
 )
 from instances.checks.record import Recorded, record
+from instances.checks.trust import learn_engines
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
 from instances.fleet.sweep import CLAIM_SECONDS, claim_due
+from instances.incidents.hosts import suspect
 from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
@@ -69,6 +71,7 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
     except BusyError as error:
         logger.info("No sweep now: %s", error)
         return {"sweep_id": None, "refused": str(error)}
+    suspect(learn_engines(service.OUTSIDE.engines), now)
     instances = list(Instance.objects.active().without_secrets())
     Sweep.objects.filter(pk=row.pk).update(total=len(instances))
     if not instances:

@@ -14,7 +14,9 @@ from unfold.widgets import (
 )
 
 from instances.admin.verbs import REASON_LENGTH
+from instances.fleet.accept import same_address
 from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry
+from instances.models import Host
 from instances.operations.validate import timing_bounds
 
 BYTES_PER_MB = 1024**2
@@ -65,7 +67,17 @@ class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class HostForm(FleetForm):
+    """A host whose engine is that of another one in use is refused."""
+
     entry = HostEntry
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if "docker_url" in cleaned:
+            other = same_address(Host(pk=self.instance.pk, docker_url=cleaned["docker_url"]))
+            if other is not None:
+                self.add_error("docker_url", f"This is the engine of host {other.name}.")
+        return cleaned
 
 
 class PlanForm(FleetForm):

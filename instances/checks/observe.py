@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
 from typing import Any, Self
 
+from instances.checks.listings import Seen, Untrusted, as_listed, believed, container_in, list_hosts
 from instances.containers.facts import ContainerFacts, ContainerSummary
-from instances.containers.spec import is_managed
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
 from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import Address, ProbeResult
-from instances.models import Instance
+from instances.models import Host, Instance
 from instances.outside import Outside, engine_address
 
 RUNNING = "running"
 ALIVE = ("running", "paused", "restarting")
 MISSING = "missing"
-LISTING_THREADS = 16
-LISTED_SOON = 1.0  # seconds in which an engine that is well has listed its containers
 VERSION_LABEL = "org.opencontainers.image.version"
-Listing = dict[str, ContainerSummary]
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,8 @@ class CheckRequest:
 
     `listed` is the container's state in its host's list, `missing` when the list lacks it, None
     when there is no list because the engine was out of reach. `leads` marks the one instance by
-    which a host is judged whose engine is known to be out of reach.
+    which a host is judged whose engine is known to be out of reach. `distrust` says why nothing the
+    host shows can be believed.
     """
 
     instance_id: int
@@ -46,6 +43,8 @@ class CheckRequest:
     expect: str
     engine_url: str
     engine_tls: tuple[str, str, str] | None = None
+    engine_id: str = ""
+    distrust: str | None = None
     listed: str | None = None
     version: str | None = None
     sweep_id: str | None = None
@@ -61,7 +60,7 @@ class CheckRequest:
 
     @property
     def engine(self) -> EngineAddress:
-        return EngineAddress(self.engine_url, self.engine_tls)
+        return EngineAddress(self.engine_url, self.engine_tls, self.engine_id)
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,12 @@ class Check:
 def requests_for(
     instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
 ) -> list[CheckRequest]:
-    """One request per instance, informed by one container list per host."""
-    listings = list_hosts({engine_address(instance.host) for instance in instances}, engines)
+    """One request per instance, in their order, informed by one container list per host."""
+    of_host = _by_host(instances)
+    listings = {
+        address: believed(of_host[address], listing, engines)
+        for address, listing in list_hosts(of_host, engines).items()
+    }
     return [_informed(instance, listings[engine_address(instance.host)], sweep_id) for instance in instances]
 
 
@@ -87,14 +90,23 @@ def requests_in_turn(
 
     Within a list hosts take turns, so that none has to wait until another one is through.
     """
+    of_host = _by_host(instances)
+    for listings in as_listed(of_host, engines):
+        yield interleaved(
+            _of_one_host(of_host[address], believed(of_host[address], listing, engines), sweep_id)
+            for address, listing in listings.items()
+        )
+
+
+def _by_host(instances: Iterable[Instance]) -> dict[EngineAddress, list[Instance]]:
     of_host: dict[EngineAddress, list[Instance]] = defaultdict(list)
     for instance in instances:
         of_host[engine_address(instance.host)].append(instance)
-    for listings in _as_listed(of_host, engines):
-        yield interleaved(
-            [_informed(instance, listing, sweep_id) for instance in of_host[address]]
-            for address, listing in listings.items()
-        )
+    return of_host
+
+
+def _of_one_host(instances: Iterable[Instance], listing: Seen, sweep_id: str | None) -> list[CheckRequest]:
+    return [_informed(instance, listing, sweep_id) for instance in instances]
 
 
 def interleaved(of_hosts: Iterable[list[CheckRequest]]) -> list[CheckRequest]:
@@ -103,35 +115,10 @@ def interleaved(of_hosts: Iterable[list[CheckRequest]]) -> list[CheckRequest]:
     return [request for request in rounds if request is not None]
 
 
-def _as_listed(
-    addresses: Iterable[EngineAddress], engines: Engines
-) -> Iterator[dict[EngineAddress, Listing | None]]:
-    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host") as pool:
-        asked = {pool.submit(_list_host, address, engines): address for address in addresses}
-        done, pending = wait(asked, LISTED_SOON)
-        while done or pending:
-            yield {asked[future]: future.result() for future in done}
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-
-
-def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Listing | None]:
-    """Container lists by host; None for a host whose engine does not answer."""
-    todo = list(addresses)
-    if len(todo) == 1:
-        return {todo[0]: _list_host(todo[0], engines)}
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
-
-
-def _list_host(address: EngineAddress, engines: Engines) -> Listing | None:
-    try:
-        return {c.name: c for c in engines.look(address, lambda engine: engine.list_containers())}
-    except DockmgrError:
-        return None  # The instances' own probes say what that means for each of them.
-
-
-def _informed(instance: Instance, listing: Listing | None, sweep_id: str | None) -> CheckRequest:
-    container = _listed(instance, listing)
+def _informed(instance: Instance, listing: Seen, sweep_id: str | None) -> CheckRequest:
+    if isinstance(listing, Untrusted):
+        return replace(request_for(instance, None), distrust=listing.sentence, sweep_id=sweep_id)
+    container = container_in(listing, instance)
     listed = None if listing is None else container.state if container else MISSING
     label = container.labels.get(VERSION_LABEL) if container else None
     version = (label or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None
@@ -150,15 +137,9 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
         expect=instance.plan.health_expect,
         engine_url=address.url,
         engine_tls=address.tls,
+        engine_id=address.engine_id,
         listed=listed,
     )
-
-
-def _listed(instance: Instance, listing: Listing | None) -> ContainerSummary | None:
-    """The instance's container in its host's list; a stranger's of that name is none of ours."""
-    found = (listing or {}).get(instance.container_name)
-    known = found and (found.id == instance.container_id or is_managed(found.labels))
-    return found if known else None
 
 
 def _tag(image: str) -> str | None:
@@ -174,6 +155,8 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
     an instance or its host does.
     """
     started = outside.clock.now()
+    if request.distrust:
+        return Check(request, _unknown(request, request.distrust, started, started))
     result: ProbeResult | None = None
     if request.listed in (RUNNING, None):
         result = outside.probe(Address(request.url, Expect(request.expect)), timeout)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 from django.conf import settings
 
+from instances.engine.identity import KnownEngine
 from instances.engine.port import Engine
 from instances.errors import EngineUnreachable
 
@@ -19,10 +20,14 @@ REST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class EngineAddress:
-    """How to reach an engine: its URL and, over TLS, the paths of (ca, cert, key)."""
+    """How to reach an engine: its URL and, over TLS, the paths of (ca, cert, key).
+
+    With an id, another engine that answers there is as good as out of reach.
+    """
 
     url: str
     tls: tuple[str, str, str] | None = None
+    engine_id: str = ""
 
 
 def connect(address: EngineAddress) -> Engine:
@@ -45,15 +50,23 @@ class Engines:
     ) -> None:
         self._make, self._seconds = make, seconds
         self._engines: dict[EngineAddress, Engine] = {}
+        self._known: dict[EngineAddress, Engine] = {}
         self._resting: dict[EngineAddress, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def at(self, address: EngineAddress) -> Engine:
+        """The engine at an address. Its calls raise AnotherEngine where the id is not the address's."""
+        bare = replace(address, engine_id="")
         with self._lock:
-            engine = self._engines.get(address)
+            engine = self._engines.get(bare)
             if engine is None:
-                engine = self._engines[address] = self._make(address)
-            return engine
+                engine = self._engines[bare] = self._make(bare)
+            if not address.engine_id:
+                return engine
+            if address not in self._known:
+                known = KnownEngine(engine, address.engine_id, self._seconds)
+                self._known[address] = cast(Engine, known)
+            return self._known[address]
 
     def ask(self, address: EngineAddress, call: Callable[[Engine], T]) -> T:
         """Call an engine whether it rests or not; an answer ends its rest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -18,6 +18,10 @@ from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet.file import ChannelEntry, FleetFile
 from instances.lib.clock import Clock
+from instances.errors import RequestError
+from instances.fleet import accept
+from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
+from instances.lib.clock import SYSTEM, Clock
 from instances.models import Channel, Host, Incident, Plan
 
 SECRET_FIELDS = frozenset({"env", "url"})
@@ -53,12 +57,37 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
             )
             for entry in entries
         ]
+        found += [_accepted(entry, found) for entry in fleet.hosts if entry.accept_new_engine]
+        for host in fleet.hosts:
+            _refuse_shared_engine(host.name)
         for channel in fleet.channels:
             _refuse_strangers(channel)
         changes = [change for change in found if change]
         if any(change.kind == "channel" for change in changes):
             requeue(Incident.objects.all(), clock.now())
     return changes
+
+
+def _accepted(entry: HostEntry, changes: Sequence[FleetChange | None]) -> FleetChange | None:
+    """Forget the known engine where another one answers, or the address is another one now."""
+    host = Host.objects.select_for_update().get(name=entry.name)
+    changed = next((c for c in changes if c and (c.kind, c.name) == ("host", entry.name)), None)
+    moved = changed is not None and "docker_url" in changed.fields
+    if not host.engine_id or not (moved or accept.is_doubted(host)):
+        return None
+    was, host.engine_id = host.engine_id, ""
+    host.save(update_fields=["engine_id"])
+    return FleetChange("host", host.name, "updated", {"engine_id": (was, "")})
+
+
+def _refuse_shared_engine(name: str) -> None:
+    host = Host.objects.get(name=name)
+    other = accept.same_address(host)
+    if other is not None:
+        raise RequestError(
+            f"The fleet file is refused: host {name} has the engine of host {other.name}: "
+            "give each host an engine of its own."
+        )
 
 
 def _refuse_strangers(channel: ChannelEntry) -> None:

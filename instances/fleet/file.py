@@ -113,6 +113,13 @@ class HostEntry(_Part):
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     first_port: int = Field(default=20000, ge=1, le=65535)
     last_port: int = Field(default=29999, ge=1, le=65535)
+    accept_new_engine: bool = False
+
+    def columns(self) -> dict[str, Any]:
+        """Accepting an engine is something to do, and no column."""
+        values = super().columns()
+        values.pop("accept_new_engine", None)
+        return values
 
     @model_validator(mode="after")
     def _range(self) -> HostEntry:

@@ -25,6 +25,8 @@ from instances.errors import BusyError, LeaseLost
 from instances.health.state import Status
 from instances.health.trusted import LONGEST_WAIT
 from instances.incidents.hosts import left_alone
+from instances.checks.trust import learn_engines
+from instances.incidents.hosts import left_alone, suspect
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat
 from instances.monitoring.hosts import in_doubt
@@ -138,6 +140,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     recover(outside)
     sweep = _start(by, outside)
     try:
+        suspect(learn_engines(outside.engines), began)
         instances = list(Instance.objects.active().without_secrets())
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
         _Healing(sweep, outside, progress, watch).run(instances)

@@ -19,9 +19,15 @@ class HostRules:
 
 
 class Trouble(StrEnum):
-    """What is wrong with a host: its engine is out of reach, or many of its instances fail at once."""
+    """What is wrong with a host.
+
+    Its engine is out of reach; another engine answers; the engine's data is not there; or many
+    instances fail at once.
+    """
 
     ENGINE = "engine"
+    ANOTHER_ENGINE = "another_engine"
+    DATA_LOST = "data_lost"
     WAVE = "wave"
 
 
@@ -44,11 +50,15 @@ def after_asking(before: PingRecord, at: datetime, error: str) -> PingRecord:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """A host at one moment: its engine, its active instances, and those that began to fail lately."""
+    """A host at one moment: its engine, its active instances, and those that began to fail lately.
+
+    `distrust` is why an engine that answers is not believed; one such answer is proof enough.
+    """
 
     asked: PingRecord
     active: int
     failed: int
+    distrust: Trouble | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ def wave_begins(now: datetime, told_at: datetime | None, rules: HostRules) -> da
 
 def trouble_of(found: HostFacts, rules: HostRules) -> Trouble | None:
     """What is wrong, the engine first: one failed question proves nothing, two apart from each other do."""
+    if found.distrust is not None:
+        return found.distrust
     if _failed_apart(found.asked, rules):
         return Trouble.ENGINE
     return Trouble.WAVE if found.failed >= wave_limit(found.active, rules) else None
@@ -101,7 +113,7 @@ def next_step(found: HostFacts, known: OpenIncident | None, rules: HostRules) ->
     trouble = trouble_of(found, rules)
     if known is None:
         return HostStep.OPEN if trouble else HostStep.LEAVE
-    if trouble is Trouble.ENGINE and known.trouble != Trouble.ENGINE:
+    if trouble not in (None, Trouble.WAVE, known.trouble):
         return HostStep.OPEN
     goes_on = found.asked.failures > 0 or (trouble is Trouble.WAVE and known.trouble == Trouble.WAVE)
     if goes_on:
@@ -116,7 +128,7 @@ def ask_again(found: HostFacts, is_open: bool) -> bool:
 
 def describe(trouble: Trouble, host: str, found: HostFacts, rules: HostRules) -> str:
     """The trouble as a sentence."""
-    if trouble is Trouble.ENGINE:
+    if trouble is not Trouble.WAVE:
         return found.asked.error
     number = f"{found.failed} of {found.active} instances of host {host}"
     return f"{number} failed within {rules.wave_window:g} s."

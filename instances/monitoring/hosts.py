@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,7 +14,10 @@ from django.db.models import Count, Q, QuerySet
 
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
-from instances.errors import DockmgrError
+from instances.checks import trust
+from instances.checks.trust import Stake
+from instances.engine.port import Engine
+from instances.errors import AnotherEngine, DockmgrError
 from instances.incidents import lifecycle
 from instances.incidents.hosts import open_on_hosts
 from instances.incidents.rules import host_key
@@ -21,8 +25,8 @@ from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
-from instances.monitoring.host_rules import HostFacts, HostRules, HostStep, OpenIncident, PingRecord
-from instances.outside import Outside, engine_address
+from instances.monitoring.host_rules import HostFacts, HostRules, HostStep, OpenIncident, PingRecord, Trouble
+from instances.outside import Outside, engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +51,8 @@ def ask_due(outside: Outside) -> int:
     and answering. Safe in any number of processes: each due host is asked by one of them.
     """
     watches = _claim(outside.clock.now())
-    for watch, error in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
-        _conclude(watch, error, outside.clock.now())
+    for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
+        _conclude(watch, answer, outside.clock.now())
     return len(watches)
 
 
@@ -80,33 +84,74 @@ def _claim(now: datetime) -> list[HostWatch]:
     return watches
 
 
-def _ask(hosts: Sequence[Host], outside: Outside) -> list[str]:
-    """Why each engine can't be used, or nothing when it answers."""
+@dataclass(frozen=True)
+class Answer:
+    """What an engine said: who it is, or why it can't be used, and whether that is for want of trust."""
+
+    engine_id: str = ""
+    error: str = ""
+    distrust: Trouble | None = None
+
+
+def _ask(hosts: Sequence[Host], outside: Outside) -> list[Answer]:
+    stakes = [trust.stakes_on(host.pk) for host in hosts]
     if len(hosts) <= 1:
-        return [_trouble(host, outside) for host in hosts]
+        return [_answer(host, at_stake, outside) for host, at_stake in zip(hosts, stakes, strict=True)]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask-engine") as pool:
-        return list(pool.map(lambda host: _trouble(host, outside), hosts))
+        return list(pool.map(lambda host, at_stake: _answer(host, at_stake, outside), hosts, stakes))
 
 
-def _trouble(host: Host, outside: Outside) -> str:
+def _answer(host: Host, stakes: Sequence[Stake], outside: Outside) -> Answer:
     try:
-        outside.engines.ask(engine_address(host), lambda engine: engine.ping())
+        engine_id = outside.engines.ask(engine_address(host), _who_answers)
+    except AnotherEngine as error:
+        return Answer(error=str(error), distrust=Trouble.ANOTHER_ENGINE)
     except DockmgrError as error:
-        return str(error)
-    return ""
+        return Answer(error=str(error))
+    lost = _lost(host, stakes, outside)
+    return Answer(engine_id, lost, Trouble.DATA_LOST if lost else None)
+
+
+def _who_answers(engine: Engine) -> str:
+    engine.ping()
+    return engine.facts().id
+
+
+def _lost(host: Host, stakes: Sequence[Stake], outside: Outside) -> str:
+    if not trust.many(len(stakes), len(stakes)):
+        return ""
+    try:
+        return outside.engines.ask(
+            engine_address(host),
+            lambda engine: trust.what_is_lost(stakes, trust.names_of(engine.list_containers()), engine),
+        )
+    except DockmgrError as error:
+        logger.info("What host %s has is not known: %s", host.name, error)
+        return ""
+
+
+def _learnt(host: Host, answer: Answer) -> Answer:
+    """The answer, unless it is one of an engine that is another host's."""
+    try:
+        keep_engine_id(host, answer.engine_id)
+    except AnotherEngine as error:
+        return Answer(error=str(error), distrust=Trouble.ANOTHER_ENGINE)
+    return answer
 
 
 @transaction.atomic
-def _conclude(watch: HostWatch, error: str, now: datetime) -> None:
+def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile."""
     host = locked(Host.objects.filter(pk=watch.host_id)).get()
     row = HostWatch.objects.get(pk=watch.pk)
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
+    answer = _learnt(host, answer)
+    error = answer.error
     before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
     incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
-    found = _found(host, asked, incident, now)
+    found = replace(_found(host, asked, incident, now), distrust=answer.distrust)
     is_open = _act(host, found, incident, now)
     next_ask = row.asked_at + timedelta(seconds=settings.HOST_ASK_INTERVAL)
     HostWatch.objects.filter(pk=row.pk).update(

@@ -42,7 +42,7 @@ from instances.operations.attempts import (
 from instances.operations.fence import FencedEngine, fenced
 from instances.operations.journal import Journal
 from instances.operations.remains import remains
-from instances.outside import Outside, engine_address
+from instances.outside import Outside, engine_address, learn_engine
 
 logger = logging.getLogger(__name__)
 
@@ -228,8 +228,13 @@ def _do(step: Step, work: Work) -> None:
         return
     work.journal.begin(step.name, interrupts=step.interrupts)
     _bound(step, work)
-    detail = attempt(step.name, lambda: step.do(work), work)
+    detail = attempt(step.name, lambda: _do_on_known_engine(step, work), work)
     work.journal.end(step.name, "done", detail)
+
+
+def _do_on_known_engine(step: Step, work: Work) -> str:
+    learn_engine(work.instance.host, work.outside.engines)
+    return step.do(work)
 
 
 def _bound(step: Step, work: Work) -> None:

@@ -12,7 +12,7 @@ from instances.errors import PermanentError
 from instances.incidents import deadlines, hosts
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import hosts as host_watching
-from instances.monitoring.hosts import ask_due, in_doubt
+from instances.monitoring.hosts import Answer, ask_due, in_doubt
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_failure, health_of
 
@@ -249,7 +249,9 @@ def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
 
 def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.suspect([world.host.pk], world.now)
-    monkeypatch.setattr(host_watching, "_trouble", lambda host, outside: str(ask_due(outside) or ""))
+    monkeypatch.setattr(
+        host_watching, "_answer", lambda host, stakes, outside: Answer(error=str(ask_due(outside) or ""))
+    )
     assert ask(world) == 1
     assert watch_of(world).failures == 0
 
@@ -265,7 +267,7 @@ def test_an_answer_that_comes_after_a_newer_one_changes_nothing(world: World) ->
     hosts.suspect([world.host.pk], world.now)
     [late] = host_watching._claim(world.now)
     assert ask(world, 30) == 1
-    host_watching._conclude(late, "It did not answer in time.", world.now)
+    host_watching._conclude(late, Answer(error="It did not answer in time."), world.now)
     assert watch_of(world).failures == 0
 
 

@@ -120,7 +120,7 @@ def test_a_check_that_was_under_way_does_not_heal_a_leaving_customer(world: Worl
 def test_nothing_but_its_removal_can_be_asked_for_a_leaving_customer(world: World) -> None:
     half_removed(world)
     for begin in (service.begin_restart, service.begin_update):
-        with pytest.raises(RequestError, match="c1 is being removed since .*: decommission it again"):
+        with pytest.raises(RequestError, match=r"c1 is being removed since .*: decommission it again"):
             begin("c1", ASKED, outside=world.outside)
     assert world.decommission().status == "succeeded"
 

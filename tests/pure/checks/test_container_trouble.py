@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from instances.checks import trust
 from instances.checks.observe import container_trouble, observe, requests_for
 from instances.containers.facts import ContainerFacts
 from instances.engine.pool import Engines
@@ -152,7 +153,8 @@ def test_a_container_that_does_not_run_is_the_reason_of_the_failure(
 
 
 @pytest.mark.parametrize("stale_list", [False, True])
-def test_a_container_that_is_gone_is_missing(stale_list: bool) -> None:
+def test_a_container_that_is_gone_is_missing(stale_list: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "stakes_on", lambda host_id: [])
     world = World()
     world.refuse()
     world.engine.lose(world.name)

@@ -1,0 +1,78 @@
+"""Container lists: one for each host, as far as its engine answers and can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from instances.checks import trust
+from instances.checks.trust import Listing
+from instances.containers.facts import ContainerSummary
+from instances.engine.pool import EngineAddress, Engines
+from instances.errors import AnotherEngine, DockmgrError
+from instances.models import Host, Instance
+from instances.outside import engine_address
+
+LISTING_THREADS = 16
+LISTED_SOON = 1.0  # seconds in which an engine that is well has listed its containers
+
+
+@dataclass(frozen=True)
+class Untrusted:
+    """In the place of a host's list that is not to be believed, with the sentence that says why."""
+
+    sentence: str
+
+
+# None for a host whose engine does not answer.
+Seen = Listing | Untrusted | None
+
+
+def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Seen]:
+    """The lists of all hosts, when the last engine has answered or failed."""
+    todo = list(addresses)
+    if len(todo) == 1:
+        return {todo[0]: _list_host(todo[0], engines)}
+    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
+
+
+def as_listed(addresses: Iterable[EngineAddress], engines: Engines) -> Iterator[dict[EngineAddress, Seen]]:
+    """First the lists of all engines that answer at once, then each of the others when it has."""
+    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host") as pool:
+        asked = {pool.submit(_list_host, address, engines): address for address in addresses}
+        done, pending = wait(asked, LISTED_SOON)
+        while done or pending:
+            yield {asked[future]: future.result() for future in done}
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+
+
+def _list_host(address: EngineAddress, engines: Engines) -> Seen:
+    try:
+        return trust.names_of(engines.look(address, lambda engine: engine.list_containers()))
+    except AnotherEngine as error:
+        return Untrusted(str(error))
+    except DockmgrError:
+        return None  # The instances' own probes say what that means for each of them.
+
+
+def believed(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Seen:
+    """The list for these instances of one host, unless it lacks so much that it is not to be believed."""
+    if not isinstance(listing, dict) or all(container_in(listing, instance) for instance in instances):
+        return listing
+    return _doubted(instances[0].host, listing, engines)
+
+
+def _doubted(host: Host, listing: Listing, engines: Engines) -> Seen:
+    stakes = trust.stakes_on(host.pk)
+    try:
+        lost = engines.look(engine_address(host), lambda engine: trust.what_is_lost(stakes, listing, engine))
+    except DockmgrError:
+        return None
+    return Untrusted(lost) if lost else listing
+
+
+def container_in(listing: Listing | None, instance: Instance) -> ContainerSummary | None:
+    """The instance's own container in its host's list."""
+    return trust.listed(instance.container_name, instance.container_id, listing or {})

@@ -1,0 +1,88 @@
+"""Whether an engine that answers can be believed: who it is, and whether it still has what is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from instances.containers.facts import ContainerSummary
+from instances.containers.spec import is_managed
+from instances.engine.pool import Engines
+from instances.engine.port import Engine
+from instances.errors import AnotherEngine, DockmgrError
+from instances.models import Host, Instance
+from instances.outside import learn_engine
+
+LEAST_LOST = 3
+Listing = dict[str, ContainerSummary]
+
+
+@dataclass(frozen=True)
+class Stake:
+    """What an instance has on its host's engine: its container, and the volumes its data is in."""
+
+    container: str
+    container_id: str
+    volumes: tuple[str, ...]
+
+
+def stakes_on(host_id: int) -> list[Stake]:
+    """The stakes of a host's active instances."""
+    rows = Instance.objects.active().filter(host_id=host_id).select_related("plan")
+    rows = rows.defer("env", "adopted", "plan__env")
+    return [Stake(row.container_name, row.container_id, tuple(row.held_volumes)) for row in rows]
+
+
+def listed(name: str, container_id: str, listing: Listing) -> ContainerSummary | None:
+    """An instance's container in its host's list; a stranger's of that name is none of ours."""
+    found = listing.get(name)
+    known = found and (found.id == container_id or is_managed(found.labels))
+    return found if known else None
+
+
+def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) -> str:
+    """A sentence when at least three instances, and half of all, have neither container nor data.
+
+    That is no accident of theirs: the engine's data is not there. Asks for volumes only when so many
+    containers are missing.
+    """
+    gone = [s for s in stakes if s.volumes and listed(s.container, s.container_id, listing) is None]
+    if not many(len(gone), len(stakes)):
+        return ""
+    lost = sum(all(engine.volume_labels(name) is None for name in stake.volumes) for stake in gone)
+    return _sentence(lost, len(stakes)) if many(lost, len(stakes)) else ""
+
+
+def many(lost: int, stakes: int) -> bool:
+    """Whether so many are lost at once that it is the engine's doing."""
+    return lost >= LEAST_LOST and 2 * lost >= stakes
+
+
+def _sentence(lost: int, stakes: int) -> str:
+    return (
+        f"The containers and the data of {lost} of {stakes} instances are missing at once: is the engine's "
+        "data there? Nothing is made anew before it is back or restart --with-empty-data is given for each."
+    )
+
+
+def learn_engines(engines: Engines) -> list[int]:
+    """Write down who the engines of hosts with instances are, where that is not known yet.
+
+    Returns the hosts whose engine is another host's already.
+    """
+    unknown = Host.objects.filter(engine_id="", instances__in=Instance.objects.active()).distinct()
+    return [host.pk for host in unknown if _is_another(host, engines)]
+
+
+def _is_another(host: Host, engines: Engines) -> bool:
+    try:
+        learn_engine(host, engines)
+    except AnotherEngine:
+        return True
+    except DockmgrError:
+        return False  # Learnt when it answers.
+    return False
+
+
+def names_of(listing: Iterable[ContainerSummary]) -> Listing:
+    return {container.name: container for container in listing}

@@ -1,0 +1,218 @@
+"""Another engine in a host's place, or one whose data is gone: nothing is done there, and people are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from instances.errors import AnotherEngine, RequestError
+from instances.fleet import sweep as sweeping
+from instances.fleet.apply import apply
+from instances.fleet.file import parse
+from instances.fleet.sweep import sweep_here
+from instances.incidents import deadlines
+from instances.models import Host, Incident, Instance, Operation
+from instances.monitoring.hosts import ask_due
+from instances.monitoring.loop import resolution
+from instances.operations import service
+from instances.outside import engine_address
+from tests.factories import ASKED, IMAGE, World, health_of
+from tests.fakes.facts import image_facts
+from tests.fast.conftest import Run
+from tests.fast.inline import InlineExecutor
+
+pytestmark = pytest.mark.django_db
+ELSEWHERE = "unix:///fake/elsewhere.sock"
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
+    world.clock.coarse = 10
+
+
+def sweep(world: World) -> None:
+    world.clock.advance(900)
+    world.host.refresh_from_db()
+    sweep_here("tests", world.outside)
+
+
+def three_minutes(world: World) -> None:
+    """Hosts are asked and deadlines met, as the watching threads do."""
+    for _ in range(18):
+        world.clock.advance(10)
+        ask_due(world.outside)
+        deadlines.apply_due(world.now, resolution)
+
+
+def watched(world: World, number: int = 4) -> list[Instance]:
+    """Customers on an engine that was swept once, and is known since."""
+    instances = [world.instance(f"c{n}") for n in range(1, number + 1)]
+    sweep(world)
+    world.host.refresh_from_db()
+    assert world.host.engine_id == world.engine.identity
+    return instances
+
+
+def moved(world: World) -> None:
+    """Somebody gave the host a wrong address."""
+    world.outside.hosts[ELSEWHERE].images[IMAGE] = image_facts("agent-1")
+    Host.objects.filter(pk=world.host.pk).update(docker_url=ELSEWHERE)
+
+
+def incident_of(world: World) -> Incident:
+    return Incident.objects.get(kind="host", host=world.host)
+
+
+def nothing_was_done(world: World) -> None:
+    there = world.outside.hosts[ELSEWHERE]
+    assert (there.containers, there.volumes, there.pulls) == ([], {}, [])
+    assert not Operation.objects.exists()
+
+
+def test_a_wrong_address_makes_nobody_anew_and_is_one_critical_incident(world: World) -> None:
+    instances = watched(world)
+    moved(world)
+    for _ in range(3):
+        sweep(world)
+    nothing_was_done(world)
+    incident = incident_of(world)
+    assert (incident.severity, incident.cause, incident.is_open) == ("critical", "another_engine", True)
+    assert incident.message.startswith("Another engine answers at the host's address")
+    assert {health_of(instance).status for instance in instances} == {"unknown"}
+    assert not Incident.objects.filter(kind="instance").exists()
+
+
+def test_an_engine_that_lost_its_data_is_another_one_at_the_same_address(world: World) -> None:
+    watched(world)
+    engine = world.engine
+    for name in engine.containers:
+        engine.lose(name)
+    engine.volumes.clear()
+    engine.identity = "new-after-the-disk-was-not-mounted"
+    sweep(world)
+    assert (engine.containers, engine.volumes) == ([], {})
+    assert incident_of(world).cause == "another_engine"
+
+
+def test_all_is_well_once_the_address_is_put_right(world: World) -> None:
+    instances = watched(world)
+    right = world.host.docker_url
+    moved(world)
+    sweep(world)
+    Host.objects.filter(pk=world.host.pk).update(docker_url=right)
+    three_minutes(world)
+    sweep(world)
+    nothing_was_done(world)
+    assert not incident_of(world).is_open
+    assert {health_of(instance).status for instance in instances} == {"healthy"}
+
+
+@pytest.mark.parametrize("begin", [service.begin_restart, service.begin_update, service.begin_decommission])
+def test_no_operation_changes_anything_on_another_engine(world: World, begin: object) -> None:
+    watched(world)
+    moved(world)
+    there = world.outside.hosts[ELSEWHERE]
+    there.create(world.instance("decoy", host=Host.objects.create(name="x", docker_url="unix:///x")).spec())
+    before = (there.containers, dict(there.stops), dict(there.volumes))
+    operation = begin("c1", ASKED, outside=world.outside)  # type: ignore[operator]
+    done = service.run_to_end(operation.pk, world.outside)
+    assert done.status == "failed"
+    assert done.error.startswith("Another engine answers")
+    assert (there.containers, dict(there.stops), dict(there.volumes)) == before
+
+
+def test_a_new_engine_is_accepted_by_a_command(world: World, run: Run) -> None:
+    watched(world)
+    world.engine.identity = "reinstalled"
+    sweep(world)
+    ran = run("accept_engine", "--host", "local", "--reason", "reinstalled", "--json")
+    assert (ran.code, ran.document["engine"]) == (0, "reinstalled")
+    three_minutes(world)
+    assert Host.objects.get(pk=world.host.pk).engine_id == "reinstalled"
+    assert not incident_of(world).is_open
+    again = run("accept_engine", "--host", "local")
+    assert (again.code, again.err) == (
+        2, "Host local has the engine it is known by: there is nothing to accept.\n",
+    )  # fmt: skip
+
+
+def test_a_new_engine_is_accepted_by_the_fleet_file_and_only_where_there_is_one(world: World) -> None:
+    watched(world)
+    fleet = parse("hosts: [{name: local, accept_new_engine: true}]")
+    known = world.host.engine_id
+    assert apply(fleet, world.clock) == []
+    assert Host.objects.get(pk=world.host.pk).engine_id == known
+    world.engine.identity = "reinstalled"
+    sweep(world)
+    [change] = apply(fleet, world.clock)
+    assert change.document()["fields"] == {"engine_id": {"before": known, "after": ""}}
+    three_minutes(world)
+    assert Host.objects.get(pk=world.host.pk).engine_id == "reinstalled"
+    assert apply(fleet, world.clock) == []
+
+
+def test_two_hosts_with_one_address_are_refused_by_the_fleet_file(world: World) -> None:
+    watched(world)
+    with pytest.raises(RequestError, match="host twin has the engine of host local"):
+        apply(parse(f"hosts: [{{name: twin, docker_url: '{world.host.docker_url}'}}]"), world.clock)
+    assert not Host.objects.filter(name="twin").exists()
+
+
+def test_a_host_that_has_another_hosts_engine_is_not_used(world: World) -> None:
+    watched(world)
+    twin = Host.objects.create(name="twin", docker_url=ELSEWHERE, first_port=25000)
+    world.outside.hosts[ELSEWHERE] = world.engine
+    instance = world.instance("guest", host=twin)
+    before = world.engine.starts.copy()
+    done = world.restart("guest")
+    assert done.status == "failed"
+    assert "is that of host local already" in done.error
+    assert (world.engine.starts, instance.customer_id) == (before, "guest")
+    sweep(world)
+    three_minutes(world)
+    assert Incident.objects.get(host=twin).cause == "another_engine"
+
+
+def test_the_engine_is_asked_for_its_id_at_most_once_a_second(world: World) -> None:
+    watched(world)
+    engine = world.outside.engines.at(engine_address(world.host))
+    asked = []
+    facts = world.engine.facts
+    world.engine.facts = lambda: asked.append(1) or facts()  # type: ignore[func-returns-value, method-assign]
+    for _ in range(5):
+        engine.ping()
+    assert len(asked) <= 1
+    world.engine.identity = "another"
+    world.clock.advance(1)
+    with pytest.raises(AnotherEngine):
+        engine.list_containers()
+
+
+def emptied(world: World, number: int) -> None:
+    """The engine kept its id, but not the containers and volumes of so many customers."""
+    for name in world.engine.containers[:number]:
+        world.engine.lose(name)
+        del world.engine.volumes[f"{name}-data"]
+
+
+def test_many_customers_gone_at_once_with_their_data_are_not_made_anew(world: World) -> None:
+    instances = watched(world)
+    emptied(world, 3)
+    for _ in range(2):
+        sweep(world)
+    assert world.engine.containers == ["dockmgr-c4"]
+    assert list(world.engine.volumes) == ["dockmgr-c4-data"]
+    incident = incident_of(world)
+    assert (incident.severity, incident.cause) == ("critical", "data_lost")
+    assert incident.message.startswith("The containers and the data of 3 of 4 instances are missing at once")
+    assert {health_of(instance).status for instance in instances} == {"unknown"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_containers_gone_whose_data_is_there_are_healed(world: World) -> None:
+    instances = watched(world)
+    for name in world.engine.containers:
+        world.engine.lose(name)
+    sweep(world)
+    assert {health_of(instance).status for instance in instances} == {"healthy"}
+    assert world.engine.containers == ["dockmgr-c1", "dockmgr-c2", "dockmgr-c3", "dockmgr-c4"]
