@@ -17,7 +17,7 @@ from instances.operations import read_logs, service
 from instances.operations.attempts import TryAgain
 from instances.operations.journal import is_held
 from instances.operations.procedures import restart as restarting
-from instances.operations.procedures.provision import ProvisionRequest
+from instances.operations.procedures.provision import ProvisionRequest, former_data
 from instances.operations.requester import Requester
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
@@ -55,9 +55,11 @@ def restart(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
+    with_empty_data: bool = False,
 ) -> shapes.Operation:
     """Stop, start, wait until healthy; returns the OPERATION."""
-    operation = service.begin_restart(customer_id, _requester(self, requested_by, reason, request_id))
+    requester = _requester(self, requested_by, reason, request_id)
+    operation = service.begin_restart(customer_id, requester, with_empty_data=with_empty_data)
     return documents.operation(_carry(self, operation))
 
 
@@ -102,9 +104,19 @@ def provision(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
+    keep_data: bool = False,
+    fresh: bool = False,
 ) -> Document:
     """A new instance, healthy, or nothing left behind; returns the result document."""
-    order = ProvisionRequest(customer_id, subdomain, plan, {} if env is None else env, host, image)
+    order = ProvisionRequest(
+        customer_id,
+        subdomain,
+        plan,
+        {} if env is None else env,
+        host,
+        image,
+        former_data=former_data(keep_data, fresh),
+    )
     operation = service.begin_provision(order, _requester(self, requested_by, reason, request_id))
     return service.provision_result(_carry(self, operation)).document()
 

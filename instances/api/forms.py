@@ -149,6 +149,12 @@ class Change(Form):
     reason: Reason = ""
 
 
+class Restart(Change):
+    """`with_empty_data` makes what is missing of the instance's storage, empty."""
+
+    with_empty_data: bool = False
+
+
 class Update(Change):
     """What to update to: the newest of the instance's image unless one is named."""
 
@@ -156,7 +162,10 @@ class Update(Change):
 
 
 class Provision(Change):
-    """A new instance. `env` is stored encrypted and never shown again."""
+    """A new instance. `env` is stored encrypted and never shown again.
+
+    Where the customer's former data is still there, `keep_data` goes on with it, `fresh` deletes it.
+    """
 
     customer_id: CustomerId
     subdomain: Subdomain
@@ -164,6 +173,8 @@ class Provision(Change):
     env: Environment = Field(default_factory=dict)
     host: Name | None = None
     image: Image | None = None
+    keep_data: bool = False
+    fresh: bool = False
 
 
 class TrialOrder(Change):

@@ -13,6 +13,7 @@ from instances.checks.listings import Seen, Untrusted, as_listed, believed, cont
 from instances.containers.facts import ContainerFacts, ContainerSummary
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
+from instances.engine.port import Engine
 from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import Address, ProbeResult
@@ -32,7 +33,7 @@ class CheckRequest:
     `listed` is the container's state in its host's list, `missing` when the list lacks it, None
     when there is no list because the engine was out of reach. `leads` marks the one instance by
     which a host is judged whose engine is known to be out of reach. `distrust` says why nothing the
-    host shows can be believed.
+    host shows can be believed. `volumes` are those the data is in.
     """
 
     instance_id: int
@@ -44,6 +45,7 @@ class CheckRequest:
     engine_url: str
     engine_tls: tuple[str, str, str] | None = None
     engine_id: str = ""
+    volumes: tuple[str, ...] = ()
     distrust: str | None = None
     listed: str | None = None
     version: str | None = None
@@ -56,7 +58,8 @@ class CheckRequest:
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
         tls = message.get("engine_tls")
-        return cls(**{**message, "engine_tls": tuple(tls) if tls else None})
+        volumes = tuple(message.get("volumes") or ())
+        return cls(**{**message, "engine_tls": tuple(tls) if tls else None, "volumes": volumes})
 
     @property
     def engine(self) -> EngineAddress:
@@ -138,6 +141,7 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
         engine_url=address.url,
         engine_tls=address.tls,
         engine_id=address.engine_id,
+        volumes=tuple(instance.held_volumes),
         listed=listed,
     )
 
@@ -163,7 +167,7 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         if result.outcome is not Outcome.FAIL:
             return Check(request, _from_probe(request, result, started, outside.clock.now()))
     try:
-        facts = outside.engines.look(request.engine, lambda engine: engine.inspect(request.container))
+        facts, lost = outside.engines.look(request.engine, lambda engine: _look(engine, request))
     except EngineUnreachable as error:
         seen = _unknown(request, str(error), started, outside.clock.now())
     except ContainerHung:
@@ -171,11 +175,18 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
     except DockmgrError:  # its text may quote what the engine said, which this process can't redact
         seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
-        reason = container_trouble(facts, outside.clock.now())
+        reason = "data_missing" if lost else container_trouble(facts, outside.clock.now())
         if result is None and not reason:
             result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
         seen = _from_facts(request, facts, reason, result, started, outside.clock.now())
     return Check(request, seen)
+
+
+def _look(engine: Engine, request: CheckRequest) -> tuple[ContainerFacts | None, bool]:
+    """The container, and whether it is gone together with data of it."""
+    facts = engine.inspect(request.container)
+    lost = facts is None and any(engine.volume_labels(name) is None for name in request.volumes)
+    return facts, lost
 
 
 def _from_probe(

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-
-from instances.checks.last_seen import SEEN_FIELDS, seen_values
+from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
@@ -21,9 +20,15 @@ from instances.models.health import STATE_FIELDS
 
 @transaction.atomic
 def change(
-    instance_id: int, now: datetime, transition: Callable[[State], State], check: Check | None = None
+    instance_id: int,
+    now: datetime,
+    transition: Callable[[State], State],
+    check: Check | None = None,
+    why: tuple[str, str] = ("", ""),
 ) -> State:
     """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
+
+    `why`, as a code and as a sentence, takes the place of what was seen last.
 
     What follows for the instance's incident is written with it, or nothing is. Whatever the change
     depends on belongs into `transition`: it judges the state that is replaced, once more whenever
@@ -38,10 +43,12 @@ def change(
             if check
             else [getattr(health, name) for name in SEEN_FIELDS]
         )
+        if any(why):
+            seen = [*seen[:-2], why[0], why[1][:ERROR_LENGTH]]
         row = (instance_id, health.revision, *(getattr(state, name) for name in STATE_FIELDS), *seen)
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
-            apply_health_changes([HealthChange(instance_id, health.state(), state)], policy(), now)
+            apply_health_changes([HealthChange(instance_id, health.state(), state, *why)], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")

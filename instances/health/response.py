@@ -26,6 +26,8 @@ _SENTENCES = {
     "hung": "The Docker Engine answers, but its calls about this container do not.",
     "oom_killed": "The container was killed because it ran out of memory.",
     "missing": "The container does not exist.",
+    "data_missing": "The container does not exist, and neither does the data it had.",
+    "image_missing": "The container does not exist, and neither does the exact image it ran.",
     "crash_loop": "The container keeps crashing and being started again.",
     "engine": "The Docker Engine of the host is out of reach.",
     "engine_refused": "The Docker Engine of the host did not say how the container is.",

@@ -9,7 +9,8 @@ from enum import StrEnum
 from instances.health.response import Outcome, sentence
 from instances.lib.clock import known
 
-HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"})
+CANNOT_REMAKE = frozenset({"data_missing", "image_missing"})  # a restart can't help before people act
+HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CANNOT_REMAKE
 CRASH_LOOP_RESTARTS = 3
 
 
@@ -173,6 +174,8 @@ def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> Sta
 
 def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
     state = _one_more_failure(state, policy, now, jitter)
+    if seen.reason in CANNOT_REMAKE:
+        return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
     if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
         recheck = _recheck_at(policy, now, jitter)
@@ -286,6 +289,15 @@ def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bo
         checked_at=now,
         next_check_at=_recheck_at(policy, now, 0.0),
     )
+
+
+def remake_refused(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
+    """The container could not be made anew as it was: that costs no attempt, and waits for people."""
+    if state.status is Status.PAUSED:
+        return state
+    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    state = replace(_one_more_failure(state, policy, now, 0.0), restarts_used=used, checked_at=now)
+    return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
 
 
 def restart_denied(state: State, now: datetime, seconds: float) -> State:

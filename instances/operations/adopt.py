@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from instances import lookup, state_file
-from instances.containers import adoption, spec
+from instances.containers import adoption, spec, storage
 from instances.containers.facts import ContainerFacts
 from instances.counters import count_ended
-from instances.engine.payloads import container_facts
+from instances.engine.payloads import container_facts, image_facts
 from instances.engine.port import Engine
 from instances.errors import RequestError
 from instances.lib import validators
@@ -21,6 +21,7 @@ from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations.journal import by_request, open_operation
 from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
 from instances.operations.requester import Requester
+from instances.operations.steps import exact
 from instances.outside import Outside, engine_address
 
 Json = dict[str, Any]
@@ -58,6 +59,7 @@ class Adoptable:
     facts: ContainerFacts
     image: str
     port: int
+    digest: str
     env: dict[str, str] = field(repr=False)
     document: Json = field(repr=False)
 
@@ -96,6 +98,7 @@ def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: 
         host,
         facts,
         image=_reference(facts, image),
+        digest=exact.digest_of(image_facts(image), facts.image_ref),
         port=port,
         env=adoption.environment(container, image),
         document={**adoption.derive(container, image), "Port": inner},
@@ -218,6 +221,8 @@ def _write_down(found: Adoptable, outside: Outside) -> Instance:
         adopted=found.document,
         container_id=found.facts.id,
         image_id=found.facts.image_id,
+        image_digest=found.digest,
+        volumes=storage.mounted(found.document["HostConfig"]),
         provisioned_at=outside.clock.now(),
     )
     Port.objects.create(host=found.host, number=found.port, instance=instance)

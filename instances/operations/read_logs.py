@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from time import monotonic
 
+from instances.containers.spec import CUSTOMER_LABEL
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine, RequestError
@@ -47,7 +48,7 @@ def last_lines(
     `container` names another container of the instance than the one in service.
     """
     until = monotonic() + READ_SECONDS
-    which = container or instance.container_name
+    which = container or container_of(instance, engine)
     with closing(engine.logs(which, lines=lines, since=since, timestamps=timestamps)) as chunks:
         return tail(
             chunks,
@@ -55,6 +56,21 @@ def last_lines(
             redactor=Redactor(instance.secret_values),
             deadline=lambda: monotonic() > until,
         )
+
+
+def container_of(instance: Instance, engine: Engine) -> str:
+    """The container whose log is the instance's: by its id, else by its name with our label.
+
+    A stranger's of that name is none. Raises NotFoundOnEngine.
+    """
+    facts = engine.inspect(instance.container_id) if instance.container_id else None
+    if facts is None:
+        facts = engine.inspect(instance.container_name)
+        if facts is not None and facts.labels.get(CUSTOMER_LABEL) != instance.customer_id:
+            facts = None
+    if facts is None:
+        raise NotFoundOnEngine(f"{instance.customer_id} has no container.")
+    return facts.id
 
 
 def read(
@@ -75,7 +91,7 @@ def stream(
     engine = engines.at(engine_address(instance.host))
     with closing(
         engine.logs(
-            instance.container_name,
+            container_of(instance, engine),
             lines=line_count(lines),
             since=since,
             timestamps=timestamps,

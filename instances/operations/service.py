@@ -125,14 +125,25 @@ def carry_on(operation: Operation, outside: Outside) -> Operation | None:
         return None
 
 
-def begin_restart(customer_id: str, requester: Requester, outside: Outside | None = None) -> Operation:
-    """Take an instance for a restart. Raises RequestError or BusyError."""
+def begin_restart(
+    customer_id: str,
+    requester: Requester,
+    outside: Outside | None = None,
+    *,
+    with_empty_data: bool = False,
+) -> Operation:
+    """Take an instance for a restart, on empty storage where its own is gone if that is asked for.
+
+    Raises RequestError or BusyError.
+    """
+    if not isinstance(with_empty_data, bool):
+        raise RequestError("Whether to begin with empty data must be true or false.")
     now = (outside or OUTSIDE).clock.now()
     return once(
         "restart",
         customer_id,
         requester,
-        lambda: restart.begin(lookup.instance(customer_id), now, requester),
+        lambda: restart.begin(lookup.instance(customer_id), now, requester, with_empty_data=with_empty_data),
     )
 
 

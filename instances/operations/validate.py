@@ -75,6 +75,7 @@ class HostView:
     described: dict[str, Any] | None
     container_image: ImageFacts | None
     image: ImageFacts | None
+    lost: tuple[str, ...] = ()  # volumes of its data that are not there
 
 
 def timing_bounds() -> timings.Bounds:
@@ -129,7 +130,8 @@ def _look(instance: Instance, outside: Outside) -> HostView:
         image = engine.image(instance.image_id or instance.image_ref)
         made_of = engine.image(container.image_id) if container else None
         described = engine.describe(container.id) if container and instance.adopted is not None else None
-        return HostView(engine.facts(), container, described, made_of, image)
+        lost = tuple(name for name in instance.held_volumes if engine.volume_labels(name) is None)
+        return HostView(engine.facts(), container, described, made_of, image, lost)
 
     return outside.engines.look(engine_address(instance.host), view)
 
@@ -139,6 +141,9 @@ def _on_host(instance: Instance, view: HostView) -> list[Finding]:
     image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
     # An adopted container has limits of its own.
     findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
+    if view.lost:
+        text = f"The host has no volume {', '.join(view.lost)}: restart --with-empty-data would begin anew."
+        findings.append(Finding("data", False, text, "data_missing"))
     if view.container is None:
         return [*findings, Finding("container", False, sentence("missing"))]
     return [*findings, *_drift(instance, view, view.container)]

@@ -24,6 +24,7 @@ class FakeEngine:
 
     `starts` and `stops` count by container name what really happened; `taken_ports` are held by
     something that is no container. Calls about the containers named in `hung` do not come back.
+    `missing_sources` are paths that the host does not have.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -34,6 +35,7 @@ class FakeEngine:
         self.images: dict[str, ImageFacts] = {}
         self.registry: dict[str, ImageFacts] = {}
         self.volumes: dict[str, dict[str, str]] = {}
+        self.missing_sources: set[str] = set()
         self.taken_ports: set[tuple[str, int]] = set()
         self.starts: Counter[str] = Counter()
         self.stops: Counter[str] = Counter()
@@ -136,6 +138,7 @@ class FakeEngine:
         if image is None:
             raise errors.NotFoundOnEngine(f"There is no image {spec.image}.")
         self._free_name(spec.name)
+        self._see_sources(create_arguments(spec)["config"]["HostConfig"])
         if spec.volume:
             self.volumes.setdefault(spec.volume, {})
         facts = created_facts(f"{next(self._serial):064x}", spec, image)
@@ -249,6 +252,13 @@ class FakeEngine:
     def _free_name(self, name: str) -> None:
         if any(facts.name == name for facts in self._held.values()):
             raise errors.PermanentError(f"The container name {name} is already in use.")
+
+    def _see_sources(self, host: dict[str, Any]) -> None:
+        """What is to be mounted and is not there: refused among `Mounts`, made of `Binds`."""
+        for mount in host.get("Mounts") or []:
+            if mount["Type"] == "bind" and mount["Source"] in self.missing_sources:
+                raise errors.DataMissing(f"bind source path does not exist: {mount['Source']}.")
+        self.missing_sources -= {bind.split(":")[0] for bind in host.get("Binds") or []}
 
     def _bind(self, address: str, port: int) -> tuple[str, int]:
         running = (facts for facts in self._held.values() if facts.state == "running")

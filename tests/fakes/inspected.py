@@ -39,7 +39,10 @@ def container_answer(facts: ContainerFacts, told: Json, image: ImageFacts) -> Js
         "State": _state(facts),
         "Config": {"Hostname": facts.id[:12], **config, **merged, "Env": [*config["Env"], *inherited]},
         "HostConfig": told["HostConfig"],
-        "Mounts": [*map(_mount, told["HostConfig"].get("Binds") or [])],
+        "Mounts": [
+            *map(_mount, told["HostConfig"].get("Binds") or []),
+            *map(_mounted, told["HostConfig"].get("Mounts") or []),
+        ],
         "NetworkSettings": {
             "Ports": {f"{port}/tcp": _bound(*binding) for port, binding in facts.ports.items()},
             "Networks": told.get("NetworkingConfig", {}).get("EndpointsConfig", {}),
@@ -63,6 +66,13 @@ def _mount(bind: str) -> Json:
         {"Type": "bind", "Source": source} if source.startswith("/") else {"Type": "volume", "Name": source}
     )
     return {**kind, "Destination": target, "RW": mode != ["ro"]}
+
+
+def _mounted(mount: Json) -> Json:
+    named = {"Name": mount["Source"]} if mount["Type"] == "volume" else {"Source": mount["Source"]}
+    return {
+        "Type": mount["Type"], **named, "Destination": mount["Target"], "RW": not mount.get("ReadOnly", False)
+    }  # fmt: skip
 
 
 def _bound(address: str, port: int) -> list[Json]:

@@ -38,8 +38,15 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
 
     def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
+        former = provisioning.former_data(wanted.keep_data, wanted.fresh)
         order = provisioning.ProvisionRequest(
-            wanted.customer_id, wanted.subdomain, wanted.plan, wanted.env, wanted.host, wanted.image
+            wanted.customer_id,
+            wanted.subdomain,
+            wanted.plan,
+            wanted.env,
+            wanted.host,
+            wanted.image,
+            former_data=former,
         )
         return service.begin_provision(order, asked, ask_engines=False)
 
@@ -82,16 +89,17 @@ def decommission(
 def restart(
     request: HttpRequest,
     customer_id: forms.CustomerId,
-    wanted: forms.Change | None = None,
+    wanted: forms.Restart | None = None,
     key: forms.IdempotencyKey = None,
 ) -> Status[Any]:
     """Stop, start, wait until healthy."""
-    wanted = wanted or forms.Change()
+    wanted = wanted or forms.Restart()
+    with_empty_data = wanted.with_empty_data
     call_of(request).reason = wanted.reason
 
     def begin(asked: Requester) -> Operation:
         present(customer_id)
-        return service.begin_restart(customer_id, asked)
+        return service.begin_restart(customer_id, asked, with_empty_data=with_empty_data)
 
     return _changed(request, "restart", customer_id, key, wanted.model_dump(), begin)
 

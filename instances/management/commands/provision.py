@@ -8,7 +8,7 @@ from instances import documents
 from instances.errors import RequestError
 from instances.management.base import BAD, GOOD, FleetCommand, outcome
 from instances.operations import service
-from instances.operations.procedures.provision import ProvisionRequest
+from instances.operations.procedures.provision import ProvisionRequest, former_data
 
 
 class Command(FleetCommand):
@@ -23,6 +23,9 @@ class Command(FleetCommand):
         parser.add_argument("--image")
         parser.add_argument("--env", action="append", default=[], metavar="K=V")
         parser.add_argument("--env-file", metavar="F", help="lines of K=V")
+        former = parser.add_mutually_exclusive_group()
+        former.add_argument("--keep-data", action="store_true", help="go on with the customer's former data")
+        former.add_argument("--fresh", action="store_true", help="delete the customer's former data")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         order = ProvisionRequest(
@@ -32,6 +35,7 @@ class Command(FleetCommand):
             env=environment(options["env"], options["env_file"]),
             host=options["host"],
             image=options["image"],
+            former_data=former_data(options["keep_data"], options["fresh"]),
         ).checked()
         service.recover(customer_id=order.customer_id)
         operation = self.hand_on(service.begin_provision(order, self.requester(options)), options)

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from instances import lookup
 from instances.checks.policy import policy
 from instances.checks.transition import change
+from instances.containers import storage
 from instances.containers.spec import labels_for
 from instances.db.locks import lock_in_order
 from instances.errors import DockmgrError, RequestError
@@ -21,7 +22,7 @@ from instances.operations.placement import Placement
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work, pull_limit
-from instances.operations.steps import container
+from instances.operations.steps import container, data, exact
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
 
@@ -31,7 +32,11 @@ TRY_AGAIN = "Another operation came first; try again."
 
 @dataclass(frozen=True)
 class ProvisionRequest:
-    """What is to be provisioned. `env` holds secrets: it goes to the encrypted column and nowhere else."""
+    """What is to be provisioned. `env` holds secrets: it goes to the encrypted column and nowhere else.
+
+    `former_data` says what becomes of the data of an earlier instance of this customer: `keep`, or
+    `fresh` for beginning anew; without either there must be none.
+    """
 
     customer_id: str
     subdomain: str
@@ -40,6 +45,7 @@ class ProvisionRequest:
     host: str | None = None
     image: str | None = None
     expires_at: datetime | None = None
+    former_data: str = ""
 
     def checked(self) -> ProvisionRequest:
         """The order, if its texts have the right form. Raises RequestError."""
@@ -49,6 +55,15 @@ class ProvisionRequest:
         if self.image:
             validators.image(self.image)
         return self
+
+
+def former_data(keep: object, fresh: object) -> str:
+    """What two switches say. Raises RequestError for both, or for what is neither on nor off."""
+    if not (isinstance(keep, bool) and isinstance(fresh, bool)):
+        raise RequestError("Whether to keep the data or begin fresh must be true or false.")
+    if keep and fresh:
+        raise RequestError("Former data can be kept, or the customer begins fresh: not both.")
+    return "keep" if keep else "fresh" if fresh else ""
 
 
 def begin(
@@ -66,12 +81,13 @@ def begin(
     placement = Placement(order.host, outside if ask_engines else None)
     now = outside.clock.now()
     try:
+        params = {"former_data": order.former_data} if order.former_data else {}
         while True:
             host = placement.choose()
             with transaction.atomic():
                 if placement.take(host):
                     instance = _write_down(order, plan, host)
-                    return open_operation("provision", instance, now, requester)
+                    return open_operation("provision", instance, now, requester, params=params)
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None
@@ -116,18 +132,27 @@ def what_is_taken(customer_id: str, subdomain: str) -> str:
 def _image(work: Work) -> str:
     image = container.ensure_image(work, work.instance.image_ref)
     work.instance.image_id = image.id
-    work.save("image_id")
+    work.instance.image_digest = exact.digest_of(image, work.instance.image_ref)
+    work.save("image_id", "image_digest")
     work.journal.write(image_after=image.id)
     return image.id
 
 
 def _volume(work: Work) -> str:
     instance = work.instance
+    _note_storage(work)
     if not instance.plan.data_path:
         return "the plan keeps no data"
+    if data.takes_former(work, instance.volume_name):
+        return f"{instance.volume_name} kept with its data"
     labels = labels_for(instance.customer_id, instance.plan.name)
     made = work.engine.create_volume(instance.volume_name, container.signed(work, labels))
     return f"{instance.volume_name} {'created' if made else 'found and kept'}"
+
+
+def _note_storage(work: Work) -> None:
+    work.instance.volumes = storage.volumes(work.instance.spec())
+    work.instance.save(update_fields=["volumes"])
 
 
 def _remove_volume(work: Work) -> None:
@@ -142,8 +167,12 @@ def _create(work: Work) -> str:
 
 def _explain(work: Work) -> None:
     """Keep the container's last lines: they say why, and the container will be gone."""
+    if not work.instance.container_id:
+        return
     try:
-        lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT).lines
+        lines = last_lines(
+            work.instance, work.engine, LOG_LINES_KEPT, container=work.instance.container_id
+        ).lines
     except DockmgrError as error:
         lines = [f"(no log: {error})"]
     work.journal.remember(logs=lines)

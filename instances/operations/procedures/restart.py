@@ -10,7 +10,7 @@ from django.db import transaction
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.db.locks import locked
-from instances.errors import BusyError
+from instances.errors import BusyError, CannotRemake
 from instances.health import state as health
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -19,17 +19,23 @@ from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.runner import Procedure, Step, Work, pull_limit
-from instances.operations.steps import container
+from instances.operations.steps import container, data, exact
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
 HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing may be restarted
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
 
-def begin(instance: Instance, now: datetime, requester: Requester) -> Operation:
-    """Take the instance for a restart somebody asked for; always allowed. Raises BusyError."""
+def begin(
+    instance: Instance, now: datetime, requester: Requester, *, with_empty_data: bool = False
+) -> Operation:
+    """Take the instance for a restart somebody asked for; always allowed. Raises BusyError.
+
+    `with_empty_data` makes what is missing of its storage, empty.
+    """
+    params = {"with_empty_data": True} if with_empty_data else {}
     with transaction.atomic():
-        operation = open_operation("restart", instance, now, requester)
+        operation = open_operation("restart", instance, now, requester, params=params)
         change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=False))
     return operation
 
@@ -106,22 +112,14 @@ def _recreate_if_missing(work: Work) -> str:
     facts = work.engine.inspect(instance.container_name)
     if facts is not None and facts.id == instance.container_id:
         return "kept"
-    wanted = instance.spec()
-    if wanted.volume:
-        work.engine.create_volume(wanted.volume, wanted.labels)
-    image = _image_to_run(work)
-    container.create(work, image)
-    return f"recreated on {image}"
-
-
-def _image_to_run(work: Work) -> str:
-    """The exact image the lost container ran, if the engine still has it; else the reference."""
-    known = work.engine.image(work.instance.image_id) if work.instance.image_id else None
-    if known is None:
-        known = container.ensure_image(work, work.instance.image_ref)
-        work.instance.image_id = known.id
-        work.save("image_id")
-    return known.id
+    try:
+        made = data.ready_for_remaking(work)
+        image = exact.image_to_run(work)
+        container.create(work, image)
+    except CannotRemake as error:
+        work.journal.remember(cannot_remake=[error.reason, str(error)])
+        raise
+    return f"recreated on {image}{made}"
 
 
 def _succeeded(work: Work) -> None:
@@ -135,7 +133,15 @@ def _failed(work: Work) -> None:
     now, instance, facts = work.outside.clock.now(), work.instance, work.operation.facts
     rules = policy(instance.plan.start_grace)
     started = started_at(work)
-    if facts.get("host_trouble"):
+    if facts.get("cannot_remake"):
+        refund, why = work.operation.automatic, facts["cannot_remake"]
+        change(
+            instance.pk,
+            now,
+            lambda state: health.remake_refused(state, rules, now, refund=refund),
+            why=(why[0], why[1]),
+        )
+    elif facts.get("host_trouble"):
         refund = work.operation.automatic
         change(instance.pk, now, lambda state: health.restart_prevented(state, rules, now, refund=refund))
         Health.objects.filter(pk=instance.pk).update(reason="engine", error=sentence("engine"))

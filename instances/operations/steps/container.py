@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -68,7 +69,16 @@ def make(work: Work, spec: ContainerSpec) -> str:
         # Whoever made it may have died before it had joined all its networks.
         work.engine.remove(earlier)
         earlier = None
-    return earlier or work.engine.create(replace(spec, labels=signed(work, spec.labels)))
+    wanted = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
+    return earlier or work.engine.create(wanted)
+
+
+def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Data on the host is never made by the way, unless beginning with empty data is what was asked for."""
+    if raw is None:
+        return None
+    begins_empty = work.operation.params.get("with_empty_data")
+    return adoption.making_sources(raw) if begins_empty else adoption.checking_sources(raw)
 
 
 def signed(work: Work, labels: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.attempts import NothingToDo
 from instances.operations.runner import Step, Work, pull_limit
+from instances.operations.runner import Step, Work
+from instances.operations.steps import data, exact
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -23,7 +25,7 @@ def pull(work: Work) -> str:
     _refuse_full_disk(work)
     ref = work.operation.params["image"] or instance.image_ref
     image = _fetch(work, ref)
-    work.journal.remember(new_image=image.id)
+    work.journal.remember(new_image=image.id, new_digest=exact.digest_of(image, ref))
     work.journal.write(image_after=image.id)
     if image.id == instance.image_id and not _outdated(work):
         _keep_reference(work)
@@ -83,6 +85,7 @@ def verify(work: Work) -> str:
     found = list(image_fit.problems(image, plan, work.engine.facts(), instance.mount_points))
     if found:
         raise PermanentError(" ".join(found))
+    data.refuse_loss(work)
     return "fits plan and host"
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from instances.checks.observe import RUNNING, CheckRequest, request_for
 from instances.checks.policy import policy
 from instances.checks.transition import change
+from instances.containers import storage
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -28,7 +29,7 @@ from instances.operations.journal import open_operation
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.runner import Step, Work
-from instances.operations.steps import container
+from instances.operations.steps import container, data
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
@@ -108,6 +109,7 @@ def note_old(work: Work) -> str:
 def create_new(work: Work) -> str:
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
     spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
+    data.make_new(work, wanted)
     made = container.make(work, spec)
     work.journal.remember(new_container=made)
     return made
@@ -219,10 +221,13 @@ def write_down(work: Work) -> str:
     instance = work.instance
     instance.container_id = str(new_container(work))
     instance.image_id = new_image(work)
+    instance.image_digest = work.operation.facts.get("new_digest", "")
+    if instance.adopted is None:
+        instance.volumes = storage.volumes(instance.spec())
     instance.image = work.operation.params["image"] or instance.image
     instance.port = new_port(work) or instance.port
     instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
-    work.save("container_id", "image_id", "image", "port", "failed_images")
+    work.save("container_id", "image_id", "image_digest", "volumes", "image", "port", "failed_images")
     return "the new container is the instance's now"
 
 

@@ -1,0 +1,120 @@
+"""What an instance's data is in: seen to be there before a container is made, and ours by label."""
+
+from __future__ import annotations
+
+from instances.containers import storage
+from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
+from instances.errors import DataMissing, PermanentError
+from instances.models import PendingPurge
+from instances.operations.runner import Work
+from instances.operations.steps import container
+
+
+def ready_for_remaking(work: Work) -> str:
+    """See that all the data is there that the lost container had; a detail for people, if any.
+
+    Volumes are only made when the operation is told to begin with empty ones. Raises DataMissing.
+    """
+    spec = work.instance.spec()
+    _refuse_dropped(work, work.instance.held_volumes, spec)
+    missing = [name for name in storage.volumes(spec) if not _is_there(work, name)]
+    if not missing:
+        return ""
+    if not work.operation.params.get("with_empty_data"):
+        raise _missing(work, missing)
+    for name in missing:
+        work.engine.create_volume(name, container.signed(work, spec.labels))
+    return f", with {', '.join(missing)} made anew and empty"
+
+
+def _missing(work: Work, names: list[str]) -> DataMissing:
+    instance, what = work.instance, "volumes" if len(names) > 1 else "volume"
+    return DataMissing(
+        f"The data of {instance.customer_id} is missing: host {instance.host.name} has no {what} "
+        f"{', '.join(names)}. Put it back, or begin anew with restart --with-empty-data."
+    )
+
+
+def _is_there(work: Work, name: str) -> bool:
+    """Whether the engine has the volume. Raises PermanentError when it is somebody else's by now.
+
+    One without any label may have been put back by hand.
+    """
+    labels = work.engine.volume_labels(name)
+    if labels is None:
+        return False
+    foreign = is_managed(labels) and labels.get(CUSTOMER_LABEL) != work.instance.customer_id
+    if foreign:
+        raise PermanentError(f"The volume {name} is that of {storage.owner(labels)}: it is not mounted.")
+    return True
+
+
+def refuse_loss(work: Work) -> None:
+    """Raise PermanentError when the next container would go without data that the present one has."""
+    instance, spec = work.instance, work.instance.spec()
+    if instance.adopted is None:
+        facts = work.engine.inspect(str(work.operation.params["old_container"]))
+        mounted = facts.volumes if facts is not None else {}
+        ours = {*instance.held_volumes, instance.volume_name}
+        held = {name: path for name, path in mounted.items() if name in ours}
+        _refuse_dropped(work, held, spec)
+    missing = [name for name in instance.held_volumes if not _is_there(work, name)]
+    if missing:
+        raise _missing(work, missing)
+
+
+def _refuse_dropped(work: Work, held: dict[str, str], spec: ContainerSpec) -> None:
+    dropped = [] if spec.raw is not None else storage.dropped(held, storage.volumes(spec))
+    if dropped:
+        raise PermanentError(
+            f"The data of {work.instance.customer_id} is in {', '.join(dropped)}, which plan "
+            f"{work.instance.plan.name} does not mount there any more: set its data_path back."
+        )
+
+
+def make_new(work: Work, spec: ContainerSpec) -> None:
+    """Make, with our labels, volumes the instance never had. Raises PermanentError for others' volumes."""
+    if spec.raw is not None:
+        return
+    for name in storage.volumes(spec):
+        labels = work.engine.volume_labels(name)
+        if labels is None and name in work.instance.held_volumes and work.instance.volumes is not None:
+            raise _missing(work, [name])
+        if labels is None:
+            work.engine.create_volume(name, container.signed(work, spec.labels))
+        elif name not in work.instance.held_volumes and not _is_of_customer(work, labels):
+            raise PermanentError(_in_the_way(work, name, labels))
+
+
+def takes_former(work: Work, name: str) -> bool:
+    """Whether a new instance goes on with the data of an earlier one of its customer.
+
+    Raises PermanentError for a volume that is not the customer's, and for former data of which
+    nobody said what is to become of it.
+    """
+    labels = work.engine.volume_labels(name)
+    if labels is None or container.is_ours(work, labels):
+        return False
+    if not _is_of_customer(work, labels):
+        raise PermanentError(_in_the_way(work, name, labels))
+    wanted = work.operation.params.get("former_data", "")
+    if not wanted:
+        raise PermanentError(
+            f"Customer {work.instance.customer_id} had an instance before, and its data is in {name}: "
+            "say whether to go on with it (--keep-data) or to delete it and begin anew (--fresh)."
+        )
+    if wanted == "fresh":
+        work.engine.remove_volume(name)
+    PendingPurge.objects.filter(host=work.instance.host, volume=name).delete()
+    return bool(wanted == "keep")
+
+
+def _is_of_customer(work: Work, labels: dict[str, str]) -> bool:
+    return storage.is_customers(labels, work.instance.customer_id)
+
+
+def _in_the_way(work: Work, name: str, labels: dict[str, str]) -> str:
+    return (
+        f"A volume named {name} is on host {work.instance.host.name} already, that of "
+        f"{storage.owner(labels)}: dockmgr neither mounts nor removes it."
+    )
