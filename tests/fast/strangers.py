@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from instances.containers import adoption
 from instances.containers.facts import ContainerFacts
 from instances.containers.spec import ContainerSpec
 from instances.models import Instance
@@ -59,7 +60,10 @@ def facts_of(world: World, container: str = NAME) -> ContainerFacts:
 
 
 def described(world: World, container: str = NAME) -> dict[str, Any]:
-    """What a container is, without what each has of its own, and without our labels."""
+    """What a container is, without what each has of its own, and without our labels.
+
+    What is mounted of the host is told in one of its two ways.
+    """
     answer = world.engine.describe(container)
     assert answer
     labels = {k: v for k, v in answer["Config"]["Labels"].items() if not k.startswith("dockmgr.")}
@@ -67,7 +71,7 @@ def described(world: World, container: str = NAME) -> dict[str, Any]:
     return {
         "Config": {**config, "Labels": labels},
         "Env": facts_of(world, container).env,
-        "HostConfig": answer["HostConfig"],
+        "HostConfig": adoption.checking_sources(answer)["HostConfig"],
         "Networks": answer["NetworkSettings"]["Networks"],
     }
 

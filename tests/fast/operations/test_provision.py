@@ -196,7 +196,7 @@ def test_a_volume_that_was_there_before_is_kept_when_provisioning_fails(world: W
 def test_a_strangers_container_of_that_name_is_left_alone(world: World) -> None:
     world.instance("new")
     Instance.objects.all().delete()
-    done = world.provision()
+    done = world.provision(former_data="keep")
     assert "is in the way" in done.error
     assert world.engine.containers == ["dockmgr-new"]
     facts = world.engine.inspect("dockmgr-new")

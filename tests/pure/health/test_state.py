@@ -86,7 +86,7 @@ def test_a_container_that_is_gone_skips_the_rechecks(reason: str, state: State) 
 
 
 def test_the_hard_reasons_are_those_of_a_container_that_does_not_run() -> None:
-    assert {"exited", "oom_killed", "missing", "crash_loop"} == HARD_REASONS
+    assert {"exited", "oom_killed", "missing", "crash_loop", "data_missing", "image_missing"} == HARD_REASONS
     assert CRASH_LOOP_RESTARTS == 3
 
 

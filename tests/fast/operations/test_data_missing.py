@@ -1,0 +1,294 @@
+"""Data that is missing is not data that was never there: only provisioning makes storage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instances import documents
+from instances.checks.observe import observe, requests_for
+from instances.checks.record import record
+from instances.fleet.sweep import sweep_here
+from instances.health.response import Outcome
+from instances.models import Incident, Instance, Operation, Plan
+from instances.operations import service
+from instances.operations.procedures import restart
+from tests.factories import IMAGE, World, health_of
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import fails
+from tests.fast.conftest import Run
+from tests.fast.strangers import NAME, adopted
+from tests.fast.updates import publish, update
+
+pytestmark = pytest.mark.django_db
+VOLUME = "dockmgr-c1-data"
+EMPTY = ("restart", "--customer-id", "c1", "--with-empty-data", "--json")
+
+
+def lose_all(world: World, instance: Instance, volume: str = VOLUME) -> None:
+    world.engine.lose(instance.container_name)
+    del world.engine.volumes[volume]
+
+
+def healed(world: World, instance: Instance) -> Operation:
+    """What an automatic restart came to that was ordered before the data went missing."""
+    instance.health.status, instance.health.failures = "unhealthy", 3
+    instance.health.down_since = world.now
+    instance.health.save()
+    operation = restart.begin_automatic(instance.pk, world.now)
+    assert operation
+    return service.run_to_end(operation.pk, world.outside)
+
+
+def test_a_lost_volume_is_failed_and_critical_at_once_and_nothing_is_made(world: World) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    for _ in range(3):
+        sweep_here("tests", world.outside)
+        world.clock.advance(900)
+    health = health_of(instance)
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "data_missing", 0)
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
+    assert not Operation.objects.exists()
+    incident = Incident.objects.get()
+    assert (incident.severity, incident.cause) == ("critical", "data_missing")
+    assert not any("used up" in event.text for event in incident.events.all())
+
+
+def test_once_the_data_is_back_the_container_is_made_again(world: World) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    sweep_here("tests", world.outside)
+    world.engine.create_volume(VOLUME, {})
+    world.clock.advance(30)
+    [request] = requests_for([instance], world.outside.engines)
+    [seen], _ = record([observe(request, world.outside, 5.0)], world.now)
+    assert seen.verdict
+    assert (seen.seen.reason, seen.verdict.restart) == ("missing", True)
+    assert world.restart().status == "succeeded"
+
+
+def test_a_restart_finds_out_too_and_uses_up_no_attempt(world: World) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    done = healed(world, instance)
+    health = health_of(instance)
+    assert done.status == "failed"
+    assert done.error == (
+        "The data of c1 is missing: host local has no volume dockmgr-c1-data. "
+        "Put it back, or begin anew with restart --with-empty-data."
+    )
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "data_missing", 0)
+    assert health.next_check_at is None
+    assert world.engine.volumes == {}
+    assert Incident.objects.get().severity == "critical"
+
+
+def test_beginning_anew_with_empty_data_is_possible_and_said(world: World, run: Run) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    assert run("restart", "--customer-id", "c1", "--json").code == 1
+    ran = run(*EMPTY)
+    assert ran.code == 0
+    assert ran.document["steps"][1]["detail"].endswith(f", with {VOLUME} made anew and empty")
+    assert world.engine.volumes[VOLUME]["dockmgr.customer_id"] == "c1"
+    assert health_of(instance).status == "healthy"
+
+
+def test_beginning_with_empty_data_leaves_data_that_is_there_alone(world: World, run: Run) -> None:
+    instance = world.instance()
+    world.engine.lose(instance.container_name)
+    before = dict(world.engine.volumes)
+    assert run(*EMPTY).code == 0
+    assert world.engine.volumes == before
+
+
+def test_validation_names_the_missing_data(world: World, run: Run) -> None:
+    lose_all(world, world.instance())
+    codes = [error["code"] for error in run("validate", "--customer-id", "c1", "--json").document["errors"]]
+    assert "data_missing" in codes
+
+
+@pytest.mark.parametrize("host", [{}, {"Mounts": [{"Type": "volume", "Source": "more", "Target": "/more"}]}])
+def test_an_adopted_one_is_not_made_anew_without_its_volumes(
+    world: World, run: Run, host: dict[str, Any]
+) -> None:
+    instance = adopted(world, run, **host)
+    gone = "more" if host else "gateway-data"
+    world.engine.lose(NAME)
+    del world.engine.volumes[gone]
+    sweep_here("tests", world.outside)
+    assert health_of(instance).reason == "data_missing"
+    assert run("restart", "--customer-id", "c1", "--json").code == 1
+    assert (world.engine.containers, gone in world.engine.volumes) == ([], False)
+    assert run(*EMPTY).code == 0
+
+
+@pytest.mark.parametrize(
+    "host", [{}, {"Binds": [], "Mounts": [{"Type": "bind", "Source": "/etc/gateway", "Target": "/conf"}]}]
+)
+def test_an_adopted_one_is_not_made_anew_without_its_folders(
+    world: World, run: Run, host: dict[str, Any]
+) -> None:
+    instance = adopted(world, run, **host)
+    world.engine.lose(NAME)
+    world.engine.missing_sources = {"/etc/gateway"}
+    done = healed(world, instance)
+    health = health_of(instance)
+    assert (done.status, health.status, health.reason) == ("failed", "failed", "data_missing")
+    assert health.restarts_used == 0
+    assert (world.engine.containers, world.engine.missing_sources) == ([], {"/etc/gateway"})
+    assert run(*EMPTY).code == 0
+    assert world.engine.missing_sources == set()
+    assert run("validate", "--customer-id", "c1", "--json").code == 0
+
+
+@pytest.mark.parametrize("data_path", [None, "/srv"])
+def test_an_update_that_would_drop_the_data_is_refused(world: World, data_path: str | None) -> None:
+    instance = world.instance()
+    publish(world)
+    Plan.objects.update(data_path=data_path)
+    done = update(world)
+    assert (done.status, done.error) == (
+        "failed",
+        "The data of c1 is in dockmgr-c1-data at /data, which plan pro does not mount there any more: "
+        "set its data_path back.",
+    )
+    facts = world.engine.inspect(instance.container_name)
+    assert facts
+    assert (facts.id, facts.volumes) == (instance.container_id, {VOLUME: "/data"})
+
+
+def test_a_plan_that_begins_to_keep_data_gets_a_volume_of_ours(world: World) -> None:
+    Plan.objects.update(data_path=None)
+    world.provision("c1")
+    assert world.engine.volumes == {}
+    Plan.objects.update(data_path="/data")
+    publish(world)
+    assert update(world).status == "succeeded"
+    assert world.engine.volumes[VOLUME]["dockmgr.customer_id"] == "c1"
+    assert Instance.objects.get().volumes == {VOLUME: "/data"}
+
+
+def test_a_healthy_instance_says_which_volumes_and_which_image_it_has(world: World) -> None:
+    world.provision("c1")
+    row = Instance.objects.select_related("plan", "host", "health").get()
+    told = documents.instance(row)
+    assert told["volumes"] == {VOLUME: "/data"}
+    assert told["image_digest"] == "registry.example.com/agent@sha256:agent-1"
+
+
+# Healing is not updating.
+
+
+def pruned(world: World, **old: Any) -> Instance:
+    """The container is lost, its image pruned, and the tag names another image by now."""
+    world.engine.images[IMAGE] = image_facts("agent-1", **old)
+    world.provision("c1")
+    instance = Instance.objects.select_related("health").get()
+    world.engine.lose(instance.container_name)
+    del world.engine.images[IMAGE]
+    world.engine.registry[IMAGE] = image_facts("agent-2")
+    return instance
+
+
+def test_what_ran_is_fetched_by_digest_and_never_by_its_tag(world: World) -> None:
+    instance = pruned(world)
+    world.engine.registry[instance.image_digest] = image_facts("agent-1")
+    assert healed(world, instance).status == "succeeded"
+    assert world.engine.pulls == ["registry.example.com/agent@sha256:agent-1"]
+    instance.refresh_from_db()
+    assert instance.image_id == image_facts("agent-1").id
+
+
+@pytest.mark.parametrize("digests", [(), ("registry.example.com/agent@sha256:agent-1",)])
+def test_without_the_exact_image_nothing_is_made_and_that_is_said(
+    world: World, digests: tuple[str, ...]
+) -> None:
+    instance = pruned(world, digests=digests)
+    done = healed(world, instance)
+    health = health_of(instance)
+    assert done.status == "failed"
+    assert done.error.startswith("The image that c1 ran, sha256:agent-1, is gone from host local")
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "image_missing", 0)
+    assert (world.engine.pulls, world.engine.containers) == ([], [])
+
+
+def test_an_update_writes_down_where_its_image_is(world: World) -> None:
+    instance = world.instance()
+    publish(world)
+    update(world)
+    instance.refresh_from_db()
+    assert instance.image_digest == "registry.example.com/agent@sha256:agent-2"
+
+
+# Volumes and containers are ours by label.
+
+
+@pytest.mark.parametrize(
+    ("labels", "owner"),
+    [
+        ({}, "somebody who left no label of ours on it"),
+        ({"com.docker.compose.project": "shop"}, "the compose project shop"),
+        ({"dockmgr.managed": "true", "dockmgr.customer_id": "other"}, "customer other"),
+    ],
+)
+@pytest.mark.parametrize("former", ["", "keep", "fresh"])
+def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(
+    world: World, labels: dict[str, str], owner: str, former: str
+) -> None:
+    world.engine.volumes[VOLUME] = labels
+    done = world.provision("c1", former_data=former)
+    assert done.error == (
+        f"A volume named {VOLUME} is on host local already, that of {owner}: "
+        "dockmgr neither mounts nor removes it."
+    )
+    assert (world.engine.volumes, world.engine.containers) == ({VOLUME: labels}, [])
+
+
+def test_a_customer_id_used_again_is_asked_what_becomes_of_the_former_data(world: World, run: Run) -> None:
+    world.provision("c1")
+    world.decommission()
+    words = ("provision", "--customer-id", "c1", "--subdomain", "c1.example.com", "--plan", "pro", "--json")
+    asked = run(*words)
+    assert asked.code == 1
+    assert "--keep-data" in asked.document["error"]
+    assert "--fresh" in asked.document["error"]
+    first = world.engine.volumes[VOLUME]
+    assert run(*words, "--keep-data").code == 0
+    assert world.engine.volumes[VOLUME] is first
+    world.decommission()
+    assert run(*words, "--fresh").code == 0
+    assert world.engine.volumes[VOLUME] is not first
+    assert run(*words, "--fresh", "--keep-data").code == 2
+
+
+def test_a_failed_provisioning_on_former_data_keeps_it(world: World) -> None:
+    world.provision("c1")
+    world.decommission()
+    before = dict(world.engine.volumes)
+    world.probe.answers[20000] = fails()
+    assert world.provision("c1", former_data="keep").status == "failed"
+    assert world.engine.volumes == before
+
+
+def test_the_log_of_a_strangers_container_is_never_shown(world: World, run: Run) -> None:
+    instance = world.instance()
+    world.stranger_takes_over(instance)
+    world.engine.write_log(instance.container_name, b"somebody else's password\n")
+    ran = run("logs", "--customer-id", "c1", "--json")
+    assert (ran.code, "password" in ran.out + ran.err) == (2, False)
+    world.decommission()
+    again = world.provision("c1", former_data="keep")
+    assert again.status == "failed"
+    assert "logs" not in again.facts
+
+
+def test_a_check_that_finds_neither_container_nor_data_is_a_failure(world: World) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    [request] = requests_for([instance], world.outside.engines)
+    assert type(request).from_message(request.message()) == request
+    seen = observe(request, world.outside, 5.0).seen
+    assert (seen.outcome, seen.reason) == (Outcome.FAIL, "data_missing")
