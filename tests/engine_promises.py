@@ -13,6 +13,7 @@ from instances.containers.facts import ContainerFacts
 from instances.containers.spec import ContainerSpec
 from instances.engine.port import Engine
 from instances.errors import (
+    DataMissing,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -33,7 +34,8 @@ def facts_of(engine: Engine, container: str) -> ContainerFacts:
 class EnginePromises:
     """Needs the fixtures `engine`; `make_spec(**changes)`, a spec with a name and volume of its own and a
     port the engine chooses; `log_of(data)`, the name of an ended container that wrote `data`; and
-    `unreachable_image` and `unknown_image`, references no registry answers for, or has."""
+    `unreachable_image` and `unknown_image`, references no registry answers for, or has; and
+    `missing_source`, a path that the engine's host does not have."""
 
     def test_an_engine_says_who_it_is_and_stays_the_same(self, engine: Engine) -> None:
         identity = engine.facts().id
@@ -95,6 +97,16 @@ class EnginePromises:
     def test_creating_from_a_missing_image_leaves_nothing(self, engine: Engine, make_spec: MakeSpec) -> None:
         spec = make_spec(image="dockmgr-test-missing:1")
         with pytest.raises(NotFoundOnEngine):
+            engine.create(spec)
+        assert engine.inspect(spec.name) is None
+
+    def test_a_mount_of_what_the_host_does_not_have_is_refused_as_missing_data(
+        self, engine: Engine, make_spec: MakeSpec, missing_source: str
+    ) -> None:
+        mounts = [{"Type": "bind", "Source": missing_source, "Target": "/conf"}]
+        raw = {"Config": {}, "HostConfig": {"Mounts": mounts}, "Networks": {}}
+        spec = make_spec(raw=raw)
+        with pytest.raises(DataMissing):
             engine.create(spec)
         assert engine.inspect(spec.name) is None
 

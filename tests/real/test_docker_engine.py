@@ -96,6 +96,11 @@ def registry() -> Iterator[ImageRegistry]:
 
 
 @pytest.fixture
+def missing_source() -> str:
+    return "/dockmgr-test-no-such-folder"
+
+
+@pytest.fixture
 def unreachable_image() -> str:
     return f"127.0.0.1:{free_port()}/agent:1"
 

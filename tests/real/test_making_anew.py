@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,29 @@ def test_a_container_that_left_its_first_network_does_not_come_back_to_it(
     workshop.client.networks.get("bridge").disconnect(container)
     again = inspected(workshop, made_anew(engine, workshop, container))
     assert list(again["NetworkSettings"]["Networks"]) == [network]
+
+
+@pytest.mark.parametrize("mode", ["", ":ro", ":rw,rslave"])
+def test_a_folder_of_the_host_is_mounted_the_same_in_both_ways(
+    engine: DockerEngine, workshop: Workshop, tmp_path: Path, mode: str
+) -> None:
+    binds = [f"{tmp_path}:/conf{mode}", f"{workshop.prefix}-data:/data"]
+    first = engine.describe(workshop.container("first", {"HostConfig": {"Binds": binds}}))
+    image = engine.describe_image(workshop.image)
+    assert first and image
+    document = adoption.derive(first, image)
+    checking = adoption.checking_sources(document)
+    for number, raw in enumerate((checking, adoption.making_sources(checking))):
+        spec = ContainerSpec(f"{workshop.prefix}-again-{number}", workshop.image, {}, {}, raw=raw)
+        second = engine.describe(engine.create(spec))
+        assert second
+        assert adoption.drift(document, second) == []
+        assert mounts(second) == mounts(first)
+
+
+def mounts(container: dict[str, Any]) -> list[tuple[Any, ...]]:
+    keys = ("Destination", "Type", "Source", "RW", "Propagation")
+    return sorted(tuple(mount.get(key) for key in keys) for mount in container["Mounts"])
 
 
 def test_a_network_named_by_its_id_and_another_containers_volumes_are_kept(

@@ -57,6 +57,12 @@ def log_of(engine: FakeEngine, make_spec: MakeSpec) -> LogOf:
 
 
 @pytest.fixture
+def missing_source(engine: FakeEngine) -> str:
+    engine.missing_sources.add("/no/such/folder")
+    return "/no/such/folder"
+
+
+@pytest.fixture
 def unreachable_image(engine: FakeEngine) -> str:
     engine.registry_down = True
     return "registry.invalid/agent:2"

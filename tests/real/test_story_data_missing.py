@@ -1,0 +1,71 @@
+"""Data or an engine that is gone: nothing is made up for it, whatever is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.fleet import Fleet, a_fleet
+
+
+@pytest.fixture
+def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str) -> Iterator[Fleet]:
+    with a_fleet(home, docker_url, broker_url, demo_image, start_grace=3) as fleet:
+        yield fleet
+
+
+def test_a_container_removed_with_its_volume_is_not_made_anew_on_an_empty_one(fleet: Fleet) -> None:
+    fleet.provision("one")
+    who, container = ("--customer-id", fleet.customer("one")), fleet.container("one")
+    volume = fleet.docker.volumes.get(f"{container.name}-data")
+    container.remove(force=True)
+    volume.remove()
+    report = fleet.run("daily_health", "--json")
+    assert report.returncode == 1, report.stderr
+    assert fleet.containers() == []
+    assert fleet.sql("SELECT status, reason, restarts_used FROM instances_health") == [
+        ("failed", "data_missing", 0)
+    ]
+    assert fleet.run("restart", *who).returncode == 1
+    assert fleet.containers() == []
+    done = fleet.run("restart", *who, "--with-empty-data")
+    assert done.returncode == 0, done.stderr
+    assert fleet.health() == {"one": "healthy"}
+
+
+def test_data_that_a_backup_uses_is_purged_when_the_backup_is_over(fleet: Fleet) -> None:
+    fleet.provision("one")
+    container = fleet.container("one")
+    volume = f"{container.name}-data"
+    backup = fleet.docker.containers.create(
+        container.image, name=f"{fleet.prefix}-backup", volumes=[f"{volume}:/b"]
+    )
+    try:
+        done = fleet.json("decommission", "--customer-id", fleet.customer("one"), "--purge-data")
+        assert done["status"] == "succeeded"
+        assert backup.name in done["steps"][-1]["detail"]
+        assert fleet.run("daily_health").returncode == 0
+        assert fleet.containers() == []
+        assert fleet.sql("SELECT volume FROM instances_pendingpurge") == [(volume,)]
+    finally:
+        backup.remove(force=True)
+        fleet.docker.volumes.get(volume).remove()
+
+
+def test_another_engine_is_left_alone_until_it_is_accepted(fleet: Fleet) -> None:
+    fleet.provision("one")
+    who, container = ("--customer-id", fleet.customer("one")), fleet.container("one")
+    [(known,)] = fleet.sql("SELECT engine_id FROM instances_host WHERE engine_id <> ''")
+    assert known == fleet.docker.info()["ID"]
+    fleet.execute("UPDATE instances_host SET engine_id = 'the-one-before' WHERE engine_id <> ''")
+    container.remove(force=True)
+    fleet.run("daily_health")
+    assert fleet.containers() == []
+    assert fleet.health() == {"one": "unknown"}
+    refused = fleet.run("restart", *who, "--json")
+    assert "Another engine answers" in refused.stdout
+    assert fleet.run("accept_engine", "--host", "local").returncode == 0
+    assert fleet.run("restart", *who).returncode == 0
+    assert fleet.containers() == ["one"]
