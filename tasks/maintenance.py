@@ -6,7 +6,7 @@ from instances.checks import sweeps
 from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
-from instances.fleet.cleanup import expired, purge_pending, remove_unused_images
+from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
 from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
@@ -53,6 +53,7 @@ def tidy_up() -> None:
     now = SYSTEM.now()
     for operation in expired(now):
         enqueue(operation)
+    learn_digests(service.OUTSIDE.engines)
     purge_pending(service.OUTSIDE.engines)
     remove_unused_images(service.OUTSIDE.engines, now)
 

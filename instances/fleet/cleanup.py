@@ -14,6 +14,7 @@ from instances.errors import BusyError, DockmgrError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
+from instances.operations.steps import exact
 from instances.outside import engine_address
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,22 @@ def _purged(row: PendingPurge, engines: Engines) -> bool:
         return False
     row.delete()
     return wanted
+
+
+def learn_digests(engines: Engines) -> int:
+    """Write down which registry has the image of instances from before that was done; returns how many."""
+    rows = Instance.objects.present().filter(image_digest="", leaving_at=None).exclude(image_id="")
+    return sum(_learnt(row, engines) for row in rows.select_related("host", "plan").defer("env", "adopted"))
+
+
+def _learnt(row: Instance, engines: Engines) -> bool:
+    try:
+        image = engines.look(engine_address(row.host), lambda engine: engine.image(row.image_id))
+    except DockmgrError:
+        return False  # Another day.
+    digest = exact.digest_of(image, row.image_ref) if image is not None else ""
+    same = Instance.objects.filter(pk=row.pk, image_id=row.image_id)
+    return bool(digest) and bool(same.update(image_digest=digest))
 
 
 def unused_images(host: Host, now: datetime) -> set[str]:

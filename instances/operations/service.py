@@ -245,12 +245,17 @@ def provision(
     requested_by: str = "python",
     reason: str = "",
     request_id: str | None = None,
+    keep_data: bool = False,
+    fresh: bool = False,
 ) -> ProvisionResult:
     """A new instance, healthy and validated, or a result that says why nothing was left behind.
 
     Raises RequestError when the order itself is wrong; then nothing was touched.
     """
-    order = provisioning.ProvisionRequest(customer_id, subdomain, plan, dict(env or {}), host, image)
+    former = provisioning.former_data(keep_data, fresh)
+    order = provisioning.ProvisionRequest(
+        customer_id, subdomain, plan, dict(env or {}), host, image, former_data=former
+    )
     operation = begin_provision(order, Requester(requested_by, reason, request_id))
     return provision_result(run_or_wait(operation.pk))
 

@@ -59,7 +59,7 @@ def test_another_engine_is_left_alone_until_it_is_accepted(fleet: Fleet) -> None
     who, container = ("--customer-id", fleet.customer("one")), fleet.container("one")
     [(known,)] = fleet.sql("SELECT engine_id FROM instances_host WHERE engine_id <> ''")
     assert known == fleet.docker.info()["ID"]
-    fleet.execute("UPDATE instances_host SET engine_id = 'the-one-before' WHERE engine_id <> ''")
+    fleet.change("UPDATE instances_host SET engine_id = 'the-one-before' WHERE engine_id <> ''")
     container.remove(force=True)
     fleet.run("daily_health")
     assert fleet.containers() == []

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from instances.containers import adoption
+from instances.containers import adoption, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec
-from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
+from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Host, Instance, Operation, Port
 from instances.operations.runner import Work
 
@@ -49,12 +49,24 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
 
 def create(work: Work, image: str) -> str:
     """Create the instance's container from its spec, on `image`, and record its id."""
-    instance = work.instance
-    container_id = make(work, replace(instance.spec(), image=image))
+    instance, spec = work.instance, work.instance.spec()
+    missing = [name for name in storage.volumes(spec) if work.engine.volume_labels(name) is None]
+    if missing:  # an engine would make them by the way, empty
+        raise missing_data(work, missing)
+    container_id = make(work, replace(spec, image=image))
     if container_id != instance.container_id:
         instance.container_id = container_id
         work.save("container_id")
     return container_id
+
+
+def missing_data(work: Work, names: list[str]) -> DataMissing:
+    """What there is to say when volumes of the instance are not there."""
+    instance, what = work.instance, "volumes" if len(names) > 1 else "volume"
+    return DataMissing(
+        f"The data of {instance.customer_id} is missing: host {instance.host.name} has no {what} "
+        f"{', '.join(names)}. Put it back, or begin anew with restart --with-empty-data."
+    )
 
 
 def make(work: Work, spec: ContainerSpec) -> str:

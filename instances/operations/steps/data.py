@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.containers import storage
 from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
-from instances.errors import DataMissing, PermanentError
+from instances.errors import PermanentError
 from instances.models import PendingPurge
 from instances.operations.runner import Work
 from instances.operations.steps import container
@@ -21,18 +21,10 @@ def ready_for_remaking(work: Work) -> str:
     if not missing:
         return ""
     if not work.operation.params.get("with_empty_data"):
-        raise _missing(work, missing)
+        raise container.missing_data(work, missing)
     for name in missing:
         work.engine.create_volume(name, container.signed(work, spec.labels))
     return f", with {', '.join(missing)} made anew and empty"
-
-
-def _missing(work: Work, names: list[str]) -> DataMissing:
-    instance, what = work.instance, "volumes" if len(names) > 1 else "volume"
-    return DataMissing(
-        f"The data of {instance.customer_id} is missing: host {instance.host.name} has no {what} "
-        f"{', '.join(names)}. Put it back, or begin anew with restart --with-empty-data."
-    )
 
 
 def _is_there(work: Work, name: str) -> bool:
@@ -60,7 +52,7 @@ def refuse_loss(work: Work) -> None:
         _refuse_dropped(work, held, spec)
     missing = [name for name in instance.held_volumes if not _is_there(work, name)]
     if missing:
-        raise _missing(work, missing)
+        raise container.missing_data(work, missing)
 
 
 def _refuse_dropped(work: Work, held: dict[str, str], spec: ContainerSpec) -> None:
@@ -79,7 +71,7 @@ def make_new(work: Work, spec: ContainerSpec) -> None:
     for name in storage.volumes(spec):
         labels = work.engine.volume_labels(name)
         if labels is None and name in work.instance.held_volumes and work.instance.volumes is not None:
-            raise _missing(work, [name])
+            raise container.missing_data(work, [name])
         if labels is None:
             work.engine.create_volume(name, container.signed(work, spec.labels))
         elif name not in work.instance.held_volumes and not _is_of_customer(work, labels):

@@ -14,6 +14,7 @@ from instances.health.response import Outcome
 from instances.models import Incident, Instance, Operation, Plan
 from instances.operations import service
 from instances.operations.procedures import restart
+from tasks import maintenance
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails
@@ -221,6 +222,30 @@ def test_an_update_writes_down_where_its_image_is(world: World) -> None:
     update(world)
     instance.refresh_from_db()
     assert instance.image_digest == "registry.example.com/agent@sha256:agent-2"
+
+
+def test_the_digest_of_an_image_from_before_is_learnt_in_time(world: World) -> None:
+    instance = world.instance()
+    assert instance.image_digest == ""
+    maintenance.tidy_up()
+    instance.refresh_from_db()
+    assert instance.image_digest == "registry.example.com/agent@sha256:agent-1"
+
+
+def test_data_that_goes_between_making_and_starting_is_not_made_up(world: World) -> None:
+    instance = world.instance()
+    world.engine.stop(instance.container_name, 1)
+    inspect = world.engine.inspect
+
+    def inspect_and_lose(container: str) -> Any:
+        facts = inspect(container)
+        if container == instance.container_name and facts is not None:
+            lose_all(world, instance)
+        return facts
+
+    world.engine.inspect = inspect_and_lose  # type: ignore[method-assign]
+    assert world.restart().status == "failed"
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
 
 
 # Volumes and containers are ours by label.
