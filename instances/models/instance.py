@@ -181,8 +181,8 @@ class Instance(models.Model):
         known: dict[str, str] | None = self.volumes
         if known is not None:
             return known
-        if self.adopted is not None:
-            return storage.mounted(self.adopted["HostConfig"])
+        if self.container:  # which tells an adopted one without reading what is kept of it
+            return storage.mounted((self.adopted or {"HostConfig": {}})["HostConfig"])
         return {self.volume_name: self.plan.data_path} if self.plan.data_path else {}
 
     @property
