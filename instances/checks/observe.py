@@ -10,14 +10,14 @@ from itertools import chain, zip_longest
 from typing import Any, Self
 
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, container_in, list_hosts
-from instances.containers.facts import ContainerFacts, ContainerSummary
+from instances.containers.facts import ContainerFacts
 from instances.engine.pool import EngineAddress, Engines
-from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
 from instances.engine.port import Engine
+from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
 from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import Address, ProbeResult
-from instances.models import Host, Instance
+from instances.models import Instance
 from instances.outside import Outside, engine_address
 
 RUNNING = "running"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
+
 from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import policy

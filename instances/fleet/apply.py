@@ -16,12 +16,9 @@ from instances.alerts.send import check_url
 from instances.db.clock import SYSTEM
 from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
-from instances.fleet.file import ChannelEntry, FleetFile
-from instances.lib.clock import Clock
-from instances.errors import RequestError
 from instances.fleet import accept
 from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
-from instances.lib.clock import SYSTEM, Clock
+from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Plan
 
 SECRET_FIELDS = frozenset({"env", "url"})

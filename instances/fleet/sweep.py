@@ -19,13 +19,12 @@ from instances.checks import sweeps
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.observe import Check, CheckRequest, observe, requests_for
 from instances.checks.record import Recorded, record
+from instances.checks.trust import learn_engines
 from instances.db.locks import locked
 from instances.db.moments import ahead, reached
 from instances.errors import BusyError, LeaseLost
 from instances.health.state import Status
 from instances.health.trusted import LONGEST_WAIT
-from instances.incidents.hosts import left_alone
-from instances.checks.trust import learn_engines
 from instances.incidents.hosts import left_alone, suspect
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import Q
 
 from instances.db.locks import locked
-from instances.health.state import Policy, State
 from instances.health.state import CANNOT_REMAKE, Policy, State
 from instances.incidents.rules import Effect, Severity, availability, effect, instance_key
 from instances.incidents.writer import IncidentWriter, deadline

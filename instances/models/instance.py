@@ -7,10 +7,10 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from instances.containers import adoption, spec, storage
 from instances.errors import UnreadableSecret
 from instances.lib.redact import Redactor
 from instances.lib.withhold import Withholding
-from instances.containers import adoption, spec, storage
 from instances.models.encrypted import Encrypted
 from instances.models.fleet import Host, Plan
 from instances.models.storable import CharField, JSONField

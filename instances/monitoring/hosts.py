@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from instances.db.locks import lock_in_order, locked
-from instances.db.moments import ahead, reached
 from instances.checks import trust
 from instances.checks.trust import Stake
+from instances.db.locks import lock_in_order, locked
+from instances.db.moments import ahead, reached
 from instances.engine.port import Engine
 from instances.errors import AnotherEngine, DockmgrError
 from instances.incidents import lifecycle

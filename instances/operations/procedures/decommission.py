@@ -11,14 +11,12 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.checks.transition import change
-from instances.db.locks import lock_in_order
-from instances.errors import RequestError, UnreadableSecret
-from instances.incidents.lifecycle import close_of
-from instances.models import Health, Instance, Operation
 from instances.containers import storage
-from instances.errors import PermanentError, RequestError
+from instances.db.locks import lock_in_order
+from instances.errors import PermanentError, RequestError, UnreadableSecret
 from instances.health.state import resumed
-from instances.models import Instance, Operation, PendingPurge
+from instances.incidents.lifecycle import close_of
+from instances.models import Health, Instance, Operation, PendingPurge
 from instances.operations.journal import open_operation
 from instances.operations.requester import Requester
 from instances.operations.runner import Procedure, Step, Work

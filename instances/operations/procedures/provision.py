@@ -152,7 +152,7 @@ def _volume(work: Work) -> str:
 
 def _note_storage(work: Work) -> None:
     work.instance.volumes = storage.volumes(work.instance.spec())
-    work.instance.save(update_fields=["volumes"])
+    work.save("volumes")
 
 
 def _remove_volume(work: Work) -> None:

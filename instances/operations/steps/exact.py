@@ -39,7 +39,7 @@ def image_to_run(work: Work) -> str:
     digest = instance.image_digest or digest_of(known, instance.image_ref)
     if digest != instance.image_digest:
         instance.image_digest = digest
-        instance.save(update_fields=["image_digest"])
+        work.save("image_digest")
     return known.id
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from instances.containers.facts import EngineFacts
 from instances.errors import AnotherEngine, RequestError
 from instances.fleet import sweep as sweeping
 from instances.fleet.apply import apply
@@ -178,7 +179,12 @@ def test_the_engine_is_asked_for_its_id_at_most_once_a_second(world: World) -> N
     engine = world.outside.engines.at(engine_address(world.host))
     asked = []
     facts = world.engine.facts
-    world.engine.facts = lambda: asked.append(1) or facts()  # type: ignore[func-returns-value, method-assign]
+
+    def noted() -> EngineFacts:
+        asked.append(1)
+        return facts()
+
+    world.engine.facts = noted  # type: ignore[method-assign]
     for _ in range(5):
         engine.ping()
     assert len(asked) <= 1

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0008_notified_state'),
+        ('instances', '0012_clockwork_beside_the_work'),
     ]
 
     operations = [
