@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 GIGABYTE = 1024**3
 DRIP_SECONDS = 0.05
-DRIPS = 60
+DRIPS = 1200
 _BLOCK = b"x" * 65536
 
 Behaviour = Callable[["HostileServer", socket.socket], None]
@@ -51,7 +51,7 @@ def raw_then_silence(data: bytes) -> Behaviour:
 
 
 def drip(first: bytes, then: bytes) -> Behaviour:
-    """`first` at once, then `then` over and over, one byte at a time, for a few seconds."""
+    """`first` at once, then `then` over and over, one byte at a time, for a minute."""
 
     def behave(server: HostileServer, peer: socket.socket) -> None:
         server.send(peer, first)

@@ -21,9 +21,9 @@ from instances.errors import RequestError
 from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
 from tests.receiver import Receiver, timed
 
-LONG = 5.0
+LONG = 30.0
 SHORT = 0.15
-MARGIN = 1.0
+MARGIN = 10.0
 SENTINEL = "s3ntinel-Zq8xW"
 
 

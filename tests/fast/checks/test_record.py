@@ -270,7 +270,7 @@ def test_threads_recording_the_same_instances_never_count_twice(world: World) ->
     applied: list[int] = []
 
     def work(turn: int) -> None:
-        together.wait(10)
+        together.wait(60)
         try:
             mixed = checks[turn:] + checks[:turn]
             recorded, _ = record(mixed, timezone.now())
@@ -282,7 +282,7 @@ def test_threads_recording_the_same_instances_never_count_twice(world: World) ->
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(applied) == sorted(instance.pk for instance in instances)
     assert {health_of(instance).failures for instance in instances} == {1}
     assert HealthCheck.objects.count() == 4

@@ -22,8 +22,8 @@ from tests.fakes.inspected import container_answer
 from tests.fakes.stub_server import Answer, StubServer, as_json
 from tests.hostile_server import HostileServer, self_signed, server_tls
 
-SHORT, LONG = 0.1, 5.0  # for engines that stay silent, and for those that answer
-IN_TIME = 1.5
+SHORT, LONG = 0.1, 30.0  # for engines that stay silent, and for those that answer
+IN_TIME = 15.0
 SPEC = ContainerSpec(name="c", image="i:1", labels={}, env={"KEY": "sentinel-value-1"})
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "ping": lambda engine: engine.ping(),
@@ -78,7 +78,7 @@ def test_an_engine_that_freezes_later_is_given_up_in_time(call: str) -> None:
 
     def answer(path: str) -> Answer | None:
         if path != "/version":
-            thaw.wait(10)
+            thaw.wait(LONG)
         return ENGINE.get(path)
 
     with StubServer(answer).running() as server, an_engine(server.address, SHORT) as engine:
@@ -221,10 +221,10 @@ def test_tls_accepts_the_authority_it_was_given_and_no_other(tmp_path: Path) -> 
     ours, other = str(self_signed(tmp_path)), str(self_signed(tmp_path, "other"))
     with StubServer(ENGINE.get, server_tls(Path(ours))).running() as server:
         url = f"tcp://{server.address}"
-        with closing(DockerEngine(url, tls=TlsFiles(ours, ours, ours), timeout=2)) as engine:
+        with closing(DockerEngine(url, tls=TlsFiles(ours, ours, ours), timeout=LONG)) as engine:
             engine.ping()
         with pytest.raises(EngineUnreachable, match="certificate verify failed"):
-            DockerEngine(url, tls=TlsFiles(other, ours, ours), timeout=2).ping()
+            DockerEngine(url, tls=TlsFiles(other, ours, ours), timeout=LONG).ping()
 
 
 def test_missing_tls_files_are_the_operators_to_mend(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ class Crowd:
     def __init__(self, engine: HostEngine, alone: int) -> None:
         self.most = self._now = 0
         self._alone, self._pull = alone, engine.pull
-        self._lock, self._pair = threading.Lock(), threading.Barrier(2, timeout=20)
+        self._lock, self._pair = threading.Lock(), threading.Barrier(2, timeout=60)
 
     def pull(self, *args: Any) -> ImageFacts:
         with self._lock:

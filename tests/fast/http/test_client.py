@@ -24,10 +24,9 @@ from tests.hostile_server import (
 )
 from tests.receiver import timed
 
-LONG = 5.0
+LONG = 30.0
 SHORT = 0.2
-ENOUGH = 1.0  # to be asked on a busy machine
-MARGIN = 1.0
+MARGIN = 10.0
 NO_HEADERS: Mapping[str, str] = {}
 OWN = {"Authorization": "Bearer own"}
 BUFFERED = 16 * 1024**2  # what the sockets of both sides may hold of an answer that nobody reads
@@ -89,8 +88,11 @@ def test_a_redirect_that_drips_shares_the_time() -> None:
 def test_a_proxy_that_opens_no_tunnel_holds_nobody(behaviour: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with HostileServer(behaviour) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url(""))
-        said, seconds = timed(lambda: get("https://monitor.example/", ENOUGH))
-        assert (said, seconds < ENOUGH + MARGIN) == ("timeout", True)
+        for patience in (SHORT, 2.0, LONG):  # a busy machine is late to ask
+            said, seconds = timed(lambda patience=patience: get("https://monitor.example/", patience))
+            assert (said, seconds < patience + MARGIN) == ("timeout", True)
+            if proxy.requests:
+                break
         wait_for_threads()
     assert proxy.requests[0].startswith(b"CONNECT monitor.example:443 ")
 

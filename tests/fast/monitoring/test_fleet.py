@@ -151,13 +151,13 @@ def seeing_with(world: World, prober: Callable[..., Any]) -> Outside:
 
 
 def test_the_real_prober_finds_a_server_of_its_own(world: World) -> None:
-    assert probe_oneself(seeing_with(world, probe), 5) == ""
+    assert probe_oneself(seeing_with(world, probe), 30) == ""
 
 
 def test_a_prober_that_sees_nothing_is_noticed_and_nobody_waits_for_ever(world: World) -> None:
     began = time.monotonic()
-    assert probe_oneself(seeing_with(world, lambda *_: fails("refused")), 30) == fails("refused").error
-    assert time.monotonic() - began < 5
+    assert probe_oneself(seeing_with(world, lambda *_: fails("refused")), 60) == fails("refused").error
+    assert time.monotonic() - began < 30
 
 
 def test_having_no_socket_left_is_trouble_of_our_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from tests.factories import ASKED, World, a_failure
 from tests.fast.conftest import Message
 
 Sent = Callable[[str], list[Message]]
-PATIENCE = 10
+PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,13 @@ CONTRACT = {
 }
 
 
-def registered(name: str) -> Any:
+@cache  # each time Celery would check all models anew
+def load_tasks() -> None:
     app.loader.import_default_modules()
+
+
+def registered(name: str) -> Any:
+    load_tasks()
     return app.tasks[name]
 
 

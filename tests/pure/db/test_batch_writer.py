@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from instances.db.batch_writer import BatchWriter
 
-SOON = 5.0  # what a test waits for at most
+SOON = 60.0  # what a test waits for at most
 FOR_EVER = 60.0  # a linger no test lives to see
 
 

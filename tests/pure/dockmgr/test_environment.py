@@ -207,7 +207,7 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
 
     def start(number: int) -> str:
         def make() -> str:
-            together.wait(10)  # all have found no key before the first one writes
+            together.wait(60)  # all have found no key before the first one writes
             return f"key-{number}"
 
         return keys.kept(path, make)

@@ -55,7 +55,7 @@ class Wire:
     def pieces(self) -> Iterator[bytes]:
         self.busy = True
         self.reading.set()
-        assert self.cut.wait(10)
+        assert self.cut.wait(60)
         self.busy = False
         yield from cut_off()
 
@@ -69,9 +69,9 @@ def test_closing_ends_a_read_in_another_thread_and_releases_after_it() -> None:
     read: list[list[bytes]] = []
     reader = threading.Thread(target=lambda: read.append(list(log)))
     reader.start()
-    assert wire.reading.wait(10)
+    assert wire.reading.wait(60)
     log.close()
-    reader.join(10)
+    reader.join(60)
     assert read == [[]]
     assert not wire.released_during_read
 
