@@ -9,6 +9,10 @@ settings.load_profile("repeatable")
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded now stays to the end, so the garbage collector need not look at it each time."""
+    """What is loaded now stays to the end, so the garbage collector need not look at it each time.
+
+    Of the rest it takes a look now and then: tests make many objects and keep few.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)

@@ -21,7 +21,7 @@ Arrived = list[tuple[int, str, str, str]]
 
 @pytest.fixture(autouse=True)
 def thresholds(settings: Settings) -> None:
-    """Three failures in a row are trouble, two successes its end; 30 s until it is told, 600 s to critical."""
+    """Three failures are trouble, two successes its end; told after 30 s, critical after 600 s."""
     settings.FAILURE_THRESHOLD, settings.SUCCESS_THRESHOLD = 3, 2
     settings.HOLD, settings.CRITICAL_AFTER = 30, 600
 
