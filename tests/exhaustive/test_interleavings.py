@@ -29,7 +29,7 @@ def test_whatever_happens_in_whatever_order(
 
 def hypothesis_settings() -> settings:
     return settings(
-        max_examples=30,
+        max_examples=20,
         stateful_step_count=30,
         phases=[Phase.generate],  # shrinking a life takes longer than reading one
         suppress_health_check=list(HealthCheck),

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 TAG = "dockmgr-demo:1.0.0"
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 180) -> None:
     """Return when it is true; the limit is for what never happens, not for a machine that is busy."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -74,7 +74,7 @@ def test_what_stays_broken_warns_and_then_is_critical_and_what_a_restart_heals_i
         fleet.run("ack", "--incident-id", str(incident["id"]))
         sweeps = "SELECT count(*) FROM instances_sweep WHERE state = 'finished'"
         seen = fleet.sql(sweeps)[0][0]
-        wait_until(lambda: fleet.sql(sweeps)[0][0] >= seen + 2, 30)
+        wait_until(lambda: fleet.sql(sweeps)[0][0] >= seen + 2)
     assert about(receiver, broken) == [("opened", "warning"), ("escalated", "critical")]
     assert about(receiver, killed) == [("recovered", "info")]
     assert about(receiver, fleet.customer("calm")) == []
@@ -108,7 +108,7 @@ def test_a_worker_alone_tells_that_sweeps_have_stopped_and_that_they_are_back(
     finished = "SELECT count(*) FROM instances_sweep WHERE state = 'finished'"
     with fleet.worker():
         with fleet.beat():
-            wait_until(lambda: fleet.sql(finished)[0][0] >= 2, 40)
+            wait_until(lambda: fleet.sql(finished)[0][0] >= 2)
         receiver.wait_for(lambda r: heard(r, "self") == [("opened", "critical", "")], 40)
         with fleet.beat():
             receiver.wait_for(lambda r: len(heard(r, "self")) == 2, 60)
@@ -131,7 +131,7 @@ def test_a_host_that_goes_is_one_message_and_its_return_another(
         names = ("one", "two", "three")
         fleet.provision_all(*names)
         with fleet.worker(), fleet.beat():
-            wait_until(lambda: fleet.sql("SELECT count(*) FROM instances_sweep")[0][0] >= 1, 30)
+            wait_until(lambda: fleet.sql("SELECT count(*) FROM instances_sweep")[0][0] >= 1)
             own_engine.stop()
             try:
                 receiver.wait_for(lambda r: bool(heard(r, "host")), 60)

@@ -57,7 +57,7 @@ class Service:
             shown.update(self.ask("GET", f"/operations/{operation['id']}")[1])
             return shown["status"] in ENDED
 
-        wait_until(ended, 60)
+        wait_until(ended)
         return shown
 
 
@@ -72,7 +72,7 @@ def web(fleet: Fleet, **environ: str) -> Iterator[Path]:
         "-m", "gunicorn", *words, "--threads", "4", environ=nowhere, log=fleet.home / "web.log"
     )
     try:
-        wait_until(lambda: os.path.exists(path), 30)
+        wait_until(lambda: os.path.exists(path))
         yield path
     finally:
         end(process)

@@ -95,7 +95,7 @@ def test_a_server_that_crashes_is_waited_for(fleet: Fleet, database: str) -> Non
         customer = fleet.customer("one")
         order = {"customer_id": customer, "subdomain": f"{customer}.example.com", "plan": "pro"}
         app.send_task("dockmgr.provision", kwargs={**order, "env": {"BOOT_SECONDS": "1"}})
-        wait_until(lambda: fleet.at_step("one", GATE), 60)
+        wait_until(lambda: fleet.at_step("one", GATE))
         crash(database)
         wait_until(lambda: unfinished(fleet) == 0, TWO_MINUTES)
     all_is_well(fleet, ["one"])

@@ -47,7 +47,7 @@ def test_a_new_worker_finishes_what_a_killed_one_had_begun(fleet: Fleet) -> None
     places = {"gated": GATE, "stopping": "stop", "born": GATE, "stillborn": GATE}
     with fleet.worker() as worker:
         order_everything(fleet)
-        wait_until(lambda: all(fleet.at_step(name, step) for name, step in places.items()), 30)
+        wait_until(lambda: all(fleet.at_step(name, step) for name, step in places.items()))
         worker.kill()
         worker.wait()
     assert fleet.unfinished() == 4
@@ -71,10 +71,10 @@ def test_the_next_command_finishes_what_a_killed_command_had_begun(fleet: Fleet)
     fleet.provision("one", BOOT_SECONDS="3")
     who = ("--customer-id", fleet.customer("one"))
     with fleet.command("restart", *who) as command:
-        wait_until(lambda: fleet.at_step("one", GATE), 30)
+        wait_until(lambda: fleet.at_step("one", GATE))
         command.kill()
         command.wait()
-    wait_until(lambda: fleet.sql(HELD) == [], 15)
+    wait_until(lambda: fleet.sql(HELD) == [])
     assert fleet.json("restart", *who)["status"] == "succeeded"
     assert [row["status"] for row in fleet.restarts("one")] == ["succeeded", "succeeded"]
     assert fleet.boots("one") == 3
@@ -82,7 +82,7 @@ def test_the_next_command_finishes_what_a_killed_command_had_begun(fleet: Fleet)
 
 def test_a_worker_finishes_what_a_killed_command_had_begun(fleet: Fleet) -> None:
     with fleet.command(*fleet.order("one", **SLOW)) as command:
-        wait_until(lambda: fleet.at_step("one", GATE), 30)
+        wait_until(lambda: fleet.at_step("one", GATE))
         command.kill()
         command.wait()
     with fleet.worker(), fleet.beat():

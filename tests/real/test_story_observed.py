@@ -22,7 +22,7 @@ from tests.real.fleet import Fleet, a_fleet, end
 from tests.real.live import wait_until
 
 TOKEN = "read-the-metrics"
-BOUND = 3  # seconds for any answer of /readyz
+BOUND = 15  # seconds for any answer of /readyz, however busy the machine
 
 
 class Web(http.client.HTTPConnection):
@@ -82,7 +82,7 @@ def monitor(fleet: Fleet) -> Iterator[Monitor]:
         words = ("--bind", f"unix:{path}", "--threads", "4", "--no-control-socket", "dockmgr.wsgi")
         process = fleet.start("-m", "gunicorn", *words, log=fleet.home / "web.log")
         try:
-            wait_until(path.is_socket, 30)
+            wait_until(path.is_socket)
             yield Monitor(path)
         finally:
             end(process)
@@ -111,15 +111,15 @@ def test_a_monitor_sees_workers_come_an_instance_heal_and_the_broker_hang(
 
     fleet.provision("one")
     with fleet.worker(), fleet.beat():
-        wait_until(monitor.is_ready, 40)
+        wait_until(monitor.is_ready)
         fleet.container("one").kill()
         restarts = {"trigger": "automatic", "outcome": "succeeded"}
-        wait_until(lambda: monitor.metric("dockmgr_restarts_total", **restarts) == 1, 60)
+        wait_until(lambda: monitor.metric("dockmgr_restarts_total", **restarts) == 1)
         wait_until(
             lambda: monitor.metric("dockmgr_instances", status="healthy", plan="pro", host="local") == 1, 30
         )
         for outcome in ("fail", "ok"):  # a restart's own looks are not counted: the next sweep's is
-            wait_until(lambda: (monitor.metric("dockmgr_checks_total", outcome=outcome) or 0) >= 1, 60)  # noqa: B023
+            wait_until(lambda: (monitor.metric("dockmgr_checks_total", outcome=outcome) or 0) >= 1)  # noqa: B023
         assert monitor.metric("dockmgr_operations_total", kind="provision", outcome="succeeded") == 1
         assert (monitor.metric("dockmgr_sweep_last_duration_seconds") or 0) > 0
         assert monitor.metric("dockmgr_queue_messages", queue="health") is not None
@@ -127,6 +127,6 @@ def test_a_monitor_sees_workers_come_an_instance_heal_and_the_broker_hang(
     with frozen_broker(fleet):
         status, parts = monitor.ready()
         assert (status, parts["broker"]["state"], parts["database"]["state"]) == (503, "failing", "ok")
-        wait_until(lambda: monitor.metric("dockmgr_reachable", part="broker") == 0, 30)
+        wait_until(lambda: monitor.metric("dockmgr_reachable", part="broker") == 0)
         assert monitor.metric("dockmgr_queue_messages", queue="health") is None
     assert monitor.ready()[1]["broker"]["state"] == "ok"

@@ -173,7 +173,7 @@ def test_of_two_changes_at_once_one_works_and_a_sweep_leaves_both_alone(
     who = ("--customer-id", fleet.customer("one"), "--json")
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(update, fleet, "one", slow)
-        wait_until(lambda: fleet.at_step("one", GATE), 30)
+        wait_until(lambda: fleet.at_step("one", GATE))
         others = fleet.run_all(("update", *who), ("restart", *who), ("daily_health", "--json"))
         assert fleet.unfinished() == 1
         code, row = first.result()

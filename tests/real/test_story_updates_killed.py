@@ -125,10 +125,10 @@ def test_the_next_command_ends_what_a_killed_command_had_begun(make_fleet: MakeF
     provisioned(fleet, ["one"])
     who = ("--customer-id", fleet.customer("one"))
     with fleet.command("update", *who, "--image", GOOD) as command:
-        wait_until(lambda: fleet.at_step("one", GATE), 30)
+        wait_until(lambda: fleet.at_step("one", GATE))
         command.kill()
         command.wait()
-    wait_until(lambda: fleet.sql(HELD) == [], 15)
+    wait_until(lambda: fleet.sql(HELD) == [])
     row = fleet.json("update", *who)
     assert (row["status"], row["changed"], row["image_after"]) == ("succeeded", False, images.good)
     all_is_well(fleet, ["one"])
@@ -143,7 +143,7 @@ def test_a_new_worker_ends_the_updates_a_killed_worker_had_begun(
     with fleet.worker() as worker, fleet.stranger() as app:
         for name, image in (("forth", GOOD), ("back", BAD)):
             app.send_task("dockmgr.update", kwargs={"customer_id": fleet.customer(name), "image": image})
-        wait_until(lambda: fleet.at_step("forth", "watch") and fleet.at_step("back", GATE), 30)
+        wait_until(lambda: fleet.at_step("forth", "watch") and fleet.at_step("back", GATE))
         worker.kill()
         worker.wait()
     assert fleet.unfinished() == 2

@@ -44,7 +44,7 @@ def inbox(monkeypatch: pytest.MonkeyPatch) -> Inbox:
     return arrived
 
 
-def turns(world: World, watch: Monitor, seconds: int, step: int = 2) -> None:
+def turns(world: World, watch: Monitor, seconds: int, step: int = 5) -> None:
     """What the threads of a process do in so many seconds."""
     for _ in range(seconds // step):
         world.clock.advance(step)
@@ -137,7 +137,7 @@ def test_an_idle_turn_is_a_few_cheap_queries(
     world.instance()
     sweeps.finish(sweeps.start(world.now, 900), world.now)
     watch = Monitor(world.outside, itself=SelfCheck(world.now, lambda: 900.0, dict))
-    turns(world, watch, 10)
+    turns(world, watch, 10, step=2)
     world.clock.advance(10)
     with django_assert_max_num_queries(16):
         watch.tick()

@@ -15,7 +15,7 @@ from tasks.app import app
 from tasks.policies import POLICIES
 from tests.factories import World
 from tests.fakes.outside import FakeClock
-from tests.fast.tasks.test_tasks import Sent, registered
+from tests.fast.tasks.test_tasks import Sent, load_tasks, registered
 
 TRIED_AGAIN = {
     "dockmgr.logs",
@@ -56,7 +56,7 @@ def work(monkeypatch: pytest.MonkeyPatch, name: str, work: Failing) -> Any:
 
 
 def test_every_task_has_a_policy_and_every_policy_a_task() -> None:
-    app.loader.import_default_modules()
+    load_tasks()
     assert set(POLICIES) == {name for name in app.tasks if not name.startswith("celery.")}
 
 

@@ -44,6 +44,7 @@ CONTRACT = {
 
 @cache  # each time Celery would check all models anew
 def load_tasks() -> None:
+    """Have the app know its tasks, as a worker does when it starts."""
     app.loader.import_default_modules()
 
 
