@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_proxy_that_opens_no_tunnel_holds_nobody(behaviour: Any, monkeypatch: 
     with HostileServer(behaviour) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url(""))
         for patience in (SHORT, 2.0, LONG):  # a busy machine is late to ask
-            said, seconds = timed(lambda patience=patience: get("https://monitor.example/", patience))
+            said, seconds = timed(partial(get, "https://monitor.example/", patience))
             assert (said, seconds < patience + MARGIN) == ("timeout", True)
             if proxy.requests:
                 break
