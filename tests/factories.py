@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from instances.checks.observe import Check, CheckRequest, requests_for
 from instances.checks.policy import policy
 from instances.containers.spec import container_name, labels_for, volume_name
@@ -111,9 +113,9 @@ class World:
         assert not Incident.objects.open().filter(instance__in=instances).exists()
         before, after = State(Status.HEALTHY), replace(FAILED[severity], down_since=self.now - MINUTE)
         cause = ("refused", sentence("refused"))
-        apply_health_changes(
-            [HealthChange(instance.pk, before, after, *cause) for instance in instances], policy(), self.now
-        )
+        changes = [HealthChange(instance.pk, before, after, *cause) for instance in instances]
+        with transaction.atomic():
+            apply_health_changes(changes, policy(), self.now)
         return list(Incident.objects.open().filter(instance__in=instances).order_by("pk"))
 
     def host_incident(self, host: Host | None = None, **columns: Any) -> Incident:
