@@ -11,6 +11,8 @@ from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake
+from instances.containers.spec import next_name, previous_name
+from instances.errors import BusyError
 from instances.health import state as health
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -22,6 +24,7 @@ from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
+RUNNING = ("running", "restarting", "paused")
 HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing may be restarted
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
@@ -100,11 +103,23 @@ def _take(instance: Instance, now: datetime) -> Operation:
 
 
 def _stop(work: Work) -> str:
+    _stop_left_behind(work)
     facts = work.engine.inspect(work.instance.container_id) if work.instance.container_id else None
     if facts is None:
         return "there is no container"
     work.engine.stop(facts.id, work.instance.stop_timeout)
     return f"was {facts.state}"
+
+
+def _stop_left_behind(work: Work) -> None:
+    """What an update that came to no good end left running must not write the same data beside this one."""
+    name = work.instance.container_name
+    for which in (next_name(name), previous_name(name)):
+        facts = work.engine.inspect(which)
+        if facts is None or facts.id == work.instance.container_id or facts.state not in RUNNING:
+            continue
+        if container.was_left_behind(work, facts):
+            work.engine.stop(facts.id, work.instance.stop_timeout)
 
 
 def _recreate_if_missing(work: Work) -> str:

@@ -13,7 +13,7 @@ from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError
 from instances.health import state
-from instances.operations.runner import Procedure, Step, Work, left_undone
+from instances.operations.runner import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
@@ -43,6 +43,9 @@ STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped cont
 def _see_old_healthy(work: Work) -> None:
     """The end of a way back: what is observed counts, not that every call returned."""
     if not work.journal.was_begun("stop old"):
+        return
+    if not work.journal.is_done("undo stop old"):
+        work.journal.remember(old_is_ill="it could not be started")
         return
     since = work.outside.clock.now()
     try:
@@ -114,6 +117,9 @@ def _remake_old(work: Work) -> None:
 
 def _rename_old(work: Work) -> str:
     aside = previous_name(work.instance.container_name)
+    in_the_way = work.engine.inspect(aside)
+    if in_the_way is not None and in_the_way.id != old_container(work):
+        container.remove_left_behind(work, in_the_way)
     rename(work, old_container(work), aside)
     return aside
 
@@ -147,7 +153,7 @@ def _failed(work: Work) -> None:
         return
     remember_bad_image(work)
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    if work.operation.facts.get("old_is_ill") or left_undone(work):
+    if work.operation.facts.get("old_is_ill") or not work.journal.is_done(f"undo {NOTE_OLD}"):
         change(work.instance.pk, now, lambda s: state.restart_failed(s, rules, now, None, jitter()))
     else:
         change(work.instance.pk, now, lambda s: state.restart_passed(s, rules, now), work.last_check)

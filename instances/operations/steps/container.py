@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from instances.containers import adoption, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
@@ -105,26 +106,37 @@ def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
 
 def _made_earlier(work: Work, name: str) -> str | None:
     facts = work.engine.inspect(name)
-    if facts is None:
-        return None
-    if is_ours(work, facts.labels):
+    if facts is not None and is_ours(work, facts.labels):
         return facts.id
-    if facts.id == work.instance.container_id or not _was_left_behind(work, facts):
+    if facts is not None:
+        remove_left_behind(work, facts)
+    return None
+
+
+def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
+    """Remove a container that an earlier operation on the customer ended without keeping.
+
+    Raises PermanentError for the instance's own, and for anybody else's.
+    """
+    name = facts.name
+    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
         raise PermanentError(
             f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."
         )
     work.engine.remove(facts.id)
-    return None
 
 
-def _was_left_behind(work: Work, facts: ContainerFacts) -> bool:
-    """Whether another operation on this customer made the container and ended without keeping it."""
+def was_left_behind(work: Work, facts: ContainerFacts) -> bool:
+    """Whether another operation on the customer made the container, or set it aside, and ended before it
+    was removed.
+    """
     try:
         made_by = UUID(facts.labels.get(OPERATION_LABEL, ""))
     except ValueError:
-        return False
-    return Operation.objects.filter(pk=made_by, customer_id=work.instance.customer_id).exists()
+        made_by = None
+    by = Q(pk=made_by) | Q(params__old_container=facts.id)
+    return Operation.objects.filter(by, customer_id=work.instance.customer_id).exists()
 
 
 def remove_made(work: Work) -> None:

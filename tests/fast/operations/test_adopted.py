@@ -198,3 +198,17 @@ def test_a_decommissioned_one_leaves_its_volumes_and_no_secret(world: World, run
     assert "gateway-data" in world.engine.volumes
     row = Instance.objects.get()
     assert (row.env, row.adopted, row.port) == ({}, None, None)
+
+
+def test_one_that_was_removed_while_it_waited_aside_is_made_again_as_it_was(world: World, run: Run) -> None:
+    instance = adopted(world, run)
+    before = described(world)
+    world.engine.images["kept"] = world.engine.images[instance.image]
+    world.engine.registry[NEWER] = image_facts("bad")
+    bad = image_facts("bad").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+    world.clock.at(1, lambda: world.engine.lose(f"{NAME}.previous"))
+    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert described(world) == before
+    assert facts_of(world).id == Instance.objects.get().container_id != instance.container_id
