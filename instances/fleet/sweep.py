@@ -230,10 +230,10 @@ class _Healing:
         return left if left or in_doubt(now) else None
 
     def _held_by_others(self) -> Exists:
-        """Whether an operation holds the instance that is not this sweep's, nor healing that goes well."""
+        """Whether an operation holds the instance that is not this sweep's, nor a restart that goes well."""
         others = Operation.objects.filter(customer_id=OuterRef("instance__customer_id"), finished_at=None)
-        healing = Q(kind="restart", automatic=True, tries=0)
-        return Exists(others.exclude(healing).exclude(pk__in=list(self._restarts)))
+        restarts = Q(kind="restart", tries=0)  # as short as this sweep's own
+        return Exists(others.exclude(restarts).exclude(pk__in=list(self._restarts)))
 
     def _tell(self, done: int, total: int, text: str) -> None:
         sweeps.keep(self._sweep, self._outside.clock.now())

@@ -11,6 +11,7 @@ from instances.errors import RequestError
 from instances.models import Operation
 from instances.operations.attempts import courtesy
 from instances.operations.fence import fenced
+from instances.operations.attempts import brief, courtesy
 from instances.operations.journal import Journal
 from instances.operations.remains import remains
 from instances.operations.requester import Requester
@@ -73,7 +74,7 @@ def _close(journal: Journal, outside: Outside) -> None:
     except Exception as trouble:  # what the end means for the instance is found out by checks as well
         if may_pass(trouble):
             raise
-        logger.warning("%s of %s: %s", operation.kind, operation.customer_id, trouble)
+        logger.warning("%s of %s: %s", operation.kind, operation.customer_id, brief(trouble))
         journal.close("failed", error)
 
 

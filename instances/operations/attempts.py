@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from instances.checks.policy import jitter
@@ -80,7 +81,16 @@ def courtesy(what: str, call: Callable[[], None]) -> None:
     except LeaseLost:
         raise
     except Exception as error:
-        logger.warning("%s: %s: %s", what, type(error).__name__, " ".join(str(error).split())[:200])
+        logger.warning("%s: %s", what, brief(error))
+
+
+def brief(error: Exception) -> str:
+    """A failure in one line; of a defect its place and not its text, which may hold anything."""
+    if isinstance(error, DockmgrError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
 
 
 def persist(name: str, call: Callable[[], None], work: Work) -> bool:

@@ -17,7 +17,7 @@ from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health.state import State, Status, resumed
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
-from instances.operations.attempts import TryAgain
+from instances.operations.attempts import TryAgain, brief
 from instances.operations.journal import abandoned, by_request
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
@@ -121,7 +121,7 @@ def carry_on(operation: Operation, outside: Outside) -> Operation | None:
     except Exception as error:
         if may_pass(error):
             raise
-        logger.warning("%s of %s is not over: %s", operation.kind, operation.customer_id, error)
+        logger.warning("%s of %s is not over: %s", operation.kind, operation.customer_id, brief(error))
         return None
 
 

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
 from instances.engine import pool
-from instances.errors import BusyError
+from instances.errors import BusyError, EngineUnreachable
 from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import Report, check_here, claim_due, sweep_here
 from instances.models import Health, HealthCheck, Host, Instance, Operation, Sweep
@@ -22,8 +22,11 @@ from instances.operations.procedures import restart
 from tests.factories import ASKED, World, health_of, interrupt
 from tests.fakes.outside import fails, passes, starts
 from tests.fast.inline import InlineExecutor
+from tests.fast.updates import begin as begin_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+STOPPED = {"name": "stop old", "status": "done", "started_at": "", "finished_at": "", "detail": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +212,41 @@ def test_an_operation_abandoned_before_the_sweep_is_seen_through_first(world: Wo
     report = sweep(world)
     assert (report.rows[0].status, Operation.objects.get().status) == ("healthy", "succeeded")
     assert world.engine.starts == {instance.container_name: 1}
+
+
+def test_nobody_waits_for_an_operation_that_does_not_end(world: World) -> None:
+    stuck, down = world.instance("c1", status="suspect", failures=1), world.instance("c2")
+    operation = begin_update(world)
+    Operation.objects.filter(pk=operation.pk).update(undoing=True, steps=[STOPPED], facts={"new_image": "?"})
+    kill(world, down)
+    world.clock.advance(120)
+    for _ in range(1000):
+        world.engine.fail_next("set_restart_policy", EngineUnreachable("The engine does not answer."))
+    Operation.objects.update(facts={"new_image": "?", "old_policy": {"Name": "always"}})
+    began = world.now
+    report = sweep(world)
+    assert world.now - began < timedelta(minutes=2)
+    assert {row.instance.customer_id: row.status for row in report.rows} == {"c1": "suspect", "c2": "healthy"}
+    assert Operation.objects.get(pk=operation.pk).tries > 0
+    assert service.recover(world.outside) == []
+    assert world.now - began < timedelta(minutes=2)
+    assert health_of(stuck).failures == 1
+
+
+def test_what_is_wrong_with_one_operation_stops_no_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.instance("c1")
+    world.instance("c2")
+    begin_update(world)
+    world.clock.advance(120)
+
+    def breaks(*_: Any) -> None:
+        raise ValueError("nobody thought of that")
+
+    monkeypatch.setattr(service, "run_once", breaks)
+    assert len(sweep(world).rows) == 2
+    assert "update of c1 is not over: ValueError at test_sweep.py:" in caplog.text
 
 
 def test_a_second_attended_sweep_is_refused(world: World) -> None:

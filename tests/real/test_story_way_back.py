@@ -1,0 +1,78 @@
+"""On PostgreSQL and real containers: an update goes back whatever its container says and others remove."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from instances.containers.spec import CUSTOMER_LABEL
+from instances.lib.storable import MARK
+from tests.real.fleet import Fleet, a_fleet
+from tests.real.images import Shelf, a_shelf
+from tests.real.live import wait_until
+
+pytestmark = pytest.mark.real
+
+GATE = "wait until healthy"
+LOUD = 'ENTRYPOINT ["/bin/sh", "-c", "printf \'a\\\\000b\\\\355\\\\240\\\\275c\\\\n\'; exec /srv/start.sh"]'
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, docker_url: str) -> Iterator[Shelf]:
+    with a_shelf(tmp_path / "shelf", docker_url) as shelf:
+        yield shelf
+
+
+@pytest.fixture
+def fleet(home: Path, docker_url: str, broker_url: str, postgres_url: str, shelf: Shelf) -> Iterator[Fleet]:
+    name = f"story_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"'.encode())
+        url = f"{postgres_url.rpartition('/')[0]}/{name}"
+        good = shelf.push("latest", DEMO_VERSION="1.0.0")
+        with a_fleet(home, docker_url, broker_url, good, database_url=url, start_grace=3) as fleet:
+            yield fleet
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def update(fleet: Fleet, name: str, image: str) -> tuple[int, dict[str, Any]]:
+    done = fleet.run("update", "--customer-id", fleet.customer(name), "--image", image, "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def prune(fleet: Fleet, name: str) -> list[str]:
+    """`docker container prune -f`, for this customer alone; returns the ids of what is gone."""
+    label = f"{CUSTOMER_LABEL}={fleet.customer(name)}"
+    return list(fleet.docker.containers.prune(filters={"label": label})["ContainersDeleted"] or ())
+
+
+def test_an_update_goes_back_whatever_is_in_the_way(fleet: Fleet, shelf: Shelf) -> None:
+    loud = shelf.push_changed("loud", "ENV MODE=503", LOUD)
+    fleet.provision_all("loud", "pruned")
+    fleet.inside("pruned", "echo precious >/data/kept")
+    before = {name: fleet.container(name).id for name in ("loud", "pruned")}
+    with ThreadPoolExecutor(2) as pool:
+        updates = {name: pool.submit(update, fleet, name, loud) for name in before}
+        wait_until(lambda: fleet.at_step("pruned", GATE), 30)
+        assert prune(fleet, "pruned") == [before["pruned"]]
+        done = {name: future.result() for name, future in updates.items()}
+    assert {name: (code, row["status"]) for name, (code, row) in done.items()} == {
+        "loud": (1, "rolled_back"), "pruned": (1, "rolled_back"),
+    }  # fmt: skip
+    [(kept,)] = fleet.sql(
+        f"SELECT facts->>'logs' FROM instances_operation WHERE id = '{done['loud'][1]['id']}'"
+    )
+    assert f"a{MARK}b" in kept
+    assert fleet.container("loud").id == before["loud"]
+    assert fleet.container("pruned").id != before["pruned"]
+    assert fleet.inside("pruned", "cat /data/kept") == "precious\n"
+    assert fleet.containers() == ["loud", "pruned"]
+    assert fleet.json("daily_health")["healthy"] == 2
+    assert fleet.unfinished() == 0
