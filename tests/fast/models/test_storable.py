@@ -56,14 +56,15 @@ def test_so_does_what_is_updated_and_searched_for() -> None:
 
 def test_what_a_check_saw_is_recorded(world: World) -> None:
     instance = world.instance()
-    seen = a_failure(world, instance, error=HOSTILE * 100, container_state=HOSTILE * 9, version=HOSTILE * 9)
+    long = "a\0b" * 100
+    seen = a_failure(world, instance, error=long, container_state=long, version=long)
     world.clock.advance(1)
     record([seen], world.now)
     health = health_of(instance)
-    assert health.error == (KEPT * 100)[:255]
+    assert health.error == f"a{MARK}b" * 85
     assert (len(health.container_state), MARK in health.version) == (16, True)
     assert IncidentEvent.objects.filter(text__contains=MARK).exists()
-    assert Incident.objects.get().message == (KEPT * 100)[:255]
+    assert Incident.objects.get().message == health.error
 
 
 def test_a_name_that_is_too_long_is_not_cut_to_another_one() -> None:
