@@ -9,9 +9,8 @@ from instances import state_file
 from instances.db.errors import may_pass
 from instances.errors import RequestError
 from instances.models import Operation
-from instances.operations.attempts import courtesy
-from instances.operations.fence import fenced
 from instances.operations.attempts import brief, courtesy
+from instances.operations.fence import fenced
 from instances.operations.journal import Journal
 from instances.operations.remains import remains
 from instances.operations.requester import Requester

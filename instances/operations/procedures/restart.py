@@ -9,10 +9,9 @@ from django.db import transaction
 
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
+from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake
-from instances.containers.spec import next_name, previous_name
-from instances.errors import BusyError
 from instances.health import state as health
 from instances.health.response import sentence
 from instances.health.state import State, Status
