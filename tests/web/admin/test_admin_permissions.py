@@ -39,7 +39,8 @@ def fleet(world: World) -> dict[str, Any]:
     token, _ = tokens.issue("billing", "read", "x", now)
     return {
         "instance": instance.pk, "incident": incident.pk, "channel": channel.pk, "token": token.pk,
-        "plan": world.plan.pk, "host": world.host.pk, "task": PeriodicTask.objects.all()[0].pk,
+        "plan": world.plan.pk, "host": world.host.pk,
+        "task": PeriodicTask.objects.get(task="dockmgr.sweep").pk,
     }  # fmt: skip
 
 
