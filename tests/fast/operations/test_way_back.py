@@ -231,12 +231,12 @@ def test_behind_the_point_of_no_return_it_ends_too(world: World) -> None:
 
 def test_what_an_update_left_aside_is_in_nobodys_way(world: World) -> None:
     world.provision("c1")
-    for number in (2, 3):
-        publish(world, f"agent-{number}")
-        for _ in range(5 if number == 2 else 0):
-            world.engine.fail_next("remove", REFUSED)
-        done = update(world)
-    assert done.status == "succeeded"
+    publish(world, "agent-2")
+    for _ in range(5):
+        world.engine.fail_next("remove", REFUSED)
+    assert update(world).status == "failed"
+    publish(world, "agent-3")
+    assert update(world).status == "succeeded"
     in_order(world)
 
 
