@@ -111,7 +111,7 @@ def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitte
     """
     state = replace(state, checked_at=seen.finished_at)
     if seen.outcome is Outcome.UNKNOWN:
-        return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=_recheck_at(policy, now, jitter)))
+        return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=recheck_at(policy, now, jitter)))
     if seen.outcome is Outcome.OK:
         return Verdict(_passed(state, policy, now, jitter))
     since = _starting_since(seen, state, now)
@@ -132,12 +132,13 @@ def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State
     if state.down_since is None:
         return replace(state, status=Status.HEALTHY, next_check_at=None)
     if state.successes >= policy.success_threshold:
-        return _recovered(state, now)
+        return recovered(state, now)
     status = Status.FAILED if _given_up(state, policy) else Status.SUSPECT
-    return replace(state, status=status, next_check_at=_recheck_at(policy, now, jitter))
+    return replace(state, status=status, next_check_at=recheck_at(policy, now, jitter))
 
 
-def _recovered(state: State, now: datetime) -> State:
+def recovered(state: State, now: datetime) -> State:
+    """The outage is over."""
     return replace(
         state,
         status=Status.HEALTHY,
@@ -169,23 +170,23 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
 def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> State:
     soon = replace(policy, recheck_interval=min(policy.recheck_interval, 5.0))
     status = Status.FAILED if state.status is Status.FAILED else Status.STARTING
-    return replace(state, status=status, successes=0, next_check_at=_recheck_at(soon, now, jitter))
+    return replace(state, status=status, successes=0, next_check_at=recheck_at(soon, now, jitter))
 
 
 def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
-    state = _one_more_failure(state, policy, now, jitter)
+    state = one_more_failure(state, policy, now, jitter)
     if seen.reason in CANNOT_REMAKE:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
     if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
-        recheck = _recheck_at(policy, now, jitter)
+        recheck = recheck_at(policy, now, jitter)
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
     if state.restarts_used >= policy.restart_limit:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     due = state.restart_not_before or now
     restart = due <= now
     # The check after a verdict of restart is the safety net for a restart order that gets lost.
-    next_check = _recheck_at(policy, now, jitter) if restart else due
+    next_check = recheck_at(policy, now, jitter) if restart else due
     return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
 
 
@@ -195,7 +196,8 @@ def _given_up(state: State, policy: Policy) -> bool:
     return state.status is Status.FAILED or (lost_sight and state.restarts_used >= policy.restart_limit)
 
 
-def _one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+def one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+    """A failure counts; the first one of an outage begins it."""
     if state.down_since is None:
         state = _outage_begun(state, policy, now, jitter)
     return replace(state, failures=state.failures + 1, successes=0)
@@ -206,7 +208,7 @@ def _outage_begun(state: State, policy: Policy, now: datetime, jitter: float) ->
     if not _is_reopened(state, policy, now):
         return replace(state, down_since=now, restarts_used=0, flaps=0, flaps_since=None)
     state = _one_more_flap(state, policy, now)
-    return replace(state, down_since=now, restart_not_before=_restart_due(state, policy, now, jitter))
+    return replace(state, down_since=now, restart_not_before=restart_due(state, policy, now, jitter))
 
 
 def _is_reopened(state: State, policy: Policy, now: datetime) -> bool:
@@ -229,91 +231,13 @@ def _one_more_flap(state: State, policy: Policy, now: datetime) -> State:
     return replace(state, flaps=state.flaps + 1)
 
 
-def _restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:
+def restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:
     """Waits before automatic attempts 1, 2 and 3 are none, one and two times `restart_backoff`."""
     return now + timedelta(
         seconds=policy.restart_backoff * state.restarts_used * (1 + policy.spread * jitter)
     )
 
 
-def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
-    """A restart takes the instance; an automatic one uses up an attempt before it acts."""
-    if state.status is Status.PAUSED:
-        return replace(state, last_restart_at=now)
-    return replace(
-        state,
-        status=Status.RESTARTING,
-        restarts_used=state.restarts_used + (1 if automatic else 0),
-        last_restart_at=now,
-        next_check_at=None,
-    )
-
-
-def restart_passed(state: State, policy: Policy, now: datetime) -> State:
-    """The restarted container passed its gate: `success_threshold` checks in a row."""
-    state = replace(
-        state,
-        failures=0,
-        successes=policy.success_threshold,
-        starting_since=None,
-        last_healthy_at=now,
-        checked_at=now,
-    )
-    recovered_at = now if state.down_since is not None else state.recovered_at
-    return _still_paused(state, replace(_recovered(state, now), recovered_at=recovered_at))
-
-
-def restart_failed(
-    state: State, policy: Policy, now: datetime, started_at: datetime | None, jitter: float = 0.0
-) -> State:
-    """The gate was not passed in time: one failure more, then a longer wait or giving up."""
-    if state.status is Status.PAUSED:
-        return state
-    state = _one_more_failure(state, policy, now, jitter)
-    state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
-    if state.restarts_used >= policy.restart_limit:
-        return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
-    due = _restart_due(state, policy, now, jitter)
-    return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
-
-
-def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
-    """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
-    if state.status is Status.PAUSED:
-        return state
-    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
-    return replace(
-        state,
-        status=Status.UNKNOWN,
-        restarts_used=used,
-        checked_at=now,
-        next_check_at=_recheck_at(policy, now, 0.0),
-    )
-
-
-def remake_refused(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
-    """The container could not be made anew as it was: that costs no attempt, and waits for people."""
-    if state.status is Status.PAUSED:
-        return state
-    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
-    state = replace(_one_more_failure(state, policy, now, 0.0), restarts_used=used, checked_at=now)
-    return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
-
-
-def restart_denied(state: State, now: datetime, seconds: float) -> State:
-    """The host has enough restarts under way: ask again soon, with a check first."""
-    return replace(state, next_check_at=now + timedelta(seconds=seconds))
-
-
-def resumed(state: State) -> State:
-    """An instance taken out of pause starts with a clean sheet."""
-    return State(last_healthy_at=state.last_healthy_at, last_restart_at=state.last_restart_at)
-
-
-def _still_paused(before: State, after: State) -> State:
-    """A restart by hand does not end a pause."""
-    return replace(after, status=Status.PAUSED) if before.status is Status.PAUSED else after
-
-
-def _recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:
+def recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:
+    """When to look again outside the sweep."""
     return now + timedelta(seconds=policy.recheck_interval * (1 + policy.spread * jitter))

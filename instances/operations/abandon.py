@@ -12,9 +12,10 @@ from instances.models import Operation
 from instances.operations.attempts import brief, courtesy
 from instances.operations.fence import fenced
 from instances.operations.journal import Journal
+from instances.operations.procedure import Work
 from instances.operations.remains import remains
 from instances.operations.requester import Requester
-from instances.operations.runner import Work, end_is_settled
+from instances.operations.runner import end_is_settled
 from instances.operations.service import procedure_of
 from instances.outside import Outside, engine_address
 

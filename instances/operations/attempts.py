@@ -15,7 +15,7 @@ from instances.lib.backoff import wait_before_next
 from instances.limits import REFUSALS, UNDO
 
 if TYPE_CHECKING:
-    from instances.operations.runner import Work
+    from instances.operations.procedure import Work
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from instances import state_file
-from instances.checks.observe import Check
 from instances.checks.policy import jitter
 from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
@@ -26,9 +23,8 @@ from instances.errors import (
 )
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
-from instances.lib.redact import Redactor
-from instances.limits import PULL_SECONDS, REFUSALS, STEP, STEP_SECONDS
-from instances.models import Instance, Operation
+from instances.limits import REFUSALS, STEP
+from instances.models import Operation
 from instances.operations.attempts import (
     NothingToDo,
     StepTookTooLong,
@@ -39,100 +35,15 @@ from instances.operations.attempts import (
     persist,
     try_again,
 )
-from instances.operations.fence import FencedEngine, fenced
+from instances.operations.fence import fenced
 from instances.operations.journal import Journal
+from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.remains import remains
 from instances.outside import Outside, engine_address, learn_engine
 
 logger = logging.getLogger(__name__)
 
 CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
-
-
-@dataclass
-class Work:
-    """What a step works with."""
-
-    instance: Instance
-    engine: FencedEngine
-    journal: Journal
-    outside: Outside
-    last_check: Check | None = None
-    step_until: datetime | None = None
-
-    def go_on(self) -> None:
-        """To be called again and again by whatever takes its time.
-
-        Raises LeaseLost when the operation is another process's now, StepTookTooLong past the bound.
-        """
-        self.journal.check()
-        if self.step_until and self.outside.clock.now() > self.step_until:
-            raise StepTookTooLong(f"{self.journal.step_under_way} took too long and was given up.")
-
-    @property
-    def operation(self) -> Operation:
-        return self.journal.operation
-
-    @property
-    def redactor(self) -> Redactor:
-        return self.instance.redactor
-
-    def save(self, *columns: str) -> None:
-        """Write these columns of the instance, as the operation's holder. Raises LeaseLost."""
-        with self.journal.holding():
-            self.instance.save(update_fields=columns)
-
-
-def usual_limit(_work: Work) -> float:
-    """For a step of a few calls, each bounded by itself."""
-    return STEP_SECONDS
-
-
-def pull_limit(_work: Work) -> float:
-    """For a step that may pull an image."""
-    return PULL_SECONDS
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened.
-
-    Once a `final` step has begun there is no way back: it and those after it are tried until done.
-    A step `interrupts` when the customer can't be reached meanwhile, or is reached at what the row
-    does not yet name: checks are not judged then. `limit` bounds one try of it, in seconds.
-    """
-
-    name: str
-    do: Callable[[Work], str]
-    undo: Callable[[Work], None] | None = None
-    final: bool = False
-    interrupts: bool = False
-    limit: Callable[[Work], float] = usual_limit
-
-
-def nothing(_work: Work) -> None:
-    """For procedures with nothing to write down at their end."""
-
-
-def failed_status(_work: Work) -> str:
-    """What an operation that could not be finished is called, where nothing was rolled back."""
-    return "failed"
-
-
-@dataclass(frozen=True)
-class Procedure:
-    """A kind of operation: its steps, and what its end means for the instance.
-
-    `succeeded` and `failed` run in the transaction that closes the operation. `explain` collects,
-    before anything is undone, what will be gone afterwards.
-    """
-
-    kind: str
-    steps: tuple[Step, ...]
-    succeeded: Callable[[Work], None] = nothing
-    failed: Callable[[Work], None] = nothing
-    explain: Callable[[Work], None] = nothing
-    undone_status: Callable[[Work], str] = failed_status
 
 
 def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:

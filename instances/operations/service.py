@@ -14,15 +14,17 @@ from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
 from instances.engine.pool import Engines
 from instances.errors import BusyError, LeaseLost, RequestError
-from instances.health.state import State, Status, resumed
+from instances.health.restarts import resumed
+from instances.health.state import State, Status
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
 from instances.operations.attempts import TryAgain, brief
 from instances.operations.journal import abandoned, by_request
+from instances.operations.procedure import Procedure
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
-from instances.operations.runner import Procedure, close_unstarted, run
+from instances.operations.runner import close_unstarted, run
 from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance

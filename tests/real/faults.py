@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dev.demo_image import build
-from instances.operations.runner import Procedure
+from instances.operations.procedure import Procedure
 from tests.real.fleet import Fleet
 from tests.real.live import wait_until
 

@@ -14,12 +14,12 @@ from instances.checks.transition import change
 from instances.containers import storage
 from instances.db.locks import lock_in_order
 from instances.errors import PermanentError, RequestError, UnreadableSecret
-from instances.health.state import resumed
+from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
 from instances.operations.journal import open_operation
+from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.requester import Requester
-from instances.operations.runner import Procedure, Step, Work
 
 
 def begin(

@@ -14,14 +14,14 @@ from instances.containers import storage
 from instances.containers.spec import labels_for
 from instances.db.locks import lock_in_order
 from instances.errors import DockmgrError, RequestError
-from instances.health import state as health
+from instances.health import restarts
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations.journal import open_operation
 from instances.operations.placement import Placement
+from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
@@ -183,7 +183,7 @@ def _succeeded(work: Work) -> None:
     instance.provisioned_at = now
     work.save("provisioned_at")
     rules = policy(instance.plan.start_grace)
-    change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
 
 
 def _failed(work: Work) -> None:

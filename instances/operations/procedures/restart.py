@@ -12,14 +12,14 @@ from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake
-from instances.health import state as health
+from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
 from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
+from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
-from instances.operations.runner import Procedure, Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
@@ -38,7 +38,7 @@ def begin(
     params = {"with_empty_data": True} if with_empty_data else {}
     with transaction.atomic():
         operation = open_operation("restart", instance, now, requester, params=params)
-        change(instance.pk, now, lambda state: health.restart_begun(state, now, automatic=False))
+        change(instance.pk, now, lambda state: restarts.restart_begun(state, now, automatic=False))
     return operation
 
 
@@ -58,7 +58,7 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
             wait = _wait(instance, now)
             if wait is None:
                 return _take(instance, now)
-            change(instance_id, now, lambda state: health.restart_denied(_called_for(state), now, wait))
+            change(instance_id, now, lambda state: restarts.restart_denied(_called_for(state), now, wait))
     except (_NotCalledForError, BusyError):
         pass  # It recovered, or somebody else is at it: the next check says what is to be done.
     return None
@@ -93,7 +93,7 @@ def _under_way(host_id: int) -> int:
 def _take(instance: Instance, now: datetime) -> Operation:
     operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
     begun = change(
-        instance.pk, now, lambda state: health.restart_begun(_called_for(state), now, automatic=True)
+        instance.pk, now, lambda state: restarts.restart_begun(_called_for(state), now, automatic=True)
     )
     failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
     operation.reason = f"{failed}, attempt {begun.restarts_used} of {settings.RESTART_LIMIT}"
@@ -139,7 +139,7 @@ def _recreate_if_missing(work: Work) -> str:
 def _succeeded(work: Work) -> None:
     now, instance = work.outside.clock.now(), work.instance
     rules = policy(instance.plan.start_grace)
-    change(instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
     work.journal.write(image_after=instance.image_id)
 
 
@@ -152,15 +152,15 @@ def _failed(work: Work) -> None:
         change(
             instance.pk,
             now,
-            lambda state: health.remake_refused(state, rules, now, refund=refund),
+            lambda state: restarts.remake_refused(state, rules, now, refund=refund),
             why=(why[0], why[1]),
         )
     elif facts.get("host_trouble"):
         refund = work.operation.automatic
-        change(instance.pk, now, lambda state: health.restart_prevented(state, rules, now, refund=refund))
+        change(instance.pk, now, lambda state: restarts.restart_prevented(state, rules, now, refund=refund))
         Health.objects.filter(pk=instance.pk).update(reason="engine", error=sentence("engine"))
     else:
-        change(instance.pk, now, lambda s: health.restart_failed(s, rules, now, started, jitter()))
+        change(instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, started, jitter()))
 
 
 PROCEDURE = Procedure(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
-from instances.operations.runner import Procedure, Step, Work
+from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (

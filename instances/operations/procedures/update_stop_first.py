@@ -12,8 +12,8 @@ from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError
-from instances.health import state
-from instances.operations.runner import Procedure, Step, Work
+from instances.health import restarts
+from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
@@ -154,9 +154,9 @@ def _failed(work: Work) -> None:
     remember_bad_image(work)
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
     if work.operation.facts.get("old_is_ill") or not work.journal.is_done(f"undo {NOTE_OLD}"):
-        change(work.instance.pk, now, lambda s: state.restart_failed(s, rules, now, None, jitter()))
+        change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, None, jitter()))
     else:
-        change(work.instance.pk, now, lambda s: state.restart_passed(s, rules, now), work.last_check)
+        change(work.instance.pk, now, lambda s: restarts.restart_passed(s, rules, now), work.last_check)
 
 
 def _status(work: Work) -> str:

@@ -15,7 +15,7 @@ from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Host, Instance, Operation, Port
-from instances.operations.runner import Work
+from instances.operations.procedure import Work
 
 PORT_TRIES = 50
 

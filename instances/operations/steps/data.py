@@ -6,7 +6,7 @@ from instances.containers import storage
 from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
 from instances.errors import PermanentError
 from instances.models import PendingPurge
-from instances.operations.runner import Work
+from instances.operations.procedure import Work
 from instances.operations.steps import container
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.containers.facts import ImageFacts
 from instances.errors import ImageMissing, NotFoundOnEngine
-from instances.operations.runner import Work
+from instances.operations.procedure import Work
 
 _HUB = ("docker.io/library/", "docker.io/", "index.docker.io/")
 

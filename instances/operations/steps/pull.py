@@ -10,7 +10,7 @@ from instances.containers import drift, image_fit
 from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.attempts import NothingToDo
-from instances.operations.runner import Step, Work, pull_limit
+from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import data, exact
 from instances.operations.steps.replace import new_image
 

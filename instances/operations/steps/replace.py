@@ -22,13 +22,13 @@ from instances.errors import (
     PortTaken,
     RequestError,
 )
-from instances.health import state as health
+from instances.health import restarts
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.journal import open_operation
+from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.runner import Step, Work
 from instances.operations.steps import container, data
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
@@ -214,7 +214,7 @@ def succeeded(work: Work) -> None:
     if work.operation.facts.get("unchanged"):
         return
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, now, lambda state: health.restart_passed(state, rules, now), work.last_check)
+    change(work.instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
 
 
 def write_down(work: Work) -> str:

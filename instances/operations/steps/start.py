@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from instances.operations.runner import Step, Work
+from instances.operations.procedure import Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 

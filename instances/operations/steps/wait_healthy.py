@@ -23,7 +23,7 @@ from instances.health.soak import (
 )
 from instances.health.state import HARD_REASONS
 from instances.limits import STEP_SECONDS
-from instances.operations.runner import Work
+from instances.operations.procedure import Work
 from instances.operations.steps import container
 
 POLL_SECONDS = 0.5

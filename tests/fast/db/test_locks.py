@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from instances.checks.record import record
 from instances.db.locks import has_row_locks
 from instances.errors import BusyError
-from instances.health import state as health_state
+from instances.health import restarts
 from instances.health.state import State, Status
 from instances.models import Health, Incident, Instance, Operation
 from instances.monitoring import hosts
@@ -78,7 +78,7 @@ def test_what_recovers_between_the_look_and_the_restart_is_not_restarted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance(status="unhealthy", failures=3, down_since=world.now)
-    begun = health_state.restart_begun
+    begun = restarts.restart_begun
 
     def recovered_meanwhile(state: State, now: datetime, *, automatic: bool) -> State:
         Health.objects.filter(pk=instance.pk, status="unhealthy").update(
@@ -86,7 +86,7 @@ def test_what_recovers_between_the_look_and_the_restart_is_not_restarted(
         )
         return begun(state, now, automatic=automatic)
 
-    monkeypatch.setattr(health_state, "restart_begun", recovered_meanwhile)
+    monkeypatch.setattr(restarts, "restart_begun", recovered_meanwhile)
     assert restart.begin_automatic(instance.pk, world.now) is None
     assert not Operation.objects.exists()
 

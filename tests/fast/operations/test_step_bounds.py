@@ -11,10 +11,10 @@ import pytest
 from instances.limits import PULL_SECONDS
 from instances.models import Operation
 from instances.operations import service
+from instances.operations.procedure import Procedure, pull_limit
 from instances.operations.procedures import decommission, provision, restart
 from instances.operations.procedures import update_start_first as start_first
 from instances.operations.procedures import update_stop_first as stop_first
-from instances.operations.runner import Procedure, pull_limit
 from tests.factories import ASKED, World, health_of
 from tests.fakes.outside import fails
 from tests.fast.updates import OLD, begin, in_order, publish, update

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instances.health import state as health
+from instances.health import restarts
 from instances.health.response import Outcome
 from instances.health.state import HARD_REASONS, Observation, Policy, State, Status, Verdict, assess
 from tests.pure.moments import at, ok, seconds, seen
@@ -80,16 +80,16 @@ def play(events: list[Event], policy: Policy) -> Iterator[Scene]:
 
 
 def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
-    begun = health.restart_begun(state, at(now), automatic=True)
+    begun = restarts.restart_begun(state, at(now), automatic=True)
     match event.end:
         case "passed":
-            return health.restart_passed(begun, policy, at(now + 1))
+            return restarts.restart_passed(begun, policy, at(now + 1))
         case "failed":
-            return health.restart_failed(begun, policy, at(now + 1), at(now), event.jitter)
+            return restarts.restart_failed(begun, policy, at(now + 1), at(now), event.jitter)
         case "prevented":
-            return health.restart_prevented(begun, policy, at(now + 1), refund=True)
+            return restarts.restart_prevented(begun, policy, at(now + 1), refund=True)
         case "denied":
-            return health.restart_denied(state, at(now + 1), 5)
+            return restarts.restart_denied(state, at(now + 1), 5)
         case _:
             return state
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from instances.health import state as health
+from instances.health import restarts
 from instances.health.state import Policy, State, Status, assess, is_stale
 from tests.pure.moments import FLAPPED, HEALTHY, at, down, fail, ok, seconds, unknown
 
@@ -17,7 +17,7 @@ GATE = 66.0  # seconds a gate takes that is never passed: the grace and a margin
 
 
 def test_an_automatic_restart_uses_up_an_attempt_before_it_acts() -> None:
-    state = health.restart_begun(UNHEALTHY, at(0), automatic=True)
+    state = restarts.restart_begun(UNHEALTHY, at(0), automatic=True)
     assert (state.status, state.restarts_used) == (Status.RESTARTING, 1)
     assert (state.last_restart_at, state.next_check_at) == (at(0), None)
     assert (state.failures, state.down_since) == (3, at(-60))
@@ -27,13 +27,13 @@ def test_an_automatic_restart_uses_up_an_attempt_before_it_acts() -> None:
 def test_a_manual_restart_is_always_allowed_and_costs_no_attempt(used: int) -> None:
     for status in set(Status) - {Status.PAUSED}:
         before = down(status, 4, used=used)
-        state = health.restart_begun(before, at(0), automatic=False)
+        state = restarts.restart_begun(before, at(0), automatic=False)
         assert (state.status, state.restarts_used) == (Status.RESTARTING, used)
 
 
 def test_a_restart_that_passed_its_gate_ends_the_outage_and_keeps_its_budget() -> None:
-    restarting = health.restart_begun(UNHEALTHY, at(0), automatic=True)
-    state = health.restart_passed(restarting, POLICY, at(20))
+    restarting = restarts.restart_begun(UNHEALTHY, at(0), automatic=True)
+    state = restarts.restart_passed(restarting, POLICY, at(20))
     assert (state.status, state.failures, state.successes) == (Status.HEALTHY, 0, 2)
     assert (state.down_since, state.recovered_at, state.last_healthy_at) == (None, at(20), at(20))
     assert (state.restarts_used, state.next_check_at) == (1, None)
@@ -41,24 +41,24 @@ def test_a_restart_that_passed_its_gate_ends_the_outage_and_keeps_its_budget() -
 
 def test_a_manual_restart_of_a_healthy_instance_is_no_recovery() -> None:
     well = replace(HEALTHY, restarts_used=2, recovered_at=at(-5000))
-    state = health.restart_passed(health.restart_begun(well, at(0), automatic=False), POLICY, at(20))
+    state = restarts.restart_passed(restarts.restart_begun(well, at(0), automatic=False), POLICY, at(20))
     assert (state.status, state.recovered_at) == (Status.HEALTHY, at(-5000))
 
 
 def test_a_manual_restart_that_passes_ends_failed() -> None:
-    restarting = health.restart_begun(down(Status.FAILED, 6, used=3), at(0), automatic=False)
-    assert health.restart_passed(restarting, POLICY, at(20)).status is Status.HEALTHY
+    restarting = restarts.restart_begun(down(Status.FAILED, 6, used=3), at(0), automatic=False)
+    assert restarts.restart_passed(restarting, POLICY, at(20)).status is Status.HEALTHY
 
 
 def test_a_restart_that_fails_counts_one_failure() -> None:
-    restarting = health.restart_begun(UNHEALTHY, at(0), automatic=True)
-    state = health.restart_failed(restarting, POLICY, at(GATE), at(1))
+    restarting = restarts.restart_begun(UNHEALTHY, at(0), automatic=True)
+    state = restarts.restart_failed(restarting, POLICY, at(GATE), at(1))
     assert (state.status, state.failures, state.down_since) == (Status.UNHEALTHY, 4, at(-60))
 
 
 def test_a_manual_restart_that_fails_begins_the_outage_of_a_healthy_instance() -> None:
-    restarting = health.restart_begun(HEALTHY, at(0), automatic=False)
-    state = health.restart_failed(restarting, POLICY, at(GATE), at(1))
+    restarting = restarts.restart_begun(HEALTHY, at(0), automatic=False)
+    state = restarts.restart_failed(restarting, POLICY, at(GATE), at(1))
     assert (state.failures, state.down_since, state.restarts_used) == (1, at(GATE), 0)
 
 
@@ -69,7 +69,7 @@ WAITS = {"the first": (0, 0), "the second": (1, 20), "the third": (2, 40)}
 @pytest.mark.parametrize("jitter", [-1.0, 0.0, 0.3, 1.0])
 def test_the_waits_before_attempts_grow_and_vary_by_a_fifth(used: int, wait: float, jitter: float) -> None:
     restarting = replace(UNHEALTHY, status=Status.RESTARTING, restarts_used=used)
-    state = health.restart_failed(restarting, POLICY, at(100), at(1), jitter)
+    state = restarts.restart_failed(restarting, POLICY, at(100), at(1), jitter)
     due = seconds(state.restart_not_before) or 100
     assert due - 100 == pytest.approx(wait * (1 + 0.2 * jitter))
     assert assess(fail(due), state, POLICY, at(due)).restart
@@ -77,13 +77,13 @@ def test_the_waits_before_attempts_grow_and_vary_by_a_fifth(used: int, wait: flo
 
 def test_the_check_before_an_attempt_comes_when_the_wait_is_over() -> None:
     restarting = replace(UNHEALTHY, status=Status.RESTARTING, restarts_used=2)
-    state = health.restart_failed(restarting, POLICY, at(0), at(-66))
+    state = restarts.restart_failed(restarting, POLICY, at(0), at(-66))
     assert state.next_check_at == state.restart_not_before == at(40)
 
 
 def test_an_instance_that_is_well_after_its_wait_is_not_restarted() -> None:
     restarting = replace(UNHEALTHY, status=Status.RESTARTING, restarts_used=1)
-    state = health.restart_failed(restarting, POLICY, at(0), at(-66))
+    state = restarts.restart_failed(restarting, POLICY, at(0), at(-66))
     for second in (20, 50):
         verdict = assess(ok(second), state, POLICY, at(second))
         state = verdict.state
@@ -92,28 +92,28 @@ def test_an_instance_that_is_well_after_its_wait_is_not_restarted() -> None:
 
 
 def test_the_third_failed_attempt_is_the_last() -> None:
-    restarting = health.restart_begun(down(Status.UNHEALTHY, 5, used=2), at(0), automatic=True)
-    state = health.restart_failed(restarting, POLICY, at(GATE), at(1))
+    restarting = restarts.restart_begun(down(Status.UNHEALTHY, 5, used=2), at(0), automatic=True)
+    state = restarts.restart_failed(restarting, POLICY, at(GATE), at(1))
     assert (state.status, state.restarts_used) == (Status.FAILED, 3)
     assert (state.restart_not_before, state.next_check_at) == (None, None)
 
 
 def test_a_manual_restart_that_fails_on_a_failed_instance_leaves_it_failed() -> None:
-    restarting = health.restart_begun(down(Status.FAILED, 6, used=3), at(0), automatic=False)
-    assert health.restart_failed(restarting, POLICY, at(GATE), at(1)).status is Status.FAILED
+    restarting = restarts.restart_begun(down(Status.FAILED, 6, used=3), at(0), automatic=False)
+    assert restarts.restart_failed(restarting, POLICY, at(GATE), at(1)).status is Status.FAILED
 
 
 def test_grace_counts_from_the_restart_and_not_from_an_earlier_start() -> None:
     state = replace(UNHEALTHY, starting_since=at(-500), status=Status.RESTARTING)
-    after = health.restart_failed(state, POLICY, at(GATE), at(0))
+    after = restarts.restart_failed(state, POLICY, at(GATE), at(0))
     assert after.starting_since == at(0)
-    assert health.restart_failed(state, POLICY, at(GATE), None).starting_since == at(-500)
+    assert restarts.restart_failed(state, POLICY, at(GATE), None).starting_since == at(-500)
 
 
 @pytest.mark.parametrize(("used", "wait"), [(1, 20), (2, 40)])
 def test_the_waits_of_an_incident_hold_although_a_restart_passed_in_between(used: int, wait: float) -> None:
     """An instance that passes its gate and dies right after it must not burn its attempts in seconds."""
-    state = health.restart_passed(replace(UNHEALTHY, restarts_used=used), POLICY, at(0))
+    state = restarts.restart_passed(replace(UNHEALTHY, restarts_used=used), POLICY, at(0))
     first = assess(fail(1, "exited"), state, POLICY, at(1))
     assert not first.restart
     due = seconds(first.state.next_check_at) or 0
@@ -122,22 +122,22 @@ def test_the_waits_of_an_incident_hold_although_a_restart_passed_in_between(used
 
 
 def test_a_restart_the_host_prevented_gives_its_attempt_back() -> None:
-    restarting = health.restart_begun(down(Status.UNHEALTHY, 3, used=1), at(0), automatic=True)
-    state = health.restart_prevented(restarting, POLICY, at(10), refund=True)
+    restarting = restarts.restart_begun(down(Status.UNHEALTHY, 3, used=1), at(0), automatic=True)
+    state = restarts.restart_prevented(restarting, POLICY, at(10), refund=True)
     assert (state.status, state.restarts_used, state.next_check_at) == (Status.UNKNOWN, 1, at(40))
     assert (state.failures, state.down_since) == (3, at(-60))
     assert assess(fail(40), state, POLICY, at(40)).restart
 
 
 def test_a_prevented_manual_restart_has_nothing_to_give_back() -> None:
-    state = health.restart_prevented(down(Status.RESTARTING, 3, used=2), POLICY, at(0), refund=False)
+    state = restarts.restart_prevented(down(Status.RESTARTING, 3, used=2), POLICY, at(0), refund=False)
     assert state.restarts_used == 2
-    nothing = health.restart_prevented(down(Status.RESTARTING, 3), POLICY, at(0), refund=True)
+    nothing = restarts.restart_prevented(down(Status.RESTARTING, 3), POLICY, at(0), refund=True)
     assert nothing.restarts_used == 0
 
 
 def test_a_denied_restart_changes_nothing_but_the_next_check() -> None:
-    assert health.restart_denied(UNHEALTHY, at(0), 5) == replace(UNHEALTHY, next_check_at=at(5))
+    assert restarts.restart_denied(UNHEALTHY, at(0), 5) == replace(UNHEALTHY, next_check_at=at(5))
 
 
 def test_a_moment_without_its_engine_does_not_make_a_failed_instance_suspect() -> None:
@@ -149,27 +149,27 @@ def test_a_moment_without_its_engine_does_not_make_a_failed_instance_suspect() -
 
 
 ENDS: dict[str, Callable[[State], State]] = {
-    "passed": lambda state: health.restart_passed(state, POLICY, at(20)),
-    "failed": lambda state: health.restart_failed(state, POLICY, at(20), at(1)),
-    "prevented": lambda state: health.restart_prevented(state, POLICY, at(20), refund=True),
+    "passed": lambda state: restarts.restart_passed(state, POLICY, at(20)),
+    "failed": lambda state: restarts.restart_failed(state, POLICY, at(20), at(1)),
+    "prevented": lambda state: restarts.restart_prevented(state, POLICY, at(20), refund=True),
 }
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_a_probe_begun_during_a_restart_is_stale_however_it_ended(end: Callable[[State], State]) -> None:
     during = replace(fail(10, "exited"), finished_at=at(25))
-    assert is_stale(during, end(health.restart_begun(UNHEALTHY, at(0), automatic=True)))
+    assert is_stale(during, end(restarts.restart_begun(UNHEALTHY, at(0), automatic=True)))
 
 
 def test_an_instance_taken_out_of_pause_starts_with_a_clean_sheet() -> None:
     paused = replace(down(Status.PAUSED, 4, used=3), last_restart_at=at(-5), starting_since=at(-9))
-    assert health.resumed(paused) == State(last_healthy_at=at(-900), last_restart_at=at(-5))
+    assert restarts.resumed(paused) == State(last_healthy_at=at(-900), last_restart_at=at(-5))
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_a_restart_by_hand_does_not_end_a_pause(end: Callable[[State], State]) -> None:
     paused = down(Status.PAUSED, 4, used=3)
-    begun = health.restart_begun(paused, at(0), automatic=False)
+    begun = restarts.restart_begun(paused, at(0), automatic=False)
     assert (begun.status, begun.last_restart_at) == (Status.PAUSED, at(0))
     assert (end(begun).status, end(begun).next_check_at) == (Status.PAUSED, None)
 
@@ -207,9 +207,9 @@ class Story:
 
     def _restart(self) -> None:
         self.restarts.append(self.now)
-        self.state = health.restart_begun(self.state, at(self.now), automatic=True)
+        self.state = restarts.restart_begun(self.state, at(self.now), automatic=True)
         self.started, self.now = self.now + 1, self.now + GATE
-        self.state = health.restart_failed(self.state, POLICY, at(self.now), at(self.started), self.jitter)
+        self.state = restarts.restart_failed(self.state, POLICY, at(self.now), at(self.started), self.jitter)
 
 
 def test_the_timeline_of_an_outage_is_the_documented_one() -> None:
@@ -260,4 +260,4 @@ def test_an_automatic_attempt_of_a_reopened_incident_counts_on() -> None:
     state = assess(fail(0, "exited"), recovered, POLICY, at(0)).state
     due = seconds(state.next_check_at) or 0
     state = assess(fail(due, "exited"), state, POLICY, at(due)).state
-    assert health.restart_begun(state, at(due), automatic=True).restarts_used == 3
+    assert restarts.restart_begun(state, at(due), automatic=True).restarts_used == 3

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from instances.health.state import Policy, State, Status, assess, resumed
+from instances.health.restarts import resumed
+from instances.health.state import Policy, State, Status, assess
 from instances.incidents.rules import (
     FLEET,
     SELF,

@@ -1,0 +1,95 @@
+"""What a restart, and a pause, make of an instance's health: pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from instances.health.state import (
+    Policy,
+    State,
+    Status,
+    one_more_failure,
+    recheck_at,
+    recovered,
+    restart_due,
+)
+
+
+def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
+    """A restart takes the instance; an automatic one uses up an attempt before it acts."""
+    if state.status is Status.PAUSED:
+        return replace(state, last_restart_at=now)
+    return replace(
+        state,
+        status=Status.RESTARTING,
+        restarts_used=state.restarts_used + (1 if automatic else 0),
+        last_restart_at=now,
+        next_check_at=None,
+    )
+
+
+def restart_passed(state: State, policy: Policy, now: datetime) -> State:
+    """The restarted container passed its gate: `success_threshold` checks in a row."""
+    state = replace(
+        state,
+        failures=0,
+        successes=policy.success_threshold,
+        starting_since=None,
+        last_healthy_at=now,
+        checked_at=now,
+    )
+    recovered_at = now if state.down_since is not None else state.recovered_at
+    return _still_paused(state, replace(recovered(state, now), recovered_at=recovered_at))
+
+
+def restart_failed(
+    state: State, policy: Policy, now: datetime, started_at: datetime | None, jitter: float = 0.0
+) -> State:
+    """The gate was not passed in time: one failure more, then a longer wait or giving up."""
+    if state.status is Status.PAUSED:
+        return state
+    state = one_more_failure(state, policy, now, jitter)
+    state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
+    if state.restarts_used >= policy.restart_limit:
+        return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+    due = restart_due(state, policy, now, jitter)
+    return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
+
+
+def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
+    """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
+    if state.status is Status.PAUSED:
+        return state
+    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    return replace(
+        state,
+        status=Status.UNKNOWN,
+        restarts_used=used,
+        checked_at=now,
+        next_check_at=recheck_at(policy, now, 0.0),
+    )
+
+
+def remake_refused(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
+    """The container could not be made anew as it was: that costs no attempt, and waits for people."""
+    if state.status is Status.PAUSED:
+        return state
+    used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    state = replace(one_more_failure(state, policy, now, 0.0), restarts_used=used, checked_at=now)
+    return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+
+
+def restart_denied(state: State, now: datetime, seconds: float) -> State:
+    """The host has enough restarts under way: ask again soon, with a check first."""
+    return replace(state, next_check_at=now + timedelta(seconds=seconds))
+
+
+def resumed(state: State) -> State:
+    """An instance taken out of pause starts with a clean sheet."""
+    return State(last_healthy_at=state.last_healthy_at, last_restart_at=state.last_restart_at)
+
+
+def _still_paused(before: State, after: State) -> State:
+    """A restart by hand does not end a pause."""
+    return replace(after, status=Status.PAUSED) if before.status is Status.PAUSED else after
