@@ -146,7 +146,8 @@ def check_health(
 ) -> shapes.Check | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
-    `request` comes from the sweep and saves reading the database; without it the CHECK is returned.
+    `request` comes from the sweep and saves reading the database; without it the CHECK is returned,
+    which says what was seen and, if that did not count, why.
     """
     if request is not None:
         order = _Order(CheckRequest.from_message(request), _expiry(self))
@@ -156,8 +157,9 @@ def check_health(
     if self.request.ignore_result:
         LANES.run(own.engine, own.instance_id, _Order(own))
         return None
-    _check(replace(own, leads=True))
-    return documents.check(Health.objects.select_related("instance").get(pk=own.instance_id))
+    made = _check(replace(own, leads=True))
+    health = Health.objects.select_related("instance").get(pk=own.instance_id)
+    return documents.fresh_check(health, made.seen, made.skipped)
 
 
 def _expiry(task: Task[..., Any]) -> datetime | None:
@@ -175,12 +177,13 @@ def _look(request: CheckRequest) -> Check:
     return observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT)
 
 
-def _check(request: CheckRequest) -> None:
+def _check(request: CheckRequest) -> Recorded:
     with COMMITTER.expecting():
         check = _look(request)
         recorded = _recorded(check)
     if recorded.verdict and recorded.verdict.restart:
         heal.apply_async(kwargs={"instance_id": request.instance_id})
+    return recorded
 
 
 def _recorded(check: Check) -> Recorded:

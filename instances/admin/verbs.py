@@ -92,7 +92,12 @@ def _queued(operation: Operation) -> str:
 
 def _check(order: VerbRequest) -> str:
     enqueue_checks([order.instance.customer_id])
-    return f"A check of {order.instance.customer_id} is queued."
+    said = f"A check of {order.instance.customer_id} is queued."
+    return f"{said} It is paused: what the check sees does not count." if _is_paused(order) else said
+
+
+def _is_paused(order: VerbRequest) -> bool:
+    return bool(order.instance.health.status == "paused")
 
 
 def _restart(order: VerbRequest) -> str:

@@ -1,5 +1,27 @@
 """The JSON documents of the public contract."""
 
-from instances.documents.rows import Document, check, checks, history, instance, operation, sweep, time, token
+from instances.documents.rows import (
+    Document,
+    check,
+    checks,
+    fresh_check,
+    history,
+    instance,
+    operation,
+    sweep,
+    time,
+    token,
+)
 
-__all__ = ["Document", "check", "checks", "history", "instance", "operation", "sweep", "time", "token"]
+__all__ = [
+    "Document",
+    "check",
+    "checks",
+    "fresh_check",
+    "history",
+    "instance",
+    "operation",
+    "sweep",
+    "time",
+    "token",
+]

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, overload
 
 from instances.documents import shapes
-from instances.health.state import Status
+from instances.health.response import Outcome
+from instances.health.state import Observation, Status
 from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
 
 Document = dict[str, Any]
@@ -40,14 +41,33 @@ def check(health: Health) -> shapes.Check:
     }
 
 
-def checks(rows: Iterable[Health]) -> shapes.Checks:
-    ordered = sorted(rows, key=lambda health: health.instance.customer_id)
+def fresh_check(health: Health, seen: Observation, not_applied: str) -> shapes.Check:
+    """CHECK of a check that was just made; when it did not count, what it saw beside the status that stays.
+
+    Its version is left out then: what a container calls so is only shown once it has been redacted.
+    """
+    document = check(health)
+    if not_applied:
+        document |= {
+            "healthy": document["healthy"] and seen.outcome is Outcome.OK,
+            "http_status": seen.http_status,
+            "latency_ms": seen.latency_ms,
+            "container_state": seen.container_state or None,
+            "reason": seen.reason or None,
+            "error": seen.error or None,
+            "checked_at": time(seen.finished_at),
+        }
+    return {**document, "applied": not not_applied, "not_applied": not_applied or None}
+
+
+def checks(documents: Iterable[shapes.Check]) -> shapes.Checks:
+    """CHECKs by customer, with their sums."""
+    ordered = sorted(documents, key=lambda document: document["customer_id"])
     sums = Counter(
-        "healthy" if h.status == Status.HEALTHY else "unhealthy" if h.status in BAD else "unknown"
-        for h in ordered
+        "healthy" if row["healthy"] else "unhealthy" if row["status"] in BAD else "unknown" for row in ordered
     )
     return {
-        "instances": [check(health) for health in ordered],
+        "instances": ordered,
         "healthy": sums["healthy"],
         "unhealthy": sums["unhealthy"],
         "unknown": sums["unknown"],

@@ -36,7 +36,11 @@ Status = Annotated[str, Schema(enum=[status.value for status in state.Status])]
 
 
 class Check(TypedDict):
-    """What is known of an instance's health after its last check."""
+    """What is known of an instance's health after its last check.
+
+    A check that was asked for also says whether it was `applied`. If not, `not_applied` says why, and all but
+    `status`, `version` and `consecutive_failures` is what it saw.
+    """
 
     customer_id: str
     status: Status
@@ -49,6 +53,8 @@ class Check(TypedDict):
     error: str | None
     consecutive_failures: int
     checked_at: Time | None
+    applied: NotRequired[bool]
+    not_applied: NotRequired[str | None]
 
 
 class Checks(TypedDict):

@@ -63,7 +63,7 @@ class Report:
         restarted = sorted({operation.customer_id for operation in self.restarts})
         return {
             "sweep_id": str(self.sweep.pk),
-            **documents.checks(self.rows),
+            **documents.checks(documents.check(row) for row in self.rows),
             "restarted": restarted,
             "restarts": [
                 {"customer_id": op.customer_id, "operation_id": str(op.pk), "status": op.status}

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from instances.documents import shapes
 from instances.health.state import Status
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
-from instances.models import Health
 
 
-def exit_code(rows: Sequence[Health]) -> int:
+def exit_code(checks: Sequence[shapes.Check]) -> int:
     """3 when an engine was out of reach, 1 when anything else is not healthy, 0 when all is well."""
-    if any(row.status == Status.UNKNOWN and row.reason == "engine" for row in rows):
+    if any(check["reason"] == "engine" and _is_unknown(check) for check in checks):
         return OUT_OF_REACH
-    return GOOD if all(row.status == Status.HEALTHY for row in rows) else BAD
+    return GOOD if all(check["healthy"] for check in checks) else BAD
+
+
+def _is_unknown(check: shapes.Check) -> bool:
+    return check["status"] == Status.UNKNOWN or not check.get("applied", True)
 
 
 def show_checks(command: FleetCommand, document: dict[str, Any]) -> None:
@@ -23,6 +27,10 @@ def show_checks(command: FleetCommand, document: dict[str, Any]) -> None:
         return
     columns = ("customer_id", "status", "http_status", "latency_ms", "version", "container_state", "error")
     command.table(columns, [[row[column] for column in columns] for row in document["instances"]])
+    for row in document["instances"]:
+        if row.get("not_applied"):
+            said = f"{row['customer_id']}: what was seen does not count: {row['not_applied']}"
+            command.console.print(said, markup=False)
     sums = f"{document['healthy']} healthy, {document['unhealthy']} unhealthy, {document['unknown']} unknown"
     if "restarted" in document:
         sums += f"; restarted: {', '.join(document['restarted']) or 'none'}; {document['seconds']:.1f} s"

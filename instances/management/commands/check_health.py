@@ -24,10 +24,11 @@ class Command(FleetCommand):
         if options["enqueue"]:
             return _enqueue(instances), 0
         with self.progress(options) as tell:
-            for _ in check_here(instances, progress=tell):
-                pass
-        rows = health_rows(instance.pk for instance in instances)
-        return documents.checks(rows), exit_code(rows)
+            made = {r.check.request.instance_id: r for r in check_here(instances, progress=tell)}
+        document = documents.checks(
+            documents.fresh_check(row, made[row.pk].seen, made[row.pk].skipped) for row in health_rows(made)
+        )
+        return document, exit_code(document["instances"])
 
     def _chosen(self, options: dict[str, Any]) -> list[Instance]:
         if options["customer_id"] is not None:

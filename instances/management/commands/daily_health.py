@@ -22,7 +22,8 @@ class Command(FleetCommand):
             return {"enqueued": enqueue_sweep(by)}, GOOD
         with self.progress(options) as tell:
             report = sweep_here(by, progress=tell)
-        return report.document(), exit_code(report.rows)
+        document = report.document()
+        return document, exit_code(document["instances"])
 
     def show(self, document: Any) -> None:
         show_checks(self, document)
