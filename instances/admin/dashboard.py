@@ -17,7 +17,7 @@ from instances.admin.host_load import loads
 from instances.admin.instance_list import COLOURS
 from instances.db.clock import SYSTEM
 from instances.lib.durations import span
-from instances.models import Health, HealthCheck, Incident, Operation, Sweep
+from instances.models import Channel, Health, HealthCheck, Incident, Operation, Sweep
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -52,6 +52,7 @@ def figures(now: datetime) -> dict[str, Any]:
         "sweeps": _sweeps(now),
         "slowest": _slowest(),
         "hosts": loads(ROWS_SHOWN),
+        "nobody_is_told": not Channel.objects.filter(enabled=True).exists(),
     }
 
 

@@ -25,6 +25,8 @@ from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Mute
+from instances.lib.clock import SYSTEM
+from instances.models import Channel, Incident, Mute
 from instances.templatetags.desk import about
 
 ACKNOWLEDGE = "instances.change_incident"
@@ -101,6 +103,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "downtime": incident.downtime_until(now),
         "events": list(incident.events.all()[:EVENTS_SHOWN]),
         "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
+        "nobody_is_told": incident.is_open and not Channel.objects.filter(enabled=True).exists(),
         "colours": COLOURS,
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE) and incident.is_open,
         "may_mute": request.user.has_perm(OPERATE) and (incident.instance or incident.host) is not None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -10,11 +11,15 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import F, Min
 
+from instances.alerts.messages import Extent
 from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
+from instances.health.state import Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.rules import OPERATION, Severity
 from instances.models import Channel, Incident, Notification, NotifiedState
+from instances.incidents.rules import Severity
+from instances.models import Channel, Health, Incident, Instance, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
 Pair = tuple[int, int]  # an incident and a channel, by their keys
@@ -39,6 +44,27 @@ def read_context(batch: Sequence[Incident], now: datetime) -> BatchContext:
     """What is known of these incidents and what is in the way of notice."""
     known = _known(batch)
     return BatchContext(known, _blocked(batch, now), _critical_since(batch, known))
+
+
+def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
+    """How far those of these incidents go that are open, by their ids; most are left out."""
+    rows = [row for row in batch if row.is_open]
+    used_up = _used_up([row.instance_id for row in rows if row.instance_id])
+    held = _held([row.host_id for row in rows if row.kind == "host" and row.host_id])
+    hosts = {row.pk: Extent(customers=held[row.host_id or 0]) for row in rows if row.kind == "host"}
+    return {**hosts, **{row.pk: Extent(restarts_used_up=True) for row in rows if row.instance_id in used_up}}
+
+
+def _used_up(instance_ids: Sequence[int]) -> set[int]:
+    """Instances that nothing restarts any more by itself."""
+    rows = Health.objects.filter(pk__in=instance_ids, status=Status.FAILED)
+    return set(rows.values_list("pk", flat=True)) if instance_ids else set()
+
+
+def _held(host_ids: Sequence[int]) -> Counter[int]:
+    """How many active instances these hosts hold."""
+    rows = Instance.objects.active().filter(host__in=host_ids).values_list("host_id", flat=True)
+    return Counter(rows if host_ids else ())
 
 
 def _listener(channel: Channel) -> ChannelRules:

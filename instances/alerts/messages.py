@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from instances.alerts.next_steps import NOTHING_TO_DO, next_step
+from instances.alerts.pagers import OVER
 from instances.alerts.rules import Notice
 from instances.documents import Document, time
 from instances.incidents.rules import OPERATION, Severity, worse
@@ -33,19 +36,33 @@ _EMPTY: Document = {
     "message": "",
     "link": None,
     "acknowledged_by": None,
+    "next_step": NOTHING_TO_DO,
 }
 
 
-def blank(identity: UUID, kind: str, level: str, title: str, message: str) -> Document:
+@dataclass(frozen=True)
+class Extent:
+    """How far the trouble goes: whether nothing restarts it any more, how many customers a host holds."""
+
+    restarts_used_up: bool = False
+    customers: int | None = None
+
+
+def blank(
+    identity: UUID, kind: str, level: str, title: str, message: str, next_step: str = NOTHING_TO_DO
+) -> Document:
     """A message that is about no incident."""
     head = {"id": str(identity), "version": VERSION, "kind": kind, "level": level}
-    return {**head, **_EMPTY, "title": title, "message": message}
+    return {**head, **_EMPTY, "title": title, "message": message, "next_step": next_step}
 
 
-def of_incident(identity: UUID, incident: Incident, notice: Notice, host: str, now: datetime) -> Document:
+def of_incident(
+    identity: UUID, incident: Incident, notice: Notice, host: str, now: datetime, extent: Extent | None = None
+) -> Document:
     """A message about one incident as it is at `now`."""
+    extent = extent or Extent()
     title = _title(incident, notice.kind, host)
-    message = _message(incident, notice.kind, host, now)
+    message = _message(incident, notice.kind, host, now, extent)
     return {
         **blank(identity, notice.kind, notice.level.value, title, message),
         "incident_id": incident.pk,
@@ -59,6 +76,7 @@ def of_incident(identity: UUID, incident: Incident, notice: Notice, host: str, n
         "cause": incident.cause or None,
         "link": _link(incident),
         "acknowledged_by": incident.acknowledged_by or None,
+        "next_step": next_step(incident, notice.kind, host, extent.restarts_used_up),
     }
 
 
@@ -66,7 +84,8 @@ def disabled(channel: Channel, reason: str) -> Document:
     """A message about a channel, for the others."""
     title = f"Channel {channel.name} is disabled"
     text = f"Nothing is sent to {channel.name} until it is enabled again: {reason}"
-    return blank(uuid4(), "channel_disabled", "warning", title, text)
+    then = f"Put its URL right, enable it and try it with `manage.py test_channel {channel.name}`."
+    return blank(uuid4(), "channel_disabled", "warning", title, text, then)
 
 
 def row(
@@ -87,7 +106,10 @@ def row(
 def digest(identity: UUID, documents: Sequence[Document]) -> Document:
     """Messages that would have been too many one by one, as one."""
     level = _worst(documents)
-    text = blank(identity, "digest", level, f"{len(documents)} messages", _first_titles(documents))
+    title, titles = f"{len(documents)} messages", _first_titles(documents)
+    text = blank(
+        identity, "digest", level, title, titles, "See what is open with `manage.py incidents --open`."
+    )
     return {**text, "count": len(documents), "messages": list(documents[:MOST_INSIDE])}
 
 
@@ -98,7 +120,7 @@ def as_text(document: Document) -> tuple[str, str]:
     lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
     if document.get("count", 0) > _MOST_LINES:
         lines.append(f"… and {document['count'] - _MOST_LINES} more")
-    lines += [document["link"]] if document["link"] else []
+    lines += [document[name] for name in ("next_step", "link") if document.get(name)]
     return f"[{document['level']}] {document['title']}", "\n".join(lines)[:_MOST_CHARACTERS]
 
 
@@ -140,16 +162,16 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     return f"{subject} {words.get(kind, 'is still down')}"
 
 
-def _message(incident: Incident, kind: str, host: str, now: datetime) -> str:
+def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Extent) -> str:
     subject = _subject(incident, host)
-    if kind in ("resolved", "recovered", "summary"):
+    if kind in OVER:
         ending = incident.resolution or "it has passed"
         is_own = incident.kind == "instance"
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)
     why = incident.message or incident.cause or "the reason is not known"
-    return _sentence(f"{subject} {lasts}{nobody}: {why}")
+    return _sentence(f"{subject} {lasts}{_how_far(extent)}{nobody}: {why}")
 
 
 def _how_long(incident: Incident, now: datetime) -> str:
@@ -158,6 +180,13 @@ def _how_long(incident: Incident, now: datetime) -> str:
     state = "has been down" if incident.kind == "instance" else "has been in trouble"
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
     return f"{state} since {incident.down_since:%H:%M:%S} UTC ({lasted})"
+
+
+def _how_far(extent: Extent) -> str:
+    used_up = " with its automatic restarts used up" if extent.restarts_used_up else ""
+    if extent.customers is None:
+        return used_up
+    return f" and affects {extent.customers} customer{'' if extent.customers == 1 else 's'}"
 
 
 def _unseen(incident: Incident) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from instances.alerts import messages
-from instances.alerts.context import channel_rules, read_context
+from instances.alerts import log_only, messages
+from instances.alerts.context import channel_rules, read_context, read_extents
 from instances.alerts.rules import (
     RESOLVED,
     ChannelRules,
@@ -90,8 +90,11 @@ class _Batch:
 
     def tell(self) -> int:
         channels = channel_rules()
+        if not channels:
+            return self._log()
         items = [item for incident in self._incidents for item in self._items(incident, channels)]
-        rows = [_message(item, self._now) for item in items]
+        extents = read_extents([item.incident for item in items])
+        rows = [_message(item, self._now, extents) for item in items]
         Notification.objects.bulk_create(rows)
         NotifiedState.objects.bulk_create(
             [_told(item, self._now) for item in items],
@@ -101,6 +104,12 @@ class _Batch:
         )
         Incident.objects.bulk_update(self._incidents, ["notify_at"])
         return len(rows)
+
+    def _log(self) -> int:
+        """Nobody hears of it but who reads the log."""
+        news = [(incident, _facts(incident), _host(incident)) for incident in self._incidents]
+        log_only.tell(news, self._context.blocked, self._timing, self._now)
+        return 0
 
     def _items(self, incident: Incident, channels: Sequence[tuple[Channel, ChannelRules]]) -> Iterator[_Item]:
         """The incident's news; also sets when to look at it again."""
@@ -156,8 +165,10 @@ def _facts(incident: Incident) -> IncidentFacts:
     )
 
 
-def _message(item: _Item, now: datetime) -> Notification:
-    document = messages.of_incident(uuid.uuid4(), item.incident, item.notice, _host(item.incident), now)
+def _message(item: _Item, now: datetime, extents: Mapping[int, messages.Extent]) -> Notification:
+    incident, host = item.incident, _host(item.incident)
+    extent = extents.get(incident.pk)
+    document = messages.of_incident(uuid.uuid4(), incident, item.notice, host, now, extent)
     return messages.row(item.channel, document, now, item.incident)
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.conf import settings
 from django.db import connections, transaction
@@ -26,6 +27,7 @@ from instances.alerts.delivery_rules import (
     retry_wait,
     together,
 )
+from instances.alerts.pagers import pager_of
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.documents import Document
@@ -171,6 +173,8 @@ class _Round:
 
     def _next(self) -> Notification | None:
         rows = self._first_waiting()
+        if self._is_pager:  # a digest would be an incident there that nobody ends
+            return rows[0] if rows else None
         now = self._clock.now()
         count = together(len(rows), _recently_sent(self._channel, now), now)
         if not count:
@@ -178,6 +182,13 @@ class _Round:
         parts = [row for row in rows[:count] if row.kind != "digest"]
         is_single = len(parts) < 2 or rows[0].kind == "digest"
         return rows[0] if is_single else self._digest(parts)
+
+    @cached_property
+    def _is_pager(self) -> bool:
+        try:
+            return pager_of(self._channel.url) is not None
+        except DockmgrError:  # the URL can't be decrypted, which the attempt will tell
+            return False
 
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
 from instances.alerts.messages import as_text
+from instances.alerts.pagers import Pager, identify, is_over, pager_of
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
@@ -43,7 +44,7 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
     if _is_webhook(url):
         return _post(plugin, document, timeout)
     try:
-        return within(timeout, lambda: _notify(plugin, document))
+        return within(timeout, lambda: _notify(plugin, document, pager_of(url)))
     except TimeoutError:
         return NO_ANSWER
 
@@ -101,20 +102,33 @@ def _plugin(url: str) -> Any:
         return None
 
 
-def _notify(plugin: Any, document: Document) -> DeliveryResult:
+def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryResult:
     module = _apprise()
+    if pager is not None:
+        identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
         plugin.overflow_mode = module.OverflowMode.TRUNCATE
     plugin.request_rate_per_sec = 0  # it would sleep between a URL's receivers; few messages go anyway
     title, body = as_text(document)
-    over = document["kind"] in ("resolved", "recovered")
     answer = module.Apprise(plugin).notify(
         body=body,
         title=title,
-        notify_type="success" if over else _NOTIFY_TYPES[document["level"]],
+        notify_type="success" if is_over(document) else _NOTIFY_TYPES[document["level"]],
         body_format=module.NotifyFormat.TEXT,
     )
     return SENT if answer else _refusal([entry.message for entry in answer.logs()])
+
+
+def _post_about(plugin: Any, path: str, body: Document) -> bool:
+    """Ask Opsgenie, or Jira that took it over, for something about an alert known by its alias."""
+    import requests
+    from apprise.plugins.jira import JIRA_API_LOOKUP
+    from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
+
+    places = JIRA_API_LOOKUP if plugin.secure_protocol == "jira" else OPSGENIE_API_LOOKUP
+    address = f"{places[plugin.region_name]}/{path}"
+    done, _ = plugin._fetch(requests.post, address, body, {"identifierType": "alias"})
+    return bool(done)
 
 
 def _refusal(log: list[str]) -> DeliveryResult:

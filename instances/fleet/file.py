@@ -175,7 +175,7 @@ class QuietHours(_Part):
 class ChannelEntry(_Part):
     name: str = Field(pattern=NAME)
     url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
-    min_level: Literal["info", "warning", "critical"] = "warning"
+    min_level: Literal["info", "warning", "critical"] = "info"
     hosts: list[Annotated[str, Field(pattern=NAME)]] = []
     plans: list[Annotated[str, Field(pattern=NAME)]] = []
     customers: list[Annotated[str, Field(pattern=f"^{validators.CUSTOMER_ID.pattern}$")]] = []

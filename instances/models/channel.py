@@ -26,7 +26,7 @@ class Channel(models.Model):
 
     name = CharField(max_length=64, unique=True)
     url = Encrypted()
-    min_level = CharField(max_length=8, choices=LEVELS, default="warning")
+    min_level = CharField(max_length=8, choices=LEVELS, default="info")
     hosts = JSONField(default=list, blank=True)
     plans = JSONField(default=list, blank=True)
     customers = JSONField(default=list, blank=True)

@@ -57,6 +57,7 @@ def test_the_payload_is_the_documented_document(world: World, settings: Settings
         "The connection was refused: nothing listens on the port.",
         "link": f"https://dockmgr.example.com/admin/instances/incident/{incident.pk}/change/",
         "acknowledged_by": None,
+        "next_step": "See what it says with `manage.py logs --customer-id c1`.",
     }
 
 
@@ -73,7 +74,7 @@ def test_an_end_that_was_told_a_beginning_is_told_at_once(world: World) -> None:
 
 
 def test_what_was_over_before_the_hold_is_told_only_if_a_restart_helped(world: World) -> None:
-    a_channel()
+    a_channel(min_level="warning")
     a_channel("all", min_level="info")
     for customer, restarts in (("c1", 1), ("c2", 0)):
         incident = world.incident(world.instance(customer), restarts=restarts)

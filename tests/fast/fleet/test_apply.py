@@ -130,7 +130,7 @@ def test_a_channel_knows_whom_it_is_for_and_when_it_is_quiet(world: World) -> No
     ops = Channel.objects.get()
     assert (ops.hosts, ops.plans, ops.customers) == (["local"], ["pro"], ["c1", "c2"])
     assert (ops.quiet_from, ops.quiet_to, ops.timezone) == (time(22), time(7), "Europe/Berlin")
-    assert (ops.escalate_after, ops.enabled, ops.min_level) == (900, True, "warning")
+    assert (ops.escalate_after, ops.enabled, ops.min_level) == (900, True, "info")
     assert apply(parse(ROUND_THE_CLOCK)) == []
 
 
@@ -193,7 +193,7 @@ def test_a_url_that_nothing_can_be_sent_to_is_refused_without_showing_it(world: 
 
 def test_a_new_or_changed_channel_is_told_of_what_is_wrong(world: World) -> None:
     row = world.host_incident(notify_at=None)
-    for text in (CHANNEL, CHANNEL.replace("}", ", min_level: info}")):
+    for text in (CHANNEL, CHANNEL.replace("}", ", min_level: critical}")):
         apply(parse(text), world.clock)
         row.refresh_from_db()
         assert row.notify_at == world.now

@@ -1,0 +1,25 @@
+"""What to do about an incident now, in one sentence: the end of every message."""
+
+from __future__ import annotations
+
+from instances.alerts.pagers import OVER
+from instances.models import Incident
+
+NOTHING_TO_DO = "Nothing needs to be done."
+_WHO_IS_LEFT = "See who is still down with `manage.py incidents --open`."
+_OF_THE_FLEET = "See what its hosts have in common with `manage.py incidents --open`."
+_OF_DOCKMGR = "See which part stands still at /readyz, or with `manage.py incidents --open`."
+
+
+def next_step(incident: Incident, kind: str, host: str, restarts_used_up: bool) -> str:
+    """`kind` is that of the message; `host` the name of the incident's host."""
+    if kind in OVER:
+        return _WHO_IS_LEFT if kind == "summary" else NOTHING_TO_DO
+    if incident.kind == "host":
+        return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
+    if incident.kind != "instance":
+        return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
+    logs = f"`manage.py logs --customer-id {incident.customer_id}`"
+    if restarts_used_up:
+        return f"Read {logs}, mend the cause, then `manage.py restart --customer-id {incident.customer_id}`."
+    return f"See what it says with {logs}."

@@ -1,0 +1,156 @@
+"""Services that keep incidents: ours opens one there and its end closes it; every message says what next."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from instances.alerts.delivery_rules import SENT
+from instances.alerts.messages import blank, disabled
+from instances.alerts.outbox import deliver
+from instances.alerts.send import check_url, send
+from instances.documents import Document
+from instances.models import Incident, Notification
+from tests.factories import World, health_of
+from tests.fast.delivering import Script, rows_of
+from tests.fast.telling import a_channel, change, resolve, told_after
+
+KEY = "0123456789abcdef0123456789abcdef"
+UUID = "12345678-1234-1234-1234-123456789012"
+PAGERDUTY = f"pagerduty://{KEY}@{KEY[:20]}"
+URLS = {
+    "pagerduty": (PAGERDUTY, "event_action", "dedup_key"),
+    "incidentio": (f"incidentio://{KEY}/{KEY}", "status", "deduplication_key"),
+    "squadcast": (f"squadcast://{KEY}", "status", "event_id"),
+    "pagertree": ("pagertree://int_0123456789", "event_type", "id"),
+    "splunk": (f"splunk://team@{UUID}", "message_type", "entity_id"),
+}
+ACTIONS = {
+    "pagerduty": ("trigger", "resolve"),
+    "incidentio": ("firing", "resolved"),
+    "squadcast": ("trigger", "resolve"),
+    "pagertree": ("create", "resolve"),
+    "splunk": ("CRITICAL", "RECOVERY"),
+}
+
+
+@dataclass
+class Service:
+    """What stands in for all the services: requests as they came in, all of them accepted."""
+
+    got: list[tuple[str, Any]] = field(default_factory=list)
+
+    def post(self, url: str, data: Any = None, params: Any = None, **_: Any) -> requests.Response:
+        self.got.append((f"{url}?{urlencode(params or {})}".rstrip("?"), json.loads(data)))
+        answer = requests.Response()
+        answer.status_code, answer._content = 202, b'{"requestId": "1"}'
+        return answer
+
+    @property
+    def documents(self) -> list[Any]:
+        return [document for _, document in self.got]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    service = Service()
+    monkeypatch.setattr(requests, "post", service.post)
+    return service
+
+
+def about(incident: int, kind: str, level: str = "critical") -> Document:
+    return {**blank(uuid.uuid4(), kind, level, "Title", "One sentence."), "incident_id": incident}
+
+
+@pytest.mark.parametrize("kind", ["resolved", "recovered", "summary"])
+@pytest.mark.parametrize("name", URLS)
+def test_the_end_closes_what_the_beginning_opened(service: Service, name: str, kind: str) -> None:
+    url, action, key = URLS[name]
+    check_url(url)
+    assert [send(url, about(812, "opened"), 10), send(url, about(812, kind, "info"), 10)] == [SENT, SENT]
+    assert [got[key] for got in service.documents] == ["dockmgr-812", "dockmgr-812"]
+    assert tuple(got[action] for got in service.documents) == ACTIONS[name]
+
+
+@pytest.mark.parametrize("scheme", ["opsgenie", "jira"])
+def test_an_alert_with_an_alias_is_closed_by_it(service: Service, scheme: str) -> None:
+    url = f"{scheme}://{UUID}"
+    assert send(url, about(812, "opened"), 10) == SENT
+    assert send(url, about(812, "resolved", "info"), 10) == SENT
+    (opened, document), (closed, _) = service.got
+    assert document["alias"] == "dockmgr-812"
+    assert closed == f"{opened}/dockmgr-812/close?identifierType=alias"
+
+
+def test_what_the_url_says_of_its_own_is_kept(service: Service) -> None:
+    send(f"{PAGERDUTY}?dedup=mine", about(812, "opened"), 10)
+    send(PAGERDUTY, blank(uuid.uuid4(), "test", "info", "Title", "One sentence."), 10)
+    assert [got.get("dedup_key") for got in service.documents] == ["mine", None]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_messages_at_once_are_no_digest_there(world: World) -> None:
+    script = Script()
+    rows_of(a_channel(url=PAGERDUTY), world, 8)
+    deliver(world.clock, script)
+    assert script.titles == [f"m{number}" for number in range(8)]
+
+
+@pytest.mark.django_db
+class TestWhatMessagesSay:
+    def payload(self, incident: Incident, **wanted: str) -> Any:
+        return Notification.objects.filter(incident=incident, **wanted).latest("created_at").payload
+
+    def test_a_critical_one_that_restarts_are_used_up(self, world: World) -> None:
+        a_channel()
+        instance = world.instance(status="failed")
+        incident = world.incident(instance, "critical")
+        told_after(world, 30)
+        said = self.payload(incident)
+        assert "with its automatic restarts used up" in said["message"]
+        assert said["next_step"].startswith("Read `manage.py logs --customer-id c1`, mend the cause")
+        assert health_of(instance).status == "failed"
+
+    def test_one_that_is_still_restarted_does_not(self, world: World) -> None:
+        a_channel()
+        incident = world.incident(world.instance(status="unhealthy"))
+        told_after(world, 30)
+        said = self.payload(incident)
+        assert "used up" not in said["message"]
+        assert said["next_step"] == "See what it says with `manage.py logs --customer-id c1`."
+
+    def test_a_host_how_many_customers_it_affects(self, world: World) -> None:
+        a_channel()
+        for number in range(3):
+            world.instance(f"c{number}")
+        world.instance("off", status="paused")
+        incident = world.host_incident()
+        told_after(world, 1)
+        said = self.payload(incident)
+        assert "and affects 3 customers: The engine does not answer." in said["message"]
+        assert "host local runs" in said["next_step"]
+
+    def test_the_end_that_nothing_needs_to_be_done(self, world: World) -> None:
+        a_channel()
+        incident = world.incident(world.instance())
+        told_after(world, 30)
+        resolve(incident, world.now)
+        told_after(world, 0)
+        assert self.payload(incident, kind="resolved")["next_step"] == "Nothing needs to be done."
+
+    def test_a_disabled_channel_how_to_try_it(self, world: World) -> None:
+        assert "manage.py test_channel ops" in disabled(a_channel(), "It is gone.")["next_step"]
+
+    def test_the_fleet_and_dockmgr_where_to_look(self, world: World) -> None:
+        a_channel()
+        for key, words in (("fleet", "in common"), ("self", "/readyz")):
+            incident = world.large_incident(key)
+            change(incident, world.now)
+            told_after(world, 1)
+            assert words in self.payload(incident)["next_step"]
