@@ -11,7 +11,9 @@ from instances.models import HealthCheck, Instance, Operation
 
 PERIODS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 LABELS = {"1d": "a day", "7d": "a week", "30d": "a month"}
-PARTS = 120
+MOST_PARTS = 120
+OF_A_SWEEP = 1.5  # a part this long holds a check, unless there was none
+LEAST = 0.01  # ms: an answer without a latency is drawn all the same
 MOST_CHECKS = 10_000
 MOST_MARKS = 200
 MARKED = ("restart", "update", "provision")
@@ -49,7 +51,9 @@ class History:
     marks: list[Mark]
     checks: int
     failures: int
+    unknown: int
     slowest: int
+    drawn_since: datetime | None  # the oldest check drawn, where older ones are left out
 
     @property
     def middle(self) -> datetime:
@@ -59,44 +63,67 @@ class History:
     def words(self) -> str:
         """What somebody who does not see the chart is told."""
         return (
-            f"Checks: {self.checks}, of which {self.failures} failed; slowest answer: {self.slowest} ms; "
-            f"restarts, updates and provisionings: {len(self.marks)}."
+            f"Checks: {self.checks}, of which {self.failures} failed and {self.unknown} saw nothing; "
+            f"slowest answer: {self.slowest} ms; restarts, updates and provisionings: {len(self.marks)}."
+            f"{self._left_out}"
         )
 
+    @property
+    def _left_out(self) -> str:
+        if self.drawn_since is None:
+            return ""
+        return f" Only the newest {MOST_CHECKS} checks are drawn, since {_moment(self.drawn_since)} UTC."
 
-def history(instance: Instance, period: str, now: datetime) -> History:
-    """The newest checks of the period, at most 10,000, in two queries."""
+
+def history(instance: Instance, period: str, now: datetime, sweep_interval: float) -> History:
+    """The newest checks of the period, at most 10,000, in two queries; seconds between two sweeps."""
     since = now - PERIODS[period]
     rows = HealthCheck.objects.filter(instance=instance, checked_at__gt=since).order_by("-checked_at")
-    checks = rows.values_list("checked_at", "outcome", "latency_ms")[:MOST_CHECKS]
-    parts = _parts(checks, since, (now - since) / PARTS)
+    checks = list(rows.values_list("checked_at", "outcome", "latency_ms")[:MOST_CHECKS])
+    step = (now - since) / number_of_parts(PERIODS[period], sweep_interval)
+    parts = _parts(checks, since, now, step)
     slowest = max((part.slowest for part in parts), default=0)
     return History(
         since=since,
         until=now,
-        bars=bars([_value(part, slowest) for part in parts]),
+        bars=bars([_value(part, slowest, since + number * step, step) for number, part in enumerate(parts)]),
         marks=_marks(instance, since, now),
-        checks=sum(part.checks for part in parts),
+        checks=len(checks),
         failures=sum(part.failures for part in parts),
+        unknown=sum(part.unknown for part in parts),
         slowest=slowest,
+        drawn_since=checks[-1][0] if len(checks) == MOST_CHECKS else None,
     )
 
 
+def number_of_parts(period: timedelta, sweep_interval: float) -> int:
+    """No part is so short that regular checks miss it: an empty one means that none was made."""
+    return max(1, min(MOST_PARTS, int(period.total_seconds() / (OF_A_SWEEP * sweep_interval))))
+
+
 def _parts(
-    checks: Iterable[tuple[datetime, str, int | None]], since: datetime, step: timedelta
+    checks: Iterable[tuple[datetime, str, int | None]], since: datetime, until: datetime, step: timedelta
 ) -> list[Part]:
-    parts = [Part() for _ in range(PARTS)]
+    parts = [Part() for _ in range(round((until - since) / step))]
     for moment, outcome, latency in checks:
-        parts[min(PARTS - 1, bucket_of(moment, since, step))].add(outcome, latency)
+        parts[min(len(parts) - 1, bucket_of(moment, since, step))].add(outcome, latency)
     return parts
 
 
-def _value(part: Part, slowest: int) -> Value:
-    """A part with a failure reaches the top, whatever its latency."""
+def _value(part: Part, slowest: int, begins: datetime, step: timedelta) -> Value:
+    """A part in which something failed or could not be seen reaches the top, whatever its latency."""
     if not part.checks:
         return Value(None, "none", "")
-    title = f"{part.checks} checks, {part.failures} failed, slowest {part.slowest} ms"
-    return Value(slowest or 1 if part.failures else part.slowest, part.kind, title)
+    title = (
+        f"{_moment(begins)} to {_moment(begins + step)} UTC: {part.checks} checks, {part.failures} failed, "
+        f"{part.unknown} unknown, slowest {part.slowest} ms"
+    )
+    amount = slowest or 1 if part.failures or part.unknown else part.slowest or LEAST
+    return Value(amount, part.kind, title)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %b %H:%M}"
 
 
 def _marks(instance: Instance, since: datetime, now: datetime) -> list[Mark]:

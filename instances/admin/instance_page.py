@@ -18,12 +18,15 @@ from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
+from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.models import Incident, Instance, Operation
 from instances.operations import read_logs
 from tasks import inspection, operations
+from tasks.schedule import sweep_interval
 
 OPERATIONS_SHOWN = 8
 INCIDENTS_SHOWN = 5
@@ -61,7 +64,7 @@ def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "desk_title": instance.customer_id,
         "object": instance,
         "buttons": _buttons(request, instance),
-        "history": history(instance, period if period in PERIODS else "1d", SYSTEM.now()),
+        "history": history(instance, period if period in PERIODS else "1d", SYSTEM.now(), sweep_interval()),
         "period": period if period in PERIODS else "1d",
         "periods": LABELS,
         "incidents": _incidents(instance),
@@ -69,7 +72,7 @@ def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "env_names": variable_names(instance) if request.user.has_perm(ENV_NAMES) else None,
         "may_change_secrets": request.user.has_perm(SECRETS),
         "required_env": instance.plan.required_env,
-        "secret_form": SecretForm(auto_id="secret_%s"),
+        "secret_form": SecretForm(auto_id="secret_%s", initial=typed_reason(request)),
     }
 
 
@@ -86,7 +89,7 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "instance": instance,
         "health": instance.health,
         "colours": COLOURS,
-        "muted_until": mutes.end_for(instance, now),
+        "mutes": mutes.covering(instance, now),
         "incident": Incident.objects.open().filter(kind="instance", instance=instance).first(),
         "operations": list(operations[:OPERATIONS_SHOWN]),
         "now": now,
@@ -100,7 +103,12 @@ def _incidents(instance: Instance) -> list[Incident]:
 def _buttons(request: HttpRequest, instance: Instance) -> list[Button]:
     muted = mutes.active(SYSTEM.now()).filter(instance=instance).exists()
     return [
-        Button(verb, verb.form(auto_id=f"{verb.name}_%s", initial={"request_id": str(uuid.uuid4())}))
+        Button(
+            verb,
+            verb.form(
+                auto_id=f"{verb.name}_%s", initial={**typed_reason(request), "request_id": str(uuid.uuid4())}
+            ),
+        )
         for verb in applicable(instance.health.status, muted)
         if request.user.has_perm(verb.permission)
     ]

@@ -20,6 +20,18 @@ def end_for(instance: Instance, now: datetime) -> datetime | None:
     return ends([instance.pk], now).get(instance.pk)
 
 
+def covering(instance: Instance, now: datetime) -> list[Mute]:
+    """The mutes in force of the instance, its host and its plan, the one that ends last first."""
+    own = Q(instance=instance) | Q(host=instance.host_id) | Q(plan=instance.plan_id)
+    return list(active(now).filter(own).order_by("-until"))
+
+
+def plan_ends(plan_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
+    """When the mutes of the plans themselves end, in one query; plans without one are left out."""
+    rows = active(now).filter(plan__in=set(plan_ids)).order_by().values_list("plan_id")
+    return dict(rows.annotate(end=Max("until")))
+
+
 def ends(instance_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
     """The same for many instances, in one query; instances without a mute are left out."""
     covering = active(now).filter(
