@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "instances.admin.signed_out.signed_out_middleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dockmgr.headers.headers_middleware",
 ]

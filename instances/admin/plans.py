@@ -16,6 +16,7 @@ from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import DeskAdmin, listed
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.selections import place_order
+from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
 from instances.admin.views import behind
 from instances.fleet.bulk import MOST_INSTANCES
@@ -103,7 +104,7 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "may_operate": request.user.has_perm(OPERATE),
         "may_change_secrets": request.user.has_perm(SECRETS),
         "env_names": variable_names(plan) if request.user.has_perm(ENV_NAMES) else None,
-        "update_form": ReasonForm(auto_id="update_%s"),
+        "update_form": ReasonForm(auto_id="update_%s", initial=typed_reason(request)),
         "secret_form": SecretForm(auto_id="secret_%s"),
     }
 

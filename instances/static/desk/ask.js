@@ -14,6 +14,9 @@ function token() {
 }
 
 async function readJson(response) {
+  if (response.redirected) {
+    throw new Error("You are signed out: load the page anew and sign in.");
+  }
   const kind = response.headers.get("Content-Type") || "";
   if (!kind.startsWith("application/json")) {
     throw new Error(response.status === 403 ? "You may not do this." : "The server did not answer well.");
