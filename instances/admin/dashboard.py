@@ -22,6 +22,7 @@ from instances.models import Channel, Health, HealthCheck, Incident, Operation, 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 HOURS = 24
+FAILED = ("failed", "rolled_back")
 SWEEPS_SHOWN = 48
 ROWS_SHOWN = 8
 MOST_OPERATIONS = 5000
@@ -94,7 +95,6 @@ class LastDay:
 
     restarts: int
     helped: int
-    updates: int
     failed: int
     bars: list[Bar]
     failures: list[Operation]
@@ -112,17 +112,23 @@ def _last_day(now: datetime) -> LastDay:
     rows = list(recent.values_list("kind", "status", "created_at")[:MOST_OPERATIONS])
     restarts = [(status, at) for kind, status, at in rows if kind == "restart"]
     per_hour = Counter(min(HOURS - 1, bucket_of(at, since, HOUR)) for _, at in restarts)
-    failed = sum(status in ("failed", "rolled_back") for _, status, _ in rows)
-    failures = recent.filter(status__in=("failed", "rolled_back")).defer("facts", "params")
+    counts = _count_operations(since)
+    failed = sum(count for (_, status), count in counts.items() if status in FAILED)
+    failures = recent.filter(status__in=FAILED).defer("facts", "params")
     return LastDay(
-        restarts=len(restarts),
-        helped=sum(status == "succeeded" for status, _ in restarts),
-        updates=sum(kind == "update" for kind, _, _ in rows),
+        restarts=sum(count for (kind, _), count in counts.items() if kind == "restart"),
+        helped=counts["restart", "succeeded"],
         failed=failed,
         bars=bars([_hour(since, number, per_hour[number]) for number in range(HOURS)]),
         failures=list(failures[:ROWS_SHOWN]) if failed else [],
         more=len(rows) == MOST_OPERATIONS,
     )
+
+
+def _count_operations(since: datetime) -> Counter[tuple[str, str]]:
+    """All of them, by kind and status, however many there were."""
+    rows = Operation.objects.filter(created_at__gt=since).order_by().values_list("kind", "status")
+    return Counter({(kind, status): count for kind, status, count in rows.annotate(count=Count("*"))})
 
 
 def _hour(since: datetime, number: int, count: int) -> Value:

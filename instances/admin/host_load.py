@@ -20,6 +20,7 @@ class HostLoad:
     host: Host
     instances: int = 0
     unwell: int = 0
+    unknown: int = 0
     cpus: float = 0.0
     memory: float = 0.0
     out_of_reach: bool = False
@@ -33,7 +34,9 @@ class HostLoad:
     @property
     def words(self) -> str:
         room = f" of {self.host.max_instances}" if self.host.max_instances else ""
-        return f"{self.instances}{room} instances, {self.unwell} unwell"
+        unknown = f", {self.unknown} of unknown health" if self.unknown else ""
+        last = " when last seen" if self.out_of_reach else ""
+        return f"{self.instances}{room} instances, {self.unwell} unwell{unknown}{last}"
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -63,6 +66,10 @@ def _count_instances(found: dict[int, HostLoad]) -> None:
 
 
 def _count_unwell(found: dict[int, HostLoad]) -> None:
-    unwell = Health.objects.filter(status__in=UNHEALTHY).order_by().values_list("instance__host_id")
-    for host_id, count in unwell.annotate(count=Count("*")):
-        found[host_id].unwell = count
+    wanted = Health.objects.filter(status__in=(*UNHEALTHY, "unknown")).order_by()
+    rows = wanted.values_list("instance__host_id", "status").annotate(count=Count("*"))
+    for host_id, status, count in rows:
+        if status == "unknown":
+            found[host_id].unknown += count
+        else:
+            found[host_id].unwell += count

@@ -56,11 +56,13 @@ class HostAdmin(DeskAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return HostChangeList
 
-    @display(label={"answers": "success", "out of reach": "danger"})
+    @display(label={"answers": "success", "out of reach": "danger", "not asked yet": "info"})
     def reachability(self, host: Any) -> str:
         watch = getattr(host, "watch", None)
         failing = host.load.out_of_reach or (watch is not None and watch.failures > 0)
-        return "out of reach" if failing else "answers"
+        if failing:
+            return "out of reach"
+        return "answers" if watch is not None and watch.answered_at is not None else "not asked yet"
 
     @admin.display(description="instances")
     def load(self, host: Any) -> str:

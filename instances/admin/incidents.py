@@ -18,6 +18,7 @@ from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
+from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.admin.views import behind
 from instances.alerts import mute as muting
@@ -41,11 +42,13 @@ class OpenFilter(ChoiceFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "open"), ("resolved", "resolved")]
+        return [("told", "open and worth telling"), ("open", "open"), ("resolved", "resolved")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
         if self.value() is None:
             return queryset
+        if self.value() == "told":
+            return queryset.filter(resolved_at=None, confirmed_at__isnull=False)
         return queryset.filter(resolved_at__isnull=self.value() == "open")
 
 
@@ -105,10 +108,12 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
         "nobody_is_told": incident.is_open and not Channel.objects.filter(enabled=True).exists(),
         "colours": COLOURS,
-        "may_acknowledge": request.user.has_perm(ACKNOWLEDGE) and incident.is_open,
+        "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
+        and incident.is_open
+        and incident.acknowledged_at is None,
         "may_mute": request.user.has_perm(OPERATE) and (incident.instance or incident.host) is not None,
-        "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s"),
-        "mute_form": MuteForm(auto_id="mute_%s"),
+        "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
+        "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
     }
 
 
@@ -125,8 +130,8 @@ def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
     if not request.user.has_perm(ACKNOWLEDGE):
         refuse(request, "acknowledge", incident.key)
 
-    def work(_fields: dict[str, Any]) -> str:
-        seen = acknowledge(incident.pk, trail.actor(request), SYSTEM.now())
+    def work(fields: dict[str, Any]) -> str:
+        seen = acknowledge(incident.pk, trail.actor(request), SYSTEM.now(), fields["reason"])
         return f"The incident is acknowledged by {seen.acknowledged_by}."
 
     form = OptionalReasonForm(request.POST)

@@ -32,12 +32,26 @@ def found(look_up: Callable[[str], Row], key: str) -> Row:
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts no further than 10,000 rows: a page costs the same however long a table has grown."""
 
+    template_name = "desk/pagination.html"
+    _rows: int | None = None
+
     @cached_property
     def count(self) -> int:
         rows = self.object_list
         if isinstance(rows, QuerySet):
-            return int(rows[:MOST_COUNTED].count())
+            return min(MOST_COUNTED, self._counted(rows))
         return len(rows)
+
+    @cached_property
+    def is_cut(self) -> bool:
+        """Whether there are more rows than are counted, which the page must say."""
+        rows = self.object_list
+        return isinstance(rows, QuerySet) and self._counted(rows) > MOST_COUNTED
+
+    def _counted(self, rows: QuerySet[Any]) -> int:
+        if self._rows is None:
+            self._rows = int(rows[: MOST_COUNTED + 1].count())
+        return self._rows
 
 
 class DeskAdmin(ModelAdmin):

@@ -14,10 +14,40 @@ from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from instances import lookup
-from instances.admin.instance_list import COLOURS
+from instances.admin.dashboard import FAILED
+from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.views import behind
+from instances.lib import durations
+from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry, HealthCheck, Operation, Sweep
+
+
+class OutcomeFilter(ChoiceFilter):
+    """What the dashboard counts as failed."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("bad", "failed or rolled back")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        return queryset.filter(status__in=FAILED) if self.value() == "bad" else queryset
+
+
+class WhenFilter(ChoiceFilter):
+    """How long ago it was asked for at most."""
+
+    title = "time"
+    parameter_name = "when"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1d", "the last 24 hours"), ("7d", "the last 7 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        lasts = durations.length(self.value()) if self.value() in ("1d", "7d") else None
+        return queryset if lasts is None else queryset.filter(created_at__gt=SYSTEM.now() - lasts)
 
 
 @admin.register(Operation)
@@ -26,7 +56,7 @@ class OperationAdmin(PageAdmin):
 
     page_template = "desk/operation.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
-    list_filter = ("kind", "status", "automatic")
+    list_filter = ("kind", "status", "automatic", OutcomeFilter, WhenFilter)
     search_fields = ("customer_id",)
     search_help_text = "Customer id"
     ordering = ("-created_at",)

@@ -110,7 +110,7 @@ def _update(order: VerbRequest) -> str:
 
 
 def _pause(order: VerbRequest) -> str:
-    service.pause(order.instance.customer_id)
+    service.pause(order.instance.customer_id, order.requester)
     return f"{order.instance.customer_id} is paused: no checks, no healing, no alerts."
 
 
@@ -127,7 +127,9 @@ def _mute(order: VerbRequest) -> str:
 
 
 def _unmute(order: VerbRequest) -> str:
-    ended = mute.unmute(mute.Scope("instance", order.instance), SYSTEM.now(), by=order.by)
+    ended = mute.unmute(
+        mute.Scope("instance", order.instance), SYSTEM.now(), by=order.by, reason=order.fields["reason"]
+    )
     return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 

@@ -114,16 +114,16 @@ def limits(plan: PlanSpec, engine: EngineFacts) -> Finding:
     if plan.cpus > engine.cpus:
         problems.append(f"Plan {plan.name} has {plan.cpus:g} CPUs, the host has {engine.cpus}.")
     if plan.memory > engine.memory:
-        problems.append(f"Plan {plan.name} has {_size(plan.memory)}, the host has {_size(engine.memory)}.")
+        wanted, there = _sizes(plan.memory, engine.memory)
+        problems.append(f"Plan {plan.name} has {wanted}, the host has {there}.")
     return _without("limits", problems, "the host is large enough")
 
 
 def over_commitment(promised: int, engine: EngineFacts) -> Iterator[Note]:
     """`promised` is the memory, in bytes, of all instances on the host together."""
     if promised > engine.memory:
-        text = (
-            f"The host's instances may take {_size(promised)} together, the host has {_size(engine.memory)}."
-        )
+        taken, there = _sizes(promised, engine.memory)
+        text = f"The host's instances may take {taken} together, the host has {there}."
         yield Note("memory", text)
 
 
@@ -144,7 +144,7 @@ def drift(spec: ContainerSpec, facts: ContainerFacts, image_id: str) -> Iterator
     yield Finding("container", facts.state == RUNNING, f"is {facts.state}")
     yield _same("image", image_id or facts.image_id, facts.image_id)
     yield _same("cpus", spec.nano_cpus, facts.nano_cpus, _cpus)
-    yield _same("memory", spec.memory, facts.memory, _size)
+    yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
     wanted = {spec.container_port: (spec.bind_address, spec.host_port)}
@@ -180,6 +180,12 @@ def drift_notes(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | 
     if is_outdated(spec, facts.labels):
         text = "The container was made from earlier settings; it takes the new ones up when it is made anew."
         yield Note("spec", text)
+
+
+def _same_size(name: str, wanted: int, found: int) -> Finding:
+    if wanted == found:
+        return Finding(name, True, AS_IT_SHOULD_BE)
+    return Finding(name, False, "should be {}, is {}".format(*_sizes(wanted, found)))
 
 
 def _same(name: str, wanted: T, found: T, show: Callable[[T], str] = str) -> Finding:
@@ -237,5 +243,13 @@ def _processes(most: int | None) -> str:
     return f"{most} processes" if most else "without limit"
 
 
+def _sizes(one: int, other: int) -> tuple[str, str]:
+    """Two sizes that differ, told so that they can be told apart."""
+    told = _size(one), _size(other)
+    return told if told[0] != told[1] else (f"{one:,} bytes", f"{other:,} bytes")
+
+
 def _size(size: int) -> str:
-    return f"{size / 1024**2:,.10g} MiB" if size else "without limit"
+    if not size:
+        return "without limit"
+    return f"{size / 1024**2:,.1f} MiB".replace(".0 MiB", " MiB")

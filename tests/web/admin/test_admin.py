@@ -105,7 +105,7 @@ def test_the_dashboard_asks_no_more_of_a_large_fleet(
     world: World, admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     world.instance("c1")
-    with django_assert_num_queries(14) as few:
+    with django_assert_num_queries(15) as few:
         text(admin_client, INSTANCE + "dashboard/live/")
     for number in range(2, 12):
         world.instance(f"c{number}")

@@ -1,0 +1,117 @@
+"""Numbers and words of the desk: what they lead to and what they are about is what they say."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from instances.admin import read_only
+from instances.incidents.acknowledge import acknowledge
+from instances.lib.clock import SYSTEM
+from instances.models import Health, HostWatch, Incident, Operation
+from instances.operations import service
+from tests.desk import INSTANCE, at_desk
+from tests.factories import World
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+ROOT = "/admin/instances/"
+
+
+def text(client: Client, address: str) -> str:
+    page = client.get(address, follow=True)
+    assert page.status_code == 200, address
+    return page.content.decode()
+
+
+def rows(page: str) -> int:
+    return page.count('class="data-row') or page.count("data-row block")
+
+
+def operation(customer_id: str, status: str, hours_ago: float, kind: str = "restart") -> None:
+    at = SYSTEM.now() - timedelta(hours=hours_ago)
+    row = Operation.objects.create(
+        kind=kind, customer_id=customer_id, status=status, requested_by="tests", created_at=at,
+        finished_at=at, lease_expires_at=at,
+    )  # fmt: skip
+    Operation.objects.filter(pk=row.pk).update(created_at=at)
+
+
+def test_acknowledging_is_offered_until_somebody_has(world: World) -> None:
+    incident = world.incident(world.instance())
+    page = f"{ROOT}incident/{incident.pk}/change/"
+    assert "dialog-acknowledge" in text(at_desk("operator"), page)
+    acknowledge(incident.pk, "admin:operator", SYSTEM.now())
+    assert "dialog-acknowledge" not in text(at_desk("operator"), page)
+
+
+def test_a_list_says_that_there_are_more_than_it_counts(
+    admin_client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_only, "MOST_COUNTED", 2)
+    for number in range(3):
+        operation("c1", "failed", number)
+    assert re.search(r"more than 2\s+operations", text(admin_client, f"{ROOT}operation/"))
+    assert "more than 2 results" in text(admin_client, f"{ROOT}operation/?q=c1")
+    Operation.objects.first().delete()  # type: ignore[union-attr]
+    assert "more than" not in text(admin_client, f"{ROOT}operation/")
+
+
+def test_each_tile_leads_to_as_many_rows_as_it_counts(admin_client: Client, world: World) -> None:
+    for status, hours in (
+        ("failed", 1),
+        ("failed", 30),
+        ("rolled_back", 2),
+        ("succeeded", 3),
+        ("failed", 99),
+    ):
+        operation("c1", status, hours)
+        operation("c2", status, hours, "update")
+    blip = world.incident(world.instance("c3"))
+    Incident.objects.filter(pk=blip.pk).update(confirmed_at=None)
+    world.incident(world.instance("c4"))
+    tiles = re.findall(r'desk-tile[^"]*" href="([^"]+)"><b>(\d+)</b>', text(admin_client, "/admin/"))
+    counted = {href.replace("&amp;", "&"): int(number) for href, number in tiles}
+    assert sorted(counted.values()) == [1, 2, 3, 4]
+    assert {href: rows(text(admin_client, href)) for href in counted} == counted
+
+
+def test_what_was_seen_before_a_pause_is_no_last_check(admin_client: Client, world: World) -> None:
+    instance = world.instance("c1", http_status=200, latency_ms=6, checked_at=world.now)
+    service.pause("c1")
+    service.resume("c1")
+    page = text(admin_client, f"{INSTANCE}{instance.pk}/live/")
+    assert "never since it is looked after again" in page and "HTTP 200" not in page
+
+
+@pytest.mark.parametrize(
+    ("watched", "said"),
+    [
+        (None, "not asked yet"),
+        ({"failures": 2}, "out of reach"),
+        ({"answered_at": SYSTEM.now()}, "answers"),
+        ({}, "not asked yet"),
+    ],
+)
+def test_a_host_is_said_to_answer_when_it_did(
+    admin_client: Client, world: World, watched: dict[str, object] | None, said: str
+) -> None:
+    if watched is not None:
+        HostWatch.objects.create(host=world.host, **watched)
+    page = text(admin_client, f"{ROOT}host/")
+    words = {word for word in ("not asked yet", "out of reach", "answers") if word in page}
+    assert words == {said}
+
+
+def test_a_host_out_of_reach_tells_how_many_are_of_unknown_health(admin_client: Client, world: World) -> None:
+    for number in range(3):
+        world.instance(f"c{number}")
+    Health.objects.update(status="unknown", reason="engine")
+    world.host_incident()
+    page = text(admin_client, "/admin/")
+    assert "3 instances, 0 unwell, 3 of unknown health when last seen" in page
