@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from instances.errors import RequestError
 from instances.models import AuditEntry
 
 
@@ -16,6 +17,7 @@ def audit(
     reason: str,
     outcome: str,
     now: datetime,
+    request_id: str = "",
 ) -> AuditEntry:
     """Write down one action: `surface` is admin, api, command or task; `address` an IP address or None.
 
@@ -31,4 +33,19 @@ def audit(
         target=target,
         reason=reason,
         outcome=outcome,
+        request_id=request_id,
     )
+
+
+def earlier_command(request_id: str | None, action: str, target: str) -> AuditEntry | None:
+    """The command that was carried out under this request id, if any.
+
+    Raises RequestError when that was another command, or about something else.
+    """
+    if not request_id:
+        return None
+    rows = AuditEntry.objects.filter(request_id=request_id, surface="command")
+    found = rows.order_by("-at", "-pk").first()
+    if found is not None and (found.action, found.target) != (action, target):
+        raise RequestError(f"This request id was used for {found.action} {found.target}.")
+    return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from instances.admin import answers, trail
@@ -86,3 +88,11 @@ class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "channel", "kind", "level", "sent_at", "tries", "error")
     list_select_related = ("channel",)
     ordering = ("-created_at",)
+    exclude = ("payload",)
+    readonly_fields = ("document",)
+
+    @admin.display(description="document")
+    def document(self, sent: Notification) -> str:
+        """Without colours: they would be styles in the page, which its policy refuses."""
+        text = json.dumps(sent.payload, indent=2, ensure_ascii=False)
+        return format_html('<pre class="desk-document">{}</pre>', text)

@@ -12,13 +12,16 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from instances.admin import answers, trail
+from instances.admin import answers, muting, trail
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
+from instances.admin.instance_list import until
 from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
+from instances.incidents import mutes
+from instances.lib.clock import SYSTEM
 from instances.models import Host
 from tasks import inspection
 
@@ -31,8 +34,10 @@ class HostChangeList(ChangeList):
         found = {load.host.pk: load for load in loads()}
         rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
         self.result_list = rows
+        muted = mutes.host_ends([host.pk for host in rows], SYSTEM.now())
         for host in rows:
             host.load = found.get(host.pk) or HostLoad(host)
+            host.muted_until = muted.get(host.pk)
 
 
 @admin.register(Host)
@@ -40,7 +45,7 @@ class HostAdmin(DeskAdmin):
     """Engines and the room they have."""
 
     form = HostForm
-    list_display = ("name", "reachability", "load", "unwell", "address", "docker_url")
+    list_display = ("name", "reachability", "muted", "load", "unwell", "address", "docker_url")
     list_select_related = ("watch",)
     search_fields = ("name", "address")
     ordering = ("name",)
@@ -64,6 +69,10 @@ class HostAdmin(DeskAdmin):
             return "out of reach"
         return "answers" if watch is not None and watch.answered_at is not None else "not asked yet"
 
+    @display(description="muted", label="warning")
+    def muted(self, host: Any) -> str:
+        return until(host.muted_until)
+
     @admin.display(description="instances")
     def load(self, host: Any) -> str:
         return str(host.load.instances) + (f" of {host.max_instances}" if host.max_instances else "")
@@ -81,6 +90,8 @@ class HostAdmin(DeskAdmin):
     ) -> HttpResponse:
         found = {str(load.host.pk): load for load in loads()}.get(object_id)
         extra = {"load": found, "may_operate": request.user.has_perm(OPERATE)}
+        if found is not None:
+            extra |= muting.context(request, "host", found.host)
         page: HttpResponse = super().change_view(
             request, object_id, form_url, {**(extra_context or {}), **extra}
         )
@@ -88,7 +99,7 @@ class HostAdmin(DeskAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = path("<int:host_id>/test/", behind(self, test_view), name="instances_host_test")
-        return [own, *super().get_urls()]
+        return [own, *muting.routes(self, "host"), *super().get_urls()]
 
 
 @require_POST

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import display
 
@@ -24,10 +25,11 @@ from instances.admin.views import behind
 from instances.alerts import mute as muting
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
+from instances.incidents import mutes
 from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Mute
 from instances.lib.clock import SYSTEM
-from instances.models import Channel, Incident, Mute
+from instances.models import Channel, Host, Incident, Instance, Mute, Plan
 from instances.templatetags.desk import about
 
 ACKNOWLEDGE = "instances.change_incident"
@@ -111,6 +113,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
         and incident.is_open
         and incident.acknowledged_at is None,
+        "muted_until": mutes.incident_ends([incident], now).get(incident.pk),
         "may_mute": request.user.has_perm(OPERATE) and (incident.instance or incident.host) is not None,
         "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
         "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
@@ -170,12 +173,28 @@ def _back(incident: Incident) -> HttpResponse:
 
 @admin.register(Mute)
 class MuteAdmin(ReadOnlyAdmin):
-    """Who is or was muted; a mute is ended at its instance."""
+    """Who is or was muted; a mute is ended on the page of its instance, host or plan."""
 
-    list_display = ("subject", "starts_at", "until", "by", "reason")
+    list_display = ("subject", "state", "starts_at", "until", "by", "reason", "ended_at")
     list_select_related = ("instance", "host", "plan")
     ordering = ("-until",)
 
     @admin.display(description="what")
     def subject(self, mute: Mute) -> str:
-        return str(mute.instance or mute.host or mute.plan)
+        return f"{_muted(mute)[0]} {_muted(mute)[1]}"
+
+    @display(description="state", label={"in force": "warning", "over": "info"})
+    def state(self, mute: Mute) -> str:
+        return "in force" if mute.until > SYSTEM.now() else "over"
+
+    @admin.display(description="page")
+    def ended_at(self, mute: Mute) -> str:
+        """Where it can be ended."""
+        kind, row = _muted(mute)
+        address = reverse(f"admin:instances_{kind}_change", args=[row.pk])
+        return format_html('<a href="{}" class="text-link">{} {}</a>', address, kind, row)
+
+
+def _muted(mute: Mute) -> tuple[str, Instance | Host | Plan]:
+    rows = {"instance": mute.instance, "host": mute.host, "plan": mute.plan}
+    return next((kind, row) for kind, row in rows.items() if row is not None)

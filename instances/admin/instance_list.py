@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import floor
 from typing import Any
 
@@ -14,6 +14,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from instances.db.clock import SYSTEM
+from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
 from instances.models import Host, Instance, Plan
 from instances.models.health import STATUSES
@@ -26,6 +27,11 @@ COLOURS = {
     "critical": "danger", "warning": "warning", "info": "info",
 }  # fmt: skip
 UNHEALTHY = ("suspect", "unhealthy", "failed")
+
+
+def until(moment: datetime | None) -> str:
+    """When a mute ends, in a list; empty for what is not muted."""
+    return f"until {moment:%d %b %H:%M} UTC" if moment else ""
 
 
 class ChoiceFilter(SimpleListFilter):
@@ -78,7 +84,9 @@ class InstanceChangeList(ChangeList):
         rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
         self.result_list = rows
         found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
+        muted = mutes.ends([row.pk for row in rows], now)
         for row in rows:
+            row.muted_until = muted.get(row.pk)
             row.uptime_percent = found.get(row.pk)
 
 
@@ -86,7 +94,8 @@ class InstanceListMixin:
     """The columns and the search; what is decommissioned is not listed."""
 
     list_display = (
-        "customer_id", "status", "plan", "host", "version", "last_healthy", "uptime", "subdomain",
+        "customer_id", "status", "muted", "plan", "host", "version", "last_healthy", "uptime",
+        "subdomain",
     )  # fmt: skip
     list_filter = (StatusFilter, PlanFilter, HostFilter)
     list_select_related = ("plan", "host", "health")
@@ -115,6 +124,10 @@ class InstanceListMixin:
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:
         return str(instance.health.status)
+
+    @display(description="muted", label="warning")
+    def muted(self, instance: Any) -> str:
+        return until(instance.muted_until)
 
     @admin.display(description="version")
     def version(self, instance: Instance) -> str:

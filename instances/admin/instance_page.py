@@ -57,17 +57,12 @@ def known(object_id: str) -> Instance:
 
 def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     """What the whole page shows; the live part of it is fetched again every few seconds."""
-    period = request.GET.get("period", "1d")
     return {
         **_live(request, instance),
+        **_past(request, instance),
         "title": instance.customer_id,
         "desk_title": instance.customer_id,
         "object": instance,
-        "buttons": _buttons(request, instance),
-        "history": history(instance, period if period in PERIODS else "1d", SYSTEM.now(), sweep_interval()),
-        "period": period if period in PERIODS else "1d",
-        "periods": LABELS,
-        "incidents": _incidents(instance),
         "may_read_logs": request.user.has_perm(LOGS),
         "env_names": variable_names(instance) if request.user.has_perm(ENV_NAMES) else None,
         "may_change_secrets": request.user.has_perm(SECRETS),
@@ -87,12 +82,32 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     operations = Operation.objects.filter(customer_id=instance.customer_id).order_by("-created_at")
     return {
         "instance": instance,
+        "buttons": _buttons(request, instance),
         "health": instance.health,
         "colours": COLOURS,
         "mutes": mutes.covering(instance, now),
         "incident": Incident.objects.open().filter(kind="instance", instance=instance).first(),
         "operations": list(operations[:OPERATIONS_SHOWN]),
         "now": now,
+    }
+
+
+@require_safe
+def past_view(request: HttpRequest, object_id: str) -> HttpResponse:
+    """The part of the page that changes by itself, but slowly."""
+    instance = known(object_id)
+    found = {"instance": instance, **_past(request, instance)}
+    return TemplateResponse(request, "desk/instance_past.html", found)
+
+
+def _past(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    asked = request.GET.get("period", "1d")
+    period = asked if asked in PERIODS else "1d"
+    return {
+        "history": history(instance, period, SYSTEM.now(), sweep_interval()),
+        "period": period,
+        "periods": LABELS,
+        "incidents": _incidents(instance),
     }
 
 

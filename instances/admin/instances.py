@@ -28,6 +28,7 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
             ("answers/<str:ticket>/", answers.answer_view, "answer"),
             ("answers/<str:ticket>/log/", answers.download_view, "download"),
             ("<str:object_id>/live/", instance_page.live_view, "live"),
+            ("<str:object_id>/past/", instance_page.past_view, "past"),
             ("<str:object_id>/do/<slug:name>/", instance_page.act_view, "act"),
             ("<str:object_id>/ask/<slug:what>/", instance_page.ask_view, "ask"),
             ("<str:object_id>/secrets/", instance_page.secrets_view, "secrets"),

@@ -10,8 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
+from unfold.decorators import display
 
+from instances.admin import muting
 from instances.admin.forms import BYTES_PER_MB, PlanForm
+from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import DeskAdmin, listed
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
@@ -20,6 +23,8 @@ from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
 from instances.admin.views import behind
 from instances.fleet.bulk import MOST_INSTANCES
+from instances.incidents import mutes
+from instances.lib.clock import SYSTEM
 from instances.models import Instance, Plan
 
 # An adopted container takes nothing from its plan but the image.
@@ -39,7 +44,7 @@ class PlanAdmin(DeskAdmin):
     """What customers of a plan share. A plan's environment may hold secrets: it is set, never shown."""
 
     form = PlanForm
-    list_display = ("name", "image", "cpus", "memory_mb", "instance_count", "update_strategy")
+    list_display = ("name", "image", "cpus", "memory_mb", "instance_count", "muted", "update_strategy")
     search_fields = ("name",)
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
@@ -64,6 +69,10 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="instances")
     def instance_count(self, plan: Any) -> int:
         return int(plan.present)
+
+    @display(description="muted", label="warning")
+    def muted(self, plan: Plan) -> str:
+        return until(mutes.plan_ends([plan.pk], SYSTEM.now()).get(plan.pk))
 
     @admin.display(description="Required variables")
     def required_shown(self, plan: Plan) -> str:
@@ -91,12 +100,14 @@ class PlanAdmin(DeskAdmin):
         return [
             *(path(f"<int:plan_id>/{name}/", behind(self, view), name=f"instances_plan_{name}")
               for name, view in own),
+            *muting.routes(self, "plan"),
             *super().get_urls(),
         ]  # fmt: skip
 
 
 def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
     return {
+        **muting.context(request, "plan", plan),
         "plan": plan,
         "would_drift": drift(plan, ["cpus"]),
         "would_drift_by_image": drift(plan, ["image"]),

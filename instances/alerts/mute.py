@@ -77,14 +77,14 @@ def mute(scope: Scope, until: datetime, now: datetime, *, by: str, reason: str =
 
 
 @transaction.atomic
-def unmute(scope: Scope, now: datetime, *, by: str) -> bool:
+def unmute(scope: Scope, now: datetime, *, by: str, reason: str = "") -> bool:
     """End the scope's own mute; what it held back goes out. False when it had none.
 
     An instance may stay muted by its host or its plan.
     """
     ended = _finish(scope, now)
     if ended:
-        _note(scope, "unmuted", f"by {by}", now)
+        _note(scope, "unmuted", f"by {by}{f': {reason}' if reason else ''}", now)
         requeue(scope.incidents(), now)
     return ended
 

@@ -115,6 +115,9 @@ def instance(row: Instance) -> shapes.Instance:
         "down_since": time(row.health.down_since),
         "last_healthy_at": time(row.health.last_healthy_at),
         "last_restart_at": time(row.health.last_restart_at),
+        "paused_at": time(row.paused_at),
+        "paused_by": row.paused_by or None,
+        "pause_reason": row.pause_reason or None,
         "leaving_at": time(row.leaving_at),
         "created_at": time(row.created_at),
     }

@@ -116,6 +116,9 @@ class Instance(TypedDict):
     down_since: Time | None
     last_healthy_at: Time | None
     last_restart_at: Time | None
+    paused_at: Time | None
+    paused_by: str | None
+    pause_reason: str | None
     leaving_at: Time | None
     created_at: Time
 

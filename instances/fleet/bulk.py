@@ -166,5 +166,5 @@ def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
     if bulk.verb == "update":
         return [service.begin_update(customer_id, requester)]
     if bulk.verb == "pause":
-        service.pause(customer_id)
+        service.pause(customer_id, requester)
     return []

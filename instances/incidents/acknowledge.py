@@ -14,7 +14,7 @@ from instances.models import Incident
 
 
 @transaction.atomic
-def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
+def acknowledge(incident_id: int, by: str, now: datetime, reason: str = "") -> Incident:
     """Acknowledge an open incident; the first who did stays on record.
 
     Raises RequestError when there is none, or when it is over.
@@ -25,6 +25,6 @@ def acknowledge(incident_id: int, by: str, now: datetime) -> Incident:
     if incident.acknowledged_at is None:
         writer = IncidentWriter(now)
         incident.acknowledged_at, incident.acknowledged_by = now, by
-        writer.note(incident, "acknowledged", f"by {by}")
+        writer.note(incident, "acknowledged", f"by {by}{f': {reason}' if reason else ''}")
         writer.save()
     return incident

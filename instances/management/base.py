@@ -21,14 +21,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from instances import documents
-from instances.access.audit import audit
+from instances import documents, lookup
+from instances.access.audit import audit, earlier_command
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.sweep import Progress as ProgressCall
 from instances.lib import validators
 from instances.lib.log_lines import for_terminal
-from instances.models import Instance, Operation
+from instances.models import AuditEntry, Instance, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
 
@@ -52,12 +52,14 @@ class FleetCommand(BaseCommand):
 
     requires_system_checks = []
     changes: ClassVar[bool] = False
+    once: ClassVar[bool] = False  # makes no operation; done once per request id all the same
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         _Refusals(self, parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
+        if self.changes or self.once:
             parser.add_argument("--reason", default="", help="why, for the record")
             parser.add_argument("--request-id", help="asking twice with the same id does it once")
         self.arguments(parser)
@@ -67,6 +69,10 @@ class FleetCommand(BaseCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         """Do the work; returns the JSON document and the exit code."""
+        raise NotImplementedError
+
+    def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
+        """What `run` would return had it not been done before under this request id; does nothing."""
         raise NotImplementedError
 
     def show(self, document: Any) -> None:
@@ -86,7 +92,7 @@ class FleetCommand(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        self._json = options["json"]
+        self._json, self._is_repeated = options["json"], False
         try:
             with _log_level(settings.COMMAND_LOG_LEVEL):
                 document, code = self._recorded(options)
@@ -109,12 +115,14 @@ class FleetCommand(BaseCommand):
         document, code = self._guarded(options)
         if code == WRONG or (self.name in READING and not options.get("abandon")):
             return document, code
-        target = next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
+        if self._is_repeated:
+            return document, code
         said = document.get("error") if isinstance(document, dict) else None
         outcome = said or ("done" if code == GOOD else f"exit code {code}")
         reason, now = options.get("reason") or "", service.OUTSIDE.clock.now()
         try:
-            audit("command", operator(), None, self.name, target, reason, outcome, now)
+            target, request_id = _target(options), (options.get("request_id") or "") if self.once else ""
+            audit("command", operator(), None, self.name, target, reason, outcome, now, request_id)
         except DatabaseFailure as error:
             if code != OUT_OF_REACH:  # else it has been said already
                 logger.error("The audit log lacks this command: %s", database_sentence(error))
@@ -124,9 +132,15 @@ class FleetCommand(BaseCommand):
     def name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
 
+    def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
+        """`run`, unless the request id says that it was done before."""
+        earlier = earlier_command(options["request_id"], self.name, _target(options)) if self.once else None
+        self._is_repeated = earlier is not None
+        return self.run(options) if earlier is None else self.again(options, earlier)
+
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:
-            return self.run(options)
+            return self._do(options)
         except RequestError as error:
             return self.complain(str(error)), WRONG
         except OutOfReachError as error:
@@ -181,6 +195,11 @@ class FleetCommand(BaseCommand):
         for row in rows:
             table.add_row(*(styled(cell) for cell in row))
         self.console.print(table)
+
+
+def _target(options: dict[str, Any]) -> str:
+    """What a command is about, as the audit log names it."""
+    return next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
 
 
 def operator() -> str:
@@ -288,14 +307,19 @@ def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
 class PauseCommand(FleetCommand):
     """Pause and resume: one switch, both ways."""
 
+    once = True
+
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--customer-id", required=True)
 
-    def switch(self, customer_id: str) -> Instance:
+    def switch(self, customer_id: str, requester: Requester) -> Instance:
         raise NotImplementedError
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        return documents.instance(self.switch(options["customer_id"])), GOOD
+        return documents.instance(self.switch(options["customer_id"], self.requester(options))), GOOD
+
+    def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
+        return documents.instance(lookup.instance(options["customer_id"])), GOOD
 
     def show(self, document: Any) -> None:
         self.console.print(f"{document['customer_id']}: {styled(document['status'])}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models import Q
 
 from instances.models.storable import CharField, Excerpt
 
@@ -72,6 +73,7 @@ class AuditEntry(models.Model):
     target = Excerpt(max_length=128, blank=True)
     reason = Excerpt(max_length=255, blank=True)
     outcome = Excerpt(max_length=255, blank=True)
+    request_id = CharField(max_length=128, blank=True)
 
     class Meta:
         ordering = ("-at", "-pk")
@@ -79,6 +81,7 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["-at"], name="audit_by_time"),
             models.Index(fields=["target", "-at"], name="audit_by_target"),
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="audit_by_request"),
         ]
 
     def __str__(self) -> str:

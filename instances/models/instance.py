@@ -66,6 +66,9 @@ class Instance(models.Model):
     leaving_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=128, blank=True)
+    pause_reason = models.CharField(max_length=255, blank=True)
 
     objects = InstanceQuerySet.as_manager()
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.db import transaction
+
 from instances import lookup
 from instances.checks.transition import change
 from instances.db.errors import may_pass
@@ -267,14 +269,17 @@ def validate_deployment(subdomain: str, outside: Outside | None = None) -> Valid
     return validate_instance(lookup.instance_of_subdomain(subdomain), outside or OUTSIDE)
 
 
-def pause(customer_id: str) -> Instance:
-    """No checks, no healing, no alerts, until resumed."""
-    return _set_state(customer_id, _paused)
+def pause(customer_id: str, requester: Requester | None = None) -> Instance:
+    """No checks, no healing, no alerts, until resumed. The first who paused it, and why, stay on record."""
+    asked, now = requester or Requester("python"), OUTSIDE.clock.now()
+    noted = {"paused_at": now, "paused_by": asked.requested_by[:128], "pause_reason": asked.reason[:255]}
+    return _set_state(customer_id, _paused, noted)
 
 
 def resume(customer_id: str) -> Instance:
     """Back under watch, with a clean sheet; an instance that is not paused is left as it is."""
-    return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s)
+    noted = {"paused_at": None, "paused_by": "", "pause_reason": ""}
+    return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s, noted)
 
 
 def _paused(state: State) -> State:
@@ -283,7 +288,9 @@ def _paused(state: State) -> State:
     return replace(resumed(state), status=Status.PAUSED)
 
 
-def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instance:
+@transaction.atomic
+def _set_state(customer_id: str, transition: Callable[[State], State], noted: dict[str, Any]) -> Instance:
+    """`noted` are columns of the instance; what is noted of a pause under way is not overwritten."""
     instance = lookup.instance(customer_id)
 
     def unless_taken(state: State) -> State:
@@ -292,5 +299,9 @@ def _set_state(customer_id: str, transition: Callable[[State], State]) -> Instan
         return transition(state)
 
     change(instance.pk, OUTSIDE.clock.now(), unless_taken)
+    if instance.paused_at is None or noted["paused_at"] is None:
+        Instance.objects.filter(pk=instance.pk).update(**noted)
+        for name, value in noted.items():
+            setattr(instance, name, value)
     instance.health = Health.objects.get(pk=instance.pk)
     return instance

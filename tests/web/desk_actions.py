@@ -79,6 +79,10 @@ def muted(by: str, _: object) -> bool:
     return Mute.objects.filter(instance__customer_id="c1", by=by, until__gt=SYSTEM.now()).exists()
 
 
+def muted_at(column: str) -> Effect:
+    return lambda by, ids: Mute.objects.filter(**{column: ids[column]}, by=by).exists()
+
+
 def on_instance(verb: str, effect: Effect | None, message: str = "", **fields: str) -> Action:
     allowed = ADMINS | {verb} if verb == "decommission" else OPERATE
     which, customer = ("paused", "c2") if verb in ("resume", "unmute") else ("instance", "c1")
@@ -137,6 +141,10 @@ BUTTONS = (
            fields=BECAUSE),
     Action("instances/incident/{incident}/mute/", OPERATE, muted, audit=("mute", ""),
            fields={**BECAUSE, "lasts": "2h"}),
+    *(Action(f"instances/{kind}/{{{kind}}}/mute/", OPERATE, muted_at(kind), audit=("mute", f"{kind} {name}"),
+             fields={**BECAUSE, "lasts": "2h"}) for kind, name in (("host", "local"), ("plan", "pro"))),
+    *(Action(f"instances/{kind}/{{{kind}}}/unmute/", OPERATE, audit=("unmute", f"{kind} {name}"),
+             fields=BECAUSE) for kind, name in (("host", "local"), ("plan", "pro"))),
     Action("instances/apitoken/{token}/revoke/", ADMINS,
            there(ApiToken, name="billing", revoked_at__isnull=False),
            audit=("revoke token", "billing"), fields=BECAUSE),

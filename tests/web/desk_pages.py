@@ -55,6 +55,7 @@ PAGES: dict[str, Who] = {
         f"instances/{name}/{{{name}}}/live/": VIEWERS
         for name in ("instance", "incident", "bulk", "operation")
     },
+    "instances/instance/{instance}/past/": VIEWERS,
     "instances/instance/dashboard/live/": VIEWERS,
     "auth/user/{user}/password/": ADMINS,
     "": STAFF,

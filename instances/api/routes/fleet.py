@@ -97,7 +97,7 @@ def pause(
 ) -> documents.shapes.Instance:
     """No checks, no healing, no alerts until it is resumed."""
     _noted(request, customer_id, wanted)
-    return documents.instance(service.pause(customer_id))
+    return documents.instance(service.pause(customer_id, call_of(request).requester()))
 
 
 @router.post(

@@ -84,13 +84,16 @@ def list_incidents(
     "/incidents/{incident_id}/acknowledge",
     tags=TAGS,
     auth=may("operate", "acknowledge"),
-    response=responses(documents.shapes.Incident, 404, 409),
+    response=responses(documents.shapes.Incident, 400, 404, 409, 413),
     operation_id="acknowledgeIncident",
     summary="Acknowledge an incident",
 )
-def acknowledge_incident(request: HttpRequest, incident_id: IncidentId) -> documents.shapes.Incident:
+def acknowledge_incident(
+    request: HttpRequest, incident_id: IncidentId, wanted: forms.Change | None = None
+) -> documents.shapes.Incident:
     """Ends its reminders, not the message that it is over. The first who did stays on record."""
     call = call_of(request)
-    call.target = str(incident_id)
+    call.target, call.reason = str(incident_id), wanted.reason if wanted else ""
     existing(lookup.incident, incident_id)
-    return incident_documents.incident(acknowledge(incident_id, call.actor, call.now), call.now)
+    seen = acknowledge(incident_id, call.actor, call.now, call.reason)
+    return incident_documents.incident(seen, call.now)

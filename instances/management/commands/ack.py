@@ -8,12 +8,13 @@ from instances.errors import RequestError
 from instances.incidents import documents
 from instances.incidents.acknowledge import acknowledge
 from instances.management.base import GOOD, FleetCommand, operator
-from instances.models import Incident
+from instances.models import AuditEntry, Incident
 from instances.operations import service
 
 
 class Command(FleetCommand):
     help = "Say that you are looking after an incident: ends its reminders, not the message that it is over."
+    once = True
 
     def arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
@@ -24,7 +25,14 @@ class Command(FleetCommand):
         number, now = options["incident_id"], service.OUTSIDE.clock.now()
         if number is None:
             number = _open_incident(options["customer_id"])
-        return documents.incident(acknowledge(number, operator(), now), now), GOOD
+        seen = acknowledge(number, operator(), now, options["reason"])
+        return documents.incident(seen, now), GOOD
+
+    def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
+        """The incident that was acknowledged then; of a customer, his last one."""
+        rows = Incident.objects.filter(customer_id=options["customer_id"] or "", kind="instance")
+        number = options["incident_id"] or rows.values_list("pk", flat=True).first()
+        return documents.incident(lookup.incident(str(number), Incident.objects.all()), earlier.at), GOOD
 
     def show(self, document: Any) -> None:
         by, of = document["acknowledged_by"], document["customer_id"] or document["key"]

@@ -3,10 +3,11 @@
 from instances.management.base import PauseCommand
 from instances.models import Instance
 from instances.operations import service
+from instances.operations.requester import Requester
 
 
 class Command(PauseCommand):
     help = "Watch a paused instance again."
 
-    def switch(self, customer_id: str) -> Instance:
+    def switch(self, customer_id: str, requester: Requester) -> Instance:
         return service.resume(customer_id)

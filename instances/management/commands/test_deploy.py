@@ -3,14 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances import documents
 from instances.fleet.trial import run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
+from instances.models import AuditEntry
 from instances.operations.requester import Requester
 from instances.operations.service import recover
 
 
 class Command(FleetCommand):
     help = "Provision a throwaway instance, validate, restart and update it, and remove every trace."
+    once = True
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--plan", required=True)
@@ -19,10 +22,17 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         recover()
-        asked = Requester(operator(), "test deployment")
+        asked = Requester(operator(), options["reason"] or "test deployment")
         with self.progress(options) as tell:
             done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
         return done.document(), GOOD if done.success else BAD
+
+    def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
+        """How it ended is on record, its steps are not."""
+        success, at = earlier.outcome == "done", documents.time(earlier.at)
+        error = None if success else f"It was done at {at} under this request id: {earlier.outcome}"
+        document = {"success": success, "plan": options["plan"], "steps": [], "error": error}
+        return document, GOOD if success else BAD
 
     def show(self, document: Any) -> None:
         rows = [

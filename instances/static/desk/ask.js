@@ -108,18 +108,20 @@ async function askAndShow(source) {
   place.replaceChildren(element("p", "A worker is asked…", "desk-hint"));
   try {
     const { answer } = await ask(source.dataset.ask);
-    place.replaceChildren(SHOWN[source.dataset.show](answer));
+    const at = `As it was at ${new Date().toISOString().slice(11, 19)} UTC.`;
+    place.replaceChildren(SHOWN[source.dataset.show](answer), element("p", at, "desk-hint"));
   } catch (error) {
     place.replaceChildren(element("p", error.message, "desk-error is-text"));
   }
 }
 
 export function startAsking() {
-  document.querySelectorAll("[data-ask]").forEach((source) => {
-    if ("atOnce" in source.dataset) {
+  document.querySelectorAll("[data-ask][data-at-once]").forEach(askAndShow);
+  // Buttons come and go with the parts that refresh themselves.
+  document.addEventListener("click", (event) => {
+    const source = event.target.closest("[data-ask]:not([data-at-once])");
+    if (source) {
       askAndShow(source);
-    } else {
-      source.addEventListener("click", () => askAndShow(source));
     }
   });
 }

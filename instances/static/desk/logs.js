@@ -1,16 +1,37 @@
 // The log of an instance: read, searched, followed, saved. Lines are text and never anything else.
 import { answerUrl, ask } from "./ask.js";
+import { painted } from "./paint.js";
 
 const FOLLOW_EVERY = 2000;
 const MOST_SHOWN = 20000;
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/;
-// Control characters and those that reorder text would let a line pass for another one.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 function parse(line) {
   const stamp = STAMP.exec(line);
-  const text = (stamp ? line.slice(stamp[0].length) : line).replace(UNSEEN, "�");
-  return { at: stamp ? stamp[1] : "", text };
+  const pieces = painted(stamp ? line.slice(stamp[0].length) : line);
+  return { at: stamp ? stamp[1] : "", text: pieces.map((piece) => piece.text).join(""), pieces };
+}
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+// The pieces of a line in their colours; what lies between two places is marked.
+function marked(pieces, from, to) {
+  let place = 0;
+  const made = pieces.flatMap(({ text, className }) => {
+    const [begin, end] = [from, to].map((edge) => Math.min(Math.max(edge - place, 0), text.length));
+    place += text.length;
+    return [
+      element("span", text.slice(0, begin), className),
+      element("mark", text.slice(begin, end), ""),
+      element("span", text.slice(end), className),
+    ].filter((part) => part.textContent);
+  });
+  return made.length ? made : [" "];
 }
 
 class LogView {
@@ -123,13 +144,7 @@ class LogView {
       row.append(time);
     }
     const at = wanted ? line.text.toLowerCase().indexOf(wanted) : -1;
-    if (at < 0) {
-      row.append(line.text || " ");
-      return row;
-    }
-    const found = document.createElement("mark");
-    found.textContent = line.text.slice(at, at + wanted.length);
-    row.append(line.text.slice(0, at), found, line.text.slice(at + wanted.length));
+    row.append(...marked(line.pieces, at, at < 0 ? at : at + wanted.length));
     return row;
   }
 

@@ -1,0 +1,105 @@
+"""Commands that make no operation: who and why is kept and shown, asking twice does it once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instances.fleet import bulk
+from instances.models import AuditEntry, Instance, Mute, Operation, Plan
+from tests.factories import World, health_of
+from tests.fast.conftest import Run
+
+pytestmark = pytest.mark.django_db
+WHY = ("--reason", "holiday", "--request-id", "r1", "--json")
+
+
+def the_audit(action: str) -> list[tuple[str, str]]:
+    return list(AuditEntry.objects.filter(action=action).values_list("reason", "request_id"))
+
+
+def test_who_paused_it_since_when_and_why_is_kept_until_it_is_resumed(world: World, run: Run) -> None:
+    world.instance("c1")
+    paused = run("pause", "--customer-id", "c1", *WHY).document
+    assert paused["paused_by"].startswith("cli:") and paused["pause_reason"] == "holiday"
+    assert paused["paused_at"] == world.now.isoformat().replace("+00:00", "Z")
+    again = run("pause", "--customer-id", "c1", "--reason", "another", "--json").document
+    assert again["pause_reason"] == "holiday"
+    resumed = run("resume", "--customer-id", "c1", "--reason", "back", "--json").document
+    assert (resumed["paused_by"], resumed["paused_at"], resumed["pause_reason"]) == (None, None, None)
+    assert the_audit("resume") == [("back", "")]
+
+
+def test_a_pause_asked_for_twice_does_not_undo_what_came_between(world: World, run: Run) -> None:
+    instance = world.instance("c1")
+    run("pause", "--customer-id", "c1", *WHY)
+    run("resume", "--customer-id", "c1")
+    ran = run("pause", "--customer-id", "c1", *WHY)
+    assert (ran.code, ran.document["customer_id"]) == (0, "c1")
+    assert health_of(instance).status != "paused"
+    assert the_audit("pause") == [("holiday", "r1")]
+
+
+def test_a_request_id_of_something_else_is_refused(world: World, run: Run) -> None:
+    world.instance("c1")
+    world.instance("c2")
+    run("pause", "--customer-id", "c1", *WHY)
+    ran = run("pause", "--customer-id", "c2", *WHY)
+    assert (ran.code, ran.err) == (2, "This request id was used for pause c1.\n")
+    assert run("resume", "--customer-id", "c1", *WHY).code == 2
+
+
+def test_what_was_refused_may_be_asked_again(world: World, run: Run) -> None:
+    assert run("pause", "--customer-id", "c1", *WHY).code == 2
+    instance = world.instance("c1")
+    assert run("pause", "--customer-id", "c1", *WHY).code == 0
+    assert health_of(instance).status == "paused"
+
+
+def test_an_acknowledgement_says_why_and_is_made_once(world: World, run: Run) -> None:
+    incident = world.incident(world.instance("c1"))
+    first = run("ack", "--customer-id", "c1", *WHY)
+    second = run("ack", "--customer-id", "c1", *WHY)
+    assert (first.code, second.code) == (0, 0)
+    assert first.document["id"] == second.document["id"] == incident.pk
+    texts = list(incident.events.filter(kind="acknowledged").values_list("text", flat=True))
+    assert len(texts) == 1 and texts[0].endswith(": holiday")
+
+
+def test_a_mute_and_its_end_say_why_and_are_made_once(world: World, run: Run) -> None:
+    incident = world.incident(world.instance("c1"))
+    for _ in range(2):
+        assert run("mute", "--customer-id", "c1", "--for", "2h", *WHY).document["reason"] == "holiday"
+    assert Mute.objects.count() == 1
+    world.clock.advance(60)
+    ended = ("unmute", "--customer-id", "c1", "--reason", "over", "--request-id", "r2", "--json")
+    assert [run(*ended).document["ended"] for _ in range(2)] == [True, False]
+    assert incident.events.get(kind="unmuted").text.endswith(": over")
+
+
+def test_a_fleet_file_is_applied_once_per_request(world: World, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text("plans: [{name: pro, cpus: 3}]")
+    assert run("apply", str(file), *WHY).document["changes"]
+    Plan.objects.filter(name="pro").update(cpus=1)
+    assert run("apply", str(file), *WHY).document == {"changes": []}
+    assert Plan.objects.get(name="pro").cpus == 1
+    assert the_audit("apply") == [("holiday", "r1")]
+
+
+def test_a_test_deployment_is_made_once_and_says_why(world: World, run: Run) -> None:
+    first = run("test_deploy", "--plan", "pro", *WHY)
+    made = Operation.objects.count()
+    assert set(Operation.objects.values_list("reason", flat=True)) == {"holiday"}
+    second = run("test_deploy", "--plan", "pro", *WHY)
+    assert (Operation.objects.count(), second.code) == (made, first.code)
+    assert second.document["success"] is first.document["success"]
+
+
+def test_a_selection_that_is_paused_says_by_whom(world: World) -> None:
+    instance = world.instance("c1")
+    order = bulk.create_bulk("pause", [instance.pk], by="admin:x", reason="moving")
+    bulk.advance(order.pk, 0)
+    kept = Instance.objects.get(pk=instance.pk)
+    assert (kept.paused_by, kept.pause_reason) == ("admin:x", "moving")

@@ -1,0 +1,79 @@
+"""What is paused or muted looks so, says who and why, and is ended where it can be seen."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from instances.alerts import mute
+from instances.lib.clock import SYSTEM
+from instances.models import Mute
+from tests.desk import INSTANCE, at_desk, audited, do, said
+from tests.factories import World
+from tests.web.callers import Caller
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+ROOT = "/admin/instances/"
+
+
+def text(client: Client, address: str) -> str:
+    page = client.get(address)
+    assert page.status_code == 200, address
+    return page.content.decode()
+
+
+@pytest.mark.parametrize("kind", ["host", "plan"])
+def test_a_host_and_a_plan_are_muted_and_unmuted_on_their_pages(world: World, kind: str) -> None:
+    row = {"host": world.host, "plan": world.plan}[kind]
+    client, page = at_desk("operator"), f"{ROOT}{kind}/{row.pk}/"
+    assert "It is not muted." in text(client, f"{page}change/")
+    done = client.post(f"{page}mute/", {"reason": "moving", "lasts": "2h"})
+    assert f"{kind.capitalize()} {row.name} is muted until" in said(done)  # type: ignore[arg-type]
+    shown = text(client, f"{page}change/")
+    assert "by admin:operator until" in shown and "moving" in shown and "dialog-unmute" in shown
+    done = client.post(f"{page}unmute/", {"reason": "moved"})
+    assert said(done) == f"{kind.capitalize()} {row.name} is no longer muted."  # type: ignore[arg-type]
+    assert (audited("unmute").target, audited("unmute").reason) == (f"{kind} {row.name}", "moved")
+    assert not Mute.objects.filter(until__gt=SYSTEM.now()).exists()
+
+
+@pytest.mark.parametrize("kind", ["instance", "host", "plan"])
+def test_what_is_muted_looks_muted_wherever_it_is_listed(world: World, kind: str) -> None:
+    instance = world.instance("c1")
+    incident = world.incident(instance)
+    now = SYSTEM.now()
+    row = {"instance": instance, "host": world.host, "plan": world.plan}[kind]
+    until = mute.end("2h", None, now)
+    mute.mute(mute.Scope(kind, row), until, now, by="cli:ann", reason="moving")  # type: ignore[arg-type]
+    client = at_desk("operator")
+    page = text(client, f"{INSTANCE}{instance.pk}/change/")
+    assert "is-muted" in page and "by cli:ann until" in page and "moving" in page
+    assert f"until {until:%d %b %H:%M} UTC" in text(client, INSTANCE)
+    assert f"until {until:%d %b %H:%M} UTC" in text(client, f"{ROOT}{kind}/")
+    assert "is-muted" in text(client, f"{ROOT}incident/{incident.pk}/change/")
+    mutes = text(client, f"{ROOT}mute/")
+    assert "in force" in mutes and f"{ROOT}{kind}/{row.pk}/change/" in mutes
+
+
+def test_the_page_says_who_paused_it_since_when_and_why(world: World) -> None:
+    instance = world.instance("c1")
+    do("operator", instance, "pause", reason="moving house")
+    page = text(at_desk("viewer"), f"{INSTANCE}{instance.pk}/change/")
+    assert "Paused by admin:operator since" in page and "moving house" in page
+    do("operator", instance, "resume")
+    assert "Paused by" not in text(at_desk("viewer"), f"{INSTANCE}{instance.pk}/change/")
+
+
+def test_a_pause_over_the_api_says_so_too(world: World, caller: Caller) -> None:
+    world.instance("c1")
+    paused = caller.post("/instances/c1/pause", {"reason": "moving"}).document
+    assert (paused["paused_by"], paused["pause_reason"]) == ("api:admin", "moving")
+
+
+def test_an_acknowledgement_over_the_api_may_say_why(world: World, caller: Caller) -> None:
+    incident = world.incident(world.instance("c1"))
+    seen = caller.post(f"/incidents/{incident.pk}/acknowledge", {"reason": "on it"}).document
+    assert seen["events"][-1]["text"] == "by api:admin: on it"
