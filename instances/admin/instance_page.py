@@ -64,10 +64,6 @@ def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "desk_title": instance.customer_id,
         "object": instance,
         "may_read_logs": request.user.has_perm(LOGS),
-        "env_names": variable_names(instance) if request.user.has_perm(ENV_NAMES) else None,
-        "may_change_secrets": request.user.has_perm(SECRETS),
-        "required_env": instance.plan.required_env,
-        "secret_form": SecretForm(auto_id="secret_%s", initial=typed_reason(request)),
     }
 
 
@@ -108,6 +104,10 @@ def _past(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "period": period,
         "periods": LABELS,
         "incidents": _incidents(instance),
+        "env_names": variable_names(instance) if request.user.has_perm(ENV_NAMES) else None,
+        "may_change_secrets": request.user.has_perm(SECRETS),
+        "required_env": instance.plan.required_env,
+        "secret_form": SecretForm(auto_id="secret_%s", initial=typed_reason(request)),
     }
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 
 from instances.alerts import mute
 from instances.lib.clock import SYSTEM
-from instances.models import Mute
+from instances.models import Host, Mute, Plan
 from tests.desk import INSTANCE, at_desk, audited, do, said
 from tests.factories import World
 from tests.web.callers import Caller
@@ -27,7 +27,8 @@ def text(client: Client, address: str) -> str:
 
 @pytest.mark.parametrize("kind", ["host", "plan"])
 def test_a_host_and_a_plan_are_muted_and_unmuted_on_their_pages(world: World, kind: str) -> None:
-    row = {"host": world.host, "plan": world.plan}[kind]
+    rows: dict[str, Host | Plan] = {"host": world.host, "plan": world.plan}
+    row = rows[kind]
     client, page = at_desk("operator"), f"{ROOT}{kind}/{row.pk}/"
     assert "It is not muted." in text(client, f"{page}change/")
     done = client.post(f"{page}mute/", {"reason": "moving", "lasts": "2h"})
