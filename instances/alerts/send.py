@@ -11,6 +11,7 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -121,13 +122,10 @@ def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryRes
 
 def _post_about(plugin: Any, path: str, body: Document) -> bool:
     """Ask Opsgenie, or Jira that took it over, for something about an alert known by its alias."""
-    import requests
-    from apprise.plugins.jira import JIRA_API_LOOKUP
-    from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
-
-    places = JIRA_API_LOOKUP if plugin.secure_protocol == "jira" else OPSGENIE_API_LOOKUP
+    service: Any = import_module(type(plugin).__module__)
+    places = getattr(service, f"{plugin.secure_protocol.upper()}_API_LOOKUP")
     address = f"{places[plugin.region_name]}/{path}"
-    done, _ = plugin._fetch(requests.post, address, body, {"identifierType": "alias"})
+    done, _ = plugin._fetch(service.requests.post, address, body, {"identifierType": "alias"})
     return bool(done)
 
 

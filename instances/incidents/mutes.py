@@ -26,10 +26,10 @@ def covering(instance: Instance, now: datetime) -> list[Mute]:
     return list(active(now).filter(own).order_by("-until"))
 
 
-def plan_ends(plan_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
-    """When the mutes of the plans themselves end, in one query; plans without one are left out."""
-    rows = active(now).filter(plan__in=set(plan_ids)).order_by().values_list("plan_id")
-    return dict(rows.annotate(end=Max("until")))
+def end_of_plan(now: datetime) -> Subquery:
+    """A column of plans: when the mute of the plan itself ends, null without one."""
+    own = active(now).filter(plan=OuterRef("pk")).order_by("-until")
+    return Subquery(own.values("until")[:1])
 
 
 def ends(instance_ids: Iterable[int], now: datetime) -> dict[int, datetime]:

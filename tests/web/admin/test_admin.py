@@ -117,7 +117,7 @@ def test_the_list_asks_no_more_of_many_rows(
     world: World, admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     world.instance("c1")
-    with django_assert_num_queries(8) as few:
+    with django_assert_num_queries(9) as few:
         text(admin_client, INSTANCE)
     for number in range(2, 12):
         world.instance(f"c{number}")
