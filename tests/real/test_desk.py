@@ -11,7 +11,7 @@ import pytest
 
 from dev.demo_image import build
 from dev.servers.ports import free_port
-from tests.desk import EVIL
+from tests.desk import EVIL, PASSWORD
 from tests.real.browser import DESKTOP, PHONE, Browser, browser
 from tests.real.fleet import Fleet, a_fleet, end
 from tests.real.live import docker_client, is_up, wait_until
@@ -43,7 +43,10 @@ Operation.objects.create(
 )
 open_incident(FLEET, FLEET, Severity.CRITICAL, "test", EVIL, now)
 """
-LISTS = ("instance", "incident", "operation", "host", "plan", "channel", "apitoken", "auditentry")
+LISTS = (
+    "instance", "incident", "operation", "host", "plan", "channel", "mute", "notification", "apitoken",
+    "auditentry",
+)  # fmt: skip
 MAIN_PAGES = (
     "/admin/",
     *(f"/admin/instances/{name}/" for name in LISTS),
@@ -66,6 +69,12 @@ class Scene:
     def key(self, name: str) -> int:
         query = f"SELECT id FROM instances_instance WHERE customer_id = '{self.fleet.customer(name)}'"
         return int(self.fleet.sql(query)[0][0])
+
+    def message_page(self) -> str:
+        """The page of a message that waits for a channel."""
+        wait_until(lambda: bool(self.fleet.sql("SELECT id FROM instances_notification")))
+        identity = uuid.UUID(self.fleet.sql("SELECT id FROM instances_notification LIMIT 1")[0][0])
+        return f"/admin/instances/notification/{identity}/change/"
 
     def page(self, name: str) -> str:
         return f"{INSTANCES}{self.key(name)}/change/"
@@ -157,6 +166,46 @@ def test_a_log_is_followed_while_it_grows(scene: Scene) -> None:
     assert window.trouble() == []
 
 
+def test_a_log_is_painted_in_the_colours_it_was_written_in(scene: Scene) -> None:
+    window = scene.browser
+    window.log_in("operator")
+    scene.fleet.inside("well", "printf '\\033[31mred alert\\033[0m is over\\n' > /proc/1/fd/1")
+    window.open(scene.page("well"))
+    window.find("[data-log-form] [type=submit]").click()
+    window.until_says("red alert is over", "[data-log-lines]")
+    assert window.text("[data-log-lines] .log-1") == "red alert"
+    assert window.trouble() == []
+
+
+def test_a_part_somebody_works_in_is_left_alone_and_the_page_says_so(scene: Scene) -> None:
+    window = scene.browser
+    window.log_in("operator")
+    window.open(scene.page("well"))
+    window.until_says("This page refreshes itself; last at", "[data-fresh]")
+    window.driver.execute_script(
+        "document.querySelector('[data-part=health] a, .desk-operation summary').focus()"
+    )
+    window.until_says("Paused while you work there:", "[data-fresh]")
+    window.driver.execute_script("document.activeElement.blur()")
+    window.until(lambda: "Paused" not in window.text("[data-fresh]"))
+    assert window.trouble() == []
+
+
+def test_a_session_that_ended_leads_back_with_what_was_typed(scene: Scene) -> None:
+    window = scene.browser
+    window.log_in("operator")
+    window.open(scene.page("well"))
+    window.driver.delete_cookie("sessionid")
+    window.dialog("pause", reason="holidays of the customer")
+    window.until_says("You were signed out, so nothing was done.", "body")
+    window.find("[name=username]").send_keys("operator")
+    window.find("[name=password]").send_keys(PASSWORD)
+    window.find("#login-form [type=submit]").click()
+    window.until_says("Send it once more.", "body")
+    assert window.find("#pause_reason").get_attribute("value") == "holidays of the customer"
+    window.trouble()
+
+
 def test_an_administrator_changes_a_plan_and_updates_its_instances(scene: Scene) -> None:
     window, fleet = scene.browser, scene.fleet
     window.log_in("admin")
@@ -229,7 +278,8 @@ def test_no_page_has_a_barrier_runs_a_strangers_script_or_asks_anybody_else(
     window.theme(theme)
     window.size(*size)
     try:
-        found = {page: _wrong(window, page, size[0]) for page in (*MAIN_PAGES, scene.page("sick"))}
+        pages = (*MAIN_PAGES, scene.page("sick"), scene.message_page())
+        found = {page: _wrong(window, page, size[0]) for page in pages}
     finally:
         window.size(*DESKTOP)
     assert {page: wrong for page, wrong in found.items() if wrong} == {}
