@@ -57,6 +57,13 @@ MAIN_PAGES = (
 )
 
 
+CUT_OFF = """
+return [...document.querySelectorAll("#result_list tbody td")]
+  .filter((cell) => cell.scrollHeight > cell.clientHeight + 2)
+  .map((cell) => `cut off: ${cell.textContent.trim().slice(0, 60)}`);
+"""
+
+
 @dataclass
 class Scene:
     """A fleet with a worker and a web process, and the browser that looks at it."""
@@ -289,4 +296,4 @@ def _wrong(window: Browser, page: str, width: int) -> list[str]:
     window.open(page)
     pwned = ["a stranger's script ran"] if window.pwned() else []
     wide = [f"{window.width()} wide"] if window.width() > width else []
-    return [*window.barriers(), *window.trouble(), *pwned, *wide]
+    return [*window.barriers(), *window.trouble(), *pwned, *wide, *window.driver.execute_script(CUT_OFF)]

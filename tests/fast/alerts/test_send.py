@@ -209,7 +209,9 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
     assert send(receiver.url("/topic").replace("json", "ntfy"), document, LONG) == SENT
     [got] = receiver.got
     assert got.document["title"] == "[critical] Title"
-    assert got.document["message"] == "One sentence.\nhttps://dockmgr.example.com/x"
+    assert (
+        got.document["message"] == "One sentence.\nNothing needs to be done.\nhttps://dockmgr.example.com/x"
+    )
 
 
 def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
@@ -217,7 +219,9 @@ def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
     assert send(receiver.url("/topic").replace("json", "ntfy"), digest(uuid.uuid4(), parts), LONG) == SENT
     text = receiver.got[0].document["message"]
     assert text.startswith("- customer-00 on a-host is still down\n- customer-01")
-    assert text.endswith("- customer-19 on a-host is still down\n… and 40 more")
+    assert text.endswith(
+        "- customer-19 on a-host is still down\n… and 40 more\nSee what is open with `manage.py incidents --open`."
+    )
     assert len(as_text(digest(uuid.uuid4(), [a_message(title="x" * 400)] * 60))[1]) == 1500
 
 
