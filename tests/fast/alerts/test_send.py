@@ -220,7 +220,8 @@ def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
     text = receiver.got[0].document["message"]
     assert text.startswith("- customer-00 on a-host is still down\n- customer-01")
     assert text.endswith(
-        "- customer-19 on a-host is still down\n… and 40 more\nSee what is open with `manage.py incidents --open`."
+        "- customer-19 on a-host is still down\n… and 40 more\n"
+        "See what is open with `manage.py incidents --open`."
     )
     assert len(as_text(digest(uuid.uuid4(), [a_message(title="x" * 400)] * 60))[1]) == 1500
 
