@@ -21,14 +21,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from instances import documents, lookup
+from instances import documents
 from instances.access.audit import audit, earlier_command
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.sweep import Progress as ProgressCall
 from instances.lib import validators
 from instances.lib.log_lines import for_terminal
-from instances.models import AuditEntry, Instance, Operation
+from instances.models import AuditEntry, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
 
@@ -302,24 +302,3 @@ def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
     )
     if document["error"]:
         command.console.print(styled(document["error"]))
-
-
-class PauseCommand(FleetCommand):
-    """Pause and resume: one switch, both ways."""
-
-    once = True
-
-    def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--customer-id", required=True)
-
-    def switch(self, customer_id: str, requester: Requester) -> Instance:
-        raise NotImplementedError
-
-    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        return documents.instance(self.switch(options["customer_id"], self.requester(options))), GOOD
-
-    def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
-        return documents.instance(lookup.instance(options["customer_id"])), GOOD
-
-    def show(self, document: Any) -> None:
-        self.console.print(f"{document['customer_id']}: {styled(document['status'])}")

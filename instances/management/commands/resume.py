@@ -1,6 +1,6 @@
 """Put a paused instance back under watch."""
 
-from instances.management.base import PauseCommand
+from instances.management.pause_switch import PauseCommand
 from instances.models import Instance
 from instances.operations import service
 from instances.operations.requester import Requester
