@@ -27,8 +27,6 @@ from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.incidents import mutes
 from instances.incidents.acknowledge import acknowledge
-from instances.models import Incident, Mute
-from instances.lib.clock import SYSTEM
 from instances.models import Channel, Host, Incident, Instance, Mute, Plan
 from instances.templatetags.desk import about
 

@@ -18,7 +18,6 @@ from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
-from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM

@@ -17,8 +17,6 @@ from instances.health.state import Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.rules import OPERATION, Severity
-from instances.models import Channel, Incident, Notification, NotifiedState
-from instances.incidents.rules import Severity
 from instances.models import Channel, Health, Incident, Instance, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0008_notified_state'),
+        ('instances', '0013_engine_identity_and_storage'),
     ]
 
     operations = [

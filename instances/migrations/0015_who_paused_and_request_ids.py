@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0009_channels_hear_of_everything'),
+        ('instances', '0014_channels_hear_of_everything'),
     ]
 
     operations = [
