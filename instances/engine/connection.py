@@ -6,7 +6,7 @@ The only module of the domain that imports the SDK.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,13 +15,24 @@ from typing import Any
 import docker
 import requests
 import urllib3
-from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.errors import DockerException, StreamParseError, create_api_error_from_http_exception
+from docker.auth import AuthConfig
+from docker.constants import DEFAULT_DOCKER_API_VERSION, MINIMUM_DOCKER_API_VERSION
+from docker.errors import (
+    DockerException,
+    InvalidVersion,
+    StreamParseError,
+    create_api_error_from_http_exception,
+)
 from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
+from docker.utils import parse_host, version_lt
+from docker.utils.proxy import ProxyConfig
 
+from instances.engine.payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version
 from instances.engine.wording import brief, reason, without_credentials
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import DockmgrError, EngineUnreachable, PermanentError, TransientError
 from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
@@ -35,6 +46,8 @@ _SDK_FAILURES = (
     urllib3.exceptions.HTTPError,
     OSError,
 )
+# What reading an answer of another form than promised raises, in the SDK or here.
+_NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,39 @@ class TlsFiles:
 
 
 class EngineClient(docker.APIClient):
-    """The SDK's client, bounded in time: left alone it pulls without any timeout."""
+    """The SDK's client, bounded in time: left alone it pulls without any timeout.
+
+    It is set up here and not by the SDK, which reads the home's Docker configuration on its way and
+    fails for what it finds there.
+    """
+
+    def __init__(self, url: str, version: str, timeout: float, tls: TLSConfig | None) -> None:
+        requests.Session.__init__(self)
+        self.timeout = timeout  # type: ignore[assignment]
+        self.credstore_env = None
+        self._general_configs: dict[str, Any] = {}
+        self._auth_configs = AuthConfig({})
+        self._proxy_configs = ProxyConfig()
+        self._version = version
+        self.trust_env = False
+        if version_lt(version, MINIMUM_DOCKER_API_VERSION):
+            raise InvalidVersion(f"it speaks API version {version}, which is too old")
+        self._reach(str(parse_host(url, tls=tls is not None)), tls)
+
+    def _reach(self, url: str, tls: TLSConfig | None) -> None:
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self.base_url, self._custom_adapter = url, None
+        if tls:
+            tls.configure_client(self)
+        elif url.startswith("http+unix://"):
+            self._reach_through("http+docker://localhost", UnixHTTPAdapter)
+        elif url.startswith("ssh://"):
+            self._reach_through("http+docker://ssh", _ssh_adapter())
+
+    def _reach_through(self, url: str, adapter: Callable[..., requests.adapters.BaseAdapter]) -> None:
+        self.mount(url, adapter(self.base_url, self.timeout, max_pool_size=CONNECTIONS))
+        self.base_url = url
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         if request.method != "GET":
@@ -55,6 +100,14 @@ class EngineClient(docker.APIClient):
             wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
             kwargs["timeout"] = (self.timeout, wait)
         return super().send(request, **kwargs)
+
+
+def _ssh_adapter() -> Callable[..., requests.adapters.BaseAdapter]:
+    try:
+        from docker.transport import SSHHTTPAdapter
+    except ImportError:
+        raise DockerException("an ssh:// address needs the Python package paramiko") from None
+    return SSHHTTPAdapter
 
 
 class EngineConnection:
@@ -119,8 +172,17 @@ class EngineConnection:
             text = Redactor(secrets).text(str(getattr(error, "explanation", None) or error))
             raise self._refused(what, kind(status, text), text) from None
         except _SDK_FAILURES as error:
+            if _is_own(error):
+                text = Redactor(secrets).text(str(error))
+                raise PermanentError(f"The Docker client did not {what}: {brief(text)}") from None
             self._forget()
             raise self._unanswered(error, container) from None
+        except _NO_ANSWER:
+            raise self._unreadable(what) from None
+
+    def _unreadable(self, what: str) -> DockmgrError:
+        text = f"The Docker Engine at {self._where} did not {what}: its answer can't be read."
+        return TransientError(text)
 
     def _unanswered(self, error: Exception, container: str) -> DockmgrError:
         if container and isinstance(error, requests.ReadTimeout) and self._is_alive():
@@ -169,8 +231,8 @@ class EngineConnection:
     def _negotiate(self) -> EngineClient:
         with closing(self._open(DEFAULT_DOCKER_API_VERSION)) as client:
             try:
-                version = str(client.version(api_version=False)["ApiVersion"])
-            except (*_SDK_FAILURES, KeyError, TypeError) as error:
+                version = api_version(client.version(api_version=False))
+            except (*_SDK_FAILURES, *_NO_ANSWER) as error:
                 raise self._unreachable(error) from None
         return self._open(version)
 
@@ -178,23 +240,24 @@ class EngineConnection:
         """A client that has contacted nobody yet."""
         tls, timeout = self._tls, min(timeout or self._timeout, self._timeout)
         try:
-            config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else False
-            client = EngineClient(self._url, version, timeout, config, max_pool_size=CONNECTIONS)  # type: ignore[arg-type]
+            config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else None
+            return EngineClient(self._url, version, timeout, config)
         except DockerException as error:
             text = brief(str(error).replace(self._url, self._where))
             raise PermanentError(f"The Docker Engine at {self._where} cannot be used: {text}") from None
         except _SDK_FAILURES as error:  # over SSH a client connects at once
             raise self._unreachable(error) from None
-        client.trust_env = False
-        for scheme in ("http://", "https://"):
-            client.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
-        return client
 
     def _forget(self) -> Future[EngineClient] | None:
         # The forgotten client is not closed: other threads may be in the middle of a call.
         with self._lock:
             connection, self._connection = self._connection, None
         return connection
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether the SDK itself failed, with no engine's part in it."""
+    return isinstance(error, DockerException) and not isinstance(error, requests.RequestException)
 
 
 def raise_for_status(response: requests.Response) -> None:

@@ -13,17 +13,22 @@ import requests
 
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
+from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.log_stream import CHUNK, WireLog, demultiplex
 from instances.engine.payloads import (
+    container_described,
     container_facts,
-    container_summary,
+    container_summaries,
     create_arguments,
     engine_facts,
+    has_terminal,
+    image_described,
     image_facts,
     log_tail,
     networks_to_join,
     pull_progress,
+    volume_labels,
 )
 from instances.engine.port import LogStream
 from instances.engine.refusals import pull_refused
@@ -45,8 +50,7 @@ class DockerEngine(EngineConnection):
 
     def list_containers(self) -> list[ContainerSummary]:
         with self._calling("list containers") as client:
-            rows = client.containers(all=True)
-        return [container_summary(row) for row in rows]
+            return container_summaries(client.containers(all=True))
 
     def inspect(self, container: str) -> ContainerFacts | None:
         answer = self.describe(container)
@@ -60,8 +64,7 @@ class DockerEngine(EngineConnection):
             suppress(NotFoundOnEngine),
             self._calling(f"inspect container {container}", container=container) as client,
         ):
-            answer: dict[str, Any] = client.inspect_container(container)
-            return answer
+            return container_described(client.inspect_container(container))
         return None
 
     def image(self, ref: str) -> ImageFacts | None:
@@ -70,8 +73,7 @@ class DockerEngine(EngineConnection):
 
     def describe_image(self, ref: str) -> dict[str, Any] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
-            answer: dict[str, Any] = client.inspect_image(ref)  # type: ignore[no-untyped-call]
-            return answer
+            return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
         return None
 
     def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
@@ -95,11 +97,10 @@ class DockerEngine(EngineConnection):
         return True
 
     def create(self, spec: ContainerSpec) -> str:
+        asked = create_arguments(spec)
         with self._calling(f"create container {spec.name}", change=True, secrets=spec.env.values()) as client:
-            answer = client.create_container_from_config(  # type: ignore[no-untyped-call]
-                **create_arguments(spec)
-            )
-        container = str(answer["Id"])
+            answer = client.create_container_from_config(**asked)  # type: ignore[no-untyped-call]
+            container = str(readable(answer, CONTAINER, "Id")["Id"])
         try:
             for network, endpoint in networks_to_join(spec):
                 self._join(container, network, endpoint)
@@ -153,7 +154,7 @@ class DockerEngine(EngineConnection):
 
     def volume_labels(self, name: str) -> dict[str, str] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect volume {name}") as client:
-            return client.inspect_volume(name)["Labels"] or {}
+            return volume_labels(client.inspect_volume(name))
         return None
 
     def remove_volume(self, name: str) -> None:
@@ -182,14 +183,14 @@ class DockerEngine(EngineConnection):
             params["since"] = f"{since.timestamp():.6f}"
         what = f"read the log of {container}"
         with self._calling(what, container=container) as client:
-            tty = bool(client.inspect_container(container)["Config"]["Tty"])
+            tty = has_terminal(client.inspect_container(container))
             response = _open_log(client, container, params, None if follow else self._timeout)
         return WireLog(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
     def _pulling(self, ref: str) -> Iterator[str]:
         what = f"pull {ref}"
         with self._calling(what, change=True, kind=pull_refused) as client:
-            events = client.pull(ref, stream=True, decode=True)
+            events = client.pull(ref, stream=True, decode=True, auth_config={})  # else it reads the home's
             yield from pull_progress(events, lambda text: self._refused(what, pull_refused(0, text), text))
 
     def _pieces(self, what: str, response: requests.Response, tty: bool) -> Iterator[bytes]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from instances.containers import adoption
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
+from instances.engine.answers import (
+    CONTAINER,
+    IMAGE,
+    INFO,
+    LISTED,
+    VOLUME,
+    UnreadableAnswerError,
+    readable,
+)
 from instances.errors import DockmgrError, RequestError
 
 Json = dict[str, Any]
@@ -17,7 +28,10 @@ Json = dict[str, Any]
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 _NEVER_ENDED = {"created", "running", "paused"}
-_ZERO_TIME = "0001-01-01T00:00:00"
+_FIRST_YEAR = 1970  # the engine's zero time is in the year 1
+_TCP_PORT = re.compile(r"([0-9]{1,5})/tcp")
+_API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
+_LAST_PORT = 65535
 
 
 def create_arguments(spec: ContainerSpec) -> Json:
@@ -72,13 +86,25 @@ def _mounts(spec: ContainerSpec) -> list[Json]:
     return [{"Type": "volume", "Source": spec.volume, "Target": spec.data_path}]
 
 
-def container_summary(row: Json) -> ContainerSummary:
-    """One row of the engine's container list."""
+def container_summaries(answer: object) -> list[ContainerSummary]:
+    """The engine's container list; a row that can't be read costs that row. Raises UnreadableAnswerError."""
+    if not isinstance(answer, list):
+        raise UnreadableAnswerError("a list that is none")
+    rows = []
+    for row in answer:
+        with suppress(UnreadableAnswerError):
+            rows.append(container_summary(row))
+    return rows
+
+
+def container_summary(answer: object) -> ContainerSummary:
+    """One row of the engine's container list. Raises UnreadableAnswerError."""
+    row = readable(answer, LISTED, "Id", "State")
     return ContainerSummary(
         id=row["Id"],
         name=_own_name(row.get("Names") or []),
         state=row["State"],
-        image_id=row["ImageID"],
+        image_id=row.get("ImageID") or "",
         labels=row.get("Labels") or {},
     )
 
@@ -88,66 +114,105 @@ def _own_name(names: list[str]) -> str:
     return next((name[1:] for name in names if name.rfind("/") == 0), "")
 
 
-def container_facts(answer: Json) -> ContainerFacts:
-    """The engine's answer to inspecting a container."""
-    state, config, host = answer["State"], answer["Config"], answer["HostConfig"]
+def container_described(answer: object) -> Json:
+    """The engine's answer to inspecting a container, in its own words, without what has another form.
+
+    Raises UnreadableAnswerError.
+    """
+    described = readable(answer, CONTAINER, "Id", "State")
+    readable(described["State"], CONTAINER["State"], "Status")
+    return {**described, **{part: described.get(part) or {} for part in ("Config", "HostConfig")}}
+
+
+def image_described(answer: object) -> Json:
+    """As `container_described`, of an image."""
+    return readable(answer, IMAGE, "Id")
+
+
+def container_facts(answer: object) -> ContainerFacts:
+    """The engine's answer to inspecting a container. Raises UnreadableAnswerError."""
+    described = container_described(answer)
+    state, config, host = described["State"], described["Config"], described["HostConfig"]
+    mounts = described.get("Mounts") or []
     return ContainerFacts(
-        id=answer["Id"],
-        name=answer["Name"].lstrip("/"),
+        id=described["Id"],
+        name=(described.get("Name") or "").lstrip("/"),
         state=state["Status"],
-        exit_code=None if state["Status"] in _NEVER_ENDED else state["ExitCode"],
-        oom_killed=state["OOMKilled"],
-        restart_count=answer["RestartCount"],
-        started_at=parse_time(state["StartedAt"]),
-        image_id=answer["Image"],
-        image_ref=config["Image"],
+        exit_code=None if state["Status"] in _NEVER_ENDED else state.get("ExitCode"),
+        oom_killed=bool(state.get("OOMKilled")),
+        restart_count=described.get("RestartCount") or 0,
+        started_at=parse_time(state.get("StartedAt") or ""),
+        image_id=described.get("Image") or "",
+        image_ref=config.get("Image") or "",
         labels=config.get("Labels") or {},
         env=_env(config.get("Env") or []),
         nano_cpus=host.get("NanoCpus") or 0,
         memory=host.get("Memory") or 0,
         pids_limit=_limit(host.get("PidsLimit")),
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
-        volumes=_volumes(answer.get("Mounts") or []),
-        ports=_ports(answer),
+        volumes=_volumes(mounts),
+        ports=_ports(described),
         privileged=bool(host.get("Privileged")),
         security_opt=tuple(host.get("SecurityOpt") or ()),
         cap_add=tuple(host.get("CapAdd") or ()),
         network_mode=host.get("NetworkMode") or "default",
-        binds=tuple(m["Destination"] for m in answer.get("Mounts") or [] if m["Type"] != "volume"),
+        binds=tuple(m["Destination"] for m in mounts if m["Type"] != "volume"),
     )
 
 
-def image_facts(answer: Json) -> ImageFacts:
-    """The engine's answer to inspecting an image."""
-    config = answer.get("Config") or {}
+def has_terminal(answer: object) -> bool:
+    """Whether the inspected container has one: its log is then not framed. Raises UnreadableAnswerError."""
+    return bool(readable(answer, CONTAINER, "Config")["Config"].get("Tty"))
+
+
+def image_facts(answer: object) -> ImageFacts:
+    """The engine's answer to inspecting an image. Raises UnreadableAnswerError."""
+    described = image_described(answer)
+    config = described.get("Config") or {}
     return ImageFacts(
-        id=answer["Id"],
+        id=described["Id"],
         labels=config.get("Labels") or {},
         volumes=tuple(config.get("Volumes") or ()),
         exposed_ports=tuple(_tcp_ports(config.get("ExposedPorts") or ())),
-        architecture=answer.get("Architecture", ""),
-        digests=tuple(answer.get("RepoDigests") or ()),
+        architecture=described.get("Architecture") or "",
+        digests=tuple(described.get("RepoDigests") or ()),
         env=_env(config.get("Env") or []),
     )
 
 
-def engine_facts(answer: Json) -> EngineFacts:
-    """The engine's answer to a request for information about itself."""
-    machine = str(answer.get("Architecture", ""))
+def engine_facts(answer: object) -> EngineFacts:
+    """The engine's answer to a request for information about itself. Raises UnreadableAnswerError."""
+    info = readable(answer, INFO)
+    machine = info.get("Architecture") or ""
     return EngineFacts(
         architecture=ARCHITECTURES.get(machine, machine),
-        cpus=int(answer.get("NCPU", 0)),
-        memory=int(answer.get("MemTotal", 0)),
-        root=str(answer.get("DockerRootDir", "")),
-        id=str(answer.get("ID") or ""),
+        cpus=info.get("NCPU") or 0,
+        memory=info.get("MemTotal") or 0,
+        root=info.get("DockerRootDir") or "",
+        id=info.get("ID") or "",
     )
 
 
-def pull_progress(events: Iterable[Json], refuse: Callable[[str], DockmgrError]) -> Iterator[str]:
+def api_version(answer: object) -> str:
+    """The version of its interface an engine names. Raises UnreadableAnswerError."""
+    version = str(readable(answer, {"ApiVersion": str}, "ApiVersion")["ApiVersion"])
+    if not _API_VERSION.fullmatch(version):
+        raise UnreadableAnswerError("a version that is none")
+    return version
+
+
+def volume_labels(answer: object) -> dict[str, str]:
+    """The labels in the engine's answer to inspecting a volume. Raises UnreadableAnswerError."""
+    return readable(answer, VOLUME).get("Labels") or {}
+
+
+def pull_progress(events: Iterable[object], refuse: Callable[[str], DockmgrError]) -> Iterator[str]:
     """A short text whenever a layer enters another stage; the engine reports errors in the same stream."""
     stages: dict[str, str] = {}
     for event in events:
-        if "error" in event:
+        if not isinstance(event, dict):
+            continue
+        if event.get("error"):
             raise refuse(str(event["error"]))
         layer, stage = str(event.get("id", "")), str(event.get("status", ""))
         if stages.get(layer) != stage:
@@ -166,8 +231,12 @@ def log_tail(lines: object) -> int:
 
 
 def parse_time(text: str) -> datetime | None:
-    """An aware datetime (microseconds at most), or None for the engine's zero time."""
-    return None if not text or text.startswith(_ZERO_TIME) else datetime.fromisoformat(text)
+    """An aware datetime (microseconds at most), or None for the engine's zero time and for what is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return None if moment.tzinfo is None or moment.astimezone(UTC).year < _FIRST_YEAR else moment
+    except (ValueError, OverflowError):
+        return None
 
 
 def _env(lines: list[str]) -> dict[str, str]:
@@ -179,7 +248,8 @@ def _limit(value: int | None) -> int | None:
 
 
 def _volumes(mounts: list[Json]) -> dict[str, str]:
-    return {mount["Name"]: mount["Destination"] for mount in mounts if mount["Type"] == "volume"}
+    named = (mount for mount in mounts if mount["Type"] == "volume" and mount.get("Name"))
+    return {mount["Name"]: mount["Destination"] for mount in named}
 
 
 def _ports(answer: Json) -> dict[int, tuple[str, int]]:
@@ -187,17 +257,24 @@ def _ports(answer: Json) -> dict[int, tuple[str, int]]:
     asked = answer["HostConfig"].get("PortBindings") or {}
     actual = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     bindings = {**asked, **{port: bound for port, bound in actual.items() if bound}}
+    first = {port: bound[0] for port, bound in bindings.items() if bound}
     return {
-        number: (bindings[f"{number}/tcp"][0].get("HostIp", ""), _number(bindings[f"{number}/tcp"][0]))
-        for number in _tcp_ports(port for port, bound in bindings.items() if bound)
+        int(port.removesuffix("/tcp")): (binding.get("HostIp") or "", _number(binding))
+        for port, binding in first.items()
+        if _is_tcp(port)
     }
 
 
 def _number(binding: Json) -> int:
     """The host's port, or 0 where the engine is to choose one, be it from a range."""
     port = str(binding.get("HostPort") or "")
-    return int(port) if port.isdecimal() else 0
+    return int(port) if port.isdecimal() and len(port) <= 5 and int(port) <= _LAST_PORT else 0
 
 
 def _tcp_ports(ports: Iterable[str]) -> list[int]:
-    return [int(port.removesuffix("/tcp")) for port in ports if port.endswith("/tcp")]
+    return [int(port.removesuffix("/tcp")) for port in ports if _is_tcp(port)]
+
+
+def _is_tcp(port: str) -> bool:
+    found = _TCP_PORT.fullmatch(port)
+    return bool(found) and 0 < int(port.removesuffix("/tcp")) <= _LAST_PORT
