@@ -19,6 +19,7 @@ _SENTENCES = {
     "bad_response": "The answer is not HTTP.",
     "redirect": "The answer is a redirect, which is not followed.",
     "too_large": "The answer is larger than a health answer may be.",
+    "bad_encoding": "The answer is encoded in a way that can't be read, although none was asked for.",
     "bad_json": "The answer is not a JSON object, although one is expected.",
     "body_not_ok": "The answer itself says that the instance is not well.",
     "start_timeout": "The instance is still starting although its time for that is over.",

@@ -15,7 +15,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
 
 
 class AnswerError(Exception):
-    """What came is no answer that can be judged; `reason` is `closed`, `bad_response` or `too_large`."""
+    """What came is no answer that can be judged; `reason` is a code of `health.response`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -99,14 +99,15 @@ def _status(line: bytes) -> int:
 
 
 def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
-    headers = {}
+    headers: dict[bytes, bytes] = {}
     for line in lines:
         if line[:1] in b" \t":  # the rest of a folded header
             continue
         name, colon, value = line.partition(b":")
         if not colon:
             raise AnswerError("bad_response")
-        headers[name.lower()] = value.strip()
+        earlier = headers.get(b"content-encoding") if name.lower() == b"content-encoding" else None
+        headers[name.lower()] = b"%b,%b" % (earlier, value.strip()) if earlier else value.strip()
     return headers
 
 

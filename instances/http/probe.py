@@ -15,6 +15,7 @@ from functools import cache
 from urllib.parse import quote, urlsplit
 
 from instances.health.response import Expect, Outcome, Reply, judge_response, sentence
+from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
@@ -67,9 +68,9 @@ class _Target:
 def probe(address: Address, timeout: float) -> ProbeResult:
     """Ask once with GET and judge the answer; takes at most `timeout` seconds in all.
 
-    Reads at most 64 KiB of body (none for `http_2xx`, which goes by the status alone), follows no
-    redirect and uses no proxy. Never raises for what the network or the server does: that is FAIL with
-    a reason code. What is wrong on our side (no sockets left, resolver down, not a URL) is UNKNOWN with
+    Reads at most 64 KiB of body, also when unpacked (none for `http_2xx`, which goes by the status alone),
+    follows no redirect and uses no proxy. Never raises for what the network or the server does: that is
+    FAIL with a reason code. What is wrong on our side (no sockets left, resolver down, not a URL) is UNKNOWN with
     the reason `prober`.
     """
     started = time.monotonic()
@@ -92,7 +93,7 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
             wire = Wire(connection, deadline)
             status, headers = read_head(wire)
             wanted = 200 <= status < 300 and status != 204 and address.expect != Expect.HTTP_2XX
-            body = read_body(wire, headers) if wanted else b""
+            body = decoded(read_body(wire, headers), headers) if wanted else b""
     except AnswerError as error:
         return _failed(error.reason, status), ""
     except _OwnTrouble as error:
