@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from instances.errors import RequestError
 from instances.lib import durations, validators
 
-LABEL = "[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_PER_PAGE = 200
 
@@ -51,7 +50,14 @@ OperationStatus = Literal["queued", "running", "succeeded", "failed", "rolled_ba
 CustomerId = Annotated[
     str,
     _checked(validators.customer_id),
-    WithJsonSchema({"type": "string", "pattern": f"^{LABEL}$", "maxLength": 63, "examples": ["user123"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{validators.CUSTOMER_ID.pattern}$",
+            "maxLength": 63,
+            "examples": ["user123"],
+        }
+    ),
 ]
 Subdomain = Annotated[
     str,
@@ -59,7 +65,7 @@ Subdomain = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": rf"^{LABEL}(\.{LABEL})*$",
+            "pattern": f"^{validators.SUBDOMAIN.pattern}$",
             "maxLength": validators.MAX_SUBDOMAIN,
             "examples": ["user123.example.com"],
         }

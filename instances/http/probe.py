@@ -68,10 +68,10 @@ class _Target:
 def probe(address: Address, timeout: float) -> ProbeResult:
     """Ask once with GET and judge the answer; takes at most `timeout` seconds in all.
 
-    Reads at most 64 KiB of body, also when unpacked (none for `http_2xx`, which goes by the status alone),
-    follows no redirect and uses no proxy. Never raises for what the network or the server does: that is
-    FAIL with a reason code. What is wrong on our side (no sockets left, resolver down, not a URL) is UNKNOWN with
-    the reason `prober`.
+    Reads at most 64 KiB of body, also when unpacked (none for `http_2xx`, which goes by the status
+    alone), follows no redirect and uses no proxy. Never raises for what the network or the server does:
+    that is FAIL with a reason code. What is wrong on our side (no sockets left, resolver down, not a
+    URL) is UNKNOWN with the reason `prober`.
     """
     started = time.monotonic()
     reply, detail = _ask(address, started + timeout)

@@ -6,10 +6,12 @@ import re
 
 from instances.errors import RequestError
 
-_LABEL = r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
-CUSTOMER_ID = re.compile(_LABEL)
+CUSTOMER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Engines take nearly any name; one with blanks or control characters could stand in no file and no page.
+ENV_NAME = re.compile(r"[^=\s\x00-\x1f\x7f]+")
+CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
 _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 IMAGE_REF = re.compile(
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/)?"  # registry
@@ -20,6 +22,7 @@ IMAGE_REF = re.compile(
 MAX_IMAGE_REF = 512
 MAX_SUBDOMAIN = 253
 MAX_NAME = 64
+MAX_ENV_NAME = 512
 MAX_ENV_VALUE = 32 * 1024
 
 
@@ -49,6 +52,13 @@ def name(value: object) -> str:
     return value
 
 
+def container_name(value: object) -> str:
+    """The value, if a container can be called that. Raises RequestError."""
+    if not isinstance(value, str) or not CONTAINER_NAME.fullmatch(value):
+        raise RequestError("The container's name is malformed.")
+    return value
+
+
 def image(value: object) -> str:
     """The value, if it can be an image reference. Raises RequestError."""
     if not isinstance(value, str) or len(value) > MAX_IMAGE_REF or not IMAGE_REF.fullmatch(value):
@@ -57,8 +67,15 @@ def image(value: object) -> str:
 
 
 def _can_stand_in_environment(value: str) -> bool:
-    whole_characters = not any("\ud800" <= character <= "\udfff" for character in value)
-    return whole_characters and "\0" not in value and len(value) <= MAX_ENV_VALUE
+    return _whole_characters(value) and "\0" not in value and len(value) <= MAX_ENV_VALUE
+
+
+def _can_name_a_variable(name: str) -> bool:
+    return len(name) <= MAX_ENV_NAME and _whole_characters(name) and bool(ENV_NAME.fullmatch(name))
+
+
+def _whole_characters(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def environment(values: object) -> dict[str, str]:
@@ -69,7 +86,7 @@ def environment(values: object) -> dict[str, str]:
     if not isinstance(values, dict):
         raise RequestError("The environment must map names to texts.")
     for name, value in values.items():
-        if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
+        if not isinstance(name, str) or not _can_name_a_variable(name):
             raise RequestError("An environment variable's name is malformed.")
         if not isinstance(value, str) or not _can_stand_in_environment(value):
             raise RequestError(f"The value of {name} must be a text of at most {MAX_ENV_VALUE} characters.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +24,6 @@ from instances.operations.steps import exact
 from instances.outside import Outside, engine_address
 
 Json = dict[str, Any]
-_CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 _SWARM_LABEL = "com.docker.swarm.task.id"
 STEP = "adopt"
 
@@ -44,8 +42,7 @@ class AdoptRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
-        if not _CONTAINER_NAME.fullmatch(self.container):
-            raise RequestError("The container's name is malformed.")
+        validators.container_name(self.container)
         return self
 
 
