@@ -139,6 +139,12 @@ def image_on_host(
     return _without("image_on_host", problems, "fits plan and host")
 
 
+def image_notes(image: ImageFacts | None, plan: PlanSpec) -> Iterator[Note]:
+    text = image_fit.exposed_elsewhere(image, plan) if image else ""
+    if text:
+        yield Note("exposed_port", text)
+
+
 def drift(spec: ContainerSpec, facts: ContainerFacts, image_id: str) -> Iterator[Finding]:
     """Compare a container with its spec and recorded image, field by field."""
     yield Finding("container", facts.state == RUNNING, f"is {facts.state}")

@@ -24,6 +24,15 @@ def problems(
         yield f"The image declares a volume at {', '.join(uncovered)}, which plan {plan.name} does not keep."
     if image.architecture and engine.architecture and image.architecture != engine.architecture:
         yield f"The image is built for {image.architecture}, the host is {engine.architecture}."
-    if image.exposed_ports and plan.container_port not in image.exposed_ports:
-        exposed = ", ".join(map(str, image.exposed_ports))
-        yield f"The image exposes port {exposed}, plan {plan.name} publishes {plan.container_port}."
+
+
+def exposed_elsewhere(image: ImageFacts, plan: PlanSpec) -> str:
+    """A sentence where the image names other ports than the plan's, else nothing.
+
+    What an image exposes is no more than a word of whoever made it: the program may listen elsewhere, and
+    whether it does is seen when it is asked.
+    """
+    if not image.exposed_ports or plan.container_port in image.exposed_ports:
+        return ""
+    exposed = ", ".join(map(str, image.exposed_ports))
+    return f"The image exposes port {exposed}, plan {plan.name} publishes {plan.container_port}."

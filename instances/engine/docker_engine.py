@@ -126,12 +126,12 @@ class DockerEngine(EngineConnection):
         ):
             client.stop(container, timeout=timeout)
 
-    def remove(self, container: str) -> None:
+    def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         with (
             suppress(NotFoundOnEngine),
             self._calling(f"remove container {container}", change=True, container=container) as client,
         ):
-            client.remove_container(container, v=False, force=True)
+            client.remove_container(container, v=anonymous_volumes, force=True)
 
     def rename(self, container: str, name: str) -> None:
         with self._calling(

@@ -83,8 +83,8 @@ class Engine(Protocol):
     def stop(self, container: str, timeout: int) -> None:
         """Stop it: TERM, then KILL after `timeout` seconds; a stopped or missing one is left alone."""
 
-    def remove(self, container: str) -> None:
-        """Remove it, running or not, never its named volumes."""
+    def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
+        """Remove it, running or not, never its named volumes; those without a name only when asked to."""
 
     def rename(self, container: str, name: str) -> None:
         """Give it another name."""

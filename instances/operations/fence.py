@@ -26,7 +26,7 @@ class FencedEngine(Engine, Protocol):
     instance names at that moment. No database session is held while a change is under way.
     """
 
-    def remove_own(self, container: str) -> None:
+    def remove_own(self, container: str, *, anonymous_volumes: bool = False) -> None:
         """Remove a container although the instance names it: it leaves, or is made anew."""
 
 
@@ -45,17 +45,17 @@ class _Fence:
         verb = getattr(self._engine, name)
         return verb if name in READS else self._holding(verb)
 
-    def remove(self, container: str) -> None:
+    def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         named = Instance.objects.filter(operations=self._journal.operation, container_id=container)
         if container and named.exists():
             raise PermanentError(
                 f"{container[:12]} is the container of {self._journal.operation.customer_id} now; "
                 "it is not removed."
             )
-        self.remove_own(container)
+        self.remove_own(container, anonymous_volumes=anonymous_volumes)
 
-    def remove_own(self, container: str) -> None:
-        self._holding(self._engine.remove)(container)
+    def remove_own(self, container: str, *, anonymous_volumes: bool = False) -> None:
+        self._holding(self._engine.remove)(container, anonymous_volumes=anonymous_volumes)
 
     def _holding(self, verb: Callable[..., Any]) -> Callable[..., Any]:
         def change(*args: Any, **kwargs: Any) -> Any:

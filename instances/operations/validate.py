@@ -14,6 +14,7 @@ from instances.containers import drift as rules
 from instances.containers import timings
 from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.containers.spec import PlanSpec
 from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError
@@ -137,7 +138,7 @@ def _look(instance: Instance, outside: Outside) -> HostView:
 
 
 def _on_host(instance: Instance, view: HostView) -> list[Finding]:
-    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    plan = _plan_of(instance)
     image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
     # An adopted container has limits of its own.
     findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
@@ -149,6 +150,10 @@ def _on_host(instance: Instance, view: HostView) -> list[Finding]:
     return [*findings, *_drift(instance, view, view.container)]
 
 
+def _plan_of(instance: Instance) -> PlanSpec:
+    return replace(instance.plan.spec(), container_port=instance.container_port)
+
+
 def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterator[Finding]:
     if view.described is not None:
         return rules.adopted_drift(instance.spec(), facts, view.described, instance.image_id)
@@ -158,7 +163,10 @@ def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterato
 def _notes(instance: Instance, view: HostView) -> list[Note]:
     neighbours = Instance.objects.present().filter(host_id=instance.host_id)
     promised = neighbours.aggregate(sum=Sum("plan__memory"))["sum"] or 0
-    notes = list(rules.over_commitment(promised, view.engine))
+    notes = [
+        *rules.over_commitment(promised, view.engine),
+        *rules.image_notes(view.image, _plan_of(instance)),
+    ]
     if view.container is None:
         return notes
     return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]

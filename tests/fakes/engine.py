@@ -18,6 +18,8 @@ from instances.engine.port import LogStream
 from tests.fakes.facts import created_facts
 from tests.fakes.inspected import container_answer, image_answer
 
+ANONYMOUS = "anonymous-"  # how names of volumes begin that nobody named
+
 
 class FakeEngine:
     """`images` are local, `registry` is what a pull can fetch; both map references to facts.
@@ -142,6 +144,11 @@ class FakeEngine:
         if spec.volume:
             self.volumes.setdefault(spec.volume, {})
         facts = created_facts(f"{next(self._serial):064x}", spec, image)
+        if spec.raw is None:
+            uncovered = [path for path in image.volumes if path != spec.data_path]
+            nameless = {f"{ANONYMOUS}{facts.id}{path}": path for path in uncovered}
+            facts = replace(facts, volumes={**facts.volumes, **nameless})
+            self.volumes.update({name: {} for name in nameless})
         told = self._told[facts.id] = create_arguments(spec)["config"]
         for network, endpoint in networks_to_join(spec):
             told["NetworkingConfig"]["EndpointsConfig"][network] = endpoint
@@ -171,10 +178,15 @@ class FakeEngine:
             self.stops[facts.name] += 1
             self.change(container, state="exited", exit_code=0)
 
-    def remove(self, container: str) -> None:
+    def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         self._enter("remove", container)
-        if self._find(container):
-            self.lose(container)
+        facts = self._find(container)
+        if facts is None:
+            return
+        self.lose(container)
+        for name in facts.volumes if anonymous_volumes else ():
+            if name.startswith(ANONYMOUS):
+                del self.volumes[name]
 
     def rename(self, container: str, name: str) -> None:
         self._enter("rename", container)

@@ -76,7 +76,9 @@ def _stop_timeout(instance: Instance) -> int:
 def _remove_container(work: Work) -> str:
     if work.engine.inspect(work.instance.container_id) is None:
         return "there is none"
-    work.engine.remove_own(work.instance.container_id)
+    # Of a container somebody else made, volumes without a name stay: purging is refused for those.
+    purge = bool(work.operation.params["purge_data"])
+    work.engine.remove_own(work.instance.container_id, anonymous_volumes=purge)
     return "removed"
 
 

@@ -23,6 +23,7 @@ from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.steps import container, data, exact
+from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
 
@@ -138,6 +139,10 @@ def _image(work: Work) -> str:
     return image.id
 
 
+def _verify(work: Work) -> str:
+    return must_fit(work, work.instance.image_id)
+
+
 def _volume(work: Work) -> str:
     instance = work.instance
     _note_storage(work)
@@ -195,6 +200,7 @@ PROCEDURE = Procedure(
     kind="provision",
     steps=(
         Step("image", _image, limit=pull_limit),
+        Step("verify image", _verify),
         Step("volume", _volume, undo=_remove_volume),
         Step("create", _create, undo=container.remove_made),
         START,

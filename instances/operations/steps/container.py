@@ -140,10 +140,10 @@ def was_left_behind(work: Work, facts: ContainerFacts) -> bool:
 
 
 def remove_made(work: Work) -> None:
-    """Remove the container this operation made, if it made one."""
+    """Remove the container this operation made, if it made one, with all that was made along with it."""
     facts = work.engine.inspect(work.instance.container_name)
     if facts is not None and is_ours(work, facts.labels):
-        work.engine.remove_own(facts.id)
+        work.engine.remove_own(facts.id, anonymous_volumes=True)
 
 
 def start(work: Work, container: str) -> None:

@@ -76,7 +76,14 @@ def _refuse_full_disk(work: Work) -> None:
 def verify(work: Work) -> str:
     if work.operation.facts.get("unchanged"):
         raise NothingToDo("nothing to do")  # found by a process that was killed before it could say so
-    image = work.engine.image(new_image(work))
+    said = must_fit(work, new_image(work))
+    data.refuse_loss(work)
+    return said
+
+
+def must_fit(work: Work, image_id: str) -> str:
+    """Say how the image fits plan and host. Raises PermanentError where the plan can't run it."""
+    image = work.engine.image(image_id)
     if image is None:
         raise PermanentError("The image vanished from the host right after it was pulled.")
     instance = work.instance
@@ -84,8 +91,7 @@ def verify(work: Work) -> str:
     found = list(image_fit.problems(image, plan, work.engine.facts(), instance.mount_points))
     if found:
         raise PermanentError(" ".join(found))
-    data.refuse_loss(work)
-    return "fits plan and host"
+    return " ".join(["fits plan and host.", image_fit.exposed_elsewhere(image, plan)]).strip(". ")
 
 
 PULL = Step("pull", pull, limit=pull_limit)

@@ -53,7 +53,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"plan": "platinum"}, "no plan named platinum; known are enterprise, free, pro"),
     ({"host": "mars"}, "no host named mars; known are local"),
     ({"image": "a b"}, "image reference is malformed"),
-    ({"env": {"1BAD": "x"}}, "name is malformed"),
+    ({"env": {"NOT OK": "x"}}, "name is malformed"),
     ({"env": {"GOOD": "a\0b"}}, "value of GOOD must be a text"),
     ({"env": {"GOOD": 5}}, "value of GOOD must be a text"),
     ({"plan": "free"}, "Plan free has no image"),

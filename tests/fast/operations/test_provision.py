@@ -27,7 +27,7 @@ def test_a_provisioned_instance_runs_on_its_plan_and_is_healthy(world: World) ->
     facts = world.engine.inspect("dockmgr-new")
     assert (done.status, done.image_after, done.error) == ("succeeded", "sha256:agent-1", "")
     assert [step["name"] for step in done.steps] == [
-        "image", "volume", "create", "start", "wait until healthy",
+        "image", "verify image", "volume", "create", "start", "wait until healthy",
     ]  # fmt: skip
     assert facts
     assert (facts.id, facts.state) == (instance.container_id, "running")

@@ -135,7 +135,6 @@ def test_a_named_image_that_runs_already_is_followed_from_now_on(world: World) -
         ({"volumes": ("/data", "/var/lib/db")}, "a volume at /var/lib/db"),
         ({"volumes": ("/data/cache",)}, "a volume at /data/cache"),
         ({"architecture": "arm64"}, "built for arm64"),
-        ({"exposed_ports": (3000,)}, "exposes port 3000"),
     ],
 )
 def test_an_image_that_does_not_fit_is_refused_before_anything_stops(

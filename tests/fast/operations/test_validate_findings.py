@@ -117,7 +117,6 @@ def test_instances_that_share_more_memory_than_the_host_has_are_noted(world: Wor
     [
         (image_facts("agent-1", volumes=("/cache",)), "declares a volume at /cache"),
         (image_facts("agent-1", architecture="arm64"), "built for arm64"),
-        (image_facts("agent-1", exposed_ports=(80,)), "exposes port 80"),
     ],
 )
 def test_an_image_that_does_not_fit_is_an_error(world: World, image: ImageFacts, words: str) -> None:

@@ -14,6 +14,7 @@ from instances.containers.drift import (
     configuration_notes,
     drift,
     drift_notes,
+    image_notes,
     image_on_host,
     limits,
     over_commitment,
@@ -229,10 +230,20 @@ def test_more_memory_promised_than_there_is_is_noted() -> None:
         (None, "does not have the image"),
         (replace(IMAGE, architecture="arm64"), "built for arm64"),
         (replace(IMAGE, volumes=("/cache",)), "declares a volume at /cache"),
-        (replace(IMAGE, exposed_ports=(80,)), "exposes port 80"),
+        (replace(IMAGE, exposed_ports=(80,)), ""),
     ],
 )
 def test_the_image_on_the_host_must_fit(image: Any, words: str) -> None:
     finding = image_on_host(image, PLAN, ENGINE)
     assert finding.ok == (not words)
     assert words in finding.message
+
+
+def test_a_port_the_image_names_and_the_plan_does_not_publish_is_noted() -> None:
+    [note] = image_notes(replace(IMAGE, exposed_ports=(80, 81)), PLAN)
+    assert (note.code, note.message) == (
+        "exposed_port", "The image exposes port 80, 81, plan pro publishes 8080.",
+    )  # fmt: skip
+    assert not list(image_notes(IMAGE, PLAN))
+    assert not list(image_notes(replace(IMAGE, exposed_ports=()), PLAN))
+    assert not list(image_notes(None, PLAN))
