@@ -17,6 +17,14 @@ class TransientError(DockmgrError):
     """Something out of our hands failed in a way that may pass; trying again is sensible."""
 
 
+class RetryLater(TransientError):
+    """Somebody has had too many requests. `seconds` is the wait that was asked for, None for none."""
+
+    def __init__(self, sentence: str, seconds: float | None = None) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
 class OutOfReachError(TransientError):
     """A part we need (engine, broker, database, registry) does not answer."""
 

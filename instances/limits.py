@@ -7,6 +7,10 @@ CHANGE_SECONDS = 3000
 # Each step of an operation. About 2, 6 and 18 s apart: an engine that restarts is back within that.
 STEP = Retry(tries=4, first=2.0, factor=3.0, longest=30.0, spread=0.2)
 
+# Where somebody has had too many requests and does not say when to come again. What is said counts
+# up to `longest`.
+LATER = Retry(tries=4, first=60.0, factor=2.0, longest=900.0)
+
 # One try of a step: a few calls of an engine, each bounded by itself; and one that may pull an image.
 STEP_SECONDS = 600.0
 PULL_SECONDS = 1500.0

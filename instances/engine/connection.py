@@ -29,10 +29,11 @@ from docker.utils import parse_host, version_lt
 from docker.utils.proxy import ProxyConfig
 
 from instances.engine.payloads import api_version
-from instances.engine.refusals import Kind, call_refused, speaks_of_version
+from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait
 from instances.engine.wording import brief, reason, without_credentials
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, PermanentError
 from instances.errors import DockmgrError, EngineUnreachable, PermanentError, TransientError
+from instances.errors import DockmgrError, EngineUnreachable, PermanentError, RetryLater, TransientError
 from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
@@ -204,7 +205,8 @@ class EngineConnection:
     def _refused(self, what: str, kind: type[DockmgrError], text: str) -> DockmgrError:
         if speaks_of_version(text):
             self._forget()
-        return kind(f"The Docker Engine at {self._where} did not {what}: {brief(text)}")
+        sentence = f"The Docker Engine at {self._where} did not {what}: {brief(text)}"
+        return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)
 
     def _unreachable(self, error: Exception) -> DockmgrError:
         return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from instances.errors import (
@@ -11,6 +12,7 @@ from instances.errors import (
     OutOfReachError,
     PermanentError,
     PortTaken,
+    RetryLater,
     TransientError,
 )
 
@@ -23,7 +25,14 @@ _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _NEVER_BINDS = ("cannot assign requested address",)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = ("dial tcp", "no such host", "timeout", "unexpected eof", "http status: 50")
-_REGISTRY_REFUSES = ("unauthorized", "denied", "no matching manifest", "invalid reference")
+_REGISTRY_REFUSES = (
+    *("unauthorized", "denied", "no basic auth credentials", "authentication required"),
+    *("http status: 401", "http status: 403"),
+    *("no matching manifest", "invalid reference", "x509:", "server gave http response to https client"),
+)
+_TOO_MANY = ("toomanyrequests", "too many requests", "http status: 429")
+_TOLD_WAIT = re.compile(r"retry-after\W{1,4}(\d{1,6}(?:\.\d{1,9})?) ?(µs|us|ms|s|m)?", re.ASCII)
+_UNITS = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def call_refused(status: int, text: str) -> type[DockmgrError]:
@@ -46,6 +55,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 def pull_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused pull; `status` is 0 when the refusal came inside the answer's stream."""
     says = _finder(text)
+    if says(_TOO_MANY):
+        return RetryLater
     if says(_NO_REGISTRY):
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):
@@ -53,6 +64,12 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
     if says(_REGISTRY_REFUSES):
         return PermanentError
     return call_refused(status, text)
+
+
+def told_wait(text: str) -> float | None:
+    """Seconds to wait that a registry names in its words; engines do not hand its headers on."""
+    found = _TOLD_WAIT.search(text.lower())
+    return float(found[1]) * _UNITS[found[2] or "s"] if found else None
 
 
 def speaks_of_version(text: str) -> bool:

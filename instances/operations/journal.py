@@ -19,12 +19,13 @@ from instances.counters import count_ended
 from instances.db.moments import ahead
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib.clock import Clock
+from instances.limits import LATER
 from instances.models import Instance, Operation
 from instances.operations.leases import KEEPER, Lease, lease_until
 from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
-LONGEST_WAIT = timedelta(minutes=5)  # nothing that nobody holds is put off for longer
+LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
 SECRETS = ("instance__env", "instance__adopted", "instance__plan__env")
 LONGEST_DETAIL = 1000  # characters
 FINAL = ("succeeded", "failed", "rolled_back")

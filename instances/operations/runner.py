@@ -19,11 +19,13 @@ from instances.errors import (
     DockmgrError,
     LeaseLost,
     OutOfReachError,
+    PermanentError,
+    RetryLater,
     TransientError,
 )
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
-from instances.limits import REFUSALS, STEP
+from instances.limits import LATER, REFUSALS, STEP
 from instances.models import Operation
 from instances.operations.attempts import (
     NothingToDo,
@@ -157,7 +159,15 @@ def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> N
     if wait is None or isinstance(error, StepTookTooLong):
         _give_up(procedure, work, error)
     else:
-        try_again(work, error, wait)
+        try_again(work, error, wait + _asked_wait(error, work.journal.failures()))
+
+
+def _asked_wait(error: TransientError, failures: int) -> float:
+    """Seconds that whoever refused wants to be left alone for."""
+    if not isinstance(error, RetryLater):
+        return 0.0
+    usual = wait_before_next(LATER, failures) or LATER.longest
+    return usual if error.seconds is None else min(error.seconds, LATER.longest)
 
 
 def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:

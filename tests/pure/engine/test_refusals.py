@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances.engine.refusals import call_refused, pull_refused
+from instances.engine.refusals import call_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     DockmgrError,
@@ -12,6 +12,7 @@ from instances.errors import (
     OutOfReachError,
     PermanentError,
     PortTaken,
+    RetryLater,
     TransientError,
 )
 
@@ -61,11 +62,35 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", PermanentError),
         (0, "filesystem layer verification failed for digest sha256:1", TransientError),
         (0, "write /var/lib/x: no space left on device", TransientError),
-        (500, "toomanyrequests: You have reached your pull rate limit", TransientError),
+        (500, "toomanyrequests: You have reached your pull rate limit", RetryLater),
+        (500, "received unexpected HTTP status: 429 Too Many Requests", RetryLater),
+        (0, "unexpected status from HEAD request to https://x/v2/: 429 Too Many Requests", RetryLater),
+        (500, "received unexpected HTTP status: 401 Unauthorized", PermanentError),
+        (500, "received unexpected HTTP status: 403 Forbidden", PermanentError),
+        (500, "Head https://x/v2/agent/manifests/1: no basic auth credentials", PermanentError),
+        (500, "denied: requested access to the resource is denied", PermanentError),
+        (500, "unauthorized: incorrect username or password", PermanentError),
+        (500, "http: server gave HTTP response to HTTPS client", PermanentError),
+        (500, "tls: failed to verify certificate: x509: certificate has expired", PermanentError),
     ],
 )
 def test_a_refused_pull(status: int, text: str, expected: Expected) -> None:
     assert pull_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("toomanyrequests: retry-after: 30s, allowed: 44000/minute", 30),
+        ("toomanyrequests: Retry-After: 120", 120),
+        ("toomanyrequests: retry-after: 250ms, allowed: 1/s", 0.25),
+        ("toomanyrequests: retry-after: 2m", 120),
+        ("toomanyrequests: You have reached your pull rate limit", None),
+        ("retry-after: soon", None),
+    ],
+)
+def test_the_wait_a_registry_asks_for_is_read(text: str, seconds: float | None) -> None:
+    assert told_wait(text) == seconds
 
 
 @pytest.mark.parametrize(
