@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from instances.lib.phrases import SHORTEST, Phrases, Span
+
 MARK = "[redacted]"
 
-Span = tuple[int, int]
 Shape = tuple[tuple[str, ...], re.Pattern[str]]
 
-_SHORTEST = 4
+_SHORTEST = SHORTEST
 _SHORTEST_LINE = 8
 _PLAIN = re.compile(
     r"""[\d.+-]{1,5}
@@ -24,6 +25,9 @@ _PLAIN = re.compile(
     | redis | password | secret | token | redacted""",
     re.VERBOSE | re.IGNORECASE,
 )
+
+# What every way of writing a piece leaves as it is.
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9_.-]+")
 
 # A long secret is looked for in overlapping windows: that bounds `longest`, and the overlap leaves no gap
 # where an encoding (base64) blurs a window's first and last characters.
@@ -59,7 +63,7 @@ class Redactor:
             raise TypeError("Redactor takes several secrets, not one string")
         pieces = {piece for secret in secrets for piece in _pieces(secret)}
         forms = {form for piece in pieces for form in _forms(piece)}
-        self._forms = tuple(sorted(forms))
+        self._forms = Phrases(forms)
         self.longest = max((len(form.encode("utf-8", "surrogatepass")) for form in forms), default=0)
 
     def text(self, s: str) -> str:
@@ -74,29 +78,15 @@ class Redactor:
         """
         spans = self._spans(s)
         if cut_left:
-            spans.append((0, max((_tail_of(form, s) for form in self._forms), default=0)))
+            spans.append((0, self._forms.ended_at_start(s)))
         if cut_right:
-            spans.append((len(s) - max((_head_of(form, s) for form in self._forms), default=0), len(s)))
-        if cut_left and cut_right and len(s) >= _SHORTEST and any(s in form for form in self._forms):
+            spans.append((len(s) - self._forms.begun_at_end(s), len(s)))
+        if cut_left and cut_right and len(s) >= _SHORTEST and self._forms.contain(s):
             spans.append((0, len(s)))
         return _mask(s, spans)
 
     def _spans(self, s: str) -> list[Span]:
-        found = [span for form in self._forms if form in s for span in _occurrences(s, form)]
-        found.extend(_general_spans(s))
-        return found
-
-
-def _occurrences(s: str, form: str) -> Iterator[Span]:
-    """Spans that together cover every place of `form`, overlapping ones included."""
-    size = len(form)
-    at = s.find(form)
-    while at >= 0:
-        end = at + size
-        yield at, end
-        # The last find that overlaps this one: a run of repeats is crossed in strides.
-        overlapping = s.rfind(form, at + 1, end + size - 1)
-        at = overlapping if overlapping >= 0 else s.find(form, end)
+        return [*self._forms.spans(s), *_general_spans(s)]
 
 
 def _mask(s: str, spans: Iterable[Span]) -> str:
@@ -107,21 +97,6 @@ def _mask(s: str, spans: Iterable[Span]) -> str:
             parts += (s[done:start], MARK)
         done = max(done, end)
     return "".join(parts) + s[done:]
-
-
-def _tail_of(form: str, s: str) -> int:
-    """How long a proper end of `form` stands at the start of `s`; 0 for under 4 characters."""
-    at = form.find(s[:_SHORTEST], 1)
-    while 0 < at <= len(form) - _SHORTEST:
-        if s.startswith(form[at:]):
-            return len(form) - at
-        at = form.find(s[:_SHORTEST], at + 1)
-    return 0
-
-
-def _head_of(form: str, s: str) -> int:
-    """How long a proper start of `form` stands at the end of `s`; 0 for under 4 characters."""
-    return _tail_of(form[::-1], s[: -len(form) - 1 : -1])
 
 
 def _pieces(value: str) -> Iterator[str]:
@@ -143,13 +118,14 @@ def _forms(piece: str) -> Iterator[str]:
     """The piece as it is written raw, in JSON, in Python, in a URL and inside base64."""
     data = piece.encode("utf-8", "surrogatepass")
     yield piece
+    yield from _base64_forms(data)
+    if _NEVER_ESCAPED.fullmatch(piece):
+        return
     # repr picks its quotes by what else a text holds, so both choices occur.
     yield from (repr(piece)[1:-1], repr('"' + piece)[2:-1], ascii(piece)[1:-1], repr(data)[2:-1])
     yield from _json_forms(piece)
     for form in (quote(data, safe=""), quote(data), quote(data, safe="!'()*"), quote_plus(data)):
         yield from (form, re.sub("%..", lambda escape: escape[0].lower(), form))
-    for encoded in _base64_forms(data):
-        yield from (encoded, encoded.replace("+", "-").replace("/", "_"), quote(encoded, safe=""))
 
 
 def _json_forms(piece: str) -> Iterator[str]:
@@ -167,7 +143,9 @@ def _base64_forms(data: bytes) -> Iterator[str]:
         shared_at_end = (0, 3, 2)[(shift + len(data)) % 3]
         inner = encoded[(0, 2, 3)[shift] : len(encoded) - shared_at_end]
         if len(inner) >= _SHORTEST:
-            yield inner
+            yield from (inner, inner.replace("+", "-").replace("/", "_"))
+            if not inner.isalnum():
+                yield quote(inner, safe="")
 
 
 def _shape(pattern: str, *cues: str, flags: int = 0) -> Shape:

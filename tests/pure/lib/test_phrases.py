@@ -1,0 +1,76 @@
+"""Many phrases are found like one by one, at a cost that hardly depends on their number."""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instances.lib.phrases import Phrases
+from instances.lib.redact import MARK, Redactor
+
+ALPHABET = "ab\u00e9"
+phrases = st.lists(st.text(ALPHABET, min_size=4, max_size=40), max_size=8)
+texts = st.text(ALPHABET + "-", max_size=60)
+KIB = 1024
+
+
+def covered(found: list[tuple[int, int]]) -> set[int]:
+    return {place for start, end in found for place in range(start, end)}
+
+
+def one_by_one(wanted: list[str], text: str) -> list[tuple[int, int]]:
+    places = [(at, phrase) for phrase in wanted for at in range(len(text))]
+    return [(at, at + len(phrase)) for at, phrase in places if text.startswith(phrase, at)]
+
+
+@given(phrases, st.lists(st.sampled_from([*ALPHABET, "-"]), max_size=60).map("".join))
+def test_what_is_found_covers_every_place_of_every_phrase(wanted: list[str], text: str) -> None:
+    mixed = text + "".join(wanted) + text
+    assert covered(list(Phrases(wanted).spans(mixed))) == covered(one_by_one(wanted, mixed))
+
+
+@given(phrases, texts)
+def test_the_longest_cut_phrase_at_either_end_is_measured(wanted: list[str], text: str) -> None:
+    sizes = range(4, len(text) + 1)
+    begun = [n for n in sizes if any(phrase.startswith(text[-n:]) for phrase in wanted)]
+    ended = [n for n in sizes if any(phrase.endswith(text[:n]) for phrase in wanted)]
+    assert Phrases(wanted).begun_at_end(text) == max(begun, default=0)
+    assert Phrases(wanted).ended_at_start(text) == max(ended, default=0)
+
+
+@given(phrases, texts)
+def test_a_part_of_a_phrase_is_known_as_one(wanted: list[str], text: str) -> None:
+    assert Phrases(wanted).contain(text) == any(text in phrase for phrase in wanted)
+
+
+def words(number: int, size: int, alphabet: str) -> list[str]:
+    chance = random.Random(number)
+    return ["".join(chance.choice(alphabet) for _ in range(size)) for _ in range(number)]
+
+
+LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(2000, 60, string.ascii_letters)]
+ENVIRONMENTS = {
+    "short lines": ["\n".join(words(3600, 8, string.ascii_letters)) for _ in range(2)],
+    "lines that are escaped": ["\n".join(words(3600, 8, string.punctuation)) for _ in range(2)],
+    "lines of digits": ["\n".join(words(3600, 8, string.digits)) for _ in range(2)],
+    "short values": words(16_000, 4, string.ascii_letters),
+    "one long value": [*words(2, 32 * KIB, string.ascii_letters)],
+    "repeats": ["a" * 32 * KIB, "\n".join("a" * size for size in range(8, 250))],
+}
+
+
+@pytest.mark.parametrize("kind", ENVIRONMENTS)
+def test_redaction_costs_about_the_same_for_any_environment_of_64_kib(kind: str) -> None:
+    values = ENVIRONMENTS[kind]
+    secret = values[0].split("\n")[-1]
+    started = time.process_time()
+    redactor = Redactor(values)
+    clean = [redactor.text(line) for line in [*LOG, f"<{secret}>"]]
+    # Form by form this took 12 seconds for short lines.
+    assert time.process_time() - started < 4.0
+    assert clean[-1] == f"<{MARK}>"
