@@ -18,6 +18,7 @@ from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
 from instances.models import Host, Instance, Plan
 from instances.models.health import STATUSES
+from instances.models.instance import SECRETS
 
 UPTIME_DAYS = 30
 COLOURS = {
@@ -109,7 +110,7 @@ class InstanceListMixin:
         return InstanceChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
-        return Instance.objects.present().defer("env", "adopted", "plan__env")
+        return Instance.objects.present().defer(*SECRETS)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Instance], search_term: str

@@ -156,7 +156,9 @@ def _report(request: HttpRequest, bulk: Bulk) -> dict[str, Any]:
 
 
 def _rows(bulk: Bulk, keys: list[int]) -> list[dict[str, Any]]:
-    instances = Instance.objects.select_related("health").defer("env", "adopted").in_bulk(keys)
+    instances = (
+        Instance.objects.select_related("health").defer("env", "former_values", "adopted").in_bulk(keys)
+    )
     operations = bulk_changing.operations_of(bulk, keys)
     pending = set(bulk.pending)
     return [

@@ -28,8 +28,7 @@ class Stake:
 
 def stakes_on(host_id: int) -> list[Stake]:
     """The stakes of a host's active instances."""
-    rows = Instance.objects.active().filter(host_id=host_id).select_related("plan")
-    rows = rows.defer("env", "adopted", "plan__env")
+    rows = Instance.objects.active().filter(host_id=host_id).without_secrets()
     return [Stake(row.container_name, row.container_id, tuple(row.held_volumes)) for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -141,15 +141,16 @@ def is_outdated(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
     return not untouched and labels.get(SPEC_LABEL) != spec.labels.get(SPEC_LABEL)
 
 
-def build(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> ContainerSpec:
     """The container this instance should have, rendered from the database alone.
 
     The customer's environment wins over the plan's. The spec's own hash is among its labels, so
-    drift between database and engine shows in one comparison. An adopted container takes its image
+    drift between database and engine shows in one comparison; without the `key`, nobody can try
+    guesses at the environment's values against it. An adopted container takes its image
     from the plan, where it has none of its own, and nothing else.
     """
     spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
-    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec)})
+    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec, key)})
 
 
 def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
@@ -180,9 +181,9 @@ def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
     )
 
 
-def spec_hash(spec: ContainerSpec) -> str:
-    """A short digest of the spec without its own hash label; equal specs have equal digests."""
+def spec_hash(spec: ContainerSpec, key: bytes = b"") -> str:
+    """A short keyed digest of the spec without its own hash label; equal specs have equal digests."""
     content = asdict(spec)
     content["labels"] = {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hmac.digest(key, canonical.encode(), "sha256").hex()[:16]

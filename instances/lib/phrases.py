@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 
 SHORTEST = 4
 _LONG = 8
@@ -59,7 +60,7 @@ class Phrases:
         if len(sizes) > _FEW:
             return self._longest_start(text[at : at + self._longest])
         left = len(text) - at
-        for size in (*sizes, *_SHORT_SIZES):
+        for size in chain(sizes, _SHORT_SIZES):
             if size <= left and text[at : at + size] in self._all:
                 return size
         return 0

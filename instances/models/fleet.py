@@ -11,6 +11,7 @@ from django.db.models import Q
 from instances.containers.spec import PlanSpec
 from instances.models.encrypted import Encrypted
 from instances.models.storable import CharField, Excerpt, JSONField
+from instances.models.environment import WithEnvironment
 
 FIRST_PORT = 20000
 LAST_PORT = 29999
@@ -85,7 +86,7 @@ class HostWatch(models.Model):
         return f"{self.host_id}: {self.failures} failures"
 
 
-class Plan(models.Model):
+class Plan(WithEnvironment):
     """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds."""
 
     EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
@@ -102,7 +103,6 @@ class Plan(models.Model):
     start_grace = models.FloatField(default=60)
     stop_timeout = models.PositiveIntegerField(default=10)
     data_path = CharField(max_length=255, null=True, blank=True, default="/data")
-    env = Encrypted(default=dict)
     required_env = JSONField(default=list, blank=True)
     public_url = CharField(max_length=255, blank=True)
     update_strategy = CharField(max_length=12, choices=STRATEGY, default="recreate")

@@ -6,16 +6,20 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 from instances.containers import adoption, spec, storage
 from instances.errors import UnreadableSecret
 from instances.lib.redact import Redactor
 from instances.lib.withhold import Withholding
 from instances.models.encrypted import Encrypted
+from instances.models.environment import WithEnvironment
 from instances.models.fleet import Host, Plan
 from instances.models.storable import CharField, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
+# For `defer`: what is not read is not decrypted.
+SECRETS = ("env", "former_values", "adopted", "plan__env", "plan__former_values")
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -30,10 +34,10 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
     def without_secrets(self) -> Self:
         """With plan and host, for whoever looks at instances and makes no container: no secret is read."""
-        return self.select_related("plan", "host").defer("env", "adopted", "plan__env")
+        return self.select_related("plan", "host").defer(*SECRETS)
 
 
-class Instance(models.Model):
+class Instance(WithEnvironment):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
     `port` is the published address in force; the Port table holds the reservations. `failed_images`
@@ -52,7 +56,6 @@ class Instance(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="instances")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="instances")
     image = CharField(max_length=512, blank=True)
-    env = Encrypted(default=dict)
     port = models.PositiveIntegerField(null=True, blank=True)
     container = CharField(max_length=255, blank=True)
     adopted = Encrypted(null=True, default=None)
@@ -144,8 +147,8 @@ class Instance(models.Model):
 
     @property
     def secret_values(self) -> list[str]:
-        """Every value of the container's environment: what no text may show."""
-        return [*self.env.values(), *self.plan.env.values()]
+        """Every value the container's environment has or had: what no text may show."""
+        return [*self.own_secret_values, *self.plan.own_secret_values]
 
     def spec(self, port: int | None = None, image: str | None = None) -> spec.ContainerSpec:
         """The container this instance should have, by the one builder.
@@ -164,6 +167,7 @@ class Instance(models.Model):
                 container=self.container,
                 adopted=self.adopted,
             ),
+            salted_hmac("dockmgr.spec", "label", algorithm="sha256").digest(),
         )
 
     @property

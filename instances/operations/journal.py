@@ -21,12 +21,13 @@ from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib.clock import Clock
 from instances.limits import LATER
 from instances.models import Instance, Operation
+from instances.models.instance import SECRETS as INSTANCE_SECRETS
 from instances.operations.leases import KEEPER, Lease, lease_until
 from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
-SECRETS = ("instance__env", "instance__adopted", "instance__plan__env")
+SECRETS = tuple(f"instance__{name}" for name in INSTANCE_SECRETS)
 LONGEST_DETAIL = 1000  # characters
 FINAL = ("succeeded", "failed", "rolled_back")
 

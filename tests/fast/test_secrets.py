@@ -183,7 +183,7 @@ def test_no_message_of_ours_holds_a_secret(
 
 
 @pytest.mark.parametrize(
-    "env", [{SECRET: "x"}, {"OK": SECRET + "\0"}, {"OK": SECRET * 4000}, {"OK": [SECRET]}]
+    "env", [{f"A {SECRET}": "x"}, {"OK": SECRET + "\0"}, {"OK": SECRET * 4000}, {"OK": [SECRET]}]
 )
 def test_a_refusal_shows_no_value(world: World, env: Any) -> None:
     with pytest.raises(DockmgrError) as refused:

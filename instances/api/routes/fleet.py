@@ -15,10 +15,10 @@ from instances.api.changing import present
 from instances.api.docs import responses
 from instances.api.routes.router import router
 from instances.models import HealthCheck, Instance
+from instances.models.instance import SECRETS
 from instances.operations import service
 
 TAGS = ["instances"]
-SECRETS = ("env", "adopted", "plan__env")  # not read, so not decrypted
 
 
 @router.get(

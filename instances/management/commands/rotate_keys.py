@@ -11,8 +11,8 @@ from instances.management.base import BAD, GOOD, FleetCommand
 from instances.models import Channel, Instance, Plan
 
 SECRETS: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
-    ("instance", Instance, ("env", "adopted")),
-    ("plan", Plan, ("env",)),
+    ("instance", Instance, ("env", "former_values", "adopted")),
+    ("plan", Plan, ("env", "former_values")),
     ("channel", Channel, ("url",)),
 )
 

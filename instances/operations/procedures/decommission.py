@@ -133,6 +133,7 @@ def _succeeded(work: Work) -> None:
     instance.port = None
     instance.decommissioned_at = now
     work.save("env", "adopted", "port", "decommissioned_at")
+    Instance.objects.filter(pk=instance.pk).update(former_values=None)  # the container is gone
 
 
 PROCEDURE = Procedure(

@@ -16,6 +16,7 @@ from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Host, Instance, Operation, Port
 from instances.operations.procedure import Work
+from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
 
@@ -58,6 +59,7 @@ def create(work: Work, image: str) -> str:
     if container_id != instance.container_id:
         instance.container_id = container_id
         work.save("container_id")
+        forget_replaced(work, container_id)
     return container_id
 
 

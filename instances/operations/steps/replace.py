@@ -30,6 +30,7 @@ from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.steps import container, data
+from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
@@ -228,6 +229,7 @@ def write_down(work: Work) -> str:
     instance.port = new_port(work) or instance.port
     instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
     work.save("container_id", "image_id", "image_digest", "volumes", "image", "port", "failed_images")
+    forget_replaced(work, instance.container_id)
     return "the new container is the instance's now"
 
 

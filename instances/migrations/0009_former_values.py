@@ -1,0 +1,12 @@
+from django.db import migrations
+
+from instances.models.encrypted import Encrypted
+
+
+class Migration(migrations.Migration):
+    dependencies = [("instances", "0008_notified_state")]
+
+    operations = [
+        migrations.AddField("instance", "former_values", Encrypted(default=None, editable=False, null=True)),
+        migrations.AddField("plan", "former_values", Encrypted(default=None, editable=False, null=True)),
+    ]
