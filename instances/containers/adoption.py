@@ -10,6 +10,14 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from instances.containers.replacement import (
+    as_first_asked,
+    chosen_mac,
+    is_chosen_by_engine,
+    mac_differs,
+    with_host_port,
+)
+
 Json = dict[str, Any]
 
 _SHORT_ID = 12
@@ -28,10 +36,12 @@ def derive(container: Json, image: Json) -> Json:
     by which a container goes without a variable of its image. Anonymous volumes are named, so
     that the next container mounts the same ones.
     """
+    mac = chosen_mac(container)
     return {
         "Config": _config(container, image.get("Config") or {}),
         "HostConfig": _host_config(container),
         "Networks": _networks(container),
+        **({"MacAddress": mac} if mac else {}),
     }
 
 
@@ -211,21 +221,36 @@ def _own_aliases(aliases: list[str] | None, container: Json) -> list[str] | None
     return given[:at] + [alias for alias in given[at + 1 :] if alias != hostname] or None
 
 
-def render(document: Json, *, name: str, image: str, labels: dict[str, str], env: dict[str, str]) -> Json:
+def render(
+    document: Json,
+    *,
+    name: str,
+    image: str,
+    labels: dict[str, str],
+    env: dict[str, str],
+    port: tuple[int, int] | None = None,
+) -> Json:
     """What `create_container_from_config` is told to make such a container, under a name and on an image.
 
-    An engine takes one network at creation; the container then joins `further_networks`.
+    An engine takes one network at creation; the container then joins `further_networks`. `port` is a
+    port of the container and the host's to publish it on, where the engine would choose another one.
     """
-    config, networks = document["Config"], document["Networks"]
+    config, networks, mac = document["Config"], document["Networks"], document.get("MacAddress")
+    # Older engines take a chosen hardware address of the container, newer ones of its endpoint.
+    chosen = {"MacAddress": mac} if mac else {}
+    host = with_host_port(document["HostConfig"], *port) if port else document["HostConfig"]
     return {
         "name": name,
         "config": {
             **config,
+            **chosen,
             "Image": image,
             "Env": [*(f"{key}={value}" for key, value in env.items()), *config.get("Env", [])],
             "Labels": {**config.get("Labels", {}), **labels},
-            "HostConfig": document["HostConfig"],
-            "NetworkingConfig": {"EndpointsConfig": dict(list(networks.items())[:1])},
+            "HostConfig": host,
+            "NetworkingConfig": {
+                "EndpointsConfig": {key: {**value, **chosen} for key, value in list(networks.items())[:1]}
+            },
         },
     }
 
@@ -240,18 +265,19 @@ def drift(document: Json, container: Json) -> list[str]:
 
     Labels beyond those kept don't count: ours come with the first replacement.
     """
-    networks = _networks(container)
+    networks, kept = _networks(container), document["HostConfig"]
     unknown: Json = {name: {} for name in networks if name not in document["Networks"]}
     return sorted(
         [
             *_config_drift(document["Config"], container["Config"]),
             *_differing(
                 "HostConfig",
-                _with_checked_sources(document["HostConfig"]),
-                _with_checked_sources(_host_config(container)),
+                _with_checked_sources(kept),
+                _with_checked_sources(as_first_asked(kept, _host_config(container))),
             ),
             *_differing("Networks", document["Networks"], networks),
             *_differing("Networks", unknown, {}),
+            *(["MacAddress"] if mac_differs(document.get("MacAddress") or "", container) else []),
         ]
     )
 
@@ -293,7 +319,4 @@ def chosen_port(published: Iterable[int], wanted: int) -> int | None:
 
 def port_changes(document: Json, port: int) -> bool:
     """Whether the engine chooses another host port at each start."""
-    bindings = (document["HostConfig"].get("PortBindings") or {}).get(f"{port}/tcp") or []
-    return not any(
-        str(binding.get("HostPort")).isdecimal() and int(binding["HostPort"]) for binding in bindings
-    )
+    return is_chosen_by_engine((document["HostConfig"].get("PortBindings") or {}).get(f"{port}/tcp"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from instances.containers.replacement import warnings
+
 Json = dict[str, Any]
 Row = tuple[str, str]
 
@@ -25,8 +27,8 @@ _LISTS = {
 }
 
 
-def summary(document: Json, env: Iterable[str]) -> list[Row]:
-    """Rows of (what, which); `env` are names."""
+def summary(document: Json, env: Iterable[str], published: Iterable[int] = ()) -> list[Row]:
+    """Rows of (what, which); `env` are names, `published` ports of the container."""
     config, host = document["Config"], document["HostConfig"]
     rows = [
         *_config(config, env),
@@ -40,7 +42,9 @@ def summary(document: Json, env: Iterable[str]) -> list[Row]:
         ("ulimits", _joined(f"{u['Name']} {u['Soft']}:{u['Hard']}" for u in host.get("Ulimits") or [])),
         ("sysctls", _joined(host.get("Sysctls") or {})),
         ("log driver", str((host.get("LogConfig") or {}).get("Type") or "")),
+        ("hardware address", str(document.get("MacAddress") or "")),
         ("note", "it is privileged: it can do anything to its host" if host.get("Privileged") else ""),
+        *(("note", text) for text in warnings(document, published)),
     ]
     return [row for row in rows if row[1]]
 

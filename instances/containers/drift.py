@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from instances.containers import adoption, image_fit, timings
+from instances.containers import adoption, image_fit, replacement, timings
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.containers.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 from instances.errors import RequestError
@@ -192,6 +192,11 @@ def _same_size(name: str, wanted: int, found: int) -> Finding:
     if wanted == found:
         return Finding(name, True, AS_IT_SHOULD_BE)
     return Finding(name, False, "should be {}, is {}".format(*_sizes(wanted, found)))
+
+
+def replacement_notes(document: dict[str, Any], facts: ContainerFacts) -> Iterator[Note]:
+    """What a replacement of this adopted container would change."""
+    yield from (Note("replacement", text) for text in replacement.warnings(document, facts.ports))
 
 
 def _same(name: str, wanted: T, found: T, show: Callable[[T], str] = str) -> Finding:

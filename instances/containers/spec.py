@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from instances.containers import adoption
+
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = 3
 DEFAULT_PIDS = 512
@@ -60,7 +62,7 @@ class ContainerSpec:
     """Everything `docker run` would be told. Engines translate it; nobody else builds one.
 
     With `raw`, the document of an adopted container (see `containers.adoption`), all but name, image, labels
-    and environment is what that says.
+    and environment is what that says; `host_port` is there the one to ask for where the engine would choose.
     """
 
     name: str
@@ -154,13 +156,22 @@ def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> Container
 
 
 def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    document = instance.adopted or {}
     return ContainerSpec(
         name=instance.container,
         image=instance.image or plan.image,
         labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
         env=dict(instance.env),
-        raw=instance.adopted,
+        container_port=document.get("Port", 0),
+        host_port=instance.port if _is_engines_choice(document) else 0,
+        raw=document,
     )
+
+
+def _is_engines_choice(document: dict[str, Any]) -> bool:
+    """Whether the host's port that health is asked at is one the engine chose."""
+    port = document.get("Port")
+    return bool(port and document.get("HostConfig")) and adoption.port_changes(document, int(port or 0))
 
 
 def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:

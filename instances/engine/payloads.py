@@ -42,7 +42,14 @@ def create_arguments(spec: ContainerSpec) -> Json:
     is what it was.
     """
     if spec.raw is not None:
-        return adoption.render(spec.raw, name=spec.name, image=spec.image, labels=spec.labels, env=spec.env)
+        return adoption.render(
+            spec.raw,
+            name=spec.name,
+            image=spec.image,
+            labels=spec.labels,
+            env=spec.env,
+            port=(spec.container_port, spec.host_port) if spec.host_port else None,
+        )
     port = f"{spec.container_port}/tcp"
     return {
         "name": spec.name,

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 
+from instances.errors import UnreadableSecret
 from instances.lib.redact import is_secret
 from instances.models.encrypted import Encrypted
 
@@ -41,10 +42,17 @@ class WithEnvironment(models.Model):
         return [*self.env.values(), *(self.former_values or [])]
 
     def _keep_replaced(self) -> None:
-        stored = type(self)._default_manager.filter(pk=self.pk).values_list("env", "former_values").first()
-        before, former = stored or ({}, None)
+        before, former = self._stored()
         current = set(self.env.values())
-        self.former_values = _bounded([*before.values(), *(former or [])], current) or None
+        self.former_values = _bounded([*before.values(), *former], current) or None
+
+    def _stored(self) -> tuple[dict[str, str], list[str]]:
+        """What the row holds now; nothing where no key reads it any more."""
+        row = type(self)._default_manager.filter(pk=self.pk).only("env", "former_values").first()
+        try:
+            return (row.env, row.former_values or []) if row is not None else ({}, [])
+        except UnreadableSecret:
+            return {}, []
 
 
 def _bounded(values: Iterable[str], current: Collection[str]) -> list[str]:

@@ -169,6 +169,8 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
     ]
     if view.container is None:
         return notes
+    if instance.adopted is not None:
+        notes += rules.replacement_notes(instance.adopted, view.container)
     return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]
 
 

@@ -34,7 +34,6 @@ CONTAINER: dict[str, Any] = {
         "Tty": False,
         "Image": "agent:1",
         "OnBuild": None,
-        "MacAddress": "02:42:ac:11:00:02",
     },
     "HostConfig": {"NetworkMode": "default", "Binds": None, "Memory": 64, "CapDrop": ["ALL"], "Init": None},
     "Mounts": [],

@@ -33,7 +33,7 @@ class Command(FleetCommand):
         found = adopt.look(order, service.OUTSIDE)
         if not options["json"]:
             self.console.print(f"What {order.container} has of its own, and keeps:")
-            self.table(("what", "which"), summary(found.document, found.env))
+            self.table(("what", "which"), summary(found.document, found.env, found.facts.ports))
         return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
     def show(self, document: Any) -> None:

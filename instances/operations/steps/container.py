@@ -51,11 +51,14 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
 
 def create(work: Work, image: str) -> str:
     """Create the instance's container from its spec, on `image`, and record its id."""
-    instance, spec = work.instance, work.instance.spec()
-    missing = [name for name in storage.volumes(spec) if work.engine.volume_labels(name) is None]
+    instance = work.instance
+    wanted = replace(instance.spec(), image=image)
+    missing = [name for name in storage.volumes(wanted) if work.engine.volume_labels(name) is None]
     if missing:  # an engine would make them by the way, empty
         raise missing_data(work, missing)
-    container_id = make(work, replace(spec, image=image))
+    if instance.adopted is not None and _any_port(work):
+        wanted = replace(wanted, host_port=0)
+    container_id = make(work, wanted)
     if container_id != instance.container_id:
         instance.container_id = container_id
         work.save("container_id")
@@ -178,13 +181,33 @@ def start_on_free_port(work: Work, image: str) -> None:
             return
         except PortTaken:
             if work.instance.adopted is not None:
-                raise  # its ports are its own
+                if not _let_engine_choose(work, image):
+                    raise  # its ports are its own
+                continue
             _move_port(work)
             work.engine.remove_own(work.instance.container_id)
             create(work, image)
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
             create(work, image)
     raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
+
+
+def _let_engine_choose(work: Work, image: str) -> bool:
+    """Make an adopted one anew with a port of the engine's choice, if its port was that and it can be.
+
+    Only a container this operation made is: nobody has written anything into it yet.
+    """
+    facts, asked = work.engine.inspect(work.instance.container_id), work.instance.spec().host_port
+    if not asked or facts is None or not is_ours(work, facts.labels) or _any_port(work):
+        return False
+    work.journal.remember(any_port=True)
+    work.engine.remove_own(facts.id)
+    create(work, image)
+    return True
+
+
+def _any_port(work: Work) -> bool:
+    return bool(work.operation.facts.get("any_port"))
 
 
 def _move_port(work: Work) -> None:

@@ -12,12 +12,12 @@ def forget_replaced(work: Work, container: str) -> None:
 
     What is set while a container is being made comes too late for it.
     """
-    rows = Instance.objects.filter(pk=work.instance.pk).values_list("former_values", flat=True)
-    facts = work.engine.inspect(container) if rows.first() else None
+    rows = Instance.objects.filter(pk=work.instance.pk).only("former_values")
+    facts = work.engine.inspect(container) if rows.get().former_values else None
     if facts is None:
         return
     held = set(facts.env.values())
     with work.journal.holding():
-        former = locked(rows).first() or []
+        former = locked(rows).get().former_values or []
         work.instance.former_values = [value for value in former if value in held] or None
         work.instance.save(update_fields=["former_values"])

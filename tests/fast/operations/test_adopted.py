@@ -14,7 +14,7 @@ from tests.factories import ASKED, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.conftest import Run
-from tests.fast.strangers import NAME, PORT, adopted, described, existing, facts_of, refused
+from tests.fast.strangers import NAME, PORT, adopted, described, existing, facts_of, refused, words
 
 pytestmark = pytest.mark.django_db
 
@@ -162,8 +162,46 @@ def test_a_port_the_engine_chooses_anew_is_followed(world: World, run: Run) -> N
     world.engine.registry[NEWER] = image_facts("agent-2")
     assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
     third = Instance.objects.get()
-    assert third.port == facts_of(world).ports[8080][1] != second.port
+    assert third.port == facts_of(world).ports[8080][1] == second.port
     assert run("check_health", "--customer-id", "c1", "--json").code == 0
+    validation = run("validate", "--customer-id", "c1", "--json").document
+    assert (validation["valid"], validation["errors"]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "0"}]}},
+        {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "30000-30010"}]}},
+    ],
+)
+def test_a_lost_one_asks_for_the_port_the_engine_had_chosen(
+    world: World, run: Run, asked: dict[str, Any]
+) -> None:
+    first = adopted(world, run, **asked).port
+    world.engine.lose(NAME)
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert Instance.objects.get().port == facts_of(world).ports[8080][1] == first
+
+
+def test_a_port_the_engine_had_chosen_and_somebody_took_is_chosen_anew(world: World, run: Run) -> None:
+    first = adopted(world, run, PortBindings={"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}).port
+    world.engine.lose(NAME)
+    world.engine.taken_ports.add(("127.0.0.1", first or 0))
+    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert Instance.objects.get().port == facts_of(world).ports[8080][1] != first
+
+
+def test_what_a_replacement_would_change_is_named_before(world: World, run: Run) -> None:
+    any_ports = {
+        "8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+        "9090/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+    }
+    existing(world, PortBindings=any_ports)
+    assert "The engine chose the host's port for 9090" in " ".join(run(*words()).out.split())
+    warnings = run("validate", "--customer-id", "c1", "--json").document["warnings"]
+    [text] = [warning["message"] for warning in warnings if warning["code"] == "replacement"]
+    assert text == "The engine chose the host's port for 9090: a replacement is published at another one."
 
 
 def test_its_port_is_never_moved(world: World, run: Run) -> None:
