@@ -31,9 +31,14 @@ from docker.utils.proxy import ProxyConfig
 from instances.engine.payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait
 from instances.engine.wording import brief, reason, without_credentials
-from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, PermanentError
-from instances.errors import DockmgrError, EngineUnreachable, PermanentError, TransientError
-from instances.errors import DockmgrError, EngineUnreachable, PermanentError, RetryLater, TransientError
+from instances.errors import (
+    ContainerHung,
+    DockmgrError,
+    EngineUnreachable,
+    PermanentError,
+    RetryLater,
+    TransientError,
+)
 from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time

@@ -28,6 +28,7 @@ from instances.engine.payloads import (
     log_tail,
     networks_to_join,
     pull_progress,
+    users_of,
     volume_labels,
 )
 from instances.engine.port import LogStream
@@ -164,9 +165,8 @@ class DockerEngine(EngineConnection):
     def volume_users(self, name: str) -> list[str]:
         with self._calling(f"say who uses volume {name}") as client:
             rows = client.containers(all=True, filters={"volume": name})
-        # The engine's filter finds paths in containers of the same name, too.
-        found = map(container_summary, (row for row in rows if _mounts(row, name)))
-        return sorted(summary.name for summary in found)
+            # The engine's filter finds paths in containers of the same name, too.
+            return sorted(users_of(rows, name))
 
     def logs(
         self,
@@ -197,10 +197,6 @@ class DockerEngine(EngineConnection):
         with self._mapped(what):
             chunks = iter(partial(response.raw.read1, CHUNK, decode_content=False), b"")
             yield from chunks if tty else demultiplex(chunks)
-
-
-def _mounts(row: dict[str, Any], volume: str) -> bool:
-    return any(mount.get("Name") == volume for mount in row.get("Mounts") or [])
 
 
 def _open_log(

@@ -16,8 +16,10 @@ from instances.engine.answers import (
     IMAGE,
     INFO,
     LISTED,
+    LISTED_MOUNTS,
     VOLUME,
     UnreadableAnswerError,
+    fitting,
     readable,
 )
 from instances.errors import DockmgrError, RequestError
@@ -114,6 +116,18 @@ def container_summary(answer: object) -> ContainerSummary:
         image_id=row.get("ImageID") or "",
         labels=row.get("Labels") or {},
     )
+
+
+def users_of(answer: object, volume: str) -> list[str]:
+    """Names of the listed containers that mount the volume. Raises UnreadableAnswerError."""
+    rows = answer if isinstance(answer, list) else []
+    mounting = [row for row in rows if isinstance(row, dict) and _mounts_volume(row, volume)]
+    return [summary.name for summary in container_summaries(mounting)]
+
+
+def _mounts_volume(row: Json, volume: str) -> bool:
+    mounts = fitting(row.get("Mounts"), LISTED_MOUNTS) or []
+    return any(mount.get("Name") == volume for mount in mounts)
 
 
 def _own_name(names: list[str]) -> str:

@@ -9,9 +9,8 @@ from django.db import models
 from django.db.models import Q
 
 from instances.containers.spec import PlanSpec
-from instances.models.encrypted import Encrypted
-from instances.models.storable import CharField, Excerpt, JSONField
 from instances.models.environment import WithEnvironment
+from instances.models.storable import CharField, Excerpt, JSONField
 
 FIRST_PORT = 20000
 LAST_PORT = 29999

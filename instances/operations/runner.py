@@ -19,7 +19,6 @@ from instances.errors import (
     DockmgrError,
     LeaseLost,
     OutOfReachError,
-    PermanentError,
     RetryLater,
     TransientError,
 )

@@ -6,7 +6,7 @@ import pytest
 
 from instances.errors import DockmgrError, PermanentError, RetryLater, TransientError
 from instances.operations import service
-from instances.operations.runner import TryAgain
+from instances.operations.attempts import TryAgain
 from tests.factories import World
 from tests.fast.updates import begin, publish, update
 

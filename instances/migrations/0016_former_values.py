@@ -4,7 +4,7 @@ from instances.models.encrypted import Encrypted
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0008_notified_state")]
+    dependencies = [("instances", "0015_who_paused_and_request_ids")]
 
     operations = [
         migrations.AddField("instance", "former_values", Encrypted(default=None, editable=False, null=True)),
