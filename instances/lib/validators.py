@@ -9,8 +9,8 @@ from instances.errors import RequestError
 CUSTOMER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# Engines take nearly any name; one with blanks or control characters could stand in no file and no page.
-ENV_NAME = re.compile(r"[^=\s\x00-\x1f\x7f]+")
+# Engines take nearly any name, but a secret that was typed in its place must not become one: names are shown.
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
 _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 IMAGE_REF = re.compile(

@@ -9,8 +9,9 @@ from django.db import models
 
 from instances.errors import UnreadableSecret
 from instances.lib.redact import is_secret
-from instances.models.encrypted import Encrypted
+from instances.models.encrypted import Encrypted, Sealed
 
+SEALED = Sealed("")
 MOST_VALUES = 200
 MOST_CHARACTERS = 64 * 1024
 
@@ -30,7 +31,7 @@ class WithEnvironment(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")
-        if not self._state.adding and (fields is None or "env" in fields) and "env" in self.__dict__:
+        if not self._state.adding and (fields is None or "env" in fields) and self._was_read():
             self._keep_replaced()
             if fields is not None:
                 kwargs["update_fields"] = {*fields, "former_values"}
@@ -40,6 +41,10 @@ class WithEnvironment(models.Model):
     def own_secret_values(self) -> list[str]:
         """Every value containers made from this row may have."""
         return [*self.env.values(), *(self.former_values or [])]
+
+    def _was_read(self) -> bool:
+        """An environment nobody has read is written back as it is."""
+        return not isinstance(self.__dict__.get("env", SEALED), Sealed)
 
     def _keep_replaced(self) -> None:
         before, former = self._stored()

@@ -32,7 +32,7 @@ class Host(models.Model):
     max_instances = models.PositiveIntegerField(null=True, blank=True)
     first_port = models.PositiveIntegerField(default=FIRST_PORT)
     last_port = models.PositiveIntegerField(default=LAST_PORT)
-    engine_id = models.CharField(max_length=128, blank=True, editable=False)
+    engine_id = CharField(max_length=128, blank=True, editable=False)
 
     class Meta:
         constraints = [
@@ -132,10 +132,10 @@ class PendingPurge(models.Model):
     """A volume whose data is to go as soon as nobody else uses it; `holders` names who did last."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pending_purges")
-    volume = models.CharField(max_length=255)
-    customer_id = models.CharField(max_length=63)
+    volume = CharField(max_length=255)
+    customer_id = CharField(max_length=63)
     asked_at = models.DateTimeField()
-    holders = models.CharField(max_length=255, blank=True)
+    holders = Excerpt(max_length=255, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["host", "volume"], name="purge_once_per_volume")]

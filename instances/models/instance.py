@@ -15,7 +15,7 @@ from instances.lib.withhold import Withholding
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.fleet import Host, Plan
-from instances.models.storable import CharField, JSONField
+from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 # For `defer`: what is not read is not decrypted.
@@ -70,8 +70,8 @@ class Instance(WithEnvironment):
     decommissioned_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
-    paused_by = models.CharField(max_length=128, blank=True)
-    pause_reason = models.CharField(max_length=255, blank=True)
+    paused_by = Excerpt(max_length=128, blank=True)
+    pause_reason = Excerpt(max_length=255, blank=True)
 
     objects = InstanceQuerySet.as_manager()
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from instances.checks import observe as observing
+from instances.checks import listings
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.observe import requests_in_turn
 from instances.fleet.sweep import sweep_here
@@ -138,7 +138,7 @@ def test_hosts_take_turns(world: World, dark: Host) -> None:
 def test_a_host_that_lists_late_holds_up_nobody_else(
     world: World, dark: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observing, "LISTED_SOON", 0.05)
+    monkeypatch.setattr(listings, "LISTED_SOON", 0.05)
     answers, engine = threading.Event(), world.outside.hosts[dark.engine_url]
     engine.unreachable = False
     listing = engine.list_containers

@@ -47,7 +47,7 @@ def test_a_container_that_dies_during_a_long_pull_is_an_outage_and_told(world: W
     world.engine.pull = pull  # type: ignore[method-assign,assignment]
     operation = begin(world)
     with pytest.MonkeyPatch.context() as without_bound:
-        without_bound.setattr("instances.operations.runner.PULL_SECONDS", 2 * long)
+        without_bound.setattr("instances.operations.procedure.PULL_SECONDS", 2 * long)
         service.run_to_end(operation.pk, world.outside)
     incident = Incident.objects.get()
     assert (incident.severity, incident.is_open) == ("critical", False)

@@ -19,6 +19,7 @@ NEW = ("--customer-id", "new", "--subdomain", "new.example.com", "--plan", "pro"
 FOLDER = Path(str(commands.__file__)).parent
 # Each with the exit code that is right while c1 does not answer.
 COMMANDS: list[tuple[int, tuple[str, ...]]] = [
+    (2, ("accept_engine", "--host", "mars")),
     (0, ("ack",)),
     (2, ("adopt", *C1, "--subdomain", "two.example.com", "--container", "none")),
     (0, ("apply",)),

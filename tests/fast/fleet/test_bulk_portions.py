@@ -9,6 +9,7 @@ from instances.errors import BusyError
 from instances.fleet import bulk
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
+from instances.operations.requester import Requester
 from tests.factories import World
 from tests.fakes.outside import Killed
 
@@ -74,11 +75,11 @@ def test_no_transaction_spans_more_than_one_instance(world: World, monkeypatch: 
     order = an_order(world, "pause", 3)
     pause, depth = service.pause, []
 
-    def paused(customer_id: str) -> Instance:
+    def paused(customer_id: str, requester: Requester) -> Instance:
         depth.append(len(transaction.get_connection().savepoint_ids))
         if customer_id == "c1":
             raise BusyError("c1 is being changed.")
-        return pause(customer_id)
+        return pause(customer_id, requester)
 
     monkeypatch.setattr(service, "pause", paused)
     bulk.advance(order.pk, 0)

@@ -184,7 +184,7 @@ def test_what_nobody_looks_after_any_more_has_no_open_incident(world: World, end
         world.decommission("c1")
     incident = the_incident()
     assert (incident.is_open, incident.critical_at, incident.notify_at) == (False, None, None)
-    assert incident.resolution in ("paused", "the instance was removed")
+    assert incident.resolution in ("paused", "the instance is being removed")
 
 
 def test_many_instances_fail_in_a_bounded_number_of_statements(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from instances.models import Instance
+from instances.models import Instance, Operation
 from instances.operations import service
 from tasks import checks
 from tests.factories import ASKED, World, health_of
@@ -22,7 +22,9 @@ def pause(instance: Instance) -> None:
 
 
 def begin_restart(instance: Instance) -> None:
-    service.begin_restart(instance.customer_id, ASKED)
+    """As far as the step that cuts the customer off."""
+    operation = service.begin_restart(instance.customer_id, ASKED)
+    Operation.objects.filter(pk=operation.pk).update(interrupts=True)
 
 
 WAYS = [(pause, "paused"), (begin_restart, "being changed by an operation")]

@@ -147,7 +147,7 @@ def test_an_idle_turn_is_a_few_cheap_queries(
     watch = Monitor(world.outside, itself=SelfCheck(world.now, lambda: 900.0, dict))
     turns(world, watch, 10, step=2)
     world.clock.advance(10)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(20):
         watch.tick()
     with django_assert_max_num_queries(10):
         watch.tick()

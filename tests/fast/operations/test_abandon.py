@@ -13,7 +13,8 @@ from instances.operations import service
 from instances.operations.abandon import abandon
 from instances.operations.journal import Journal
 from instances.operations.requester import Requester
-from tests.factories import World, health_of
+from tests.factories import IMAGE, World, health_of
+from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
 from tests.fast.updates import answers_by_image, begin, publish, update
 
@@ -72,6 +73,7 @@ def test_the_instance_is_free_and_its_health_calls_for_healing(
     instance = Instance.objects.get()
     assert health_of(instance).status == "unhealthy"
     world.probe.answers.clear()
+    world.engine.images[IMAGE] = image_facts("agent-1")
     assert run("restart", "--customer-id", "c1").code == 0
     assert health_of(instance).status == "healthy"
     publish(world, "agent-3")

@@ -158,7 +158,7 @@ SECRET = "s3ntinel-value"
 
 def test_a_good_environment_comes_back_as_a_copy() -> None:
     values = {"API_KEY": SECRET, "_x1": "", "MULTI": "a\nb=ü", "LONG": "x" * 32768}
-    values |= dict.fromkeys(("spring.profiles-active", "1A", "-", "Ä", "a/b", "n" * 512), "x")
+    values |= dict.fromkeys(("spring.profiles-active", "A-", "_.", "n" * 512), "x")
     result = validators.environment(values)
     assert result == values and result is not values
     assert validators.environment({}) == {}
@@ -176,6 +176,9 @@ BAD_NAMES = (
     " A",
     "A\u00a0",
     "n" * 513,
+    "1A",
+    "a/b",
+    "Ä",
     1,
     None,
     ("A",),
