@@ -107,8 +107,8 @@ def _meet_at(step: str, fate: Callable[[], None], *, recorded: bool) -> None:
 
     begin, end, left = Journal.begin, Journal.end, [fate]
 
-    def begin_and_meet(self: Journal, name: str) -> None:
-        begin(self, name)
+    def begin_and_meet(self: Journal, name: str, **how: bool) -> None:
+        begin(self, name, **how)
         if recorded and name == step and left:
             left.pop()()
 

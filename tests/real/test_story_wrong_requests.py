@@ -49,7 +49,7 @@ def wrong(fleet: Fleet) -> list[tuple[str, ...]]:
         (*order[:-1], "nonesuch"),
         (*order, "--host", "nonesuch"),
         (*order[:-1], "free"),
-        (*order, "--env", "NOT-A-NAME=1"),
+        (*order, "--env", "NOT A NAME=1"),
         (*order, "--env-file", "/nowhere/file", "--image", "busybox"),
         ("restart", "--customer-id", fleet.customer("one"), "--request-id", "x" * 200),
     ]
