@@ -11,6 +11,7 @@ import pytest
 from dev.demo_image import build
 from dev.servers import free_port
 from dev.servers.registry import Registry, registry
+from instances.containers import adoption
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import is_up, wait_until
 from tests.real.workshop import Workshop, inspected, workshop
@@ -92,9 +93,13 @@ def a_gateway(workshop: Workshop, folder: Path, port: int) -> str:
 
 
 def lasting(container: dict[str, Any]) -> dict[str, Any]:
-    """An inspected container without ids and times, the name of its image and our labels."""
+    """An inspected container without ids and times, the name of its image and our labels.
+
+    What is mounted of the host is told in one of its two ways, which only `Mode` tells apart.
+    """
     short = container["Id"][:12]
-    kept: dict[str, Any] = _lasting(container, short)
+    kept: dict[str, Any] = adoption.checking_sources(_lasting(container, short))
+    kept["Mounts"] = [{k: v for k, v in mount.items() if k != "Mode"} for mount in kept["Mounts"]]
     labels = {k: v for k, v in kept["Config"]["Labels"].items() if not k.startswith("dockmgr.")}
     kept["Config"] |= {"Labels": labels}
     for endpoint in kept["NetworkSettings"]["Networks"].values():
