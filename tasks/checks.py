@@ -1,4 +1,4 @@
-"""The sweep and the checks it fans out."""
+"""The sweep and the checks it fans out to workers; `instances/fleet/sweep.py` needs none of them."""
 
 from __future__ import annotations
 

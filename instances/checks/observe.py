@@ -155,6 +155,7 @@ def _tag(image: str) -> str | None:
 def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
     """Look at one instance: HTTP first, and at its container only when that is not enough.
 
+    A container can run and not answer, so its state proves nothing; an answer proves both.
     Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises for anything
     an instance or its host does.
     """

@@ -97,6 +97,8 @@ def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
 
 
 def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
+    # No row is locked while it is judged: it is written only at the revision that was read, and
+    # what somebody else changed in between is read and judged anew.
     for _ in range(MAX_CAS_ROUNDS):
         stored = _read([check.request.instance_id for check in checks], now)
         judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]

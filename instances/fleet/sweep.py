@@ -1,4 +1,8 @@
-"""A sweep carried out in the calling process: look at all, heal what needs it, wait until settled."""
+"""A sweep carried out in the calling process: look at all, heal what needs it, wait until settled.
+
+`tasks/checks.py` fans the same checks out to workers and waits for nobody. This one is for
+`daily_health`, whose caller wants an answer even where no worker and no broker run.
+"""
 
 from __future__ import annotations
 

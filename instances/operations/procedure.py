@@ -66,7 +66,8 @@ def pull_limit(_work: Work) -> float:
 class Step:
     """One step; `do` returns a detail for people. `undo` must cope with `do` never having happened.
 
-    Once a `final` step has begun there is no way back: it and those after it are tried until done.
+    Once a `final` step has begun there is no way back, as what it removes can't be made again: it
+    and those after it are tried until done.
     A step `interrupts` when the customer can't be reached meanwhile, or is reached at what the row
     does not yet name: checks are not judged then. `limit` bounds one try of it, in seconds.
     """

@@ -122,6 +122,7 @@ class _Gate:
         check = observe(self._request, self._work.outside, settings.PROBE_TIMEOUT)
         if check.seen.reason not in HARD_REASONS or self._revivals == REVIVALS or not self._revived():
             return check
+        # What was seen belongs to the run that has ended, so it says nothing of the one that begins.
         seen = replace(check.seen, outcome=Outcome.UNKNOWN, reason="engine", error=sentence("engine"))
         return replace(check, seen=replace(seen, container_started_at=None))
 
