@@ -59,8 +59,9 @@ class FleetCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
-        if self.changes or self.once:
+        if self.name not in READING:
             parser.add_argument("--reason", default="", help="why, for the record")
+        if self.changes or self.once:
             parser.add_argument("--request-id", help="asking twice with the same id does it once")
         self.arguments(parser)
 

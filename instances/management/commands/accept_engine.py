@@ -14,7 +14,6 @@ class Command(FleetCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", required=True)
-        parser.add_argument("--reason", default="", help="why, for the record")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         host, outside = lookup.host(options["host"]), service.OUTSIDE

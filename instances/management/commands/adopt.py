@@ -19,7 +19,6 @@ class Command(FleetCommand):
         parser.add_argument("--container", required=True, help="its name or id")
         parser.add_argument("--plan", default="pro")
         parser.add_argument("--host", help="where the container is; not needed when there is one host")
-        parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument("--request-id", help="asking twice with the same id does it once")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:

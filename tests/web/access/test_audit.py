@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from instances.access import audit
+from instances.access import audit, tokens
 from instances.api import middleware
 from instances.lib.storable import MARK
 from instances.management import base
@@ -140,6 +140,27 @@ def test_a_command_that_changes_something_is_recorded(world: World, run: Run) ->
     found = entry()
     assert (found.surface, found.actor, found.address) == ("command", f"cli:{getpass.getuser()}", None)
     assert (found.action, found.target, found.reason, found.outcome) == ("restart", "c1", "slow", "done")
+
+
+REASONED: tuple[tuple[str, ...], ...] = (
+    ("create_token", "billing", "--scope", "read"),
+    ("revoke_token", "shop"),
+    ("logs", "--customer-id", "c1"),
+    ("accept_engine", "--host", "local"),
+    ("mute", "--customer-id", "c1", "--for", "1h"),
+    ("rotate_keys",),
+)
+
+
+@pytest.mark.parametrize("words", REASONED, ids=lambda words: words[0])
+@pytest.mark.django_db(transaction=True)
+def test_every_recorded_command_keeps_why_it_was_given(
+    world: World, run: Run, words: tuple[str, ...]
+) -> None:
+    world.instance("c1")
+    tokens.issue("shop", "read", "cli:ana", world.now)
+    assert run(*words, "--reason", "asked for by Ana").code == 0
+    assert (entry().action, entry().reason) == (words[0], "asked for by Ana")
 
 
 COMMANDS: list[tuple[tuple[str, ...], list[tuple[str, str, str]]]] = [
