@@ -213,6 +213,7 @@ class _Refusals:
 
     def __init__(self, command: FleetCommand, parser: ArgumentParser) -> None:
         self._command, self._parse, self._json = command, parser.parse_args, False
+        parser.allow_abbrev = False  # half a word must not purge anybody's data
         parser.parse_args = self.parse_args  # type: ignore[method-assign, assignment]
         parser.error = self.error  # type: ignore[method-assign]
 

@@ -20,6 +20,9 @@ WRONG = [
     *((command, "--customer-id", name) for command in ONE for name in IDS),
     *((command,) for command in (*ONE, "provision", "apply")),
     *((command, "--bogus") for command in (*ONE, "instances", "operations", "daily_health", "rotate_keys")),
+    ("decommission", "--customer-id", "c1", "--purge"),  # half of --purge-data
+    ("restart", "--customer-id", "c1", "--with-empty"),
+    ("restart", "--customer", "c1"),
     ("operations", "--customer-id", "Bad"),
     ("check_health", "--all", "--customer-id", "c1"),
     ("validate", "--subdomain", "no one.example.com"),
