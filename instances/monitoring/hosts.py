@@ -19,7 +19,7 @@ from instances.db.moments import ahead, reached
 from instances.engine.port import Engine
 from instances.errors import AnotherEngine, DockmgrError
 from instances.incidents import lifecycle
-from instances.incidents.hosts import open_on_hosts
+from instances.incidents.hosts import engines_out_of_reach, open_on_hosts, suspect
 from instances.incidents.rules import host_key
 from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
@@ -54,6 +54,20 @@ def ask_due(outside: Outside) -> int:
     for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
         _conclude(watch, answer, outside.clock.now())
     return len(watches)
+
+
+def ask_dark(outside: Outside) -> None:
+    """Ask the engines known to be out of reach at once, however lately they were asked: one may be back."""
+    dark = engines_out_of_reach()
+    if not dark:
+        return
+    now = outside.clock.now()
+    suspect(dark, now)
+    with transaction.atomic():
+        watched = lock_in_order(HostWatch.objects.filter(host__in=dark))
+        HostWatch.objects.filter(pk__in=watched).update(ask_at=now, asked_at=None)
+    while ask_due(outside):
+        pass  # a part at a time; one that fails is not due again for a while
 
 
 def in_doubt(now: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -15,7 +16,7 @@ from instances.checks.dark_hosts import plan_checks
 from instances.checks.observe import requests_in_turn
 from instances.fleet.sweep import sweep_here
 from instances.http.probe import ProbeResult
-from instances.models import Health, HealthCheck, Host, Instance, Sweep
+from instances.models import Health, HealthCheck, Host, HostWatch, Incident, Instance, Sweep
 from tasks import checks as tasks_checks
 from tests.factories import World, health_of
 from tests.fakes.outside import fails
@@ -68,6 +69,19 @@ def test_a_sweep_in_the_callers_process_does_the_same(world: World, dark: Host) 
     report = sweep_here("tests", world.outside)
     assert set(looked) <= {"dark0"}
     assert {row.status for row in report.rows if row.instance.host_id == dark.pk} == {"unknown"}
+
+
+def test_a_sweep_in_the_callers_process_first_asks_whether_the_engine_is_back(
+    world: World, dark: Host
+) -> None:
+    world.host_incident(dark)
+    HostWatch.objects.update_or_create(
+        host=dark, defaults={"failures": 2, "asked_at": world.now, "ask_at": world.now + timedelta(seconds=10)}
+    )
+    world.outside.hosts[dark.engine_url].unreachable = False
+    report = sweep_here("tests", world.outside)
+    assert {row.status for row in report.rows} == {"healthy"}
+    assert Incident.objects.get(host=dark).resolve_at is not None
 
 
 def _noted(looked: list[str], customer_id: str) -> ProbeResult:
