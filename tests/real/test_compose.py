@@ -121,7 +121,7 @@ def image(tmp_path: Path) -> Path:
 
 def test_the_image_has_what_dockmgr_needs_and_nothing_else(image: Path, tmp_path: Path) -> None:
     assert {entry.name for entry in image.iterdir()} - {"Dockerfile", ".dockerignore"} == {
-        "dockmgr", "instances", "tasks", "manage.py", "requirements.txt",
+        "dockmgr", "instances", "tasks", "manage.py", "gunicorn.conf.py", "requirements.txt",
     }  # fmt: skip
     for words in (["check"], ["collectstatic", "--noinput"], ["migrate", "--check"], ["migrate"]):
         done = run("python", "manage.py", *words, folder=image, home=tmp_path / "home")

@@ -9,7 +9,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dev.servers import redis_server
 from dev.servers.folders import short_folder
+from dockmgr.web_worker import ARRIVAL_SECONDS
 from tests.real.fleet import Fleet, a_fleet, end
 from tests.real.live import wait_until
 
 TOKEN = "read-the-metrics"
+BEGUN = (
+    b"GET /healthz HTTP/1.1\r\nHo",
+    b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nu",
+)
 BOUND = 15  # seconds for any answer of /readyz, however busy the machine
 
 
@@ -57,6 +63,16 @@ class Monitor:
 
     def is_ready(self) -> bool:
         return self.ready()[0] == 200
+
+    @contextmanager
+    def drips(self, number: int) -> Iterator[None]:
+        """Meanwhile so many clients have begun a request, half of them its head and half its body."""
+        with ExitStack() as stack:
+            for begun in islice(cycle(BEGUN), number):
+                client = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
+                client.connect(str(self._path))
+                client.sendall(begun)
+            yield
 
     def metric(self, name: str, **labels: str) -> float | None:
         status, text = self.get("/metrics", Authorization=f"Bearer {TOKEN}")
@@ -108,6 +124,10 @@ def test_a_monitor_sees_workers_come_an_instance_heal_and_the_broker_hang(
     assert (status, parts["workers"]["state"]) == (503, "failing")
     assert {parts[name]["state"] for name in ("database", "broker", "sweep")} == {"ok"}
     assert monitor.get("/metrics")[0] == 401
+    with monitor.drips(24):
+        began = time.monotonic()
+        assert monitor.get("/healthz")[0] == 200
+        assert time.monotonic() - began < ARRIVAL_SECONDS / 2
 
     fleet.provision("one")
     with fleet.worker(), fleet.beat():

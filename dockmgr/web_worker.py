@@ -1,0 +1,89 @@
+"""gunicorn's threads get requests that have arrived: who sends byte by byte holds none of them."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from gunicorn import util
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+ARRIVAL_SECONDS = 15.0  # in which head and body have to be there
+SILENCE_SECONDS = 30.0  # that a thread waits for a client that does not take its answer
+LARGEST = 4 * 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
+READ_SIZE = 64 * 1024
+HEAD_END = b"\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,9})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
+_ASKS_FIRST = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
+
+
+def has_arrived(received: bytes | bytearray) -> bool:
+    """Whether no thread has to wait for this request: its head is there, and a body of stated length."""
+    end = received.find(HEAD_END)
+    if end < 0:
+        return len(received) >= READ_SIZE
+    stated = _LENGTH.search(received, 0, end + 2)
+    length = int(stated[1]) if stated else 0
+    return len(received) >= min(end + len(HEAD_END) + length, LARGEST)
+
+
+def waits_for_leave(before: bytes | bytearray, received: bytes | bytearray) -> bool:
+    """Whether the client has just ended a head that says it sends the body only when told to."""
+    end = received.find(HEAD_END)
+    return HEAD_END not in before and end >= 0 and bool(_ASKS_FIRST.search(received, 0, end + 2))
+
+
+class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
+    """Collects requests on the main thread; a connection serves one of them."""
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = TConn(self.cfg, client, address, listener.getsockname())
+        conn.timeout = time.monotonic() + ARRIVAL_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(client, selectors.EVENT_READ, partial(self._receive, conn, bytearray()))
+
+    def _receive(self, conn: Any, received: bytearray, client: socket.socket) -> None:
+        try:
+            data = client.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        before = bytes(received)
+        received += data
+        if data and not has_arrived(received):
+            if waits_for_leave(before, received):
+                with suppress(OSError):
+                    client.send(CONTINUE)
+            return
+        self.poller.unregister(client)
+        self.pending_conns.remove(conn)
+        if data:
+            self._hand_over(conn, bytes(received))
+        else:
+            self.nr_conns -= 1
+            util.close(client)
+
+    def _hand_over(self, conn: Any, received: bytes) -> None:
+        conn.init()
+        conn.parser.unreader.unread(received)
+        conn.data_ready = True
+        self.enqueue_req(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        conn.sock.settimeout(SILENCE_SECONDS)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:  # nobody takes the answer
+            return False
