@@ -82,5 +82,9 @@ class GateFailed(PermanentError):
     """The instance did not become healthy within its time."""
 
 
+class NotWell(PermanentError):
+    """What is to be adopted does not answer well where it would be asked."""
+
+
 class LeaseLost(DockmgrError):
     """Another process took this operation over; the loser must stop without touching anything."""

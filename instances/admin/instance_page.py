@@ -21,6 +21,7 @@ from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_v
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM
+from instances.health.state import NEVER_HEALTHY
 from instances.incidents import mutes
 from instances.models import Incident, Instance, Operation
 from instances.operations import read_logs
@@ -80,6 +81,7 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "buttons": _buttons(request, instance),
         "health": instance.health,
         "colours": COLOURS,
+        "never_healthy": NEVER_HEALTHY,
         "mutes": mutes.covering(instance, now),
         "incident": Incident.objects.open().filter(kind="instance", instance=instance).first(),
         "operations": list(operations[:OPERATIONS_SHOWN]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, Min
+from django.db.models import F, Min, Q
 
 from instances.alerts.messages import Extent
 from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
@@ -47,16 +47,20 @@ def read_context(batch: Sequence[Incident], now: datetime) -> BatchContext:
 def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     """How far those of these incidents go that are open, by their ids; most are left out."""
     rows = [row for row in batch if row.is_open]
-    used_up = _used_up([row.instance_id for row in rows if row.instance_id])
+    left = _not_restarted([row.instance_id for row in rows if row.instance_id])
     held = _held([row.host_id for row in rows if row.kind == "host" and row.host_id])
     hosts = {row.pk: Extent(customers=held[row.host_id or 0]) for row in rows if row.kind == "host"}
-    return {**hosts, **{row.pk: Extent(restarts_used_up=True) for row in rows if row.instance_id in used_up}}
+    return {**hosts, **{row.pk: left[row.instance_id] for row in rows if row.instance_id in left}}
 
 
-def _used_up(instance_ids: Sequence[int]) -> set[int]:
-    """Instances that nothing restarts any more by itself."""
-    rows = Health.objects.filter(pk__in=instance_ids, status=Status.FAILED)
-    return set(rows.values_list("pk", flat=True)) if instance_ids else set()
+def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
+    """Instances that nothing restarts automatically, with why not."""
+    rows = Health.objects.filter(Q(status=Status.FAILED) | Q(last_healthy_at=None), pk__in=instance_ids)
+    facts = rows.values_list("pk", "status", "last_healthy_at") if instance_ids else ()
+    return {
+        pk: Extent(restarts_used_up=status == Status.FAILED, never_healthy=healthy_at is None)
+        for pk, status, healthy_at in facts
+    }
 
 
 def _held(host_ids: Sequence[int]) -> Counter[int]:

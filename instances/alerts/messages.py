@@ -42,9 +42,12 @@ _EMPTY: Document = {
 
 @dataclass(frozen=True)
 class Extent:
-    """How far the trouble goes: whether nothing restarts it any more, how many customers a host holds."""
+    """How far the trouble goes: how many customers a host holds, and whether nothing restarts an instance,
+    because that was tried or because it was never healthy.
+    """
 
     restarts_used_up: bool = False
+    never_healthy: bool = False
     customers: int | None = None
 
 
@@ -62,6 +65,7 @@ def of_incident(
     """A message about one incident as it is at `now`."""
     extent = extent or Extent()
     title = _title(incident, notice.kind, host)
+    by_hand = extent.restarts_used_up or extent.never_healthy
     message = _message(incident, notice.kind, host, now, extent)
     return {
         **blank(identity, notice.kind, notice.level.value, title, message),
@@ -76,7 +80,7 @@ def of_incident(
         "cause": incident.cause or None,
         "link": _link(incident),
         "acknowledged_by": incident.acknowledged_by or None,
-        "next_step": next_step(incident, notice.kind, host, extent.restarts_used_up),
+        "next_step": next_step(incident, notice.kind, host, by_hand=by_hand),
     }
 
 
@@ -183,9 +187,12 @@ def _how_long(incident: Incident, now: datetime) -> str:
 
 
 def _how_far(extent: Extent) -> str:
-    used_up = " with its automatic restarts used up" if extent.restarts_used_up else ""
+    if extent.restarts_used_up:
+        return " with its automatic restarts used up"
+    if extent.never_healthy:
+        return " and is not restarted automatically, as it was never seen healthy"
     if extent.customers is None:
-        return used_up
+        return ""
     return f" and affects {extent.customers} customer{'' if extent.customers == 1 else 's'}"
 
 

@@ -11,8 +11,11 @@ _OF_THE_FLEET = "See what its hosts have in common with `manage.py incidents --o
 _OF_DOCKMGR = "See which part stands still at /readyz, or with `manage.py incidents --open`."
 
 
-def next_step(incident: Incident, kind: str, host: str, restarts_used_up: bool) -> str:
-    """`kind` is that of the message; `host` the name of the incident's host."""
+def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str:
+    """`kind` is that of the message; `host` the name of the incident's host.
+
+    `by_hand`: nothing restarts the instance automatically.
+    """
     if kind in OVER:
         return _WHO_IS_LEFT if kind == "summary" else NOTHING_TO_DO
     if incident.kind == "host":
@@ -20,6 +23,6 @@ def next_step(incident: Incident, kind: str, host: str, restarts_used_up: bool) 
     if incident.kind != "instance":
         return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
     logs = f"`manage.py logs --customer-id {incident.customer_id}`"
-    if restarts_used_up:
+    if by_hand:
         return f"Read {logs}, mend the cause, then `manage.py restart --customer-id {incident.customer_id}`."
     return f"See what it says with {logs}."

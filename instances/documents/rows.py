@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from instances.documents import shapes
 from instances.health.response import Outcome
-from instances.health.state import Observation, Status
+from instances.health.state import Observation, Status, is_healed
 from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
 
 Document = dict[str, Any]
@@ -114,6 +114,7 @@ def instance(row: Instance) -> shapes.Instance:
         "consecutive_failures": row.health.failures,
         "down_since": time(row.health.down_since),
         "last_healthy_at": time(row.health.last_healthy_at),
+        "never_healthy": not is_healed(row.health.state()),
         "last_restart_at": time(row.health.last_restart_at),
         "paused_at": time(row.paused_at),
         "paused_by": row.paused_by or None,

@@ -97,7 +97,10 @@ class Operation(TypedDict):
 
 
 class Instance(TypedDict):
-    """What an instance is, where it runs, how it is. Its environment is not part of it."""
+    """What an instance is, where it runs, how it is. Its environment is not part of it.
+
+    One that is `never_healthy` was not once seen healthy and is not restarted automatically.
+    """
 
     customer_id: str
     subdomain: str
@@ -115,6 +118,7 @@ class Instance(TypedDict):
     consecutive_failures: int
     down_since: Time | None
     last_healthy_at: Time | None
+    never_healthy: bool
     last_restart_at: Time | None
     paused_at: Time | None
     paused_by: str | None

@@ -228,7 +228,9 @@ class _Healing:
         sweeps.keep(self._sweep, now)
         self._collect(wait=False)
         unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
-        waited_for = Health.objects.filter(unsettled, pk__in=ids).exclude(self._held_by_others())
+        never_healed = Q(status=Status.UNHEALTHY, last_healthy_at=None, next_check_at=None)
+        waited_for = Health.objects.filter(unsettled & ~never_healed, pk__in=ids)
+        waited_for = waited_for.exclude(self._held_by_others())
         rows = dict(waited_for.values_list("pk", "status"))
         unhealthy = [pk for pk, status in rows.items() if status == Status.UNHEALTHY]
         left = len(rows) - len(left_alone(unhealthy, now))

@@ -12,6 +12,7 @@ from instances.lib.clock import known
 CANNOT_REMAKE = frozenset({"data_missing", "image_missing"})  # a restart can't help before people act
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CANNOT_REMAKE
 CRASH_LOOP_RESTARTS = 3
+NEVER_HEALTHY = "It was never seen healthy, so dockmgr does not restart it by itself before it was."
 
 
 class Status(StrEnum):
@@ -92,6 +93,14 @@ class Verdict:
     state: State
     restart: bool = False
     seen: Observation | None = None
+
+
+def is_healed(state: State) -> bool:
+    """Whether dockmgr restarts it by itself: never what was not once seen healthy.
+
+    It may be asked at the wrong place, and a restart would do harm to what is well.
+    """
+    return state.last_healthy_at is not None
 
 
 def is_stale(seen: Observation, state: State, now: datetime | None = None) -> bool:
@@ -181,6 +190,8 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
         recheck = recheck_at(policy, now, jitter)
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
+    if not is_healed(state):
+        return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=None))
     if state.restarts_used >= policy.restart_limit:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     due = state.restart_not_before or now

@@ -17,11 +17,14 @@ PAST = (
 def trusted(state: State, now: datetime) -> State:
     """The state without times that can't be true: they were written by a clock that ran fast.
 
-    An outage that begins in the future begins now; what was put off by such a clock is due now.
+    An outage that begins in the future begins now; what was put off by such a clock is due now. What
+    was healthy once stays so: until the outage began, or until it was looked at last.
     """
     past = {name: known(getattr(state, name), now) for name in PAST}
     is_sound = past == {name: getattr(state, name) for name in PAST}
     down_since = known(state.down_since, now) or (now if state.down_since else None)
+    if state.last_healthy_at is not None and past["last_healthy_at"] is None:
+        past["last_healthy_at"] = down_since or past["checked_at"] or now
     longest = LONGEST_WAIT if is_sound else timedelta(0)
     waits = {
         name: _wait(getattr(state, name), now, longest) for name in ("restart_not_before", "next_check_at")

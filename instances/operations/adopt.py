@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from instances import lookup, state_file
+from instances.checks.observe import Check
 from instances.containers import adoption, spec, storage
 from instances.containers.facts import ContainerFacts
+from instances.containers.published import Binding, best, bindings
 from instances.counters import count_ended
 from instances.engine.payloads import container_facts, image_facts
 from instances.engine.port import Engine
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan, Port
+from instances.operations import first_look
 from instances.operations.journal import by_request, open_operation
 from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
 from instances.operations.requester import Requester
@@ -30,42 +33,70 @@ STEP = "adopt"
 
 @dataclass(frozen=True)
 class AdoptRequest:
-    """Which container is to become whose instance. Without a host, the only one there is."""
+    """Which container is to become whose instance. Without a host, the only one there is.
+
+    With `force` also one that does not answer well.
+    """
 
     customer_id: str
     subdomain: str
     container: str
     plan: str = "pro"
     host: str | None = None
+    force: bool = False
 
     def checked(self) -> AdoptRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
         validators.container_name(self.container)
+        if not isinstance(self.force, bool):
+            raise RequestError("Whether to adopt by force must be true or false.")
         return self
 
 
 @dataclass(frozen=True)
 class Adoptable:
-    """A container that can be adopted, and all that is kept of it. `port` is the host's."""
+    """A container that can be adopted, and all that is kept of it. `place` is where the host has its port.
+
+    `seen` is what the look at it saw.
+    """
 
     order: AdoptRequest
     plan: Plan
     host: Host
     facts: ContainerFacts
     image: str
-    port: int
+    place: Binding
     digest: str
     env: dict[str, str] = field(repr=False)
     document: Json = field(repr=False)
+    seen: Check | None = None
+
+    def instance(self) -> Instance:
+        """The unsaved instance that is to be made of it."""
+        return Instance(
+            customer_id=self.order.customer_id,
+            subdomain=self.order.subdomain,
+            plan=self.plan,
+            host=self.host,
+            image=self.image,
+            env=self.env,
+            port=self.place.port,
+            container=self.facts.name,
+            adopted=self.document,
+            container_id=self.facts.id,
+            image_id=self.facts.image_id,
+            image_digest=self.digest,
+            volumes=storage.mounted(self.document["HostConfig"]),
+        )
 
 
 def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     """Find out what there is to adopt; changes nothing.
 
-    Raises RequestError when the order is wrong or the container can't be adopted, and
-    EngineUnreachable.
+    Raises RequestError when the order is wrong or the container can't be adopted, NotWell when it does
+    not answer well, and OutOfReachError when that or its engine can't be asked.
     """
     plan, host = lookup.plan(order.checked().plan), _host(order.host)
     taken = what_is_taken(order.customer_id, order.subdomain)
@@ -79,7 +110,16 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     refused = _refusal(container, facts) or _managed(host, facts)
     if refused:
         raise RequestError(refused)
-    return _found(order, plan, host, container, _image_of(engine, facts))
+    return _looked_at(_found(order, plan, host, container, _image_of(engine, facts)), outside)
+
+
+def _looked_at(found: Adoptable, outside: Outside) -> Adoptable:
+    draft = found.instance()
+    check = first_look.look_once(draft, outside)
+    refused = first_look.refusal(draft, found.place, check)
+    if refused and not found.order.force:
+        raise refused
+    return found if refused else replace(found, seen=check)
 
 
 def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: Json) -> Adoptable:
@@ -87,8 +127,8 @@ def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: 
     inner = adoption.chosen_port(facts.ports, plan.container_port)
     if inner is None:
         raise RequestError(_no_port(facts, plan))
-    port = facts.ports[inner][1]
-    _refuse_taken_port(host, port)
+    place = best(bindings(container, inner), host.address) or Binding(*facts.ports[inner])
+    _refuse_taken_port(host, place.port)
     return Adoptable(
         order,
         plan,
@@ -96,7 +136,7 @@ def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: 
         facts,
         image=_reference(facts, image),
         digest=exact.digest_of(image_facts(image), facts.image_ref),
-        port=port,
+        place=place,
         env=adoption.environment(container, image),
         document={**adoption.derive(container, image), "Port": inner},
     )
@@ -192,7 +232,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
             instance = _write_down(found, outside)
             _record(found, instance, outside, requester)
     except IntegrityError:
-        _refuse_taken_port(found.host, found.port)
+        _refuse_taken_port(found.host, found.place.port)
         order = found.order
         raise RequestError(what_is_taken(order.customer_id, order.subdomain) or TRY_AGAIN) from None
     state_file.write()
@@ -206,24 +246,14 @@ def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | No
 
 
 def _write_down(found: Adoptable, outside: Outside) -> Instance:
-    instance = Instance.objects.create(
-        customer_id=found.order.customer_id,
-        subdomain=found.order.subdomain,
-        plan=found.plan,
-        host=found.host,
-        image=found.image,
-        env=found.env,
-        port=found.port,
-        container=found.facts.name,
-        adopted=found.document,
-        container_id=found.facts.id,
-        image_id=found.facts.image_id,
-        image_digest=found.digest,
-        volumes=storage.mounted(found.document["HostConfig"]),
-        provisioned_at=outside.clock.now(),
-    )
-    Port.objects.create(host=found.host, number=found.port, instance=instance)
+    instance = found.instance()
+    instance.provisioned_at = outside.clock.now()
+    instance.save()
+    Port.objects.create(host=found.host, number=found.place.port, instance=instance)
     Health.objects.create(instance=instance)
+    if found.seen is not None:
+        first_look.note(instance, found.seen, outside)
+        instance.health = Health.objects.get(pk=instance.pk)
     return instance
 
 

@@ -20,6 +20,7 @@ from instances.engine.port import Engine
 from instances.errors import DockmgrError
 from instances.health.diagnosis import Diagnosis, Fault, ProbeView, diagnose
 from instances.health.response import Expect, Outcome, sentence
+from instances.health.state import NEVER_HEALTHY, is_healed
 from instances.http.probe import Address
 from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
@@ -98,7 +99,7 @@ def validate(instance: Instance, outside: Outside) -> Validation:
     """
     config = _configuration(instance)
     findings = list(rules.configuration(config, timing_bounds()))
-    notes = list(rules.configuration_notes(config))
+    notes = [*rules.configuration_notes(config), *_never_healthy(instance)]
     try:
         view = _look(instance, outside)
     except DockmgrError as error:
@@ -107,6 +108,10 @@ def validate(instance: Instance, outside: Outside) -> Validation:
         findings += _on_host(instance, view)
         notes += _notes(instance, view)
     return Validation([*findings, *_reach(instance, outside)], notes)
+
+
+def _never_healthy(instance: Instance) -> list[Note]:
+    return [] if is_healed(instance.health.state()) else [Note("never_healthy", NEVER_HEALTHY)]
 
 
 def _configuration(instance: Instance) -> rules.Configuration:

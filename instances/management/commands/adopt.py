@@ -5,6 +5,7 @@ from typing import Any
 
 from instances import documents
 from instances.containers.adoption_summary import summary
+from instances.health.state import NEVER_HEALTHY
 from instances.management.base import GOOD, FleetCommand, styled
 from instances.models import Instance
 from instances.operations import adopt, service
@@ -19,10 +20,11 @@ class Command(FleetCommand):
         parser.add_argument("--container", required=True, help="its name or id")
         parser.add_argument("--plan", default="pro")
         parser.add_argument("--host", help="where the container is; not needed when there is one host")
+        parser.add_argument("--force", action="store_true", help="even if it does not answer well")
         parser.add_argument("--request-id", help="asking twice with the same id does it once")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        keys = ("customer_id", "subdomain", "container", "plan", "host")
+        keys = ("customer_id", "subdomain", "container", "plan", "host", "force")
         order = adopt.AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD
@@ -40,3 +42,5 @@ class Command(FleetCommand):
             f"{document['customer_id']} is under management: {styled(document['container'])} at "
             f"{document['access_url']} was left as it is"
         )
+        if document["never_healthy"]:
+            self.console.print(NEVER_HEALTHY)

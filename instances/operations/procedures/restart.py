@@ -14,7 +14,7 @@ from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake
 from instances.health import restarts
 from instances.health.response import sentence
-from instances.health.state import State, Status
+from instances.health.state import State, Status, is_healed
 from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
@@ -69,7 +69,8 @@ class _NotCalledForError(Exception):
 
 
 def _called_for(state: State) -> State:
-    if state.status is not Status.UNHEALTHY or state.restarts_used >= settings.RESTART_LIMIT:
+    used_up = state.restarts_used >= settings.RESTART_LIMIT
+    if state.status is not Status.UNHEALTHY or used_up or not is_healed(state):
         raise _NotCalledForError
     return state
 

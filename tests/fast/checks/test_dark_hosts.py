@@ -76,7 +76,8 @@ def test_a_sweep_in_the_callers_process_first_asks_whether_the_engine_is_back(
 ) -> None:
     world.host_incident(dark)
     HostWatch.objects.update_or_create(
-        host=dark, defaults={"failures": 2, "asked_at": world.now, "ask_at": world.now + timedelta(seconds=10)}
+        host=dark,
+        defaults={"failures": 2, "asked_at": world.now, "ask_at": world.now + timedelta(seconds=10)},
     )
     world.outside.hosts[dark.engine_url].unreachable = False
     report = sweep_here("tests", world.outside)

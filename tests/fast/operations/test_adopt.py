@@ -45,7 +45,7 @@ def test_an_adopted_container_is_an_instance_and_was_not_touched(world: World, r
     assert (instance.container_id, instance.image_id) == (identity, before.image_id)
     assert instance.env == {"API_KEY": SECRET, "TZ": "UTC"}
     assert [port.number for port in instance.ports.all()] == [PORT]
-    assert health_of(instance).status == "unknown"
+    assert health_of(instance).status == "healthy"
 
 
 def test_who_adopted_and_why_is_on_record(world: World, run: Run) -> None:

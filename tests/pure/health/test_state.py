@@ -22,6 +22,8 @@ from tests.pure.moments import FLAPPED, HEALTHY, LONG_AGO, at, down, fail, ok, s
 POLICY = Policy()
 FAILED = down(Status.FAILED, 6, used=3)
 NEW = State()
+WELL_ONCE = State(last_healthy_at=at(LONG_AGO))
+NEVER = replace(down(Status.UNHEALTHY, 3), last_healthy_at=None)
 SOFT_REASONS = ("refused", "timeout", "tls", "dns", "http_503", "body_not_ok", "bad_json", "too_large")
 
 
@@ -51,6 +53,11 @@ ARROWS = {
     "unhealthy, second success": (down(Status.UNHEALTHY, 0, successes=1), ok(), Status.HEALTHY, False),
     "unhealthy, used up": (down(Status.UNHEALTHY, 5, used=3), fail(), Status.FAILED, False),
     "suspect, used up": (down(Status.SUSPECT, 2, used=3), fail(), Status.FAILED, False),
+    "never healthy, third failure": (NEVER, fail(), Status.UNHEALTHY, False),
+    "never healthy, exited": (NEVER, fail(reason="exited"), Status.UNHEALTHY, False),
+    "never healthy, data missing": (NEVER, fail(reason="data_missing"), Status.FAILED, False),
+    "never healthy, used up": (replace(NEVER, restarts_used=3), fail(), Status.UNHEALTHY, False),
+    "never healthy, first success": (NEVER, ok(), Status.SUSPECT, False),
     "failed, fail": (FAILED, fail(), Status.FAILED, False),
     "failed, exited": (FAILED, fail(reason="exited"), Status.FAILED, False),
     "failed, first success": (FAILED, ok(), Status.FAILED, False),
@@ -78,7 +85,9 @@ def test_other_failures_are_checked_again_before_anything_is_done(reason: str) -
 
 
 @pytest.mark.parametrize("reason", ["exited", "oom_killed", "missing", "crash_loop"])
-@pytest.mark.parametrize("state", [NEW, HEALTHY, down(Status.SUSPECT, 1)], ids=["new", "healthy", "suspect"])
+@pytest.mark.parametrize(
+    "state", [WELL_ONCE, HEALTHY, down(Status.SUSPECT, 1)], ids=["new", "healthy", "suspect"]
+)
 def test_a_container_that_is_gone_skips_the_rechecks(reason: str, state: State) -> None:
     verdict = judged(fail(reason=reason, started=-1), state)
     assert (verdict.state.status, verdict.restart) == (Status.UNHEALTHY, True)
@@ -183,12 +192,12 @@ def test_grace_in_an_outage_keeps_the_failures_counted_so_far() -> None:
 
 
 def test_a_crash_loop_has_no_grace() -> None:
-    verdict = judged(fail(5, "crash_loop", started=0), NEW)
+    verdict = judged(fail(5, "crash_loop", started=0), WELL_ONCE)
     assert (verdict.state.status, verdict.restart) == (Status.UNHEALTHY, True)
 
 
 def test_an_instance_that_says_starting_has_a_deadline() -> None:
-    state, statuses, restarts = NEW, [], []
+    state, statuses, restarts = WELL_ONCE, [], []
     for second in (0, 30, 59, 60, 90, 120):
         verdict = judged(starting(second), state)
         state = verdict.state

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from instances.health.response import Outcome
-from instances.health.state import Observation, Policy, State, Status, assess, is_stale
+from instances.health.state import Observation, Policy, State, Status, assess, is_healed, is_stale
 from instances.health.trusted import PAST, trusted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
 SOON = NOW + timedelta(seconds=40)
+SINCE = NOW - timedelta(minutes=7)
 
 
 def seen(outcome: Outcome = Outcome.FAIL, at: datetime = NOW) -> Observation:
@@ -39,7 +40,7 @@ def test_an_old_check_that_comes_late_is_still_stale() -> None:
     assert is_stale(late, State(checked_at=NOW - timedelta(minutes=1)), NOW)
 
 
-@pytest.mark.parametrize("name", PAST)
+@pytest.mark.parametrize("name", sorted({*PAST} - {"last_healthy_at"}))
 def test_a_moment_that_has_not_been_is_forgotten(name: str) -> None:
     assert getattr(trusted(State(**{name: LATER}), NOW), name) is None  # type: ignore[arg-type]
     past = NOW - timedelta(hours=1)
@@ -69,6 +70,18 @@ def test_what_was_put_off_too_far_is_due(
     assert getattr(trusted(state, NOW), name) == expected
 
 
+@pytest.mark.parametrize(
+    ("down_since", "checked_at", "expected"),
+    [(SINCE, NOW, SINCE), (None, SINCE, SINCE), (None, LATER, NOW), (LATER, LATER, NOW), (None, None, NOW)],
+)
+def test_what_was_healthy_once_stays_so(
+    down_since: datetime | None, checked_at: datetime | None, expected: datetime
+) -> None:
+    state = trusted(State(last_healthy_at=LATER, down_since=down_since, checked_at=checked_at), NOW)
+    assert (state.last_healthy_at, is_healed(state)) == (expected, True)
+    assert not is_healed(trusted(State(), NOW))
+
+
 def test_a_sound_state_is_left_as_it_is() -> None:
     state = State(
         Status.UNHEALTHY, failures=3, down_since=NOW - timedelta(minutes=2), checked_at=NOW,
@@ -80,7 +93,7 @@ def test_a_sound_state_is_left_as_it_is() -> None:
 def test_healing_is_not_held_by_a_wait_of_a_fast_clock() -> None:
     state = State(
         Status.UNHEALTHY, failures=3, restarts_used=1, down_since=LATER, checked_at=LATER,
-        restart_not_before=LATER + timedelta(seconds=20),
+        restart_not_before=LATER + timedelta(seconds=20), last_healthy_at=LATER,
     )  # fmt: skip
     verdict = assess(seen(), trusted(state, NOW), Policy(), NOW)
     assert verdict.restart

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from instances.health import restarts
 from instances.health.response import Outcome
 from instances.health.state import HARD_REASONS, Observation, Policy, State, Status, Verdict, assess
-from tests.pure.moments import at, ok, seconds, seen
+from tests.pure.moments import LONG_AGO, at, ok, seconds, seen
 
 POLICIES = st.builds(
     Policy,
@@ -65,9 +65,9 @@ class Scene:
     ended: str
 
 
-def play(events: list[Event], policy: Policy) -> Iterator[Scene]:
+def play(events: list[Event], policy: Policy, state: State) -> Iterator[Scene]:
     """Live through the events as the application does: a restart only begins when a verdict asks for it."""
-    state, now = State(), 0.0
+    now = 0.0
     for event in events:
         now += event.pause
         observation = event.observation(now)
@@ -170,7 +170,14 @@ def whatever_is_not_at_rest_is_looked_at_again_soon(scenes: list[Scene], policy:
     for scene in scenes:
         if scene.after.status not in (Status.HEALTHY, Status.FAILED):
             again = seconds(scene.after.next_check_at)
-            assert again is not None and scene.now < again <= scene.now + 1 + longest
+            left_alone = scene.after.status is Status.UNHEALTHY and scene.after.last_healthy_at is None
+            assert left_alone if again is None else scene.now < again <= scene.now + 1 + longest
+
+
+def what_was_never_healthy_is_left_alone(scenes: list[Scene], policy: Policy) -> None:
+    for scene in scenes:
+        if scene.before.last_healthy_at is None and scene.seen.outcome is not Outcome.OK:
+            assert not scene.verdict.restart and scene.after.status is not Status.FAILED
 
 
 def judging_never_uses_up_an_attempt(scenes: list[Scene], policy: Policy) -> None:
@@ -187,13 +194,14 @@ PROMISES = [
     a_long_run_of_successes_always_ends_healthy,
     a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due,
     whatever_is_not_at_rest_is_looked_at_again_soon,
+    what_was_never_healthy_is_left_alone,
     judging_never_uses_up_an_attempt,
 ]
 
 
 @settings(max_examples=250)
-@given(EVENTS, POLICIES)
-def test_every_promise_is_kept_in_every_life(events: list[Event], policy: Policy) -> None:
-    scenes = list(play(events, policy))
+@given(EVENTS, POLICIES, st.sampled_from([State(), State(last_healthy_at=at(LONG_AGO))]))
+def test_every_promise_is_kept_in_every_life(events: list[Event], policy: Policy, first: State) -> None:
+    scenes = list(play(events, policy, first))
     for promise in PROMISES:
         promise(scenes, policy)

@@ -1,0 +1,60 @@
+"""The look before a container is adopted: does it answer well at the place where dockmgr will ask?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.conf import settings
+
+from instances.checks.observe import RUNNING, Check, observe, request_for
+from instances.checks.policy import policy
+from instances.checks.transition import change
+from instances.containers.published import Binding, is_there, may_be
+from instances.errors import DockmgrError, NotWell, OutOfReachError
+from instances.health.response import Outcome, sentence
+from instances.health.state import Observation, assess
+from instances.models import Instance
+from instances.outside import Outside
+
+ALL_THE_SAME = "with --force it is, and not restarted automatically before it was healthy once"
+
+
+def look_once(draft: Instance, outside: Outside) -> Check:
+    """A real probe of the URL at which the instance will be asked; `draft` need not be saved."""
+    return observe(request_for(draft, RUNNING), outside, settings.PROBE_TIMEOUT)
+
+
+def refusal(draft: Instance, place: Binding, check: Check) -> DockmgrError | None:
+    """Why a container that was looked at is not adopted without force; None where it is well."""
+    seen, place_fits = check.seen, may_be(place, draft.host.address)
+    if seen.outcome is Outcome.OK and place_fits:
+        return None
+    what = f"The container {draft.container} was not adopted: at {draft.health_url} {_what(seen)}"
+    kind = OutOfReachError if seen.outcome is Outcome.UNKNOWN else NotWell
+    return kind(f"{what}{_elsewhere(draft, place)}; {ALL_THE_SAME}.")
+
+
+def _what(seen: Observation) -> str:
+    """What was seen instead of the container being well, as a part of a sentence."""
+    if seen.outcome is Outcome.OK:
+        return "something else answers"
+    if seen.outcome is Outcome.STARTING:
+        return "it is still starting"
+    text = seen.error or sentence(seen.reason)
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _elsewhere(draft: Instance, place: Binding) -> str:
+    address = draft.host.address
+    there = is_there(place, address)
+    return "" if there else f"; it is published on {place}, and dockmgr asks at {address}"
+
+
+def note(instance: Instance, check: Check, outside: Outside) -> None:
+    """Begin the instance's health with what was seen, if it was well; what was not says nothing yet."""
+    if check.seen.outcome is not Outcome.OK:
+        return
+    seen, now = check.seen, outside.clock.now()
+    rules = policy(instance.plan.start_grace)
+    own = replace(check, request=replace(check.request, instance_id=instance.pk))
+    change(instance.pk, now, lambda state: assess(seen, state, rules, now).state, own)
