@@ -44,7 +44,7 @@ class Environment:
             raise _refused(name, value, f"a whole number, {least} or more")
         return int(value)
 
-    def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
+    def seconds(self, name: str, default: float, *, least: float = 0.0, most: float = float("inf")) -> float:
         value = self._values.get(name)
         if not value:
             return default
@@ -52,8 +52,9 @@ class Environment:
             number = float(value)
         except ValueError:
             number = float("nan")
-        if not least <= number < float("inf"):
-            raise _refused(name, value, f"a number of seconds, {least:g} or more")
+        if not least <= number <= most or number == float("inf"):
+            bounds = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
+            raise _refused(name, value, f"a number of seconds, {bounds}")
         return number
 
     def flag(self, name: str, default: bool) -> bool:

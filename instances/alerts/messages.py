@@ -183,7 +183,8 @@ def _how_long(incident: Incident, now: datetime) -> str:
         return "recovers and fails again"
     state = "has been down" if incident.kind == "instance" else "has been in trouble"
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
-    return f"{state} since {incident.down_since:%H:%M:%S} UTC ({lasted})"
+    longest = f", up to {span((now - incident.well_at).total_seconds())}" if incident.well_at else ""
+    return f"{state} since {incident.down_since:%H:%M:%S} UTC ({lasted}{longest})"
 
 
 def _how_far(extent: Extent) -> str:

@@ -246,8 +246,14 @@ def _from_facts(
         seen = _from_probe(request, result, started, finished)
     else:
         seen = _failed(request, reason, started, finished)
-    values = {**seen.__dict__, "container_state": facts.state if facts else MISSING}
-    return Observation(**{**values, "container_started_at": facts.started_at if facts else None})
+    if facts is None:
+        return replace(seen, container_state=MISSING)
+    return replace(
+        seen,
+        container_state=facts.state,
+        container_started_at=facts.started_at,
+        container_ended_at=facts.ended_at,
+    )
 
 
 def container_trouble(facts: ContainerFacts | None, now: datetime) -> str:

@@ -47,6 +47,7 @@ class ContainerFacts:
     cap_add: tuple[str, ...] = ()
     network_mode: str = "default"
     binds: tuple[str, ...] = ()  # paths in the container where something other than a volume is mounted
+    ended_at: datetime | None = None  # when its last run did, by the host's clock
 
 
 @dataclass(frozen=True)

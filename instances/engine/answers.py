@@ -49,7 +49,7 @@ CONTAINER: Json = {
     "Name": str,
     "Image": str,
     "RestartCount": int,
-    "State": {"Status": str, "ExitCode": int, "OOMKilled": bool, "StartedAt": str},
+    "State": {"Status": str, "ExitCode": int, "OOMKilled": bool, "StartedAt": str, "FinishedAt": str},
     "Config": {
         **_IMAGE_CONFIG,
         "Image": str,

@@ -178,6 +178,7 @@ def container_facts(answer: object) -> ContainerFacts:
         cap_add=tuple(host.get("CapAdd") or ()),
         network_mode=host.get("NetworkMode") or "default",
         binds=tuple(m["Destination"] for m in mounts if m["Type"] != "volume"),
+        ended_at=parse_time(state.get("FinishedAt") or ""),
     )
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from instances import documents, state_file
 from instances.checks import sweeps
@@ -227,13 +227,15 @@ class _Healing:
         now = self._outside.clock.now()
         sweeps.keep(self._sweep, now)
         self._collect(wait=False)
-        unsettled = Q(status__in=MOVING) | Q(status=Status.FAILED, next_check_at__isnull=False)
+        # What waits for its slow attempt is at rest.
+        sooner = Q(restart_not_before=None) | ~Q(next_check_at=F("restart_not_before"))
+        unsettled = Q(status__in=MOVING) | Q(sooner, status=Status.FAILED, next_check_at__isnull=False)
         never_healed = Q(status=Status.UNHEALTHY, last_healthy_at=None, next_check_at=None)
         waited_for = Health.objects.filter(unsettled & ~never_healed, pk__in=ids)
         waited_for = waited_for.exclude(self._held_by_others())
         rows = dict(waited_for.values_list("pk", "status"))
-        unhealthy = [pk for pk, status in rows.items() if status == Status.UNHEALTHY]
-        left = len(rows) - len(left_alone(unhealthy, now))
+        to_heal = [pk for pk, status in rows.items() if status in (Status.UNHEALTHY, Status.FAILED)]
+        left = len(rows) - len(left_alone(to_heal, now))
         return left if left or in_doubt(now) else None
 
     def _held_by_others(self) -> Exists:

@@ -9,11 +9,24 @@ from instances.health.state import (
     Policy,
     State,
     Status,
+    is_healed,
     one_more_failure,
     recheck_at,
     recovered,
     restart_due,
+    used_up,
 )
+
+
+def may_restart(state: State, policy: Policy, now: datetime) -> bool:
+    """Whether what was found last calls for an automatic restart now."""
+    if not is_healed(state):
+        return False
+    if state.status is Status.UNHEALTHY:
+        return not used_up(state, policy)
+    due = state.restart_not_before
+    is_slow = state.status is Status.FAILED and policy.restart_limit > 0 and used_up(state, policy)
+    return is_slow and state.failures > 0 and due is not None and due <= now
 
 
 def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
@@ -29,12 +42,16 @@ def restart_begun(state: State, now: datetime, *, automatic: bool) -> State:
     )
 
 
-def restart_passed(state: State, policy: Policy, now: datetime) -> State:
-    """The restarted container passed its gate: `success_threshold` checks in a row."""
+def restart_passed(state: State, policy: Policy, now: datetime, *, automatic: bool = False) -> State:
+    """The restarted container passed its gate: `success_threshold` checks in a row.
+
+    An `automatic` attempt that did is none that failed, should the instance fail again.
+    """
     state = replace(
         state,
         failures=0,
         successes=policy.success_threshold,
+        restarts_helped=state.restarts_helped + (1 if automatic else 0),
         starting_since=None,
         last_healthy_at=now,
         checked_at=now,
@@ -51,10 +68,9 @@ def restart_failed(
         return state
     state = one_more_failure(state, policy, now, jitter)
     state = replace(state, starting_since=started_at or state.starting_since, checked_at=now)
-    if state.restarts_used >= policy.restart_limit:
-        return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+    status = Status.FAILED if used_up(state, policy) else Status.UNHEALTHY
     due = restart_due(state, policy, now, jitter)
-    return replace(state, status=Status.UNHEALTHY, restart_not_before=due, next_check_at=due)
+    return replace(state, status=status, restart_not_before=due, next_check_at=due)
 
 
 def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:

@@ -11,6 +11,7 @@ from instances.lib.clock import known
 
 CANNOT_REMAKE = frozenset({"data_missing", "image_missing"})  # a restart can't help before people act
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CANNOT_REMAKE
+ENDED = frozenset({"exited", "oom_killed"})  # the container itself says when that was
 CRASH_LOOP_RESTARTS = 3
 NEVER_HEALTHY = "It was never seen healthy, so dockmgr does not restart it by itself before it was."
 
@@ -35,6 +36,8 @@ class Policy:
     recheck_interval: float = 30.0
     restart_limit: int = 3
     restart_backoff: float = 20.0
+    slow_retry: float = 900.0
+    slow_retry_every: float = 3600.0
     start_grace: float = 60.0
     reopen_within: float = 600.0
     flaps_allowed: int = 3
@@ -58,23 +61,28 @@ class Observation:
     container_id: str = ""
     container_state: str | None = None
     container_started_at: datetime | None = None
+    container_ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class State:
     """What dockmgr remembers of an instance's health between checks.
 
-    `down_since` is set by the first failure and cleared by `success_threshold` successes in a row.
-    `restarts_used` counts automatic attempts of the present outage. `restart_not_before` holds the
-    next attempt back. `next_check_at` asks for a check outside the sweep. `flaps` counts how often it
-    failed again soon after a recovery, in the window that began with `flaps_since`.
+    `down_since` is set by the first failure, seen at `noticed_at`, to the moment the container ended
+    where that is known; `success_threshold` successes in a row clear both. `restarts_used` counts
+    automatic attempts of the present incident, of which `restarts_helped` passed their check.
+    `restart_not_before` holds the next attempt back. `next_check_at` asks for a check outside the
+    sweep. `flaps` counts how often it failed again soon after a recovery, in the window that began
+    with `flaps_since`.
     """
 
     status: Status = Status.UNKNOWN
     failures: int = 0
     successes: int = 0
     restarts_used: int = 0
+    restarts_helped: int = 0
     down_since: datetime | None = None
+    noticed_at: datetime | None = None
     recovered_at: datetime | None = None
     flaps: int = 0
     flaps_since: datetime | None = None
@@ -84,6 +92,11 @@ class State:
     checked_at: datetime | None = None
     last_healthy_at: datetime | None = None
     last_restart_at: datetime | None = None
+
+    @property
+    def restarts_failed(self) -> int:
+        """Automatic attempts that did not help, the one under way included."""
+        return max(0, self.restarts_used - self.restarts_helped)
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,7 @@ def recovered(state: State, now: datetime) -> State:
         state,
         status=Status.HEALTHY,
         down_since=None,
+        noticed_at=None,
         recovered_at=now,
         restart_not_before=None,
         next_check_at=None,
@@ -183,7 +197,8 @@ def _starting(state: State, policy: Policy, now: datetime, jitter: float) -> Sta
 
 
 def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> Verdict:
-    state = one_more_failure(state, policy, now, jitter)
+    ended = seen.container_ended_at if seen.reason in ENDED else None
+    state = one_more_failure(state, policy, now, jitter, ended)
     if seen.reason in CANNOT_REMAKE:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
@@ -192,40 +207,63 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
     if not is_healed(state):
         return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=None))
-    if state.restarts_used >= policy.restart_limit:
+    if not used_up(state, policy):
+        return _when_due(
+            replace(state, status=Status.UNHEALTHY), state.restart_not_before, policy, now, jitter
+        )
+    due = state.restart_not_before or restart_due(state, policy, now, jitter)
+    if due is None:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
-    due = state.restart_not_before or now
-    restart = due <= now
+    return _when_due(replace(state, status=Status.FAILED, restart_not_before=due), due, policy, now, jitter)
+
+
+def _when_due(state: State, due: datetime | None, policy: Policy, now: datetime, jitter: float) -> Verdict:
+    restart = due is None or due <= now
     # The check after a verdict of restart is the safety net for a restart order that gets lost.
-    next_check = recheck_at(policy, now, jitter) if restart else due
-    return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=next_check), restart)
+    return Verdict(replace(state, next_check_at=recheck_at(policy, now, jitter) if restart else due), restart)
+
+
+def used_up(state: State, policy: Policy) -> bool:
+    """Whether all attempts of the incident were made in vain: what is left is to try slowly."""
+    return state.restarts_failed >= policy.restart_limit
 
 
 def _given_up(state: State, policy: Policy) -> bool:
     """Whether dockmgr had given the instance up, also when it lost sight of it since."""
     lost_sight = state.status is Status.UNKNOWN and state.down_since is not None
-    return state.status is Status.FAILED or (lost_sight and state.restarts_used >= policy.restart_limit)
+    return state.status is Status.FAILED or (lost_sight and used_up(state, policy))
 
 
-def one_more_failure(state: State, policy: Policy, now: datetime, jitter: float) -> State:
-    """A failure counts; the first one of an outage begins it."""
+def one_more_failure(
+    state: State, policy: Policy, now: datetime, jitter: float, ended: datetime | None = None
+) -> State:
+    """A failure counts; the first one of an outage begins it, when the container `ended` if that is known."""
     if state.down_since is None:
-        state = _outage_begun(state, policy, now, jitter)
+        since = _down_since(state, ended, now)
+        state = _outage_begun(replace(state, noticed_at=now), policy, since, now, jitter)
     return replace(state, failures=state.failures + 1, successes=0)
 
 
-def _outage_begun(state: State, policy: Policy, now: datetime, jitter: float) -> State:
+def _down_since(state: State, ended: datetime | None, now: datetime) -> datetime:
+    """The moment the container ended, but not before the last good look, nor by a clock that runs ahead."""
+    if ended is None or ended > now:
+        return now
+    return min(now, max(ended, state.last_healthy_at or ended))
+
+
+def _outage_begun(state: State, policy: Policy, since: datetime, now: datetime, jitter: float) -> State:
     """Failing again soon after a recovery goes on with the budget and the waits of before."""
-    if not _is_reopened(state, policy, now):
-        return replace(state, down_since=now, restarts_used=0, flaps=0, flaps_since=None)
+    state = replace(state, down_since=since)
+    if not _is_reopened(state, policy, since):
+        return replace(state, restarts_used=0, restarts_helped=0, flaps=0, flaps_since=None)
     state = _one_more_flap(state, policy, now)
-    return replace(state, down_since=now, restart_not_before=restart_due(state, policy, now, jitter))
+    return replace(state, restart_not_before=restart_due(state, policy, now, jitter))
 
 
-def _is_reopened(state: State, policy: Policy, now: datetime) -> bool:
-    """Whether a failure now belongs to the outage before; one that flaps takes longer to be over."""
+def _is_reopened(state: State, policy: Policy, since: datetime) -> bool:
+    """Whether an outage belongs to the one before; one that flaps takes longer to be over."""
     window = policy.flapping_clean if is_flapping(state, policy) else policy.reopen_within
-    return state.recovered_at is not None and now - state.recovered_at <= timedelta(seconds=window)
+    return state.recovered_at is not None and since - state.recovered_at <= timedelta(seconds=window)
 
 
 def is_flapping(state: State, policy: Policy) -> bool:
@@ -242,11 +280,20 @@ def _one_more_flap(state: State, policy: Policy, now: datetime) -> State:
     return replace(state, flaps=state.flaps + 1)
 
 
-def restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime:
-    """Waits before automatic attempts 1, 2 and 3 are none, one and two times `restart_backoff`."""
-    return now + timedelta(
-        seconds=policy.restart_backoff * state.restarts_used * (1 + policy.spread * jitter)
-    )
+def restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> datetime | None:
+    """When the next automatic attempt may be made; None where there are none at all.
+
+    Waits before attempts 1, 2 and 3 are none, one and two times `restart_backoff`, and do not grow while
+    attempts help. When as many as there may be were in vain, there is a slow one, then one every so often.
+    """
+    if not policy.restart_limit:
+        return None
+    if not used_up(state, policy):
+        wait = policy.restart_backoff * min(state.restarts_used, policy.restart_limit - 1)
+    else:
+        is_first = state.restarts_failed == policy.restart_limit
+        wait = policy.slow_retry if is_first else policy.slow_retry_every
+    return now + timedelta(seconds=wait * (1 + policy.spread * jitter))
 
 
 def recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:

@@ -10,7 +10,8 @@ from instances.lib.clock import AHEAD, known
 
 LONGEST_WAIT = timedelta(minutes=75)  # nothing is put off for longer
 PAST = (
-    "recovered_at", "flaps_since", "starting_since", "checked_at", "last_healthy_at", "last_restart_at",
+    "noticed_at", "recovered_at", "flaps_since", "starting_since", "checked_at", "last_healthy_at",
+    "last_restart_at",
 )  # fmt: skip
 
 

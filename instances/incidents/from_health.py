@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from instances.db.locks import locked
 from instances.health.state import CANNOT_REMAKE, Policy, State
-from instances.incidents.rules import Effect, Severity, availability, effect, instance_key
+from instances.incidents.rules import Availability, Effect, Severity, availability, effect, instance_key
 from instances.incidents.writer import IncidentWriter, deadline
 from instances.models import Incident, Instance, Transition
 
@@ -42,11 +42,32 @@ def apply_health_changes(changes: Sequence[HealthChange], rules: Policy, now: da
 
 
 def _transitions(changes: Iterable[HealthChange], now: datetime) -> list[Transition]:
+    moved = [c for c in changes if availability(c.before) is not availability(c.after)]
+    since = _down_from({c.instance_id: c.after.down_since for c in moved if _is_down_earlier(c, now)})
     return [
-        Transition(instance_id=c.instance_id, at=now, availability=availability(c.after).value)
-        for c in changes
-        if availability(c.before) is not availability(c.after)
+        Transition(
+            instance_id=c.instance_id,
+            at=since.get(c.instance_id, now),
+            availability=availability(c.after).value,
+        )
+        for c in moved
     ]
+
+
+def _is_down_earlier(change: HealthChange, now: datetime) -> bool:
+    """Whether an outage begins that had begun before it was seen."""
+    since = change.after.down_since
+    begins = change.before.down_since is None and availability(change.after) is Availability.DOWN
+    return begins and since is not None and since < now
+
+
+def _down_from(begun: Mapping[int, datetime | None]) -> dict[int, datetime]:
+    """From when on instances count as down: what was written down since their outage began stays."""
+    if not begun:
+        return {}
+    known = Transition.objects.filter(instance__in=begun).order_by().values_list("instance_id")
+    last = dict(known.annotate(last=Max("at")))
+    return {pk: max(since, last.get(pk, since)) for pk, since in begun.items() if since}
 
 
 class _Incidents:
@@ -66,8 +87,9 @@ class _Incidents:
         """The last incident of each instance that is open or may be reopened."""
         ids = [change.instance_id for change, _ in self._concerned]
         again = [change.instance_id for change, found in self._concerned if found.again]
-        longest = max(self._rules.reopen_within, self._rules.flapping_clean)
-        recent = Q(instance__in=again, resolved_at__gte=self._now - timedelta(seconds=longest))
+        longest = timedelta(seconds=max(self._rules.reopen_within, self._rules.flapping_clean))
+        begun = min((c.after.down_since or self._now for c, _ in self._concerned), default=self._now)
+        recent = Q(instance__in=again, resolved_at__gte=begun - longest)
         concerned = Incident.objects.filter(Q(instance__in=ids, resolved_at=None) | recent, kind="instance")
         rows = sorted(locked(concerned).order_by("pk"), key=lambda row: (row.opened_at, row.pk))
         return {row.instance_id: row for row in rows if row.instance_id}
@@ -78,7 +100,7 @@ class _Incidents:
         if last is None:
             return self._open(change, since) if since else None
         if found.begins and since is not None:
-            last.down_since, last.critical_at = since, deadline(since)
+            last.down_since, last.critical_at, last.well_at = since, deadline(since), _well_at(change)
             last.cause, last.message = change.cause, change.message
             self._writer.reopened(last)
         return last
@@ -95,6 +117,7 @@ class _Incidents:
             message=change.message,
             opened_at=since,
             down_since=since,
+            well_at=_well_at(change),
             critical_at=deadline(since),
         )
         self._writer.opened(incident)
@@ -137,9 +160,17 @@ def _restart_text(change: HealthChange) -> str:
     return f"automatic, attempt {change.after.restarts_used}" if automatic else "asked for by a person"
 
 
+def _well_at(change: HealthChange) -> datetime | None:
+    """The last good look, where an outage may have begun at any moment since."""
+    is_known = change.after.down_since != change.after.noticed_at
+    return None if is_known else change.before.last_healthy_at
+
+
 def how_it_ended(incident: Incident) -> str:
-    """The sentence of a recovery: how long it was down, and what was done."""
+    """The sentence of a recovery: how long it was down, or may have been, and what was done."""
+    shortest, longest = f"{incident.downtime:.0f} s", f"{incident.downtime_at_most:.0f} s"
+    lasted = shortest if incident.downtime_at_most <= incident.downtime else f"up to {longest}"
     if not incident.restarts:
-        return f"healthy again by itself after {incident.downtime:.0f} s"
+        return f"healthy again by itself after {lasted}"
     times = "one restart" if incident.restarts == 1 else f"{incident.restarts} restarts"
-    return f"healthy again after {times} and {incident.downtime:.0f} s"
+    return f"healthy again after {times} and {lasted}"

@@ -18,6 +18,8 @@ WRITTEN = (
     "resolved_at",
     "resolution",
     "downtime",
+    "downtime_at_most",
+    "well_at",
     "restarts",
     "flapping",
     "acknowledged_at",
@@ -62,22 +64,27 @@ class IncidentWriter:
 
     def ended(self, incident: Incident) -> None:
         """The present stretch of being down is over; the incident may not be."""
-        incident.downtime = incident.downtime_until(self.now)
-        incident.down_since = incident.critical_at = None
+        self._stretch_over(incident)
         if incident.flapping:
             incident.resolve_at = self.now + timedelta(seconds=settings.FLAPPING_CLEAN)
             self.note(incident, "recovered", "it flaps: resolved when it has stayed healthy")
 
     def resolved(self, incident: Incident, resolution: str, *, abandoned: bool = False) -> None:
         """It is over, or, when `abandoned`, nobody looks any more: then no restart is told to have helped."""
-        incident.downtime = incident.downtime_until(self.now)
-        incident.down_since = incident.critical_at = incident.resolve_at = None
+        self._stretch_over(incident)
+        incident.resolve_at = None
         incident.resolved_at, incident.resolution = self.now, resolution
         if incident.confirmed_at or incident.kind != "instance":
             incident.notify_at = self._after_hold(incident.confirmed_at or self.now)
         elif incident.restarts and not abandoned:
             incident.notify_at = self._after_hold(self.now)
         self.note(incident, "resolved", resolution)
+
+    def _stretch_over(self, incident: Incident) -> None:
+        # The longest first: it is counted from the shortest.
+        incident.downtime_at_most = incident.downtime_at_most_until(self.now)
+        incident.downtime = incident.downtime_until(self.now)
+        incident.down_since = incident.well_at = incident.critical_at = None
 
     def note(self, incident: Incident, kind: str, text: str) -> None:
         """A line of the timeline; the incident itself is written as well."""

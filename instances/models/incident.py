@@ -24,7 +24,9 @@ class Incident(models.Model):
 
     `opened_at` is the first failure, `down_since` that of the present stretch (None while clean).
     `confirmed_at` is when the present stretch became worth telling: before that it may still be a
-    blip. `downtime` adds up the stretches that ended, in seconds.
+    blip. `downtime` adds up the stretches that ended, in seconds; `downtime_at_most` does so from the
+    last good look before each, which is `well_at` for the present one; None where its first moment is
+    known.
 
     Three columns are deadlines that a poll finds: `critical_at`, `resolve_at` (flapping, or a host
     in its grace) and `notify_at` (there may be something to tell).
@@ -46,6 +48,8 @@ class Incident(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolution = Excerpt(max_length=255, blank=True)
     downtime = models.FloatField(default=0)
+    downtime_at_most = models.FloatField(default=0)
+    well_at = models.DateTimeField(null=True, blank=True)
     restarts = models.PositiveIntegerField(default=0)
     flapping = models.BooleanField(default=False)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
@@ -82,8 +86,16 @@ class Incident(models.Model):
 
     def downtime_until(self, now: datetime) -> float:
         """Seconds of being down in all, the present stretch included."""
-        present = (now - self.down_since).total_seconds() if self.down_since else 0.0
-        return self.downtime + max(0.0, present)
+        return self.downtime + _seconds_since(self.down_since, now)
+
+    def downtime_at_most_until(self, now: datetime) -> float:
+        """The same, if each stretch began right after the last good look before it."""
+        present = _seconds_since(self.down_since and (self.well_at or self.down_since), now)
+        return max(self.downtime_until(now), self.downtime_at_most + present)
+
+
+def _seconds_since(moment: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
 
 
 class IncidentEvent(models.Model):

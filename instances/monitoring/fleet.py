@@ -40,11 +40,15 @@ def judge_fleet(now: datetime) -> None:
 
 
 def _bad_hosts(now: datetime) -> tuple[int, int]:
-    """How many hosts with instances are in trouble, and how many there are; usually none, and not counted."""
+    """How many hosts with instances are in trouble, and how many there are; usually none, and not counted.
+
+    One in its grace is back.
+    """
     incidents = list(open_on_hosts())
     for incident in incidents:
         if incident.host_id is None:
             lifecycle.resolve(incident, "the host was removed", now)
+    incidents = [incident for incident in incidents if incident.resolve_at is None]
     if not incidents:
         return 0, 0
     with_instances = set(Instance.objects.active().values_list("host", flat=True).distinct())

@@ -182,7 +182,7 @@ def _found(host: Host, asked: PingRecord, last: Incident | None, now: datetime) 
     counts = (
         Instance.objects.active()
         .filter(host=host)
-        .aggregate(active=Count("pk"), failed=Count("pk", filter=Q(health__down_since__gt=begins)))
+        .aggregate(active=Count("pk"), failed=Count("pk", filter=Q(health__noticed_at__gt=begins)))
     )
     return HostFacts(asked, counts["active"], counts["failed"])
 

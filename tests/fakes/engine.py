@@ -176,7 +176,7 @@ class FakeEngine:
         facts = self._find(container)
         if facts and facts.state in ("running", "restarting", "paused"):
             self.stops[facts.name] += 1
-            self.change(container, state="exited", exit_code=0)
+            self.change(container, state="exited", exit_code=0, ended_at=self._clock())
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         self._enter("remove", container)

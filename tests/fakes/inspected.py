@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from instances.containers.facts import ContainerFacts, ImageFacts
@@ -51,13 +52,17 @@ def container_answer(facts: ContainerFacts, told: Json, image: ImageFacts) -> Js
 
 
 def _state(facts: ContainerFacts) -> Json:
-    started = facts.started_at.isoformat() if facts.started_at else "0001-01-01T00:00:00Z"
     return {
         "Status": facts.state,
         "ExitCode": facts.exit_code or 0,
         "OOMKilled": facts.oom_killed,
-        "StartedAt": started,
+        "StartedAt": _time(facts.started_at),
+        "FinishedAt": _time(facts.ended_at),
     }
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else "0001-01-01T00:00:00Z"
 
 
 def _mount(bind: str) -> Json:

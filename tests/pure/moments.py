@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from instances.health.response import Outcome
@@ -39,6 +40,11 @@ def ok(second: float = 0) -> Observation:
 
 def fail(second: float = 0, reason: str = "refused", *, started: float | None = LONG_AGO) -> Observation:
     return seen(Outcome.FAIL, second, reason, started=started)
+
+
+def ended(moment: float, second: float = 0, reason: str = "exited") -> Observation:
+    """Seen at `second`, a container that ended at `moment`."""
+    return replace(fail(second, reason), container_ended_at=at(moment))
 
 
 def starting(second: float = 0, *, started: float | None = None) -> Observation:

@@ -14,7 +14,7 @@ from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake
 from instances.health import restarts
 from instances.health.response import sentence
-from instances.health.state import State, Status, is_healed
+from instances.health.state import State
 from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
@@ -58,7 +58,9 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
             wait = _wait(instance, now)
             if wait is None:
                 return _take(instance, now)
-            change(instance_id, now, lambda state: restarts.restart_denied(_called_for(state), now, wait))
+            change(
+                instance_id, now, lambda state: restarts.restart_denied(_called_for(state, now), now, wait)
+            )
     except (_NotCalledForError, BusyError):
         pass  # It recovered, or somebody else is at it: the next check says what is to be done.
     return None
@@ -68,9 +70,8 @@ class _NotCalledForError(Exception):
     """The state that was found calls for no restart: nothing of what was begun is kept."""
 
 
-def _called_for(state: State) -> State:
-    used_up = state.restarts_used >= settings.RESTART_LIMIT
-    if state.status is not Status.UNHEALTHY or used_up or not is_healed(state):
+def _called_for(state: State, now: datetime) -> State:
+    if not restarts.may_restart(state, policy(), now):
         raise _NotCalledForError
     return state
 
@@ -94,12 +95,17 @@ def _under_way(host_id: int) -> int:
 def _take(instance: Instance, now: datetime) -> Operation:
     operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
     begun = change(
-        instance.pk, now, lambda state: restarts.restart_begun(_called_for(state), now, automatic=True)
+        instance.pk, now, lambda state: restarts.restart_begun(_called_for(state, now), now, automatic=True)
     )
     failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
-    operation.reason = f"{failed}, attempt {begun.restarts_used} of {settings.RESTART_LIMIT}"
+    operation.reason = f"{failed}, {_which(begun.restarts_failed)}"
     operation.save(update_fields=["reason"])
     return operation
+
+
+def _which(attempt: int) -> str:
+    limit = settings.RESTART_LIMIT
+    return f"attempt {attempt} of {limit}" if attempt <= limit else "tried again after giving up"
 
 
 def _stop(work: Work) -> str:
@@ -140,7 +146,13 @@ def _recreate_if_missing(work: Work) -> str:
 def _succeeded(work: Work) -> None:
     now, instance = work.outside.clock.now(), work.instance
     rules = policy(instance.plan.start_grace)
-    change(instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
+    helped = work.operation.automatic
+    change(
+        instance.pk,
+        now,
+        lambda state: restarts.restart_passed(state, rules, now, automatic=helped),
+        work.last_check,
+    )
     work.journal.write(image_after=instance.image_id)
 
 

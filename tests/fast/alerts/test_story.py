@@ -53,14 +53,15 @@ def test_a_person_reads_that_it_is_down_that_it_stays_down_and_that_it_is_over(w
     assert told(world, failing=range(0, 601), until=720) == [
         (
             90, "warning", "c1 on local is down",
-            "c1 on local has been down since 12:00:00 UTC (1 min 30 s): The answer has HTTP status 503.",
+            "c1 on local has been down since 12:00:00 UTC (1 min 30 s, up to 2 min 30 s):"
+            " The answer has HTTP status 503.",
         ),
         (
             600, "critical", "c1 on local is still down",
-            "c1 on local has been down since 12:00:00 UTC (10 min), which nobody has acknowledged:"
-            " The answer has HTTP status 503.",
+            "c1 on local has been down since 12:00:00 UTC (10 min, up to 11 min), which nobody has"
+            " acknowledged: The answer has HTTP status 503.",
         ),
-        (660, "info", "c1 on local: resolved", "c1 on local: healthy again by itself after 660 s."),
+        (660, "info", "c1 on local: resolved", "c1 on local: healthy again by itself after up to 720 s."),
     ]  # fmt: skip
 
 

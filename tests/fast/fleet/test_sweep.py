@@ -96,7 +96,7 @@ def test_one_failed_probe_restarts_nothing(world: World) -> None:
     ]
 
 
-def test_what_stays_broken_has_three_restarts_and_none_in_the_next_sweep(world: World) -> None:
+def test_what_stays_broken_has_three_restarts_and_then_one_every_now_and_then(world: World) -> None:
     instance, world.clock.coarse = world.instance(), 5.0
     world.probe.answers[instance.port or 0] = fails()
     report = sweep(world)
@@ -106,10 +106,15 @@ def test_what_stays_broken_has_three_restarts_and_none_in_the_next_sweep(world: 
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
     assert waits[0] >= 16 + 5
     assert waits[1] >= 32 + 5
-    world.clock.advance(900)
+    world.clock.advance(700)
     again = sweep(world)
     assert (again.rows[0].status, again.restarts) == ("failed", [])
     assert world.engine.starts == {instance.container_name: 3}
+    world.clock.advance(400)
+    [slow] = sweep(world).restarts
+    assert (slow.status, slow.reason.endswith("tried again after giving up")) == ("failed", True)
+    world.clock.advance(2700)
+    assert sweep(world).restarts == []
 
 
 def test_what_was_given_up_may_recover_by_itself(world: World) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from instances.checks.observe import observe, requests_for
 from instances.checks.record import record
 from instances.errors import RequestError
 from instances.health.response import Outcome
 from instances.incidents import deadlines, lifecycle
 from instances.incidents.acknowledge import acknowledge
+from instances.incidents.uptime import report as uptime
 from instances.models import Host, Incident, Instance, Operation, Transition
 from instances.operations import service
 from instances.operations.procedures import restart
-from tests.factories import ASKED, World, a_check, a_failure, health_of, interrupt
+from tests.factories import ASKED, MINUTE, World, a_check, a_failure, health_of, interrupt
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +66,7 @@ def test_a_blip_resolves_without_a_word(world: World) -> None:
     passes(world, instance)
     incident = the_incident()
     assert (incident.is_open, incident.notify_at, incident.downtime) == (False, None, 90)
-    assert incident.resolution == "healthy again by itself after 90 s"
+    assert incident.resolution == "healthy again by itself after up to 180 s"
 
 
 def test_three_failures_are_a_warning_that_waits_for_the_hold(world: World) -> None:
@@ -98,6 +100,36 @@ def test_a_restart_that_helps_is_part_of_the_story_and_waits_for_the_hold(world:
     )
     assert "restart" in timeline(incident)
     assert incident.resolution.startswith("healthy again after one restart")
+
+
+def test_an_outage_is_told_as_long_as_it_was(world: World) -> None:
+    """The container says when it ended; before that it was well, whenever somebody looked last."""
+    instance = world.instance()
+    record([a_check(world, instance)], world.now)
+    world.clock.advance(3)
+    died = world.now
+    world.engine.stop(instance.container_name, 1)
+    world.clock.advance(60)
+    [request] = requests_for([instance], world.outside.engines)
+    record([observe(request, world.outside, 1.0)], world.now)
+    incident = the_incident()
+    assert (incident.opened_at, incident.down_since) == (died, died)
+    assert incident.critical_at == died + timedelta(seconds=600)
+    operation = restart.begin_automatic(instance.pk, world.now)
+    assert operation and service.run_to_end(operation.pk, world.outside).status == "succeeded"
+    lasted = (world.now - died).total_seconds()
+    assert the_incident().resolution == f"healthy again after one restart and {lasted:.0f} s"
+    assert uptime(Instance.objects.all(), died - timedelta(seconds=3), world.now).total.down == lasted
+
+
+def test_what_is_written_down_since_an_outage_began_stays(world: World) -> None:
+    instance = world.instance(last_healthy_at=world.now)
+    Transition.objects.create(instance=instance, at=world.now + timedelta(seconds=40), availability="unknown")
+    world.clock.advance(60)
+    record([a_failure(world, instance, "exited", container_ended_at=world.now - MINUTE / 2)], world.now)
+    record([a_failure(world, world.instance("c2"), "exited", container_ended_at=None)], world.now)
+    began = Transition.objects.filter(availability="down").values_list("at", flat=True)
+    assert list(began) == [world.now - timedelta(seconds=20), world.now]
 
 
 def test_failing_soon_after_reopens_the_same_incident_with_its_severity(world: World) -> None:

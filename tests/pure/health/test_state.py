@@ -284,8 +284,8 @@ def test_an_order_to_restart_that_gets_lost_is_given_again_after_a_recheck() -> 
     assert verdict.restart and verdict.state.next_check_at == at(30)
 
 
-def test_a_failed_instance_is_left_to_the_sweep_until_it_passes_once() -> None:
-    assert judged(fail(), FAILED).state.next_check_at is None
+def test_a_failed_instance_is_left_to_the_sweep_and_its_slow_attempt_until_it_passes_once() -> None:
+    assert judged(fail(), FAILED).state.next_check_at == at(900)
     assert judged(ok(), FAILED).state.next_check_at == at(30)
 
 

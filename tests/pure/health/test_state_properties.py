@@ -83,7 +83,7 @@ def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
     begun = restarts.restart_begun(state, at(now), automatic=True)
     match event.end:
         case "passed":
-            return restarts.restart_passed(begun, policy, at(now + 1))
+            return restarts.restart_passed(begun, policy, at(now + 1), automatic=True)
         case "failed":
             return restarts.restart_failed(begun, policy, at(now + 1), at(now), event.jitter)
         case "prevented":
@@ -94,18 +94,17 @@ def restarted(state: State, policy: Policy, now: float, event: Event) -> State:
             return state
 
 
-def never_more_automatic_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
-    for scene in scenes:
-        assert 0 <= scene.after.restarts_used <= policy.restart_limit
-
-
-def an_incident_never_sees_more_restarts_than_the_limit(scenes: list[Scene], policy: Policy) -> None:
-    begun, recovered = 0, -1e9
+def attempts_are_few_until_one_helps_and_then_slow(scenes: list[Scene], policy: Policy) -> None:
+    """Counted here anew: an incident goes on when it is failing again soon after a recovery."""
+    in_vain, recovered, last = 0, -1e9, -1e9
     for scene in scenes:
         if scene.before.down_since is None and scene.verdict.state.down_since is not None:
-            begun = begun if scene.now - recovered <= policy.reopen_within else 0
-        begun += scene.ended in ("passed", "failed")
-        assert begun <= policy.restart_limit
+            in_vain = in_vain if scene.now - recovered <= policy.reopen_within else 0
+        if scene.verdict.restart and in_vain >= policy.restart_limit:
+            assert scene.now - last >= policy.slow_retry * (1 - policy.spread)
+        in_vain += scene.ended == "failed"
+        last = scene.now + 1 if scene.ended in ("passed", "failed") else last
+        assert policy.restart_limit or not scene.verdict.restart
         if scene.after.down_since is None:
             recovered = seconds(scene.after.recovered_at) or recovered
 
@@ -159,10 +158,10 @@ def a_restart_is_only_called_for_by_a_counted_failure_when_it_is_due(
             state = scene.verdict.state
             assert state.failures == scene.before.failures + 1
             gone = scene.seen.reason in HARD_REASONS
-            was_unhealthy = scene.before.status is Status.UNHEALTHY
-            assert gone or was_unhealthy or state.failures >= policy.failure_threshold
+            was_bad = scene.before.status in (Status.UNHEALTHY, Status.FAILED, Status.UNKNOWN)
+            assert gone or was_bad or state.failures >= policy.failure_threshold
             assert state.restart_not_before is None or state.restart_not_before <= at(scene.now)
-            assert state.status is Status.UNHEALTHY
+            assert state.status in (Status.UNHEALTHY, Status.FAILED)
 
 
 def whatever_is_not_at_rest_is_looked_at_again_soon(scenes: list[Scene], policy: Policy) -> None:
@@ -186,8 +185,7 @@ def judging_never_uses_up_an_attempt(scenes: list[Scene], policy: Policy) -> Non
 
 
 PROMISES = [
-    never_more_automatic_restarts_than_the_limit,
-    an_incident_never_sees_more_restarts_than_the_limit,
+    attempts_are_few_until_one_helps_and_then_slow,
     down_since_is_none_exactly_when_no_failure_is_unanswered,
     a_status_says_whether_the_instance_is_down,
     unknown_changes_no_streak_and_no_budget,
