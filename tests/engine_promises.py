@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from instances.containers import option_drift
 from instances.containers.facts import ContainerFacts
+from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
 from instances.engine.port import Engine
 from instances.errors import (
@@ -21,6 +23,13 @@ from instances.errors import (
     RequestError,
 )
 
+OPTIONS = {
+    "command": ["sleep", "60"], "entrypoint": ["/bin/sh", "-c"], "user": "1000:1000", "working_dir": "/srv",
+    "hostname": "c1", "init": False, "stop_signal": "SIGINT", "tmpfs": {"/run": "64m"}, "shm_size": "128m",
+    "ulimits": {"nofile": 4096}, "sysctls": {"net.core.somaxconn": "1024"}, "extra_hosts": ["db:10.0.0.7"],
+    "dns": ["1.1.1.1"], "cap_add": ["NET_ADMIN"], "cap_drop": ["NET_RAW"], "read_only": True,
+    "devices": ["/dev/fuse"], "logging": {"driver": "local", "options": {"max-size": "1m"}},
+}  # fmt: skip
 MakeSpec = Callable[..., ContainerSpec]
 LogOf = Callable[[bytes], str]
 
@@ -61,7 +70,7 @@ class EnginePromises:
         assert (facts.nano_cpus, facts.memory, facts.pids_limit) == (500_000_000, 64 << 20, 99)
         assert facts.labels.items() >= spec.labels.items()
         assert facts.env.items() >= spec.env.items()
-        assert facts.volumes == {spec.volume: spec.data_path}
+        assert facts.volumes == spec.volumes
         assert facts.ports == {spec.container_port: (spec.bind_address, spec.host_port)}
         assert facts.restart_policy == "unless-stopped"
         assert facts.security_opt == ("no-new-privileges",)
@@ -69,6 +78,20 @@ class EnginePromises:
         image = engine.image(spec.image)
         assert image is not None
         assert (facts.image_ref, facts.image_id) == (spec.image, image.id)
+
+    def test_options_come_back_as_they_were_asked_for(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec(options=Options.model_validate(OPTIONS), further_ports={"9090/tcp": 0, "53/udp": 0})
+        engine.create(spec)
+        facts, image = facts_of(engine, spec.name), engine.image(spec.image)
+        assert image is not None
+        compared = option_drift.differing(spec, facts.options, image.options)
+        assert [word for word, same in compared if not same] == []
+        assert sorted(name.removeprefix("CAP_") for name in facts.cap_add) == ["NET_ADMIN"]
+        assert (sorted(facts.ports), sorted(facts.udp_ports)) == ([spec.container_port, 9090], [53])
+        bare = make_spec()
+        engine.create(bare)
+        of_bare = option_drift.differing(spec, facts_of(engine, bare.name).options, image.options)
+        assert {word for word, same in of_bare if not same} == set(OPTIONS) - {"cap_add"}
 
     def test_a_container_is_found_by_id_too(self, engine: Engine, make_spec: MakeSpec) -> None:
         spec = make_spec()
@@ -83,7 +106,7 @@ class EnginePromises:
         assert facts_of(engine, spec.name).image_id == by_name.id
 
     def test_a_spec_without_a_volume_mounts_none(self, engine: Engine, make_spec: MakeSpec) -> None:
-        spec = make_spec(volume=None, data_path=None)
+        spec = make_spec(volumes={})
         engine.create(spec)
         assert facts_of(engine, spec.name).volumes == {}
 
@@ -157,33 +180,33 @@ class EnginePromises:
 
     def test_removing_a_running_container_keeps_its_volume(self, engine: Engine, make_spec: MakeSpec) -> None:
         spec = make_spec()
-        assert spec.volume
-        assert engine.create_volume(spec.volume, spec.labels)
+        [volume] = spec.volumes
+        assert engine.create_volume(volume, spec.labels)
         engine.create(spec)
         engine.start(spec.name)
         engine.remove(spec.name)
         assert engine.inspect(spec.name) is None
-        assert not engine.create_volume(spec.volume, spec.labels)
+        assert not engine.create_volume(volume, spec.labels)
         engine.remove(spec.name)
 
     def test_a_volume_is_made_once_and_not_removed_while_in_use(
         self, engine: Engine, make_spec: MakeSpec
     ) -> None:
         spec = make_spec()
-        assert spec.volume
-        assert engine.volume_labels(spec.volume) is None
-        assert engine.create_volume(spec.volume, spec.labels)
-        assert not engine.create_volume(spec.volume, {"other": "label"})
-        assert engine.volume_labels(spec.volume) == spec.labels
+        [volume] = spec.volumes
+        assert engine.volume_labels(volume) is None
+        assert engine.create_volume(volume, spec.labels)
+        assert not engine.create_volume(volume, {"other": "label"})
+        assert engine.volume_labels(volume) == spec.labels
         engine.create(spec)
-        assert engine.volume_users(spec.volume) == [spec.name]
+        assert engine.volume_users(volume) == [spec.name]
         with pytest.raises(PermanentError):
-            engine.remove_volume(spec.volume)
+            engine.remove_volume(volume)
         engine.remove(spec.name)
-        assert engine.volume_users(spec.volume) == []
-        engine.remove_volume(spec.volume)
-        engine.remove_volume(spec.volume)
-        assert engine.create_volume(spec.volume, spec.labels)
+        assert engine.volume_users(volume) == []
+        engine.remove_volume(volume)
+        engine.remove_volume(volume)
+        assert engine.create_volume(volume, spec.labels)
 
     def test_renaming_moves_a_container_to_a_free_name_only(
         self, engine: Engine, make_spec: MakeSpec

@@ -22,7 +22,7 @@ from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
-from instances.operations.steps.container import reserve_port
+from instances.operations.steps import ports
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
 
@@ -71,7 +71,7 @@ class World:
             env={"API_KEY": SECRET},
             provisioned_at=self.now,
         )
-        instance.port = reserve_port(instance.host, instance)
+        instance.port = ports.reserve(instance.host, instance)
         instance.image_id = image_facts("agent-1").id
         instance.container_id = self._run(instance)
         instance.save(update_fields=["port", "image_id", "container_id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import yaml
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from pydantic import BaseModel, ValidationError
@@ -14,8 +15,10 @@ from unfold.widgets import (
 )
 
 from instances.admin.verbs import REASON_LENGTH
+from instances.containers.options import WORDS, Options, conflicts
+from instances.errors import RequestError
 from instances.fleet.accept import same_address
-from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry
+from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, parse_mapping, shown
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
@@ -32,6 +35,35 @@ class WordsField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         return [word for line in str(value or "").splitlines() for word in line.replace(",", " ").split()]
+
+
+class OptionsField(forms.Field):
+    """The document of a container's options, as YAML; JSON will do."""
+
+    widget = UnfoldAdminExpandableTextareaWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.attrs |= {
+            "rows": 8,
+            "spellcheck": "false",
+            "class": f"{self.widget.attrs['class']} font-mono",
+        }
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
+
+    def to_python(self, value: Any) -> dict[str, Any]:
+        try:
+            found = parse_mapping(str(value or ""))
+        except RequestError as error:
+            raise forms.ValidationError(str(error)) from None
+        strangers = sorted(set(found) - WORDS)
+        if strangers:
+            raise forms.ValidationError(f"{shown(strangers[0])} is not a known option.")
+        return found
 
 
 class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -61,9 +93,14 @@ class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.entry.model_validate(document, context=timing_bounds())
         except ValidationError as refusal:
             for error in refusal.errors(include_url=False, include_input=False, include_context=False):
-                name = str(error["loc"][0]) if error["loc"] else ""
-                message = error["msg"].removeprefix("Value error, ")
-                self.add_error(name if name in self.fields else NON_FIELD_ERRORS, message)
+                self._complain(error["loc"], error["msg"].removeprefix("Value error, "))
+
+    def _complain(self, place: tuple[int | str, ...], message: str) -> None:
+        name = str(place[0]) if place else ""
+        if name in WORDS and "options" in self.fields:
+            self.add_error("options", f"{'.'.join(map(shown, place))} {message}.")
+        else:
+            self.add_error(name if name in self.fields else NON_FIELD_ERRORS, message)
 
 
 class HostForm(FleetForm):
@@ -90,6 +127,11 @@ class PlanForm(FleetForm):
         label="Required variables",
         help_text="Names of environment variables an instance must have, one on each line.",
     )
+    options = OptionsField(
+        required=False,
+        label="Container options",
+        help_text="One option on each line, as Compose takes them: command, user, volumes, ports, tmpfs, …",
+    )
     field_order = ("name", "image", "cpus", "memory_mb")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -99,7 +141,17 @@ class PlanForm(FleetForm):
 
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         memory = cleaned.get("memory_mb", 0) * BYTES_PER_MB
-        return {**super().document(cleaned), "memory": memory, "data_path": cleaned.get("data_path") or None}
+        own = {"memory": memory, "data_path": cleaned.get("data_path") or None}
+        return {**cleaned.get("options", {}), **super().document(cleaned), **own}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors and "options" in cleaned:
+            options = Options.model_validate(cleaned["options"])
+            for found in conflicts(options, cleaned.get("data_path"), cleaned.get("container_port", 0)):
+                self.add_error("options", f"{found[:1].upper()}{found[1:]}.")
+            cleaned["options"] = options.document()
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         self.instance.memory = self.cleaned_data["memory_mb"] * BYTES_PER_MB

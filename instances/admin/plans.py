@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
 from django.contrib import admin, messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +29,7 @@ from instances.lib.clock import SYSTEM
 from instances.models import Instance, Plan
 
 # An adopted container takes nothing from its plan but the image.
-SHAPING = ("cpus", "memory_mb", "pids", "container_port", "stop_timeout", "data_path")
+SHAPING = ("cpus", "memory_mb", "pids", "container_port", "stop_timeout", "data_path", "options")
 
 
 def drift(plan: Plan, changed: list[str]) -> int:
@@ -49,10 +50,11 @@ class PlanAdmin(DeskAdmin):
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
-    shown_instead = {"required_env": "required_shown"}
+    shown_instead = {"required_env": "required_shown", "options": "options_shown"}
     fieldsets = (
         ("Container", {"fields": (
             "name", "image", ("cpus", "memory_mb", "pids"), ("container_port", "data_path"), "stop_timeout",
+            "options",
         )}),
         ("Health", {"fields": (("health_path", "health_expect"), "start_grace", "public_url")}),
         ("Updates and environment", {"fields": ("update_strategy", "required_env", "reason")}),
@@ -82,6 +84,10 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="Required variables")
     def required_shown(self, plan: Plan) -> str:
         return listed(plan.required_env)
+
+    @admin.display(description="Container options")
+    def options_shown(self, plan: Plan) -> str:
+        return yaml.safe_dump(plan.options, sort_keys=False) if plan.options else "-"
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from instances.containers import adoption, image_fit, replacement, timings
+from instances.containers import adoption, image_fit, option_drift, replacement, timings
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.containers.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 from instances.errors import RequestError
@@ -83,10 +83,16 @@ def configuration_notes(config: Configuration) -> Iterator[Note]:
         yield Note(
             "image_tag", f"{config.image} names whatever is newest; a version or digest stays the same."
         )
-    if config.update_strategy == "start_first" and config.plan.data_path:
+    if config.update_strategy == "start_first" and runs_alone(config.plan):
         yield Note(
-            "update_strategy", f"{plan} keeps data, so updates stop the old container first all the same."
+            "update_strategy",
+            f"{plan} keeps data or has further ports, so updates stop the old container first all the same.",
         )
+
+
+def runs_alone(plan: PlanSpec) -> bool:
+    """Whether two containers of one customer can't run side by side: they would share data or ports."""
+    return bool(plan.volumes or plan.options.ports)
 
 
 def _well_formed(name: str, *pairs: tuple[Callable[[object], str], str]) -> Finding:
@@ -145,22 +151,28 @@ def image_notes(image: ImageFacts | None, plan: PlanSpec) -> Iterator[Note]:
         yield Note("exposed_port", text)
 
 
-def drift(spec: ContainerSpec, facts: ContainerFacts, image_id: str) -> Iterator[Finding]:
-    """Compare a container with its spec and recorded image, field by field."""
+def drift(
+    spec: ContainerSpec, facts: ContainerFacts, image_id: str, image: ImageFacts | None = None
+) -> Iterator[Finding]:
+    """Compare a container with its spec and recorded image, field by field.
+
+    `image` is the one it was made from: without it, what the plan leaves to the image is not compared.
+    """
     yield Finding("container", facts.state == RUNNING, f"is {facts.state}")
     yield _same("image", image_id or facts.image_id, facts.image_id)
     yield _same("cpus", spec.nano_cpus, facts.nano_cpus, _cpus)
     yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
-    wanted = {spec.container_port: (spec.bind_address, spec.host_port)}
-    yield _same("ports", wanted, facts.ports, _published)
-    yield _same("mounts", _wanted_mounts(spec), _mounts(facts), _listed)
+    yield _same("ports", _wanted_ports(spec), _ports(facts), _published)
+    yield _same("mounts", _volumes(spec.volumes), _mounts(facts), _listed)
     yield _entries("labels", {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}, facts.labels)
     yield _network(facts.network_mode)
     yield _same("security_opt", _options(spec.security_opt), _options(facts.security_opt), _listed)
-    yield _same("privileges", [], _privileges(facts), _listed)
+    yield _same("privileges", list(spec.options.cap_add), _privileges(facts), _listed)
     yield _entries("environment", spec.env, facts.env)
+    for word, same in option_drift.differing(spec, facts.options, image.options if image else None):
+        yield Finding(word, same, AS_IT_SHOULD_BE if same else "is not what it should be")
 
 
 def adopted_drift(
@@ -220,17 +232,27 @@ def _network(mode: str) -> Finding:
     return Finding("network", False, f"should be the engine's own, is {mode}")
 
 
-def _wanted_mounts(spec: ContainerSpec) -> list[str]:
-    return [f"{spec.volume} at {spec.data_path}"] if spec.volume and spec.data_path else []
+def _wanted_ports(spec: ContainerSpec) -> dict[str, tuple[str, int]]:
+    ports = {f"{spec.container_port}/tcp": spec.host_port, **spec.further_ports}
+    return {inner: (spec.bind_address, port) for inner, port in ports.items()}
+
+
+def _ports(facts: ContainerFacts) -> dict[str, tuple[str, int]]:
+    tcp = {f"{inner}/tcp": place for inner, place in facts.ports.items()}
+    return tcp | {f"{inner}/udp": place for inner, place in facts.udp_ports.items()}
+
+
+def _volumes(paths: Mapping[str, str]) -> list[str]:
+    return sorted(f"{name} at {path}" for name, path in paths.items())
 
 
 def _mounts(facts: ContainerFacts) -> list[str]:
-    volumes = [f"{name} at {path}" for name, path in facts.volumes.items()]
-    return sorted([*volumes, *(f"something of the host at {path}" for path in facts.binds)])
+    return sorted([*_volumes(facts.volumes), *(f"something of the host at {path}" for path in facts.binds)])
 
 
 def _privileges(facts: ContainerFacts) -> list[str]:
-    return [*(["all of them"] if facts.privileged else []), *sorted(facts.cap_add)]
+    added = sorted(name.removeprefix("CAP_") for name in facts.cap_add)
+    return [*(["all of them"] if facts.privileged else []), *added]
 
 
 def _options(options: Iterable[str]) -> list[str]:
@@ -238,8 +260,9 @@ def _options(options: Iterable[str]) -> list[str]:
     return sorted({option.removesuffix(":true").removesuffix("=true") for option in options})
 
 
-def _published(ports: Mapping[int, tuple[str, int]]) -> str:
-    return _listed(f"{inner} at {address}:{port}" for inner, (address, port) in sorted(ports.items()))
+def _published(ports: Mapping[str, tuple[str, int]]) -> str:
+    told = sorted(ports.items(), key=lambda item: int(item[0].partition("/")[0]))
+    return _listed(f"{inner.removesuffix('/tcp')} at {address}:{port}" for inner, (address, port) in told)
 
 
 def _listed(words: Iterable[str]) -> str:

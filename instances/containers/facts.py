@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class ContainerFacts:
     network_mode: str = "default"
     binds: tuple[str, ...] = ()  # paths in the container where something other than a volume is mounted
     ended_at: datetime | None = None  # when its last run did, by the host's clock
+    udp_ports: dict[int, tuple[str, int]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)  # see `option_drift`
+    health: str = ""  # what the image's own health check says: starting, healthy, unhealthy
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class ImageFacts:
     """An image on the engine: its id (`sha256:…`), labels and the volumes it declares.
 
     `digests` are its names in registries; an image built here and never pushed has none.
-    `env` is what it gives every container of it.
+    `env` is what it gives every container of it; `options` are its command and the like (see `option_drift`).
     """
 
     id: str
@@ -65,6 +69,8 @@ class ImageFacts:
     architecture: str
     digests: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict, repr=False)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+    has_healthcheck: bool = False
 
 
 @dataclass(frozen=True)

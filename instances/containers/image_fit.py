@@ -17,13 +17,18 @@ def problems(
     the image declares and that is not covered would get a fresh anonymous volume at each
     replacement: the customer's data would seem gone.
     """
-    covered = {path.rstrip("/") for path in (kept if kept is not None else [plan.data_path or ""])}
+    covered = {path.rstrip("/") for path in (covered_by(plan) if kept is None else kept)}
     # A volume below a kept path would still be a volume of its own.
     uncovered = sorted(path for path in image.volumes if path.rstrip("/") not in covered)
     if uncovered:
         yield f"The image declares a volume at {', '.join(uncovered)}, which plan {plan.name} does not keep."
     if image.architecture and engine.architecture and image.architecture != engine.architecture:
         yield f"The image is built for {image.architecture}, the host is {engine.architecture}."
+
+
+def covered_by(plan: PlanSpec) -> set[str]:
+    """Paths at which a container of the plan has something mounted."""
+    return {*plan.volumes.values(), *plan.options.tmpfs}
 
 
 def exposed_elsewhere(image: ImageFacts, plan: PlanSpec) -> str:

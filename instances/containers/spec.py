@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from instances.containers import adoption
+from instances.containers.options import DATA, NO_OPTIONS, Options
+from instances.lib import placeholders
 
-LOG_MAX_SIZE = "10m"
-LOG_MAX_FILES = 3
 DEFAULT_PIDS = 512
+NO_NEW_PRIVILEGES = "no-new-privileges"
 
 CUSTOMER_LABEL = "dockmgr.customer_id"
 EXPIRES_LABEL = "dockmgr.expires_at"
@@ -38,13 +39,20 @@ class PlanSpec:
     stop_timeout: int = 10
     data_path: str | None = "/data"
     env: dict[str, str] = field(default_factory=dict, repr=False)
+    options: Options = NO_OPTIONS
+
+    @property
+    def volumes(self) -> dict[str, str]:
+        """Paths in the container of what outlives it, by the volume's short name."""
+        return all_volumes(self.data_path, self.options.volumes)
 
 
 @dataclass(frozen=True)
 class InstanceSpec:
     """The part of an instance that shapes its container; `env` and `adopted` hold secrets.
 
-    `container` is the name of an adopted container, `adopted` what it has beyond its image.
+    `container` is the name of an adopted container, `adopted` what it has beyond its image. `further_ports`
+    are the host's for the plan's `ports` (`9090/tcp`).
     """
 
     customer_id: str
@@ -55,11 +63,17 @@ class InstanceSpec:
     expires_at: str | None = None
     container: str = ""
     adopted: dict[str, Any] | None = field(default=None, repr=False)
+    subdomain: str = ""
+    host: str = ""
+    further_ports: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
     """Everything `docker run` would be told. Engines translate it; nobody else builds one.
+
+    `volumes` maps names to paths in the container. Of the `options`, volumes, ports, labels and security
+    options are in fields of their own, with dockmgr's among them.
 
     With `raw`, the document of an adopted container (see `containers.adoption`), all but name, image, labels
     and environment is what that says; `host_port` is there the one to ask for where the engine would choose.
@@ -75,14 +89,12 @@ class ContainerSpec:
     container_port: int = 8080
     bind_address: str = "127.0.0.1"
     host_port: int = 0
-    volume: str | None = None
-    data_path: str | None = None
+    further_ports: dict[str, int] = field(default_factory=dict)
+    volumes: dict[str, str] = field(default_factory=dict)
     stop_timeout: int = 10
     restart_policy: str = "unless-stopped"
-    security_opt: tuple[str, ...] = ("no-new-privileges",)
-    init: bool = True
-    log_max_size: str = LOG_MAX_SIZE
-    log_max_files: int = LOG_MAX_FILES
+    security_opt: tuple[str, ...] = (NO_NEW_PRIVILEGES,)
+    options: Options = NO_OPTIONS
     raw: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -113,8 +125,19 @@ def derived_from(container: str) -> str:
     return ""
 
 
-def volume_name(customer_id: str) -> str:
-    return f"{_PREFIX}{customer_id}-data"
+def volume_name(customer_id: str, name: str = DATA) -> str:
+    """No name has a hyphen, so that what follows the last one is the name and no part of the customer's."""
+    return f"{_PREFIX}{customer_id}-{name}"
+
+
+def all_volumes(data_path: str | None, others: Mapping[str, str]) -> dict[str, str]:
+    """Paths by short name: the plan's `data_path` is the volume called data."""
+    return {**({DATA: data_path} if data_path else {}), **others}
+
+
+def named_volumes(customer_id: str, volumes: Mapping[str, str]) -> dict[str, str]:
+    """Paths by the names the volumes have on the engine."""
+    return {volume_name(customer_id, name): path for name, path in volumes.items()}
 
 
 def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
@@ -175,26 +198,43 @@ def _is_engines_choice(document: dict[str, Any]) -> bool:
 
 
 def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
+    known = words_of(instance.customer_id, instance.subdomain, plan.name, instance.host, instance.port)
+    options = plan.options.filled(known)
+    given = {name: placeholders.fill(value, known) for name, value in plan.env.items()}
     return ContainerSpec(
         name=container_name(instance.customer_id),
         image=instance.image or plan.image,
-        labels=labels_for(instance.customer_id, plan.name, instance.expires_at),
-        env={**plan.env, **instance.env},
+        labels={**options.labels, **labels_for(instance.customer_id, plan.name, instance.expires_at)},
+        env={**given, **instance.env},
         nano_cpus=round(plan.cpus * 1_000_000_000),
         memory=plan.memory,
         pids_limit=plan.pids or DEFAULT_PIDS,
         container_port=plan.container_port,
         bind_address=instance.bind_address,
         host_port=instance.port,
-        volume=volume_name(instance.customer_id) if plan.data_path else None,
-        data_path=plan.data_path,
+        further_ports={port: instance.further_ports.get(port, 0) for port in options.ports},
+        volumes=named_volumes(instance.customer_id, plan.volumes),
         stop_timeout=plan.stop_timeout,
+        security_opt=_security(options.security_opt),
+        options=options,
     )
+
+
+def words_of(customer_id: str, subdomain: str, plan: str, host: str, port: int) -> dict[str, str]:
+    """What the words in braces stand for."""
+    return dict(zip(placeholders.KNOWN, (customer_id, subdomain, plan, host, str(port)), strict=True))
+
+
+def _security(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """A container gains no privileges unless the plan says so."""
+    others = [option for option in wanted if not option.startswith(NO_NEW_PRIVILEGES)]
+    allowed = f"{NO_NEW_PRIVILEGES}=false" in wanted
+    return tuple(others if allowed else [NO_NEW_PRIVILEGES, *others])
 
 
 def spec_hash(spec: ContainerSpec, key: bytes = b"") -> str:
     """A short keyed digest of the spec without its own hash label; equal specs have equal digests."""
-    content = asdict(spec)
+    content = {**asdict(replace(spec, options=NO_OPTIONS)), "options": spec.options.document()}
     content["labels"] = {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, canonical.encode(), "sha256").hex()[:16]

@@ -15,7 +15,7 @@ def volumes(spec: ContainerSpec) -> dict[str, str]:
     """Named volumes of a container that is to be made, by name, with their paths in it."""
     if spec.raw is not None:
         return mounted(spec.raw["HostConfig"])
-    return {spec.volume: spec.data_path} if spec.volume and spec.data_path else {}
+    return dict(spec.volumes)
 
 
 def mounted(host: Json) -> dict[str, str]:

@@ -43,13 +43,24 @@ _IMAGE_CONFIG = {
     "Volumes": _OBJECTS,
     "Entrypoint": _TEXTS,
     "Cmd": _TEXTS,
+    "User": str,
+    "WorkingDir": str,
+    "StopSignal": str,
+    "Healthcheck": {"Test": _TEXTS},
 }
 CONTAINER: Json = {
     "Id": str,
     "Name": str,
     "Image": str,
     "RestartCount": int,
-    "State": {"Status": str, "ExitCode": int, "OOMKilled": bool, "StartedAt": str, "FinishedAt": str},
+    "State": {
+        "Status": str,
+        "ExitCode": int,
+        "OOMKilled": bool,
+        "StartedAt": str,
+        "FinishedAt": str,
+        "Health": {"Status": str},
+    },
     "Config": {
         **_IMAGE_CONFIG,
         "Image": str,
@@ -78,7 +89,13 @@ CONTAINER: Json = {
         "UTSMode": str,
         "Privileged": bool,
         "AutoRemove": bool,
-        "Devices": ListOf({"PathOnHost": str}, ("PathOnHost",)),
+        "Devices": ListOf(
+            {"PathOnHost": str, "PathInContainer": str, "CgroupPermissions": str}, ("PathOnHost",)
+        ),
+        "DeviceRequests": ListOf({"Count": int, "Capabilities": ListOf(_TEXTS)}),
+        "ShmSize": int,
+        "Init": bool,
+        "ReadonlyRootfs": bool,
         "Ulimits": ListOf({"Name": str, "Soft": int, "Hard": int}, ("Name", "Soft", "Hard")),
         "Sysctls": EntriesOf(str),
         "LogConfig": {"Type": str, "Config": _TEXT_BY_NAME},

@@ -22,6 +22,13 @@ from instances.engine.answers import (
     fitting,
     readable,
 )
+from instances.engine.option_payloads import (
+    config_of,
+    host_config_of,
+    ports_of,
+    told_by_container,
+    told_by_image,
+)
 from instances.errors import DockmgrError, RequestError
 
 Json = dict[str, Any]
@@ -31,7 +38,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686":
 
 _NEVER_ENDED = {"created", "running", "paused"}
 _FIRST_YEAR = 1970  # the engine's zero time is in the year 1
-_TCP_PORT = re.compile(r"([0-9]{1,5})/tcp")
+_PORT = re.compile(r"[0-9]{1,5}/(?:tcp|udp)")
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
 _LAST_PORT = 65535
 
@@ -52,16 +59,16 @@ def create_arguments(spec: ContainerSpec) -> Json:
             env=spec.env,
             port=(spec.container_port, spec.host_port) if spec.host_port else None,
         )
-    port = f"{spec.container_port}/tcp"
     return {
         "name": spec.name,
         "config": {
             "Image": spec.image,
             "Env": [f"{key}={value}" for key, value in sorted(spec.env.items())],
             "Labels": dict(spec.labels),
-            "ExposedPorts": {port: {}},
+            "ExposedPorts": {port: {} for port in ports_of(spec)},
             "StopTimeout": spec.stop_timeout,
-            "HostConfig": _host_config(spec, port),
+            **config_of(spec),
+            "HostConfig": _host_config(spec),
         },
     }
 
@@ -71,28 +78,21 @@ def networks_to_join(spec: ContainerSpec) -> list[tuple[str, Json]]:
     return adoption.further_networks(spec.raw) if spec.raw is not None else []
 
 
-def _host_config(spec: ContainerSpec, port: str) -> Json:
+def _host_config(spec: ContainerSpec) -> Json:
     return {
         "NanoCpus": spec.nano_cpus,
         "Memory": spec.memory,
         "MemorySwap": spec.memory,
         "PidsLimit": spec.pids_limit,
-        "PortBindings": {port: [{"HostIp": spec.bind_address, "HostPort": str(spec.host_port)}]},
-        "Mounts": _mounts(spec),
+        "PortBindings": {
+            port: [{"HostIp": spec.bind_address, "HostPort": str(number)}]
+            for port, number in ports_of(spec).items()
+        },
+        "Mounts": [{"Type": "volume", "Source": name, "Target": path} for name, path in spec.volumes.items()],
         "RestartPolicy": {"Name": spec.restart_policy},
         "SecurityOpt": list(spec.security_opt),
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-size": spec.log_max_size, "max-file": str(spec.log_max_files)},
-        },
-        "Init": spec.init,
+        **host_config_of(spec),
     }
-
-
-def _mounts(spec: ContainerSpec) -> list[Json]:
-    if not (spec.volume and spec.data_path):
-        return []
-    return [{"Type": "volume", "Source": spec.volume, "Target": spec.data_path}]
 
 
 def container_summaries(answer: object) -> list[ContainerSummary]:
@@ -172,13 +172,16 @@ def container_facts(answer: object) -> ContainerFacts:
         pids_limit=_limit(host.get("PidsLimit")),
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
         volumes=_volumes(mounts),
-        ports=_ports(described),
+        ports=_ports(described, "tcp"),
+        udp_ports=_ports(described, "udp"),
         privileged=bool(host.get("Privileged")),
         security_opt=tuple(host.get("SecurityOpt") or ()),
         cap_add=tuple(host.get("CapAdd") or ()),
         network_mode=host.get("NetworkMode") or "default",
-        binds=tuple(m["Destination"] for m in mounts if m["Type"] != "volume"),
         ended_at=parse_time(state.get("FinishedAt") or ""),
+        binds=tuple(m["Destination"] for m in mounts if m["Type"] not in ("volume", "tmpfs")),
+        options=told_by_container(described),
+        health=(state.get("Health") or {}).get("Status") or "",
     )
 
 
@@ -199,7 +202,13 @@ def image_facts(answer: object) -> ImageFacts:
         architecture=described.get("Architecture") or "",
         digests=tuple(described.get("RepoDigests") or ()),
         env=_env(config.get("Env") or []),
+        options=told_by_image(config),
+        has_healthcheck=_has_healthcheck(config.get("Healthcheck") or {}),
     )
+
+
+def _has_healthcheck(said: Json) -> bool:
+    return (said.get("Test") or ["NONE"])[0] not in ("NONE", "")
 
 
 def engine_facts(answer: object) -> EngineFacts:
@@ -274,16 +283,16 @@ def _volumes(mounts: list[Json]) -> dict[str, str]:
     return {mount["Name"]: mount["Destination"] for mount in named}
 
 
-def _ports(answer: Json) -> dict[int, tuple[str, int]]:
+def _ports(answer: Json, protocol: str) -> dict[int, tuple[str, int]]:
     """What is asked for, overlaid by what a running container really has: the engine may have chosen."""
     asked = answer["HostConfig"].get("PortBindings") or {}
     actual = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     bindings = {**asked, **{port: bound for port, bound in actual.items() if bound}}
     first = {port: bound[0] for port, bound in bindings.items() if bound}
     return {
-        int(port.removesuffix("/tcp")): (binding.get("HostIp") or "", _number(binding))
+        _inner(port): (binding.get("HostIp") or "", _number(binding))
         for port, binding in first.items()
-        if _is_tcp(port)
+        if _is_of(protocol, port)
     }
 
 
@@ -294,9 +303,13 @@ def _number(binding: Json) -> int:
 
 
 def _tcp_ports(ports: Iterable[str]) -> list[int]:
-    return [int(port.removesuffix("/tcp")) for port in ports if _is_tcp(port)]
+    return [_inner(port) for port in ports if _is_of("tcp", port)]
 
 
-def _is_tcp(port: str) -> bool:
-    found = _TCP_PORT.fullmatch(port)
-    return bool(found) and 0 < int(port.removesuffix("/tcp")) <= _LAST_PORT
+def _inner(port: str) -> int:
+    return int(port.partition("/")[0])
+
+
+def _is_of(protocol: str, port: str) -> bool:
+    found = _PORT.fullmatch(port)
+    return bool(found) and port.endswith(protocol) and 0 < _inner(port) <= _LAST_PORT

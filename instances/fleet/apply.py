@@ -13,6 +13,7 @@ from django.db.models import Model
 from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
+from instances.containers.options import Options, conflicts
 from instances.db.clock import SYSTEM
 from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
@@ -115,6 +116,8 @@ def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChan
 
 def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     row = locked(model._default_manager.filter(name=values["name"])).first()
+    if model is Plan:
+        values = _whole_options(values, row)
     if row is None:
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
@@ -128,11 +131,31 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
     for name, (_, value) in changed.items():
         setattr(row, name, value)
     row.save(update_fields=list(changed))
-    shown = {
-        k: ("(secret)", "(secret)") if k in SECRET_FIELDS else (_plain(was), _plain(now))
-        for k, (was, now) in changed.items()
+    return FleetChange(kind, values["name"], "updated", _shown(changed))
+
+
+def _whole_options(values: dict[str, Any], row: Any) -> dict[str, Any]:
+    """With the options the file says among those the plan has. Raises RequestError for what clashes."""
+    before = row.options if row is not None else {}
+    plan = Plan(**{name: getattr(row, name) for name in ("data_path", "container_port")} if row else {})
+    options = Options.model_validate({**before, **values.get("options", {})})
+    data_path = values.get("data_path", plan.data_path)
+    found = next(conflicts(options, data_path, values.get("container_port", plan.container_port)), "")
+    if found:
+        raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
+    return {**values, "options": options.document()} if "options" in values else values
+
+
+def _shown(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Values before and after as they may be shown; each option under its own name."""
+    was, now = changed.pop("options", ({}, {}))
+    options = {
+        word: (was.get(word), now.get(word)) for word in [*was, *now] if was.get(word) != now.get(word)
     }
-    return FleetChange(kind, values["name"], "updated", shown)
+    return {
+        k: ("(secret)", "(secret)") if k in SECRET_FIELDS else (_plain(was), _plain(now))
+        for k, (was, now) in {**changed, **options}.items()
+    }
 
 
 def _now(row: Model, name: str) -> Any:

@@ -20,36 +20,26 @@ from pydantic import (
 )
 
 from instances.containers import timings
+from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
-from instances.lib import durations, validators
+from instances.lib import durations, placeholders, sizes, validators
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
-UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
-MOST_MEMORY = 1024**5
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 LONGEST_WAIT = 30 * 86400
-
-
-def memory_bytes(value: object) -> int:
-    """`2g`, `512m`, `1.5g` or a number of bytes, as bytes. Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", str(value).strip().lower())
-    if not match or isinstance(value, bool):
-        raise ValueError("must be a size such as 512m or 2g")
-    size = float(match[1]) * UNITS[match[2]]
-    if size > MOST_MEMORY:
-        raise ValueError("must be a size that a machine can have")
-    return int(size)
 
 
 def _env(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError("must map names to texts")
     try:
-        return validators.environment({name: _plain(given) for name, given in value.items()})
+        given = validators.environment({name: _plain(given) for name, given in value.items()})
     except RequestError as error:
         raise ValueError(str(error)) from None
+    placeholders.refuse_unknown(given.values())
+    return given
 
 
 def _image(value: object) -> object:
@@ -128,11 +118,13 @@ class HostEntry(_Part):
         return self
 
 
-class PlanEntry(_Part):
+class PlanEntry(_Part, Options):
+    """A plan. The options of its containers stand among its own keys, as in Compose."""
+
     name: str = Field(pattern=NAME)
     image: Annotated[str, BeforeValidator(_image)] = ""
     cpus: float = Field(default=1.0, gt=0, le=1024)
-    memory: Annotated[int, BeforeValidator(memory_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
+    memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
     pids: int | None = Field(default=None, ge=1, le=4_194_304)
     container_port: int = Field(default=8080, ge=1, le=65535)
     health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
@@ -144,6 +136,23 @@ class PlanEntry(_Part):
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
     public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
+
+    @model_validator(mode="after")
+    def _said_once(self) -> PlanEntry:
+        """`data_path: /data` is the volume called data. What is left out keeps its value."""
+        if "data_path" in self.model_fields_set and self.volumes.get(DATA) not in (None, self.data_path):
+            raise ValueError(f"data_path and the volume {DATA} are one thing: say it once")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        """What is said of containers goes into one document, but for the volume that is the `data_path`."""
+        said = super().columns()
+        options = {word: said.pop(word) for word in list(said) if word in WORDS}
+        if "volumes" in options:
+            volumes = self.volumes.copy()
+            said["data_path"] = volumes.pop(DATA, self.data_path if "data_path" in said else None)
+            options["volumes"] = volumes
+        return {**said, **({"options": options} if options else {})}
 
     @model_validator(mode="after")
     def _timings_can_work(self, info: ValidationInfo) -> PlanEntry:
@@ -211,17 +220,29 @@ def parse(text: str, bounds: timings.Bounds | None = None) -> FleetFile:
 
     Raises RequestError with one sentence that shows no value of a secret.
     """
-    try:
-        _refuse_traps(text)
-        document: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise RequestError(f"The fleet file is not YAML: there is an error{where}.") from None
+    document = _loaded(text, "The fleet file is")
     try:
         return FleetFile.model_validate({} if document is None else document, context=bounds)
     except ValidationError as error:
         raise RequestError(_sentence(error)) from None
+
+
+def parse_mapping(text: str) -> dict[str, Any]:
+    """The mapping in a part of a fleet file. Raises RequestError."""
+    found = _loaded(text, "This is")
+    if not isinstance(found, dict | None):
+        raise RequestError("This is no mapping: each line is a name, a colon and a value.")
+    return found or {}
+
+
+def _loaded(text: str, what: str) -> Any:
+    try:
+        _refuse_traps(text)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise RequestError(f"{what} not YAML: there is an error{where}.") from None
 
 
 def _refuse_traps(text: str) -> None:
@@ -254,14 +275,14 @@ def _refuse_double_keys(node: yaml.Node) -> None:
             raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
 
 
-def _shown(part: int | str) -> str:
+def shown(part: int | str) -> str:
     """A key as it may be shown: a secret that was typed as a key must not reach a log."""
     return str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "a key"
 
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(map(_shown, first["loc"])) or "the document"
+    where = ".".join(map(shown, first["loc"])) or "the document"
     what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
     what = what.removeprefix("Value error, ").rstrip(".")

@@ -202,7 +202,8 @@ class _Deployment:
         if provisioned is None or provisioned.host is None:
             return []
         engine = self._outside.engines.at(engine_address(provisioned.host))
-        name, volume = spec.container_name(self._customer), spec.volume_name(self._customer)
+        name = spec.container_name(self._customer)
+        volumes = spec.named_volumes(self._customer, self._plan.volumes)
         names = (name, spec.next_name(name), spec.previous_name(name))
         found = [f"container {which}" for which in names if engine.inspect(which)]
-        return found + ([f"volume {volume}"] if engine.volume_labels(volume) is not None else [])
+        return found + [f"volume {which}" for which in volumes if engine.volume_labels(which) is not None]

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from instances.containers.spec import PlanSpec
+from instances.containers.options import Options
+from instances.containers.spec import PlanSpec, all_volumes
 from instances.models.environment import WithEnvironment
 from instances.models.storable import CharField, Excerpt, JSONField
 
@@ -86,7 +87,10 @@ class HostWatch(models.Model):
 
 
 class Plan(WithEnvironment):
-    """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds."""
+    """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds.
+
+    `options` is the document of `containers.options.Options`, as that wrote it.
+    """
 
     EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
     STRATEGY = (("recreate", "recreate"), ("start_first", "start_first"))
@@ -102,6 +106,7 @@ class Plan(WithEnvironment):
     start_grace = models.FloatField(default=60)
     stop_timeout = models.PositiveIntegerField(default=10)
     data_path = CharField(max_length=255, null=True, blank=True, default="/data")
+    options = JSONField(default=dict, blank=True)
     required_env = JSONField(default=list, blank=True)
     public_url = CharField(max_length=255, blank=True)
     update_strategy = CharField(max_length=12, choices=STRATEGY, default="recreate")
@@ -125,7 +130,13 @@ class Plan(WithEnvironment):
             stop_timeout=self.stop_timeout,
             data_path=self.data_path,
             env=self.env,
+            options=Options.model_validate(self.options),
         )
+
+    @property
+    def volumes(self) -> dict[str, str]:
+        """Paths of its volumes by short name."""
+        return all_volumes(self.data_path, self.options.get("volumes", {}))
 
 
 class PendingPurge(models.Model):

@@ -8,8 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
-from instances.containers import adoption, spec, storage
+from instances.containers import adoption, image_fit, spec, storage
 from instances.errors import UnreadableSecret
+from instances.lib import placeholders
 from instances.lib.redact import Redactor
 from instances.lib.withhold import Withholding
 from instances.models.encrypted import Encrypted
@@ -40,7 +41,8 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 class Instance(WithEnvironment):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
-    `port` is the published address in force; the Port table holds the reservations. `failed_images`
+    `port` is the published address in force, `further_ports` those of the plan's `ports` (`9090/tcp`); the
+    Port table holds the reservations. `failed_images`
     are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
     is where a registry has exactly the image that runs. `volumes` maps the names of the volumes that
     hold its data to paths in the container; None for one from before that was written down.
@@ -62,6 +64,7 @@ class Instance(WithEnvironment):
     container_id = CharField(max_length=64, blank=True)
     image_id = CharField(max_length=80, blank=True)
     image_digest = CharField(max_length=600, blank=True)
+    further_ports = JSONField(default=dict, blank=True)
     volumes = JSONField(null=True, blank=True, default=None)
     failed_images = JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -112,6 +115,11 @@ class Instance(WithEnvironment):
         return spec.volume_name(self.customer_id)
 
     @property
+    def planned_volumes(self) -> dict[str, str]:
+        """Volumes its plan gives it, by name, with their paths in the container."""
+        return spec.named_volumes(self.customer_id, self.plan.volumes)
+
+    @property
     def image_ref(self) -> str:
         return self.image or self.plan.image
 
@@ -147,8 +155,15 @@ class Instance(WithEnvironment):
 
     @property
     def secret_values(self) -> list[str]:
-        """Every value the container's environment has or had: what no text may show."""
-        return [*self.own_secret_values, *self.plan.own_secret_values]
+        """Every value the container's environment has or had: what no text may show.
+
+        The plan's as they stand there and as this container has them.
+        """
+        known = spec.words_of(
+            self.customer_id, self.subdomain, self.plan.name, self.host.name, self.port or 0
+        )
+        filled = [placeholders.fill(value, known) for value in self.plan.env.values() if "{" in value]
+        return [*self.own_secret_values, *self.plan.own_secret_values, *filled]
 
     def spec(self, port: int | None = None, image: str | None = None) -> spec.ContainerSpec:
         """The container this instance should have, by the one builder.
@@ -166,6 +181,9 @@ class Instance(WithEnvironment):
                 expires_at=self.expires_at.isoformat() if self.expires_at else None,
                 container=self.container,
                 adopted=self.adopted,
+                subdomain=self.subdomain,
+                host=self.host.name,
+                further_ports=self.further_ports,
             ),
             salted_hmac("dockmgr.spec", "label", algorithm="sha256").digest(),
         )
@@ -177,10 +195,10 @@ class Instance(WithEnvironment):
 
     @property
     def mount_points(self) -> set[str]:
-        """Paths in the container whose content outlives it."""
+        """Paths in the container at which something is mounted."""
         if self.adopted is not None:
             return adoption.mount_points(self.adopted)
-        return {self.plan.data_path} if self.plan.data_path else set()
+        return image_fit.covered_by(self.plan.spec())
 
     @property
     def held_volumes(self) -> dict[str, str]:
@@ -190,7 +208,7 @@ class Instance(WithEnvironment):
             return known
         if self.container:  # which tells an adopted one without reading what is kept of it
             return storage.mounted((self.adopted or {"HostConfig": {}})["HostConfig"])
-        return {self.volume_name: self.plan.data_path} if self.plan.data_path else {}
+        return self.planned_volumes
 
     @property
     def stop_timeout(self) -> int:

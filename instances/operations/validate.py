@@ -162,7 +162,7 @@ def _plan_of(instance: Instance) -> PlanSpec:
 def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterator[Finding]:
     if view.described is not None:
         return rules.adopted_drift(instance.spec(), facts, view.described, instance.image_id)
-    return rules.drift(instance.spec(), facts, instance.image_id)
+    return rules.drift(instance.spec(), facts, instance.image_id, view.container_image)
 
 
 def _notes(instance: Instance, view: HostView) -> list[Note]:

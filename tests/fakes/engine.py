@@ -141,11 +141,12 @@ class FakeEngine:
             raise errors.NotFoundOnEngine(f"There is no image {spec.image}.")
         self._free_name(spec.name)
         self._see_sources(create_arguments(spec)["config"]["HostConfig"])
-        if spec.volume:
-            self.volumes.setdefault(spec.volume, {})
+        for name in spec.volumes:
+            self.volumes.setdefault(name, {})
         facts = created_facts(f"{next(self._serial):064x}", spec, image)
         if spec.raw is None:
-            uncovered = [path for path in image.volumes if path != spec.data_path]
+            covered = {*spec.volumes.values(), *spec.options.tmpfs}
+            uncovered = [path for path in image.volumes if path not in covered]
             nameless = {f"{ANONYMOUS}{facts.id}{path}": path for path in uncovered}
             facts = replace(facts, volumes={**facts.volumes, **nameless})
             self.volumes.update({name: {} for name in nameless})

@@ -66,8 +66,7 @@ def make_spec(client: docker.DockerClient, prefix: str, demo_image: str) -> Make
             "image": demo_image,
             "labels": {"dockmgr.managed": "true", "dockmgr.customer_id": name},
             "env": {"TOKEN": "t=1"},
-            "volume": f"{name}-data",
-            "data_path": "/data",
+            "volumes": {f"{name}-data": "/data"},
         }
         return ContainerSpec(**{**usual, **changes})
 

@@ -82,10 +82,15 @@ def _remove_container(work: Work) -> str:
     return "removed"
 
 
-def _remove_volume(work: Work) -> str:
+def _remove_volumes(work: Work) -> str:
     if not work.operation.params["purge_data"]:
         return "kept"
-    name, customer = work.instance.volume_name, work.instance.customer_id
+    names = sorted({*work.instance.held_volumes, *work.instance.planned_volumes})
+    return "; ".join(_remove_volume(work, name) for name in names) or "there is none"
+
+
+def _remove_volume(work: Work, name: str) -> str:
+    customer = work.instance.customer_id
     labels = work.engine.volume_labels(name)
     if labels is None:
         return "there is none"
@@ -141,7 +146,7 @@ PROCEDURE = Procedure(
     steps=(
         Step("stop", _stop, interrupts=True),
         Step("remove container", _remove_container, interrupts=True),
-        Step("remove volume", _remove_volume, interrupts=True),
+        Step("remove volume", _remove_volumes, interrupts=True),
     ),
     succeeded=_succeeded,
 )

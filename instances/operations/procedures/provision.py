@@ -22,7 +22,7 @@ from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, exact
+from instances.operations.steps import container, data, exact, ports
 from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
@@ -114,8 +114,9 @@ def _write_down(order: ProvisionRequest, plan: Plan, host: Host) -> Instance:
         env=order.env,
         expires_at=order.expires_at,
     )
-    instance.port = container.reserve_port(host, instance)
-    instance.save(update_fields=["port"])
+    instance.port = ports.reserve(host, instance)
+    ports.reserve_further(host, instance)
+    instance.save(update_fields=["port", "further_ports"])
     Health.objects.create(instance=instance, status="starting")
     return instance
 
@@ -143,16 +144,20 @@ def _verify(work: Work) -> str:
     return must_fit(work, work.instance.image_id)
 
 
-def _volume(work: Work) -> str:
-    instance = work.instance
+def _volumes(work: Work) -> str:
     _note_storage(work)
-    if not instance.plan.data_path:
-        return "the plan keeps no data"
-    if data.takes_former(work, instance.volume_name):
-        return f"{instance.volume_name} kept with its data"
-    labels = labels_for(instance.customer_id, instance.plan.name)
-    made = work.engine.create_volume(instance.volume_name, container.signed(work, labels))
-    return f"{instance.volume_name} {'created' if made else 'found and kept'}"
+    names = work.instance.planned_volumes
+    for name in names:
+        data.refuse_former(work, name)
+    return ", ".join(_volume(work, name) for name in names) or "the plan keeps no data"
+
+
+def _volume(work: Work, name: str) -> str:
+    if data.takes_former(work, name):
+        return f"{name} kept with its data"
+    labels = labels_for(work.instance.customer_id, work.instance.plan.name)
+    made = work.engine.create_volume(name, container.signed(work, labels))
+    return f"{name} {'created' if made else 'found and kept'}"
 
 
 def _note_storage(work: Work) -> None:
@@ -160,10 +165,11 @@ def _note_storage(work: Work) -> None:
     work.save("volumes")
 
 
-def _remove_volume(work: Work) -> None:
-    labels = work.engine.volume_labels(work.instance.volume_name)
-    if labels is not None and container.is_ours(work, labels):
-        work.engine.remove_volume(work.instance.volume_name)
+def _remove_volumes(work: Work) -> None:
+    for name in work.instance.planned_volumes:
+        labels = work.engine.volume_labels(name)
+        if labels is not None and container.is_ours(work, labels):
+            work.engine.remove_volume(name)
 
 
 def _create(work: Work) -> str:
@@ -201,7 +207,7 @@ PROCEDURE = Procedure(
     steps=(
         Step("image", _image, limit=pull_limit),
         Step("verify image", _verify),
-        Step("volume", _volume, undo=_remove_volume),
+        Step("volume", _volumes, undo=_remove_volumes),
         Step("create", _create, undo=container.remove_made),
         START,
         WAIT_UNTIL_HEALTHY,

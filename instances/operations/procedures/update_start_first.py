@@ -10,7 +10,7 @@ from dataclasses import replace
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations.procedure import Procedure, Step, Work
-from instances.operations.steps import container
+from instances.operations.steps import container, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -41,7 +41,7 @@ def _reserve_port(work: Work, above: int | None = None) -> str:
     instance = work.instance
     held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
     with work.journal.holding():
-        number = held.number if held else container.reserve_port(instance.host, instance, above=above)
+        number = held.number if held else ports.reserve(instance.host, instance, above=above)
     work.journal.remember(new_port=number)
     return str(number)
 

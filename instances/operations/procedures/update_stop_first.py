@@ -144,7 +144,7 @@ def _stop_and_remove_new(work: Work) -> None:
     made = new_container(work)
     if made:
         work.engine.stop(made, work.instance.stop_timeout)
-        work.engine.remove(made)
+        work.engine.remove(made, anonymous_volumes=True)
 
 
 def _failed(work: Work) -> None:

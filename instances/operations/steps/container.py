@@ -7,37 +7,18 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from instances.containers import adoption, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Host, Instance, Operation, Port
+from instances.models import Operation, Port
 from instances.operations.procedure import Work
+from instances.operations.steps import ports
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
-
-
-def reserve_port(host: Host, instance: Instance, above: int | None = None) -> int:
-    """Reserve the lowest free port of the host's range (above `above`) for an instance.
-
-    Two reservations at the same moment can't get the same port: the table's constraint decides,
-    and the loser takes the next. Raises PermanentError when none is left.
-    """
-    taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
-    for number in range(max(host.first_port, (above or 0) + 1), host.last_port + 1):
-        if number in taken:
-            continue
-        try:
-            with transaction.atomic():
-                Port.objects.create(host=host, number=number, instance=instance)
-        except IntegrityError:
-            continue
-        return number
-    raise PermanentError(f"Host {host.name} has no free port left between its first and last port.")
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -52,6 +33,7 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
 def create(work: Work, image: str) -> str:
     """Create the instance's container from its spec, on `image`, and record its id."""
     instance = work.instance
+    ports.complete(work)
     wanted = replace(instance.spec(), image=image)
     missing = [name for name in storage.volumes(wanted) if work.engine.volume_labels(name) is None]
     if missing:  # an engine would make them by the way, empty
@@ -184,7 +166,7 @@ def start_on_free_port(work: Work, image: str) -> None:
                 if not _let_engine_choose(work, image):
                     raise  # its ports are its own
                 continue
-            _move_port(work)
+            ports.move_all(work)
             work.engine.remove_own(work.instance.container_id)
             create(work, image)
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
@@ -208,11 +190,3 @@ def _let_engine_choose(work: Work, image: str) -> bool:
 
 def _any_port(work: Work) -> bool:
     return bool(work.operation.facts.get("any_port"))
-
-
-def _move_port(work: Work) -> None:
-    instance, held = work.instance, work.instance.port or 0
-    with work.journal.holding():
-        instance.port = reserve_port(instance.host, instance, above=held)
-        instance.save(update_fields=["port"])
-        Port.objects.filter(host=instance.host, number=held, instance=instance).delete()

@@ -47,7 +47,7 @@ def refuse_loss(work: Work) -> None:
     if instance.adopted is None:
         facts = work.engine.inspect(str(work.operation.params["old_container"]))
         mounted = facts.volumes if facts is not None else {}
-        ours = {*instance.held_volumes, instance.volume_name}
+        ours = {*instance.held_volumes, *instance.planned_volumes, instance.volume_name}
         held = {name: path for name, path in mounted.items() if name in ours}
         _refuse_dropped(work, held, spec)
     missing = [name for name in instance.held_volumes if not _is_there(work, name)]
@@ -60,8 +60,13 @@ def _refuse_dropped(work: Work, held: dict[str, str], spec: ContainerSpec) -> No
     if dropped:
         raise PermanentError(
             f"The data of {work.instance.customer_id} is in {', '.join(dropped)}, which plan "
-            f"{work.instance.plan.name} does not mount there any more: set its data_path back."
+            f"{work.instance.plan.name} does not mount there any more: set its {_word(work, dropped)} back."
         )
+
+
+def _word(work: Work, dropped: list[str]) -> str:
+    own = f"{work.instance.volume_name} at"
+    return "data_path" if all(said.startswith(own) for said in dropped) else "volumes"
 
 
 def make_new(work: Work, spec: ContainerSpec) -> None:
@@ -79,26 +84,35 @@ def make_new(work: Work, spec: ContainerSpec) -> None:
 
 
 def takes_former(work: Work, name: str) -> bool:
-    """Whether a new instance goes on with the data of an earlier one of its customer.
+    """Whether a new instance goes on with a volume of an earlier one of its customer.
 
-    Raises PermanentError for a volume that is not the customer's, and for former data of which
-    nobody said what is to become of it.
+    One that is to be begun anew is removed. Raises PermanentError as `refuse_former` does.
     """
+    refuse_former(work, name)
     labels = work.engine.volume_labels(name)
     if labels is None or container.is_ours(work, labels):
         return False
-    if not _is_of_customer(work, labels):
-        raise PermanentError(_in_the_way(work, name, labels))
     wanted = work.operation.params.get("former_data", "")
-    if not wanted:
-        raise PermanentError(
-            f"Customer {work.instance.customer_id} had an instance before, and its data is in {name}: "
-            "say whether to go on with it (--keep-data) or to delete it and begin anew (--fresh)."
-        )
     if wanted == "fresh":
         work.engine.remove_volume(name)
     PendingPurge.objects.filter(host=work.instance.host, volume=name).delete()
     return bool(wanted == "keep")
+
+
+def refuse_former(work: Work, name: str) -> None:
+    """Raise PermanentError for a volume that is not the customer's, and for former data of which nobody
+    said what is to become of it.
+    """
+    labels = work.engine.volume_labels(name)
+    if labels is None or container.is_ours(work, labels):
+        return
+    if not _is_of_customer(work, labels):
+        raise PermanentError(_in_the_way(work, name, labels))
+    if not work.operation.params.get("former_data", ""):
+        raise PermanentError(
+            f"Customer {work.instance.customer_id} had an instance before, and its data is in {name}: "
+            "say whether to go on with it (--keep-data) or to delete it and begin anew (--fresh)."
+        )
 
 
 def _is_of_customer(work: Work, labels: dict[str, str]) -> bool:

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from instances.containers import drift, image_fit
+from instances.containers import drift, image_fit, option_drift
 from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.attempts import NothingToDo
@@ -16,7 +16,12 @@ from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
 # What of a container can only be changed by making it anew; `validate` says the same of it.
-MADE_ANEW = frozenset({"cpus", "memory", "pids", "mounts", "labels", "security_opt", "environment"})
+MADE_ANEW = frozenset(
+    {
+        *("cpus", "memory", "pids", "ports", "mounts", "labels", "security_opt", "privileges", "environment"),
+        *option_drift.COMPARED,
+    }
+)
 
 
 def pull(work: Work) -> str:
@@ -46,7 +51,7 @@ def _outdated(work: Work) -> bool:
     facts = work.engine.inspect(instance.container_id)
     if facts is None or instance.adopted is not None:
         return False
-    found = drift.drift(instance.spec(), facts, instance.image_id)
+    found = drift.drift(instance.spec(), facts, instance.image_id, work.engine.image(facts.image_id))
     return any(not finding.ok for finding in found if finding.name in MADE_ANEW)
 
 

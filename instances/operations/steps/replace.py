@@ -12,7 +12,7 @@ from django.db import transaction
 from instances.checks.observe import RUNNING, CheckRequest, request_for
 from instances.checks.policy import policy
 from instances.checks.transition import change
-from instances.containers import storage
+from instances.containers import drift, storage
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -29,7 +29,7 @@ from instances.operations.journal import open_operation
 from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data
+from instances.operations.steps import container, data, ports
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
@@ -72,9 +72,9 @@ def begin(
 def strategy(instance: Instance) -> str:
     """The plan's way of updating; two containers never share a data volume, whatever it says.
 
-    Nor do they share the ports and addresses of an adopted one.
+    Nor do they share further ports, or the ports and addresses of an adopted one.
     """
-    alone = bool(instance.plan.data_path) or instance.is_adopted
+    alone = drift.runs_alone(instance.plan.spec()) or instance.further_ports or instance.is_adopted
     return "recreate" if alone else str(instance.plan.update_strategy)
 
 
@@ -108,6 +108,7 @@ def note_old(work: Work) -> str:
 
 
 def create_new(work: Work) -> str:
+    ports.complete(work)
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
     spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
     data.make_new(work, wanted)
@@ -119,7 +120,7 @@ def create_new(work: Work) -> str:
 def remove_new(work: Work) -> None:
     made = new_container(work)
     if made:
-        work.engine.remove(made)
+        work.engine.remove(made, anonymous_volumes=True)
 
 
 def rename(work: Work, which: str | None, name: str) -> None:
@@ -229,6 +230,7 @@ def write_down(work: Work) -> str:
     instance.port = new_port(work) or instance.port
     instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
     work.save("container_id", "image_id", "image_digest", "volumes", "image", "port", "failed_images")
+    ports.release_unpublished(work)
     forget_replaced(work, instance.container_id)
     return "the new container is the instance's now"
 

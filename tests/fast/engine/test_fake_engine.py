@@ -37,8 +37,7 @@ def make_spec() -> MakeSpec:
             "image": IMAGE,
             "labels": {"dockmgr.managed": "true"},
             "env": {"TOKEN": "t"},
-            "volume": f"{name}-data",
-            "data_path": "/data",
+            "volumes": {f"{name}-data": "/data"},
         }
         return ContainerSpec(**{**usual, **changes})
 

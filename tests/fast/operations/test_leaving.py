@@ -24,9 +24,7 @@ VOLUME = "dockmgr-c1-data"
 
 def a_backup(world: World, name: str = "nightly-backup") -> None:
     """Somebody else's container that mounts the data of c1."""
-    world.engine.create(
-        ContainerSpec(name, IMAGE, {}, {}, volume=VOLUME, data_path="/backup", container_port=1)
-    )
+    world.engine.create(ContainerSpec(name, IMAGE, {}, {}, volumes={VOLUME: "/backup"}, container_port=1))
 
 
 def half_removed(world: World) -> Instance:

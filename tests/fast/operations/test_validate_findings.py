@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from instances.containers.facts import ImageFacts
+from instances.containers.option_drift import COMPARED
 from instances.documents import shapes
 from instances.errors import TransientError
 from instances.models import Host, Instance
@@ -61,7 +62,7 @@ def test_every_part_is_looked_at(world: World) -> None:
     assert [finding.name for finding in validation.findings] == [
         "names", "image_reference", "timings", "required_env", "limits", "image_on_host", "container",
         "image", "cpus", "memory", "pids", "restart_policy", "ports", "mounts", "labels", "network",
-        "security_opt", "privileges", "environment", "health", "public_url",
+        "security_opt", "privileges", "environment", *COMPARED, "health", "public_url",
     ]  # fmt: skip
     assert validation.valid and not validation.warnings
 

@@ -20,6 +20,7 @@ from instances.containers.drift import (
     over_commitment,
 )
 from instances.containers.facts import ContainerFacts, EngineFacts
+from instances.containers.option_drift import COMPARED
 from instances.containers.spec import ContainerSpec, InstanceSpec, PlanSpec, build, next_name
 from instances.containers.timings import Bounds
 from tests.fakes.facts import created_facts, image_facts
@@ -36,7 +37,7 @@ FACTS: ContainerFacts = replace(created_facts("c0ffee", SPEC, IMAGE), state="run
 
 
 def found(spec: ContainerSpec = SPEC, recorded: str = IMAGE.id, **facts: Any) -> list[Finding]:
-    return list(drift(spec, replace(FACTS, **facts), recorded))
+    return list(drift(spec, replace(FACTS, **facts), recorded, IMAGE))
 
 
 def bad(findings: list[Finding]) -> dict[str, str]:
@@ -48,11 +49,11 @@ def test_a_container_made_from_its_spec_has_no_drift() -> None:
     assert bad(findings) == {}
     assert [finding.name for finding in findings] == [
         "container", "image", "cpus", "memory", "pids", "restart_policy", "ports", "mounts", "labels",
-        "network", "security_opt", "privileges", "environment",
+        "network", "security_opt", "privileges", "environment", *COMPARED,
     ]  # fmt: skip
 
 
-DATA = {SPEC.volume or "": "/data"}
+DATA = dict(SPEC.volumes)
 
 # what is different about the container: (the one field that is named, what is said)
 DRIFT: list[tuple[dict[str, Any], str, str]] = [
@@ -115,7 +116,7 @@ def test_an_instance_without_a_recorded_image_takes_the_one_it_runs() -> None:
 
 
 def test_a_plan_without_data_wants_no_mount() -> None:
-    spec = replace(SPEC, volume=None, data_path=None)
+    spec = replace(SPEC, volumes={})
     assert bad(found(spec))["mounts"] == "should be none, is dockmgr-user1-data at /data"
     assert bad(found(spec, volumes={})) == {}
 

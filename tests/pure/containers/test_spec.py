@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instances.containers.options import Options
 from instances.containers.spec import (
     ContainerSpec,
     InstanceSpec,
@@ -51,14 +52,13 @@ def test_a_minimal_plan_makes_a_safe_container() -> None:
         container_port=8080,
         bind_address="127.0.0.1",
         host_port=20001,
-        volume="dockmgr-user123-data",
-        data_path="/data",
+        volumes={"dockmgr-user123-data": "/data"},
         stop_timeout=10,
         restart_policy="unless-stopped",
         security_opt=("no-new-privileges",),
-        init=True,
-        log_max_size="10m",
-        log_max_files=3,
+        options=Options.model_validate(
+            {"init": True, "logging": {"options": {"max-size": "10m", "max-file": "3"}}}
+        ),
     )
 
 
@@ -98,15 +98,14 @@ def test_a_full_plan_is_rendered_field_by_field() -> None:
         container_port=18789,
         bind_address="10.0.0.7",
         host_port=29999,
-        volume="dockmgr-a-b-data",
-        data_path="/srv/data",
+        volumes={"dockmgr-a-b-data": "/srv/data"},
         stop_timeout=30,
     )
 
 
 def test_a_plan_without_data_path_makes_no_volume() -> None:
     spec = build(replace(PLAN, data_path=None), INSTANCE)
-    assert (spec.volume, spec.data_path) == (None, None)
+    assert spec.volumes == {}
 
 
 def test_building_changes_neither_plan_nor_instance() -> None:
@@ -152,14 +151,12 @@ CHANGED: dict[str, object] = {
     "container_port": 1,
     "bind_address": "0.0.0.0",
     "host_port": 1,
-    "volume": "another",
-    "data_path": "/other",
+    "further_ports": {"9090/tcp": 1},
+    "volumes": {"another": "/other"},
     "stop_timeout": 99,
     "restart_policy": "no",
     "security_opt": (),
-    "init": False,
-    "log_max_size": "1m",
-    "log_max_files": 1,
+    "options": Options(init=False),
     "raw": {"HostConfig": {"Memory": 1}},
 }
 

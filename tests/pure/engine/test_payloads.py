@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from instances.containers.options import NO_OPTIONS
 from instances.containers.spec import ContainerSpec
 from instances.engine.payloads import (
     container_facts,
@@ -31,8 +32,8 @@ SPEC = ContainerSpec(
     container_port=18789,
     bind_address="10.0.0.5",
     host_port=20001,
-    volume="dockmgr-user1-data",
-    data_path="/data",
+    volumes={"dockmgr-user1-data": "/data"},
+    options=NO_OPTIONS,
     stop_timeout=25,
 )
 CREATED = {
@@ -54,6 +55,7 @@ CREATED = {
             "SecurityOpt": ["no-new-privileges"],
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
             "Init": True,
+            "ShmSize": 64 << 20,
         },
     },
 }
@@ -99,8 +101,7 @@ def test_a_spec_becomes_the_whole_configuration() -> None:
 
 
 def test_a_spec_without_a_volume_mounts_nothing() -> None:
-    for spec in (replace(SPEC, volume=None), replace(SPEC, data_path=None)):
-        assert create_arguments(spec)["config"]["HostConfig"]["Mounts"] == []
+    assert create_arguments(replace(SPEC, volumes={}))["config"]["HostConfig"]["Mounts"] == []
 
 
 def test_inspecting_tells_everything_dockmgr_decides_on() -> None:

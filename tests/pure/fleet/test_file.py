@@ -6,7 +6,8 @@ import pytest
 
 from instances.containers.timings import Bounds
 from instances.errors import RequestError
-from instances.fleet.file import ChannelEntry, FleetFile, HostEntry, PlanEntry, Tls, memory_bytes, parse
+from instances.fleet.file import ChannelEntry, FleetFile, HostEntry, PlanEntry, Tls, parse
+from instances.lib.sizes import in_bytes
 
 GIB = 1024**3
 SECRET = "s3ntinel-value"
@@ -143,7 +144,7 @@ SIZES: dict[object, int] = {
 
 @pytest.mark.parametrize(("size", "expected"), SIZES.items(), ids=map(str, SIZES))
 def test_a_size_is_read_as_bytes(size: object, expected: int) -> None:
-    assert memory_bytes(size) == expected
+    assert in_bytes(size) == expected
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_size_is_read_as_bytes(size: object, expected: int) -> None:
 )
 def test_what_is_no_size_is_refused(size: object) -> None:
     with pytest.raises(ValueError, match="512m or 2g"):
-        memory_bytes(size)
+        in_bytes(size)
 
 
 # name: (file, what the sentence names)

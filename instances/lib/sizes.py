@@ -1,0 +1,19 @@
+"""Sizes of memory and files as people write them."""
+
+from __future__ import annotations
+
+import re
+
+UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+MOST_BYTES = 1024**5
+
+
+def in_bytes(value: object) -> int:
+    """`2g`, `512m`, `1.5g` or a number of bytes, as bytes. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", str(value).strip().lower())
+    if not match or isinstance(value, bool):
+        raise ValueError("must be a size such as 512m or 2g")
+    size = float(match[1]) * UNITS[match[2]]
+    if size > MOST_BYTES:
+        raise ValueError("must be a size that a machine can have")
+    return int(size)

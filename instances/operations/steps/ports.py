@@ -1,0 +1,71 @@
+"""Host ports of an instance: reserved in the database, its constraint decides who has one."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from instances.errors import PermanentError
+from instances.models import Host, Instance, Port
+from instances.operations.procedure import Work
+
+
+def reserve(host: Host, instance: Instance, above: int | None = None) -> int:
+    """Reserve the lowest free port of the host's range (above `above`) for an instance.
+
+    Two reservations at the same moment can't get the same port: the table's constraint decides,
+    and the loser takes the next. Raises PermanentError when none is left.
+    """
+    taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
+    for number in range(max(host.first_port, (above or 0) + 1), host.last_port + 1):
+        if number in taken:
+            continue
+        try:
+            with transaction.atomic():
+                Port.objects.create(host=host, number=number, instance=instance)
+        except IntegrityError:
+            continue
+        return number
+    raise PermanentError(f"Host {host.name} has no free port left between its first and last port.")
+
+
+def reserve_further(host: Host, instance: Instance) -> bool:
+    """Reserve a port for each of the plan's `ports` that has none yet; whether there was one."""
+    held = instance.further_ports
+    missing = [port for port in instance.plan.options.get("ports", ()) if port not in held]
+    instance.further_ports = {**held, **{port: reserve(host, instance) for port in missing}}
+    return bool(missing)
+
+
+def complete(work: Work) -> None:
+    """Reserve what the plan has come to publish since the last container was made."""
+    instance = work.instance
+    if instance.adopted is None and set(instance.plan.options.get("ports", ())) - set(instance.further_ports):
+        with work.journal.holding():
+            reserve_further(instance.host, instance)
+            instance.save(update_fields=["further_ports"])
+
+
+def move_all(work: Work) -> None:
+    """Other ports, higher ones, in place of those something else on the host holds."""
+    instance = work.instance
+    before = [instance.port or 0, *instance.further_ports.values()]
+    with work.journal.holding():
+        instance.port = reserve(instance.host, instance, above=instance.port)
+        instance.further_ports = {
+            port: reserve(instance.host, instance, above=held)
+            for port, held in instance.further_ports.items()
+        }
+        instance.save(update_fields=["port", "further_ports"])
+        Port.objects.filter(host=instance.host, number__in=before, instance=instance).delete()
+
+
+def release_unpublished(work: Work) -> None:
+    """Give back the ports the plan does not publish any more."""
+    instance = work.instance
+    wanted = instance.plan.options.get("ports", ())
+    gone = {port: held for port, held in instance.further_ports.items() if port not in wanted}
+    if gone:
+        instance.further_ports = {p: n for p, n in instance.further_ports.items() if p not in gone}
+        work.save("further_ports")
+        with work.journal.holding():
+            Port.objects.filter(host=instance.host, number__in=gone.values(), instance=instance).delete()

@@ -1,0 +1,175 @@
+"""A plan's options, volumes and ports through the whole life of an instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instances import lookup
+from instances.fleet.apply import apply
+from instances.fleet.file import parse
+from instances.models import Instance, Plan, Port
+from instances.operations.validate import validate
+from tests.factories import IMAGE, World
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import fails
+from tests.fast.updates import answers_by_image, publish, update
+
+pytestmark = pytest.mark.django_db
+FULL = """
+plans:
+  - name: pro
+    command: [gateway, --port, "{port}"]
+    volumes: {data: /data, browsers: /browsers}
+    ports: [{container: 9090}]
+    env: {PUBLIC_URL: "https://{subdomain}"}
+    labels: {traefik.enable: "true"}
+    shm_size: 2g
+"""
+BROWSERS = "dockmgr-new-browsers"
+
+
+def say(text: str) -> dict[str, Any]:
+    """What the fleet file changed of the plan."""
+    changed = apply(parse(text))
+    return {name: now for change in changed for name, (_, now) in change.fields.items()}
+
+
+def plan_says(**words: Any) -> None:
+    row = Plan.objects.get(name="pro")
+    row.options = {**row.options, **words}
+    row.save(update_fields=["options"])
+
+
+@pytest.fixture
+def new(world: World) -> Instance:
+    say(FULL)
+    assert world.provision().status == "succeeded"
+    return lookup.instance("new")
+
+
+def bad(world: World) -> dict[str, str]:
+    found = validate(lookup.instance("new"), world.outside)
+    return {error["code"]: error["message"] for error in found.errors}
+
+
+def test_what_the_file_says_is_what_the_customer_gets(world: World, new: Instance) -> None:
+    facts = world.engine.inspect("dockmgr-new")
+    assert facts is not None
+    assert facts.options["command"] == ("gateway", "--port", str(new.port))
+    assert facts.options["shm_size"] == 2 * 1024**3
+    assert facts.env["PUBLIC_URL"] == "https://new.example.com"
+    assert facts.labels["traefik.enable"] == "true"
+    assert facts.volumes == {"dockmgr-new-data": "/data", BROWSERS: "/browsers"} == new.held_volumes
+    assert facts.ports[9090][1] == new.further_ports["9090/tcp"] != new.port
+    assert Port.objects.filter(instance=new).count() == 2
+    assert world.engine.volumes[BROWSERS]["dockmgr.customer_id"] == "new"
+    assert bad(world) == {}
+
+
+def test_a_file_that_says_the_same_changes_nothing_and_one_word_changes_one(new: Instance) -> None:
+    assert say(FULL) == {}
+    assert say("plans: [{name: pro, shm_size: 1g}]") == {"shm_size": 1024**3}
+    assert say("plans: [{name: pro, shm_size: null}]") == {"shm_size": None}
+    assert Plan.objects.get(name="pro").options["volumes"] == {"browsers": "/browsers"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ({"command": ["other"]}, "command"),
+        ({"labels": {"new": "label"}}, "labels"),
+        ({"cap_add": ["NET_ADMIN"]}, "privileges"),
+        ({"tmpfs": {"/run": ""}}, "tmpfs"),
+    ],
+)
+def test_a_changed_option_is_drift_until_an_update_makes_the_container_anew(
+    world: World, new: Instance, words: dict[str, Any], code: str
+) -> None:
+    plan_says(**words)
+    assert code in bad(world)
+    publish(world, "agent-1")
+    assert update(world, "new").facts.get("unchanged") is None
+    assert bad(world) == {}
+
+
+def test_a_port_more_is_reserved_by_the_update_and_given_back_by_another(world: World, new: Instance) -> None:
+    publish(world, "agent-1")
+    plan_says(ports=["9090/tcp", "22/tcp"])
+    assert update(world, "new").status == "succeeded"
+    more = lookup.instance("new").further_ports
+    facts = world.engine.inspect("dockmgr-new")
+    assert facts is not None
+    assert set(more) == {"9090/tcp", "22/tcp"}
+    assert facts.ports[22][1] == more["22/tcp"]
+    plan_says(ports=[])
+    assert update(world, "new").status == "succeeded"
+    assert lookup.instance("new").further_ports == {}
+    assert Port.objects.filter(instance=new).count() == 1
+
+
+def test_a_bad_image_is_rolled_back_to_the_same_options(world: World, new: Instance) -> None:
+    world.engine.images["still there"] = image_facts("agent-1")
+    publish(world, "bad")
+    before = world.engine.inspect("dockmgr-new")
+    assert before is not None
+    answers_by_image(world, new.port, bad="sha256:bad")
+    assert update(world, "new").status == "rolled_back"
+    after = world.engine.inspect("dockmgr-new")
+    assert after is not None
+    assert (after.id, after.options, after.volumes) == (before.id, before.options, before.volumes)
+    assert bad(world) == {}
+
+
+def test_a_port_that_is_taken_moves_all_of_them(world: World) -> None:
+    say(FULL)
+    world.engine.taken_ports = {("127.0.0.1", world.host.first_port + 1)}
+    assert world.provision().status == "succeeded"
+    assert bad(world) == {}
+    instance = lookup.instance("new")
+    numbers = {instance.port, *instance.further_ports.values()}
+    assert world.host.first_port + 1 not in numbers
+    assert {port.number for port in Port.objects.filter(instance=instance)} == numbers
+
+
+def test_one_lost_volume_of_two_is_lost_data(world: World, new: Instance) -> None:
+    world.engine.lose("dockmgr-new")
+    del world.engine.volumes[BROWSERS]
+    failed = world.restart("new")
+    assert failed.status == "failed"
+    assert f"has no volume {BROWSERS}" in failed.error
+
+
+def test_the_way_back_of_a_failed_provisioning_removes_every_volume(world: World) -> None:
+    say(FULL)
+    world.probe.answers[world.host.first_port] = fails()
+    assert world.provision().status == "failed"
+    assert world.nothing_is_left_of("new")
+    assert BROWSERS not in world.engine.volumes
+
+
+@pytest.mark.parametrize("purge", [True, False])
+def test_all_volumes_are_kept_or_purged(world: World, new: Instance, purge: bool) -> None:
+    assert world.decommission("new", purge_data=purge).status == "succeeded"
+    assert {"dockmgr-new-data", BROWSERS} & set(world.engine.volumes) == (
+        set() if purge else {"dockmgr-new-data", BROWSERS}
+    )
+    assert not Port.objects.filter(instance=new).exists()
+
+
+def test_former_data_in_any_volume_is_asked_about_before_any_is_touched(world: World, new: Instance) -> None:
+    world.decommission("new")
+    del world.engine.volumes["dockmgr-new-data"]
+    refused = world.provision("new", subdomain="again.example.com")
+    assert f"its data is in {BROWSERS}" in refused.error
+    assert "dockmgr-new-data" not in world.engine.volumes
+    assert world.provision("new", subdomain="again.example.com", former_data="fresh").status == "succeeded"
+
+
+@pytest.mark.parametrize("where", [{"volumes": {"cache": "/cache"}}, {"tmpfs": {"/cache": ""}}])
+def test_a_volume_the_image_declares_is_covered_by_an_option(world: World, where: dict[str, Any]) -> None:
+    world.engine.images[IMAGE] = image_facts("agent-1", volumes=("/cache",))
+    assert "declares a volume at /cache" in world.provision().error
+    plan_says(**where)
+    assert world.provision().status == "succeeded"
