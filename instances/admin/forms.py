@@ -19,6 +19,7 @@ from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address
 from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, parse_mapping, shown
+from instances.health.question import Question, conflict
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
@@ -37,13 +38,15 @@ class WordsField(forms.CharField):
         return [word for line in str(value or "").splitlines() for word in line.replace(",", " ").split()]
 
 
-class OptionsField(forms.Field):
-    """The document of a container's options, as YAML; JSON will do."""
+class WordsDocumentField(forms.Field):
+    """One of a plan's documents, as YAML; JSON will do. `words` are the keys it may have."""
 
+    words: frozenset[str] = frozenset()
     widget = UnfoldAdminExpandableTextareaWidget
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, words: frozenset[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.words = words
         self.widget.attrs |= {
             "rows": 8,
             "spellcheck": "false",
@@ -60,7 +63,7 @@ class OptionsField(forms.Field):
             found = parse_mapping(str(value or ""))
         except RequestError as error:
             raise forms.ValidationError(str(error)) from None
-        strangers = sorted(set(found) - WORDS)
+        strangers = sorted(str(word) for word in set(found) - self.words)
         if strangers:
             raise forms.ValidationError(f"{shown(strangers[0])} is not a known option.")
         return found
@@ -127,10 +130,18 @@ class PlanForm(FleetForm):
         label="Required variables",
         help_text="Names of environment variables an instance must have, one on each line.",
     )
-    options = OptionsField(
+    options = WordsDocumentField(
+        WORDS,
         required=False,
         label="Container options",
         help_text="One option on each line, as Compose takes them: command, user, volumes, ports, tmpfs, …",
+    )
+    health = WordsDocumentField(
+        frozenset(Question.model_fields) - {"path", "expect", "headers"},
+        required=False,
+        label="Health question",
+        help_text="kind (http, https, tcp, docker or none), port, host, status, tls_verify; headers are set "
+        "by the fleet file.",
     )
     field_order = ("name", "image", "cpus", "memory_mb")
 
@@ -151,6 +162,10 @@ class PlanForm(FleetForm):
             for found in conflicts(options, cleaned.get("data_path"), cleaned.get("container_port", 0)):
                 self.add_error("options", f"{found[:1].upper()}{found[1:]}.")
             cleaned["options"] = options.document()
+            cleaned["health"] = Question.model_validate(cleaned.get("health") or {}).document()
+            unasked = conflict(cleaned["health"], cleaned.get("container_port", 0), options.ports)
+            if unasked:
+                self.add_error("health", f"{unasked[:1].upper()}{unasked[1:]}.")
         return cleaned
 
     def save(self, commit: bool = True) -> Any:

@@ -50,13 +50,13 @@ class PlanAdmin(DeskAdmin):
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
-    shown_instead = {"required_env": "required_shown", "options": "options_shown"}
+    shown_instead = {"required_env": "required_shown", "options": "options_shown", "health": "health_shown"}
     fieldsets = (
         ("Container", {"fields": (
             "name", "image", ("cpus", "memory_mb", "pids"), ("container_port", "data_path"), "stop_timeout",
             "options",
         )}),
-        ("Health", {"fields": (("health_path", "health_expect"), "start_grace", "public_url")}),
+        ("Health", {"fields": (("health_path", "health_expect"), "health", "start_grace", "public_url")}),
         ("Updates and environment", {"fields": ("update_strategy", "required_env", "reason")}),
     )  # fmt: skip
 
@@ -88,6 +88,10 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="Container options")
     def options_shown(self, plan: Plan) -> str:
         return yaml.safe_dump(plan.options, sort_keys=False) if plan.options else "-"
+
+    @admin.display(description="Health question")
+    def health_shown(self, plan: Plan) -> str:
+        return yaml.safe_dump(plan.health, sort_keys=False) if plan.health else "-"
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 from itertools import chain, zip_longest
 from typing import Any, Self
 
+from instances.checks import asking
+from instances.checks.asking import ask_of
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, container_in, list_hosts
 from instances.containers.facts import ContainerFacts
 from instances.engine.pool import EngineAddress, Engines
 from instances.engine.port import Engine
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
-from instances.health.response import VERSION_LENGTH, Expect, Outcome, sentence
+from instances.health.response import VERSION_LENGTH, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
-from instances.http.probe import Address, ProbeResult
+from instances.http.probe import ProbeResult
 from instances.models import Instance
 from instances.outside import Outside, engine_address
 
@@ -33,7 +35,8 @@ class CheckRequest:
     `listed` is the container's state in its host's list, `missing` when the list lacks it, None
     when there is no list because the engine was out of reach. `leads` marks the one instance by
     which a host is judged whose engine is known to be out of reach. `distrust` says why nothing the
-    host shows can be believed. `volumes` are those the data is in.
+    host shows can be believed. `volumes` are those the data is in. `ask` is what the plan asks beyond
+    address and expectation, `reported` what the list says of the image's own health check.
     """
 
     instance_id: int
@@ -47,6 +50,8 @@ class CheckRequest:
     engine_id: str = ""
     volumes: tuple[str, ...] = ()
     distrust: str | None = None
+    ask: dict[str, Any] | None = None
+    reported: str | None = None
     listed: str | None = None
     version: str | None = None
     sweep_id: str | None = None
@@ -125,7 +130,8 @@ def _informed(instance: Instance, listing: Seen, sweep_id: str | None) -> CheckR
     listed = None if listing is None else container.state if container else MISSING
     label = container.labels.get(VERSION_LABEL) if container else None
     version = (label or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None
-    return replace(request_for(instance, listed), version=version, sweep_id=sweep_id)
+    request = replace(request_for(instance, listed), version=version, sweep_id=sweep_id)
+    return replace(request, reported=container.health) if container and request.ask else request
 
 
 def request_for(instance: Instance, listed: str | None) -> CheckRequest:
@@ -138,6 +144,7 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
         container_id=instance.container_id,
         url=instance.health_url,
         expect=instance.plan.health_expect,
+        ask=ask_of(instance.plan),
         engine_url=address.url,
         engine_tls=address.tls,
         engine_id=address.engine_id,
@@ -164,8 +171,8 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         return Check(request, _unknown(request, request.distrust, started, started))
     result: ProbeResult | None = None
     if request.listed in (RUNNING, None):
-        result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
-        if result.outcome is not Outcome.FAIL:
+        result = _asked(request, outside, timeout)
+        if result is not None and result.outcome is not Outcome.FAIL:
             return Check(request, _from_probe(request, result, started, outside.clock.now()))
     try:
         facts, lost = outside.engines.look(request.engine, lambda engine: _look(engine, request))
@@ -177,10 +184,19 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
         reason = "data_missing" if lost else container_trouble(facts, outside.clock.now())
-        if result is None and not reason:
-            result = outside.probe(Address(request.url, Expect(request.expect)), timeout)
+        if facts is not None and result is None and not reason:
+            result = _asked(request, outside, timeout) or asking.reported(request.ask, facts)
         seen = _from_facts(request, facts, reason, result, started, outside.clock.now())
     return Check(request, seen)
+
+
+def _asked(request: CheckRequest, outside: Outside, timeout: float) -> ProbeResult | None:
+    """What can be seen without the engine; None where only that can tell."""
+    if asking.asks_network(request.ask):
+        return asking.probed(request.url, request.expect, request.ask, outside, timeout)
+    if request.listed == RUNNING and request.reported is not None:
+        return asking.by_report(request.ask, request.reported)
+    return None
 
 
 def _look(engine: Engine, request: CheckRequest) -> tuple[ContainerFacts | None, bool]:

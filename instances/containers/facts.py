@@ -9,13 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ContainerSummary:
-    """One line of a host's container list. `state` is the engine's word: running, exited, …"""
+    """One line of a host's container list. `state` is the engine's word: running, exited, …
+
+    `health` is what the image's own health check says, empty without one.
+    """
 
     id: str
     name: str
     state: str
     image_id: str
     labels: dict[str, str] = field(default_factory=dict)
+    health: str = ""
 
 
 @dataclass(frozen=True)

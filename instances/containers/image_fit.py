@@ -22,6 +22,8 @@ def problems(
     uncovered = sorted(path for path in image.volumes if path.rstrip("/") not in covered)
     if uncovered:
         yield f"The image declares a volume at {', '.join(uncovered)}, which plan {plan.name} does not keep."
+    if plan.asks_docker and not image.has_healthcheck:
+        yield f"The image has no HEALTHCHECK, which plan {plan.name} asks Docker for."
     if image.architecture and engine.architecture and image.architecture != engine.architecture:
         yield f"The image is built for {image.architecture}, the host is {engine.architecture}."
 

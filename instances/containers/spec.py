@@ -40,6 +40,7 @@ class PlanSpec:
     data_path: str | None = "/data"
     env: dict[str, str] = field(default_factory=dict, repr=False)
     options: Options = NO_OPTIONS
+    asks_docker: bool = False  # for the health of its containers
 
     @property
     def volumes(self) -> dict[str, str]:

@@ -117,7 +117,14 @@ IMAGE: Json = {
     "RepoDigests": _TEXTS,
     "Config": _IMAGE_CONFIG,
 }
-LISTED: Json = {"Id": str, "Names": _TEXTS, "State": str, "ImageID": str, "Labels": _TEXT_BY_NAME}
+LISTED: Json = {
+    "Id": str,
+    "Names": _TEXTS,
+    "State": str,
+    "Status": str,
+    "ImageID": str,
+    "Labels": _TEXT_BY_NAME,
+}
 LISTED_MOUNTS = ListOf({"Name": str})
 INFO: Json = {"Architecture": str, "NCPU": int, "MemTotal": int, "DockerRootDir": str, "ID": str}
 VOLUME: Json = {"Name": str, "Labels": _TEXT_BY_NAME}

@@ -39,6 +39,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686":
 _NEVER_ENDED = {"created", "running", "paused"}
 _FIRST_YEAR = 1970  # the engine's zero time is in the year 1
 _PORT = re.compile(r"[0-9]{1,5}/(?:tcp|udp)")
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
 _LAST_PORT = 65535
 
@@ -115,7 +116,14 @@ def container_summary(answer: object) -> ContainerSummary:
         state=row["State"],
         image_id=row.get("ImageID") or "",
         labels=row.get("Labels") or {},
+        health=_listed_health(row.get("Status") or ""),
     )
+
+
+def _listed_health(status: str) -> str:
+    """The word at the end of `Up 2 minutes (healthy)`."""
+    found = _HEALTH.search(status)
+    return found[1] if found else ""
 
 
 def users_of(answer: object, volume: str) -> list[str]:

@@ -19,10 +19,11 @@ from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet import accept
 from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
+from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Plan
 
-SECRET_FIELDS = frozenset({"env", "url"})
+SECRET_FIELDS = frozenset({"env", "url", "health_headers"})
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,12 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
 def _whole_options(values: dict[str, Any], row: Any) -> dict[str, Any]:
     """With the options the file says among those the plan has. Raises RequestError for what clashes."""
     before = row.options if row is not None else {}
-    plan = Plan(**{name: getattr(row, name) for name in ("data_path", "container_port")} if row else {})
+    plan = row or Plan()
     options = Options.model_validate({**before, **values.get("options", {})})
     data_path = values.get("data_path", plan.data_path)
-    found = next(conflicts(options, data_path, values.get("container_port", plan.container_port)), "")
+    port, health = values.get("container_port", plan.container_port), values.get("health", plan.health)
+    clashes = (*conflicts(options, data_path, port), conflict(health, port, options.ports))
+    found = next(filter(None, clashes), "")
     if found:
         raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
     return {**values, "options": options.document()} if "options" in values else values

@@ -22,6 +22,7 @@ from pydantic import (
 from instances.containers import timings
 from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
+from instances.health.question import Question
 from instances.lib import durations, placeholders, sizes, validators
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -80,6 +81,15 @@ def _length(value: object) -> object:
     return value if length is None else length.total_seconds()
 
 
+def _generated(value: object) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ValueError("must map names to bytes of randomness")
+    _env(dict.fromkeys(value, ""))
+    if not all(type(size) is int and 8 <= size <= 512 for size in value.values()):
+        raise ValueError("must have 8 to 512 bytes of randomness for each name")
+    return dict(value)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -129,10 +139,12 @@ class PlanEntry(_Part, Options):
     container_port: int = Field(default=8080, ge=1, le=65535)
     health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
     health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
+    health: Question | None = None
     start_grace: float = Field(default=60, ge=0, le=3600)
     stop_timeout: int = Field(default=10, ge=0, le=600)
     data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
+    generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
     public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
@@ -140,19 +152,35 @@ class PlanEntry(_Part, Options):
     @model_validator(mode="after")
     def _said_once(self) -> PlanEntry:
         """`data_path: /data` is the volume called data. What is left out keeps its value."""
+        asked = self.health.model_fields_set if self.health else set()
+        for key in {"path", "expect"} & asked:
+            if f"health_{key}" in self.model_fields_set:
+                raise ValueError(f"health_{key} and {key} of health are one thing: say it once")
         if "data_path" in self.model_fields_set and self.volumes.get(DATA) not in (None, self.data_path):
             raise ValueError(f"data_path and the volume {DATA} are one thing: say it once")
         return self
 
     def columns(self) -> dict[str, Any]:
         """What is said of containers goes into one document, but for the volume that is the `data_path`."""
-        said = super().columns()
+        said = {**super().columns(), **self._health()}
         options = {word: said.pop(word) for word in list(said) if word in WORDS}
         if "volumes" in options:
             volumes = self.volumes.copy()
             said["data_path"] = volumes.pop(DATA, self.data_path if "data_path" in said else None)
             options["volumes"] = volumes
         return {**said, **({"options": options} if options else {})}
+
+    def _health(self) -> dict[str, Any]:
+        """`health` says all of the question; `health_path` and `health_expect` are short for two keys."""
+        if "health" not in self.model_fields_set:
+            return {}
+        asked = self.health or Question()
+        short = {
+            f"health_{key}": getattr(asked, key)
+            for key in ("path", "expect")
+            if key in asked.model_fields_set or f"health_{key}" not in self.model_fields_set
+        }
+        return {**short, "health": asked.document(), "health_headers": asked.headers or None}
 
     @model_validator(mode="after")
     def _timings_can_work(self, info: ValidationInfo) -> PlanEntry:

@@ -118,11 +118,12 @@ class _Deployment:
         return error is None
 
     def _provision(self) -> str | None:
+        given = {*self._plan.generate, *(name for name, value in self._plan.env.items() if value)}
         order = ProvisionRequest(
             customer_id=self._customer,
             subdomain=f"{self._customer}.test.invalid",
             plan=self._plan.name,
-            env={name: PLACEHOLDER for name in self._plan.required_env if not self._plan.env.get(name)},
+            env={name: PLACEHOLDER for name in self._plan.required_env if name not in given},
             host=self._host,
             image=self._image,
             expires_at=self._outside.clock.now() + LIFETIME,

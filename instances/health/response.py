@@ -30,6 +30,8 @@ _SENTENCES = {
     "data_missing": "The container does not exist, and neither does the data it had.",
     "image_missing": "The container does not exist, and neither does the exact image it ran.",
     "crash_loop": "The container keeps crashing and being started again.",
+    "docker_unhealthy": "The image's own health check says that the instance is not well.",
+    "no_healthcheck": "The image has no health check of its own, although its plan asks for that.",
     "engine": "The Docker Engine of the host is out of reach.",
     "engine_refused": "The Docker Engine of the host did not say how the container is.",
     "prober": "The check itself could not be made, which says nothing about the instance.",
@@ -72,16 +74,24 @@ def sentence(reason: str) -> str:
     return _SENTENCES.get(reason, f"The check failed: {reason}.")
 
 
-def judge_response(status: int, body: bytes, expect: Expect) -> Reply:
+def judge_response(status: int, body: bytes, expect: Expect, wanted: tuple[int, ...] = ()) -> Reply:
     """Judge an answer by its status code and, if that is 2xx, its body. Never raises, whatever the bytes.
+
+    `wanted` are the statuses that pass, where they are not 2xx.
 
     Starting, for `auto` and `json_ok`: `status`, `state` or `gateway` says so and `ok` does not contradict.
     """
-    if not 200 <= status < 300:
+    if status not in wanted if wanted else not _is_2xx(status):
         return Reply(Outcome.FAIL, "redirect" if 300 <= status < 400 else f"http_{status}", status)
+    if not _is_2xx(status):
+        return Reply(Outcome.OK, "", status)
     document = _parse(body)
     outcome, reason = (Outcome.OK, "") if expect == Expect.HTTP_2XX else _judge_body(document, expect)
     return Reply(outcome, reason, status, _version(document))
+
+
+def _is_2xx(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _parse(body: bytes) -> dict[str, object] | None:

@@ -9,8 +9,9 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +20,7 @@ from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
+SILENCE = 0.5  # seconds in which a connection nobody wants is closed again
 _SAFE_IN_TARGET = "%/:=&?~+!$,;'@()*[]|"
 
 _REASONS = {
@@ -35,10 +37,17 @@ _NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
 
 @dataclass(frozen=True)
 class Address:
-    """Where and how to ask. `url` is http or https; `expect` says how to read the answer."""
+    """Where and how to ask. `url` is http, https or, for a bare connection, tcp; `expect` says how to read
+    the answer, `status` which ones pass instead of 2xx. `host` is asked for in place of the URL's; `headers`
+    may hold secrets.
+    """
 
     url: str
     expect: Expect = Expect.AUTO
+    host: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: tuple[int, ...] = ()
+    tls_verify: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class _Target:
     host: str
     port: int
     request: bytes
+    name: str
+    verify: bool
 
 
 def probe(address: Address, timeout: float) -> ProbeResult:
@@ -86,8 +97,10 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
     """The judged reply and a detail for people."""
     status = None
     try:
-        target = _target(address.url)
+        target = _target(address)
         with closing(_connect(target, deadline)) as connection:
+            if not target.request:
+                return _stays_open(connection, deadline), ""
             connection.settimeout(time_left(deadline))
             connection.sendall(target.request)
             wire = Wire(connection, deadline)
@@ -100,7 +113,18 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
         return _failed("prober", status), str(error)
     except OSError as error:
         return _failed(_reason(error), status), _detail(error)
-    return judge_response(status, body, address.expect), ""
+    return judge_response(status, body, address.expect, address.status), ""
+
+
+def _stays_open(connection: socket.socket, deadline: float) -> Reply:
+    """Whether somebody is there: what publishes a port takes connections before the program does, and closes
+    them again.
+    """
+    connection.settimeout(min(SILENCE, time_left(deadline)))
+    try:
+        return Reply(Outcome.OK) if connection.recv(1) else _failed("closed", None)
+    except TimeoutError:
+        return Reply(Outcome.OK)
 
 
 def _failed(reason: str, status: int | None) -> Reply:
@@ -124,24 +148,35 @@ def _detail(error: OSError) -> str:
     return (error.strerror or "").rstrip(".") if _reason(error) == "prober" else ""
 
 
-def _target(url: str) -> _Target:
+def _target(address: Address) -> _Target:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(address.url)
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode()
     except ValueError as error:
         raise _OwnTrouble("the address is malformed") from error
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+    if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
         raise _OwnTrouble("the address is not an http or https URL")
+    if parts.scheme == "tcp":
+        return _Target(False, host, port or 0, b"", host, True)
     path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE_IN_TARGET)
     tls = parts.scheme == "https"
     authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: dockmgr\r\nAccept: */*\r\n"
-        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
-    )
+    request = _request(path, address.host or authority, address.headers)
     default_port = 443 if tls else 80
-    return _Target(tls, host, default_port if port is None else port, request.encode("ascii"))
+    place = default_port if port is None else port
+    return _Target(tls, host, place, request, address.host or host, address.tls_verify)
+
+
+def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
+    ours = {"User-Agent": "dockmgr", "Accept": "*/*"}
+    said = {name.lower() for name in headers}
+    free = {**{name: text for name, text in ours.items() if name.lower() not in said}, **headers}
+    lines = [f"{name}: {text}\r\n" for name, text in free.items()]
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{''.join(lines)}"
+        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    ).encode("ascii")
 
 
 def _connect(target: _Target, deadline: float) -> socket.socket:
@@ -155,7 +190,7 @@ def _connect(target: _Target, deadline: float) -> socket.socket:
         except OSError as error:
             problems.append(error)
         else:
-            return _secure(connection, target.host, deadline) if target.tls else connection
+            return _secure(connection, target, deadline) if target.tls else connection
     # A machine without IPv6 must not hide that the IPv4 address refuses.
     raise min(problems, key=lambda error: _reason(error) == "prober")
 
@@ -179,15 +214,18 @@ def _dial(family: socket.AddressFamily, place: tuple[str, int], timeout: float) 
     return connection
 
 
-def _secure(connection: socket.socket, host: str, deadline: float) -> socket.socket:
+def _secure(connection: socket.socket, target: _Target, deadline: float) -> socket.socket:
     with closing(connection):  # wrapping takes the descriptor over, so this closes only what it left
         connection.settimeout(time_left(deadline))
-        return _tls_context().wrap_socket(connection, server_hostname=host)
+        return _tls_context(target.verify).wrap_socket(connection, server_hostname=target.name)
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def _tls_context(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _resolve(target: _Target, deadline: float) -> list[tuple[socket.AddressFamily, str]]:

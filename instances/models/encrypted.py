@@ -44,6 +44,14 @@ class Sealed:
             raise UnreadableSecret from None
 
 
+def sealed(row: models.Model, name: str) -> str | None:
+    """The token of a row's encrypted column, not opened; None where it holds nothing."""
+    held = row.__dict__.get(name)
+    column: Any = row._meta.get_field(name)
+    token: str | None = column.get_prep_value(held) if held else None
+    return token
+
+
 class OpenedWhenUsed(DeferredAttribute):
     """Decrypts when the attribute is read, so that a row whose secret nobody needs costs nothing.
 

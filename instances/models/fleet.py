@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from instances.containers.options import Options
 from instances.containers.spec import PlanSpec, all_volumes
+from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.storable import CharField, Excerpt, JSONField
 
@@ -89,7 +90,9 @@ class HostWatch(models.Model):
 class Plan(WithEnvironment):
     """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds.
 
-    `options` is the document of `containers.options.Options`, as that wrote it.
+    `options` is the document of `containers.options.Options`, as that wrote it; `health` that of
+    `health.question.Question`, whose path and expectation have columns of their own. `generate` maps names of
+    variables to bytes of randomness.
     """
 
     EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
@@ -103,10 +106,13 @@ class Plan(WithEnvironment):
     container_port = models.PositiveIntegerField(default=8080)
     health_path = CharField(max_length=255, default="/healthz")
     health_expect = CharField(max_length=8, choices=EXPECT, default="auto")
+    health = JSONField(default=dict, blank=True)
+    health_headers = Encrypted(null=True, default=None)
     start_grace = models.FloatField(default=60)
     stop_timeout = models.PositiveIntegerField(default=10)
     data_path = CharField(max_length=255, null=True, blank=True, default="/data")
     options = JSONField(default=dict, blank=True)
+    generate = JSONField(default=dict, blank=True)
     required_env = JSONField(default=list, blank=True)
     public_url = CharField(max_length=255, blank=True)
     update_strategy = CharField(max_length=12, choices=STRATEGY, default="recreate")
@@ -131,6 +137,7 @@ class Plan(WithEnvironment):
             data_path=self.data_path,
             env=self.env,
             options=Options.model_validate(self.options),
+            asks_docker=self.health.get("kind") == "docker",
         )
 
     @property

@@ -129,16 +129,23 @@ class Instance(WithEnvironment):
         return self.health_url_at(self.port or 0)
 
     def health_url_at(self, port: int) -> str:
-        """Where health would be asked if it were published on `port`."""
-        address = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
-        return f"http://{address}:{port}{self.plan.health_path}"
+        """Where health would be asked if the container's main port were published on `port`."""
+        kind, asked = self.plan.health.get("kind", "http"), self.plan.health.get("port")
+        place = self.further_ports.get(f"{asked}/tcp", port)
+        if kind == "tcp":
+            return self._address("tcp", place)
+        return self._address("https" if kind == "https" else "http", place) + self.plan.health_path
+
+    def _address(self, scheme: str, port: int) -> str:
+        host = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
+        return f"{scheme}://{host}:{port}"
 
     @property
     def access_url(self) -> str:
         """Where the customer goes: the plan's public URL, else the published address."""
         if self.plan.public_url:
             return self.plan.public_url.replace("{subdomain}", self.subdomain)
-        return self.health_url.removesuffix(self.plan.health_path)
+        return self._address("https" if self.plan.health.get("kind") == "https" else "http", self.port or 0)
 
     @property
     def is_adopted(self) -> bool:

@@ -28,6 +28,7 @@ from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 from instances.operations.runner import close_unstarted, run
 from instances.operations.steps import replace as replacing
+from instances.operations.steps.generated import shown_once
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside
@@ -56,7 +57,10 @@ def procedure_of(operation: Operation) -> Procedure:
 
 @dataclass(frozen=True)
 class ProvisionResult:
-    """How a provisioning ended; `logs` are the container's last lines when it failed."""
+    """How a provisioning ended; `logs` are the container's last lines when it failed.
+
+    `generated` are the secrets it made, for a caller who asked to be shown them, once.
+    """
 
     success: bool
     customer_id: str
@@ -65,10 +69,14 @@ class ProvisionResult:
     error: str | None
     logs: list[str] = field(default_factory=list)
     validation: Validation | None = None
+    generated: dict[str, str] | None = field(default=None, repr=False)
 
     def document(self) -> dict[str, Any]:
         validation = self.validation.document() if self.validation else None
-        return {**self.__dict__, "validation": validation}
+        document = {**self.__dict__, "validation": validation}
+        if self.generated is None:
+            del document["generated"]
+        return document
 
 
 def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -222,7 +230,9 @@ def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> 
     return withdrawn
 
 
-def provision_result(operation: Operation, outside: Outside | None = None) -> ProvisionResult:
+def provision_result(
+    operation: Operation, outside: Outside | None = None, *, show_generated: bool = False
+) -> ProvisionResult:
     """What a finished provisioning has to say, its instance validated if there is one."""
     instance = operation.instance
     success = operation.status == "succeeded" and instance is not None
@@ -235,6 +245,7 @@ def provision_result(operation: Operation, outside: Outside | None = None) -> Pr
         error=operation.error or None,
         logs=operation.facts.get("logs", []),
         validation=validate_instance(instance, outside or OUTSIDE) if success and instance else None,
+        generated=shown_once(operation) if success and show_generated else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Sum
 
+from instances.checks.asking import probed_publicly
 from instances.checks.observe import observe, requests_for
 from instances.containers import drift as rules
 from instances.containers import timings
@@ -19,9 +20,8 @@ from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError
 from instances.health.diagnosis import Diagnosis, Fault, ProbeView, diagnose
-from instances.health.response import Expect, Outcome, sentence
+from instances.health.response import Outcome, sentence
 from instances.health.state import NEVER_HEALTHY, is_healed
-from instances.http.probe import Address
 from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
 from instances.operations.steps import wait_healthy
@@ -204,8 +204,8 @@ def _health(look: ProbeView) -> Finding:
 
 
 def _diagnosis(instance: Instance, outside: Outside, inside: ProbeView) -> Diagnosis:
-    url = instance.access_url.rstrip("/") + instance.plan.health_path
-    result = outside.probe(Address(url, Expect(instance.plan.health_expect)), settings.PROBE_TIMEOUT)
+    url = instance.access_url.rstrip("/")
+    result = probed_publicly(url, instance.plan, outside, settings.PROBE_TIMEOUT)
     return diagnose(inside, ProbeView(result.outcome, result.reason, result.http_status, result.error), url)
 
 

@@ -83,7 +83,9 @@ class FakeEngine:
     def list_containers(self) -> list[ContainerSummary]:
         self._enter("list_containers")
         return [
-            ContainerSummary(facts.id, facts.name, facts.state, facts.image_id, dict(facts.labels))
+            ContainerSummary(
+                facts.id, facts.name, facts.state, facts.image_id, dict(facts.labels), facts.health
+            )
             for facts in self._held.values()
         ]
 

@@ -1,12 +1,12 @@
 """Make a new instance: healthy and validated, or nothing left behind."""
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from instances import documents
 from instances.errors import RequestError
 from instances.management.base import BAD, GOOD, FleetCommand, outcome
+from instances.management.env_file import environment
 from instances.operations import service
 from instances.operations.procedures.provision import ProvisionRequest, former_data
 
@@ -22,12 +22,17 @@ class Command(FleetCommand):
         parser.add_argument("--host")
         parser.add_argument("--image")
         parser.add_argument("--env", action="append", default=[], metavar="K=V")
-        parser.add_argument("--env-file", metavar="F", help="lines of K=V")
+        parser.add_argument("--env-file", metavar="F", help="lines of K=V, or .json; - is stdin")
+        parser.add_argument(
+            "--show-generated", action="store_true", help="show, once, the secrets that are made"
+        )
         former = parser.add_mutually_exclusive_group()
         former.add_argument("--keep-data", action="store_true", help="go on with the customer's former data")
         former.add_argument("--fresh", action="store_true", help="delete the customer's former data")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        if options["show_generated"] and options["enqueue"]:
+            raise RequestError("What workers make can't be shown: leave out --enqueue or --show-generated.")
         order = ProvisionRequest(
             customer_id=options["customer_id"],
             subdomain=options["subdomain"],
@@ -41,7 +46,7 @@ class Command(FleetCommand):
         operation = self.hand_on(service.begin_provision(order, self.requester(options)), options)
         if options["enqueue"]:
             return documents.operation(operation), GOOD
-        result = service.provision_result(operation)
+        result = service.provision_result(operation, show_generated=options["show_generated"])
         if result.success and result.validation is not None and result.validation.valid:
             return result.document(), GOOD
         return result.document(), outcome(operation) or BAD
@@ -53,21 +58,11 @@ class Command(FleetCommand):
             took = document["deploy_time_ms"] / 1000
             where = document["access_url"]
             self.console.print(f"{document['customer_id']} is live at {where} after {took:.1f} s")
+            for name, value in document.get("generated", {}).items():
+                self.console.print(f"{name}={value}", markup=False)
             for error in document["validation"]["errors"]:
                 self.console.print(f"  but {error['code']}: {error['message']}", markup=False)
         else:
             self.console.print(document["error"], markup=False)
             for line in document["logs"]:
                 self.console.print(f"  | {line}", markup=False)
-
-
-def environment(pairs: list[str], file: str | None) -> dict[str, str]:
-    """Variables from `--env` and `--env-file`; the former win. Errors never show a value."""
-    try:
-        lines = Path(file).read_text().splitlines() if file else []
-    except (OSError, UnicodeDecodeError):
-        raise RequestError("The environment file can't be read as text.") from None
-    given = [line for line in lines if line.strip() and not line.lstrip().startswith("#")] + pairs
-    if not all("=" in line for line in given):
-        raise RequestError("Environment variables are given as NAME=value.")
-    return {name.strip(): value for name, _, value in (line.partition("=") for line in given)}

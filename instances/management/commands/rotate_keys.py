@@ -12,7 +12,7 @@ from instances.models import Channel, Instance, Plan
 
 SECRETS: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
     ("instance", Instance, ("env", "former_values", "adopted")),
-    ("plan", Plan, ("env", "former_values")),
+    ("plan", Plan, ("env", "former_values", "health_headers")),
     ("channel", Channel, ("url",)),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -22,7 +23,7 @@ from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, exact, ports
+from instances.operations.steps import container, data, exact, generated, ports
 from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
@@ -82,7 +83,8 @@ def begin(
     placement = Placement(order.host, outside if ask_engines else None)
     now = outside.clock.now()
     try:
-        params = {"former_data": order.former_data} if order.former_data else {}
+        params: dict[str, Any] = {"former_data": order.former_data} if order.former_data else {}
+        params["generated"] = [name for name in plan.generate if name not in order.env]
         while True:
             host = placement.choose()
             with transaction.atomic():
@@ -98,7 +100,8 @@ def _plan(order: ProvisionRequest) -> Plan:
     plan = lookup.plan(order.plan)
     if not (order.image or plan.image):
         raise RequestError(f"Plan {plan.name} has no image: set one with apply or name one with --image.")
-    absent = [name for name in plan.required_env if not {**plan.env, **order.env}.get(name)]
+    given = {**plan.env, **plan.generate, **order.env}
+    absent = [name for name in plan.required_env if not given.get(name)]
     if absent:
         raise RequestError(f"Plan {plan.name} requires {', '.join(absent)} in the environment.")
     return plan
@@ -111,7 +114,7 @@ def _write_down(order: ProvisionRequest, plan: Plan, host: Host) -> Instance:
         plan=plan,
         host=host,
         image=order.image or "",
-        env=order.env,
+        env={**generated.made(plan.generate, order.env), **order.env},
         expires_at=order.expires_at,
     )
     instance.port = ports.reserve(host, instance)

@@ -15,7 +15,7 @@ from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import ports
+from instances.operations.steps import generated, ports
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
@@ -34,6 +34,7 @@ def create(work: Work, image: str) -> str:
     """Create the instance's container from its spec, on `image`, and record its id."""
     instance = work.instance
     ports.complete(work)
+    generated.complete(work)
     wanted = replace(instance.spec(), image=image)
     missing = [name for name in storage.volumes(wanted) if work.engine.volume_labels(name) is None]
     if missing:  # an engine would make them by the way, empty

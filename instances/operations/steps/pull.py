@@ -11,7 +11,7 @@ from instances.containers.facts import ImageFacts
 from instances.errors import PermanentError
 from instances.operations.attempts import NothingToDo
 from instances.operations.procedure import Step, Work, pull_limit
-from instances.operations.steps import data, exact
+from instances.operations.steps import data, exact, generated
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -48,6 +48,7 @@ def _outdated(work: Work) -> bool:
     An adopted one keeps what it came with, so it never is.
     """
     instance = work.instance
+    generated.complete(work)
     facts = work.engine.inspect(instance.container_id)
     if facts is None or instance.adopted is not None:
         return False

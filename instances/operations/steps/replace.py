@@ -29,7 +29,7 @@ from instances.operations.journal import open_operation
 from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, ports
+from instances.operations.steps import container, data, generated, ports
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
@@ -109,6 +109,7 @@ def note_old(work: Work) -> str:
 
 def create_new(work: Work) -> str:
     ports.complete(work)
+    generated.complete(work)
     wanted = work.instance.spec(port=new_port(work), image=work.operation.params["image"])
     spec = replace(wanted, name=next_name(wanted.name), image=new_image(work))
     data.make_new(work, wanted)

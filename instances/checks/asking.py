@@ -1,0 +1,73 @@
+"""Putting a plan's question to one instance, and what its engine knows of the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instances.containers.facts import ContainerFacts
+from instances.errors import UnreadableSecret
+from instances.health.question import KINDS_OVER_HTTP, THERE
+from instances.health.response import Expect, Outcome, sentence
+from instances.http.probe import Address, ProbeResult
+from instances.models import Plan
+from instances.models.encrypted import Sealed, sealed
+from instances.outside import Outside
+
+Ask = dict[str, Any]
+_REPORTED = {"healthy": (Outcome.OK, ""), "starting": (Outcome.STARTING, "")}
+
+
+def ask_of(plan: Plan) -> Ask | None:
+    """What a check's message says of the question beyond address and expectation; its headers stay sealed."""
+    headers = sealed(plan, "health_headers")
+    ask = {key: value for key, value in plan.health.items() if key != "port"}
+    return ({**ask, "headers": headers} if headers else ask) or None
+
+
+def asks_network(ask: Ask | None) -> bool:
+    """Whether the instance itself is asked, and not its engine."""
+    return _kind(ask) in (*KINDS_OVER_HTTP, "tcp")
+
+
+def _kind(ask: Ask | None) -> str:
+    return str((ask or {}).get("kind", "http"))
+
+
+def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: float) -> ProbeResult:
+    """One look at the address as the plan asks for it."""
+    said = ask or {}
+    try:
+        headers = Sealed(said["headers"]).open() if said.get("headers") else {}
+    except UnreadableSecret as error:
+        return ProbeResult(Outcome.UNKNOWN, "prober", None, 0, None, str(error))
+    address = Address(
+        url,
+        Expect(expect),
+        host=said.get("host") or "",
+        headers=headers,
+        status=tuple(said.get("status") or ()),
+        tls_verify=said.get("tls_verify", True),
+    )
+    return outside.probe(address, timeout)
+
+
+def probed_publicly(url: str, plan: Plan, outside: Outside, timeout: float) -> ProbeResult:
+    """One look at a public address of a plan; where it asks no HTTP question, a server there will do."""
+    ask = {**(ask_of(plan) or {}), "host": "", "tls_verify": True}
+    if _kind(ask) not in KINDS_OVER_HTTP:
+        return probed(f"{url}/", Expect.HTTP_2XX, {"status": THERE}, outside, timeout)
+    return probed(url + plan.health_path, plan.health_expect, ask, outside, timeout)
+
+
+def reported(ask: Ask | None, facts: ContainerFacts) -> ProbeResult:
+    """What a running container's engine says of its health."""
+    return by_report(ask, facts.health)
+
+
+def by_report(ask: Ask | None, word: str) -> ProbeResult:
+    """What the engine's word for a running container's health means for the plan's question."""
+    if _kind(ask) == "none":
+        return ProbeResult(Outcome.OK, "", None, 0, None, "")
+    failed = (Outcome.FAIL, "docker_unhealthy" if word else "no_healthcheck")
+    outcome, reason = _REPORTED.get(word, failed)
+    return ProbeResult(outcome, reason, None, 0, None, sentence(reason))

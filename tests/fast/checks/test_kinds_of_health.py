@@ -1,0 +1,153 @@
+"""Each kind of question from the fleet file to the verdict, on an engine that knows the container."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from instances import lookup
+from instances.checks.observe import CheckRequest, observe, requests_for
+from instances.errors import RequestError
+from instances.fleet.apply import apply
+from instances.fleet.file import parse
+from instances.health.response import Outcome
+from instances.http.probe import Address, ProbeResult
+from instances.models import Instance, Plan
+from instances.operations.validate import validate
+from tests.factories import IMAGE, World
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import passes
+
+pytestmark = pytest.mark.django_db
+TOKEN = "s3ntinel-of-a-header"
+
+
+def say(health: str, more: str = "") -> None:
+    apply(parse(f"plans: [{{name: pro, health: {health}{more}}}]"))
+
+
+def request_of(world: World, instance: Instance) -> CheckRequest:
+    """As a worker gets it, through a message."""
+    row = Instance.objects.without_secrets().get(pk=instance.pk)
+    [request] = requests_for([row], world.outside.engines)
+    message = json.loads(json.dumps(request.message()))
+    assert TOKEN not in str(message)
+    return CheckRequest.from_message(message)
+
+
+class Heard:
+    """A probe that remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Address] = []
+
+    def __call__(self, address: Address, timeout: float) -> ProbeResult:
+        self.asked.append(address)
+        return passes()
+
+
+def test_a_plain_plan_asks_as_ever(world: World) -> None:
+    assert request_of(world, world.instance()).ask is None
+
+
+def test_everything_said_reaches_the_probe_and_headers_stay_secret(world: World) -> None:
+    instance, heard = world.instance(), Heard()
+    object.__setattr__(world.outside, "probe", heard)
+    say(
+        f"{{kind: https, path: /up, host: c.io, headers: {{Authorization: {TOKEN}}}, expect: http_2xx, "
+        "status: [200, 401], tls_verify: false}"
+    )
+    assert observe(request_of(world, instance), world.outside, 1).seen.outcome is Outcome.OK
+    [asked] = heard.asked
+    assert asked == Address(
+        f"https://127.0.0.1:{instance.port}/up",
+        asked.expect,
+        "c.io",
+        {"Authorization": TOKEN},
+        (200, 401),
+        False,
+    )
+    assert asked.expect == "http_2xx"
+    assert TOKEN not in str(Plan.objects.filter(name="pro").values())
+
+
+def test_a_question_is_said_whole_and_again_changes_nothing(world: World) -> None:
+    say("{kind: tcp, headers: {X-A: a}}")
+    assert apply(parse("plans: [{name: pro, health: {kind: tcp, headers: {X-A: a}}}]")) == []
+    [change] = apply(parse("plans: [{name: pro, health: {kind: http, path: /up}}]"))
+    assert set(change.fields) == {"health", "health_path", "health_headers"}
+    assert change.fields["health_headers"] == ("(secret)", "(secret)")
+    plan = Plan.objects.get(name="pro")
+    assert (plan.health, plan.health_path, plan.health_headers) == ({}, "/up", None)
+
+
+def test_a_port_of_its_own_is_asked_where_it_is_published(world: World) -> None:
+    say("{kind: tcp, port: 9090}", ", ports: [{container: 9090}]")
+    assert world.provision().status == "succeeded"
+    instance = lookup.instance("new")
+    assert instance.health_url == f"tcp://127.0.0.1:{instance.further_ports['9090/tcp']}"
+    assert instance.access_url == f"http://127.0.0.1:{instance.port}"
+    with pytest.raises(RequestError, match=r"plan pro: health asks port 9091, which is neither"):
+        say("{kind: tcp, port: 9091}")
+    with pytest.raises(RequestError, match=r"plan pro: health asks port 9090, which is neither"):
+        apply(parse("plans: [{name: pro, ports: []}]"))
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome", "reason"),
+    [
+        ("healthy", Outcome.OK, ""),
+        ("starting", Outcome.STARTING, ""),
+        ("unhealthy", Outcome.FAIL, "docker_unhealthy"),
+        ("", Outcome.FAIL, "no_healthcheck"),
+    ],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_docker_is_believed_from_its_list_or_its_word(
+    world: World, word: str, outcome: Outcome, reason: str, listed: bool
+) -> None:
+    instance = world.instance()
+    say("{kind: docker}")
+    world.engine.change("dockmgr-c1", health=word)
+    request: Any = request_of(world, instance)
+    if not listed:
+        request = CheckRequest(**{**vars(request), "reported": None})
+    seen = observe(request, world.outside, 1).seen
+    assert (seen.outcome, seen.reason) == (outcome, reason)
+
+
+def test_docker_is_asked_no_more_than_its_list_while_all_is_well(world: World) -> None:
+    instance = world.instance()
+    say("{kind: docker}")
+    world.engine.change("dockmgr-c1", health="healthy")
+    request = request_of(world, instance)
+    world.engine.unreachable = True
+    assert observe(request, world.outside, 1).seen.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("kind", ["docker", "none"])
+def test_a_container_that_ended_is_no_less_down(world: World, kind: str) -> None:
+    instance = world.instance()
+    say(f"{{kind: {kind}}}")
+    world.engine.change("dockmgr-c1", state="exited", health="healthy")
+    assert observe(request_of(world, instance), world.outside, 1).seen.reason == "exited"
+    world.engine.lose("dockmgr-c1")
+    assert observe(request_of(world, instance), world.outside, 1).seen.reason == "missing"
+
+
+def test_where_nothing_is_asked_running_is_enough(world: World) -> None:
+    say("{kind: none}")
+    assert world.provision().status == "succeeded"
+    instance = lookup.instance("new")
+    assert observe(request_of(world, instance), world.outside, 1).seen.outcome is Outcome.OK
+    assert validate(instance, world.outside).valid
+
+
+def test_an_image_without_a_health_check_is_refused_before_anything_is_made(world: World) -> None:
+    say("{kind: docker}")
+    refused = world.provision()
+    assert "The image has no HEALTHCHECK, which plan pro asks Docker for." in refused.error
+    world.engine.images[IMAGE] = image_facts("agent-1", has_healthcheck=True)
+    assert "has no HEALTHCHECK" not in world.provision().error
