@@ -60,6 +60,10 @@ class PortTaken(PermanentError):
     """The published port is held by something else on the host; another port may work."""
 
 
+class NotOurs(PermanentError):
+    """A container that dockmgr neither made nor knows stands in the place of an instance's own."""
+
+
 class CannotRemake(PermanentError):
     """A lost container can't be made again as it was; `reason` is the code of health it is told by."""
 

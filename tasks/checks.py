@@ -15,15 +15,9 @@ from django.db import InterfaceError, OperationalError
 
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
+from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
 from instances.checks.dark_hosts import dark_engines, plan_checks
-from instances.checks.observe import (
-    Check,
-    CheckRequest,
-    observe,
-    requests_for,
-    requests_in_turn,
-    unseen,
-)
+from instances.checks.observe import Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
 from instances.db.batch_writer import BatchWriter

@@ -11,6 +11,7 @@ from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.errors import RequestError
 from instances.operations import read_logs, service
+from instances.operations.find_own import find_own, what_to_do
 from instances.outside import engine_address
 from tasks.app import task
 
@@ -23,9 +24,11 @@ def container_facts(customer_id: str) -> Document:
     """What the engine says of the instance's container now, without its environment."""
     instance = lookup.instance(customer_id)
     engine = service.OUTSIDE.engines.at(engine_address(instance.host))
-    facts = engine.inspect(instance.container_name)
+    found = find_own(engine, instance)
+    facts = engine.inspect(found.container.id) if found.container else None
     if facts is None:
-        raise RequestError(f"{customer_id} has no container on host {instance.host.name}.")
+        gone = f"{customer_id} has no container on host {instance.host.name}."
+        raise RequestError(what_to_do(found, instance) if found.finding else gone)
     return {
         "id": facts.id[:12],
         "name": facts.name,

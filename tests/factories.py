@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from instances.checks.observe import Check, CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.containers.spec import container_name, labels_for, volume_name
 from instances.health.response import Outcome, sentence

@@ -13,10 +13,10 @@ from django.db.models import F, Min, Q
 
 from instances.alerts.messages import Extent
 from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
-from instances.health.state import Status
+from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.rules import OPERATION, Severity
+from instances.incidents.rules import CONTAINER, OPERATION, Severity
 from instances.models import Channel, Health, Incident, Instance, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
 
 def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
     """Instances that nothing restarts automatically, with why not."""
-    rows = Health.objects.filter(Q(status=Status.FAILED) | Q(last_healthy_at=None), pk__in=instance_ids)
+    rows = Health.objects.exclude(reason__in=CANNOT_REMAKE | NOT_OURS)
+    rows = rows.filter(Q(status=Status.FAILED) | Q(last_healthy_at=None), pk__in=instance_ids)
     facts = rows.values_list("pk", "status", "last_healthy_at") if instance_ids else ()
     return {
         pk: Extent(restarts_used_up=status == Status.FAILED, never_healthy=healthy_at is None)
@@ -123,7 +124,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
 
 
 def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
-    if incident.kind not in ("instance", "host", OPERATION):
+    if incident.kind not in ("instance", "host", OPERATION, CONTAINER):
         return False
     by_host = incident.kind != "host" and ("host", incident.host_id) in covering
     return by_host or any(kind == "fleet" for kind, _ in covering)

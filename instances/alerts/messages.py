@@ -13,7 +13,7 @@ from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
 from instances.alerts.rules import Notice
 from instances.documents import Document, time
-from instances.incidents.rules import OPERATION, Severity, worse
+from instances.incidents.rules import CONTAINER, OPERATION, Severity, worse
 from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
 
@@ -151,6 +151,8 @@ def _subject(incident: Incident, host: str) -> str:
         return f"{incident.customer_id} on {host}" if host else incident.customer_id
     if incident.kind == OPERATION:
         return f"A change of {incident.customer_id}"
+    if incident.kind == CONTAINER:
+        return f"The container of {incident.customer_id}"
     return {"host": f"Host {host}", "fleet": "The fleet", "self": "dockmgr itself"}[incident.kind]
 
 
@@ -160,6 +162,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject}: resolved"
     if kind == "recovered":
         return f"{subject} is healthy again"
+    if incident.kind == CONTAINER:
+        return f"{subject} was {incident.cause}"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -175,6 +179,8 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)
     why = incident.message or incident.cause or "the reason is not known"
+    if incident.kind == CONTAINER:
+        return _sentence(why)
     return _sentence(f"{subject} {lasts}{_how_far(extent)}{nobody}: {why}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from instances.alerts.pagers import OVER
+from instances.incidents.rules import CONTAINER
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
@@ -20,6 +21,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return _WHO_IS_LEFT if kind == "summary" else NOTHING_TO_DO
     if incident.kind == "host":
         return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
+    if incident.kind == CONTAINER:
+        return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
     if incident.kind != "instance":
         return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
     logs = f"`manage.py logs --customer-id {incident.customer_id}`"

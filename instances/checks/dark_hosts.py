@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from instances.checks.observe import Check, CheckRequest, request_for, unseen
+from instances.checks.check_requests import CheckRequest, request_for
+from instances.checks.observe import Check, unseen
 from instances.engine.pool import EngineAddress
 from instances.incidents.hosts import engines_out_of_reach
 from instances.models import Instance

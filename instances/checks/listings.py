@@ -7,8 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from instances.checks import trust
-from instances.checks.trust import Listing
-from instances.containers.facts import ContainerSummary
+from instances.containers.identity import Listing, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import AnotherEngine, DockmgrError
 from instances.models import Host, Instance
@@ -50,7 +49,7 @@ def as_listed(addresses: Iterable[EngineAddress], engines: Engines) -> Iterator[
 
 def _list_host(address: EngineAddress, engines: Engines) -> Seen:
     try:
-        return trust.names_of(engines.look(address, lambda engine: engine.list_containers()))
+        return Listing.of(engines.look(address, lambda engine: engine.list_containers()))
     except AnotherEngine as error:
         return Untrusted(str(error))
     except DockmgrError:
@@ -59,7 +58,9 @@ def _list_host(address: EngineAddress, engines: Engines) -> Seen:
 
 def believed(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Seen:
     """The list for these instances of one host, unless it lacks so much that it is not to be believed."""
-    if not isinstance(listing, dict) or all(container_in(listing, instance) for instance in instances):
+    if not isinstance(listing, Listing):
+        return listing
+    if all(identify(instance.wanted, listing).container for instance in instances):
         return listing
     return _doubted(instances[0].host, listing, engines)
 
@@ -71,8 +72,3 @@ def _doubted(host: Host, listing: Listing, engines: Engines) -> Seen:
     except DockmgrError:
         return None
     return Untrusted(lost) if lost else listing
-
-
-def container_in(listing: Listing | None, instance: Instance) -> ContainerSummary | None:
-    """The instance's own container in its host's list."""
-    return trust.listed(instance.container_name, instance.container_id, listing or {})

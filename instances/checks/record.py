@@ -23,6 +23,7 @@ from instances.health.state import Observation, State, Status, Verdict, assess, 
 from instances.health.trusted import trusted
 from instances.incidents import hosts
 from instances.incidents.deadlines import interruption
+from instances.incidents.findings import FindingChange, apply_findings
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health, HealthCheck, Instance, Sweep
 from instances.models.health import STATE_FIELDS
@@ -60,6 +61,7 @@ class Stored:
     state: State
     version: str
     container_id: str
+    finding: str
     start_grace: float
     busy: bool
     interrupted: bool
@@ -106,6 +108,7 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
         apply_health_changes([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
+        apply_findings(_findings(applied, stored), now)
         yield from applied
         checks = [r.check for r in judged if r.verdict and r.check.request.instance_id not in won]
         if not checks:
@@ -120,12 +123,21 @@ def _change(recorded: Recorded, after: State) -> HealthChange:
     )
 
 
+def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterator[FindingChange]:
+    """What was found out anew about whose container it is."""
+    for r in applied:
+        of_instance, seen = r.check.request.instance_id, r.check.seen
+        if seen.finding is not None and seen.finding != stored[of_instance].finding:
+            yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
+
+
 def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
     rows = Health.objects.filter(pk__in=ids).values_list(
         "instance_id",
         "revision",
         "version",
         "instance__container_id",
+        "instance__finding",
         "instance__plan__start_grace",
         "instance__decommissioned_at",
         "instance__leaving_at",
@@ -136,13 +148,14 @@ def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    _, revision, version, container_id, grace, decommissioned, leaving, interrupted, *values = row
+    _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *values = row
     state = dict(zip(STATE_FIELDS, values, strict=True))
     return Stored(
         revision=revision,
         state=State(**{**state, "status": Status(state["status"])}),
         version=version,
         container_id=container_id,
+        finding=finding,
         start_grace=grace,
         busy=interrupted is not None,
         interrupted=bool(interrupted),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from instances.containers.facts import ContainerSummary
-from instances.containers.spec import is_managed
+from instances.containers.identity import Listing, Wanted, identify
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import AnotherEngine, DockmgrError
@@ -14,29 +13,20 @@ from instances.models import Host, Instance
 from instances.outside import learn_engine
 
 LEAST_LOST = 3
-Listing = dict[str, ContainerSummary]
 
 
 @dataclass(frozen=True)
 class Stake:
     """What an instance has on its host's engine: its container, and the volumes its data is in."""
 
-    container: str
-    container_id: str
+    container: Wanted
     volumes: tuple[str, ...]
 
 
 def stakes_on(host_id: int) -> list[Stake]:
     """The stakes of a host's active instances."""
     rows = Instance.objects.active().filter(host_id=host_id).without_secrets()
-    return [Stake(row.container_name, row.container_id, tuple(row.held_volumes)) for row in rows]
-
-
-def listed(name: str, container_id: str, listing: Listing) -> ContainerSummary | None:
-    """An instance's container in its host's list; a stranger's of that name is none of ours."""
-    found = listing.get(name)
-    known = found and (found.id == container_id or is_managed(found.labels))
-    return found if known else None
+    return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows]
 
 
 def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) -> str:
@@ -45,7 +35,7 @@ def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) ->
     That is no accident of theirs: the engine's data is not there. Asks for volumes only when so many
     containers are missing.
     """
-    gone = [s for s in stakes if s.volumes and listed(s.container, s.container_id, listing) is None]
+    gone = [s for s in stakes if s.volumes and identify(s.container, listing).container is None]
     if not many(len(gone), len(stakes)):
         return ""
     lost = sum(all(engine.volume_labels(name) is None for name in stake.volumes) for stake in gone)
@@ -81,7 +71,3 @@ def _is_another(host: Host, engines: Engines) -> bool:
     except DockmgrError:
         return False  # Learnt when it answers.
     return False
-
-
-def names_of(listing: Iterable[ContainerSummary]) -> Listing:
-    return {container.name: container for container in listing}

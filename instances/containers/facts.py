@@ -57,6 +57,11 @@ class ContainerFacts:
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # see `option_drift`
     health: str = ""  # what the image's own health check says: starting, healthy, unhealthy
 
+    @property
+    def summary(self) -> ContainerSummary:
+        """What a list of containers would say of it."""
+        return ContainerSummary(self.id, self.name, self.state, self.image_id, self.labels, self.health)
+
 
 @dataclass(frozen=True)
 class ImageFacts:

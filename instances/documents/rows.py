@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from instances.documents import shapes
 from instances.health.response import Outcome
@@ -109,6 +109,8 @@ def instance(row: Instance) -> shapes.Instance:
         "image_digest": row.image_digest or None,
         "volumes": row.held_volumes,
         "container": row.container_name,
+        "finding": cast(shapes.FindingCode | None, row.finding or None),
+        "finding_since": time(row.finding_since),
         "port": row.port,
         "access_url": row.access_url,
         "consecutive_failures": row.health.failures,

@@ -7,7 +7,7 @@ Times are RFC 3339 in UTC; durations say their unit. Builders are where the data
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -96,6 +96,9 @@ class Operation(TypedDict):
     finished_at: Time | None
 
 
+FindingCode = Literal["renamed", "replaced"]
+
+
 class Instance(TypedDict):
     """What an instance is, where it runs, how it is. Its environment is not part of it.
 
@@ -113,6 +116,8 @@ class Instance(TypedDict):
     image_digest: str | None
     volumes: dict[str, str]
     container: str
+    finding: FindingCode | None
+    finding_since: Time | None
     port: int | None
     access_url: str
     consecutive_failures: int

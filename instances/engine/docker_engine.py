@@ -12,9 +12,10 @@ from urllib.parse import quote
 import requests
 
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
+from instances.engine.dependents import shares_with
 from instances.engine.log_stream import CHUNK, WireLog, demultiplex
 from instances.engine.payloads import (
     container_described,
@@ -167,6 +168,14 @@ class DockerEngine(EngineConnection):
             rows = client.containers(all=True, filters={"volume": name})
             # The engine's filter finds paths in containers of the same name, too.
             return sorted(users_of(rows, name))
+
+    def dependents(self, container: str) -> list[str]:
+        own = self.inspect(container)
+        names = {own.id, own.name} if own else set()
+        # What dockmgr made shares nothing, and a list does not tell all that may be shared.
+        foreign = (row for row in self.list_containers() if own and not is_managed(row.labels))
+        told = ((row.name, self.describe(row.id)) for row in foreign)
+        return sorted(name for name, said in told if said and shares_with(said["HostConfig"], names))
 
     def logs(
         self,

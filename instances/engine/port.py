@@ -104,6 +104,9 @@ class Engine(Protocol):
     def volume_users(self, name: str) -> list[str]:
         """Names of all containers that mount a volume, stopped ones included, in order."""
 
+    def dependents(self, container: str) -> list[str]:
+        """Names of containers that share its network, processes or memory, in order."""
+
     def logs(
         self,
         container: str,

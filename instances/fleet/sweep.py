@@ -20,8 +20,9 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from instances import documents, state_file
 from instances.checks import sweeps
+from instances.checks.check_requests import CheckRequest, requests_for
 from instances.checks.dark_hosts import plan_checks
-from instances.checks.observe import Check, CheckRequest, observe, requests_for
+from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
 from instances.db.locks import locked

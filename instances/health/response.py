@@ -29,6 +29,7 @@ _SENTENCES = {
     "missing": "The container does not exist.",
     "data_missing": "The container does not exist, and neither does the data it had.",
     "image_missing": "The container does not exist, and neither does the exact image it ran.",
+    "replaced": "Another container, which dockmgr did not make, stands in its place.",
     "crash_loop": "The container keeps crashing and being started again.",
     "docker_unhealthy": "The image's own health check says that the instance is not well.",
     "no_healthcheck": "The image has no health check of its own, although its plan asks for that.",

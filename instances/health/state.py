@@ -10,6 +10,7 @@ from instances.health.response import Outcome, sentence
 from instances.lib.clock import known
 
 CANNOT_REMAKE = frozenset({"data_missing", "image_missing"})  # a restart can't help before people act
+NOT_OURS = frozenset({"replaced"})  # about a container that dockmgr may not restart
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CANNOT_REMAKE
 ENDED = frozenset({"exited", "oom_killed"})  # the container itself says when that was
 CRASH_LOOP_RESTARTS = 3
@@ -48,7 +49,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one probe saw of one container. Facts of the container are set when the engine was asked."""
+    """What one probe saw of one container. Facts of the container are set when the engine was asked.
+
+    `finding` is what is odd about the container's identity, empty for nothing; None when nobody looked.
+    """
 
     outcome: Outcome
     started_at: datetime
@@ -62,6 +66,8 @@ class Observation:
     container_state: str | None = None
     container_started_at: datetime | None = None
     container_ended_at: datetime | None = None
+    finding: str | None = None
+    finding_text: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,8 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
         recheck = recheck_at(policy, now, jitter)
         return Verdict(replace(state, status=Status.SUSPECT, next_check_at=recheck))
+    if seen.reason in NOT_OURS:
+        return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
     if not is_healed(state):
         return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=None))
     if not used_up(state, policy):

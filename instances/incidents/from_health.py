@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from instances.db.locks import locked
-from instances.health.state import CANNOT_REMAKE, Policy, State
+from instances.health.state import CANNOT_REMAKE, NOT_OURS, Policy, State
 from instances.incidents.rules import Availability, Effect, Severity, availability, effect, instance_key
 from instances.incidents.writer import IncidentWriter, deadline
 from instances.models import Incident, Instance, Transition
@@ -142,7 +142,7 @@ class _Incidents:
     def _raise(self, incident: Incident, change: HealthChange, severity: Severity) -> None:
         if change.cause:
             incident.cause, incident.message = change.cause, change.message
-        unused = change.cause in CANNOT_REMAKE
+        unused = change.cause in CANNOT_REMAKE | NOT_OURS
         given_up = change.message if unused else "automatic restarts are used up"
         failures = f"{change.after.failures} failures in a row"
         self._writer.raised(incident, severity, given_up if severity is Severity.CRITICAL else failures)

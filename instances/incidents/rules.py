@@ -11,6 +11,7 @@ from instances.health.state import Policy, State, Status, is_flapping
 FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind
 OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
+CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced
 _HOST = "host:"
 
 
@@ -27,6 +28,11 @@ def host_key(host_name: str) -> str:
 def operation_key(operation_id: UUID) -> str:
     """What the incident of an operation is known by."""
     return f"{OPERATION}:{operation_id}"
+
+
+def container_key(customer_id: str) -> str:
+    """What the incident about the identity of a customer's container is known by."""
+    return f"{CONTAINER}:{customer_id}"
 
 
 def host_in(key: str) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from instances.containers import adoption, image_fit, spec, storage
+from instances.containers.identity import Wanted
 from instances.errors import UnreadableSecret
 from instances.lib import placeholders
 from instances.lib.redact import Redactor
@@ -46,7 +47,8 @@ class Instance(WithEnvironment):
     are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
     is where a registry has exactly the image that runs. `volumes` maps the names of the volumes that
     hold its data to paths in the container; None for one from before that was written down.
-    `leaving_at` is when its removal began: from then on nobody looks after it.
+    `leaving_at` is when its removal began: from then on nobody looks after it. `finding` says since when
+    its container is `renamed` or `replaced` from outside (see `containers.identity`).
 
     An adopted instance's container was made by somebody else: `container` is its name, `adopted`
     what it has beyond its image (see `containers.adoption`) and, as `Port`, the container port health
@@ -67,6 +69,9 @@ class Instance(WithEnvironment):
     further_ports = JSONField(default=dict, blank=True)
     volumes = JSONField(null=True, blank=True, default=None)
     failed_images = JSONField(default=list, blank=True)
+    finding = CharField(max_length=16, blank=True)
+    finding_text = Excerpt(max_length=255, blank=True)
+    finding_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     provisioned_at = models.DateTimeField(null=True, blank=True)
     leaving_at = models.DateTimeField(null=True, blank=True)
@@ -109,6 +114,11 @@ class Instance(WithEnvironment):
     @property
     def container_name(self) -> str:
         return self.container or spec.container_name(self.customer_id)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What its container is known by; reads no secret."""
+        return Wanted(self.customer_id, self.container_id, self.container_name)
 
     @property
     def volume_name(self) -> str:

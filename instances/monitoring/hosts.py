@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet
 
 from instances.checks import trust
 from instances.checks.trust import Stake
+from instances.containers.identity import Listing
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
 from instances.engine.port import Engine
@@ -137,7 +138,7 @@ def _lost(host: Host, stakes: Sequence[Stake], outside: Outside) -> str:
     try:
         return outside.engines.ask(
             engine_address(host),
-            lambda engine: trust.what_is_lost(stakes, trust.names_of(engine.list_containers()), engine),
+            lambda engine: trust.what_is_lost(stakes, Listing.of(engine.list_containers()), engine),
         )
     except DockmgrError as error:
         logger.info("What host %s has is not known: %s", host.name, error)

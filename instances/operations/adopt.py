@@ -1,4 +1,7 @@
-"""Adopt: an existing container becomes an instance. It is looked at, and not touched."""
+"""Adopt: an existing container becomes an instance. It is looked at, and not touched.
+
+An adopted instance whose container others made anew takes the new one the same way.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from instances.counters import count_ended
 from instances.engine.payloads import container_facts, image_facts
 from instances.engine.port import Engine
 from instances.errors import RequestError
+from instances.incidents.findings import FindingChange, apply_findings
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan, Port
 from instances.operations import first_look
@@ -29,6 +33,10 @@ from instances.outside import Outside, engine_address
 Json = dict[str, Any]
 _SWARM_LABEL = "com.docker.swarm.task.id"
 STEP = "adopt"
+OF_THE_CONTAINER = (
+    "plan", "image", "env", "port", "container", "adopted", "container_id", "image_id", "image_digest",
+    "volumes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Adoptable:
     """A container that can be adopted, and all that is kept of it. `place` is where the host has its port.
 
     `seen` is what the look at it saw.
+    `replaces` is the customer's adopted instance whose container is gone: somebody made this one anew.
     """
 
     order: AdoptRequest
@@ -72,6 +81,7 @@ class Adoptable:
     env: dict[str, str] = field(repr=False)
     document: Json = field(repr=False)
     seen: Check | None = None
+    replaces: Instance | None = None
 
     def instance(self) -> Instance:
         """The unsaved instance that is to be made of it."""
@@ -99,18 +109,21 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     not answer well, and OutOfReachError when that or its engine can't be asked.
     """
     plan, host = lookup.plan(order.checked().plan), _host(order.host)
-    taken = what_is_taken(order.customer_id, order.subdomain)
+    engine = outside.engines.at(engine_address(host))
+    replaces = _replaced(order, host, engine)
+    taken = "" if replaces else what_is_taken(order.customer_id, order.subdomain)
     if taken:
         raise RequestError(taken)
-    engine = outside.engines.at(engine_address(host))
     container = engine.describe(order.container)
     if container is None:
         raise RequestError(f"There is no container {order.container} on host {host.name}.")
     facts = container_facts(container)
-    refused = _refusal(container, facts) or _managed(host, facts)
+    refused = _refusal(container, facts) or _managed(host, facts, replaces)
     if refused:
         raise RequestError(refused)
-    return _looked_at(_found(order, plan, host, container, _image_of(engine, facts)), outside)
+    found = _found(order, plan, host, container, _image_of(engine, facts))
+    _refuse_taken_port(host, found.place.port, replaces)
+    return _looked_at(replace(found, replaces=replaces), outside)
 
 
 def _looked_at(found: Adoptable, outside: Outside) -> Adoptable:
@@ -122,13 +135,20 @@ def _looked_at(found: Adoptable, outside: Outside) -> Adoptable:
     return found if refused else replace(found, seen=check)
 
 
+def _replaced(order: AdoptRequest, host: Host, engine: Engine) -> Instance | None:
+    """The customer's adopted instance, when others took its container away or made it anew."""
+    names = {"customer_id": order.customer_id, "subdomain": order.subdomain}
+    known = Instance.objects.present().filter(host=host, **names).exclude(container="").first()
+    gone = known is not None and engine.inspect(known.container_id) is None
+    return known if gone else None
+
+
 def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: Json) -> Adoptable:
     facts = container_facts(container)
     inner = adoption.chosen_port(facts.ports, plan.container_port)
     if inner is None:
         raise RequestError(_no_port(facts, plan))
     place = best(bindings(container, inner), host.address) or Binding(*facts.ports[inner])
-    _refuse_taken_port(host, place.port)
     return Adoptable(
         order,
         plan,
@@ -169,9 +189,11 @@ def _refusal(container: Json, facts: ContainerFacts) -> str:
     return ""
 
 
-def _managed(host: Host, facts: ContainerFacts) -> str:
+def _managed(host: Host, facts: ContainerFacts, replaces: Instance | None) -> str:
     """Whose instance the container is, or whose container's name it has, now or while it is updated."""
     present = Instance.objects.present().filter(host=host)
+    if replaces is not None:
+        present = present.exclude(pk=replaces.pk)
     known = present.filter(Q(container_id=facts.id) | _named(facts.name)).first()
     if known:
         return f"The container {facts.name} is managed already, as that of {known.customer_id}."
@@ -204,9 +226,9 @@ def _no_port(facts: ContainerFacts, plan: Plan) -> str:
     )
 
 
-def _refuse_taken_port(host: Host, port: int) -> None:
+def _refuse_taken_port(host: Host, port: int, replaces: Instance | None) -> None:
     held = Port.objects.filter(host=host, number=port).select_related("instance").first()
-    if held:
+    if held and held.instance != replaces:
         raise RequestError(f"Port {port} of host {host.name} is reserved for {held.instance.customer_id}.")
 
 
@@ -232,7 +254,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
             instance = _write_down(found, outside)
             _record(found, instance, outside, requester)
     except IntegrityError:
-        _refuse_taken_port(found.host, found.place.port)
+        _refuse_taken_port(found.host, found.place.port, found.replaces)
         order = found.order
         raise RequestError(what_is_taken(order.customer_id, order.subdomain) or TRY_AGAIN) from None
     state_file.write()
@@ -246,14 +268,27 @@ def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | No
 
 
 def _write_down(found: Adoptable, outside: Outside) -> Instance:
-    instance = found.instance()
-    instance.provisioned_at = outside.clock.now()
-    instance.save()
+    instance = _taken_over(found, outside) if found.replaces else found.instance()
+    if found.replaces is None:
+        instance.provisioned_at = outside.clock.now()
+        instance.save()
+        Health.objects.create(instance=instance)
     Port.objects.create(host=found.host, number=found.place.port, instance=instance)
-    Health.objects.create(instance=instance)
     if found.seen is not None:
         first_look.note(instance, found.seen, outside)
         instance.health = Health.objects.get(pk=instance.pk)
+    return instance
+
+
+def _taken_over(found: Adoptable, outside: Outside) -> Instance:
+    """The instance whose container was made anew, with all that is known of the new one."""
+    instance, now = found.replaces or found.instance(), found.instance()
+    for name in OF_THE_CONTAINER:
+        setattr(instance, name, getattr(now, name))
+    instance.save(update_fields=OF_THE_CONTAINER)
+    instance.ports.all().delete()
+    if instance.finding:
+        apply_findings([FindingChange(instance.pk, "", "")], outside.clock.now())
     return instance
 
 

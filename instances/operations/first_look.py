@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from instances.checks.observe import RUNNING, Check, observe, request_for
+from instances.checks.check_requests import request_for
+from instances.checks.observe import RUNNING, Check, observe
 from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers.published import Binding, is_there, may_be

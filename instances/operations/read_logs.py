@@ -7,7 +7,6 @@ from contextlib import closing
 from datetime import datetime
 from time import monotonic
 
-from instances.containers.spec import CUSTOMER_LABEL
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine, RequestError
@@ -15,6 +14,7 @@ from instances.lib import durations
 from instances.lib.log_lines import Tail, follow, tail
 from instances.lib.redact import Redactor
 from instances.models import Instance
+from instances.operations.find_own import find_own
 from instances.outside import engine_address
 
 MOST_LINES = 10_000
@@ -59,18 +59,14 @@ def last_lines(
 
 
 def container_of(instance: Instance, engine: Engine) -> str:
-    """The container whose log is the instance's: by its id, else by its name with our label.
+    """The container whose log is the instance's own, by its id or else by its labels.
 
-    A stranger's of that name is none. Raises NotFoundOnEngine.
+    A stranger's of its name is none. Raises NotFoundOnEngine.
     """
-    facts = engine.inspect(instance.container_id) if instance.container_id else None
-    if facts is None:
-        facts = engine.inspect(instance.container_name)
-        if facts is not None and facts.labels.get(CUSTOMER_LABEL) != instance.customer_id:
-            facts = None
-    if facts is None:
+    own = find_own(engine, instance).container
+    if own is None:
         raise NotFoundOnEngine(f"{instance.customer_id} has no container.")
-    return facts.id
+    return own.id
 
 
 def read(

@@ -10,11 +10,13 @@ from django.conf import settings
 from django.db.models import Sum
 
 from instances.checks.asking import probed_publicly
-from instances.checks.observe import observe, requests_for
+from instances.checks.check_requests import requests_for
+from instances.checks.observe import observe
 from instances.containers import drift as rules
 from instances.containers import timings
 from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.containers.identity import Identified
 from instances.containers.spec import PlanSpec
 from instances.documents import shapes
 from instances.engine.port import Engine
@@ -24,7 +26,9 @@ from instances.health.response import Outcome, sentence
 from instances.health.state import NEVER_HEALTHY, is_healed
 from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
+from instances.operations.find_own import find_own, what_to_do
 from instances.operations.steps import wait_healthy
+from instances.operations.steps.replace import shared_with
 from instances.outside import Outside, engine_address
 
 NOTHING_SEEN = frozenset({"engine", Fault.UNKNOWN.value})
@@ -77,6 +81,8 @@ class HostView:
     described: dict[str, Any] | None
     container_image: ImageFacts | None
     image: ImageFacts | None
+    identified: Identified
+    dependents: list[str]
     lost: tuple[str, ...] = ()  # volumes of its data that are not there
 
 
@@ -132,12 +138,14 @@ def _configuration(instance: Instance) -> rules.Configuration:
 
 def _look(instance: Instance, outside: Outside) -> HostView:
     def view(engine: Engine) -> HostView:
-        container = engine.inspect(instance.container_name)
+        identified = find_own(engine, instance)
+        container = engine.inspect(identified.container.id) if identified.container else None
+        dependents = engine.dependents(container.id) if container else []
         image = engine.image(instance.image_id or instance.image_ref)
         made_of = engine.image(container.image_id) if container else None
         described = engine.describe(container.id) if container and instance.adopted is not None else None
         lost = tuple(name for name in instance.held_volumes if engine.volume_labels(name) is None)
-        return HostView(engine.facts(), container, described, made_of, image, lost)
+        return HostView(engine.facts(), container, described, made_of, image, identified, dependents, lost)
 
     return outside.engines.look(engine_address(instance.host), view)
 
@@ -150,9 +158,21 @@ def _on_host(instance: Instance, view: HostView) -> list[Finding]:
     if view.lost:
         text = f"The host has no volume {', '.join(view.lost)}: restart --with-empty-data would begin anew."
         findings.append(Finding("data", False, text, "data_missing"))
+    findings.append(_identity(instance, view.identified))
     if view.container is None:
-        return [*findings, Finding("container", False, sentence("missing"))]
+        gone = view.identified.sentence or sentence("missing")
+        return [*findings, Finding("container", False, gone)]
     return [*findings, *_drift(instance, view, view.container)]
+
+
+def _identity(instance: Instance, found: Identified) -> Finding:
+    if not found.finding:
+        return Finding("identity", True, "nobody renamed or replaced it")
+    since = instance.finding_since
+    seen = (
+        f" Seen since {since:%Y-%m-%d %H:%M:%S} UTC." if since and found.finding == instance.finding else ""
+    )
+    return Finding("identity", False, f"{what_to_do(found, instance)}{seen}", found.finding)
 
 
 def _plan_of(instance: Instance) -> PlanSpec:
@@ -174,6 +194,8 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
     ]
     if view.container is None:
         return notes
+    if view.dependents:
+        notes.append(Note("dependents", shared_with(view.dependents)))
     if instance.adopted is not None:
         notes += rules.replacement_notes(instance.adopted, view.container)
     return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]

@@ -13,6 +13,7 @@ from typing import Any
 from instances import errors
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
+from instances.engine.dependents import shares_with
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
 from instances.engine.port import LogStream
 from tests.fakes.facts import created_facts
@@ -221,6 +222,17 @@ class FakeEngine:
     def volume_users(self, name: str) -> list[str]:
         self._enter("volume_users")
         return sorted(facts.name for facts in self._held.values() if name in facts.volumes)
+
+    def dependents(self, container: str) -> list[str]:
+        self._enter("dependents", container)
+        own = self._find(container)
+        names = {own.id, own.name} if own else set()
+        told = (
+            (self._held[key].name, told["HostConfig"])
+            for key, told in self._told.items()
+            if key in self._held
+        )
+        return sorted(name for name, host in told if shares_with(host, names))
 
     def logs(
         self,

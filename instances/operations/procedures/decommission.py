@@ -17,6 +17,7 @@ from instances.errors import PermanentError, RequestError, UnreadableSecret
 from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
+from instances.operations.find_own import find_own
 from instances.operations.journal import open_operation
 from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.requester import Requester
@@ -49,8 +50,21 @@ def begin(
 
 def _stop(work: Work) -> str:
     _leave(work)
-    work.engine.stop(work.instance.container_id, _stop_timeout(work.instance))
-    return "stopped"
+    beside = _find_own(work)
+    if work.instance.container_id:
+        work.engine.stop(work.instance.container_id, _stop_timeout(work.instance))
+    return f"stopped. {beside}".rstrip(". ")
+
+
+def _find_own(work: Work) -> str:
+    """What others made in its place and labelled as the customer's goes as well; a stranger's stays."""
+    found = find_own(work.engine, work.instance)
+    own = found.container
+    if own is not None and own.id != work.instance.container_id:
+        work.instance.container_id = own.id
+        work.save("container_id")
+    stays = found.stranger
+    return f"{found.sentence} {stays.name} stays as it is" if stays else found.sentence
 
 
 def _leave(work: Work) -> None:

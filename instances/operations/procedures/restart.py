@@ -9,9 +9,10 @@ from django.db import transaction
 
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
+from instances.containers.identity import REPLACED
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
-from instances.errors import BusyError, CannotRemake
+from instances.errors import BusyError, CannotRemake, NotOurs
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State
@@ -20,7 +21,7 @@ from instances.models import Health, Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
-from instances.operations.steps import container, data, exact
+from instances.operations.steps import container, data, exact, own_container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
 RUNNING = ("running", "restarting", "paused")
@@ -109,12 +110,21 @@ def _which(attempt: int) -> str:
 
 
 def _stop(work: Work) -> str:
+    settled = _settle(work)
     _stop_left_behind(work)
     facts = work.engine.inspect(work.instance.container_id) if work.instance.container_id else None
     if facts is None:
         return "there is no container"
     work.engine.stop(facts.id, work.instance.stop_timeout)
-    return f"was {facts.state}"
+    return f"was {facts.state}. {settled}".rstrip(". ")
+
+
+def _settle(work: Work) -> str:
+    try:
+        return own_container.settle(work, by_name=False)
+    except NotOurs as error:
+        work.journal.remember(not_ours=str(error))
+        raise
 
 
 def _stop_left_behind(work: Work) -> None:
@@ -130,8 +140,7 @@ def _stop_left_behind(work: Work) -> None:
 
 def _recreate_if_missing(work: Work) -> str:
     instance = work.instance
-    facts = work.engine.inspect(instance.container_name)
-    if facts is not None and facts.id == instance.container_id:
+    if instance.container_id and work.engine.inspect(instance.container_id) is not None:
         return "kept"
     try:
         made = data.ready_for_remaking(work)
@@ -168,6 +177,9 @@ def _failed(work: Work) -> None:
             lambda state: restarts.remake_refused(state, rules, now, refund=refund),
             why=(why[0], why[1]),
         )
+    elif facts.get("not_ours"):
+        refund, why = work.operation.automatic, (REPLACED, facts["not_ours"])
+        change(instance.pk, now, lambda s: restarts.restart_prevented(s, rules, now, refund=refund), why=why)
     elif facts.get("host_trouble"):
         refund = work.operation.automatic
         change(instance.pk, now, lambda state: restarts.restart_prevented(state, rules, now, refund=refund))

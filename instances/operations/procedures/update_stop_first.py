@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
-from instances.checks.observe import RUNNING, CheckRequest, request_for
+from instances.checks.check_requests import CheckRequest, request_for
+from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
@@ -55,9 +56,7 @@ def _see_old_healthy(work: Work) -> None:
 
 
 def _old_request(work: Work) -> CheckRequest:
-    return replace(
-        request_for(work.instance, RUNNING), container=old_container(work), container_id=old_container(work)
-    )
+    return request_for(work.instance, RUNNING).of_container(old_container(work))
 
 
 def _stop_old(work: Work) -> str:

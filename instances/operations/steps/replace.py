@@ -9,7 +9,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from instances.checks.observe import RUNNING, CheckRequest, request_for
+from instances.checks.check_requests import CheckRequest, request_for
+from instances.checks.observe import RUNNING
 from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import drift, storage
@@ -29,7 +30,7 @@ from instances.operations.journal import open_operation
 from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, generated, ports
+from instances.operations.steps import container, data, generated, own_container, ports
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
@@ -102,9 +103,31 @@ def new_image(work: Work) -> str:
 
 
 def note_old(work: Work) -> str:
+    """Know the container to go back to, and that nobody else depends on its being this very one."""
+    settled = own_container.settle(work)
+    if work.instance.container_id != old_container(work):
+        work.journal.remember(old_remade=work.instance.container_id)
+        work.journal.write(image_before=work.instance.image_id)
     if work.engine.inspect(old_container(work)) is None:
         raise PermanentError(f"{work.instance.customer_id} has no container; restart it first.")
-    return "the way back is this container"
+    _refuse_dependents(work)
+    return " ".join([settled, "The way back is this container"]).strip()
+
+
+def _refuse_dependents(work: Work) -> None:
+    """What shares the container's network or processes could never be started again without it."""
+    names = work.engine.dependents(old_container(work))
+    if names:
+        raise PermanentError(shared_with(names))
+
+
+def shared_with(names: list[str]) -> str:
+    """What there is to say of containers that share an instance's network or processes."""
+    shown = ", ".join(names)
+    return (
+        f"{shown} shares the network or processes of this container and could not be started once it is "
+        f"replaced: remove {shown} first, and make it anew after the update."
+    )
 
 
 def create_new(work: Work) -> str:
@@ -194,7 +217,7 @@ def new_request(work: Work) -> CheckRequest:
     """How to ask the new container: by its own id, at the port it publishes."""
     made, instance = str(new_container(work)), work.instance
     url = instance.health_url_at(new_port(work))
-    return replace(request_for(work.instance, RUNNING), container=made, container_id=made, url=url)
+    return replace(request_for(instance, RUNNING).of_container(made), url=url)
 
 
 def gate(work: Work) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from instances.checks.observe import RUNNING, Check, CheckRequest, observe, request_for
+from instances.checks.check_requests import CheckRequest, request_for
+from instances.checks.observe import RUNNING, Check, observe
 from instances.db.sessions import release_session
 from instances.errors import ContainerHung, EngineUnreachable, GateFailed
 from instances.health.response import Outcome, sentence

@@ -12,8 +12,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from instances.checks import listings
+from instances.checks.check_requests import requests_in_turn
 from instances.checks.dark_hosts import plan_checks
-from instances.checks.observe import requests_in_turn
 from instances.fleet.sweep import sweep_here
 from instances.http.probe import ProbeResult
 from instances.models import Health, HealthCheck, Host, HostWatch, Incident, Instance, Sweep

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from instances import lookup
-from instances.checks.observe import CheckRequest, observe, requests_for
+from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.observe import observe
 from instances.errors import RequestError
 from instances.fleet.apply import apply
 from instances.fleet.file import parse

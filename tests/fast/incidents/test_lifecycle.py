@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from instances.checks.observe import observe, requests_for
+from instances.checks.check_requests import requests_for
+from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.errors import RequestError
 from instances.health.response import Outcome

@@ -12,7 +12,8 @@ from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
 from instances.checks import sweeps
-from instances.checks.observe import RUNNING, observe, request_for
+from instances.checks.check_requests import request_for
+from instances.checks.observe import RUNNING, observe
 from instances.checks.record import Recorded, record
 from instances.errors import BusyError
 from instances.fleet.sweep import claim_due

@@ -8,7 +8,7 @@ import pytest
 
 from instances.containers.spec import ContainerSpec
 from instances.errors import EngineUnreachable
-from instances.models import Instance, Plan
+from instances.models import Incident, Instance, Plan
 from instances.operations import service
 from tests.factories import ASKED, World
 from tests.fakes.facts import image_facts
@@ -250,3 +250,19 @@ def test_one_that_was_removed_while_it_waited_aside_is_made_again_as_it_was(worl
     assert (ran.code, ran.document["status"]) == (1, "rolled_back")
     assert described(world) == before
     assert facts_of(world).id == Instance.objects.get().container_id != instance.container_id
+
+
+def test_one_that_compose_made_anew_is_named_and_taken_over_by_adopting_again(world: World, run: Run) -> None:
+    before = adopted(world, run)
+    world.engine.lose(NAME)
+    made = existing(world, Memory=128 << 20)
+    assert run("daily_health").code == 0
+    instance = Instance.objects.get()
+    assert (instance.finding, instance.container_id) == ("replaced", before.container_id)
+    refused(run(*words(subdomain="other.example.com"), "--json"), "Customer c1 has an instance already.")
+    assert run(*words()).code == 0
+    instance = Instance.objects.get()
+    assert (instance.pk, instance.container_id, instance.finding) == (before.pk, made, "")
+    assert instance.adopted["HostConfig"]["Memory"] == 128 << 20
+    assert [port.number for port in instance.ports.all()] == [PORT]
+    assert not Incident.objects.open().exists()

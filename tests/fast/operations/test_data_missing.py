@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from instances import documents
-from instances.checks.observe import observe, requests_for
+from instances.checks.check_requests import requests_for
+from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
@@ -239,7 +240,7 @@ def test_data_that_goes_between_making_and_starting_is_not_made_up(world: World)
 
     def inspect_and_lose(container: str) -> Any:
         facts = inspect(container)
-        if container == instance.container_name and facts is not None:
+        if container == instance.container_id and facts is not None:
             lose_all(world, instance)
         return facts
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from instances.checks.observe import RUNNING, observe, request_for, requests_for
+from instances.checks.check_requests import request_for, requests_for
+from instances.checks.observe import RUNNING, observe
 from instances.checks.record import record
 from instances.errors import ContainerHung, EngineUnreachable
 from instances.health.response import Outcome

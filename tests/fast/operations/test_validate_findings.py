@@ -60,9 +60,10 @@ def test_every_part_is_looked_at(world: World) -> None:
     world.probe.answers[PUBLIC] = passes()
     validation = validated(world, world.instance())
     assert [finding.name for finding in validation.findings] == [
-        "names", "image_reference", "timings", "required_env", "limits", "image_on_host", "container",
-        "image", "cpus", "memory", "pids", "restart_policy", "ports", "mounts", "labels", "network",
-        "security_opt", "privileges", "environment", *COMPARED, "health", "public_url",
+        "names", "image_reference", "timings", "required_env", "limits", "image_on_host", "identity",
+        "container", "image", "cpus", "memory", "pids", "restart_policy", "ports", "mounts", "labels",
+        "network", "security_opt", "privileges", "environment",
+        *COMPARED, "health", "public_url",
     ]  # fmt: skip
     assert validation.valid and not validation.warnings
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from instances.checks.observe import requests_for
+from instances.checks.check_requests import requests_for
 from instances.db.batch_writer import BatchWriter
 from instances.errors import OutOfReachError
 from instances.models import HealthCheck

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from instances.checks import trust
-from instances.checks.observe import container_trouble, observe, requests_for
+from instances.checks.check_requests import requests_for
+from instances.checks.observe import container_trouble, observe
 from instances.containers.facts import ContainerFacts
 from instances.engine.pool import Engines
 from instances.errors import DockmgrError, TransientError

@@ -1,0 +1,156 @@
+"""Which container is an instance's own: by its id, else by our labels. Pure decisions.
+
+Other people's tools rename containers and make them anew; none of that may make dockmgr start a second
+one beside the first, or take away one that serves the customer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from instances.containers.facts import ContainerSummary
+from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
+
+RENAMED = "renamed"
+REPLACED = "replaced"
+ALIVE = frozenset({"running", "paused", "restarting"})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The container to look for, as the database knows it; `container_id` may be empty."""
+
+    customer_id: str
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The containers of a host, found by name, by id and by whose they are."""
+
+    by_name: Mapping[str, ContainerSummary] = field(default_factory=dict)
+    by_id: Mapping[str, ContainerSummary] = field(default_factory=dict)
+    by_customer: Mapping[str, list[ContainerSummary]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, containers: Iterable[ContainerSummary]) -> Self:
+        found = list(containers)
+        by_customer: dict[str, list[ContainerSummary]] = defaultdict(list)
+        for container in found:
+            if is_managed(container.labels):
+                by_customer[container.labels.get(CUSTOMER_LABEL, "")].append(container)
+        return cls({c.name: c for c in found}, {c.id: c for c in found}, dict(by_customer))
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The instance's own container, if there is one, and what is odd about it.
+
+    `finding` is empty, `renamed` or `replaced`, with a sentence for people. `stranger` has the name of
+    the container and is not ours; `left_behind` has it and comes from an operation of ours that did not
+    end well. While the own one is `aside`, another one stands in its place, so starting it would have two
+    write the same data.
+    """
+
+    container: ContainerSummary | None = None
+    finding: str = ""
+    sentence: str = ""
+    stranger: ContainerSummary | None = None
+    left_behind: ContainerSummary | None = None
+    aside: bool = False
+
+    @property
+    def serves(self) -> ContainerSummary | None:
+        """The container that the customer's requests may reach."""
+        if self.aside or self.container is None:
+            return self.stranger
+        return self.container
+
+
+def identify(wanted: Wanted, listing: Listing) -> Identified:
+    """Find the instance's own container among those of its host.
+
+    The id decides, whatever it is called. Where nothing has the id any more, a container of the name
+    that carries our labels is the one that somebody made in its place, and so is one of another name
+    that runs.
+    """
+    own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
+    if own is not None:
+        return _by_id(wanted, own, named)
+    if named is not None and _is_of(named, wanted.customer_id):
+        return Identified(named, REPLACED, _replaced_by(wanted, named))
+    beside = _running_beside(wanted, listing)
+    if beside is not None:
+        return Identified(beside, REPLACED, _replaced_by(wanted, beside), named)
+    if named is not None:
+        return Identified(None, REPLACED, _stranger(wanted, named), named)
+    return Identified()
+
+
+def way_on(found: Identified, customer_id: str, *, adopted: bool) -> str:
+    """What a person can do about a finding, in one sentence; empty when there is none."""
+    if not found.finding:
+        return ""
+    if found.aside or (found.finding == RENAMED and found.stranger):
+        return "Remove or rename the other one; then a restart gives this one its name back."
+    if found.container is not None:
+        gets = "takes it over" if found.finding == REPLACED else "gives it its name back"
+        return f"A restart {gets}: restart --customer-id {customer_id}."
+    if adopted:
+        return f"Remove or rename it, or take it over with adopt --customer-id {customer_id} once more."
+    return "Remove or rename it; then dockmgr makes the instance's own anew, on the data it had."
+
+
+def _by_id(wanted: Wanted, own: ContainerSummary, named: ContainerSummary | None) -> Identified:
+    if own.name == wanted.name:
+        return Identified(own)
+    called = f"The container of {wanted.customer_id} is called {own.name} and not {wanted.name} any more"
+    if named is None:
+        return Identified(own, RENAMED, f"{called}.")
+    if _is_left_behind(wanted, own, named):
+        left = f"{called}: an operation that did not end well left another one there."
+        return Identified(own, RENAMED, left, left_behind=named)
+    beside = f"{called}, and another one ({named.id[:12]}, {named.state}) has that name"
+    if own.state in ALIVE:
+        return Identified(own, RENAMED, f"{beside}.", named)
+    return Identified(own, REPLACED, f"{beside} while it is {own.state}.", named, aside=True)
+
+
+def _is_left_behind(wanted: Wanted, own: ContainerSummary, named: ContainerSummary) -> bool:
+    """Whether another operation of ours made the one that has the name; who copies one copies its labels."""
+    made_by = named.labels.get(OPERATION_LABEL)
+    return bool(made_by) and _is_of(named, wanted.customer_id) and made_by != own.labels.get(OPERATION_LABEL)
+
+
+def _is_of(container: ContainerSummary, customer_id: str) -> bool:
+    return is_managed(container.labels) and container.labels.get(CUSTOMER_LABEL) == customer_id
+
+
+def _running_beside(wanted: Wanted, listing: Listing) -> ContainerSummary | None:
+    """A running container of the customer under a name that no operation of ours gives."""
+    return next(
+        (
+            container
+            for container in listing.by_customer.get(wanted.customer_id, ())
+            if container.state in ALIVE and derived_from(container.name) != wanted.name
+        ),
+        None,
+    )
+
+
+def _replaced_by(wanted: Wanted, found: ContainerSummary) -> str:
+    return (
+        f"The container of {wanted.customer_id} was replaced from outside by {found.name} "
+        f"({found.id[:12]}, {found.state}), which carries its labels."
+    )
+
+
+def _stranger(wanted: Wanted, named: ContainerSummary) -> str:
+    return (
+        f"The container of {wanted.customer_id} is gone, and a container that dockmgr did not make "
+        f"({named.id[:12]}, {named.state}) has its name {wanted.name}."
+    )

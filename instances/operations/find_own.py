@@ -1,0 +1,20 @@
+"""An instance's own container on its engine, whoever renamed it or made it anew."""
+
+from __future__ import annotations
+
+from instances.containers.identity import Identified, Listing, identify, way_on
+from instances.engine.port import Engine
+from instances.models import Instance
+
+
+def find_own(engine: Engine, instance: Instance) -> Identified:
+    """The instance's own container, and what is odd about it. One call where nothing is."""
+    facts = engine.inspect(instance.container_id) if instance.container_id else None
+    if facts is not None and facts.name == instance.container_name:
+        return Identified(facts.summary)
+    return identify(instance.wanted, Listing.of(engine.list_containers()))
+
+
+def what_to_do(found: Identified, instance: Instance) -> str:
+    """The finding and the way on, as sentences for people."""
+    return f"{found.sentence} {way_on(found, instance.customer_id, adopted=instance.is_adopted)}"

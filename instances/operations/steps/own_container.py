@@ -1,0 +1,58 @@
+"""Seeing to it that what an operation works on is the instance's own container, under its own name."""
+
+from __future__ import annotations
+
+from instances.containers.identity import REPLACED
+from instances.errors import NotOurs, PermanentError
+from instances.incidents.findings import FindingChange, apply_findings
+from instances.operations.find_own import find_own, what_to_do
+from instances.operations.procedure import Work
+from instances.operations.steps import container, exact
+from instances.operations.steps.former_values import forget_replaced
+
+
+def settle(work: Work, *, by_name: bool = True) -> str:
+    """Take over what was made in the place of the instance's container, and give it its name back.
+
+    Returns what was done, for people, or nothing. Raises NotOurs when a stranger's container stands
+    in its place, and PermanentError when another one has its name and the name is needed (`by_name`).
+    """
+    instance = work.instance
+    found = find_own(work.engine, instance)
+    if not found.finding:
+        return ""
+    if found.aside or found.container is None:
+        raise NotOurs(what_to_do(found, instance))
+    if found.stranger is not None and by_name:
+        raise PermanentError(what_to_do(found, instance))
+    done = [found.sentence]
+    if found.left_behind is not None:
+        _remove_left_behind(work, found.left_behind.id)
+    if found.finding == REPLACED:
+        _take_over(work, found.container.id)
+        done.append("It was taken over.")
+    if found.stranger is None and found.container.name != instance.container_name:
+        work.engine.rename(found.container.id, instance.container_name)
+        done.append(f"It is {instance.container_name} again.")
+    if found.stranger is None:
+        apply_findings([FindingChange(instance.pk, "", "")], work.outside.clock.now())
+    return " ".join(done)
+
+
+def _remove_left_behind(work: Work, container_id: str) -> None:
+    facts = work.engine.inspect(container_id)
+    if facts is not None:
+        work.engine.stop(facts.id, work.instance.stop_timeout)
+        container.remove_left_behind(work, facts)
+
+
+def _take_over(work: Work, container_id: str) -> None:
+    """From now on this is the instance's container, on the image that it runs."""
+    instance, facts = work.instance, work.engine.inspect(container_id)
+    if facts is None:
+        raise PermanentError(f"The container of {instance.customer_id} was being changed from outside.")
+    image = work.engine.image(facts.image_id)
+    instance.container_id, instance.image_id = facts.id, facts.image_id
+    instance.image_digest = exact.digest_of(image, instance.image_ref) if image else ""
+    work.save("container_id", "image_id", "image_digest")
+    forget_replaced(work, facts.id)

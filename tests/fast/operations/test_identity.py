@@ -1,0 +1,212 @@
+"""What others do to a container is seen, told once, and never answered by a second one beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from instances import documents
+from instances.fleet.sweep import check_here, sweep_here
+from instances.models import Health, Incident, Instance, Operation
+from instances.operations import service
+from instances.operations.validate import validate
+from tests.factories import ASKED, IMAGE, World, health_of
+from tests.fakes.facts import image_facts
+from tests.fakes.outside import fails, passes
+from tests.fast.updates import begin as begin_update
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def instance(world: World) -> Instance:
+    return world.instance("c1")
+
+
+def rename(world: World, instance: Instance) -> None:
+    world.engine.rename(instance.container_id, "c0ffee_dockmgr-c1")
+
+
+def copy(world: World, instance: Instance, **changes: Any) -> str:
+    """A tool makes the container anew through the API, with the same labels, and starts it."""
+    world.engine.lose(instance.container_id)
+    made = world.engine.create(replace(instance.spec(), image=IMAGE, **changes))
+    world.engine.start(made)
+    world.engine.starts.clear()
+    return made
+
+
+def look(world: World, times: int = 1) -> Health:
+    for _ in range(times):
+        world.clock.advance(60)
+        list(check_here(list(Instance.objects.all().without_secrets()), world.outside))
+    return Health.objects.get()
+
+
+def fresh(instance: Instance) -> Instance:
+    return Instance.objects.get(pk=instance.pk)
+
+
+def told() -> list[tuple[str, str, bool]]:
+    rows = Incident.objects.filter(kind="container").order_by("pk")
+    return [(row.severity, row.cause, row.is_open) for row in rows]
+
+
+def update(world: World, image: str | None = None) -> Operation:
+    return service.run_to_end(begin_update(world, "c1", image=image).pk, world.outside)
+
+
+def test_a_renamed_one_that_is_well_is_left_alone_and_told_once(world: World, instance: Instance) -> None:
+    rename(world, instance)
+    for _ in range(3):
+        report = sweep_here("tests", world.outside)
+        assert [(row.status, row.restarts_used) for row in report.rows] == [("healthy", 0)]
+        world.clock.advance(60)
+    assert world.engine.containers == ["c0ffee_dockmgr-c1"] and not world.engine.starts
+    assert told() == [("warning", "renamed", True)]
+    shown = documents.instance(fresh(instance))
+    assert (shown["finding"], bool(shown["finding_since"])) == ("renamed", True)
+
+
+@pytest.mark.parametrize("acts", ["restart", "update"])
+def test_a_renamed_one_gets_its_name_back(world: World, instance: Instance, acts: str) -> None:
+    world.engine.registry[IMAGE] = image_facts("agent-1")
+    rename(world, instance)
+    look(world)
+    done = world.restart() if acts == "restart" else update(world)
+    assert done.status == "succeeded", done.error
+    assert world.engine.containers == ["dockmgr-c1"]
+    assert told() == [("warning", "renamed", False)]
+    assert fresh(instance).finding == ""
+
+
+def test_a_renamed_one_that_died_is_started_and_not_made_anew(world: World, instance: Instance) -> None:
+    rename(world, instance)
+    world.engine.change(instance.container_id, state="exited")
+    [row] = sweep_here("tests", world.outside).rows
+    assert (row.status, row.restarts_used) == ("healthy", 1)
+    assert fresh(instance).container_id == instance.container_id
+    assert world.engine.containers == ["dockmgr-c1"]
+
+
+def test_a_copy_with_its_labels_is_taken_over_by_a_restart(world: World, instance: Instance) -> None:
+    world.engine.images["other"] = image_facts("other")
+    made = copy(world, instance)
+    world.engine.change(made, image_id="sha256:other")
+    assert look(world).status == "healthy"
+    assert told() == [("warning", "replaced", True)]
+    assert fresh(instance).container_id == instance.container_id, "seeing is not taking over"
+    assert world.restart().status == "succeeded"
+    now = fresh(instance)
+    assert (now.container_id, now.image_id, now.finding) == (made, "sha256:other", "")
+    assert world.engine.containers == ["dockmgr-c1"] and world.engine.starts == {"dockmgr-c1": 1}
+    assert told() == [("warning", "replaced", False)]
+
+
+def test_a_copy_that_fails_is_restarted_itself(world: World, instance: Instance) -> None:
+    made = copy(world, instance)
+    world.engine.change(made, state="exited")
+    [row] = sweep_here("tests", world.outside).rows
+    assert row.status == "healthy" and fresh(instance).container_id == made
+    assert world.engine.containers == ["dockmgr-c1"]
+
+
+def test_a_copy_is_updated_with_a_way_back_to_it(world: World, instance: Instance) -> None:
+    world.engine.registry["registry.example.com/agent:2.0"] = image_facts("agent-2")
+    made = copy(world, instance)
+    world.probe.answers[instance.port or 0] = lambda: (
+        passes() if world.engine.inspect(made) and _runs(world, made) else fails("refused")
+    )
+    done = update(world, "registry.example.com/agent:2.0")
+    assert done.status == "rolled_back"
+    assert world.engine.containers == ["dockmgr-c1"]
+    assert fresh(instance).container_id == made and _runs(world, made)
+
+
+def _runs(world: World, which: str) -> bool:
+    facts = world.engine.inspect(which)
+    return facts is not None and facts.state == "running"
+
+
+def test_a_copy_beside_is_not_joined_by_a_second_writer(world: World, instance: Instance) -> None:
+    made = copy(world, instance, name="c1-new")
+    [row] = sweep_here("tests", world.outside).rows
+    assert (row.status, world.engine.containers) == ("healthy", ["c1-new"])
+    assert world.restart().status == "succeeded"
+    assert world.engine.containers == ["dockmgr-c1"] and fresh(instance).container_id == made
+
+
+def test_a_stranger_that_answers_serves_and_is_told(world: World, instance: Instance) -> None:
+    copy(world, instance, labels={})
+    assert look(world).status == "healthy"
+    assert told() == [("warning", "replaced", True)]
+    assert {e["code"] for e in validate(fresh(instance), world.outside).errors} >= {"replaced"}
+
+
+def test_a_stranger_that_fails_costs_no_attempt_and_is_not_touched(world: World, instance: Instance) -> None:
+    world.stranger_takes_over(instance)
+    stranger = world.engine.inspect("dockmgr-c1")
+    world.probe.answers[instance.port or 0] = lambda: fails("refused")
+    health = look(world, 4)
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "replaced", 0)
+    assert "did not make" in health.error
+    assert world.engine.inspect("dockmgr-c1") == stranger
+    assert not Operation.objects.filter(kind="restart").exists()
+    done = world.restart()
+    assert done.status == "failed" and "Remove or rename it" in done.error
+    assert world.engine.inspect("dockmgr-c1") == stranger
+    assert health_of(instance).restarts_used == 0
+
+
+def test_once_the_stranger_is_gone_it_is_made_anew_by_itself(world: World, instance: Instance) -> None:
+    world.stranger_takes_over(instance)
+    world.probe.answers[instance.port or 0] = lambda: fails("refused")
+    look(world, 4)
+    world.engine.lose("dockmgr-c1")
+    del world.probe.answers[instance.port or 0]
+    [row] = sweep_here("tests", world.outside).rows
+    assert row.status == "healthy" and world.engine.containers == ["dockmgr-c1"]
+    assert told() == [("warning", "replaced", False)]
+
+
+def test_one_put_aside_is_not_started_beside_what_stands_in_its_place(
+    world: World, instance: Instance
+) -> None:
+    rename(world, instance)
+    world.engine.stop(instance.container_id, 1)
+    world.engine.create(replace(instance.spec(), image=IMAGE, labels={}, host_port=0))
+    world.engine.start("dockmgr-c1")
+    world.engine.starts.clear()
+    world.probe.answers[instance.port or 0] = lambda: fails("refused")
+    health = look(world, 4)
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "replaced", 0)
+    assert update(world).status == "failed"
+    assert not world.engine.starts
+    assert world.engine.containers == ["c0ffee_dockmgr-c1", "dockmgr-c1"]
+
+
+def test_an_update_is_refused_while_others_share_its_network(world: World, instance: Instance) -> None:
+    sidecar = replace(instance.spec(), name="sidecar", image=IMAGE, labels={}, host_port=0)
+    world.engine.create(sidecar)
+    world.engine.reconfigure("sidecar", NetworkMode=f"container:{instance.container_id}")
+    world.engine.registry[IMAGE] = image_facts("agent-2")
+    notes = {note.code: note.message for note in validate(instance, world.outside).notes}
+    assert notes["dependents"].startswith("sidecar shares")
+    done = update(world)
+    assert done.status == "failed" and "remove sidecar first" in done.error
+    assert fresh(instance).container_id == instance.container_id
+    world.engine.lose("sidecar")
+    assert update(world).status == "succeeded"
+
+
+@pytest.mark.parametrize("stands", ["copy", "stranger"])
+def test_leaving_takes_the_copy_along_and_leaves_the_stranger(
+    world: World, instance: Instance, stands: str
+) -> None:
+    copy(world, instance) if stands == "copy" else world.stranger_takes_over(instance)
+    done = service.begin_decommission("c1", ASKED, outside=world.outside)
+    assert service.run_to_end(done.pk, world.outside).status == "succeeded"
+    assert world.engine.containers == ([] if stands == "copy" else ["dockmgr-c1"])
+    assert not Incident.objects.open().exists()
