@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from dockmgr.environment import SPECIAL_CHARACTERS
+
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 15  # an open transaction may do nothing: then its process is taken for frozen
 # What the network alone can tell: nobody acknowledges for 10 s, or answers to keepalives for 14.
@@ -32,14 +34,10 @@ def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
     a second later whoever waits gives up by its own. `?pgbouncer=1` stands for a pooler, which refuses
     sessions that begin with limits: they are then to be set at the role.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in ("sqlite", "postgres", "postgresql"):
-        raise ImproperlyConfigured(
-            f"DATABASE_URL begins with {scheme or 'no scheme'!r}; allowed are sqlite:/// and postgres://."
-        )
+    scheme = _scheme(url)
     if scheme == "sqlite":
-        return {**dj_database_url.parse(url), "OPTIONS": SQLITE_OPTIONS}
-    config: dict[str, Any] = dict(dj_database_url.parse(url, engine="instances.db.postgresql"))
+        return {**_parsed(url), "OPTIONS": SQLITE_OPTIONS}
+    config = _parsed(url, engine="instances.db.postgresql")
     given = dict(config.get("OPTIONS", {}))
     pooled = str(given.pop("pgbouncer", "0")).lower() not in ("", "0", "false", "no")
     session = "" if pooled else _limits(statement_seconds)
@@ -52,6 +50,34 @@ def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
     }
     config["DISABLE_SERVER_SIDE_CURSORS"] = pooled
     config["CONN_HEALTH_CHECKS"] = True
+    return config
+
+
+def _scheme(url: str) -> str:
+    """Raises ImproperlyConfigured for what is no database we test; nothing of it is shown."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("sqlite", "postgres", "postgresql") or not separator:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is that of another database; allowed are sqlite:/// and postgres://."
+        )
+    if scheme == "sqlite" and rest in ("", "/"):
+        raise ImproperlyConfigured("DATABASE_URL names no file; it looks like sqlite:////folder/file.")
+    return scheme
+
+
+def _parsed(url: str, **given: str) -> dict[str, Any]:
+    try:
+        parts = urlsplit(url)
+        config: dict[str, Any] = dict(dj_database_url.parse(url, **given))  # type: ignore[arg-type]
+        if parts.fragment or parts.port == 0 or "@" in parts.path:
+            raise ValueError
+    except ValueError:  # also a port that is no number, and brackets that hold no address
+        raise ImproperlyConfigured(f"DATABASE_URL can't be read. {SPECIAL_CHARACTERS}") from None
+    if not config.get("NAME") or (parts.scheme != "sqlite" and "/" in parts.path.strip("/")):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL ends with no database's name; it looks like postgres://user:password@host/name. "
+            f"{SPECIAL_CHARACTERS}"
+        )
     return config
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
 
-from dockmgr import __version__, keys
+from dockmgr import __version__, forms, keys
+from dockmgr.broker import broker
 from dockmgr.database import SQLITE_OPTIONS as SQLITE_OPTIONS
 from dockmgr.database import database
-from dockmgr.environment import Environment, web_names
+from dockmgr.environment import Environment
+from dockmgr.web_names import web_names
 from tasks.policies import POLICIES
 
 env = Environment(os.environ)
@@ -24,7 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = __version__
 HOME = env.path("DOCKMGR_HOME", Path("~/.dockmgr"))
 STATE_FILE = env.path("DOCKMGR_STATE_FILE", Path("~/.openclaw/data/docker-manager-state.json"))
-DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")
+DOCKER_HOST = forms.engine("DOCKER_HOST", env.text("DOCKER_HOST", "unix:///var/run/docker.sock"))
 
 SWEEP_INTERVAL = env.whole("DOCKMGR_SWEEP_INTERVAL", 900, least=1)
 RECHECK_INTERVAL = env.seconds("DOCKMGR_RECHECK_INTERVAL", 30, least=0.1)
@@ -52,8 +52,8 @@ WATCH_INTERVAL = env.seconds("DOCKMGR_WATCH_INTERVAL", 2, least=0.1)
 DELIVERY_TIMEOUT = env.seconds("DOCKMGR_DELIVERY_TIMEOUT", 10, least=0.5)
 DELIVERY_GIVE_UP = env.seconds("DOCKMGR_DELIVERY_GIVE_UP", 24 * 3600)
 PUBLIC_URL = env.text("DOCKMGR_PUBLIC_URL", "").rstrip("/")
-HEARTBEAT_URL = env.secret("DOCKMGR_HEARTBEAT_URL")
-METRICS_TOKEN = env.secret("DOCKMGR_METRICS_TOKEN")
+HEARTBEAT_URL = forms.address("DOCKMGR_HEARTBEAT_URL", env.secret("DOCKMGR_HEARTBEAT_URL"))
+METRICS_TOKEN = forms.token("DOCKMGR_METRICS_TOKEN", env.secret("DOCKMGR_METRICS_TOKEN"))
 ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5)
 RESTARTS_PER_HOST = env.whole("DOCKMGR_RESTARTS_PER_HOST", 4, least=1)
 HISTORY_DAYS = env.whole("DOCKMGR_HISTORY_DAYS", 30, least=1)
@@ -71,8 +71,10 @@ ENCRYPTION_KEYS = keys.fernet_keys(
 # --- Django ------------------------------------------------------------------------------------
 DEBUG = env.flag("DOCKMGR_DEBUG", False)
 NAMES = web_names("DOCKMGR_PUBLIC_URL", PUBLIC_URL)
-ALLOWED_HOSTS = env.words("DOCKMGR_ALLOWED_HOSTS", NAMES.hosts)
-CSRF_TRUSTED_ORIGINS = env.words("DOCKMGR_TRUSTED_ORIGINS", NAMES.origins)
+ALLOWED_HOSTS = forms.hosts("DOCKMGR_ALLOWED_HOSTS", env.words("DOCKMGR_ALLOWED_HOSTS", NAMES.hosts))
+CSRF_TRUSTED_ORIGINS = forms.origins(
+    "DOCKMGR_TRUSTED_ORIGINS", env.words("DOCKMGR_TRUSTED_ORIGINS", NAMES.origins)
+)
 ROOT_URLCONF = "dockmgr.urls"
 WSGI_APPLICATION = "dockmgr.wsgi.application"
 INSTALLED_APPS = [
@@ -160,31 +162,15 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 
 # --- Database ----------------------------------------------------------------------------------
 STATEMENT_SECONDS = env.seconds("DOCKMGR_STATEMENT_TIMEOUT", 8, least=1)
-DATABASES = {
-    "default": database(env.text("DATABASE_URL", f"sqlite:///{HOME / 'dockmgr.sqlite3'}"), STATEMENT_SECONDS)
-}
-
+DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{HOME / 'dockmgr.sqlite3'}"
+DATABASES = {"default": database(DATABASE_URL, STATEMENT_SECONDS)}
 
 # --- Celery ------------------------------------------------------------------------------------
-def broker(url: str) -> str:
-    """The URL, when it is a Redis': counters and queue lengths are asked of it as well."""
-    allowed = ("redis", "rediss", "redis+socket")
-    try:
-        parts = urlsplit(url)
-        is_redis = parts.scheme in allowed and parts.port != 0
-    except ValueError:  # the port is no number
-        is_redis = False
-    if not is_redis:
-        raise ImproperlyConfigured(
-            "DOCKMGR_BROKER_URL is no Redis'; it looks like redis://host:6379/0, rediss:// or redis+socket://."
-        )
-    return url
-
-
 EMBEDDED_BROKER = HOME / "redis.sock"
-BROKER_IS_EMBEDDED = not env.text("DOCKMGR_BROKER_URL", "")
-CELERY_BROKER_URL = broker(env.text("DOCKMGR_BROKER_URL", f"redis+socket://{EMBEDDED_BROKER}"))
-BROKER_PREFIX = env.text("DOCKMGR_BROKER_PREFIX", "")  # keeps several installations on one Redis apart
+CELERY_BROKER_URL = broker(env.secret("DOCKMGR_BROKER_URL") or f"redis+socket://{EMBEDDED_BROKER}")
+BROKER_PREFIX = forms.prefix(
+    "DOCKMGR_BROKER_PREFIX", env.text("DOCKMGR_BROKER_PREFIX", "")
+)  # keeps several installations on one Redis apart
 CELERY_RESULT_BACKEND = CELERY_BROKER_URL
 CELERY_RESULT_EXPIRES = 3600
 CELERY_RESULT_BACKEND_THREAD_SAFE = True
@@ -246,6 +232,7 @@ LOGGING = {
     "filters": {
         "redact": {"()": "instances.lib.redact.RedactingFilter"},
         "bodiless": {"()": "dockmgr.logs.filters.BodilessFilter"},
+        "broker": {"()": "dockmgr.logs.filters.BrokerFilter"},
     },
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
@@ -260,10 +247,10 @@ LOGGING = {
         **{name: {"level": LOG_LEVEL} for name in ("instances", "tasks", "dockmgr", "celery")},
         # A line per message and check would cost more than the checks and tell less than our own;
         # the pool's would show what messages hold.
-        **{name: {"level": "WARNING"} for name in QUIET},
+        **{name: {"level": "WARNING", "filters": ["broker"]} for name in QUIET},
         # These show hosts and parts of URLs, which are secrets.
         "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},
         "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
-        "celery.worker.consumer.consumer": {"filters": ["bodiless"]},
+        "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
     },
 }

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
+
+from tasks.broker.reasons import broker_sentence
 
 DROPPED = "A message was dropped"
+CONNECTIONS = ("consumer: Cannot connect to", "beat: Connection error", "beat pidbox: Connection error")
+SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
+
+
+class BrokerFilter(logging.Filter):
+    """A broker that can't be reached or refuses is told with its own reason, and once a minute."""
+
+    _said: tuple[str, float] = ("", 0.0)
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith(CONNECTIONS):
+            return True
+        failed = [arg for arg in record.args or () if isinstance(arg, BaseException)]
+        sentence = broker_sentence(failed[0] if failed else ConnectionError())
+        now, (last, at) = self._monotonic(), BrokerFilter._said
+        if sentence == last and now - at < SAID_EVERY:
+            return False
+        BrokerFilter._said = (sentence, now)
+        record.msg, record.args, record.exc_info, record.exc_text = (
+            f"{sentence} Trying again.",
+            (),
+            None,
+            None,
+        )
+        return True
 
 
 class BodilessFilter(logging.Filter):
@@ -12,7 +45,7 @@ class BodilessFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         # Logging may be configured twice, which puts this filter on the logger twice.
-        if record.levelno >= logging.ERROR and not str(record.msg).startswith(DROPPED):
+        if record.levelno >= logging.ERROR and not str(record.msg).startswith((DROPPED, "The broker ")):
             record.msg = _sentence(record.args[0] if isinstance(record.args, tuple) and record.args else None)
             record.args, record.exc_info, record.exc_text = (), None, None
         return True

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from instances.errors import OutOfReachError
 from tasks.app import app
+from tasks.broker.reasons import broker_sentence
 
 ANSWER_SECONDS = 1.0
 REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
@@ -23,8 +24,8 @@ def reaching_broker() -> Iterator[None]:
     """Turn a broker's failures into one sentence. Raises OutOfReachError."""
     try:
         yield
-    except (OperationalError, RedisError, RuntimeError):  # the result backend's way of giving up
-        raise OutOfReachError("The broker can't be reached (DOCKMGR_BROKER_URL).") from None
+    except (OperationalError, RedisError, RuntimeError) as error:  # the last is how results give up
+        raise OutOfReachError(broker_sentence(error)) from None
 
 
 def redis_at(url: str, timeout: float) -> Redis:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from dockmgr.logs.filters import BodilessFilter
+from redis.exceptions import AuthenticationError
+
+from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BrokerFilter
 
 SENTINEL = "s3ntinel-body"
 
@@ -27,3 +29,19 @@ def test_a_message_of_another_form_is_dropped_in_one_sentence() -> None:
 
 def test_what_is_no_error_passes_unchanged() -> None:
     assert logged(logging.INFO, "Connected to %s", "the broker") == "Connected to the broker"
+
+
+def test_a_broker_that_refuses_is_told_with_its_reason_and_once_a_minute() -> None:
+    moments = iter((1000.0, 1001.0, 1001.0 + SAID_EVERY))
+    once, failed = BrokerFilter(lambda: next(moments)), AuthenticationError("WRONGPASS")
+    said = []
+    for form, words in (
+        ("consumer: Cannot connect to %s: %s.\n%s\n", (f"redis://{SENTINEL}", failed, "again")),
+        ("beat: Connection error: %s. Trying again in %s seconds...", (failed, 2)),
+        ("beat: Connection error: %s. Trying again in %s seconds...", (failed, 4)),
+    ):
+        record = logging.LogRecord("celery", logging.ERROR, "consumer.py", 1, form, words, None)
+        if once.filter(record) and BodilessFilter().filter(record):
+            said.append(record.getMessage())
+    sentence = "The broker refuses: its user name or password is wrong (DOCKMGR_BROKER_URL). Trying again."
+    assert said == [sentence, sentence]

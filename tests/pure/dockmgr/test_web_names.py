@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from dockmgr.environment import LOOPBACK, web_names
+from dockmgr.web_names import LOOPBACK, web_names
 
 NAME = "DOCKMGR_PUBLIC_URL"
 TOP = Path(__file__).resolve().parents[3]

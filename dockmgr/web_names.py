@@ -1,0 +1,55 @@
+"""What follows from the address where people reach the web."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# Django reads `*` and a leading dot as any name; neither is one that people reach.
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class WebNames:
+    """The host names the web answers to, and the origins that may post its forms."""
+
+    hosts: list[str]
+    origins: list[str]
+
+
+def web_names(name: str, public_url: str) -> WebNames:
+    """What follows from the address where people reach the web; this machine's own names always do.
+
+    Without an address only those. Raises ImproperlyConfigured, naming the setting, for what is no address.
+    """
+    if not public_url:
+        return WebNames([*LOOPBACK], [])
+    try:
+        parts = urlsplit(public_url)
+        host, port = _host(parts), parts.port
+    except ValueError:
+        raise _no_address(name) from None
+    if not host or parts.scheme not in DEFAULT_PORTS:
+        raise _no_address(name)
+    # Browsers leave out the port that goes without saying, and Django compares letter by letter.
+    shown = host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
+    others = [own for own in LOOPBACK if own != host]
+    return WebNames([host, *others], [f"{parts.scheme}://{shown}"])
+
+
+def _host(parts: SplitResult) -> str:
+    """The host as a browser sends it; empty when it is no host's name. Raises ValueError."""
+    host = parts.hostname or ""
+    if ":" in host:
+        return f"[{ipaddress.IPv6Address(host).compressed}]"
+    return host if _HOST_NAME.fullmatch(host) else ""
+
+
+def _no_address(name: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} is no address; it looks like https://dockmgr.example.com.")

@@ -1,0 +1,62 @@
+"""Why the broker's Redis does not do what it is asked, in words of our own: pure."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from redis import exceptions
+
+OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
+# What a Redis begins a refusal with.
+REFUSALS = {
+    "WRONGPASS": "its user name or password is wrong",
+    "NOAUTH": "it wants a user name and a password",
+    "ERR AUTH": "it knows no password, and one is given",
+    "NOPERM": "the user may not do that there; its rights are too few",
+    "OOM": "its memory is full (maxmemory)",
+    "MISCONF": "it can't save to its disk",
+    "READONLY": "it is a replica, which takes no writes",
+    "LOADING": "it is still loading its data",
+    "MASTERDOWN": "it is a replica whose master is away",
+    "CLUSTERDOWN": "its cluster is down",
+    "MOVED": "it is part of a cluster, which dockmgr does not use",
+    "max number of clients": "it has as many connections as it takes (maxclients)",
+    "DENIED": "it is in protected mode and takes nobody from elsewhere",
+    "DB index": "it has no database of that number",
+    "ERR DB": "it has no database of that number",
+}
+OF_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.OutOfMemoryError, REFUSALS["OOM"]),
+    (exceptions.NoPermissionError, REFUSALS["NOPERM"]),
+    (exceptions.ReadOnlyError, REFUSALS["READONLY"]),
+    (exceptions.BusyLoadingError, REFUSALS["LOADING"]),
+    (exceptions.AuthenticationError, REFUSALS["WRONGPASS"]),
+    (ssl.SSLCertVerificationError, "its certificate is not trusted"),
+    (ssl.SSLError, "TLS can't be agreed on; does it speak TLS on this port?"),
+)
+
+
+def broker_sentence(error: BaseException) -> str:
+    """What failed, for an operator; shows nothing of the URL or of what was sent."""
+    for cause in _causes(error):
+        if reason := _reason(cause):
+            return f"The broker refuses: {reason} (DOCKMGR_BROKER_URL)."
+    return OUT_OF_REACH
+
+
+def _reason(error: BaseException) -> str | None:
+    text = str(error)
+    for beginning, reason in REFUSALS.items():
+        if beginning in text[:200]:
+            return reason
+    return next((reason for kind, reason in OF_KINDS if isinstance(error, kind)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The failure and what it came from; texts of wrapped ones say the most."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,36 @@
+"""A Redis that refuses is told with its own reason, in words of ours."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+from kombu.exceptions import OperationalError
+from redis import exceptions
+
+from tasks.broker.reasons import OUT_OF_REACH, broker_sentence
+
+SECRET = "s3ntinel"
+
+FAILURES: dict[str, tuple[Exception, str]] = {
+    "out of memory": (exceptions.OutOfMemoryError(f"command not allowed {SECRET}"), "memory is full"),
+    "wrong password": (exceptions.AuthenticationError("invalid username-password pair"), "password is wrong"),
+    "no password": (exceptions.AuthenticationError("NOAUTH Authentication required."), "wants a user name"),
+    "few rights": (exceptions.NoPermissionError(f"User {SECRET} has no permissions"), "rights are too few"),
+    "replica": (exceptions.ReadOnlyError("You can't write against a read only replica."), "is a replica"),
+    "disk": (exceptions.ResponseError(f"MISCONF Redis is configured to save {SECRET}"), "save to its disk"),
+    "connections": (exceptions.ConnectionError("max number of clients reached"), "as many connections"),
+    "foreign certificate": (ssl.SSLCertVerificationError(1, SECRET), "certificate is not trusted"),
+    "no TLS": (ssl.SSLError(1, f"WRONG_VERSION_NUMBER {SECRET}"), "TLS can't be agreed on"),
+    "nobody there": (exceptions.ConnectionError(f"Error 111 connecting to {SECRET}:6379."), OUT_OF_REACH),
+    "something else": (exceptions.ResponseError(f"ERR {SECRET}"), OUT_OF_REACH),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), FAILURES.values(), ids=FAILURES.keys())
+def test_the_reason_is_told_also_when_it_is_wrapped(error: Exception, words: str) -> None:
+    wrapped = OperationalError(SECRET)
+    wrapped.__cause__ = error
+    for failure in (error, wrapped):
+        sentence = broker_sentence(failure)
+        assert words in sentence and "DOCKMGR_BROKER_URL" in sentence and SECRET not in sentence
