@@ -9,7 +9,7 @@ DJANGO := 5.2
 
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode every test process starts twice as fast
 
-.PHONY: help setup demo up test check bench clean
+.PHONY: help setup demo up test check lock image bench clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -36,6 +36,15 @@ check: setup ## format, lint, spelling, types, import rules
 	find $(PACKAGES) manage.py -name '*.py' -exec .venv/bin/django-upgrade --check --target-version $(DJANGO) {} +
 	.venv/bin/mypy $(PACKAGES) manage.py
 	.venv/bin/lint-imports
+
+lock: setup ## requirements-runtime.txt anew, after a change of requirements.txt
+	@(echo "# What the image installs: the first part of requirements.txt with all it brings along, by hash. Made by \`make lock\`."; \
+	sed '/^# What its tests/,$$d' requirements.txt | $(PYTHON) -m uv pip compile - --constraint requirements.txt --quiet \
+	--generate-hashes --no-annotate --no-header --python-version 3.11 --python-platform linux) > requirements-runtime.new
+	@mv requirements-runtime.new requirements-runtime.txt
+
+image: ## the image dockmgr:latest, with its version and commit as labels
+	docker build --tag dockmgr:latest --build-arg REVISION=$$(git rev-parse HEAD) .
 
 bench: setup ## the benchmarks
 	@$(PYTHON) -m bench

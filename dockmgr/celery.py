@@ -30,14 +30,6 @@ def use_django_logging(**_: Any) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
-@beat_init.connect
-def use_configured_interval(**_: Any) -> None:
-    """A sweep interval changed in the environment takes effect when beat starts."""
-    from tasks.schedule import apply_environment
-
-    apply_environment()
-
-
 @worker_ready.connect
 def watch_beside_the_work(sender: Any = None, **_: Any) -> None:
     """Every worker watches, delivers and does the clockwork, whatever its queues."""

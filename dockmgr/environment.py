@@ -76,6 +76,10 @@ class Environment:
         value = self._values.get(name)
         return Path(value).expanduser().absolute() if value else default.expanduser().absolute()
 
+    def optional_path(self, name: str) -> Path | None:
+        value = self._values.get(name)
+        return Path(value).expanduser().absolute() if value else None
+
     def _read(self, name: str, path: Path) -> str:
         try:
             text = path.read_text().strip()

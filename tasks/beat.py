@@ -1,15 +1,26 @@
-"""Beat's scheduler, which goes on when the machine's clock is set back."""
+"""Beat's scheduler, which goes on when the machine's clock is set back or the database is away."""
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import datetime
 from typing import Any
 
+from django.db import Error as DatabaseFailure
+from django.db import connections
+from django_celery_beat.models import PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from instances.db.clock import elapsed
+from instances.db.errors import database_sentence
 from instances.lib.clock import AHEAD
+from tasks.alive import show_alive
+from tasks.schedule import apply_environment
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 5.0  # seconds between two tries while the database is away
 
 
 class Entry(ModelEntry):  # type: ignore[misc]
@@ -29,10 +40,43 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     Entry = Entry
     _offset: float | None = None
+    _is_away = False
+
+    def setup_schedule(self) -> None:
+        """Returns when the schedule could be read, the interval of the environment included."""
+        while True:
+            try:
+                apply_environment()
+                super().setup_schedule()
+            except DatabaseFailure as error:
+                self._tell_away(error)
+                time.sleep(PAUSE)
+            else:
+                self._tell_back()
+                return
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         offset = time.time() - elapsed()
         if self._offset is not None and self._offset - offset > AHEAD.total_seconds():
             self._heap = None
         self._offset = offset
-        return super().tick(*args, **kwargs)
+        show_alive()
+        try:
+            PeriodicTasks.last_change()  # what is below would log a traceback and go on with what it has
+            wait = super().tick(*args, **kwargs)
+        except DatabaseFailure as error:
+            self._tell_away(error)
+            return PAUSE
+        self._tell_back()
+        return wait
+
+    def _tell_away(self, error: DatabaseFailure) -> None:
+        connections.close_all()
+        if not self._is_away:
+            logger.error("Beat waits for the database: %s", database_sentence(error))
+        self._is_away = True
+
+    def _tell_back(self) -> None:
+        if self._is_away:
+            logger.warning("The database answers beat again.")
+        self._is_away = False

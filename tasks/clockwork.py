@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from instances.db.clock import SYSTEM
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import queue_part
+from tasks.alive import show_alive
 from tasks.broker.connection import require_broker
 from tasks.checks import note_dark_hosts, publish_due
 from tasks.maintenance import hand_over
@@ -34,7 +35,10 @@ class Clockwork:
     def turn(self) -> None:
         """Show life, learn which hosts need no look, and now and then hand on what was left."""
         now = SYSTEM.now()
-        for queue in self._queues():
+        served = list(self._queues())
+        if served:
+            show_alive()
+        for queue in served:
             show_life(queue_part(queue), now)
         note_dark_hosts()
         last = self._handed_over_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import os
@@ -28,6 +27,8 @@ from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.sweep import Progress as ProgressCall
 from instances.lib import validators
 from instances.lib.log_lines import for_terminal
+from instances.management.who import operator as operator
+from instances.management.who import say
 from instances.models import AuditEntry, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
@@ -59,6 +60,7 @@ class FleetCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
+        parser.add_argument("--as", dest="as_name", metavar="NAME", help="who you are, for the record")
         if self.name not in READING:
             parser.add_argument("--reason", default="", help="why, for the record")
         if self.changes or self.once:
@@ -114,9 +116,7 @@ class FleetCommand(BaseCommand):
     def _recorded(self, options: dict[str, Any]) -> tuple[Any, int]:
         """Do the work, and write down that it was done unless it only read or was refused as wrong."""
         document, code = self._guarded(options)
-        if code == WRONG or (self.name in READING and not options.get("abandon")):
-            return document, code
-        if self._is_repeated:
+        if code == WRONG or self._is_repeated or not self._is_recorded(options):
             return document, code
         said = document.get("error") if isinstance(document, dict) else None
         outcome = said or ("done" if code == GOOD else f"exit code {code}")
@@ -129,12 +129,16 @@ class FleetCommand(BaseCommand):
                 logger.error("The audit log lacks this command: %s", database_sentence(error))
         return document, code
 
+    def _is_recorded(self, options: dict[str, Any]) -> bool:
+        return self.name not in READING or bool(options.get("abandon"))
+
     @property
     def name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
 
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
+        say(options["as_name"], recorded=self._is_recorded(options))
         earlier = earlier_command(options["request_id"], self.name, _target(options)) if self.once else None
         self._is_repeated = earlier is not None
         return self.run(options) if earlier is None else self.again(options, earlier)
@@ -201,11 +205,6 @@ class FleetCommand(BaseCommand):
 def _target(options: dict[str, Any]) -> str:
     """What a command is about, as the audit log names it."""
     return next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
-
-
-def operator() -> str:
-    """Who runs the command, as records name them."""
-    return f"cli:{getpass.getuser()}"
 
 
 class _Refusals:
