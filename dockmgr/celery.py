@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from celery.signals import beat_init, setup_logging, worker_ready, worker_shutdown
+from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -28,6 +28,17 @@ __all__ = ["app"]
 def use_django_logging(**_: Any) -> None:
     """Workers and beat log as the rest does, through the redacting filter."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_foreign_keys(**_: Any) -> None:
+    """With another database's keys nothing could be looked at, and no alarm sent: the process ends."""
+    from dockmgr.start import foreign_keys
+
+    if sentence := foreign_keys():
+        sys.stderr.write(f"{sentence}\n")
+        sys.exit(2)
 
 
 @worker_ready.connect

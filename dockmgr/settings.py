@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "instances",
 ]
 MIDDLEWARE = [
+    "dockmgr.probes.probes_middleware",
     "instances.api.middleware.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

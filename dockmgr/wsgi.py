@@ -1,8 +1,21 @@
 """The WSGI entry for gunicorn: `gunicorn dockmgr.wsgi`."""
 
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
+from dockmgr.start import foreign_keys
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
-application = get_wsgi_application()
+REFUSED = 4  # gunicorn's code for an application that can't be loaded: it starts no second process
+
+try:
+    application = get_wsgi_application()
+    refusal = foreign_keys()
+except ImproperlyConfigured as error:
+    refusal = str(error)
+if refusal:
+    sys.stderr.write(f"{refusal}\n")
+    sys.exit(REFUSED)

@@ -48,6 +48,15 @@ class UnreadableSecret(PermanentError):
         super().__init__("A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key.")
 
 
+class ForeignKeys(PermanentError):
+    """None of the stored secrets can be opened: nothing may be written with these keys."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DOCKMGR_ENCRYPTION_KEYS opens none of the stored secrets: its keys are not this database's."
+        )
+
+
 class NotFoundOnEngine(PermanentError):
     """The engine has no such container, image or volume."""
 

@@ -19,7 +19,7 @@ from instances.monitoring.self_rules import Part
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
 from tasks.clockwork import Clockwork, follow_up_turn
-from tasks.schedule import sweep_interval
+from tasks.schedule import is_scheduled, sweep_interval
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
     if _running is not None and _running[0] == os.getpid():
         return
     part = None if engines else Part.BEAT
-    itself = SelfCheck(SYSTEM.now(), sweep_interval, crowding_queues, part)
+    itself = SelfCheck(SYSTEM.now(), sweep_interval, crowding_queues, part, is_scheduled)
     watch = Monitor(service.OUTSIDE, engines=engines, itself=itself)
     turns: dict[str, Turn] = {"watch": watch.tick, "ask": watch.ask, "deliver": _deliver}
     if engines:

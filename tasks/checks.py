@@ -36,7 +36,7 @@ from tasks.broker.connection import reaching_broker, require_broker
 from tasks.heartbeat import announce_sweep
 from tasks.host_lanes import HostLanes
 from tasks.operations import heal
-from tasks.schedule import sweep_interval
+from tasks.schedule import sweep_rhythm
 
 logger = logging.getLogger(__name__)
 UNSEEN_AT_ONCE = 500
@@ -59,7 +59,8 @@ COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(_commit)
 @task("dockmgr.sweep")
 def sweep(requested_by: str = "task", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
     """Start a sweep: one message per active instance. Refused while one is running."""
-    now, interval = SYSTEM.now(), sweep_interval()
+    now, rhythm = SYSTEM.now(), sweep_rhythm()
+    interval = rhythm.shortest if rhythm else float(settings.SWEEP_INTERVAL)
     try:
         row = sweeps.start(now, interval, by=requested_by, scheduled=requested_by == "beat")
     except BusyError as error:

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from celery.schedules import BaseSchedule
 from django.conf import settings
 from django.db import transaction
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from instances.db.clock import SYSTEM
 from instances.models import Applied
+from tasks.rhythm import Rhythm, rhythm_of
 
 SWEEP = "dockmgr sweep"
+TASK = "dockmgr.sweep"
 VARIABLE = "DOCKMGR_SWEEP_INTERVAL"
 
 
+def sweep_rhythm() -> Rhythm | None:
+    """How often beat sweeps, of whatever kind the schedule is; None when none is enabled."""
+    found = [rhythm_of(kept, SYSTEM.now()) for kept in _schedules()]
+    if not found:
+        return None
+    return Rhythm(min(one.shortest for one in found), min(one.longest for one in found))
+
+
+def _schedules() -> Iterator[BaseSchedule]:
+    for entry in PeriodicTask.objects.filter(task=TASK, enabled=True, one_off=False, clocked=None):
+        try:
+            yield entry.schedule
+        except ValueError:  # a day that never comes: beat leaves it out as well
+            continue
+
+
 def sweep_interval() -> float:
-    """Seconds between sweeps as the schedule in force says, else as configured."""
-    entry = PeriodicTask.objects.filter(name=SWEEP).select_related("interval").first()
-    if entry is None or entry.interval is None:
-        return float(settings.SWEEP_INTERVAL)
-    return float(entry.interval.schedule.run_every.total_seconds())
+    """The most seconds between two sweeps by the schedule in force, else as configured."""
+    rhythm = sweep_rhythm()
+    return rhythm.longest if rhythm else float(settings.SWEEP_INTERVAL)
+
+
+def is_scheduled() -> bool:
+    """Whether beat has anything that makes it sweep."""
+    return sweep_rhythm() is not None
 
 
 def apply_environment() -> bool:
@@ -35,10 +60,9 @@ def apply_environment() -> bool:
             every=settings.SWEEP_INTERVAL, period=IntervalSchedule.SECONDS
         )
         entry, _ = PeriodicTask.objects.get_or_create(
-            name=SWEEP,
-            defaults={"task": "dockmgr.sweep", "interval": interval, "kwargs": '{"requested_by": "beat"}'},
+            name=SWEEP, defaults={"task": TASK, "interval": interval, "kwargs": '{"requested_by": "beat"}'}
         )
-        entry.interval = interval
+        entry.interval, entry.crontab, entry.solar, entry.clocked = interval, None, None, None
         entry.save()
         Applied.objects.filter(pk=VARIABLE).update(value=value)
     return True

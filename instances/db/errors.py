@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
 
-# Beginnings of SQLSTATE: the line was cut, the server stops or is full, others were in the way.
-PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03")
+# Beginnings of SQLSTATE: the line was cut, the server stops, is full or takes no
+# writes, others were in the way.
+PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
+READ_ONLY, DISK_FULL = "25006", "53100"
 OLD_SCHEMA = ("no such table", "no such column", "does not exist", "has no column")
 
 
@@ -14,6 +16,10 @@ def database_sentence(error: DatabaseFailure) -> str:
     """What a database error means to an operator."""
     if any(words in str(error) for words in OLD_SCHEMA):
         return "The database lacks tables of this version; run manage.py migrate first."
+    if _state(error) == READ_ONLY or "readonly database" in str(error):
+        return "The database takes no writes: it is read-only (DATABASE_URL)."
+    if _state(error) == DISK_FULL or "disk is full" in str(error):
+        return "The database takes no writes: its disk is full (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 
@@ -24,7 +30,12 @@ def may_pass(error: BaseException) -> bool:
     """
     if isinstance(error, InterfaceError):
         return True
-    state = getattr(error.__cause__, "sqlstate", None)
+    state = _state(error)
     if state is None:  # the server said nothing, or it is SQLite
         return isinstance(error, OperationalError)
-    return isinstance(error, DatabaseFailure) and str(state).startswith(PASSING)
+    return isinstance(error, DatabaseFailure) and state.startswith(PASSING)
+
+
+def _state(error: BaseException) -> str | None:
+    state = getattr(error.__cause__, "sqlstate", None)
+    return None if state is None else str(state)

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from instances import documents
 from instances.access.audit import audit, earlier_command
+from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.sweep import Progress as ProgressCall
@@ -53,6 +54,7 @@ class FleetCommand(BaseCommand):
 
     requires_system_checks = []
     changes: ClassVar[bool] = False
+    needs_keys: ClassVar[bool] = True  # may write secrets, and must not with keys of somebody else
     once: ClassVar[bool] = False  # makes no operation; done once per request id all the same
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -139,6 +141,8 @@ class FleetCommand(BaseCommand):
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
         say(options["as_name"], recorded=self._is_recorded(options))
+        if self._is_recorded(options) and self.needs_keys:
+            require_keys()
         earlier = earlier_command(options["request_id"], self.name, _target(options)) if self.once else None
         self._is_repeated = earlier is not None
         return self.run(options) if earlier is None else self.again(options, earlier)

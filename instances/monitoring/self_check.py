@@ -42,7 +42,8 @@ class SelfCheck:
     """What one process needs to judge whether dockmgr works.
 
     `interval` tells the seconds between sweeps, `lengths` the messages that wait in each queue
-    (raising OutOfReachError). `part` is what this process itself is a sign of life of.
+    (raising OutOfReachError). `part` is what this process itself is a sign of life of. `scheduled`
+    tells whether beat has a schedule for sweeps.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class SelfCheck:
         interval: Callable[[], float],
         lengths: Callable[[], Mapping[str, int]],
         part: Part | None = None,
+        scheduled: Callable[[], bool] = lambda: True,
     ) -> None:
         self._up_since = up_since
         self._interval = interval
         self._lengths = lengths
         self._part = part
+        self._scheduled = scheduled
         self._crowded_since: Mapping[str, datetime] | None = {}
 
     def look_at_queues(self, now: datetime) -> None:
@@ -93,6 +96,7 @@ class SelfCheck:
             swept_at=swept_at,
             sweeping=late
             and Sweep.objects.filter(state="running", attended=True, expires_at__gt=now).exists(),
+            scheduled=not late or self._scheduled(),
             watched=late and Instance.objects.active().exists(),
             pulses=dict(Pulse.objects.values_list("name", "at")),
             crowded_since=self._crowded_since,

@@ -19,6 +19,7 @@ class Part(StrEnum):
     """What may be gone."""
 
     SWEEPS = "sweeps"
+    SCHEDULE = "schedule"
     BEAT = "beat"
     CLOCKWORK = "clockwork"
     QUEUES = "queues"
@@ -34,6 +35,7 @@ NEEDED = (Part.CHECKS_SERVED, Part.CHANGES_SERVED)
 
 SENTENCES = {
     Part.SWEEPS: "No sweep has finished for two intervals: look at beat and the workers.",
+    Part.SCHEDULE: "Beat has no enabled schedule for sweeps: look at the periodic task of dockmgr.sweep.",
     Part.BEAT: "Beat shows no sign of life: is it running?",
     Part.CLOCKWORK: "No worker does the clockwork: look at the broker and the workers.",
     Part.QUEUES: "A queue keeps growing: are there enough workers?",
@@ -62,9 +64,10 @@ class Signs:
 
     `up_since` is when the process began to watch, `interval` (seconds) lies between sweeps. `swept_at`
     is when the last sweep finished, `sweeping` says that somebody attends one, `watched` that there
-    are active instances. `pulses` are signs of life. `crowded_since` says of each queue that is too
-    long since when; None when the broker can't be asked. `waiting_since` is when the oldest
-    order nobody has begun was given; `unheard` says that every channel was refused or disabled.
+    are active instances, `scheduled` that beat has a schedule for sweeps. `pulses` are signs of life.
+    `crowded_since` says of each queue that is too long since when; None when the broker can't be asked.
+    `waiting_since` is when the oldest order nobody has begun was given; `unheard` says that every
+    channel was refused or disabled.
     """
 
     now: datetime
@@ -73,6 +76,7 @@ class Signs:
     swept_at: datetime | None = None
     sweeping: bool = False
     watched: bool = True
+    scheduled: bool = True
     pulses: Mapping[str, datetime] = field(default_factory=dict)
     crowded_since: Mapping[str, datetime] | None = field(default_factory=dict)
     waiting_since: datetime | None = None
@@ -87,6 +91,7 @@ def judge_parts(signs: Signs) -> dict[Part, PartState]:
     """Every part: well, gone, or unclear because this process can't tell (yet)."""
     return {
         Part.SWEEPS: _sweeps(signs),
+        Part.SCHEDULE: PartState.WELL if signs.scheduled else _sweeps(signs),
         Part.BEAT: _pulse(signs, Part.BEAT),
         Part.CLOCKWORK: _pulse(signs, Part.CLOCKWORK),
         Part.QUEUES: _queues(signs),

@@ -5,24 +5,19 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model
 
+from instances.access.keys import stored_secrets
 from instances.db.locks import locked
 from instances.errors import UnreadableSecret
 from instances.management.base import BAD, GOOD, FleetCommand
-from instances.models import Channel, Instance, Plan
-
-SECRETS: tuple[tuple[str, type[Model], tuple[str, ...]], ...] = (
-    ("instance", Instance, ("env", "former_values", "adopted")),
-    ("plan", Plan, ("env", "former_values", "health_headers")),
-    ("channel", Channel, ("url",)),
-)
 
 
 class Command(FleetCommand):
     help = "Encrypt all stored secrets with the first key; afterwards the older keys can be dropped."
+    needs_keys = False  # it names what they don't open
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         rotated, unreadable = 0, []
-        for kind, model, fields in SECRETS:
+        for kind, model, fields in stored_secrets():
             for key in model._default_manager.order_by("pk").values_list("pk", flat=True):
                 try:
                     rotated += _rotate(model, key, fields)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django.fixtures import Settings
 
 from instances.models import Applied
-from tasks.schedule import SWEEP, VARIABLE, apply_environment, sweep_interval
+from tasks.schedule import SWEEP, VARIABLE, apply_environment, is_scheduled, sweep_interval, sweep_rhythm
 
 pytestmark = pytest.mark.django_db
 
@@ -66,3 +66,41 @@ def test_an_interval_in_minutes_is_understood() -> None:
     interval = IntervalSchedule.objects.create(every=5, period=IntervalSchedule.MINUTES)
     PeriodicTask.objects.filter(name=SWEEP).update(interval=interval)
     assert sweep_interval() == 300
+
+
+# minute, hour, day of the week: fewest and most seconds between two sweeps
+CRONTABS = {
+    ("*/5", "*", "*"): (300, 300),
+    ("0,5", "*", "*"): (300, 3300),
+    ("30", "2", "*"): (86400, 86400),
+    ("0", "*/6", "1-5"): (21600, 2 * 86400 + 21600),
+    ("0", "0", "mon"): (7 * 86400, 7 * 86400),
+}
+
+
+@pytest.mark.parametrize(("fields", "rhythm"), CRONTABS.items())
+def test_a_crontab_has_a_rhythm_too(fields: tuple[str, str, str], rhythm: tuple[int, int]) -> None:
+    minute, hour, day = fields
+    crontab = CrontabSchedule.objects.create(minute=minute, hour=hour, day_of_week=day, timezone="UTC")
+    PeriodicTask.objects.filter(name=SWEEP).update(interval=None, crontab=crontab)
+    found = sweep_rhythm()
+    assert found is not None
+    assert (found.shortest, found.longest) == rhythm
+    assert sweep_interval() == rhythm[1]
+
+
+def test_a_schedule_that_is_disabled_or_missing_is_none(settings: Settings) -> None:
+    assert is_scheduled()
+    PeriodicTask.objects.filter(name=SWEEP).update(enabled=False)
+    assert (is_scheduled(), sweep_interval()) == (False, 900)
+    crontab = CrontabSchedule.objects.create(minute="0", hour="0", day_of_month="30", month_of_year="2")
+    PeriodicTask.objects.filter(name=SWEEP).update(enabled=True, interval=None, crontab=crontab)
+    assert (is_scheduled(), sweep_interval()) == (False, 900)
+    PeriodicTask.objects.all().delete()
+    assert (is_scheduled(), sweep_interval()) == (False, 900)
+
+
+def test_a_task_of_another_name_sweeps_as_well() -> None:
+    interval = IntervalSchedule.objects.create(every=7, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.create(name="mine", task="dockmgr.sweep", interval=interval)
+    assert sweep_interval() == 7

@@ -56,6 +56,11 @@ def test_sweeps_are_missed_after_two_intervals(seen: Signs, finding: PartState) 
     assert judge_parts(seen)[Part.SWEEPS] is finding
 
 
+def test_a_schedule_is_missed_when_sweeps_are() -> None:
+    for swept, scheduled, finding in ((10, False, WELL), (1803, False, GONE), (1803, True, WELL)):
+        assert judge_parts(signs(swept=swept, scheduled=scheduled))[Part.SCHEDULE] is finding
+
+
 @pytest.mark.parametrize("part", [Part.BEAT, Part.CLOCKWORK])
 @pytest.mark.parametrize(
     ("last", "up", "finding"),

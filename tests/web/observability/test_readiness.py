@@ -200,6 +200,17 @@ def test_the_page_is_200_when_ready_and_503_with_the_reason_when_not(ready: Worl
     assert answer.json()["parts"]["workers"]["message"] == "No worker did the clockwork in the last 101 s."
 
 
+def test_probes_are_answered_under_any_name_and_other_pages_are_not(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views.READINESS, "look", dict)
+    asked = {"Host": "10.1.2.3:8000"}
+    pages = ("/healthz", "/readyz", "/metrics", "/admin/login/")
+    assert [client.get(page, headers=asked).status_code for page in pages] == [200, 200, 400, 400]
+    settings.METRICS_TOKEN = "read-the-metrics"
+    assert client.get("/metrics", headers=asked).status_code == 401
+
+
 def test_the_web_process_says_that_it_lives_without_asking_anything(client: Client) -> None:
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"ok": True, "status": "live"})

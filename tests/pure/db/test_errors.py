@@ -1,0 +1,39 @@
+"""What a failing database means: to an operator in a sentence, and to whoever could try again."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError, InternalError, OperationalError
+
+from instances.db.errors import database_sentence, may_pass
+
+
+class Refusal(Exception):
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.sqlstate = state
+
+
+def refused(state: str, kind: type[DatabaseError] = OperationalError) -> DatabaseError:
+    error = kind("s3ntinel")
+    error.__cause__ = Refusal(state)
+    return error
+
+
+FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
+    "away": (OperationalError("connection refused"), "can't be reached", True),
+    "cut": (refused("57P01"), "can't be reached", True),
+    "read-only": (refused("25006", InternalError), "it is read-only", True),
+    "read-only file": (OperationalError("attempt to write a readonly database"), "it is read-only", True),
+    "full": (refused("53100"), "its disk is full", True),
+    "full file": (OperationalError("database or disk is full"), "its disk is full", True),
+    "not migrated": (refused("42P01"), "can't be reached", False),
+    "not migrated file": (OperationalError("no such table: x"), "run manage.py migrate first", True),
+}
+
+
+@pytest.mark.parametrize(("error", "words", "passes"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_told_and_judged(error: DatabaseError, words: str, passes: bool) -> None:
+    sentence = database_sentence(error)
+    assert words in sentence and "s3ntinel" not in sentence
+    assert may_pass(error) is passes
