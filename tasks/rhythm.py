@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from celery.schedules import BaseSchedule, schedule
+from celery.schedules import schedule
 
 RUNS = 100  # that are looked at
 SPAN = timedelta(days=8)  # and in which they have to lie: a week has every rhythm that sweeps have
@@ -22,10 +22,13 @@ class Rhythm:
     longest: float
 
 
-def rhythm_of(kept: BaseSchedule, now: datetime) -> Rhythm:
-    """The gaps between runs from `now` on. A schedule that hardly ever comes has one of more than a year."""
+def rhythm_of(kept: Any, now: datetime) -> Rhythm:
+    """The gaps between runs of one of Celery's schedules, from `now` on.
+
+    One that hardly ever comes has a gap of more than a year.
+    """
     if isinstance(kept, schedule):  # an interval
-        seconds = kept.run_every.total_seconds()
+        seconds = float(vars(kept)["run_every"].total_seconds())
         return Rhythm(seconds, seconds)
     return _gaps(kept, now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
 

@@ -16,7 +16,9 @@ SAMPLE = 20  # rows of a column
 def stored_secrets() -> Iterator[tuple[str, type[Model], tuple[str, ...]]]:
     """Whatever is stored encrypted: the word for it, its rows, its columns."""
     for model in apps.get_app_config("instances").get_models():
-        columns = tuple(column.name for column in model._meta.concrete_fields if isinstance(column, Encrypted))
+        columns = tuple(
+            column.name for column in model._meta.concrete_fields if isinstance(column, Encrypted)
+        )
         if columns:
             yield str(model._meta.verbose_name), model, columns
 

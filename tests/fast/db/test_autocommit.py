@@ -38,6 +38,8 @@ COMMANDS: list[tuple[int, tuple[str, ...]]] = [
     (0, ("resume", *C1)),
     (0, ("revoke_token", "shop")),
     (0, ("rotate_keys",)),
+    (0, ("backup",)),
+    (2, ("unlock", "nobody")),
     (1, ("test_channel", "ops")),
     (0, ("test_deploy", "--plan", "pro")),
     (0, ("tokens",)),
@@ -77,6 +79,8 @@ def test_a_command_ends_as_it_should(
         file = tmp_path / "fleet.yaml"
         file.write_text(f"hosts: [{{name: local}}]\nplans: [{{name: pro, image: {IMAGE}}}]\n")
         words = (*words, str(file))
+    if words[0] == "backup":
+        words = ("backup", str(tmp_path / "backup.sqlite3"))
     if words[0] == "ack":
         words = ("ack", "--incident-id", str(Incident.objects.get(instance=down).pk))
     ran = run(*words, "--json")

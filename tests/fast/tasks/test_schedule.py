@@ -7,6 +7,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from pytest_django.fixtures import Settings
 
 from instances.models import Applied
+from tasks.rhythm import Rhythm
 from tasks.schedule import SWEEP, VARIABLE, apply_environment, is_scheduled, sweep_interval, sweep_rhythm
 
 pytestmark = pytest.mark.django_db
@@ -83,9 +84,7 @@ def test_a_crontab_has_a_rhythm_too(fields: tuple[str, str, str], rhythm: tuple[
     minute, hour, day = fields
     crontab = CrontabSchedule.objects.create(minute=minute, hour=hour, day_of_week=day, timezone="UTC")
     PeriodicTask.objects.filter(name=SWEEP).update(interval=None, crontab=crontab)
-    found = sweep_rhythm()
-    assert found is not None
-    assert (found.shortest, found.longest) == rhythm
+    assert sweep_rhythm() == Rhythm(*rhythm)
     assert sweep_interval() == rhythm[1]
 
 

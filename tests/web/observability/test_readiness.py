@@ -189,11 +189,8 @@ def test_the_page_is_200_when_ready_and_503_with_the_reason_when_not(ready: Worl
     parts: dict[str, Any] = answer.json()["parts"]
     assert answer.json()["ready"] is True
     assert parts["broker"] == {"state": "ok", "message": "It answers; 3 messages wait."}
-    assert parts["sweep"] == {
-        "state": "ok",
-        "message": "The last sweep finished 60 s ago.",
-        "age_seconds": 60.0,
-    }
+    assert parts["sweep"]["message"].startswith("The last sweep finished 60 s ago.")
+    assert (parts["sweep"]["state"], parts["sweep"]["age_seconds"]) == ("ok", 60.0)
     ready.clock.advance(100)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["ready"]) == (503, False)
