@@ -41,7 +41,23 @@ class PermanentError(DockmgrError):
     """Trying the same again would fail the same way."""
 
 
-class UnreadableSecret(PermanentError):
+class OwnTrouble(DockmgrError):
+    """dockmgr itself is at fault: what it runs on, its keys or a defect. Of nobody else it says anything."""
+
+
+class OwnPassingTrouble(OwnTrouble, TransientError):
+    """The machine dockmgr runs on lacks something for now: sockets, memory, its name service."""
+
+
+class OwnDefect(OwnTrouble, PermanentError):
+    """dockmgr, or a library it is made of, fails; its log has the details."""
+
+
+class EngineUnusable(PermanentError):
+    """How a host's engine is to be reached is set up wrongly: address, certificates, keys."""
+
+
+class UnreadableSecret(OwnTrouble, PermanentError):
     """A stored secret was encrypted with a key this installation does not have (any more)."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,11 +13,13 @@ from instances.checks.check_requests import MISSING, CheckRequest
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import ALIVE, REPLACED, Identified, Listing, identify
 from instances.engine.port import Engine
-from instances.errors import ContainerHung, DockmgrError, EngineUnreachable
-from instances.health.response import Outcome, sentence
+from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble
+from instances.health.response import PROBER, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import ProbeResult
 from instances.outside import Outside
+
+logger = logging.getLogger(__name__)
 
 RUNNING = "running"
 
@@ -32,10 +36,20 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
     """Look at one instance: HTTP first, and at its container only when that is not enough.
 
     A container can run and not answer, so its state proves nothing; an answer proves both.
-    Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises for anything
-    an instance or its host does.
+    Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises: a look that can't
+    be made for a reason of ours, a defect included, has the reason `prober` and says nothing.
     """
     started = outside.clock.now()
+    try:
+        return _observe(request, outside, timeout, started)
+    except Exception as error:
+        if not isinstance(error, OwnTrouble):
+            frames = traceback.format_list(traceback.extract_tb(error.__traceback__))  # without its text
+            logger.error("Looking at %s met a defect.\n%s", request.customer_id, "".join(frames))
+        return Check(request, _unknown(request, sentence(PROBER), started, outside.clock.now(), PROBER))
+
+
+def _observe(request: CheckRequest, outside: Outside, timeout: float, started: datetime) -> Check:
     if request.distrust:
         return Check(request, _unknown(request, request.distrust, started, started))
     result: ProbeResult | None = None
@@ -49,6 +63,8 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         seen = _unknown(request, str(error), started, outside.clock.now())
     except ContainerHung:
         seen = _failed(request, "hung", started, outside.clock.now())
+    except OwnTrouble:
+        raise
     except DockmgrError:  # its text may quote what the engine said, which this process can't redact
         seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
@@ -128,10 +144,12 @@ def unseen(request: CheckRequest, why: str, now: datetime) -> Check:
     return Check(request, _unknown(request, why, now, now))
 
 
-def _unknown(request: CheckRequest, error: str, started: datetime, finished: datetime) -> Observation:
+def _unknown(
+    request: CheckRequest, error: str, started: datetime, finished: datetime, reason: str = "engine"
+) -> Observation:
     return Observation(
         outcome=Outcome.UNKNOWN,
-        reason="engine",
+        reason=reason,
         error=error,
         started_at=started,
         finished_at=finished,

@@ -18,7 +18,7 @@ from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.holding import while_changed
-from instances.health.response import Outcome
+from instances.health.response import PROBER, Outcome
 from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
 from instances.health.trusted import trusted
 from instances.incidents import hosts
@@ -71,9 +71,9 @@ class Stored:
 def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[str]]:
     """Judge and commit checks together; returns what became of each, and the sweeps this finished.
 
-    Each check is applied only if it is newer than the last one applied, about the same container,
-    and no operation cuts the customer off meanwhile. A row changed between reading and writing is read
-    and judged again. Either all of this is committed or nothing is.
+    Each check is applied only if it could be made, is newer than the last one applied, about the same
+    container, and no operation cuts the customer off meanwhile. A row changed between reading and
+    writing is read and judged again. Either all of this is committed or nothing is.
     """
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
@@ -183,6 +183,8 @@ def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
         return "being changed by an operation"
     if check.request.container_id != stored.container_id:
         return "about a container that was replaced"
+    if check.seen.reason == PROBER:
+        return "dockmgr itself could not look"
     return "a newer check was applied" if is_stale(check.seen, stored.state, now) else ""
 
 

@@ -26,10 +26,13 @@ def change(
     transition: Callable[[State], State],
     check: Check | None = None,
     why: tuple[str, str] = ("", ""),
+    *,
+    withdrawn: bool = False,
 ) -> State:
     """Replace the stored state by `transition(state)`; with a check, record what it saw as well.
 
-    `why`, as a code and as a sentence, takes the place of what was seen last.
+    `why`, as a code and as a sentence, takes the place of what was seen last. `withdrawn` says that a
+    restart that was begun was none.
 
     What follows for the instance's incident is written with it, or nothing is. Whatever the change
     depends on belongs into `transition`: it judges the state that is replaced, once more whenever
@@ -50,6 +53,7 @@ def change(
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
-            apply_health_changes([HealthChange(instance_id, health.state(), state, *why)], policy(), now)
+            change_made = HealthChange(instance_id, health.state(), state, *why, withdrawn=withdrawn)
+            apply_health_changes([change_made], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")

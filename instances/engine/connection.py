@@ -30,12 +30,14 @@ from docker.utils.proxy import ProxyConfig
 
 from instances.engine.payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait
-from instances.engine.wording import brief, reason, without_credentials
+from instances.engine.wording import brief, is_used_up, reason, without_credentials
 from instances.errors import (
     ContainerHung,
     DockmgrError,
     EngineUnreachable,
-    PermanentError,
+    EngineUnusable,
+    OwnDefect,
+    OwnPassingTrouble,
     RetryLater,
     TransientError,
 )
@@ -180,7 +182,7 @@ class EngineConnection:
         except _SDK_FAILURES as error:
             if _is_own(error):
                 text = Redactor(secrets).text(str(error))
-                raise PermanentError(f"The Docker client did not {what}: {brief(text)}") from None
+                raise OwnDefect(f"The Docker client did not {what}: {brief(text)}") from None
             self._forget()
             raise self._unanswered(error, container) from None
         except _NO_ANSWER:
@@ -214,6 +216,9 @@ class EngineConnection:
         return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)
 
     def _unreachable(self, error: Exception) -> DockmgrError:
+        if is_used_up(error):
+            text = f"cannot be asked for want of something on this machine: {reason(error)}"
+            return OwnPassingTrouble(f"The Docker Engine at {self._where} {text}")
         return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")
 
     def _connected(self) -> EngineClient:
@@ -251,7 +256,7 @@ class EngineConnection:
             return EngineClient(self._url, version, timeout, config)
         except DockerException as error:
             text = brief(str(error).replace(self._url, self._where))
-            raise PermanentError(f"The Docker Engine at {self._where} cannot be used: {text}") from None
+            raise EngineUnusable(f"The Docker Engine at {self._where} cannot be used: {text}") from None
         except _SDK_FAILURES as error:  # over SSH a client connects at once
             raise self._unreachable(error) from None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import urllib3
 
 _LONGEST = 500
+_USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 
 
 def without_credentials(url: str) -> str:
@@ -23,6 +25,11 @@ def reason(error: BaseException) -> str:
         return brief(words[-1])
     late = any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in chain)
     return "it did not answer in time." if late else brief(type(error).__name__)
+
+
+def is_used_up(error: BaseException) -> bool:
+    """Whether it failed because this machine has no sockets, memory or ports left."""
+    return any(isinstance(cause, OSError) and cause.errno in _USED_UP for cause in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,9 @@ from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
 from instances.db.locks import locked
 from instances.db.moments import ahead, reached
+from instances.documents import shapes
 from instances.errors import BusyError, LeaseLost
+from instances.health.response import PROBER
 from instances.health.state import Status
 from instances.health.trusted import LONGEST_WAIT
 from instances.incidents.hosts import left_alone, suspect
@@ -57,10 +59,14 @@ def silent(_done: int, _total: int, _text: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep found and did, read back from the database after it settled."""
+    """What a sweep found and did, read back from the database after it settled.
+
+    `last` is the last check of each instance, by its key.
+    """
 
     sweep: Sweep
     rows: list[Health]
+    last: Mapping[int, Recorded]
     restarts: list[Operation]
     seconds: float
 
@@ -68,7 +74,7 @@ class Report:
         restarted = sorted({operation.customer_id for operation in self.restarts})
         return {
             "sweep_id": str(self.sweep.pk),
-            **documents.checks(documents.check(row) for row in self.rows),
+            **documents.checks(self._check(row) for row in self.rows),
             "restarted": restarted,
             "restarts": [
                 {"customer_id": op.customer_id, "operation_id": str(op.pk), "status": op.status}
@@ -76,6 +82,14 @@ class Report:
             ],
             "seconds": round(self.seconds, 3),
         }
+
+    def _check(self, row: Health) -> shapes.Check:
+        """CHECK as the row stands, unless the last check did not count and nothing was seen since."""
+        made = self.last.get(row.pk)
+        if made is None:
+            return documents.check(row)
+        seen_since = row.checked_at is not None and row.checked_at >= made.seen.finished_at
+        return documents.fresh_check(row, made.seen, "" if seen_since else made.skipped)
 
 
 def health_rows(ids: Iterable[int]) -> list[Health]:
@@ -148,12 +162,14 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
         ask_dark(outside)
         instances = list(Instance.objects.active().without_secrets())
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
-        _Healing(sweep, outside, progress, watch).run(instances)
+        healing = _Healing(sweep, outside, progress, watch)
+        healing.run(instances)
     finally:
         sweeps.finish(sweep, outside.clock.now())
         state_file.write()
     rows = health_rows(instance.pk for instance in instances)
-    report = Report(sweep, rows, _restarts(rows, began), (outside.clock.now() - began).total_seconds())
+    seconds = (outside.clock.now() - began).total_seconds()
+    report = Report(sweep, rows, healing.last, _restarts(rows, began), seconds)
     heartbeat.ping(settings.HEARTBEAT_URL)
     deliver_what_is_held(outside, watch)
     return report
@@ -186,7 +202,9 @@ class _Healing:
         self._outside = outside
         self._progress = progress
         self._watch = watch
-        self._restarts: dict[UUID, Future[Any]] = {}
+        self._restarts: dict[UUID, Future[Operation | None]] = {}
+        self.last: dict[int, Recorded] = {}
+        self._hindered: set[int] = set()  # what dockmgr itself can't look at, or restart, for now
 
     def run(self, instances: Sequence[Instance]) -> None:
         ids = [instance.pk for instance in instances]
@@ -207,12 +225,21 @@ class _Healing:
 
     def _act_on(self, recorded: Iterable[Recorded], pool: ThreadPoolExecutor) -> None:
         for result in recorded:
+            self._note(result)
             if result.verdict and result.verdict.restart:
                 operation = restart.begin_automatic(
                     result.check.request.instance_id, self._outside.clock.now()
                 )
                 if operation:
                     self._restarts[operation.pk] = pool.submit(_restart, operation, self._outside)
+
+    def _note(self, result: Recorded) -> None:
+        key = result.check.request.instance_id
+        self.last[key] = result
+        if result.seen.reason == PROBER:
+            self._hindered.add(key)
+        elif result.verdict:
+            self._hindered.discard(key)
 
     def _take_over(self, pool: ThreadPoolExecutor) -> None:
         """An operation whose process died meanwhile is carried on; who has to wait for it is not we."""
@@ -233,7 +260,7 @@ class _Healing:
         unsettled = Q(status__in=MOVING) | Q(sooner, status=Status.FAILED, next_check_at__isnull=False)
         never_healed = Q(status=Status.UNHEALTHY, last_healthy_at=None, next_check_at=None)
         waited_for = Health.objects.filter(unsettled & ~never_healed, pk__in=ids)
-        waited_for = waited_for.exclude(self._held_by_others())
+        waited_for = waited_for.exclude(self._held_by_others()).exclude(pk__in=self._hindered)
         rows = dict(waited_for.values_list("pk", "status"))
         to_heal = [pk for pk, status in rows.items() if status in (Status.UNHEALTHY, Status.FAILED)]
         left = len(rows) - len(left_alone(to_heal, now))
@@ -255,20 +282,22 @@ class _Healing:
                 continue
             del self._restarts[pk]
             try:
-                future.result()
+                ended = future.result()
             except (BusyError, LeaseLost):
                 continue  # Another process took the operation over; its end is in the database.
+            if ended is not None and ended.facts.get("own_trouble") and ended.instance_id:
+                self._hindered.add(ended.instance_id)
 
 
-def _carry_on(operation: Operation, outside: Outside) -> None:
+def _carry_on(operation: Operation, outside: Outside) -> Operation | None:
     try:
-        service.carry_on(operation, outside)
+        return service.carry_on(operation, outside)
     finally:
         connections.close_all()
 
 
-def _restart(operation: Operation, outside: Outside) -> None:
+def _restart(operation: Operation, outside: Outside) -> Operation:
     try:
-        run_to_end(operation.pk, outside)
+        return run_to_end(operation.pk, outside)
     finally:
         connections.close_all()

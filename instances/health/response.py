@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION_LENGTH = 64
+PROBER = "prober"  # the reason of a look that failed for a cause of ours
 
 _SENTENCES = {
     "refused": "The connection was refused: nothing listens on the port.",
@@ -33,9 +34,9 @@ _SENTENCES = {
     "crash_loop": "The container keeps crashing and being started again.",
     "docker_unhealthy": "The image's own health check says that the instance is not well.",
     "no_healthcheck": "The image has no health check of its own, although its plan asks for that.",
+    PROBER: "The check itself could not be made, which says nothing about the instance.",
     "engine": "The Docker Engine of the host is out of reach.",
     "engine_refused": "The Docker Engine of the host did not say how the container is.",
-    "prober": "The check itself could not be made, which says nothing about the instance.",
 }
 
 

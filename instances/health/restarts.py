@@ -17,6 +17,8 @@ from instances.health.state import (
     used_up,
 )
 
+OWN_TROUBLE_WAIT = 300.0  # seconds
+
 
 def may_restart(state: State, policy: Policy, now: datetime) -> bool:
     """Whether what was found last calls for an automatic restart now."""
@@ -85,6 +87,34 @@ def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bo
         checked_at=now,
         next_check_at=recheck_at(policy, now, 0.0),
     )
+
+
+def restart_withdrawn(
+    state: State, before: Status, last_restart_at: datetime | None, now: datetime, *, automatic: bool
+) -> State:
+    """dockmgr itself kept the restart from being made: as if it had not been asked for, and looked at soon.
+
+    `before` and `last_restart_at` are from before it was. An automatic one costs no attempt, and is not
+    tried again for a while, as its cause may be there for long.
+    """
+    if state.status is Status.PAUSED:
+        return replace(state, last_restart_at=last_restart_at)
+    state = replace(
+        state,
+        status=before if state.status is Status.RESTARTING else state.status,
+        last_restart_at=last_restart_at,
+        next_check_at=now,
+    )
+    if not automatic:
+        return state
+    again = now + timedelta(seconds=OWN_TROUBLE_WAIT)
+    used = max(0, state.restarts_used - 1)
+    return replace(state, restarts_used=used, restart_not_before=again, next_check_at=again)
+
+
+def look_soon(state: State, now: datetime) -> State:
+    """What was done says nothing of the instance: the next check tells how it is."""
+    return state if state.status is Status.PAUSED else replace(state, next_check_at=now)
 
 
 def remake_refused(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import quote, urlsplit
 
-from instances.health.response import Expect, Outcome, Reply, judge_response, sentence
+from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
 from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
 
@@ -110,7 +110,7 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
     except AnswerError as error:
         return _failed(error.reason, status), ""
     except _OwnTrouble as error:
-        return _failed("prober", status), str(error)
+        return _failed(PROBER, status), str(error)
     except OSError as error:
         return _failed(_reason(error), status), _detail(error)
     return judge_response(status, body, address.expect, address.status), ""
@@ -128,7 +128,7 @@ def _stays_open(connection: socket.socket, deadline: float) -> Reply:
 
 
 def _failed(reason: str, status: int | None) -> Reply:
-    return Reply(Outcome.UNKNOWN if reason == "prober" else Outcome.FAIL, reason, status)
+    return Reply(Outcome.UNKNOWN if reason == PROBER else Outcome.FAIL, reason, status)
 
 
 def _reason(error: OSError) -> str:
@@ -137,15 +137,15 @@ def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "tls"
     if isinstance(error, socket.gaierror):
-        return "dns" if error.errno in _NO_SUCH_NAME else "prober"
-    return _REASONS.get(error.errno or 0, "prober")
+        return "dns" if error.errno in _NO_SUCH_NAME else PROBER
+    return _REASONS.get(error.errno or 0, PROBER)
 
 
 def _detail(error: OSError) -> str:
     """What the system says about an error whose code alone leaves a person guessing."""
     if isinstance(error, ssl.SSLError):
         return str(getattr(error, "verify_message", "") or error.reason or "").rstrip(".")
-    return (error.strerror or "").rstrip(".") if _reason(error) == "prober" else ""
+    return (error.strerror or "").rstrip(".") if _reason(error) == PROBER else ""
 
 
 def _target(address: Address) -> _Target:
@@ -192,7 +192,7 @@ def _connect(target: _Target, deadline: float) -> socket.socket:
         else:
             return _secure(connection, target, deadline) if target.tls else connection
     # A machine without IPv6 must not hide that the IPv4 address refuses.
-    raise min(problems, key=lambda error: _reason(error) == "prober")
+    raise min(problems, key=lambda error: _reason(error) == PROBER)
 
 
 def _is_literal(family: socket.AddressFamily, host: str) -> bool:

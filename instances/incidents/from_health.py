@@ -18,13 +18,17 @@ from instances.models import Incident, Instance, Transition
 
 @dataclass(frozen=True)
 class HealthChange:
-    """An instance's health before and after, and what was seen, as a code and as a sentence."""
+    """An instance's health before and after, and what was seen, as a code and as a sentence.
+
+    `withdrawn`: the restart that was begun before was none.
+    """
 
     instance_id: int
     before: State
     after: State
     cause: str = ""
     message: str = ""
+    withdrawn: bool = False
 
 
 @transaction.atomic(savepoint=False)
@@ -131,6 +135,9 @@ class _Incidents:
         if found.moved and not found.ends:
             moved = f"{change.before.status.value} -> {change.after.status.value}"
             writer.note(incident, "status", f"{moved}. {change.message}".rstrip(". "))
+        if change.withdrawn and incident.restarts:
+            incident.restarts -= 1
+            writer.note(incident, "restart", "it could not be made, for a reason of dockmgr's own")
         if found.restart:
             incident.restarts += 1
             writer.note(incident, "restart", _restart_text(change))

@@ -88,8 +88,12 @@ def _changes_within(
 
 
 def _restarts(instances: QuerySet[Instance], since: datetime, until: datetime) -> dict[int, tuple[int, int]]:
-    """Automatic restarts by instance: how many, and how many helped. Trouble of the host is no try."""
+    """Automatic restarts by instance: how many, and how many helped.
+
+    One that the host, or dockmgr itself, kept from being made is none.
+    """
     no_excuse = Q(facts__host_trouble=False) | Q(facts__host_trouble__isnull=True)
+    no_excuse &= Q(facts__own_trouble=False) | Q(facts__own_trouble__isnull=True)
     tried = Operation.objects.filter(
         no_excuse,
         instance__in=_keys(instances),

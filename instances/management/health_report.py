@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from instances.documents import shapes
+from instances.health.response import PROBER
 from instances.health.state import Status
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
 
 
 def exit_code(checks: Sequence[shapes.Check]) -> int:
-    """3 when an engine was out of reach, 1 when anything else is not healthy, 0 when all is well."""
-    if any(check["reason"] == "engine" and _is_unknown(check) for check in checks):
+    """3 when an engine was out of reach, or dockmgr could not look; 1 when anything else is not healthy."""
+    if any(check["reason"] in ("engine", PROBER) and _is_unknown(check) for check in checks):
         return OUT_OF_REACH
     return GOOD if all(check["healthy"] for check in checks) else BAD
 

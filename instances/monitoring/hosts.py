@@ -18,7 +18,7 @@ from instances.containers.identity import Listing
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
 from instances.engine.port import Engine
-from instances.errors import AnotherEngine, DockmgrError
+from instances.errors import AnotherEngine, DockmgrError, OwnTrouble
 from instances.incidents import lifecycle
 from instances.incidents.hosts import engines_out_of_reach, open_on_hosts, suspect
 from instances.incidents.rules import host_key
@@ -53,7 +53,8 @@ def ask_due(outside: Outside) -> int:
     """
     watches = _claim(outside.clock.now())
     for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
-        _conclude(watch, answer, outside.clock.now())
+        if not answer.unasked:
+            _conclude(watch, answer, outside.clock.now())
     return len(watches)
 
 
@@ -101,11 +102,15 @@ def _claim(now: datetime) -> list[HostWatch]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an engine said: who it is, or why it can't be used, and whether that is for want of trust."""
+    """What an engine said: who it is, or why it can't be used, and whether that is for want of trust.
+
+    `unasked` for a reason of ours: it is asked again when an answer would have come.
+    """
 
     engine_id: str = ""
     error: str = ""
     distrust: Trouble | None = None
+    unasked: bool = False
 
 
 def _ask(hosts: Sequence[Host], outside: Outside) -> list[Answer]:
@@ -121,6 +126,9 @@ def _answer(host: Host, stakes: Sequence[Stake], outside: Outside) -> Answer:
         engine_id = outside.engines.ask(engine_address(host), _who_answers)
     except AnotherEngine as error:
         return Answer(error=str(error), distrust=Trouble.ANOTHER_ENGINE)
+    except OwnTrouble as error:
+        logger.error("Host %s was not asked: %s", host.name, error)
+        return Answer(unasked=True)
     except DockmgrError as error:
         return Answer(error=str(error))
     lost = _lost(host, stakes, outside)

@@ -66,7 +66,7 @@ def _close(journal: Journal, outside: Outside) -> None:
         return
     engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
     error = f"{operation.error} {remains(instance, engine, operation)}"
-    journal.remember(left_undone=[ABANDONED])
+    journal.remember(left_undone=[ABANDONED], own_trouble=True)
     try:
         with journal.holding():
             _set_health(Work(instance, engine, journal, outside))

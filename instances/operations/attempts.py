@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from instances.checks.policy import jitter
 from instances.db.errors import may_pass
-from instances.errors import DockmgrError, LeaseLost, TransientError
+from instances.errors import DockmgrError, LeaseLost, OwnDefect, TransientError
 from instances.lib.backoff import wait_before_next
 from instances.limits import REFUSALS, UNDO
 
@@ -63,7 +63,7 @@ def as_told(error: Exception, work: Work) -> DockmgrError:
         return error
     defect = work.redactor.text("".join(traceback.format_exception(error)))
     logger.error("%s of %s met a defect.\n%s", work.operation.kind, work.operation.customer_id, defect)
-    return DockmgrError(DEFECT)
+    return OwnDefect(DEFECT)
 
 
 def try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:

@@ -18,10 +18,10 @@ from instances.errors import (
     BusyError,
     DockmgrError,
     LeaseLost,
-    OutOfReachError,
     RetryLater,
     TransientError,
 )
+from instances.health.blame import Whose, whose
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
 from instances.limits import LATER, REFUSALS, STEP
@@ -73,7 +73,7 @@ def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outs
     journal = Journal.claim(operation_id, outside.clock)
     if journal is not None:
         work = _work(journal, outside)
-        journal.remember(host_trouble=True)
+        journal.remember(own_trouble=True)
         journal.write(undoing=True, error=why)
         _undo(procedure, work)
     return Operation.objects.get(pk=operation_id)
@@ -177,7 +177,8 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
         _close_incomplete(work, told)
         return
     courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
-    work.journal.remember(host_trouble=isinstance(error, OutOfReachError))
+    fault = whose(error)
+    work.journal.remember(host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
     work.journal.write(undoing=True, tries=0, error=told)
     _undo(procedure, work)
 

@@ -48,10 +48,10 @@ class FakeEngine:
         self._told: dict[str, dict[str, Any]] = {}
         self._asked: dict[str, dict[int, tuple[str, int]]] = {}
         self._logs: defaultdict[str, bytes] = defaultdict(bytes)
-        self._failures: dict[str, list[errors.DockmgrError]] = {}
+        self._failures: dict[str, list[Exception]] = {}
         self._serial = itertools.count(1)
 
-    def fail_next(self, verb: str, error: errors.DockmgrError) -> None:
+    def fail_next(self, verb: str, error: Exception) -> None:
         """The next call of the method `verb` raises `error` and does nothing; several queue up."""
         getattr(self, verb)
         self._failures.setdefault(verb, []).append(error)

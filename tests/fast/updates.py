@@ -38,11 +38,16 @@ def start_first(world: World) -> None:
 def answers_by_image(
     world: World, number: int | None, bad: str = NEW, answer: Callable[[], ProbeResult] = fails
 ) -> None:
-    """At this port, whatever runs from the image `bad` gives `answer`, anything else is well."""
+    """At this port, whatever runs from the image `bad` gives `answer`, anything else is well.
+
+    A host whose engine is out of reach does not answer at all.
+    """
     assert number
     engine = world.engine
 
     def told() -> ProbeResult:
+        if engine.unreachable:
+            return fails("timeout")
         containers = (engine.inspect(name) for name in engine.containers)
         running = [c for c in containers if c and c.state == "running"]
         [image] = {c.image_id for c in running if (8080 in c.ports and c.ports[8080][1] == number)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.conf import settings
@@ -15,9 +16,9 @@ from instances.db.locks import locked
 from instances.errors import BusyError, CannotRemake, NotOurs
 from instances.health import restarts
 from instances.health.response import sentence
-from instances.health.state import State
+from instances.health.state import State, Status
 from instances.incidents.hosts import healing_held, in_wave
-from instances.models import Health, Host, Instance, Operation
+from instances.models import Host, Instance, Operation
 from instances.operations.journal import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
@@ -25,6 +26,8 @@ from instances.operations.steps import container, data, exact, own_container
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
 RUNNING = ("running", "restarting", "paused")
+STOP = "stop"
+BEFORE = "before"  # the fact that holds status and last restart from before
 HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing may be restarted
 DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
@@ -39,8 +42,26 @@ def begin(
     params = {"with_empty_data": True} if with_empty_data else {}
     with transaction.atomic():
         operation = open_operation("restart", instance, now, requester, params=params)
-        change(instance.pk, now, lambda state: restarts.restart_begun(state, now, automatic=False))
+        _begun(operation, instance.pk, now, lambda state: state)
     return operation
+
+
+def _begun(operation: Operation, instance_id: int, now: datetime, judge: Callable[[State], State]) -> State:
+    """The health of an instance whose restart begins, with what it was noted for taking that back.
+
+    `judge` may refuse by raising.
+    """
+    found: list[State] = []
+
+    def begin(state: State) -> State:
+        found[:] = [judge(state)]
+        return restarts.restart_begun(state, now, automatic=operation.automatic)
+
+    begun, before = change(instance_id, now, begin), found[0]
+    last = before.last_restart_at
+    operation.facts = {BEFORE: [before.status.value, last.isoformat() if last else None]}
+    operation.save(update_fields=["facts"])
+    return begun
 
 
 def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
@@ -95,9 +116,7 @@ def _under_way(host_id: int) -> int:
 
 def _take(instance: Instance, now: datetime) -> Operation:
     operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
-    begun = change(
-        instance.pk, now, lambda state: restarts.restart_begun(_called_for(state, now), now, automatic=True)
-    )
+    begun = _begun(operation, instance.pk, now, lambda state: _called_for(state, now))
     failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
     operation.reason = f"{failed}, {_which(begun.restarts_failed)}"
     operation.save(update_fields=["reason"])
@@ -166,32 +185,59 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
-    now, instance, facts = work.outside.clock.now(), work.instance, work.operation.facts
-    rules = policy(instance.plan.start_grace)
-    started = started_at(work)
-    if facts.get("cannot_remake"):
-        refund, why = work.operation.automatic, facts["cannot_remake"]
-        change(
-            instance.pk,
-            now,
-            lambda state: restarts.remake_refused(state, rules, now, refund=refund),
-            why=(why[0], why[1]),
-        )
+    facts = work.operation.facts
+    if facts.get("own_trouble"):
+        _taken_back(work)
+    elif facts.get("cannot_remake"):
+        _refused(work, *facts["cannot_remake"])
     elif facts.get("not_ours"):
-        refund, why = work.operation.automatic, (REPLACED, facts["not_ours"])
-        change(instance.pk, now, lambda s: restarts.restart_prevented(s, rules, now, refund=refund), why=why)
+        _prevented(work, REPLACED, facts["not_ours"])
     elif facts.get("host_trouble"):
-        refund = work.operation.automatic
-        change(instance.pk, now, lambda state: restarts.restart_prevented(state, rules, now, refund=refund))
-        Health.objects.filter(pk=instance.pk).update(reason="engine", error=sentence("engine"))
+        _prevented(work, "engine", work.operation.error or sentence("engine"))
     else:
-        change(instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, started, jitter()))
+        _in_vain(work)
+
+
+def _in_vain(work: Work) -> None:
+    now, started = work.outside.clock.now(), started_at(work)
+    rules = policy(work.instance.plan.start_grace)
+    change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, started, jitter()))
+
+
+def _taken_back(work: Work) -> None:
+    """What dockmgr itself is at fault for is not charged to the instance, nor told as a restart of it.
+
+    A container that was stopped all the same is down by our doing: its next check tells.
+    """
+    now, automatic = work.outside.clock.now(), work.operation.automatic
+    status, last = work.operation.facts.get(BEFORE) or [Status.UNKNOWN, None]
+    last_restart_at = datetime.fromisoformat(last) if last else None
+    if work.journal.is_done(STOP):
+        status, last_restart_at = Status.UNKNOWN, work.operation.started_at
+    change(
+        work.instance.pk,
+        now,
+        lambda s: restarts.restart_withdrawn(s, Status(status), last_restart_at, now, automatic=automatic),
+        withdrawn=True,
+    )
+
+
+def _refused(work: Work, reason: str, told: str) -> None:
+    now, refund = work.outside.clock.now(), work.operation.automatic
+    rules, why = policy(work.instance.plan.start_grace), (reason, told)
+    change(work.instance.pk, now, lambda s: restarts.remake_refused(s, rules, now, refund=refund), why=why)
+
+
+def _prevented(work: Work, reason: str, told: str) -> None:
+    now, refund = work.outside.clock.now(), work.operation.automatic
+    rules, why = policy(work.instance.plan.start_grace), (reason, told)
+    change(work.instance.pk, now, lambda s: restarts.restart_prevented(s, rules, now, refund=refund), why=why)
 
 
 PROCEDURE = Procedure(
     kind="restart",
     steps=(
-        Step("stop", _stop, interrupts=True),
+        Step(STOP, _stop, interrupts=True),
         Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
         START,
         WAIT_UNTIL_HEALTHY,

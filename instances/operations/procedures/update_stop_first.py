@@ -152,7 +152,10 @@ def _failed(work: Work) -> None:
         return
     remember_bad_image(work)
     now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    if work.operation.facts.get("old_is_ill") or not work.journal.is_done(f"undo {NOTE_OLD}"):
+    is_back = work.journal.is_done(f"undo {NOTE_OLD}")
+    if work.operation.facts.get("own_trouble") and not is_back:
+        change(work.instance.pk, now, lambda s: restarts.look_soon(s, now))
+    elif work.operation.facts.get("old_is_ill") or not is_back:
         change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, None, jitter()))
     else:
         change(work.instance.pk, now, lambda s: restarts.restart_passed(s, rules, now), work.last_check)

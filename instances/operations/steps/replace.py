@@ -24,6 +24,7 @@ from instances.errors import (
     RequestError,
 )
 from instances.health import restarts
+from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.journal import open_operation
@@ -197,7 +198,8 @@ def blaming_image(work: Work) -> Iterator[None]:
     try:
         yield
     except PermanentError as error:
-        work.journal.remember(image_failed=not isinstance(error, NOT_THE_IMAGES))
+        is_its = whose(error) is Whose.INSTANCE and not isinstance(error, NOT_THE_IMAGES)
+        work.journal.remember(image_failed=is_its)
         raise
 
 

@@ -11,8 +11,14 @@ from django.conf import settings
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING, Check, observe
 from instances.db.sessions import release_session
-from instances.errors import ContainerHung, EngineUnreachable, GateFailed
-from instances.health.response import Outcome, sentence
+from instances.errors import (
+    ContainerHung,
+    EngineUnreachable,
+    GateFailed,
+    OwnPassingTrouble,
+    TransientError,
+)
+from instances.health.response import PROBER, Outcome, sentence
 from instances.health.soak import (
     ContainerRun,
     Soak,
@@ -64,8 +70,8 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
 
     A container that an engine's restart began anew has its grace anew, and one that it left stopped
     is started. Raises GateFailed when start grace and margin are over, or when waiting is hopeless
-    because the container is gone or restarts again and again, and EngineUnreachable when the time
-    ran out without the host saying anything about it.
+    because the container is gone or restarts again and again, and TransientError when the time ran out
+    while the host, or dockmgr itself, kept it from being seen.
     """
     gate = _Gate(work, request or request_for(work.instance, RUNNING), started_at)
     passed = 0
@@ -76,7 +82,7 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
             return check
         if not passed and gate.is_over(check):
             if check.seen.outcome is Outcome.UNKNOWN:
-                raise EngineUnreachable(check.seen.error)
+                raise _unseen(check)
             raise GateFailed(_why(work, check))
         work.outside.wait(POLL_SECONDS)
 
@@ -86,7 +92,7 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
 
     A program that comes up, answers and dies again must not count as started, however soon it is
     up again. Raises GateFailed after `failure_threshold` failures in a row, or at once when the
-    program ends, and EngineUnreachable when the time ran out while the host kept it from being seen.
+    program ends, and TransientError when the time ran out while it could not be seen.
     """
     gate, rules = _Gate(work, request, started_at), _rules(work)
     soak = Soak(started_at, known_run(work))
@@ -99,9 +105,16 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
         work.outside.wait(WATCH_SECONDS)
 
 
+def _unseen(check: Check) -> TransientError:
+    """The time ran out without anything being seen, for a reason of the host's or of ours."""
+    if check.seen.reason == PROBER:
+        return OwnPassingTrouble(check.seen.error)
+    return EngineUnreachable(check.seen.error or sentence("engine"))
+
+
 def _refuse(work: Work, check: Check, verdict: SoakVerdict) -> None:
     if verdict is SoakVerdict.UNSEEN:
-        raise EngineUnreachable(check.seen.error or sentence("engine"))
+        raise _unseen(check)
     if verdict is SoakVerdict.ENDED:
         raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
     if verdict is SoakVerdict.FAILED:
