@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from django.db.models import F, Min, Q
 
 from instances.alerts.messages import Extent
+from instances.alerts.pagers import pager_of
 from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
+from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
@@ -36,6 +38,23 @@ def channel_rules() -> list[tuple[Channel, ChannelRules]]:
     """Enabled channels with their rules; second lines last, because they depend on the others."""
     rows = Channel.objects.filter(enabled=True).defer("url").order_by("pk")
     return sorted(((row, _listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
+
+
+def with_acknowledging(
+    channels: Sequence[tuple[Channel, ChannelRules]], batch: Sequence[Incident]
+) -> list[tuple[Channel, ChannelRules]]:
+    """The rules with which of the channels are told what was seen; asked only where something was."""
+    if not any(incident.is_open and incident.acknowledged_at for incident in batch):
+        return list(channels)
+    return [(channel, replace(rules, acknowledges=_acknowledges(channel))) for channel, rules in channels]
+
+
+def _acknowledges(channel: Channel) -> bool:
+    try:
+        pager = pager_of(channel.url)
+    except DockmgrError:  # the URL can't be decrypted, which an attempt to send will tell
+        return False
+    return pager is not None and pager.acknowledges
 
 
 def read_context(batch: Sequence[Incident], now: datetime) -> BatchContext:
@@ -100,7 +119,7 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
     )
     rows = NotifiedState.objects.filter(incident__in=batch)
     pairs = (((row.incident_id, row.channel_id), row) for row in rows)
-    return {pair: LastTold(row.state, row.at, pair in waiting) for pair, row in pairs}
+    return {pair: LastTold(row.state, row.at, pair in waiting, row.acknowledged) for pair, row in pairs}
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
-from instances.alerts.rules import Notice
+from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.documents import Document, time
 from instances.incidents.rules import CONTAINER, OPERATION, Severity, worse
 from instances.lib.durations import span
@@ -162,6 +162,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject}: resolved"
     if kind == "recovered":
         return f"{subject} is healthy again"
+    if kind == ACKNOWLEDGED:
+        return f"{subject} is seen to"
     if incident.kind == CONTAINER:
         return f"{subject} was {incident.cause}"
     if incident.kind != "instance":
@@ -176,6 +178,8 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
         ending = incident.resolution or "it has passed"
         is_own = incident.kind == "instance"
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
+    if kind == ACKNOWLEDGED:
+        return _sentence(f"{incident.acknowledged_by} has seen that {subject} is in trouble")
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)
     why = incident.message or incident.cause or "the reason is not known"

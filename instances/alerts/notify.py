@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from instances.alerts import log_only, messages
-from instances.alerts.context import channel_rules, read_context, read_extents
+from instances.alerts.context import channel_rules, read_context, read_extents, with_acknowledging
 from instances.alerts.rules import (
     RESOLVED,
     ChannelRules,
@@ -89,7 +89,7 @@ class _Batch:
         self._timing = Timing(settings.HOLD, settings.REMIND_CRITICAL, settings.REMIND_WARNING)
 
     def tell(self) -> int:
-        channels = channel_rules()
+        channels = with_acknowledging(channel_rules(), self._incidents)
         if not channels:
             return self._log()
         items = [item for incident in self._incidents for item in self._items(incident, channels)]
@@ -97,10 +97,10 @@ class _Batch:
         rows = [_message(item, self._now, extents) for item in items]
         Notification.objects.bulk_create(rows)
         NotifiedState.objects.bulk_create(
-            [_told(item, self._now) for item in items],
+            [self._told(item) for item in items],
             update_conflicts=True,
             unique_fields=["incident", "channel"],
-            update_fields=["state", "at"],
+            update_fields=["state", "at", "acknowledged"],
         )
         Incident.objects.bulk_update(self._incidents, ["notify_at"])
         return len(rows)
@@ -124,8 +124,21 @@ class _Batch:
                 yield _Item(channel, incident, decision.notice)
         incident.notify_at = min(looks, default=None)
 
+    def _last_told(self, incident: Incident, channel: Channel) -> LastTold:
+        return self._context.known.get((incident.pk, channel.pk), LastTold())
+
+    def _told(self, item: _Item) -> NotifiedState:
+        knows = self._last_told(item.incident, item.channel).after(item.notice, self._now)
+        return NotifiedState(
+            incident=item.incident,
+            channel=item.channel,
+            state=knows.state,
+            at=self._now,
+            acknowledged=knows.acknowledged,
+        )
+
     def _decide(self, incident: Incident, channel: Channel, rules: ChannelRules) -> Decision:
-        last_told = self._context.known.get((incident.pk, channel.pk), LastTold())
+        last_told = self._last_told(incident, channel)
         knows_trouble = last_told.state not in ("", "info", RESOLVED)
         if not knows_trouble and not concerns(rules, _labels(incident)):
             return Decision()
@@ -170,7 +183,3 @@ def _message(item: _Item, now: datetime, extents: Mapping[int, messages.Extent])
     extent = extents.get(incident.pk)
     document = messages.of_incident(uuid.uuid4(), incident, item.notice, host, now, extent)
     return messages.row(item.channel, document, now, item.incident)
-
-
-def _told(item: _Item, now: datetime) -> NotifiedState:
-    return NotifiedState(incident=item.incident, channel=item.channel, state=item.notice.state, at=now)

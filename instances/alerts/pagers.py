@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from instances.alerts.rules import ACKNOWLEDGED
 from instances.documents import Document
 
 OVER = frozenset({"resolved", "recovered", "summary"})
@@ -17,19 +18,28 @@ class Pager:
     """`key` is the plugin's attribute for what messages share.
 
     With `closes_by_key` the plugin ends only what the same process has opened, so it is done by the key.
+    `seen` is the plugin's action for what was acknowledged, where it has one; with `seen_by_event` there
+    is none, and the service is told by an event of our own.
     """
 
     key: str
     closes_by_key: bool = False
+    seen: str = ""
+    seen_by_event: bool = False
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the service takes that somebody has seen an incident."""
+        return bool(self.seen or self.seen_by_event or self.closes_by_key)
 
 
 PAGERS = {
-    "pagerduty": Pager("dedup"),
+    "pagerduty": Pager("dedup", seen_by_event=True),
     "incidentio": Pager("dedup"),
     "squadcast": Pager("dedup"),
-    "pagertree": Pager("thirdparty"),
-    "splunk": Pager("entity_id"),
-    "victorops": Pager("entity_id"),
+    "pagertree": Pager("thirdparty", seen="acknowledge"),
+    "splunk": Pager("entity_id", seen="acknowledgement"),
+    "victorops": Pager("entity_id", seen="acknowledgement"),
     "opsgenie": Pager("alias", closes_by_key=True),
     "jira": Pager("alias", closes_by_key=True),
 }
@@ -46,20 +56,24 @@ def is_over(document: Document) -> bool:
 
 
 def identify(plugin: Any, pager: Pager, document: Document, post: Post) -> None:
-    """Have the plugin's next message open, or end, the service's own incident `dockmgr-<incident id>`.
+    """Have the plugin's next message open, acknowledge or end the service's own incident.
 
-    A key or an action that stands in the channel's URL is kept.
+    That is `dockmgr-<incident id>`. A key or an action that stands in the channel's URL is kept.
     """
     if document["incident_id"] is None or _is_chosen(plugin, pager):
         return
-    key = f"dockmgr-{document['incident_id']}"
+    key, seen = f"dockmgr-{document['incident_id']}", document["kind"] == ACKNOWLEDGED
     setattr(plugin, pager.key, key)
-    if not pager.closes_by_key:
-        plugin.action = "map"  # a success ends what anything else opens
-    elif is_over(document):
-        plugin.send = lambda body, **_: post(
-            plugin, f"{key}/close", {"source": plugin.app_desc, "note": body}
-        )
+    if pager.closes_by_key:
+        ending = "acknowledge" if seen else "close" if is_over(document) else ""
+        if ending:
+            note = {"source": plugin.app_desc}
+            plugin.send = lambda body, **_: post(plugin, f"{key}/{ending}", {**note, "note": body})
+    elif seen and pager.seen_by_event:
+        event = {"routing_key": plugin.integration_key, "event_action": "acknowledge", "dedup_key": key}
+        plugin.send = lambda body, **_: post(plugin, "", event)
+    else:
+        plugin.action = pager.seen if seen and pager.seen else "map"  # success ends what all else opens
 
 
 def _is_chosen(plugin: Any, pager: Pager) -> bool:

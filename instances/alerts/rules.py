@@ -12,6 +12,7 @@ LOOK_AGAIN_CHANGING = timedelta(seconds=10)
 
 RESOLVED = "resolved"
 INFO = "info"
+ACKNOWLEDGED = "acknowledged"  # the kind of a message that somebody has seen it
 _TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
 
 
@@ -82,7 +83,10 @@ class QuietHours:
 
 @dataclass(frozen=True)
 class ChannelRules:
-    """Whom a channel is for. Empty sets stand for all; with `escalate_after` it is a second line."""
+    """Whom a channel is for. Empty sets stand for all; with `escalate_after` it is a second line.
+
+    One that `acknowledges` is a service with incidents of its own that can be told that one was seen.
+    """
 
     min_level: Severity = Severity.WARNING
     hosts: frozenset[str] = frozenset()
@@ -90,15 +94,26 @@ class ChannelRules:
     customers: frozenset[str] = frozenset()
     quiet: QuietHours | None = None
     escalate_after: float | None = None
+    acknowledges: bool = False
 
 
 @dataclass(frozen=True)
 class LastTold:
-    """What a channel was last told of an incident, when, and whether that message still waits."""
+    """What a channel was last told of an incident, when, and whether that message still waits.
+
+    `acknowledged`: also that somebody has seen it.
+    """
 
     state: str = ""
     at: datetime | None = None
     waiting: bool = False
+    acknowledged: bool = False
+
+    def after(self, notice: Notice, now: datetime) -> LastTold:
+        """What it knows once it was told; a new stretch of trouble is nobody's yet."""
+        told = notice.kind == ACKNOWLEDGED
+        goes_on = self.state in _TROUBLE and notice.state in _TROUBLE
+        return LastTold(notice.state, now, acknowledged=told or (self.acknowledged and goes_on))
 
 
 @dataclass(frozen=True)
@@ -171,13 +186,13 @@ def decide(incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, co
         return Decision(look_at=free)
     if notice.kind == "reminder" and last_told.waiting:
         return Decision(look_at=context.now + context.timing.reminder(incident.severity))
-    then = _upcoming(incident, rules, LastTold(notice.state, context.now), context)
+    then = _upcoming(incident, rules, last_told.after(notice, context.now), context)
     return Decision(notice, look_at=then[1] if then else None)
 
 
 def _free_at(rules: ChannelRules, notice: Notice, due: datetime, blocked_until: datetime | None) -> datetime:
     free = max(due, blocked_until) if blocked_until else due
-    if rules.quiet is None or notice.level is Severity.CRITICAL:
+    if rules.quiet is None or notice.level is Severity.CRITICAL or notice.kind == ACKNOWLEDGED:
         return free
     return rules.quiet.over_at(free)
 
@@ -191,7 +206,9 @@ def _upcoming(
     if incident.confirmed_at is None or incident.severity.rank < rules.min_level.rank:
         return None
     if last_told.state == incident.severity.value and last_told.at is not None:
-        return _reminder(incident, last_told.at, context.timing)
+        return _acknowledgement(incident, rules, last_told) or _reminder(
+            incident, last_told.at, context.timing
+        )
     if rules.escalate_after is not None:
         since = context.critical_since or incident.confirmed_at
         return _second_line(incident, since + timedelta(seconds=rules.escalate_after))
@@ -208,6 +225,15 @@ def _ending(
     if last_told.state or not incident.restarts or not hears_all:
         return None
     return Notice("recovered", INFO, Severity.INFO), resolved_at + timedelta(seconds=timing.hold)
+
+
+def _acknowledgement(
+    incident: IncidentFacts, rules: ChannelRules, last_told: LastTold
+) -> tuple[Notice, datetime] | None:
+    """What was opened at a service is seen there as well, once for each stretch of trouble."""
+    if incident.acknowledged_at is None or not rules.acknowledges or last_told.acknowledged:
+        return None
+    return Notice(ACKNOWLEDGED, incident.severity.value, incident.severity), incident.acknowledged_at
 
 
 def _reminder(incident: IncidentFacts, told_at: datetime, timing: Timing) -> tuple[Notice, datetime] | None:

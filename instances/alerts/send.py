@@ -121,12 +121,23 @@ def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryRes
 
 
 def _post_about(plugin: Any, path: str, body: Document) -> bool:
-    """Ask Opsgenie, or Jira that took it over, for something about an alert known by its alias."""
+    """Ask a service for something about an incident known by its key: one POST to its address.
+
+    Opsgenie, and Jira that took it over, have the key in the address; PagerDuty has it in the body.
+    """
     service: Any = import_module(type(plugin).__module__)
-    places = getattr(service, f"{plugin.secure_protocol.upper()}_API_LOOKUP")
-    address = f"{places[plugin.region_name]}/{path}"
-    done, _ = plugin._fetch(service.requests.post, address, body, {"identifierType": "alias"})
-    return bool(done)
+    places = getattr(service, f"{type(plugin).__name__.removeprefix('Notify').upper()}_API_LOOKUP")
+    address = places[plugin.region_name]
+    if path:
+        done, _ = plugin._fetch(service.requests.post, f"{address}/{path}", body, {"identifierType": "alias"})
+        return bool(done)
+    answer = service.requests.post(
+        address, data=json.dumps(body), headers={"Content-Type": "application/json"},
+        timeout=plugin.request_timeout, verify=plugin.verify_certificate, allow_redirects=False,
+    )  # fmt: skip
+    if answer.status_code >= 300:
+        plugin.logger.warning("The service refused: error=%d.", answer.status_code)
+    return bool(answer.status_code < 300)
 
 
 def _refusal(log: list[str]) -> DeliveryResult:

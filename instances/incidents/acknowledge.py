@@ -1,4 +1,4 @@
-"""Somebody has seen it: reminders end, and a second line need not be told."""
+"""Somebody has seen it: reminders end, a second line need not be told, and services that page hear of it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def acknowledge(incident_id: int, by: str, now: datetime, reason: str = "") -> I
     if incident.acknowledged_at is None:
         writer = IncidentWriter(now)
         incident.acknowledged_at, incident.acknowledged_by = now, by
+        if incident.confirmed_at is not None:
+            incident.notify_at = now
         writer.note(incident, "acknowledged", f"by {by}{f': {reason}' if reason else ''}")
         writer.save()
     return incident

@@ -115,12 +115,16 @@ class IncidentEvent(models.Model):
 
 
 class NotifiedState(models.Model):
-    """What a channel was last told about an incident: only a difference to it is ever sent."""
+    """What a channel was last told about an incident: only a difference to it is ever sent.
+
+    `acknowledged`: also that somebody has seen it, which only services with incidents of their own hear.
+    """
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="told")
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="told")
     state = CharField(max_length=8)
     at = models.DateTimeField()
+    acknowledged = models.BooleanField(default=False)
 
     class Meta:
         db_table = "instances_told"

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from instances.alerts.delivery_rules import SENT
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome
 from instances.alerts.messages import blank, disabled
 from instances.alerts.outbox import deliver
 from instances.alerts.send import check_url, send
 from instances.documents import Document
+from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Notification
 from tests.factories import World, health_of
 from tests.fast.delivering import Script, rows_of
@@ -45,11 +46,12 @@ class Service:
     """What stands in for all the services: requests as they came in, all of them accepted."""
 
     got: list[tuple[str, Any]] = field(default_factory=list)
+    status: int = 202
 
     def post(self, url: str, data: Any = None, params: Any = None, **_: Any) -> requests.Response:
         self.got.append((f"{url}?{urlencode(params or {})}".rstrip("?"), json.loads(data)))
         answer = requests.Response()
-        answer.status_code, answer._content = 202, b'{"requestId": "1"}'
+        answer.status_code, answer._content = self.status, b'{"requestId": "1"}'
         return answer
 
     @property
@@ -86,6 +88,60 @@ def test_an_alert_with_an_alias_is_closed_by_it(service: Service, scheme: str) -
     (opened, document), (closed, _) = service.got
     assert document["alias"] == "dockmgr-812"
     assert closed == f"{opened}/dockmgr-812/close?identifierType=alias"
+
+
+SEEN = {"pagerduty": "acknowledge", "pagertree": "acknowledge", "splunk": "ACKNOWLEDGEMENT"}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_what_was_seen_here_is_acknowledged_there(service: Service, name: str) -> None:
+    url, action, key = URLS[name]
+    assert send(url, about(812, "acknowledged"), 10) == SENT
+    [document] = service.documents
+    assert (document[action], document[key]) == (SEEN[name], "dockmgr-812")
+
+
+@pytest.mark.parametrize("scheme", ["opsgenie", "jira"])
+def test_an_alert_with_an_alias_is_acknowledged_by_it(service: Service, scheme: str) -> None:
+    assert send(f"{scheme}://{UUID}", about(812, "acknowledged"), 10) == SENT
+    [(address, document)] = service.got
+    assert address.endswith("/dockmgr-812/acknowledge?identifierType=alias")
+    assert document["note"]
+
+
+def test_a_service_that_refuses_the_acknowledgement_is_judged_as_ever(service: Service) -> None:
+    service.status = 429
+    assert send(PAGERDUTY, about(812, "acknowledged"), 10).outcome is DeliveryOutcome.TRANSIENT
+    service.status = 403
+    assert send(PAGERDUTY, about(812, "acknowledged"), 10).outcome is DeliveryOutcome.PERMANENT
+
+
+def kinds(channel: str) -> list[str]:
+    rows = Notification.objects.filter(channel__name=channel).order_by("created_at", "pk")
+    return list(rows.values_list("kind", flat=True))
+
+
+@pytest.mark.django_db
+def test_a_service_hears_once_what_was_acknowledged_and_people_do_not(world: World) -> None:
+    a_channel("duty", url=PAGERDUTY)
+    a_channel("plain", url=f"incidentio://{KEY}/{KEY}")
+    a_channel("ops")
+    incident = world.incident(world.instance())
+    told_after(world, 30)
+    for _ in range(2):
+        acknowledge(incident.pk, "anna", world.now)
+        told_after(world, 5)
+    assert (kinds("duty"), kinds("plain"), kinds("ops")) == (
+        ["opened", "acknowledged"], ["opened"], ["opened"],
+    )  # fmt: skip
+    [seen] = Notification.objects.filter(kind="acknowledged")
+    assert seen.payload["message"] == "anna has seen that c1 on local is in trouble."
+    incident.refresh_from_db()
+    change(incident, world.now, severity="critical")
+    told_after(world, 5)
+    resolve(incident, world.now)
+    told_after(world, 5)
+    assert kinds("duty")[2:] == ["escalated", "resolved"]
 
 
 def test_what_the_url_says_of_its_own_is_kept(service: Service) -> None:

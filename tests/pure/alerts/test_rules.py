@@ -31,11 +31,13 @@ HOUR = 3600.0
 ALL = ChannelRules(min_level=Severity.INFO)
 USUAL = ChannelRules()
 PAGER = ChannelRules(min_level=Severity.CRITICAL)
+DUTY = ChannelRules(acknowledges=True)
 SECOND = ChannelRules(escalate_after=900)
 NIGHT = ChannelRules(quiet=QuietHours(time(22), time(7), UTC))  # second 0 is midnight
 
 BLIP = IncidentFacts("instance", Severity.INFO)
 WARNED = IncidentFacts("instance", Severity.WARNING, confirmed_at=at(0))
+SEEN = replace(WARNED, acknowledged_at=at(40))
 CRITICAL = replace(WARNED, severity=Severity.CRITICAL)
 HOST = IncidentFacts("host", Severity.CRITICAL, confirmed_at=at(0))
 
@@ -65,6 +67,19 @@ TOLD: dict[str, tuple[IncidentFacts, ChannelRules, LastTold, float, str, float |
     ),
     "a host, at once": (HOST, USUAL, NEW, 0, "opened critical", HOUR),
     "a flapping one": (replace(WARNED, flapping=True), USUAL, NEW, 30, "flapping warning", 30 + 4 * HOUR),
+    "what was seen, to a service": (SEEN, DUTY, knows("warning"), 50, "acknowledged warning", None),
+    "what was seen, to a service that is told": (
+        SEEN, DUTY, LastTold("warning", at(0), acknowledged=True), 50, "", None,
+    ),
+    "what was seen, to a service at night": (
+        SEEN, replace(DUTY, quiet=NIGHT.quiet), knows("warning"), 50, "acknowledged warning", None,
+    ),
+    "what was seen before it was told": (SEEN, DUTY, NEW, 50, "opened warning", 40),
+    "what was seen and rises": (
+        replace(SEEN, severity=Severity.CRITICAL), DUTY, LastTold("warning", at(0), acknowledged=True), 60,
+        "escalated critical", None,
+    ),
+    "what was seen, to people": (SEEN, USUAL, knows("warning"), 50, "", None),
     "failing again after it was resolved": (
         WARNED, USUAL, knows("resolved"), 30, "opened warning", 30 + 4 * HOUR,
     ),

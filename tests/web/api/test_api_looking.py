@@ -120,7 +120,7 @@ def test_a_defect_in_a_worker_shows_nothing_of_itself(
     world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.instance("c1")
-    world.engine.fail_next("logs", RuntimeError(SECRET))  # type: ignore[arg-type]
+    world.engine.fail_next("logs", RuntimeError(SECRET))
     answer = caller.get("/instances/c1/logs")
     assert (answer.status, answer.kind) == (500, "defect")
     assert SECRET not in answer.text
