@@ -7,7 +7,7 @@ from typing import Any
 from instances.containers.facts import ContainerFacts
 from instances.errors import UnreadableSecret
 from instances.health.question import KINDS_OVER_HTTP, THERE
-from instances.health.response import Expect, Outcome, sentence
+from instances.health.response import PROBER, Expect, Outcome, sentence
 from instances.http.probe import Address, ProbeResult
 from instances.models import Plan
 from instances.models.encrypted import Sealed, sealed
@@ -39,7 +39,7 @@ def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: fl
     try:
         headers = Sealed(said["headers"]).open() if said.get("headers") else {}
     except UnreadableSecret as error:
-        return ProbeResult(Outcome.UNKNOWN, "prober", None, 0, None, str(error))
+        return ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, str(error))
     address = Address(
         url,
         Expect(expect),

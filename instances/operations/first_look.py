@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from instances.checks.asking import asks_network
 from instances.checks.check_requests import request_for
 from instances.checks.observe import RUNNING, Check, observe
 from instances.checks.policy import policy
@@ -27,7 +28,8 @@ def look_once(draft: Instance, outside: Outside) -> Check:
 
 def refusal(draft: Instance, place: Binding, check: Check) -> DockmgrError | None:
     """Why a container that was looked at is not adopted without force; None where it is well."""
-    seen, place_fits = check.seen, may_be(place, draft.host.address)
+    seen = check.seen
+    place_fits = may_be(place, draft.host.address) or not asks_network(check.request.ask)
     if seen.outcome is Outcome.OK and place_fits:
         return None
     what = f"The container {draft.container} was not adopted: at {draft.health_url} {_what(seen)}"

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0018_container_options")]
+    dependencies = [("instances", "0020_container_identity")]
 
     operations = [
         migrations.AddField("notifiedstate", "acknowledged", models.BooleanField(default=False)),
