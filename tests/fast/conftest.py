@@ -47,10 +47,11 @@ def forget_content_types(**_: Any) -> None:
 
 
 @pytest.fixture
-def world(db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A plan and a host on a fake engine; commands, tasks and calls use the same fakes."""
-    settings.STATE_FILE = tmp_path / "state.json"
-    return a_world(monkeypatch)
+    state = Path(settings.STATE_FILE)
+    yield a_world(monkeypatch)
+    state.unlink(missing_ok=True)
 
 
 def a_world(monkeypatch: pytest.MonkeyPatch) -> World:

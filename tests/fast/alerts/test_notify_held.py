@@ -7,7 +7,7 @@ from datetime import time, timedelta
 
 import pytest
 
-from instances.alerts.notify import BATCH
+from instances.alerts import notify
 from instances.incidents.lifecycle import resolve as resolve_large
 from instances.incidents.rules import FLEET, SELF
 from instances.models import Host, Mute, Notification, NotifiedState, Operation
@@ -127,12 +127,15 @@ def test_a_time_zone_that_does_not_exist_stops_nobody(world: World) -> None:
     assert told_after(world, 30) == ["ops opened warning c1"]
 
 
-def test_a_whole_host_that_comes_back_broken_is_told_of_in_batches(world: World) -> None:
+def test_a_whole_host_that_comes_back_broken_is_told_of_in_batches(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "BATCH", 20)
     a_channel()
     host = world.host_incident()
     told_after(world, 0)
-    many(world, 2 * BATCH + 50)
+    many(world, 2 * 20 + 5)
     assert told_after(world, 30) == []
     resolve_large(host, "the host answers again", world.now)
-    assert len(told_after(world, 0)) == 2 * BATCH + 51
-    assert NotifiedState.objects.filter(state="warning").count() == 2 * BATCH + 50
+    assert len(told_after(world, 0)) == 2 * 20 + 6
+    assert NotifiedState.objects.filter(state="warning").count() == 2 * 20 + 5

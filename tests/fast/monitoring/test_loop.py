@@ -61,7 +61,7 @@ def instance_incident() -> Incident:
 def test_being_down_for_too_long_is_found_though_nobody_checks_any_more(world: World) -> None:
     record([a_failure(world, world.instance())], world.now)
     began, watch = world.now, Monitor(world.outside)
-    turns(world, watch, 580, step=20)
+    turns(world, watch, 580, step=58)
     assert instance_incident().severity == "info"
     turns(world, watch, 30, step=5)
     incident = instance_incident()
@@ -72,7 +72,7 @@ def test_being_down_for_too_long_is_found_though_nobody_checks_any_more(world: W
 
 def test_what_is_found_is_told_in_the_same_turn(world: World, inbox: Inbox) -> None:
     record([a_failure(world, world.instance())], world.now)
-    turns(world, Monitor(world.outside), 620, step=20)
+    turns(world, Monitor(world.outside), 620, step=62)
     assert [(told["kind"], told["level"], told["customer_id"]) for told in inbox] == [
         ("opened", "critical", "c1")
     ]
@@ -87,9 +87,9 @@ def containers_exit(world: World, size: int) -> list[Instance]:
 
 
 def test_a_host_that_fails_is_one_message_and_one_more_when_it_is_over(world: World, inbox: Inbox) -> None:
-    instances, watch = containers_exit(world, 20), Monitor(world.outside)
+    instances, watch = containers_exit(world, 4), Monitor(world.outside)
     world.engine.unreachable = True
-    turns(world, watch, 90, step=5)
+    turns(world, watch, 90, step=15)
     assert [(told["incident_kind"], told["level"], told["host"]) for told in inbox] == [
         ("host", "critical", "local")
     ]
@@ -99,9 +99,9 @@ def test_a_host_that_fails_is_one_message_and_one_more_when_it_is_over(world: Wo
         world.now - timedelta(seconds=seconds) for seconds in range(21)
     }
     Health.objects.update(status="healthy", down_since=None)
-    turns(world, watch, 125, step=5)
+    turns(world, watch, 125, step=25)
     assert [told["kind"] for told in inbox] == ["opened", "summary"]
-    assert "0 of 20 instances of host local are still down" in inbox[1]["message"]
+    assert "0 of 4 instances of host local are still down" in inbox[1]["message"]
 
 
 def workers_live(world: World) -> None:
@@ -133,7 +133,7 @@ def test_beat_asks_no_engine_and_tests_nothing(world: World) -> None:
     world.engine.unreachable = True
     world.probe.of_itself = fails("timeout")
     beat = Monitor(world.outside, engines=False, itself=SelfCheck(world.now, lambda: 900.0, dict, Part.BEAT))
-    turns(world, beat, 60)
+    turns(world, beat, 60, step=15)
     host = HostWatch.objects.get()
     assert (host.asked_at, host.ask_at is None) == (None, False)
     assert not Incident.objects.exclude(kind="instance").exists()

@@ -29,10 +29,10 @@ def twenty(world: World) -> World:
     return world
 
 
-def recover_for(world: World, seconds: float) -> None:
-    """The clockwork of three workers, every ten seconds."""
-    for _ in range(int(seconds // 10)):
-        world.clock.advance(10)
+def recover_for(world: World, seconds: int, every: int = 10) -> None:
+    """The clockwork of three workers, every few seconds."""
+    for _ in range(seconds // every):
+        world.clock.advance(every)
         for _ in range(3):
             maintenance.recover()
 
@@ -49,13 +49,13 @@ def test_half_an_hour_without_a_worker_costs_one_message_each(
     twenty: World, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting(monkeypatch, 20)
-    recover_for(twenty, 1800)
+    recover_for(twenty, 1800, every=100)
     told = handed(sent)
     assert (len(told), len(set(told))) == (20, 20)
 
 
 def test_where_the_queue_cannot_be_asked_it_is_believed(twenty: World, sent: Sent) -> None:
-    recover_for(twenty, 1800)
+    recover_for(twenty, 1800, every=100)
     assert len(handed(sent)) == 20
 
 
@@ -65,7 +65,7 @@ def test_what_was_published_when_it_was_ordered_is_not_published_again(
     waiting(monkeypatch, 20)
     for operation in Operation.objects.all():
         operations.enqueue(operation)
-    recover_for(twenty, 600)
+    recover_for(twenty, 600, every=50)
     assert len(handed(sent)) == 20
 
 
@@ -79,7 +79,7 @@ def test_a_message_the_broker_lost_is_sent_again_with_growing_patience(
     assert len(handed(sent)) == 1
     recover_for(world, 50)
     assert len(handed(sent)) == 1
-    recover_for(world, 1800)
+    recover_for(world, 1800, every=50)
     assert len(handed(sent)) <= 6
 
 

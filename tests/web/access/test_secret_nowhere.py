@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -75,7 +76,7 @@ class Day:
         self.world, self.caller, self.workers, self.folder = world, caller, workers, folder
         self.seen, self.desk = Seen(), at_desk("admin")
         self._run, self.tokens = run, [caller.text]
-        self.state = folder / "state.json"
+        self.state = Path(settings.STATE_FILE)
 
     def run(self, *words: str) -> None:
         for ending in ((), ("--json",)):
