@@ -21,8 +21,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def path(world: World, settings: Settings) -> Path:
-    return Path(settings.STATE_FILE)
+def path(world: World, settings: Settings, tmp_path: Path) -> Path:
+    settings.STATE_FILE = tmp_path / "state.json"
+    return tmp_path / "state.json"
 
 
 def read(path: Path) -> Any:

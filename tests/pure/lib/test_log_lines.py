@@ -82,12 +82,12 @@ def test_a_cap_splits_no_character() -> None:
     assert line == "€" * 27 + "… [219 bytes cut]"
 
 
-@pytest.mark.parametrize("at", range(60, 130))
-def test_a_cap_through_a_secret_shows_no_part_of_it(at: int) -> None:
-    data = b"x" * at + SECRET.encode() + b"y" * 500
-    (line,) = tail(chunked(data, 64), lines=1, redactor=Redactor([SECRET]), max_line=100).lines
-    assert "Zq7-" not in line
-    assert len(line.encode()) <= 100
+def test_a_cap_through_a_secret_shows_no_part_of_it() -> None:
+    for at in range(60, 130):
+        data = b"x" * at + SECRET.encode() + b"y" * 500
+        (line,) = tail(chunked(data, 64), lines=1, redactor=Redactor([SECRET]), max_line=100).lines
+        assert "Zq7-" not in line, at
+        assert len(line.encode()) <= 100, at
 
 
 def test_a_secret_cut_at_the_end_of_what_is_kept_does_not_show_when_redaction_shortens_the_line() -> None:
@@ -176,13 +176,13 @@ def peak_memory(action: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("unit", FLOODS)
 def test_a_flood_takes_little_memory(unit: bytes) -> None:
-    flooded = flood(unit, 5 * MIB)
-    assert peak_memory(lambda: tail(flooded, lines=100, redactor=Redactor([SECRET]))) < 4 * MIB
+    flooded, redactor = flood(unit, 2 * MIB), Redactor([SECRET])
+    assert peak_memory(lambda: tail(flooded, lines=100, redactor=redactor, max_total=MIB // 8)) < MIB
 
 
 def test_asking_for_very_many_lines_takes_little_more_memory_than_the_total() -> None:
-    flooded = flood(b"y" * 99 + b"\n", 5 * MIB)
-    assert peak_memory(lambda: tail(flooded, lines=10**9, redactor=GENERAL, max_total=MIB)) < 4 * MIB
+    flooded = flood(b"y" * 99 + b"\n", 2 * MIB)
+    assert peak_memory(lambda: tail(flooded, lines=10**9, redactor=GENERAL, max_total=MIB // 4)) < MIB
 
 
 def test_asking_for_more_lines_than_can_be_held_says_so() -> None:
