@@ -73,6 +73,14 @@ class ForeignKeys(PermanentError):
         )
 
 
+class LoginRefused(PermanentError):
+    """A registry wants a login, or another one than was given."""
+
+
+class UntrustedRegistry(PermanentError):
+    """An engine does not trust a registry's certificate."""
+
+
 class NotFoundOnEngine(PermanentError):
     """The engine has no such container, image or volume."""
 

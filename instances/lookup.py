@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.lib.redact import GENERAL
-from instances.models import ApiToken, Channel, Host, Incident, Instance, Operation, Plan
+from instances.models import ApiToken, Channel, Host, Incident, Instance, Operation, Plan, Registry
 
 Row = TypeVar("Row", bound=Model)
 _TELLABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -46,6 +46,11 @@ def plan(name: object) -> Plan:
 def channel(name: object) -> Channel:
     """The channel of that name. Raises RequestError that tells the known ones."""
     return _named("channel", name, Channel.objects.all())
+
+
+def registry(name: object) -> Registry:
+    """The registry of that name. Raises RequestError that tells the known ones."""
+    return _named("registry", name, Registry.objects.all())
 
 
 def token(name: object) -> ApiToken:

@@ -17,17 +17,22 @@ log: {{level: info}}
 storage:
   filesystem: {{rootdirectory: "{data}"}}
   delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "127.0.0.1:{port}"{http}}}
+{more}
 """
+
+
+# It may want a login first, or TLS.
+ANSWERS = (http.client.OK, http.client.UNAUTHORIZED, http.client.BAD_REQUEST)
 
 
 class Registry:
     """A running registry; `address` is HOST:PORT as it stands in an image's name."""
 
-    def __init__(self, program: str, folder: Path, port: int) -> None:
+    def __init__(self, program: str, folder: Path, port: int, http: str = "", more: str = "") -> None:
         self.address = f"127.0.0.1:{port}"
         config = folder / "config.yml"
-        config.write_text(CONFIG.format(data=folder / "images", port=port))
+        config.write_text(CONFIG.format(data=folder / "images", port=port, http=http, more=more))
         self._command = [program, "serve", str(config)]
         self._folder = folder
         self.start()
@@ -54,7 +59,7 @@ class Registry:
         connection = http.client.HTTPConnection(self.address, timeout=5)
         try:
             connection.request("GET", "/v2/")
-            return connection.getresponse().status == http.client.OK
+            return connection.getresponse().status in ANSWERS
         except OSError:
             return False
         finally:
@@ -62,11 +67,14 @@ class Registry:
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """A private registry below `folder`, empty at first and gone at exit."""
+def registry(folder: Path, http: str = "", more: str = "") -> Iterator[Registry]:
+    """A private registry below `folder`, empty at first and gone at exit.
+
+    `more` is further configuration in YAML, `http` further keys of that part.
+    """
     program = require("docker-registry", "docker-registry", "An image registry")
     with work_folder(folder, "registry") as work:
-        running = on_free_port(lambda port: Registry(program, work, port))
+        running = on_free_port(lambda port: Registry(program, work, port, http, more))
         try:
             yield running
         finally:

@@ -29,12 +29,14 @@ from instances.engine.payloads import (
     log_tail,
     networks_to_join,
     pull_progress,
+    registry_auth,
     users_of,
     volume_labels,
 )
-from instances.engine.port import LogStream
+from instances.engine.port import LogStream, RegistryLogin
 from instances.engine.refusals import pull_refused
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
+from instances.lib.redact import Redactor
 
 ENDED = ("exited", "dead")
 
@@ -78,8 +80,10 @@ class DockerEngine(EngineConnection):
             return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
         return None
 
-    def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
-        for text in self._pulling(ref):
+    def pull(
+        self, ref: str, progress: Callable[[str], None] | None = None, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        for text in self._pulling(ref, login):
             if progress:
                 progress(text)
         pulled = self.image(ref)
@@ -196,11 +200,15 @@ class DockerEngine(EngineConnection):
             response = _open_log(client, container, params, None if follow else self._timeout)
         return WireLog(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
-    def _pulling(self, ref: str) -> Iterator[str]:
-        what = f"pull {ref}"
-        with self._calling(what, change=True, kind=pull_refused) as client:
-            events = client.pull(ref, stream=True, decode=True, auth_config={})  # else it reads the home's
-            yield from pull_progress(events, lambda text: self._refused(what, pull_refused(0, text), text))
+    def _pulling(self, ref: str, login: RegistryLogin | None) -> Iterator[str]:
+        what, secrets = f"pull {ref}", login.secrets if login else []
+        with self._calling(what, change=True, kind=pull_refused, secrets=secrets) as client:
+            # Without any the SDK reads those of the home.
+            events = client.pull(ref, stream=True, decode=True, auth_config=registry_auth(login))
+            hide = Redactor(secrets).text
+            yield from pull_progress(
+                events, lambda text: self._refused(what, pull_refused(0, text), hide(text))
+            )
 
     def _pieces(self, what: str, response: requests.Response, tty: bool) -> Iterator[bytes]:
         with self._mapped(what):

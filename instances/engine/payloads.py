@@ -29,6 +29,7 @@ from instances.engine.option_payloads import (
     told_by_container,
     told_by_image,
 )
+from instances.engine.port import RegistryLogin
 from instances.errors import DockmgrError, RequestError
 
 Json = dict[str, Any]
@@ -257,6 +258,19 @@ def pull_progress(events: Iterable[object], refuse: Callable[[str], DockmgrError
         if stages.get(layer) != stage:
             stages[layer] = stage
             yield f"{layer} {stage}".strip()
+
+
+def registry_auth(login: RegistryLogin | None) -> Json:
+    """Who an engine is told to be at a registry."""
+    if login is None:
+        return {}
+    said = {
+        "username": login.username,
+        "password": login.password,
+        "registrytoken": login.token,
+        "identitytoken": login.identity,
+    }
+    return {key: value for key, value in said.items() if value}
 
 
 def log_tail(lines: object) -> int:

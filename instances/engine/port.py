@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
 from instances.containers.spec import ContainerSpec
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """Who to be at a registry: a user with a password, a bearer's `token`, or an `identity` token."""
+
+    registry: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    identity: str = field(default="", repr=False)
+
+    @property
+    def secrets(self) -> list[str]:
+        return [text for text in (self.password, self.token, self.identity) if text]
 
 
 class LogStream(Protocol):
@@ -61,8 +77,14 @@ class Engine(Protocol):
     def image(self, ref: str) -> ImageFacts | None:
         """Facts of a local image by reference or id, or None."""
 
-    def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
-        """Fetch `ref` from its registry; `progress` hears a short text now and then."""
+    def pull(
+        self, ref: str, progress: Callable[[str], None] | None = None, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        """Fetch `ref` from its registry; `progress` hears a short text now and then.
+
+        LoginRefused when the registry wants another login, or one at all, UntrustedRegistry when the engine
+        does not trust its certificate.
+        """
 
     def remove_image(self, image: str) -> bool:
         """Remove an image by id, or one of its names and with the last name the image.

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from instances.errors import (
     DataMissing,
     DockmgrError,
+    LoginRefused,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
     PortTaken,
     RetryLater,
     TransientError,
+    UntrustedRegistry,
 )
 
 Kind = Callable[[int, str], type[DockmgrError]]
@@ -25,10 +27,16 @@ _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _NEVER_BINDS = ("cannot assign requested address",)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = ("dial tcp", "no such host", "timeout", "unexpected eof", "http status: 50")
-_REGISTRY_REFUSES = (
+_LOGIN_REFUSED = (
     *("unauthorized", "denied", "no basic auth credentials", "authentication required"),
     *("http status: 401", "http status: 403"),
-    *("no matching manifest", "invalid reference", "x509:", "server gave http response to https client"),
+)
+_UNTRUSTED = ("x509:",)
+_REGISTRY_REFUSES = ("no matching manifest", "invalid reference", "server gave http response to https client")
+_REFUSALS: tuple[tuple[tuple[str, ...], type[DockmgrError]], ...] = (
+    (_LOGIN_REFUSED, LoginRefused),
+    (_UNTRUSTED, UntrustedRegistry),
+    (_REGISTRY_REFUSES, PermanentError),
 )
 _TOO_MANY = ("toomanyrequests", "too many requests", "http status: 429")
 _TOLD_WAIT = re.compile(r"retry-after\W{1,4}(\d{1,6}(?:\.\d{1,9})?) ?(µs|us|ms|s|m)?", re.ASCII)
@@ -61,8 +69,9 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):
         return NotFoundOnEngine
-    if says(_REGISTRY_REFUSES):
-        return PermanentError
+    for phrases, kind in _REFUSALS:
+        if says(phrases):
+            return kind
     return call_refused(status, text)
 
 

@@ -21,9 +21,9 @@ from instances.fleet import accept
 from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
-from instances.models import Channel, Host, Incident, Plan
+from instances.models import Channel, Host, Incident, Plan, Registry
 
-SECRET_FIELDS = frozenset({"env", "url", "health_headers"})
+SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
             _checked(kind, model, entry.columns())
             for kind, model, entries in (
                 ("host", Host, fleet.hosts),
+                ("registry", Registry, fleet.registries),
                 ("plan", Plan, fleet.plans),
                 ("channel", Channel, fleet.channels),
             )

@@ -28,6 +28,7 @@ from instances.lib import durations, placeholders, sizes, validators
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
+REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 LONGEST_WAIT = 30 * 86400
 
@@ -229,14 +230,39 @@ class ChannelEntry(_Part):
         return values | ({"disabled_reason": ""} if values.get("enabled") else {})
 
 
+class RegistryEntry(_Part):
+    """A login is said whole: saying one kind of it takes the others back."""
+
+    name: str = Field(pattern=REGISTRY)
+    username: str = Field(default="", pattern=r"^[!-~]{0,255}$")
+    password: str = Field(default="", max_length=16384, repr=False)
+    token_file: str = Field(default="", pattern=r"^(|/[!-~]{1,254})$")
+    helper: str = Field(default="", pattern=r"^[a-z0-9-]{0,64}$")
+    ca: str = Field(default="", pattern=r"^(|/[!-~]{1,254})$")
+
+    @model_validator(mode="after")
+    def _one_login(self) -> RegistryEntry:
+        if sum(map(bool, (self.password, self.token_file, self.helper))) > 1:
+            raise ValueError("password, token_file and helper are three ways to log in: say one")
+        if self.password and not self.username:
+            raise ValueError("a password needs a username")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        said = super().columns()
+        kinds = {"password": None, "token_file": "", "helper": ""}
+        return {**(kinds if kinds.keys() & said.keys() else {}), **said}
+
+
 class FleetFile(_Part):
     hosts: list[HostEntry] = []
+    registries: list[RegistryEntry] = []
     plans: list[PlanEntry] = []
     channels: list[ChannelEntry] = []
 
     @model_validator(mode="after")
     def _names_once(self) -> FleetFile:
-        for kind in ("hosts", "plans", "channels"):
+        for kind in ("hosts", "registries", "plans", "channels"):
             given = [entry.name for entry in getattr(self, kind)]
             if len(given) != len(set(given)):
                 raise ValueError(f"{kind} has a name twice")

@@ -13,6 +13,7 @@ PROBER = "prober"  # the reason of a look that failed for a cause of ours
 _SENTENCES = {
     "refused": "The connection was refused: nothing listens on the port.",
     "timeout": "No complete answer came in time.",
+    "ca_file": "The file of the certificate authority can't be read.",
     "tls": "The TLS connection could not be trusted or established.",
     "dns": "The host name does not exist.",
     "unreachable": "There is no route to the host.",

@@ -50,13 +50,15 @@ def ask(
     *,
     verify: bool = True,
     redirects: int = 0,
+    ca: str = "",
 ) -> requests.Response:
     """The head of the answer to one request, in at most `seconds` in all; its body is not read.
 
-    Proxies are those of the environment, credentials those of the request alone. Nothing is sent after
+    `ca` is a PEM file of whom to trust beside those the system trusts. Proxies are those of the
+    environment, credentials those of the request alone. Nothing is sent after
     that time. Raises NoAnswerError, which shows no address.
     """
-    adapter = _Adapter()
+    adapter = _Adapter(ca)
     with requests.Session() as session:
         session.trust_env = False  # which would also add credentials from ~/.netrc
         session.verify = verify
@@ -123,8 +125,9 @@ def _code(error: BaseException | None) -> str:
 class _Adapter(HTTPAdapter):
     """Trusts the authorities that the system trusts; another thread can end what it has under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca: str = "") -> None:
         super().__init__()
+        self._ca = ca
         self.ended = False
         self.connections: list[Any] = []
 
@@ -142,7 +145,7 @@ class _Adapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         place, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return place, {"ssl_context": _tls(bool(verify))} if place["scheme"] == "https" else {}
+        return place, {"ssl_context": _tls(bool(verify), self._ca)} if place["scheme"] == "https" else {}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: the context says it all."""
@@ -162,8 +165,14 @@ def _endable(kind: Any, adapter: _Adapter) -> Any:
 
 
 @cache
-def _tls(verify: bool) -> ssl.SSLContext:
+def _tls(verify: bool, ca: str) -> ssl.SSLContext:
+    """Raises NoAnswerError when the file holds nobody to trust."""
     context = ssl.create_default_context()
+    try:
+        if ca:
+            context.load_verify_locations(ca)
+    except OSError:
+        raise NoAnswerError("ca_file") from None
     if not verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -9,6 +9,7 @@ from instances.models.health import Health, HealthCheck, Transition
 from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
 from instances.models.instance import Instance
 from instances.models.operation import Operation
+from instances.models.registry import Registry
 from instances.models.sweep import Sweep
 from instances.models.tally import Tally
 
@@ -34,6 +35,7 @@ __all__ = [
     "Plan",
     "Port",
     "Pulse",
+    "Registry",
     "Sweep",
     "Tally",
     "Transition",

@@ -15,7 +15,7 @@ from instances.containers.facts import ContainerFacts, ContainerSummary, EngineF
 from instances.containers.spec import ContainerSpec
 from instances.engine.dependents import shares_with
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
-from instances.engine.port import LogStream
+from instances.engine.port import LogStream, RegistryLogin
 from tests.fakes.facts import created_facts
 from tests.fakes.inspected import container_answer, image_answer
 
@@ -43,6 +43,7 @@ class FakeEngine:
         self.starts: Counter[str] = Counter()
         self.stops: Counter[str] = Counter()
         self.pulls: list[str] = []
+        self.logins: list[RegistryLogin | None] = []
         self._clock = clock
         self._held: dict[str, ContainerFacts] = {}
         self._told: dict[str, dict[str, Any]] = {}
@@ -113,8 +114,11 @@ class FakeEngine:
         self._enter("image")
         return self._image(ref)
 
-    def pull(self, ref: str, progress: Callable[[str], None] | None = None) -> ImageFacts:
+    def pull(
+        self, ref: str, progress: Callable[[str], None] | None = None, login: RegistryLogin | None = None
+    ) -> ImageFacts:
         self._enter("pull")
+        self.logins.append(login)
         if self.registry_down:
             raise errors.OutOfReachError("The registry is out of reach.")
         if ref not in self.registry:

@@ -16,6 +16,7 @@ from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, Port
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
 from instances.operations.steps import generated, ports
+from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
@@ -26,7 +27,7 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
     image = work.engine.image(ref)
     if image is None:
         work.journal.remember(pulled=True)
-        image = work.engine.pull(ref, lambda _text: work.go_on())
+        image = fetch(work, ref)
     return image
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from instances.containers.facts import ImageFacts
+from instances.containers.image_names import repository
 from instances.errors import ImageMissing, NotFoundOnEngine
 from instances.operations.procedure import Work
-
-_HUB = ("docker.io/library/", "docker.io/", "index.docker.io/")
+from instances.operations.steps.fetch import fetch
 
 
 def digest_of(image: ImageFacts, ref: str) -> str:
@@ -14,17 +14,8 @@ def digest_of(image: ImageFacts, ref: str) -> str:
 
     Empty for an image that is in no registry.
     """
-    own = [digest for digest in image.digests if _repository(digest) == _repository(ref)]
+    own = [digest for digest in image.digests if repository(digest) == repository(ref)]
     return next(iter([*own, *image.digests]), "")
-
-
-def _repository(ref: str) -> str:
-    name = ref.partition("@")[0]
-    path, colon, tag = name.rpartition(":")
-    repository = path if colon and "/" not in tag else name
-    for prefix in _HUB:
-        repository = repository.removeprefix(prefix)
-    return repository
 
 
 def image_to_run(work: Work) -> str:
@@ -48,7 +39,7 @@ def _fetched(work: Work) -> ImageFacts:
     if not instance.image_digest:
         raise ImageMissing(_gone(work, "and no registry is known to have it"))
     try:
-        image = work.engine.pull(instance.image_digest)
+        image = fetch(work, instance.image_digest)
     except NotFoundOnEngine:
         raise ImageMissing(_gone(work, f"and its registry has no {instance.image_digest}")) from None
     if instance.image_id and image.id != instance.image_id:

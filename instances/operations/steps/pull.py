@@ -8,10 +8,11 @@ from pathlib import Path
 
 from instances.containers import drift, image_fit, option_drift
 from instances.containers.facts import ImageFacts
-from instances.errors import PermanentError
+from instances.containers.image_names import names_registry
+from instances.errors import LoginRefused, NotFoundOnEngine, PermanentError
 from instances.operations.attempts import NothingToDo
 from instances.operations.procedure import Step, Work, pull_limit
-from instances.operations.steps import data, exact, generated
+from instances.operations.steps import data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -65,11 +66,18 @@ def _keep_reference(work: Work) -> None:
 
 
 def _fetch(work: Work, ref: str) -> ImageFacts:
-    """The newest image of a reference; one built on the host and never pushed has no newer one."""
-    local = work.engine.image(ref)
+    """The newest image of a reference. One that names no registry may have been built on the host, and has
+    no newer one then.
+    """
+    local = None if names_registry(ref) else work.engine.image(ref)
     if local is not None and not local.digests:
         return local
-    return work.engine.pull(ref, lambda _text: work.go_on())
+    try:
+        return fetch.fetch(work, ref)
+    except (NotFoundOnEngine, LoginRefused):
+        if local is None:
+            raise
+        return local
 
 
 def _refuse_full_disk(work: Work) -> None:

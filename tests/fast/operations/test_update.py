@@ -15,7 +15,7 @@ from instances.errors import (
     RequestError,
 )
 from instances.fleet.sweep import sweep_here
-from instances.models import Instance, Operation
+from instances.models import Instance, Operation, Plan
 from instances.operations import service
 from instances.operations.requester import Requester
 from tests.factories import ASKED, IMAGE, World, health_of
@@ -105,7 +105,8 @@ def test_nothing_newer_leaves_the_container_alone(world: World) -> None:
 
 def test_an_image_that_was_never_pushed_is_not_asked_of_a_registry(world: World) -> None:
     world.instance()
-    world.engine.images[IMAGE] = image_facts("agent-2", digests=())
+    Plan.objects.update(image="agent:1")
+    world.engine.images["agent:1"] = image_facts("agent-2", digests=())
     assert update(world).status == "succeeded"
     assert in_order(world).image_id == NEW
     assert world.engine.pulls == []

@@ -8,12 +8,14 @@ from instances.engine.refusals import call_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     DockmgrError,
+    LoginRefused,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
     PortTaken,
     RetryLater,
     TransientError,
+    UntrustedRegistry,
 )
 
 Expected = type[DockmgrError]
@@ -57,7 +59,7 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (500, "received unexpected HTTP status: 502 Bad Gateway", OutOfReachError),
         (0, "unexpected EOF", OutOfReachError),
         (0, "context canceled", TransientError),
-        (500, "Head x: unauthorized: authentication required", PermanentError),
+        (500, "Head x: unauthorized: authentication required", LoginRefused),
         (400, "invalid reference format", PermanentError),
         (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", PermanentError),
         (0, "filesystem layer verification failed for digest sha256:1", TransientError),
@@ -65,13 +67,13 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (500, "toomanyrequests: You have reached your pull rate limit", RetryLater),
         (500, "received unexpected HTTP status: 429 Too Many Requests", RetryLater),
         (0, "unexpected status from HEAD request to https://x/v2/: 429 Too Many Requests", RetryLater),
-        (500, "received unexpected HTTP status: 401 Unauthorized", PermanentError),
-        (500, "received unexpected HTTP status: 403 Forbidden", PermanentError),
-        (500, "Head https://x/v2/agent/manifests/1: no basic auth credentials", PermanentError),
-        (500, "denied: requested access to the resource is denied", PermanentError),
-        (500, "unauthorized: incorrect username or password", PermanentError),
+        (500, "received unexpected HTTP status: 401 Unauthorized", LoginRefused),
+        (500, "received unexpected HTTP status: 403 Forbidden", LoginRefused),
+        (500, "Head https://x/v2/agent/manifests/1: no basic auth credentials", LoginRefused),
+        (500, "denied: requested access to the resource is denied", LoginRefused),
+        (500, "unauthorized: incorrect username or password", LoginRefused),
         (500, "http: server gave HTTP response to HTTPS client", PermanentError),
-        (500, "tls: failed to verify certificate: x509: certificate has expired", PermanentError),
+        (500, "tls: failed to verify certificate: x509: certificate has expired", UntrustedRegistry),
     ],
 )
 def test_a_refused_pull(status: int, text: str, expected: Expected) -> None:

@@ -1,0 +1,49 @@
+"""What an image's reference says of its registry. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+HUB = "docker.io"
+_HUBS = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
+
+
+def repository(ref: str) -> str:
+    """The whole name without tag and digest: `nginx:1` is `docker.io/library/nginx`."""
+    name = ref.partition("@")[0]
+    path, colon, tag = name.rpartition(":")
+    name = path if colon and "/" not in tag else name
+    host, slash, rest = name.partition("/")
+    if not slash or not _is_host(host):
+        host, rest = HUB, name
+    if host in _HUBS:
+        host, rest = HUB, rest if "/" in rest else f"library/{rest}"
+    return f"{host}/{rest}"
+
+
+def names_registry(ref: str) -> bool:
+    """Whether a reference says which registry it is in; else it may also be an image built on the host."""
+    host, slash, _ = ref.partition("/")
+    return bool(slash) and _is_host(host)
+
+
+def _is_host(part: str) -> bool:
+    return "." in part or ":" in part or part == "localhost"
+
+
+def host_of(name: str) -> str:
+    """The host of a registry's name, or of a whole repository's."""
+    host = name.partition("/")[0]
+    return HUB if host in _HUBS else host
+
+
+def longest_match(names: Iterable[str], ref: str) -> str | None:
+    """The registry, of a host or of a path on it, that an image is in."""
+    whole = repository(ref).split("/")
+    fitting = [name for name in names if whole[: len(_parts(name))] == _parts(name)]
+    return max(fitting, key=lambda name: len(_parts(name)), default=None)
+
+
+def _parts(name: str) -> list[str]:
+    host, slash, path = name.partition("/")
+    return [host_of(host), *(path.split("/") if slash else [])]

@@ -1,0 +1,37 @@
+"""Pulling an image as whom its registry knows, and what there is to say when that is refused."""
+
+from __future__ import annotations
+
+from instances.access.registry_logins import login_for
+from instances.containers.facts import ImageFacts
+from instances.containers.image_names import host_of, repository
+from instances.engine.port import RegistryLogin
+from instances.errors import LoginRefused, UntrustedRegistry
+from instances.operations.procedure import Work
+
+
+def fetch(work: Work, ref: str) -> ImageFacts:
+    """The image a reference names in its registry now. Raises what `Engine.pull` and `login_for` do."""
+    login = login_for(ref)
+    try:
+        return work.engine.pull(ref, lambda _text: work.go_on(), login)
+    except LoginRefused:
+        raise LoginRefused(_refused(ref, login)) from None
+    except UntrustedRegistry:
+        raise UntrustedRegistry(_untrusted(work, ref)) from None
+
+
+def _refused(ref: str, login: RegistryLogin | None) -> str:
+    if login is None:
+        host = host_of(repository(ref))
+        return f"Registry {host} wants a login for {ref}, and none is known: add it to registries."
+    whose = f"that of {login.username}" if login.username else "its token"
+    return f"Registry {login.registry} refused the login for {ref}, {whose}: see test_registry."
+
+
+def _untrusted(work: Work, ref: str) -> str:
+    host = host_of(repository(ref))
+    return (
+        f"The engine of host {work.instance.host.name} does not trust the certificate of registry {host}: "
+        f"put the file of who vouches for it at /etc/docker/certs.d/{host}/ca.crt there."
+    )
