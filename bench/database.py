@@ -23,7 +23,7 @@ from tasks.app import app  # noqa: E402
 def fill(ports: list[int], engine_port: int) -> None:
     """One provisioned, healthy instance per target."""
     call_command("migrate", verbosity=0)
-    host = Host.objects.create(name="bench", docker_url=f"tcp://127.0.0.1:{engine_port}")
+    host = Host.objects.create(name="bench", docker_url=f"tcp://127.0.0.1:{engine_port}", insecure=True)
     plan, now = Plan.objects.get(name=PLAN), timezone.now()
     instances = Instance.objects.bulk_create(
         Instance(

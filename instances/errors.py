@@ -33,6 +33,10 @@ class EngineUnreachable(OutOfReachError):
     """The Docker Engine of a host does not answer, or not in time."""
 
 
+class EngineUnusable(EngineUnreachable):
+    """A certificate, a key, a file or an address on the way to a host's engine is not what it must be."""
+
+
 class AnotherEngine(EngineUnreachable):
     """The engine at a host's address is not the host's: as good as out of reach, nothing is done there."""
 
@@ -51,10 +55,6 @@ class OwnPassingTrouble(OwnTrouble, TransientError):
 
 class OwnDefect(OwnTrouble, PermanentError):
     """dockmgr, or a library it is made of, fails; its log has the details."""
-
-
-class EngineUnusable(PermanentError):
-    """How a host's engine is to be reached is set up wrongly: address, certificates, keys."""
 
 
 class UnreadableSecret(OwnTrouble, PermanentError):

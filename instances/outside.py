@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 
 from instances.db.clock import SYSTEM
 from instances.db.sessions import release_session
-from instances.engine.pool import EngineAddress, Engines
+from instances.engine.certificates import CertificateEnd
+from instances.engine.pool import EngineAddress, Engines, certificate_ends
 from instances.errors import AnotherEngine
 from instances.http.probe import Address, ProbeResult, probe
 from instances.lib.clock import Clock
@@ -18,11 +19,12 @@ from instances.models import Host
 
 @dataclass(frozen=True)
 class Outside:
-    """What dockmgr touches beyond its database: engines, instances' HTTP, the clock."""
+    """What dockmgr touches beyond its database: engines, certificates, instances' HTTP, the clock."""
 
     engines: Engines
     clock: Clock = SYSTEM
     probe: Callable[[Address, float], ProbeResult] = probe
+    certificates: Callable[[EngineAddress], list[CertificateEnd]] = certificate_ends
 
     def wait(self, seconds: float) -> None:
         """Sleep, without a session of the database unless a transaction is open."""
@@ -37,9 +39,13 @@ def engine_address(host: Host) -> EngineAddress:
 
 def bare_address(host: Host) -> EngineAddress:
     """How to reach whatever engine answers for a host."""
-    tls = host.tls or {}
-    files = (tls.get("ca", ""), tls.get("cert", ""), tls.get("key", "")) if tls else None
-    return EngineAddress(host.engine_url, files)
+    tls, ssh = host.tls or {}, host.ssh or {}
+    return EngineAddress(
+        host.engine_url,
+        (tls.get("ca", ""), tls.get("cert", ""), tls.get("key", "")) if tls else None,
+        ssh=(ssh.get("key") or "", ssh.get("known_hosts") or "") if ssh else None,
+        insecure=host.insecure,
+    )
 
 
 def learn_engine(host: Host, engines: Engines) -> None:

@@ -17,7 +17,7 @@ from unfold.widgets import (
 from instances.admin.verbs import REASON_LENGTH
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
-from instances.fleet.accept import same_address
+from instances.fleet.accept import same_address, way_refused
 from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, parse_mapping, shown
 from instances.health.question import Question, conflict
 from instances.models import Host
@@ -114,6 +114,10 @@ class HostForm(FleetForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if "docker_url" in cleaned:
+            way = {name: cleaned.get(name) for name in ("docker_url", "tls", "insecure")}
+            words = way_refused(Host(**way))
+            if words:
+                self.add_error("docker_url", f"{words[:1].upper()}{words[1:]}.")
             other = same_address(Host(pk=self.instance.pk, docker_url=cleaned["docker_url"]))
             if other is not None:
                 self.add_error("docker_url", f"This is the engine of host {other.name}.")

@@ -50,9 +50,9 @@ class HostAdmin(DeskAdmin):
     search_fields = ("name", "address")
     ordering = ("name",)
     change_form_outer_before_template = "desk/host_before.html"
-    shown_instead = {"tls": "tls_shown"}
+    shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown"}
     fieldsets = (
-        ("Engine", {"fields": ("name", "docker_url", "tls")}),
+        ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
             ("address", "bind"), "max_instances", ("first_port", "last_port"), "reason",
         )}),
@@ -84,6 +84,10 @@ class HostAdmin(DeskAdmin):
     @admin.display(description="TLS")
     def tls_shown(self, host: Host) -> str:
         return "with a client certificate" if host.tls else "-"
+
+    @admin.display(description="SSH")
+    def ssh_shown(self, host: Host) -> str:
+        return "with files of its own" if host.ssh else "-"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

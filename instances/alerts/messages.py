@@ -13,7 +13,7 @@ from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.documents import Document, time
-from instances.incidents.rules import CONTAINER, OPERATION, Severity, worse
+from instances.incidents.rules import CERTIFICATE, CONTAINER, OPERATION, Severity, worse
 from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
 
@@ -153,7 +153,13 @@ def _subject(incident: Incident, host: str) -> str:
         return f"A change of {incident.customer_id}"
     if incident.kind == CONTAINER:
         return f"The container of {incident.customer_id}"
-    return {"host": f"Host {host}", "fleet": "The fleet", "self": "dockmgr itself"}[incident.kind]
+    subjects = {
+        "host": f"Host {host}",
+        CERTIFICATE: f"A certificate of host {host}",
+        "fleet": "The fleet",
+        "self": "dockmgr itself",
+    }
+    return subjects[incident.kind]
 
 
 def _title(incident: Incident, kind: str, host: str) -> str:
@@ -166,6 +172,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject} is seen to"
     if incident.kind == CONTAINER:
         return f"{subject} was {incident.cause}"
+    if incident.kind == CERTIFICATE:
+        return f"{subject} ends soon"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -180,6 +188,8 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
     if kind == ACKNOWLEDGED:
         return _sentence(f"{incident.acknowledged_by} has seen that {subject} is in trouble")
+    if incident.kind == CERTIFICATE:
+        return _sentence(incident.message)
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)
     why = incident.message or incident.cause or "the reason is not known"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from instances.alerts.pagers import OVER
-from instances.incidents.rules import CONTAINER
+from instances.incidents.hosts import MISCONFIGURED
+from instances.incidents.rules import CERTIFICATE, CONTAINER
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
 _WHO_IS_LEFT = "See who is still down with `manage.py incidents --open`."
+_NEW_CERTIFICATE = "Put a new one in its place before it ends; the path stays, and nothing is restarted."
 _OF_THE_FLEET = "See what its hosts have in common with `manage.py incidents --open`."
 _OF_DOCKMGR = "See which part stands still at /readyz, or with `manage.py incidents --open`."
 
@@ -19,6 +21,10 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
     """
     if kind in OVER:
         return _WHO_IS_LEFT if kind == "summary" else NOTHING_TO_DO
+    if incident.kind == CERTIFICATE:
+        return _NEW_CERTIFICATE
+    if incident.kind == "host" and incident.cause == MISCONFIGURED:
+        return "Set right what it names: in the fleet file, on the workers' machine or on the host."
     if incident.kind == "host":
         return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
     if incident.kind == CONTAINER:

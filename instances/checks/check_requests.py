@@ -45,6 +45,8 @@ class CheckRequest:
     name: str = ""
     engine_tls: tuple[str, str, str] | None = None
     engine_id: str = ""
+    engine_ssh: tuple[str, str] | None = None
+    engine_insecure: bool | None = None
     volumes: tuple[str, ...] = ()
     distrust: str | None = None
     ask: dict[str, Any] | None = None
@@ -61,13 +63,15 @@ class CheckRequest:
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
-        tls = message.get("engine_tls")
+        tls, ssh = message.get("engine_tls"), message.get("engine_ssh")
+        ways = {"engine_tls": tuple(tls) if tls else None, "engine_ssh": tuple(ssh) if ssh else None}
         volumes = tuple(message.get("volumes") or ())
-        return cls(**{**message, "engine_tls": tuple(tls) if tls else None, "volumes": volumes})
+        return cls(**{**message, **ways, "volumes": volumes})
 
     @property
     def engine(self) -> EngineAddress:
-        return EngineAddress(self.engine_url, self.engine_tls, self.engine_id)
+        insecure = bool(self.engine_insecure)
+        return EngineAddress(self.engine_url, self.engine_tls, self.engine_id, self.engine_ssh, insecure)
 
     @property
     def wanted(self) -> Wanted:
@@ -162,6 +166,8 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
         engine_url=address.url,
         engine_tls=address.tls,
         engine_id=address.engine_id,
+        engine_ssh=address.ssh,
+        engine_insecure=address.insecure or None,
         volumes=tuple(instance.held_volumes),
         listed=listed,
     )

@@ -6,10 +6,9 @@ The only module of the domain that imports the SDK.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -28,9 +27,13 @@ from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_host, version_lt
 from docker.utils.proxy import ProxyConfig
 
+from instances.engine import ssh
+from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, unusable
 from instances.engine.payloads import api_version
-from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait
-from instances.engine.wording import brief, is_used_up, reason, without_credentials
+from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
+from instances.engine.ssh import SshFiles
+from instances.engine.ssh_line import SshAdapter
+from instances.engine.wording import brief, causes, is_used_up, no_address, reason, without_credentials
 from instances.errors import (
     ContainerHung,
     DockmgrError,
@@ -58,15 +61,6 @@ _SDK_FAILURES = (
 _NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
-@dataclass(frozen=True)
-class TlsFiles:
-    """Paths of PEM files for an engine reached over TLS: authority, own certificate, own key."""
-
-    ca: str
-    cert: str
-    key: str
-
-
 class EngineClient(docker.APIClient):
     """The SDK's client, bounded in time: left alone it pulls without any timeout.
 
@@ -74,7 +68,9 @@ class EngineClient(docker.APIClient):
     fails for what it finds there.
     """
 
-    def __init__(self, url: str, version: str, timeout: float, tls: TLSConfig | None) -> None:
+    def __init__(
+        self, url: str, version: str, timeout: float, tls: TLSConfig | None, line: Sequence[str] = ()
+    ) -> None:
         requests.Session.__init__(self)
         self.timeout = timeout  # type: ignore[assignment]
         self.credstore_env = None
@@ -85,9 +81,9 @@ class EngineClient(docker.APIClient):
         self.trust_env = False
         if version_lt(version, MINIMUM_DOCKER_API_VERSION):
             raise InvalidVersion(f"it speaks API version {version}, which is too old")
-        self._reach(str(parse_host(url, tls=tls is not None)), tls)
+        self._reach(str(parse_host(url, tls=tls is not None)), tls, line)
 
-    def _reach(self, url: str, tls: TLSConfig | None) -> None:
+    def _reach(self, url: str, tls: TLSConfig | None, line: Sequence[str]) -> None:
         for scheme in ("http://", "https://"):
             self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
         self.base_url, self._custom_adapter = url, None
@@ -95,11 +91,13 @@ class EngineClient(docker.APIClient):
             tls.configure_client(self)
         elif url.startswith("http+unix://"):
             self._reach_through("http+docker://localhost", UnixHTTPAdapter)
-        elif url.startswith("ssh://"):
-            self._reach_through("http+docker://ssh", _ssh_adapter())
+        elif line:
+            self._reach_through("http+docker://localhost", SshAdapter, line)
 
-    def _reach_through(self, url: str, adapter: Callable[..., requests.adapters.BaseAdapter]) -> None:
-        self.mount(url, adapter(self.base_url, self.timeout, max_pool_size=CONNECTIONS))
+    def _reach_through(
+        self, url: str, adapter: Callable[..., requests.adapters.BaseAdapter], where: object = None
+    ) -> None:
+        self.mount(url, adapter(where or self.base_url, self.timeout, max_pool_size=CONNECTIONS))
         self.base_url = url
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -110,14 +108,6 @@ class EngineClient(docker.APIClient):
         return super().send(request, **kwargs)
 
 
-def _ssh_adapter() -> Callable[..., requests.adapters.BaseAdapter]:
-    try:
-        from docker.transport import SSHHTTPAdapter
-    except ImportError:
-        raise DockerException("an ssh:// address needs the Python package paramiko") from None
-    return SSHHTTPAdapter
-
-
 class EngineConnection:
     """A connection to the engine at `url` (unix://, tcp://, ssh://), made at the first call; thread-safe.
 
@@ -125,13 +115,22 @@ class EngineConnection:
     and are preceded by a ping, so that a frozen engine is noticed within `timeout` there too. After
     any failure to reach it, the next call connects and negotiates the API version anew. A call about
     a container that times out is `ContainerHung` when the engine answers a ping right then. Neither
-    proxies nor credentials are taken from the environment.
+    proxies nor credentials are taken from the environment. Files or an address that can't serve, and
+    TCP without TLS unless it is `insecure`, are `EngineUnusable`.
     """
 
-    def __init__(self, url: str, *, tls: TlsFiles | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: TlsFiles | None = None,
+        keys: SshFiles | None = None,
+        insecure: bool = True,
+        timeout: float = 10.0,
+    ) -> None:
         self._url = url
         self._where = without_credentials(url)
-        self._tls = tls
+        self._tls, self._keys, self._insecure = tls, keys or SshFiles(), insecure
         self._timeout = timeout
         self._lock = threading.Lock()
         self._connection: Future[EngineClient] | None = None
@@ -219,7 +218,18 @@ class EngineConnection:
         if is_used_up(error):
             text = f"cannot be asked for want of something on this machine: {reason(error)}"
             return OwnPassingTrouble(f"The Docker Engine at {self._where} {text}")
+        said = next((cause.words for cause in causes(error) if isinstance(cause, ssh.SshFailed)), None)
+        known = ssh.fault(said, self._keys) if said else None
+        if known is not None and not known.is_configuration:
+            return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {known.words}.")
+        text = " ".join(str(cause) for cause in causes(error))
+        words = known.words if known else fault(text, self._tls) or no_address(error) or wants_tls(text)
+        if words:
+            return self._misconfigured(words)
         return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {reason(error)}")
+
+    def _misconfigured(self, words: str) -> DockmgrError:
+        return EngineUnusable(f"The Docker Engine at {self._where} can't be used: {words}.")
 
     def _connected(self) -> EngineClient:
         """The one client; of several threads that need the first, one connects and the others wait."""
@@ -251,14 +261,27 @@ class EngineConnection:
     def _open(self, version: str, timeout: float | None = None) -> EngineClient:
         """A client that has contacted nobody yet."""
         tls, timeout = self._tls, min(timeout or self._timeout, self._timeout)
+        words = self._unusable()
+        if words:
+            raise self._misconfigured(words)
+        line = ssh.command(self._url, self._keys, timeout) if self._is_ssh else ()
         try:
             config = TLSConfig((tls.cert, tls.key), tls.ca, verify=True) if tls else None
-            return EngineClient(self._url, version, timeout, config)
+            return EngineClient(self._url, version, timeout, config, line)
         except DockerException as error:
-            text = brief(str(error).replace(self._url, self._where))
-            raise EngineUnusable(f"The Docker Engine at {self._where} cannot be used: {text}") from None
-        except _SDK_FAILURES as error:  # over SSH a client connects at once
-            raise self._unreachable(error) from None
+            raise self._misconfigured(brief(str(error).replace(self._url, self._where))[:-1]) from None
+
+    @property
+    def _is_ssh(self) -> bool:
+        return self._url.startswith("ssh://")
+
+    def _unusable(self) -> str:
+        """Why the way there can't serve as it is set up, or nothing when it can."""
+        if self._is_ssh:
+            return ssh.unusable(self._url, self._keys)
+        if self._tls is not None:
+            return unusable(self._tls)
+        return "" if self._insecure or self._url.startswith("unix://") else IN_CLEAR
 
     def _forget(self) -> Future[EngineClient] | None:
         # The forgotten client is not closed: other threads may be in the middle of a call.

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 from django.conf import settings
 
+from instances.engine.certificates import CertificateEnd, TlsFiles, ends
 from instances.engine.identity import KnownEngine
 from instances.engine.port import Engine
 from instances.errors import EngineUnreachable
@@ -20,24 +21,37 @@ REST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class EngineAddress:
-    """How to reach an engine: its URL and, over TLS, the paths of (ca, cert, key).
+    """How to reach an engine: its URL and paths: (ca, cert, key) over TLS, (key, known_hosts) over SSH.
 
-    With an id, another engine that answers there is as good as out of reach.
+    With an id, another engine that answers there is as good as out of reach. TCP in clear must be said
+    to be `insecure`.
     """
 
     url: str
     tls: tuple[str, str, str] | None = None
     engine_id: str = ""
+    ssh: tuple[str, str] | None = None
+    insecure: bool = False
 
 
 def connect(address: EngineAddress) -> Engine:
     """A Docker Engine at `address`; nothing is contacted before the first call."""
     # The SDK takes a fifth of a second to import, which commands that need no engine would pay.
-    from instances.engine.connection import TlsFiles
     from instances.engine.docker_engine import DockerEngine
+    from instances.engine.ssh import SshFiles
 
-    tls = TlsFiles(*address.tls) if address.tls else None
-    return DockerEngine(address.url, tls=tls, timeout=settings.ENGINE_TIMEOUT)
+    return DockerEngine(
+        address.url,
+        tls=TlsFiles(*address.tls) if address.tls else None,
+        keys=SshFiles(*address.ssh) if address.ssh else None,
+        insecure=address.insecure,
+        timeout=settings.ENGINE_TIMEOUT,
+    )
+
+
+def certificate_ends(address: EngineAddress) -> list[CertificateEnd]:
+    """When the certificates of both sides end, as far as that can be seen; none without TLS."""
+    return ends(address.url, TlsFiles(*address.tls), settings.ENGINE_TIMEOUT) if address.tls else []
 
 
 class Engines:

@@ -24,6 +24,7 @@ _PORT_TAKEN = ("port is already allocated", "address already in use")
 _NO_SOURCE = ("bind source path does not exist",)
 _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
+_WANTS_TLS = ("client sent an http request to an https server",)
 _NEVER_BINDS = ("cannot assign requested address",)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = ("dial tcp", "no such host", "timeout", "unexpected eof", "http status: 50")
@@ -79,6 +80,12 @@ def told_wait(text: str) -> float | None:
     """Seconds to wait that a registry names in its words; engines do not hand its headers on."""
     found = _TOLD_WAIT.search(text.lower())
     return float(found[1]) * _UNITS[found[2] or "s"] if found else None
+
+
+def wants_tls(text: str) -> str:
+    """That the engine speaks TLS where it was asked in clear; empty for anything else it says."""
+    asked_in_clear = _finder(text)(_WANTS_TLS)
+    return "it speaks TLS there: give the host tls files" if asked_in_clear else ""
 
 
 def speaks_of_version(text: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import urllib3
 
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST = 500
 _USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 
@@ -21,8 +23,9 @@ def reason(error: BaseException) -> str:
     """The innermost cause in words; the outer layers quote addresses and object identities."""
     chain = list(causes(error))
     words = [cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror]
-    if words:
-        return brief(words[-1])
+    said = [str(told) for cause in chain if (told := getattr(cause, "explanation", None))]
+    if words or said:
+        return brief((words or said)[-1])
     late = any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in chain)
     return "it did not answer in time." if late else brief(type(error).__name__)
 
@@ -30,6 +33,12 @@ def reason(error: BaseException) -> str:
 def is_used_up(error: BaseException) -> bool:
     """Whether it failed because this machine has no sockets, memory or ports left."""
     return any(isinstance(cause, OSError) and cause.errno in _USED_UP for cause in causes(error))
+
+
+def no_address(error: BaseException) -> str:
+    """That there is no machine of that name; empty where the failure is another one."""
+    unknown = any(isinstance(c, socket.gaierror) and c.errno in _NO_SUCH_NAME for c in causes(error))
+    return "there is no machine of that name" if unknown else ""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,7 +7,9 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from instances.engine.certificates import IN_CLEAR
 from instances.engine.pool import Engines
+from instances.engine.ssh import unusable_address
 from instances.errors import DockmgrError, RequestError
 from instances.incidents.hosts import suspect
 from instances.models import Host, Incident, Instance
@@ -38,6 +40,13 @@ def is_doubted(host: Host) -> bool:
     """Whether another engine was seen to answer for the host."""
     known = Incident.objects.open().filter(kind="host", host=host, resolve_at=None)
     return known.filter(cause=Trouble.ANOTHER_ENGINE.value).exists()
+
+
+def way_refused(host: Host) -> str:
+    """Why an engine can't be reached in the way a host says, whatever is there; empty when it can."""
+    if host.docker_url.startswith("tcp://") and not host.tls and not host.insecure:
+        return IN_CLEAR
+    return unusable_address(host.docker_url) if host.docker_url.startswith("ssh://") else ""
 
 
 def same_address(host: Host) -> Host | None:

@@ -18,6 +18,7 @@ from instances.db.clock import SYSTEM
 from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet import accept
+from instances.fleet.accept import way_refused
 from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
@@ -59,7 +60,7 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
         ]
         found += [_accepted(entry, found) for entry in fleet.hosts if entry.accept_new_engine]
         for host in fleet.hosts:
-            _refuse_shared_engine(host.name)
+            _refuse_way_to_engine(host.name)
         for channel in fleet.channels:
             _refuse_strangers(channel)
         changes = [change for change in found if change]
@@ -80,8 +81,12 @@ def _accepted(entry: HostEntry, changes: Sequence[FleetChange | None]) -> FleetC
     return FleetChange("host", host.name, "updated", {"engine_id": (was, "")})
 
 
-def _refuse_shared_engine(name: str) -> None:
+def _refuse_way_to_engine(name: str) -> None:
+    """Raise RequestError where the way can't be right whatever is behind it: the row says all that counts."""
     host = Host.objects.get(name=name)
+    words = way_refused(host)
+    if words:
+        raise RequestError(f"The fleet file is refused: host {name}: {words}.")
     other = accept.same_address(host)
     if other is not None:
         raise RequestError(

@@ -105,10 +105,17 @@ class Tls(_Part):
     key: str
 
 
+class Ssh(_Part):
+    key: str | None = None
+    known_hosts: str | None = None
+
+
 class HostEntry(_Part):
     name: str = Field(pattern=NAME)
     docker_url: str = Field(default="", pattern=r"^(|unix:///.+|tcp://.+|ssh://.+)$")
     tls: Tls | None = None
+    ssh: Ssh | None = None
+    insecure: bool = False
     address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
     bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)

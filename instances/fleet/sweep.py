@@ -35,7 +35,7 @@ from instances.health.trusted import LONGEST_WAIT
 from instances.incidents.hosts import left_alone, suspect
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat
-from instances.monitoring.hosts import ask_dark, in_doubt
+from instances.monitoring.hosts import ask_before_looking, in_doubt
 from instances.monitoring.loop import Monitor, deliver_what_is_held
 from instances.operations import service
 from instances.operations.journal import abandoned
@@ -159,7 +159,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     sweep = _start(by, outside)
     try:
         suspect(learn_engines(outside.engines), began)
-        ask_dark(outside)
+        ask_before_looking(outside)
         instances = list(Instance.objects.active().without_secrets())
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
         healing = _Healing(sweep, outside, progress, watch)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 
 from instances.db.locks import lock_in_order
 from instances.incidents import mutes
@@ -14,6 +15,7 @@ from instances.incidents.rules import FLEET
 from instances.models import Host, HostWatch, Incident, Instance
 
 ENGINE = "engine"  # the cause of a host's incident whose engine is out of reach
+MISCONFIGURED = "configuration"  # of one that can't be reached in the way it is set up
 WAVE = "wave"  # the cause of one whose instances began to fail together
 
 
@@ -21,12 +23,16 @@ WAVE = "wave"  # the cause of one whose instances began to fail together
 def suspect(host_ids: Iterable[int], now: datetime) -> None:
     """Have the engines of these hosts asked soon, because something failed there.
 
-    Hosts that are to be asked anyway are left alone. At most three statements, whatever the number.
+    Hosts that are to be asked soon anyway are left alone, and one that was asked just now is asked an
+    interval later. At most three statements, whatever the number.
     """
     ids = sorted(set(host_ids))
-    calm = lock_in_order(HostWatch.objects.filter(host__in=ids, ask_at=None))
+    interval = timedelta(seconds=settings.HOST_ASK_INTERVAL)
+    soon = now + interval
+    calm = lock_in_order(HostWatch.objects.filter(Q(ask_at=None) | Q(ask_at__gt=soon), host__in=ids))
     if calm:
-        HostWatch.objects.filter(pk__in=calm).update(ask_at=now)
+        rows, lately = HostWatch.objects.filter(pk__in=calm), Q(asked_at__gt=now - interval)
+        rows.update(ask_at=Case(When(lately, then=Value(soon)), default=Value(now)))
     if len(calm) < len(ids):
         HostWatch.objects.bulk_create(
             [HostWatch(host_id=host_id, ask_at=now) for host_id in ids], ignore_conflicts=True
@@ -49,7 +55,7 @@ def open_on_hosts() -> QuerySet[Incident]:
 
 def engines_out_of_reach() -> dict[int, Incident]:
     """Hosts whose engine is out of reach, by the incident that says so; one in its grace is seen again."""
-    dark = open_on_hosts().filter(cause=ENGINE, resolve_at=None, host__isnull=False)
+    dark = open_on_hosts().filter(cause__in=(ENGINE, MISCONFIGURED), resolve_at=None, host__isnull=False)
     return {incident.host_id: incident for incident in dark.select_related("host") if incident.host_id}
 
 

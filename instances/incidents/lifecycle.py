@@ -14,19 +14,19 @@ from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
 
 
-def last_of(key: str, now: datetime, *, host: Host | None = None) -> Incident | None:
+def last_of(key: str, now: datetime, kind: str = "", *, host: Host | None = None) -> Incident | None:
     """The open incident, or the last one if that is recent enough to be reopened; locked."""
     recent = now - timedelta(seconds=settings.REOPEN_WITHIN)
-    rows = Incident.objects.filter(_whose(key, host))
+    rows = Incident.objects.filter(_whose(key, kind, host))
     last = locked(rows).order_by("-opened_at", "-pk").first()
     if last is None or (last.resolved_at is not None and last.resolved_at < recent):
         return None
     return last
 
 
-def _whose(key: str, host: Host | None) -> Q:
+def _whose(key: str, kind: str, host: Host | None) -> Q:
     """Names change hands: a host's incidents are known by the row they belong to."""
-    return Q(kind="host", host=host) if host is not None else Q(key=key)
+    return Q(kind=kind, host=host) if host is not None else Q(key=key)
 
 
 @transaction.atomic
@@ -46,7 +46,7 @@ def open_incident(
 
     Told at once unless `notify_at` says when. `instance` is whose it is, where it is about one.
     """
-    writer, incident = IncidentWriter(now), last_of(key, now, host=host)
+    writer, incident = IncidentWriter(now), last_of(key, now, kind, host=host)
     if incident is None:
         incident = Incident(key=key, kind=kind, host=host, opened_at=now)
         incident.message = message

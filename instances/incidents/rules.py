@@ -12,6 +12,7 @@ FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind
 OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
 CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced
+CERTIFICATE = "certificate"  # the kind of the incident of a host whose certificates end soon
 _HOST = "host:"
 
 
@@ -33,6 +34,11 @@ def operation_key(operation_id: UUID) -> str:
 def container_key(customer_id: str) -> str:
     """What the incident about the identity of a customer's container is known by."""
     return f"{CONTAINER}:{customer_id}"
+
+
+def certificate_key(host_name: str) -> str:
+    """What the incident of a host's certificates is known by."""
+    return f"{CERTIFICATE}:{host_name}"
 
 
 def host_in(key: str) -> str:

@@ -21,7 +21,8 @@ LAST_PORT = 29999
 class Host(models.Model):
     """A Docker Engine dockmgr can reach.
 
-    An empty `docker_url` stands for the environment's DOCKER_HOST. `address` is where published
+    An empty `docker_url` stands for the environment's DOCKER_HOST. `tls` and `ssh` are paths of files;
+    TCP without TLS must be said to be `insecure`. `address` is where published
     ports are probed; `bind_address` is what they are published on, when the two differ. `engine_id`
     is what the engine calls itself, learnt at the first contact; another one there is not acted on.
     """
@@ -29,6 +30,8 @@ class Host(models.Model):
     name = CharField(max_length=64, unique=True)
     docker_url = CharField(max_length=255, blank=True)
     tls = JSONField(null=True, blank=True)
+    ssh = JSONField(null=True, blank=True)
+    insecure = models.BooleanField(default=False)
     address = CharField(max_length=253, default="127.0.0.1")
     bind = CharField(max_length=45, blank=True)
     max_instances = models.PositiveIntegerField(null=True, blank=True)
@@ -68,7 +71,7 @@ class Host(models.Model):
 class HostWatch(models.Model):
     """What dockmgr found when it asked the host's engine itself.
 
-    `ask_at` is when it is to be asked next; None while nothing gives a reason. `failures` in a row
+    `ask_at` is when it is to be asked next; None before the first time. `failures` in a row
     since `failing_since`.
     """
 

@@ -32,7 +32,10 @@ class Incident(models.Model):
     in its grace) and `notify_at` (there may be something to tell).
     """
 
-    KINDS = tuple((kind, kind) for kind in ("instance", "host", "fleet", "self", "operation", "container"))
+    KINDS = tuple(
+        (kind, kind)
+        for kind in ("instance", "host", "fleet", "self", "operation", "container", "certificate")
+    )
 
     key = CharField(max_length=128)
     kind = CharField(max_length=16, choices=KINDS)

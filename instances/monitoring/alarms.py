@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from logging import ERROR, WARNING
 
 from django.db import IntegrityError, transaction
 
@@ -29,18 +30,19 @@ def raise_alarm(
     host: Host | None = None,
     instance: Instance | None = None,
     resolve_at: datetime | None = None,
+    severity: Severity = Severity.CRITICAL,
 ) -> None:
-    """Make the key's incident critical for this cause; nothing is told anew while the cause is the same.
+    """Make the key's incident so severe for this cause; nothing is told anew while the cause is the same.
 
     With `resolve_at` it resolves by itself unless it is raised again before.
     """
     try:
         with transaction.atomic():
-            known = lifecycle.last_of(key, now, host=host)
+            known = lifecycle.last_of(key, now, kind, host=host)
             if known is None or not known.is_open or known.cause != cause:
-                logger.error("%s", message)
+                logger.log(ERROR if severity is Severity.CRITICAL else WARNING, "%s", message)
                 known = lifecycle.open_incident(
-                    key, kind, Severity.CRITICAL, cause, message, now, host=host, instance=instance
+                    key, kind, severity, cause, message, now, host=host, instance=instance
                 )
             Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at)
     except IntegrityError:

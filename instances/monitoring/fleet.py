@@ -12,7 +12,7 @@ from django.conf import settings
 from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
-from instances.incidents.hosts import open_on_hosts
+from instances.incidents.hosts import MISCONFIGURED, open_on_hosts
 from instances.incidents.rules import FLEET
 from instances.models import Instance
 from instances.monitoring import host_rules
@@ -42,7 +42,7 @@ def judge_fleet(now: datetime) -> None:
 def _bad_hosts(now: datetime) -> tuple[int, int]:
     """How many hosts with instances are in trouble, and how many there are; usually none, and not counted.
 
-    One in its grace is back.
+    One in its grace is back, and one that is set up wrongly says nothing of the others.
     """
     incidents = list(open_on_hosts())
     for incident in incidents:
@@ -52,6 +52,7 @@ def _bad_hosts(now: datetime) -> tuple[int, int]:
     if not incidents:
         return 0, 0
     with_instances = set(Instance.objects.active().values_list("host", flat=True).distinct())
+    with_instances -= {incident.host_id for incident in incidents if incident.cause == MISCONFIGURED}
     return len(with_instances & {incident.host_id for incident in incidents}), len(with_instances)
 
 

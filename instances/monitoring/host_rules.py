@@ -21,11 +21,12 @@ class HostRules:
 class Trouble(StrEnum):
     """What is wrong with a host.
 
-    Its engine is out of reach; another engine answers; the engine's data is not there; or many
-    instances fail at once.
+    Its engine is out of reach, or can't be reached in the way it is set up; another engine answers; the
+    engine's data is not there; or many instances fail at once.
     """
 
     ENGINE = "engine"
+    CONFIGURATION = "configuration"
     ANOTHER_ENGINE = "another_engine"
     DATA_LOST = "data_lost"
     WAVE = "wave"
@@ -53,12 +54,14 @@ class HostFacts:
     """A host at one moment: its engine, its active instances, and those that began to fail lately.
 
     `distrust` is why an engine that answers is not believed; one such answer is proof enough.
+    `misconfigured` says that it was not reached because of how the host is set up.
     """
 
     asked: PingRecord
     active: int
     failed: int
     distrust: Trouble | None = None
+    misconfigured: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def trouble_of(found: HostFacts, rules: HostRules) -> Trouble | None:
     if found.distrust is not None:
         return found.distrust
     if _failed_apart(found.asked, rules):
-        return Trouble.ENGINE
+        return Trouble.CONFIGURATION if found.misconfigured else Trouble.ENGINE
     return Trouble.WAVE if found.failed >= wave_limit(found.active, rules) else None
 
 
@@ -121,8 +124,8 @@ def next_step(found: HostFacts, known: OpenIncident | None, rules: HostRules) ->
     return HostStep.LEAVE if known.in_grace else HostStep.GRACE
 
 
-def ask_again(found: HostFacts, is_open: bool) -> bool:
-    """Whether the engine is to be asked again after the interval, without a new suspicion."""
+def ask_soon(found: HostFacts, is_open: bool) -> bool:
+    """Whether the engine is to be asked again as one that may be in trouble, without a new suspicion."""
     return is_open or found.asked.failures > 0 or found.failed > 0
 
 

@@ -1,4 +1,4 @@
-"""Asking the engines of suspected hosts, and what follows for the hosts' incidents."""
+"""Asking engines, each once a minute and suspected ones more often, and what follows for hosts' incidents."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from instances.checks.trust import Stake
 from instances.containers.identity import Listing
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
+from instances.engine.certificates import CertificateEnd
 from instances.engine.port import Engine
-from instances.errors import AnotherEngine, DockmgrError, OwnTrouble
+from instances.errors import AnotherEngine, DockmgrError, EngineUnusable, OwnTrouble
 from instances.incidents import lifecycle
 from instances.incidents.hosts import engines_out_of_reach, open_on_hosts, suspect
 from instances.incidents.rules import host_key
@@ -26,6 +27,7 @@ from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
+from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_rules import HostFacts, HostRules, HostStep, OpenIncident, PingRecord, Trouble
 from instances.outside import Outside, engine_address, keep_engine_id
 
@@ -48,9 +50,12 @@ def rules() -> HostRules:
 def ask_due(outside: Outside) -> int:
     """Ask the engines of hosts that are due, and judge those hosts; returns how many were asked.
 
+    Every host in use is due once in DOCKMGR_HOST_INTERVAL, whether or not anything fails there.
+
     Takes as long as the slowest engine, at most DOCKMGR_ENGINE_TIMEOUT for each step of connecting
     and answering. Safe in any number of processes: each due host is asked by one of them.
     """
+    _begin_watching(outside.clock.now())
     watches = _claim(outside.clock.now())
     for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
         if not answer.unasked:
@@ -58,16 +63,15 @@ def ask_due(outside: Outside) -> int:
     return len(watches)
 
 
-def ask_dark(outside: Outside) -> None:
-    """Ask the engines known to be out of reach at once, however lately they were asked: one may be back."""
+def ask_before_looking(outside: Outside) -> None:
+    """Ask all engines that are due, and those known to be out of reach at once: one may be back."""
     dark = engines_out_of_reach()
-    if not dark:
-        return
-    now = outside.clock.now()
-    suspect(dark, now)
-    with transaction.atomic():
-        watched = lock_in_order(HostWatch.objects.filter(host__in=dark))
-        HostWatch.objects.filter(pk__in=watched).update(ask_at=now, asked_at=None)
+    if dark:
+        now = outside.clock.now()
+        suspect(dark, now)
+        with transaction.atomic():
+            watched = lock_in_order(HostWatch.objects.filter(host__in=dark))
+            HostWatch.objects.filter(pk__in=watched).update(ask_at=now, asked_at=None)
     while ask_due(outside):
         pass  # a part at a time; one that fails is not due again for a while
 
@@ -75,15 +79,28 @@ def ask_dark(outside: Outside) -> None:
 def in_doubt(now: datetime) -> bool:
     """Whether a host is suspected and asking its engine has not yet shown what to think of it."""
     doubtful = HostWatch.objects.filter(
-        reached("ask_at", now, LONGEST_WAIT) | Q(ask_at__gt=now, failures__gt=0)
+        reached("ask_at", now, LONGEST_WAIT) | Q(ask_at__gt=now, failures__gt=0), host__in=_in_use()
     )
     return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
+
+
+def _in_use() -> QuerySet[Host]:
+    """Hosts with customers, and those somebody gave an address: the first one comes by itself."""
+    with_customers = Instance.objects.active().order_by().values("host")
+    return Host.objects.filter(Q(pk__in=with_customers) | ~Q(docker_url=""))
+
+
+def _begin_watching(now: datetime) -> None:
+    """Hosts nobody has asked yet are asked from now on."""
+    new = _in_use().filter(Q(watch=None) | Q(watch__ask_at=None)).values_list("pk", flat=True)
+    if new:
+        suspect(new, now)
 
 
 def _due(now: datetime) -> QuerySet[HostWatch]:
     latest = now - timedelta(seconds=settings.HOST_ASK_INTERVAL)
     rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
-    return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT))
+    return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT), host__in=_in_use())
 
 
 def _claim(now: datetime) -> list[HostWatch]:
@@ -105,12 +122,15 @@ class Answer:
     """What an engine said: who it is, or why it can't be used, and whether that is for want of trust.
 
     `unasked` for a reason of ours: it is asked again when an answer would have come.
+    `certificates` are those that lead to it, as far as they can be seen.
     """
 
     engine_id: str = ""
     error: str = ""
     distrust: Trouble | None = None
     unasked: bool = False
+    misconfigured: bool = False
+    certificates: Sequence[CertificateEnd] = ()
 
 
 def _ask(hosts: Sequence[Host], outside: Outside) -> list[Answer]:
@@ -130,9 +150,10 @@ def _answer(host: Host, stakes: Sequence[Stake], outside: Outside) -> Answer:
         logger.error("Host %s was not asked: %s", host.name, error)
         return Answer(unasked=True)
     except DockmgrError as error:
-        return Answer(error=str(error))
+        return Answer(error=str(error), misconfigured=isinstance(error, EngineUnusable))
     lost = _lost(host, stakes, outside)
-    return Answer(engine_id, lost, Trouble.DATA_LOST if lost else None)
+    certificates = outside.certificates(engine_address(host))
+    return Answer(engine_id, lost, Trouble.DATA_LOST if lost else None, certificates=certificates)
 
 
 def _who_answers(engine: Engine) -> str:
@@ -174,11 +195,16 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
     incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
-    found = replace(_found(host, asked, incident, now), distrust=answer.distrust)
+    found = replace(
+        _found(host, asked, incident, now), distrust=answer.distrust, misconfigured=answer.misconfigured
+    )
+    if not error:
+        judge_certificates(host, answer.certificates, now)
     is_open = _act(host, found, incident, now)
-    next_ask = row.asked_at + timedelta(seconds=settings.HOST_ASK_INTERVAL)
+    soon = host_rules.ask_soon(found, is_open)
+    pause = settings.HOST_ASK_INTERVAL if soon else settings.HOST_INTERVAL
     HostWatch.objects.filter(pk=row.pk).update(
-        ask_at=next_ask if host_rules.ask_again(found, is_open) else None,
+        ask_at=row.asked_at + timedelta(seconds=pause),
         answered_at=row.answered_at if error else now,
         failing_since=asked.failing_since,
         failures=asked.failures,

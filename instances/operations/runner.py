@@ -17,6 +17,7 @@ from instances.db.retry import retry_on_disconnect
 from instances.errors import (
     BusyError,
     DockmgrError,
+    EngineUnusable,
     LeaseLost,
     RetryLater,
     TransientError,
@@ -155,7 +156,7 @@ def _bound(step: Step, work: Work) -> None:
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:
     wait = wait_before_next(STEP, work.journal.failures(), jitter())
-    if wait is None or isinstance(error, StepTookTooLong):
+    if wait is None or isinstance(error, StepTookTooLong | EngineUnusable):
         _give_up(procedure, work, error)
     else:
         try_again(work, error, wait + _asked_wait(error, work.journal.failures()))

@@ -32,7 +32,7 @@ Host.objects.all().delete()
 plan = Plan.objects.get(name="pro")
 for name, where, number in (("dead", "{SILENT}", {DEAD}), ("well", "{LIVELY}", {WELL})):
     host = Host.objects.create(
-        name=name, docker_url=f"tcp://{{where}}:{ENGINE_PORT}", address=where,
+        name=name, docker_url=f"tcp://{{where}}:{ENGINE_PORT}", address=where, insecure=True,
         first_port={FIRST_PORT}, last_port={FIRST_PORT + DEAD},
     )
     for place in range(number):

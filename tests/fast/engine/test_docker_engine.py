@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 
 from instances.containers.spec import ContainerSpec
-from instances.engine.connection import TlsFiles
+from instances.engine.certificates import TlsFiles
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.payloads import create_arguments
-from instances.errors import DockmgrError, EngineUnreachable, PermanentError, RequestError, TransientError
+from instances.errors import (
+    DockmgrError,
+    EngineUnreachable,
+    EngineUnusable,
+    PermanentError,
+    RequestError,
+    TransientError,
+)
 from tests.fakes.facts import created_facts, image_facts
 from tests.fakes.inspected import container_answer
 from tests.fakes.stub_server import Answer, StubServer, as_json
@@ -98,7 +105,7 @@ def test_a_missing_socket_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense://host", "tcp://user:sentinel-value-1@host:1"])
 def test_a_url_that_cannot_work_is_the_operators_to_mend_and_shows_no_password(url: str) -> None:
-    with pytest.raises(PermanentError) as caught:
+    with pytest.raises(EngineUnusable) as caught:
         DockerEngine(url).ping()
     assert "sentinel" not in "".join(traceback.format_exception(caught.value))
 
@@ -223,14 +230,14 @@ def test_tls_accepts_the_authority_it_was_given_and_no_other(tmp_path: Path) -> 
         url = f"tcp://{server.address}"
         with closing(DockerEngine(url, tls=TlsFiles(ours, ours, ours), timeout=LONG)) as engine:
             engine.ping()
-        with pytest.raises(EngineUnreachable, match="certificate verify failed"):
+        with pytest.raises(EngineUnreachable, match="its certificate is not signed by the authority in"):
             DockerEngine(url, tls=TlsFiles(other, ours, ours), timeout=LONG).ping()
 
 
 def test_missing_tls_files_are_the_operators_to_mend(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
     engine = DockerEngine("tcp://127.0.0.1:1", tls=TlsFiles(missing, missing, missing))
-    with pytest.raises(PermanentError):
+    with pytest.raises(EngineUnusable, match=r"missing\.pem can't be read: No such file"):
         engine.ping()
 
 

@@ -34,6 +34,19 @@ def fleet() -> Incident | None:
     return Incident.objects.filter(kind="fleet", resolved_at=None).first()
 
 
+def test_hosts_that_are_back_or_set_up_wrongly_are_no_part_of_the_alarm(world: World) -> None:
+    down, wrong, back = [a_host(world, f"h{number}") for number in range(3)]
+    world.host_incident(down)
+    world.host_incident(wrong, cause="configuration")
+    incident = world.host_incident(back)
+    Incident.objects.filter(pk=incident.pk).update(resolve_at=world.now + timedelta(seconds=120))
+    judge_fleet(world.now)
+    assert fleet() is None
+    Incident.objects.filter(pk=incident.pk).update(resolve_at=None)
+    judge_fleet(world.now)
+    assert fleet()
+
+
 def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World) -> None:
     bad, worse, *_ = [a_host(world, f"h{number}") for number in range(4)]
     incident = world.host_incident(bad)

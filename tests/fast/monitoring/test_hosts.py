@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from instances.checks.record import record
-from instances.errors import PermanentError
+from instances.engine.certificates import CertificateEnd
+from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
+from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import hosts as host_watching
 from instances.monitoring.hosts import Answer, ask_due, in_doubt
@@ -57,7 +60,8 @@ def a_fleet(world: World, size: int) -> list[Instance]:
 
 def test_a_failed_check_makes_its_host_suspect(world: World) -> None:
     instance = world.instance()
-    assert ask(world) == 0
+    assert ask(world) == 1
+    world.clock.advance(10)
     fail_all(world, [instance])
     assert watch_of(world).ask_at == world.now
     assert ask(world) == 1
@@ -82,18 +86,64 @@ def test_an_engine_is_asked_at_most_once_an_interval(world: World) -> None:
     assert [ask(world, 2) for _ in range(5)] == [0, 0, 0, 0, 1]
 
 
-def test_an_engine_that_answers_is_left_alone_once_nothing_fails(world: World) -> None:
-    hosts.suspect([world.host.pk], world.now)
-    ask(world)
+def test_every_engine_is_asked_for_itself_once_a_minute(world: World) -> None:
+    """Nothing fails there, or nobody lives there yet; but nobody asks for the host that came by itself."""
+    Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
+    Host.objects.filter(pk=world.host.pk).update(docker_url="")
+    assert ask(world) == 1
+    world.instance()
+    assert [ask(world, 10) for _ in range(13)] == [1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1]
     watch = watch_of(world)
-    assert (watch.ask_at, watch.answered_at, watch.failures, watch.error) == (None, world.now, 0, "")
+    assert (watch.answered_at, watch.failures, watch.error) == (world.now, 0, "")
+
+
+def test_an_engine_that_can_not_be_reached_as_it_is_set_up_is_the_hosts_trouble(world: World) -> None:
+    instance, words = world.instance(), "The Docker Engine can't be used: its certificate has expired."
+    for _ in range(2):
+        world.engine.fail_next("ping", EngineUnusable(words))
+    ask_for(world, 15)
+    incident = incident_of(world)
+    assert (incident.cause, incident.severity, incident.message) == ("configuration", "critical", words)
+    assert not Incident.objects.filter(kind="instance").exists()
+    assert (set(engines_out_of_reach()), healing_held(instance, world.now)) == ({world.host.pk}, True)
+
+
+CERTIFICATES = {
+    "far ends": ({"engine": 15, "ours": 300}, ""),
+    "the engine's ends soon": ({"engine": 13.9, "ours": 300}, "engine"),
+    "both end soon": ({"engine": 13, "ours": 2}, "engine,ours"),
+    "nothing was seen": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("days", "cause"), CERTIFICATES.values(), ids=CERTIFICATES.keys())
+def test_a_certificate_that_ends_soon_is_one_warning(
+    world: World, days: dict[str, float], cause: str
+) -> None:
+    world.instance()
+    ends = [
+        CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in days.items()
+    ]
+    outside = replace(world.outside, certificates=lambda address: ends)
+    for _ in range(3):
+        ask_due(outside)
+        world.clock.advance(60)
+    found = Incident.objects.values_list("key", "severity", "cause", "host")
+    assert list(found) == ([("certificate:local", "warning", cause, world.host.pk)] if cause else [])
+    outside = replace(outside, certificates=lambda address: [])
+    ask_due(outside)
+    assert Incident.objects.open().count() == bool(cause)
+    ends = [CertificateEnd("engine", "its", world.now + timedelta(days=90))]
+    world.clock.advance(60)
+    ask_due(replace(outside, certificates=lambda address: ends))
+    assert not Incident.objects.open().exists()
 
 
 def test_a_host_is_asked_on_while_its_instances_began_to_fail_lately(world: World) -> None:
     fail_all(world, a_fleet(world, 1))
     ask(world)
     asked = [ask(world, 10) for _ in range(14)]
-    assert asked == [1] * 12 + [0, 0]
+    assert asked == [1] * 12 + [0, 0]  # then once a minute, as ever
 
 
 def test_an_engine_that_fails_once_is_no_incident(world: World) -> None:
@@ -134,7 +184,7 @@ def test_hosts_are_asked_side_by_side_and_judged_by_their_own(world: World) -> N
     assert ask(world) == 2
     ask(world, 10)
     assert [incident.key for incident in Incident.objects.all()] == ["host:far"]
-    assert watch_of(world).ask_at is None
+    assert watch_of(world).ask_at == world.now + timedelta(seconds=50)
 
 
 def test_a_wave_of_failures_is_the_host(world: World) -> None:

@@ -16,7 +16,7 @@ from instances.monitoring.host_rules import (
     PingRecord,
     Trouble,
     after_asking,
-    ask_again,
+    ask_soon,
     describe,
     half_are_bad,
     next_step,
@@ -90,6 +90,12 @@ def test_a_look_at_a_host_calls_for_one_step(
     assert next_step(HostFacts(asked, 100, failed), known, RULES) is step
 
 
+def test_what_is_set_up_wrongly_is_told_apart_from_what_is_out_of_reach() -> None:
+    assert trouble_of(HostFacts(TWICE, 100, 0), RULES) == "engine"
+    assert trouble_of(HostFacts(TWICE, 100, 0, misconfigured=True), RULES) == "configuration"
+    assert trouble_of(HostFacts(ONCE, 100, 0, misconfigured=True), RULES) is None
+
+
 def test_failures_are_counted_from_the_first_until_an_answer() -> None:
     later = T0 + timedelta(seconds=10)
     first = after_asking(PingRecord(), T0, SILENT)
@@ -110,10 +116,10 @@ def test_failures_told_of_at_the_last_end_are_no_new_wave(told: timedelta | None
     ("asked", "failed", "is_open", "again"),
     [(WELL, 0, False, False), (ONCE, 0, False, True), (WELL, 1, False, True), (WELL, 0, True, True)],
 )
-def test_an_engine_is_asked_again_while_there_is_reason(
+def test_an_engine_is_asked_soon_again_while_there_is_reason(
     asked: PingRecord, failed: int, is_open: bool, again: bool
 ) -> None:
-    assert ask_again(HostFacts(asked, 100, failed), is_open) is again
+    assert ask_soon(HostFacts(asked, 100, failed), is_open) is again
 
 
 @given(st.integers(0, 100_000), st.integers(2, 50), st.integers(1, 100))
