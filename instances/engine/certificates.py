@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ _OURS_REFUSED = (
     "bad certificate", "unknown ca", "certificate expired", "certificate required", "certificate unknown",
     "unsupported certificate", "certificate revoked", "handshake failure", "access denied", "decrypt error",
 )  # fmt: skip
+_LISTEN = 2.0  # seconds for an engine to say why it hangs up
 _CUT_SHORT = ("connection reset", "eof occurred", "remote end closed", "broken pipe")
 _NO_TLS = ("wrong version number", "record layer failure", "packet length too long", "http request")
 
@@ -98,6 +99,23 @@ def fault(text: str, files: TlsFiles | None, now: datetime | None = None) -> str
     return "it refuses to speak TLS with us" if refused else ""
 
 
+def refusal(text: str, url: str, files: TlsFiles | None) -> str:
+    """What an engine says that hung up on us while we were talking, in the words of TLS; asks it again.
+
+    It may refuse our certificate after we believe to be let in, and hang up before we have listened.
+    """
+    if files is None or not any(words in text.lower() for words in _CUT_SHORT):
+        return ""
+    try:
+        with _reached(url, files, _LISTEN) as secure:
+            secure.recv(1)
+    except ssl.SSLError as error:
+        return str(error)
+    except (OSError, ValueError, _NoAuthorityError, _PassphraseNeededError):
+        return ""
+    return ""
+
+
 def _theirs(says: str, ca: str) -> str:
     if "has expired" in says:
         return "its certificate has expired"
@@ -129,6 +147,16 @@ def ends(url: str, files: TlsFiles, timeout: float) -> list[CertificateEnd]:
     return [*_end_of_ours(files), *_end_of_theirs(url, files, timeout)]
 
 
+@contextmanager
+def _reached(url: str, files: TlsFiles, timeout: float) -> Iterator[ssl.SSLSocket]:
+    parts = urlsplit(url)
+    with (
+        socket.create_connection((parts.hostname or "", parts.port or PORT), timeout) as plain,
+        _context(files).wrap_socket(plain, server_hostname=parts.hostname) as secure,
+    ):
+        yield secure
+
+
 def _end_of_ours(files: TlsFiles) -> Iterator[CertificateEnd]:
     certificate = _read(files.cert)
     if certificate is not None:
@@ -136,13 +164,8 @@ def _end_of_ours(files: TlsFiles) -> Iterator[CertificateEnd]:
 
 
 def _end_of_theirs(url: str, files: TlsFiles, timeout: float) -> Iterator[CertificateEnd]:
-    parts = urlsplit(url)
     with suppress(OSError, ValueError, _NoAuthorityError, _PassphraseNeededError):
-        address = (parts.hostname or "", parts.port or PORT)
-        with (
-            socket.create_connection(address, timeout) as plain,
-            _context(files).wrap_socket(plain, server_hostname=parts.hostname) as secure,
-        ):
+        with _reached(url, files, timeout) as secure:
             shown = secure.getpeercert(binary_form=True)
         certificate = x509.load_der_x509_certificate(shown or b"")
         yield CertificateEnd("engine", "the certificate of its engine", certificate.not_valid_after_utc)

@@ -28,7 +28,7 @@ from docker.utils import parse_host, version_lt
 from docker.utils.proxy import ProxyConfig
 
 from instances.engine import ssh
-from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, unusable
+from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, refusal, unusable
 from instances.engine.payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
 from instances.engine.ssh import SshFiles
@@ -223,6 +223,7 @@ class EngineConnection:
         if known is not None and not known.is_configuration:
             return EngineUnreachable(f"The Docker Engine at {self._where} is out of reach: {known.words}.")
         text = " ".join(str(cause) for cause in causes(error))
+        text = f"{text} {refusal(text, self._url, self._tls)}"
         words = known.words if known else fault(text, self._tls) or no_address(error) or wants_tls(text)
         if words:
             return self._misconfigured(words)

@@ -26,6 +26,8 @@ def reason(error: BaseException) -> str:
     said = [str(told) for cause in chain if (told := getattr(cause, "explanation", None))]
     if words or said:
         return brief((words or said)[-1])
+    if isinstance(chain[-1], urllib3.exceptions.SSLError):
+        return brief(str(chain[-1]))
     late = any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in chain)
     return "it did not answer in time." if late else brief(type(error).__name__)
 

@@ -32,7 +32,7 @@ SetEnv DOCKER_HOST={engine}
 
 
 class SshServer:
-    """sshd that lets in the keys called `good` and `locked` (which has a passphrase); `stranger` is neither."""
+    """sshd that lets in the keys called `good` and `locked`, which has a passphrase, and not `stranger`."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         self.folder = folder
