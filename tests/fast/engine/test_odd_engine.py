@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from instances.engine.docker_engine import DockerEngine
-from instances.errors import DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import DockmgrError, EngineUnreachable, EngineUnusable
 from tests.fakes.stub_server import Answer, StubServer, as_json
 
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
@@ -61,12 +61,12 @@ def test_an_engine_with_an_odd_version_is_none() -> None:
 
 
 def test_a_version_the_client_no_longer_speaks_is_named() -> None:
-    with engine_saying("/info", as_json({}), "1.1") as engine, pytest.raises(PermanentError) as caught:
+    with engine_saying("/info", as_json({}), "1.1") as engine, pytest.raises(EngineUnusable) as caught:
         engine.facts()
     assert "API version 1.1, which is too old" in str(caught.value)
 
 
 def test_what_the_client_itself_refuses_is_not_the_hosts_trouble() -> None:
-    with engine_saying("/info", as_json({})) as engine, pytest.raises(PermanentError) as caught:
+    with engine_saying("/info", as_json({})) as engine, pytest.raises(EngineUnusable) as caught:
         engine.inspect("")  # the client sends no request without a name
     assert str(caught.value).startswith("The Docker client did not inspect container")
