@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from instances.engine.docker_engine import DockerEngine
-from instances.errors import DockmgrError, EngineUnreachable, EngineUnusable
+from instances.errors import DockmgrError, EngineUnreachable, EngineUnusable, PermanentError
 from tests.fakes.stub_server import Answer, StubServer, as_json
 
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
@@ -67,6 +67,6 @@ def test_a_version_the_client_no_longer_speaks_is_named() -> None:
 
 
 def test_what_the_client_itself_refuses_is_not_the_hosts_trouble() -> None:
-    with engine_saying("/info", as_json({})) as engine, pytest.raises(EngineUnusable) as caught:
+    with engine_saying("/info", as_json({})) as engine, pytest.raises(PermanentError) as caught:
         engine.inspect("")  # the client sends no request without a name
     assert str(caught.value).startswith("The Docker client did not inspect container")
