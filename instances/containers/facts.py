@@ -95,3 +95,8 @@ class EngineFacts:
     memory: int
     root: str
     id: str = ""
+    version: str = ""
+    driver: str = ""  # of its storage
+    security: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()  # limits that it can't hold
+    time: datetime | None = None
