@@ -11,7 +11,19 @@ from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from instances.lib.clock import SYSTEM
-from instances.models import ApiToken, Bulk, Channel, Health, Host, Incident, Instance, Mute, Operation, Plan
+from instances.models import (
+    ApiToken,
+    Bulk,
+    Channel,
+    Health,
+    Host,
+    Incident,
+    Instance,
+    Mute,
+    Operation,
+    Plan,
+    Registry,
+)
 from tests.web.roles import LOOKERS, PEOPLE
 
 STAFF = frozenset({"bare", "viewer", "operator", "admin", "superuser", "operate_instance", "view_logs",
@@ -218,6 +230,9 @@ EDITED = (
            {"name": "other", "address": "127.0.0.9"}),
     Edited("instances/channel/", "channel", "spare_channel", Channel, {**CHANNEL, "name": "other"},
            {"name": "other", "min_level": "critical"}),
+    Edited("instances/registry/", "registry", "spare_registry", Registry,
+           {"name": "r.io", "username": "robot", "new_password": "a-password", "reason": "because"},
+           {"name": "r.io", "username": "robot"}),
     Edited("auth/user/", "user", "user", User, USER, {"username": "renamed"}, NEW_USER),
     Edited("auth/group/", "group", "group", Group, {"name": "renamed"}, {"name": "renamed"}),
     Edited(TASKS, "task", "task", PeriodicTask, TASK, {"name": "renamed"}),

@@ -40,7 +40,7 @@ ROWS = (
     Rows("instances/auditentry/", "audit", see=ADMINS),
     Rows("instances/apitoken/", "token", see=ADMINS, add=ADMINS),
     *(Rows(f"instances/{name}/", f"spare_{name}", add=ADMINS, edit=ADMINS)
-      for name in ("plan", "host", "channel")),
+      for name in ("plan", "host", "channel", "registry")),
     Rows(f"{BEAT}periodictask/", "task", add=ADMINS, edit=ADMINS),
     Rows(f"{BEAT}intervalschedule/", "interval", add=ADMINS, edit=ADMINS),
     *(Rows(f"{BEAT}{name}schedule/", name, see=ADMINS, add=ADMINS, edit=ADMINS)

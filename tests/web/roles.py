@@ -33,6 +33,7 @@ from instances.models import (
     Notification,
     Operation,
     Plan,
+    Registry,
     Sweep,
 )
 from tasks.app import app
@@ -180,6 +181,8 @@ def _furnish(fleet: Fleet) -> None:
         "sweep": Sweep.objects.create(started_at=now, expires_at=now, finished_at=now, state="finished").pk,
         "token": tokens.issue("billing", "read", "tests", now)[0].pk,
         "plan": world.plan.pk, "spare_plan": Plan.objects.create(name="spare").pk,
+        "registry": Registry.objects.create(name="a.io").pk,
+        "spare_registry": Registry.objects.create(name="b.io").pk,
         "host": world.host.pk, "spare_host": Host.objects.create(name="spare").pk,
         "user": User.objects.create_user("somebody").pk, "group": Group.objects.create(name="extra").pk,
         **_schedules(),
