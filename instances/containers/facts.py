@@ -23,6 +23,15 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True)
+class ContainerEvent:
+    """Something that happened to a container; `at` is nanoseconds of the engine's clock."""
+
+    container_id: str
+    action: str
+    at: int
+
+
+@dataclass(frozen=True)
 class ContainerFacts:
     """What `inspect` says of one container, reduced to what dockmgr decides on.
 
