@@ -152,12 +152,13 @@ class Plan(WithEnvironment):
 
 
 class PendingPurge(models.Model):
-    """A volume whose data is to go as soon as nobody else uses it; `holders` names who did last."""
+    """A volume whose data is to go as soon as nobody uses it; `holders` names who did at the last try."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pending_purges")
     volume = CharField(max_length=255)
     customer_id = CharField(max_length=63)
     asked_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, blank=True)
     holders = Excerpt(max_length=255, blank=True)
 
     class Meta:

@@ -157,6 +157,8 @@ BUTTONS = (
              fields={**BECAUSE, "lasts": "2h"}) for kind, name in (("host", "local"), ("plan", "pro"))),
     *(Action(f"instances/{kind}/{{{kind}}}/unmute/", OPERATE, audit=("unmute", f"{kind} {name}"),
              fields=BECAUSE) for kind, name in (("host", "local"), ("plan", "pro"))),
+    Action("instances/pendingpurge/{purge}/try/", ADMINS | {"decommission"}, None, "dockmgr.tidy_up",
+           ("purge", "former"), BECAUSE),
     Action("instances/apitoken/{token}/revoke/", ADMINS,
            there(ApiToken, name="billing", revoked_at__isnull=False),
            audit=("revoke token", "billing"), fields=BECAUSE),

@@ -37,6 +37,7 @@ ROWS = (
     *(Rows(f"instances/{name}/", name) for name in ("instance", "incident", "notification", "mute", "bulk",
                                                     "operation", "sweep")),
     Rows("instances/healthcheck/", "check"),
+    Rows("instances/pendingpurge/", "purge"),
     Rows("instances/auditentry/", "audit", see=ADMINS),
     Rows("instances/apitoken/", "token", see=ADMINS, add=ADMINS),
     *(Rows(f"instances/{name}/", f"spare_{name}", add=ADMINS, edit=ADMINS)

@@ -32,6 +32,7 @@ from instances.models import (
     Mute,
     Notification,
     Operation,
+    PendingPurge,
     Plan,
     Registry,
     Sweep,
@@ -178,6 +179,9 @@ def _furnish(fleet: Fleet) -> None:
         "channel": channel.pk, "spare_channel": spare.pk, "notification": told.pk, "mute": mute.pk,
         "operation": operation.pk, "audit": AuditEntry.objects.latest("pk").pk,
         "bulk": Bulk.objects.create(verb="check", by="tests", created_at=now, instances=[c1.pk]).pk,
+        "purge": PendingPurge.objects.create(
+            host=world.host, volume="dockmgr-former-data", customer_id="former", asked_at=now, holders="x",
+        ).pk,
         "sweep": Sweep.objects.create(started_at=now, expires_at=now, finished_at=now, state="finished").pk,
         "token": tokens.issue("billing", "read", "tests", now)[0].pk,
         "plan": world.plan.pk, "spare_plan": Plan.objects.create(name="spare").pk,
