@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0023_ways_to_engines")]
+    dependencies = [("instances", "0024_followed_engines")]
 
     operations = [
         migrations.AddField("pendingpurge", "tried_at", models.DateTimeField(blank=True, null=True)),
