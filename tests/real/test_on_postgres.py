@@ -21,6 +21,7 @@ ABOUT = (
     "fast/monitoring/test_fleet.py", "fast/monitoring/test_hosts.py", "fast/monitoring/test_clocks.py",
     "fast/operations/test_healing_held.py", "fast/operations/test_journal.py",
     "fast/operations/test_leases.py", "fast/operations/test_provision.py", "fast/operations/test_restart.py",
+    "fast/operations/test_generated.py", "fast/operations/test_options.py", "fast/fleet/test_rehearse.py",
     "web/access/test_audit.py", "web/access/test_tokens.py", "web/observability/test_metrics.py",
 )  # fmt: skip
 
