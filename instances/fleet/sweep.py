@@ -160,6 +160,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     try:
         suspect(learn_engines(outside.engines), began)
         ask_before_looking(outside)
+        watch.tick()  # where nothing else runs, this is what meets deadlines
         instances = list(Instance.objects.active().without_secrets())
         Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
         healing = _Healing(sweep, outside, progress, watch)

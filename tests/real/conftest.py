@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dev.demo_image import build
@@ -73,6 +74,16 @@ def demo_image(docker_url: str) -> Iterator[str]:
     yield tag
     with docker_client(docker_url) as client:
         client.images.remove(tag, force=True)
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[str]:
+    """A database of a test's own on the server."""
+    name = f"story_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"'.encode())
+        yield f"{postgres_url.rpartition('/')[0]}/{name}"
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.real.fleet import Fleet, a_fleet, all_healthy
@@ -17,16 +15,6 @@ from tests.real.live import wait_until
 NAMES = [f"n{number:02}" for number in range(20)]
 KILLED, REMOVED, PAUSED = NAMES[:3], NAMES[3], NAMES[4]
 MOST_AT_ONCE = 4
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[str]:
-    """A database of this test's own on the server."""
-    name = f"story_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"'.encode())
-        yield f"{postgres_url.rpartition('/')[0]}/{name}"
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture
