@@ -137,7 +137,7 @@ class _Incidents:
             writer.note(incident, "status", f"{moved}. {change.message}".rstrip(". "))
         if change.withdrawn and incident.restarts:
             incident.restarts -= 1
-            writer.note(incident, "restart", "it could not be made, for a reason of dockmgr's own")
+            writer.note(incident, "restart", "none was made: the reason lay elsewhere")
         if found.restart:
             incident.restarts += 1
             writer.note(incident, "restart", _restart_text(change))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
@@ -220,16 +221,21 @@ def _taken_back(work: Work) -> None:
     A container that was stopped all the same is down by our doing: its next check tells.
     """
     now, automatic = work.outside.clock.now(), work.operation.automatic
-    status, last = work.operation.facts.get(BEFORE) or [Status.UNKNOWN, None]
-    last_restart_at = datetime.fromisoformat(last) if last else None
-    if work.journal.is_done(STOP):
-        status, last_restart_at = Status.UNKNOWN, work.operation.started_at
+    status, last_restart_at = _from_before(work)
     change(
         work.instance.pk,
         now,
-        lambda s: restarts.restart_withdrawn(s, Status(status), last_restart_at, now, automatic=automatic),
+        lambda s: restarts.restart_withdrawn(s, status, last_restart_at, now, automatic=automatic),
         withdrawn=True,
     )
+
+
+def _from_before(work: Work) -> tuple[Status, datetime | None]:
+    """Status and last restart from before this one; of a container that was stopped it is the last one."""
+    if work.journal.is_done(STOP):
+        return Status.UNKNOWN, work.operation.started_at
+    status, last = work.operation.facts.get(BEFORE) or [Status.UNKNOWN, None]
+    return Status(status), datetime.fromisoformat(last) if last else None
 
 
 def _refused(work: Work, reason: str, told: str) -> None:
@@ -239,9 +245,15 @@ def _refused(work: Work, reason: str, told: str) -> None:
 
 
 def _prevented(work: Work, reason: str, told: str) -> None:
+    """The host, or a stranger's container, was in the way: an attempt that touched nothing was no restart."""
     now, refund = work.outside.clock.now(), work.operation.automatic
     rules, why = policy(work.instance.plan.start_grace), (reason, told)
-    change(work.instance.pk, now, lambda s: restarts.restart_prevented(s, rules, now, refund=refund), why=why)
+    _, last = _from_before(work)
+
+    def prevented(state: State) -> State:
+        return replace(restarts.restart_prevented(state, rules, now, refund=refund), last_restart_at=last)
+
+    change(work.instance.pk, now, prevented, why=why, withdrawn=not work.journal.is_done(STOP))
 
 
 PROCEDURE = Procedure(

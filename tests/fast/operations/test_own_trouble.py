@@ -105,7 +105,7 @@ def test_an_automatic_restart_costs_no_attempt_and_waits(world: World, trouble: 
     assert kept(after) == kept(before) and after.restart_not_before
     assert after.restart_not_before > world.now + timedelta(minutes=4)
     assert Incident.objects.get().restarts == 0
-    assert "dockmgr's own" in IncidentEvent.objects.filter(kind="restart").order_by("pk")[1].text
+    assert "none was made" in IncidentEvent.objects.filter(kind="restart").order_by("pk")[1].text
 
 
 def test_what_was_stopped_all_the_same_is_not_called_healthy(world: World) -> None:
@@ -132,6 +132,7 @@ def test_an_engine_that_is_set_up_wrongly_is_the_host_s(world: World) -> None:
     ended = world.restart()
     health = health_of(instance)
     assert (ended.facts["host_trouble"], health.failures, health.status) == (True, 0, "unknown")
+    assert health.last_restart_at is None  # nothing was touched
     assert (health.reason, health.error) == ("engine", "The Docker Engine cannot be used: no such file.")
 
 
