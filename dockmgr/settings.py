@@ -239,6 +239,7 @@ LOGGING = {
     "filters": {
         "redact": {"()": "instances.lib.redact.RedactingFilter"},
         "bodiless": {"()": "dockmgr.logs.filters.BodilessFilter"},
+        "brief": {"()": "dockmgr.logs.filters.BriefFilter"},
         "broker": {"()": "dockmgr.logs.filters.BrokerFilter"},
     },
     "formatters": {
@@ -258,6 +259,7 @@ LOGGING = {
         # These show hosts and parts of URLs, which are secrets.
         "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},
         "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
+        "django_celery_beat.schedulers": {"filters": ["brief"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
     },
 }

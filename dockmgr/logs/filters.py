@@ -40,6 +40,14 @@ class BrokerFilter(logging.Filter):
         return True
 
 
+class BriefFilter(logging.Filter):
+    """For a logger whose errors are outages: the line without its long traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
 class BodilessFilter(logging.Filter):
     """For the logger that prints the whole body of every message it can't use."""
 

@@ -6,7 +6,7 @@ import logging
 
 from redis.exceptions import AuthenticationError
 
-from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BrokerFilter
+from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter
 
 SENTINEL = "s3ntinel-body"
 
@@ -45,3 +45,11 @@ def test_a_broker_that_refuses_is_told_with_its_reason_and_once_a_minute() -> No
             said.append(record.getMessage())
     sentence = "The broker refuses: its user name or password is wrong (DOCKMGR_BROKER_URL). Trying again."
     assert said == [sentence, sentence]
+
+
+def test_an_outage_is_a_line_without_its_traceback() -> None:
+    failed = OSError("gone")
+    info = (OSError, failed, failed.__traceback__)
+    record = logging.LogRecord("beat", logging.ERROR, "x.py", 1, "Database gave error: %r", (failed,), info)
+    assert BriefFilter().filter(record)
+    assert logging.Formatter().format(record) == "Database gave error: OSError('gone')"
