@@ -7,10 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
+from django.db import Error as DatabaseFailure
+from kombu.exceptions import OperationalError as BrokerFailure
 
 from instances.db.clock import SYSTEM
-from instances.errors import TransientError
+from instances.db.errors import database_sentence, may_pass
+from instances.errors import OutOfReachError, TransientError
 from instances.lib.backoff import wait_before_next
+from tasks.broker.reasons import broker_sentence
 from tasks.policies import POLICIES
 
 logger = logging.getLogger(__name__)
@@ -23,7 +27,8 @@ app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "dockmgr.resul
 class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it runs
     """A task that is tried again within one call, as its policy says, while what failed may pass.
 
-    Raises the last TransientError when the tries are used up, and any other error at once.
+    Raises the last TransientError when the tries are used up, and any other error at once. A database
+    or broker that is away is OutOfReachError: an outage is no defect of every task that meets it.
     """
 
     abstract = True
@@ -32,7 +37,7 @@ class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it
         retry, tries = POLICIES[self.name].retry, 0
         while True:
             try:
-                return self.run(*args, **kwargs)
+                return self._run(*args, **kwargs)
             except TransientError as error:
                 tries += 1
                 wait = wait_before_next(retry, tries)
@@ -40,6 +45,16 @@ class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it
                     raise
                 logger.warning("%s Trying again in %.0f s.", error, wait)
             SYSTEM.sleep(wait)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.run(*args, **kwargs)
+        except DatabaseFailure as error:
+            if not may_pass(error):
+                raise
+            raise OutOfReachError(database_sentence(error)) from None
+        except BrokerFailure as error:
+            raise OutOfReachError(broker_sentence(error)) from None
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[..., Any]], Task[..., Any]]:

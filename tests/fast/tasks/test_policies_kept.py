@@ -6,9 +6,11 @@ import inspect
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, OperationalError
+from kombu.exceptions import OperationalError as BrokerFailure
 
 from dev.up import programs
-from instances.errors import DockmgrError, EngineUnreachable, RequestError, TransientError
+from instances.errors import DockmgrError, EngineUnreachable, OutOfReachError, RequestError, TransientError
 from instances.lib.backoff import wait_before_next
 from tasks import app as tasks_app
 from tasks.app import app
@@ -31,7 +33,7 @@ AWAY = EngineUnreachable("The Docker Engine does not answer.")
 class Failing:
     """A task's work that fails so many times before it returns."""
 
-    def __init__(self, error: DockmgrError, times: int) -> None:
+    def __init__(self, error: Exception, times: int) -> None:
         self.error, self.left, self.calls = error, times, 0
 
     def __call__(self, *_: Any, **__: Any) -> str:
@@ -124,3 +126,14 @@ def test_a_log_is_read_although_the_engine_did_not_answer_at_first(world: World)
     read = registered("dockmgr.logs").apply(kwargs={"customer_id": "c1"}, throw=True).get()
     assert read == {"customer_id": "c1", "lines": [], "truncated": False}
     assert world.clock.slept == [1.0]
+
+
+def test_what_is_away_is_no_defect_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is expected is one line in a worker's log, and a defect is a traceback."""
+    away = OperationalError("server closed the connection unexpectedly")
+    with pytest.raises(OutOfReachError, match="The database can't be reached"):
+        work(monkeypatch, "dockmgr.heal", Failing(away, 1))
+    with pytest.raises(OutOfReachError, match="The broker"):
+        work(monkeypatch, "dockmgr.heal", Failing(BrokerFailure("Error 2 connecting"), 1))
+    with pytest.raises(IntegrityError):
+        work(monkeypatch, "dockmgr.heal", Failing(IntegrityError("twice"), 1))
