@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from instances.health.response import Outcome
 from instances.health.state import HARD_REASONS
+from instances.lib.clock import known
 
 KEPT_UP = ("always", "unless-stopped")
 
@@ -104,6 +105,7 @@ def judge_soak(before: Soak, look: SoakCheck, rules: SoakRules) -> tuple[Soak, S
     A run that was begun from outside has its own grace: the image is not to blame for an engine
     that restarts. A program that ends by itself has failed, however soon it is up again.
     """
+    before = replace(before, since=known(before.since, look.at) or look.at)  # the clock may be set back
     now = before.after(look, rules)
     if before.run and look.run and look.run.tells_of_an_end_since(before.run):
         return now, SoakVerdict.ENDED

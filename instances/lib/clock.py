@@ -28,3 +28,10 @@ SYSTEM = Clock()
 def known(moment: datetime | None, now: datetime) -> datetime | None:
     """A stored moment, or None when it lies in the future: then a clock was wrong, and it says nothing."""
     return None if moment is None or moment > now + AHEAD else moment
+
+
+def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
+    """Whether what was done at `last` is to be done again. What was done in the future is, too: then a
+    clock was wrong.
+    """
+    return last is None or not last <= now < last + every

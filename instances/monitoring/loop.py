@@ -10,6 +10,7 @@ from instances.alerts import notify, outbox
 from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
+from instances.lib.clock import is_due
 from instances.models import Channel, Incident
 from instances.monitoring import clocks, fleet, hosts, operations
 from instances.monitoring.fleet import SelfTest
@@ -40,7 +41,7 @@ class Monitor:
     def round(self) -> None:
         """Ask and tick, if DOCKMGR_WATCH_INTERVAL has passed since the last time."""
         now = self._outside.clock.now()
-        if self._round_at is None or now - self._round_at >= timedelta(seconds=settings.WATCH_INTERVAL):
+        if is_due(self._round_at, timedelta(seconds=settings.WATCH_INTERVAL), now):
             self._round_at = now
             self.ask()
             self.tick()
@@ -49,7 +50,7 @@ class Monitor:
         """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
         now = self._outside.clock.now()
         deadlines.apply_due(now, resolution)
-        if self._judged_at is None or now - self._judged_at >= JUDGE_EVERY:
+        if is_due(self._judged_at, JUDGE_EVERY, now):
             self._judged_at = now
             clocks.judge_clock(self._outside.clock, now)
             fleet.judge_fleet(now)
@@ -63,7 +64,7 @@ class Monitor:
         if self._engines:
             hosts.ask_due(self._outside)
         now = self._outside.clock.now()
-        if self._looked_at is None or now - self._looked_at >= LOOK_EVERY:
+        if is_due(self._looked_at, LOOK_EVERY, now):
             self._looked_at = now
             if self._engines:
                 self._test.run()

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
-
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
@@ -40,19 +38,6 @@ def nobody_is_told() -> bool:
     return refused.exists() and not Channel.objects.filter(enabled=True).exists()
 
 
-def not_looked_at() -> int:
-    """How many instances the last two sweeps that finished have not looked at, for a reason of ours."""
-    begun = (
-        Sweep.objects.filter(state="finished").order_by("-started_at").values_list("started_at", flat=True)
-    )
-    last = list(begun[:2])
-    if len(last) < 2:
-        return 0
-    changed = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
-    rows = Instance.objects.active().filter(provisioned_at__lt=last[1], health__checked_at__lt=last[1])
-    return rows.exclude(Exists(changed)).count()
-
-
 class SelfCheck:
     """What one process needs to judge whether dockmgr works.
 
@@ -75,11 +60,9 @@ class SelfCheck:
         self._part = part
         self._scheduled = scheduled
         self._crowded_since: Mapping[str, datetime] | None = {}
-        self._unseen = 0
 
     def look_at_queues(self, now: datetime) -> None:
-        """Ask the broker, which may take its time, how many messages wait; and count who is not looked at."""
-        self._unseen = not_looked_at()
+        """Ask the broker, which may take its time, how many messages wait."""
         try:
             lengths = self._lengths()
         except OutOfReachError as error:
@@ -104,6 +87,7 @@ class SelfCheck:
             end_alarm(SELF, "all parts of dockmgr work again", now)
 
     def _signs(self, now: datetime) -> Signs:
+        self._up_since = min(self._up_since, now)  # the clock may be set back
         interval, swept_at = self._interval(), known(last_swept_at(), now)
         late = self_rules.overdue(swept_at, now, interval)
         return Signs(
@@ -119,7 +103,6 @@ class SelfCheck:
             crowded_since=self._crowded_since,
             waiting_since=oldest_waiting(),
             unheard=nobody_is_told(),
-            unseen=self._unseen,
         )
 
 

@@ -75,7 +75,7 @@ def make_new(work: Work, spec: ContainerSpec) -> None:
         return
     for name in storage.volumes(spec):
         labels = work.engine.volume_labels(name)
-        if labels is None and name in work.instance.held_volumes and work.instance.volumes is not None:
+        if labels is None and name in work.instance.held_volumes:
             raise container.missing_data(work, [name])
         if labels is None:
             work.engine.create_volume(name, container.signed(work, spec.labels))

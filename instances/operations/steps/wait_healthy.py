@@ -29,6 +29,7 @@ from instances.health.soak import (
     was_stopped,
 )
 from instances.health.state import HARD_REASONS
+from instances.lib.clock import known
 from instances.limits import STEP_SECONDS
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -147,6 +148,8 @@ class _Gate:
             if self._begun:
                 self._begins_anew()
             self._begun = begun
+        if known(self._since, self._work.outside.clock.now()) is None:
+            self._begins_anew()  # the clock was set back, and would have the gate wait for that long
         deadline = self._since + timedelta(seconds=self._work.instance.plan.start_grace + margin())
         return check.seen.reason in HOPELESS or self._work.outside.clock.now() >= deadline
 

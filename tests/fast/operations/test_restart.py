@@ -267,3 +267,12 @@ def test_the_engines_own_limit_is_a_setting(world: World, settings: Settings) ->
     settings.RESTARTS_PER_HOST = 1
     begin(world, unhealthy(world, "c1"))
     assert restart.begin_automatic(unhealthy(world, "c2").pk, world.now) is None
+
+
+def test_a_clock_that_is_set_back_keeps_no_gate_waiting(world: World) -> None:
+    instance = unhealthy(world)
+    world.probe.answers[instance.port or 0] = fails("http_503")
+    operation = begin(world, instance)
+    world.clock.at(3, lambda: world.clock.step(-7200))
+    assert service.run_to_end(operation.pk, world.outside).status == "failed"
+    assert world.clock.elapsed() < 60

@@ -138,3 +138,11 @@ def test_an_end_of_the_program_is_told_from_an_engine_that_restarts(
 )
 def test_what_a_policy_keeps_up_has_not_ended_by_itself(state: str, policy: str, stopped: bool) -> None:
     assert was_stopped(state, policy) is stopped
+
+
+def test_a_watch_whose_clock_was_set_back_takes_no_longer() -> None:
+    ahead = Soak(START + timedelta(hours=2), FIRST)
+    soak, verdict = judge_soak(ahead, SoakCheck(START, OK, "", FIRST), RULES)
+    assert verdict is SoakVerdict.WAIT
+    _, verdict = judge_soak(soak, SoakCheck(START + timedelta(seconds=12), OK, "", FIRST), RULES)
+    assert verdict is SoakVerdict.PASSED
