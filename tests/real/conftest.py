@@ -22,18 +22,24 @@ LONGEST = (  # begun last, one of them would keep the run waiting
     "test_story_killed.py", "test_story_clockwork.py", "test_interleavings.py", "test_story_engine.py",
     "test_story_commands.py", "test_story_postgres.py", "test_story_alerts.py", "test_adopting.py",
 )  # fmt: skip
+DIVIDED = ("test_on_postgres.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the files, the longest first: xdist gives each worker a run of equal length to begin with."""
-    files: dict[Path, list[pytest.Item]] = {}
+    """Deal the files, the longest first: xdist gives each worker a run of equal length to begin with.
+
+    A file with nothing to share is dealt test by test.
+    """
+    packs: dict[str, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.path, []).append(item)
+        packs.setdefault(item.nodeid if item.path.name in DIVIDED else str(item.path), []).append(item)
     ranks = {name: number for number, name in enumerate(LONGEST)}
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for path in sorted(files, key=lambda path: (ranks.get(path.name, len(ranks)), -len(files[path]))):
-        min(shares, key=len).extend(files[path])
+    for pack in sorted(
+        packs.values(), key=lambda pack: (ranks.get(pack[0].path.name, len(ranks)), -len(pack))
+    ):
+        min(shares, key=len).extend(pack)
     items[:] = itertools.chain.from_iterable(shares)
 
 
