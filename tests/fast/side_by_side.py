@@ -1,4 +1,4 @@
-"""Calls at the same moment, each on a thread and a database connection of its own."""
+"""Calls at the same moment, each on a thread and a patient database connection of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 
 from django.db import connection
+
+from instances.db.patience import unlimited
 
 
 def side_by_side(*calls: Callable[[], object]) -> list[BaseException]:
@@ -16,7 +18,8 @@ def side_by_side(*calls: Callable[[], object]) -> list[BaseException]:
     def run(call: Callable[[], object]) -> None:
         try:
             together.wait(60)
-            call()
+            with unlimited():  # on a busy machine locks take long; waiting in a circle is found out anyway
+                call()
         except BaseException as error:
             wrong.append(error)
         finally:

@@ -35,8 +35,9 @@ def test_what_asks_much_of_a_database_passes_on_postgresql(postgres_url: str, pa
     enough, names = PARTS[part]
     files = [f"tests/{name}" for name in names]
     assert all((ROOT / name).exists() for name in files)
+    words = ["-q", "--show-capture=no", "-m", "django_db", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "django_db", "-p", "no:cacheprovider", *files],
+        [sys.executable, "-m", "pytest", *words, *files],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": postgres_url},
         capture_output=True,
