@@ -11,7 +11,17 @@ from django.db.models import Model, QuerySet
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.lib.redact import GENERAL
-from instances.models import ApiToken, Channel, Host, Incident, Instance, Operation, Plan, Registry
+from instances.models import (
+    ApiToken,
+    Channel,
+    Host,
+    Incident,
+    Instance,
+    Operation,
+    PendingPurge,
+    Plan,
+    Registry,
+)
 
 Row = TypeVar("Row", bound=Model)
 _TELLABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -70,10 +80,21 @@ def operation(operation_id: object) -> Operation:
 
 def incident(number: object, rows: QuerySet[Incident] | None = None) -> Incident:
     """The incident of that number or its text, out of `rows` if they are given. Raises RequestError."""
+    key = _key(number, "incident")
+    return _only((Incident.objects.all() if rows is None else rows).filter(pk=key), f"incident {key}")
+
+
+def pending_purge(number: object) -> PendingPurge:
+    """The purge that waits, by its number or its text. Raises RequestError."""
+    key = _key(number, "purge")
+    return _only(PendingPurge.objects.select_related("host").filter(pk=key), f"purge {key}")
+
+
+def _key(number: object, what: str) -> int:
     text = str(number)
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST_KEY):
-        raise RequestError("There is no incident of that number.")
-    return _only((Incident.objects.all() if rows is None else rows).filter(pk=int(text)), f"incident {text}")
+        raise RequestError(f"There is no {what} of that number.")
+    return int(text)
 
 
 def _present() -> QuerySet[Instance]:

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
+from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
@@ -34,8 +35,8 @@ class BackgroundThreads:
     Whatever goes wrong in a turn is one line in the log, and the next turn is a new attempt.
     """
 
-    def __init__(self, turns: Mapping[str, Turn]) -> None:
-        self._over = threading.Event()
+    def __init__(self, turns: Mapping[str, Turn], at_end: Turn | None = None) -> None:
+        self._over, self._at_end = threading.Event(), at_end
         self._threads = [
             threading.Thread(target=self._run, args=(name, turn), name=f"dockmgr-{name}", daemon=True)
             for name, turn in turns.items()
@@ -48,8 +49,17 @@ class BackgroundThreads:
     def stop(self) -> None:
         """Begin no new turn, and wait a little for those under way."""
         self._over.set()
+        if self._at_end is not None:
+            self._finish(self._at_end)
         for thread in self._threads:
             thread.join(PATIENCE)
+
+    @staticmethod
+    def _finish(at_end: Turn) -> None:
+        try:
+            _with_fresh_connections(at_end)
+        except DatabaseError as error:
+            logger.info("What this process watched is not left to others at once: %s", type(error).__name__)
 
     def _run(self, name: str, turn: Turn) -> None:
         said = ""
@@ -93,7 +103,10 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
     turns: dict[str, Turn] = {"watch": watch.tick, "ask": watch.ask, "deliver": _deliver}
     if engines:
         turns |= {"clockwork": Clockwork(queues).turn, "follow-up": follow_up_turn}
-    rounds = BackgroundThreads(turns)
+    events = EventWatch(service.OUTSIDE, follow_up_turn) if engines and settings.EVENTS else None
+    if events is not None:
+        turns |= {"events": events.turn, "looks": events.order}
+    rounds = BackgroundThreads(turns, events.stop if events else None)
     _running = (os.getpid(), rounds)
     rounds.start()
     atexit.register(stop_background)

@@ -12,6 +12,7 @@ from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
 from instances.operations.journal import abandoned
 from tasks.app import task
+from tasks.broker.connection import reaching_broker, require_broker
 from tasks.broker.queues import queue_lengths
 from tasks.bulk import enqueue_turn
 from tasks.operations import enqueue
@@ -54,8 +55,15 @@ def tidy_up() -> None:
     for operation in expired(now):
         enqueue(operation)
     learn_digests(service.OUTSIDE.engines)
-    purge_pending(service.OUTSIDE.engines)
+    purge_pending(service.OUTSIDE.engines, now)
     remove_unused_images(service.OUTSIDE.engines, now)
+
+
+def enqueue_tidying() -> None:
+    """Have the workers tidy up now. Raises OutOfReachError without a broker."""
+    require_broker()
+    with reaching_broker():
+        tidy_up.apply_async(ignore_result=True)
 
 
 @task("dockmgr.purge_history")

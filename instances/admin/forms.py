@@ -18,7 +18,7 @@ from instances.admin.verbs import REASON_LENGTH
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address, way_refused
-from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, parse_mapping, shown
+from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, RegistryEntry, parse_mapping, shown
 from instances.health.question import Question, conflict
 from instances.models import Host
 from instances.operations.validate import timing_bounds
@@ -207,4 +207,27 @@ class ChannelForm(FleetForm):
             self.instance.url = self.cleaned_data["new_url"]
         if self.instance.enabled:
             self.instance.disabled_reason = ""
+        return super().save(commit)
+
+
+class RegistryForm(FleetForm):
+    """The password can be set and replaced, and is never shown."""
+
+    entry = RegistryEntry
+    new_password = forms.CharField(
+        label="Password",
+        required=False,
+        strip=False,
+        help_text="Leave empty to keep the present one. A token file or a helper takes its place.",
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+    )
+
+    def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        return {**super().document(cleaned), "password": cleaned.get("new_password") or ""}
+
+    def save(self, commit: bool = True) -> Any:
+        if self.cleaned_data.get("new_password"):
+            self.instance.password = self.cleaned_data["new_password"]
+        elif self.cleaned_data.get("token_file") or self.cleaned_data.get("helper"):
+            self.instance.password = None
         return super().save(commit)

@@ -21,11 +21,12 @@ from instances.models.health import STATUSES
 from instances.models.instance import SECRETS
 
 UPTIME_DAYS = 30
+LEAVING = "leaving"  # shown in place of the health of what nobody looks after any more
 COLOURS = {
     "healthy": "success", "starting": "info", "restarting": "info", "suspect": "warning",
     "unknown": "warning", "unhealthy": "danger", "failed": "danger",
     "running": "info", "queued": "info", "succeeded": "success", "rolled_back": "danger",
-    "critical": "danger", "warning": "warning", "info": "info",
+    LEAVING: "warning", "critical": "danger", "warning": "warning", "info": "info",
 }  # fmt: skip
 UNHEALTHY = ("suspect", "unhealthy", "failed")
 
@@ -46,11 +47,13 @@ class StatusFilter(ChoiceFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("bad", "all that are unwell"), *STATUSES]
+        return [("bad", "all that are unwell"), (LEAVING, "being removed"), *STATUSES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
         if self.value() == "bad":
             return queryset.filter(health__status__in=UNHEALTHY)
+        if self.value() == LEAVING:
+            return queryset.exclude(leaving_at=None)
         return queryset.filter(health__status=self.value()) if self.value() else queryset
 
 
@@ -124,7 +127,7 @@ class InstanceListMixin:
 
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:
-        return str(instance.health.status)
+        return str(instance.health.status) if instance.leaving_at is None else LEAVING
 
     @display(description="muted", label="warning")
     def muted(self, instance: Any) -> str:

@@ -18,7 +18,9 @@ PAGES = (
     ("Fleet", (
         ("Hosts", "dns", "instances_host", "instances.view_host"),
         ("Plans", "tune", "instances_plan", "instances.view_plan"),
+        ("Registries", "inventory_2", "instances_registry", "instances.view_registry"),
         ("Channels", "campaign", "instances_channel", "instances.view_channel"),
+        ("Data to be removed", "delete_sweep", "instances_pendingpurge", "instances.view_instance"),
         ("Mutes", "notifications_off", "instances_mute", "instances.view_mute"),
     )),
     ("Records", (

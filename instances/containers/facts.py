@@ -23,6 +23,15 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True)
+class ContainerEvent:
+    """Something that happened to a container; `at` is nanoseconds of the engine's clock."""
+
+    container_id: str
+    action: str
+    at: int
+
+
+@dataclass(frozen=True)
 class ContainerFacts:
     """What `inspect` says of one container, reduced to what dockmgr decides on.
 
@@ -95,3 +104,8 @@ class EngineFacts:
     memory: int
     root: str
     id: str = ""
+    version: str = ""
+    driver: str = ""  # of its storage
+    security: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()  # limits that it can't hold
+    time: datetime | None = None

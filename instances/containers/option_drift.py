@@ -46,6 +46,13 @@ def differing(spec: ContainerSpec, found: Told, image: Told | None) -> Iterator[
 
 
 def _same(word: str, asked: Any, has: Any) -> bool:
+    if word == "stop_signal":
+        return _signal(asked) == _signal(has)
     if word == "ulimits":  # an engine may add some of its own
         return all(has.get(name) == limit for name, limit in asked.items())
     return bool(asked == has)
+
+
+def _signal(name: str) -> str:
+    """The usual one is said in several ways, or not at all."""
+    return "" if name in ("SIGTERM", "TERM", "15") else name

@@ -73,6 +73,11 @@ def words(value: object) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def command(value: object) -> tuple[str, ...] | None:
+    """As `words`; an empty one says nothing, because no engine can take an image's command away."""
+    return words(value) or None
+
+
 def _list(value: object) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list")
@@ -167,12 +172,20 @@ def _ulimit(given: object) -> tuple[int, int]:
     if isinstance(given, dict):
         given = [given.get("soft"), given.get("hard")] if set(given) == {"soft", "hard"} else None
     pair: list[Any] = list(given) if isinstance(given, list | tuple) else [given, given]
+    pair = [
+        int(part) if isinstance(part, str) and re.fullmatch(r"-1|\d{1,18}", part) else part for part in pair
+    ]
     if len(pair) != 2 or not all(_is_whole(part) and -1 <= part < 2**63 for part in pair):
         raise ValueError("must be numbers, or {soft: …, hard: …}")
     soft, hard = int(pair[0]), int(pair[1])
     if hard != -1 and (soft == -1 or soft > hard):
         raise ValueError("must not have a soft limit above the hard one")
     return soft, hard
+
+
+def _whole(value: Any) -> Any:
+    """Compose takes numbers as texts, too."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-1|\d{1,18}", value) else value
 
 
 def _is_whole(value: object) -> bool:

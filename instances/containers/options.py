@@ -53,7 +53,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    command: Words = None
+    command: Annotated[tuple[str, ...] | None, BeforeValidator(words.command)] = None
     entrypoint: Words = None
     user: Annotated[
         str,

@@ -126,7 +126,17 @@ LISTED: Json = {
     "Labels": _TEXT_BY_NAME,
 }
 LISTED_MOUNTS = ListOf({"Name": str})
-INFO: Json = {"Architecture": str, "NCPU": int, "MemTotal": int, "DockerRootDir": str, "ID": str}
+INFO: Json = {
+    "Architecture": str,
+    "NCPU": int,
+    "MemTotal": int,
+    "DockerRootDir": str,
+    "ID": str,
+    "ServerVersion": str,
+    "Driver": str,
+    "SecurityOptions": _TEXTS,
+    "SystemTime": str,
+}
 VOLUME: Json = {"Name": str, "Labels": _TEXT_BY_NAME}
 
 

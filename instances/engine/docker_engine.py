@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -10,13 +10,21 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import ReadTimeoutError
 
-from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.facts import (
+    ContainerEvent,
+    ContainerFacts,
+    ContainerSummary,
+    EngineFacts,
+    ImageFacts,
+)
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.dependents import shares_with
-from instances.engine.log_stream import CHUNK, WireLog, demultiplex
+from instances.engine.event_stream import asked_for, container_events
+from instances.engine.log_stream import CHUNK, WireStream, demultiplex
 from instances.engine.payloads import (
     container_described,
     container_facts,
@@ -33,12 +41,13 @@ from instances.engine.payloads import (
     users_of,
     volume_labels,
 )
-from instances.engine.port import LogStream, RegistryLogin
+from instances.engine.port import EventStream, LogStream, RegistryLogin
 from instances.engine.refusals import pull_refused
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
 from instances.lib.redact import Redactor
 
 ENDED = ("exited", "dead")
+EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 
 class DockerEngine(EngineConnection):
@@ -197,8 +206,18 @@ class DockerEngine(EngineConnection):
         what = f"read the log of {container}"
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
-            response = _open_log(client, container, params, None if follow else self._timeout)
-        return WireLog(self._pieces(what, response, tty), response.raw.shutdown, response.close)
+            path = f"/containers/{quote(container, safe='')}/logs"
+            response = _opened(client, path, params, None if follow else self._timeout)
+        return WireStream(self._pieces(what, response, tty), response.raw.shutdown, response.close)
+
+    def events(self, since: int | None = None) -> EventStream:
+        with self._calling("tell what happens") as client:
+            response = _opened(client, "/events", asked_for(since), EVENT_SILENCE)
+        return WireStream(self._told(response), response.raw.shutdown, response.close)
+
+    def _told(self, response: requests.Response) -> Iterator[ContainerEvent]:
+        with self._mapped("tell what happens"), suppress(ReadTimeoutError):
+            yield from container_events(iter(partial(response.raw.read1, CHUNK, decode_content=False), b""))
 
     def _pulling(self, ref: str, login: RegistryLogin | None) -> Iterator[str]:
         what, secrets = f"pull {ref}", login.secrets if login else []
@@ -216,10 +235,10 @@ class DockerEngine(EngineConnection):
             yield from chunks if tty else demultiplex(chunks)
 
 
-def _open_log(
-    client: EngineClient, container: str, params: dict[str, int | str], silence: float | None
+def _opened(
+    client: EngineClient, path: str, params: Mapping[str, int | str], silence: float | None
 ) -> requests.Response:
-    url = f"{client.base_url}/v{client.api_version}/containers/{quote(container, safe='')}/logs"
+    url = f"{client.base_url}/v{client.api_version}{path}"
     response = client.get(url, params=params, stream=True, timeout=(client.timeout, silence))
     raise_for_status(response)
     return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from instances.errors import DockmgrError
 
@@ -34,15 +35,18 @@ def demultiplex(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 header, left = b"", int.from_bytes(header[4:])
 
 
-class WireLog:
-    """An iterator over a log that any thread can end, even while another waits for its next piece.
+T = TypeVar("T")
+
+
+class WireStream(Generic[T]):
+    """An iterator over a log or events that any thread can end, even while another waits for a piece.
 
     `interrupt` makes a read in progress return; `release` gives the connection back and is never
     called during a read.
     """
 
     def __init__(
-        self, pieces: Iterator[bytes], interrupt: Callable[[], None], release: Callable[[], None]
+        self, pieces: Iterator[T], interrupt: Callable[[], None], release: Callable[[], None]
     ) -> None:
         self._pieces = pieces
         self._interrupt = interrupt
@@ -50,10 +54,10 @@ class WireLog:
         self._reading = threading.Lock()
         self._closed = False
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> T:
         with self._reading:
             try:
                 if not self._closed:

@@ -9,8 +9,6 @@ from instances.containers.spec import ContainerSpec
 
 Json = dict[str, Any]
 
-_USUAL_SIGNAL = ("SIGTERM", "TERM", "15")
-
 
 def config_of(spec: ContainerSpec) -> Json:
     """The container's side; what the spec leaves to the image is not in it."""
@@ -66,14 +64,13 @@ def _gpus(count: int) -> Json:
 
 def told_by_image(config: Json) -> Json:
     """What an image says of the containers made from it, by the words of options."""
-    signal = config.get("StopSignal") or ""
     folder = config.get("WorkingDir") or ""
     return {
         "command": tuple(config.get("Cmd") or ()),
         "entrypoint": tuple(word for word in config.get("Entrypoint") or () if word),
         "user": config.get("User") or "",
         "working_dir": "" if folder == "/" else folder,
-        "stop_signal": "" if signal in _USUAL_SIGNAL else signal,
+        "stop_signal": config.get("StopSignal") or "",
     }
 
 

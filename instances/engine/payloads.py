@@ -37,6 +37,7 @@ Json = dict[str, Any]
 # The engine names its machine as the kernel does; images are named as Go does.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
+_LIMITS = {"CpuCfsQuota": "cpus", "MemoryLimit": "memory", "PidsLimit": "pids"}
 _NEVER_ENDED = {"created", "running", "paused"}
 _FIRST_YEAR = 1970  # the engine's zero time is in the year 1
 _PORT = re.compile(r"[0-9]{1,5}/(?:tcp|udp)")
@@ -230,6 +231,11 @@ def engine_facts(answer: object) -> EngineFacts:
         memory=info.get("MemTotal") or 0,
         root=info.get("DockerRootDir") or "",
         id=info.get("ID") or "",
+        version=info.get("ServerVersion") or "",
+        driver=info.get("Driver") or "",
+        security=tuple(info.get("SecurityOptions") or ()),
+        lacking=tuple(word for key, word in _LIMITS.items() if info.get(key) is False),
+        time=parse_time(info.get("SystemTime") or ""),
     )
 
 

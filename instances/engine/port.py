@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.facts import (
+    ContainerEvent,
+    ContainerFacts,
+    ContainerSummary,
+    EngineFacts,
+    ImageFacts,
+)
 from instances.containers.spec import ContainerSpec
 
 
@@ -39,6 +45,17 @@ class LogStream(Protocol):
         A real engine's stream may be closed by any thread, also while another waits for a chunk that
         never comes: that wait ends at once. So ends a follow that is silent.
         """
+
+
+class EventStream(Protocol):
+    """Events as they happen. Whoever stops reading closes it; any thread may."""
+
+    def __iter__(self) -> Iterator[ContainerEvent]: ...
+
+    def __next__(self) -> ContainerEvent: ...
+
+    def close(self) -> None:
+        """End the iteration and give the connection back."""
 
 
 class Engine(Protocol):
@@ -128,6 +145,13 @@ class Engine(Protocol):
 
     def dependents(self, container: str) -> list[str]:
         """Names of containers that share its network, processes or memory, in order."""
+
+    def events(self, since: int | None = None) -> EventStream:
+        """What happens to containers from now on, or from `since` (nanoseconds of the engine's clock) on.
+
+        The stream ends when the engine goes away or says nothing for a minute: that proves nothing,
+        and is opened anew.
+        """
 
     def logs(
         self,

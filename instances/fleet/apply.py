@@ -14,6 +14,7 @@ from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
 from instances.containers.options import Options, conflicts
+from instances.containers.spec import SPEC_LABEL
 from instances.db.clock import SYSTEM
 from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
@@ -22,7 +23,7 @@ from instances.fleet.accept import way_refused
 from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
-from instances.models import Channel, Host, Incident, Plan, Registry
+from instances.models import Channel, Host, Incident, Instance, Plan, Registry
 
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
@@ -67,6 +68,33 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
         if any(change.kind == "channel" for change in changes):
             requeue(Incident.objects.all(), clock.now())
     return changes
+
+
+def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> tuple[list[FleetChange], list[str]]:
+    """What `apply` would change, and the customers whose containers would then be of earlier settings.
+
+    Changes nothing. Raises RequestError.
+    """
+    with transaction.atomic():
+        before = _specs(fleet)
+        changes = apply(fleet, clock)
+        after = _specs(fleet)
+        transaction.set_rollback(True)
+    return changes, [customer for customer, spec in after.items() if before.get(customer) != spec]
+
+
+def _specs(fleet: FleetFile) -> dict[str, str]:
+    """By customer, what tells the container he should have from any other."""
+    present = Instance.objects.present().filter(plan__name__in=[plan.name for plan in fleet.plans])
+    rows = present.select_related("plan", "host").order_by("customer_id")
+    return {row.customer_id: _spec_label(row) for row in rows}
+
+
+def _spec_label(instance: Instance) -> str:
+    try:
+        return instance.spec().labels[SPEC_LABEL]
+    except UnreadableSecret as error:  # of the row itself: what its plan says does not help
+        return str(error)
 
 
 def _accepted(entry: HostEntry, changes: Sequence[FleetChange | None]) -> FleetChange | None:

@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 from instances.containers import storage
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError
+from instances.errors import BusyError, DockmgrError, PermanentError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
@@ -33,26 +33,39 @@ def expired(now: datetime) -> list[Operation]:
     return begun
 
 
-def purge_pending(engines: Engines) -> list[str]:
+def purge_pending(engines: Engines, now: datetime) -> list[str]:
     """Remove the volumes whose data was to go and that nobody uses any more; returns their names."""
-    return [row.volume for row in PendingPurge.objects.select_related("host") if _purged(row, engines)]
+    rows = PendingPurge.objects.select_related("host")
+    return [row.volume for row in rows if _purged(row, engines, now)]
 
 
-def _purged(row: PendingPurge, engines: Engines) -> bool:
-    """Whether the data is gone by this call. The order is kept while the volume is in use."""
+def _purged(row: PendingPurge, engines: Engines, now: datetime) -> bool:
+    """Whether the data is gone by this call. The order is kept, with what it waits for, until it is."""
     try:
         engine = engines.at(engine_address(row.host))
         labels = engine.volume_labels(row.volume)
         wanted = labels is not None and storage.is_customers(labels, row.customer_id)
-        if wanted and Instance.objects.present().filter(customer_id=row.customer_id).exists():
-            return False  # Whoever provisions again says whether the data is to be kept.
         if wanted:
-            engine.remove_volume(row.volume)
+            _remove_unused(row, engine)
     except DockmgrError as error:
         logger.info("The volume %s stays for now: %s", row.volume, error)
+        PendingPurge.objects.filter(pk=row.pk).update(tried_at=now, holders=str(error)[:255])
         return False
     row.delete()
     return wanted
+
+
+def _remove_unused(row: PendingPurge, engine: Engine) -> None:
+    """Raises PermanentError, which says who has the volume.
+
+    Of a customer who is back the data stays: whoever provisioned again says what becomes of it.
+    """
+    if Instance.objects.present().filter(customer_id=row.customer_id).exists():
+        raise PermanentError(f"the customer {row.customer_id}, who is back")
+    try:
+        engine.remove_volume(row.volume)
+    except PermanentError as error:
+        raise PermanentError(", ".join(engine.volume_users(row.volume)) or str(error)) from error
 
 
 def learn_digests(engines: Engines) -> int:

@@ -212,6 +212,7 @@ class _Healing:
         end = self._outside.clock.now() + LONGEST_HEALING
         with ThreadPoolExecutor(RESTART_THREADS, thread_name_prefix="restart") as pool:
             self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
+            self._watch.round()  # also where all is at rest: hosts in trouble are asked by nobody else then
             while (left := self._unsettled(ids)) is not None and self._outside.clock.now() < end:
                 self._progress(len(ids) - left, len(ids), "settled")
                 self._watch.round()

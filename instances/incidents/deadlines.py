@@ -15,7 +15,7 @@ from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
 from instances.incidents.writer import IncidentWriter
-from instances.models import Incident, Operation
+from instances.models import Health, Incident, Operation
 
 BATCH = 200
 LONGEST_CLEAN = 120.0  # seconds an alarm that nobody raises again stays open
@@ -33,6 +33,11 @@ def interruption(customer_id: str, now: datetime) -> Subquery:
     unfinished = Operation.objects.filter(customer_id=OuterRef(customer_id), finished_at=None)
     cut_off = ExpressionWrapper(_interrupting(now), output_field=BooleanField())
     return Subquery(unfinished.values_list(cut_off)[:1])
+
+
+def _answers_again() -> Exists:
+    """Whether the last check passed: the next one ends the outage, or makes its deadline count again."""
+    return Exists(Health.objects.filter(instance=OuterRef("instance"), failures=0, successes__gt=0))
 
 
 def _interrupting(now: datetime) -> Q:
@@ -58,6 +63,7 @@ def escalate_due(now: datetime) -> int:
         Incident.objects.open()
         .filter(reached("critical_at", now, timedelta(seconds=settings.CRITICAL_AFTER)))
         .exclude(being_changed(now))
+        .exclude(_answers_again())
     )
     writer, rows = IncidentWriter(now), _locked(due, "critical_at")
     for incident in rows:

@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
 # Commands that change nothing and show no customer's data; all others go into the audit log.
-READING = frozenset({"check_health", "incidents", "instances", "operations", "tokens", "uptime", "validate"})
+READING = frozenset(
+    {"check_health", "incidents", "instances", "operations", "tokens", "uptime", "validate", "validate_host"}
+)
 TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file", "abandon")
 STYLES = {
     "healthy": "green", "succeeded": "green", "done": "green",
@@ -132,7 +134,7 @@ class FleetCommand(BaseCommand):
         return document, code
 
     def _is_recorded(self, options: dict[str, Any]) -> bool:
-        return self.name not in READING or bool(options.get("abandon"))
+        return not options.get("dry_run") and (self.name not in READING or bool(options.get("abandon")))
 
     @property
     def name(self) -> str:

@@ -72,7 +72,7 @@ class HostWatch(models.Model):
     """What dockmgr found when it asked the host's engine itself.
 
     `ask_at` is when it is to be asked next; None before the first time. `failures` in a row
-    since `failing_since`.
+    since `failing_since`. The process `events_by` follows the engine's events until `events_until`.
     """
 
     host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="watch")
@@ -82,6 +82,8 @@ class HostWatch(models.Model):
     failing_since = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
     error = Excerpt(max_length=255, blank=True)
+    events_by = CharField(max_length=64, blank=True)
+    events_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_ask")]
@@ -150,12 +152,13 @@ class Plan(WithEnvironment):
 
 
 class PendingPurge(models.Model):
-    """A volume whose data is to go as soon as nobody else uses it; `holders` names who did last."""
+    """A volume whose data is to go as soon as nobody uses it; `holders` names who did at the last try."""
 
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pending_purges")
     volume = CharField(max_length=255)
     customer_id = CharField(max_length=63)
     asked_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, blank=True)
     holders = Excerpt(max_length=255, blank=True)
 
     class Meta:

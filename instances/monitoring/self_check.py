@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
@@ -38,6 +40,19 @@ def nobody_is_told() -> bool:
     return refused.exists() and not Channel.objects.filter(enabled=True).exists()
 
 
+def not_looked_at() -> int:
+    """How many instances the last two sweeps that finished have not looked at, for a reason of ours."""
+    begun = (
+        Sweep.objects.filter(state="finished").order_by("-started_at").values_list("started_at", flat=True)
+    )
+    last = list(begun[:2])
+    if len(last) < 2:
+        return 0
+    changed = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
+    rows = Instance.objects.active().filter(provisioned_at__lt=last[1], health__checked_at__lt=last[1])
+    return rows.exclude(Exists(changed)).count()
+
+
 class SelfCheck:
     """What one process needs to judge whether dockmgr works.
 
@@ -60,9 +75,11 @@ class SelfCheck:
         self._part = part
         self._scheduled = scheduled
         self._crowded_since: Mapping[str, datetime] | None = {}
+        self._unseen = 0
 
     def look_at_queues(self, now: datetime) -> None:
-        """Ask the broker, which may take its time, how many messages wait."""
+        """Ask the broker, which may take its time, how many messages wait; and count who is not looked at."""
+        self._unseen = not_looked_at()
         try:
             lengths = self._lengths()
         except OutOfReachError as error:
@@ -103,6 +120,7 @@ class SelfCheck:
             crowded_since=self._crowded_since,
             waiting_since=oldest_waiting(),
             unheard=nobody_is_told(),
+            unseen=self._unseen,
         )
 
 

@@ -28,6 +28,7 @@ class Part(StrEnum):
     MESSAGES_SERVED = "queue:notifications"
     ORDERS = "orders"
     CHANNELS = "channels"
+    LOOKS = "looks"
 
 
 # Without these nothing is looked at, or nothing is healed: they are missed even if they never were there.
@@ -44,6 +45,7 @@ SENTENCES = {
     Part.MESSAGES_SERVED: "No worker serves the queue notifications.",
     Part.ORDERS: "An order has waited for more than 5 minutes: look at the workers of the queue operations.",
     Part.CHANNELS: "Every channel is disabled, the last one by a refusal: nobody is told of anything.",
+    Part.LOOKS: "Sweeps go on, but two in a row could not look at some instances: see the workers' log.",
 }
 
 
@@ -67,7 +69,7 @@ class Signs:
     are active instances, `scheduled` that beat has a schedule for sweeps. `pulses` are signs of life.
     `crowded_since` says of each queue that is too long since when; None when the broker can't be asked.
     `waiting_since` is when the oldest order nobody has begun was given; `unheard` says that every
-    channel was refused or disabled.
+    channel was refused or disabled. `unseen` is how many instances two sweeps in a row have not looked at.
     """
 
     now: datetime
@@ -81,6 +83,7 @@ class Signs:
     crowded_since: Mapping[str, datetime] | None = field(default_factory=dict)
     waiting_since: datetime | None = None
     unheard: bool = False
+    unseen: int = 0
 
     @property
     def up_for(self) -> timedelta:
@@ -100,6 +103,7 @@ def judge_parts(signs: Signs) -> dict[Part, PartState]:
         Part.MESSAGES_SERVED: _served(signs, Part.MESSAGES_SERVED),
         Part.ORDERS: PartState.GONE if order_is_late(signs.waiting_since, signs.now) else PartState.WELL,
         Part.CHANNELS: PartState.GONE if signs.unheard else PartState.WELL,
+        Part.LOOKS: PartState.GONE if signs.unseen else PartState.WELL,
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from instances.errors import RequestError
-from instances.fleet.apply import apply
+from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
 from instances.management.base import GOOD, FleetCommand
 from instances.models import AuditEntry
@@ -20,9 +20,15 @@ class Command(FleetCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file")
+        parser.add_argument("--dry-run", action="store_true", help="show, and change nothing")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        changes = apply(parse(_read(options["file"]), timing_bounds()), service.OUTSIDE.clock)
+        fleet = parse(_read(options["file"]), timing_bounds())
+        if options["dry_run"]:
+            changes, drifting = rehearse(fleet, service.OUTSIDE.clock)
+            shown = [change.document() for change in changes]
+            return {"changes": shown, "dry_run": True, "would_drift": drifting}, GOOD
+        changes = apply(fleet, service.OUTSIDE.clock)
         return {"changes": [change.document() for change in changes]}, GOOD
 
     def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
@@ -34,7 +40,10 @@ class Command(FleetCommand):
             for name, pair in change["fields"].items():
                 self.console.print(f"  {name}: {pair['before']} → {pair['after']}", markup=False)
         if not document["changes"]:
-            self.console.print("nothing changed")
+            self.console.print("nothing would change" if document.get("dry_run") else "nothing changed")
+        if document.get("would_drift"):
+            names = ", ".join(document["would_drift"])
+            self.console.print(f"of earlier settings until they are updated: {names}", markup=False)
 
 
 def _read(name: str) -> str:

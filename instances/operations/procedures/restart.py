@@ -9,12 +9,13 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from instances.checks import trust
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
-from instances.containers.identity import REPLACED
+from instances.containers.identity import REPLACED, Listing
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
-from instances.errors import BusyError, CannotRemake, NotOurs
+from instances.errors import AnotherEngine, BusyError, CannotRemake, NotOurs
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -167,9 +168,18 @@ def _recreate_if_missing(work: Work) -> str:
         image = exact.image_to_run(work)
         container.create(work, image)
     except CannotRemake as error:
+        _see_that_others_are_there(work)
         work.journal.remember(cannot_remake=[error.reason, str(error)])
         raise
     return f"recreated on {image}{made}"
+
+
+def _see_that_others_are_there(work: Work) -> None:
+    """Raise AnotherEngine where so much is missing at once that the engine lost it, and not an instance."""
+    stakes, listing = trust.stakes_on(work.instance.host_id), Listing.of(work.engine.list_containers())
+    lost = trust.what_is_lost(stakes, listing, work.engine)
+    if lost:
+        raise AnotherEngine(lost)
 
 
 def _succeeded(work: Work) -> None:

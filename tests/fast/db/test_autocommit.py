@@ -42,11 +42,13 @@ COMMANDS: list[tuple[int, tuple[str, ...]]] = [
     (2, ("unlock", "nobody")),
     (1, ("test_channel", "ops")),
     (0, ("test_deploy", "--plan", "pro")),
+    (2, ("test_registry", "nowhere")),
     (0, ("tokens",)),
     (0, ("unmute", *C1)),
     (0, ("update", *C1)),
     (0, ("uptime", *C1)),
     (1, ("validate", *C1)),
+    (1, ("validate_host", "local")),
 ]
 
 

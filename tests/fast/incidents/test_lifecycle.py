@@ -194,6 +194,18 @@ def test_being_down_for_too_long_is_critical_at_once_when_it_is_found(world: Wor
     assert timeline(the_incident()).count("deadline") == 1
 
 
+def test_a_deadline_waits_while_the_last_check_passed(world: World) -> None:
+    instance = world.instance()
+    fails(world, instance, 3)
+    passes(world, instance, 1)
+    late = the_incident().opened_at + timedelta(seconds=600)
+    deadlines.apply_due(late)
+    assert the_incident().severity == "warning"
+    fails(world, instance, 1)
+    deadlines.apply_due(late)
+    assert the_incident().severity == "critical"
+
+
 def test_a_deadline_waits_for_a_change_that_is_under_way(world: World) -> None:
     instance = world.instance()
     fails(world, instance, 1)

@@ -95,6 +95,17 @@ def test_an_engine_that_lost_its_data_is_another_one_at_the_same_address(world: 
     assert incident_of(world).cause == "another_engine"
 
 
+def test_a_restart_by_hand_there_says_so_and_charges_nobody(world: World) -> None:
+    instances = watched(world)
+    for name in world.engine.containers:
+        world.engine.lose(name)
+    world.engine.volumes.clear()
+    ended = world.restart("c1")
+    assert ended.error.startswith("The containers and the data of 4 of 4 instances are missing at once")
+    assert (health_of(instances[0]).status, health_of(instances[0]).failures) == ("unknown", 0)
+    assert not Incident.objects.filter(kind="instance").exists()
+
+
 def test_all_is_well_once_the_address_is_put_right(world: World) -> None:
     instances = watched(world)
     right = world.host.docker_url

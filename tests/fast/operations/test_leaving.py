@@ -55,6 +55,7 @@ def test_data_that_was_in_use_goes_once_nobody_uses_it(world: World) -> None:
     world.decommission(purge_data=True)
     maintenance.tidy_up()
     assert PendingPurge.objects.get().holders == "nightly-backup"
+    assert PendingPurge.objects.get().tried_at == world.now
     assert VOLUME in world.engine.volumes
     world.engine.lose("nightly-backup")
     maintenance.tidy_up()
@@ -68,7 +69,7 @@ def test_a_pending_purge_takes_no_volume_that_is_another_ones_by_now(world: Worl
     world.decommission(purge_data=True)
     world.engine.lose("nightly-backup")
     world.engine.volumes[VOLUME] = {"com.docker.compose.project": "shop"}
-    assert purge_pending(world.outside.engines) == []
+    assert purge_pending(world.outside.engines, world.now) == []
     assert VOLUME in world.engine.volumes
     assert not PendingPurge.objects.exists()
 
@@ -80,7 +81,8 @@ def test_a_pending_purge_waits_while_the_customer_is_here_again(world: World) ->
     world.engine.lose("nightly-backup")
     back = world.instance()
     world.engine.lose(back.container_name)
-    assert purge_pending(world.outside.engines) == []
+    assert purge_pending(world.outside.engines, world.now) == []
+    assert PendingPurge.objects.get().holders == "the customer c1, who is back"
     assert VOLUME in world.engine.volumes
 
 

@@ -15,6 +15,8 @@ from instances.http.probe import ProbeResult
 from instances.incidents import hosts
 from instances.models import HostWatch, Incident, IncidentEvent, Instance, Notification, Operation
 from instances.monitoring.hosts import ask_due
+from instances.monitoring.self_check import not_looked_at
+from instances.monitoring.self_rules import Part, PartState, Signs, judge_parts
 from instances.operations import service
 from instances.operations.abandon import abandon
 from instances.operations.attempts import DEFECT
@@ -187,6 +189,24 @@ def test_a_sweep_says_what_it_could_not_look_at_and_ends(world: World, run: Run)
         "suspect", False, "dockmgr itself could not look",
     )  # fmt: skip
     assert (ran.code, ran.document["restarted"], world.now - began < timedelta(minutes=1)) == (3, [], True)
+
+
+def test_what_two_sweeps_could_not_look_at_is_dockmgr_s_alarm(world: World, run: Run) -> None:
+    instance = world.instance("c1")
+    world.instance("c2")
+    run("daily_health")
+    assert not_looked_at() == 0
+    a_blind_probe(world, instance)
+    for expected in (0, 1, 1):
+        world.clock.advance(60)
+        run("daily_health")
+        assert not_looked_at() == expected
+    world.probe.answers.clear()
+    world.clock.advance(60)
+    run("daily_health")
+    assert not_looked_at() == 0
+    signs = Signs(world.now, world.now - timedelta(hours=1), 900, world.now, unseen=1)
+    assert judge_parts(signs)[Part.LOOKS] is PartState.GONE
 
 
 def test_a_host_nobody_could_ask_is_in_no_trouble(world: World) -> None:

@@ -109,7 +109,8 @@ def test_a_worker_watches_and_does_the_clockwork_until_it_ends(watched: World) -
     start_background(engines=True)
     start_background(engines=True)
     assert own_threads() == [
-        "dockmgr-ask", "dockmgr-clockwork", "dockmgr-deliver", "dockmgr-follow-up", "dockmgr-watch",
+        "dockmgr-ask", "dockmgr-clockwork", "dockmgr-deliver", "dockmgr-events", "dockmgr-follow-up",
+        "dockmgr-looks", "dockmgr-watch",
     ]  # fmt: skip
     stop_background()
     assert own_threads() == []

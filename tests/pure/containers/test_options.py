@@ -14,6 +14,7 @@ FORMS: list[tuple[str, Any, Any]] = [
     ("command", "gateway --bind 'the lan'", ["gateway", "--bind", "the lan"]),
     ("command", ["run", 8080, True], ["run", "8080", "true"]),
     ("entrypoint", [], []),
+    ("ulimits", {"nofile": "9"}, {"nofile": [9, 9]}),
     ("user", 1000, "1000"),
     ("user", "app:staff", "app:staff"),
     ("working_dir", "/srv//app/", "/srv/app"),
@@ -119,6 +120,11 @@ def test_what_cannot_be_is_refused_in_words_at_its_word(word: str, said: Any, wo
     [error] = refused.value.errors(include_url=False)
     assert error["loc"][0] == word
     assert words in error["msg"]
+
+
+@pytest.mark.parametrize("said", ["", []])
+def test_an_empty_command_says_nothing(said: Any) -> None:
+    assert Options.model_validate({"command": said}) == NO_OPTIONS
 
 
 def test_a_path_is_one_thing() -> None:

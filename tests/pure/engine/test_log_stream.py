@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instances.engine.log_stream import WireLog, demultiplex
+from instances.engine.log_stream import WireStream, demultiplex
 from instances.errors import EngineUnreachable
 
 
@@ -65,7 +65,7 @@ class Wire:
 
 def test_closing_ends_a_read_in_another_thread_and_releases_after_it() -> None:
     wire = Wire()
-    log = WireLog(wire.pieces(), wire.cut.set, wire.release)
+    log = WireStream(wire.pieces(), wire.cut.set, wire.release)
     read: list[list[bytes]] = []
     reader = threading.Thread(target=lambda: read.append(list(log)))
     reader.start()
@@ -79,7 +79,7 @@ def test_closing_ends_a_read_in_another_thread_and_releases_after_it() -> None:
 def test_a_failure_that_nobody_asked_for_is_raised() -> None:
     wire = Wire()
     wire.cut.set()
-    log = WireLog(wire.pieces(), wire.cut.set, wire.release)
+    log = WireStream(wire.pieces(), wire.cut.set, wire.release)
     with pytest.raises(EngineUnreachable):
         next(log)
 
@@ -89,7 +89,7 @@ def test_an_interruption_that_comes_too_late_is_no_failure() -> None:
         raise RuntimeError("already released")
 
     released: list[bool] = []
-    log = WireLog(iter([b"a"]), interrupt, lambda: released.append(True))
+    log = WireStream(iter([b"a"]), interrupt, lambda: released.append(True))
     assert next(log) == b"a"
     log.close()
     assert list(log) == []

@@ -117,6 +117,15 @@ def test_what_an_engine_made_is_no_drift(said: dict[str, Any]) -> None:
     assert (facts.volumes, facts.binds) == (spec.volumes, ())
 
 
+@pytest.mark.parametrize("said", ["SIGTERM", "15"])
+def test_the_usual_signal_goes_by_several_names(said: str) -> None:
+    spec = spec_of(stop_signal=said)
+    has = container_facts(created(spec)).options
+    assert ("stop_signal", True) in list(option_drift.differing(spec, has, told_by_image(IMAGE)))
+    bare = option_drift.differing(spec_of(), {**has, "stop_signal": ""}, told_by_image({}))
+    assert ("stop_signal", True) in list(bare)
+
+
 @pytest.mark.parametrize("word", [word for word in option_drift.COMPARED if word in FULL])
 def test_an_option_that_is_new_in_the_plan_or_gone_from_it_is_drift(word: str) -> None:
     bare, full = spec_of(), spec_of(**{word: FULL[word]})

@@ -115,6 +115,17 @@ def test_engines_are_reached_in_three_ways(url: str) -> None:
     assert (entry.docker_url, entry.tls) == (url, Tls(ca="/a", cert="/b", key="/c"))
 
 
+def test_the_volume_called_data_is_the_data_path() -> None:
+    [entry] = parse(plan("volumes: {data: /srv, more: /more}, shm_size: 2g")).plans
+    assert entry.columns() == {
+        "name": "pro", "data_path": "/srv", "options": {"volumes": {"more": "/more"}, "shm_size": 2 * GIB},
+    }  # fmt: skip
+    assert parse(plan("volumes: {more: /more}")).plans[0].columns()["data_path"] is None
+    assert parse(plan("volumes: {more: /more}, data_path: /d")).plans[0].columns()["data_path"] == "/d"
+    assert "say it once" in refusal(plan("volumes: {data: /a}, data_path: /b"))
+    assert "plans.0.privileged: is not a known key" in refusal(plan("privileged: true"))
+
+
 def test_a_plan_may_do_without_data() -> None:
     assert parse(plan("data_path: null")).plans[0].data_path is None
 

@@ -1,0 +1,92 @@
+"""Data that is to go as soon as nobody else uses it: what is waited for, and when it is tried again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+from django_celery_beat.models import PeriodicTask
+
+from instances import lookup
+from instances.admin.orders import carry_out, refuse
+from instances.admin.read_only import PageAdmin, found
+from instances.admin.signed_out import typed_reason
+from instances.admin.verbs import OptionalReasonForm
+from instances.admin.views import behind
+from instances.models import PendingPurge
+from tasks.maintenance import enqueue_tidying, tidy_up
+
+VIEW, PURGE = "instances.view_instance", "instances.decommission"
+TRY_NOW = "purge"
+
+
+def next_try(row: PendingPurge) -> datetime | None:
+    """About when it is tried again by the schedule; None when nothing is scheduled."""
+    entry = PeriodicTask.objects.filter(task=tidy_up.name, enabled=True).select_related("interval").first()
+    if entry is None or entry.interval is None:
+        return None
+    every: timedelta = entry.interval.schedule.run_every
+    return (row.tried_at or row.asked_at) + every
+
+
+@admin.register(PendingPurge)
+class PendingPurgeAdmin(PageAdmin):
+    """Volumes of customers who left with their data, while somebody still uses them."""
+
+    page_template = "desk/purge.html"
+    list_display = ("customer_id", "host", "volume", "waits_for", "asked_at", "tried_at", "again")
+    list_select_related = ("host",)
+    search_fields = ("customer_id",)
+    search_help_text = "Customer id"
+    ordering = ("asked_at",)
+    sortable_by = ()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(VIEW))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @admin.display(description="waits for")
+    def waits_for(self, row: PendingPurge) -> str:
+        return row.holders
+
+    @admin.display(description="next try, about")
+    def again(self, row: PendingPurge) -> datetime | None:
+        return next_try(row)
+
+    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        row = found(lookup.pending_purge, object_id)
+        return {
+            "purge": row,
+            "object": row,
+            "next_try": next_try(row),
+            "form": OptionalReasonForm(auto_id=f"{TRY_NOW}_%s", initial=typed_reason(request)),
+            "may_purge": request.user.has_perm(PURGE),
+            "title": f"data of {row.customer_id}",
+            "desk_title": f"data of {row.customer_id}",
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<int:key>/try/", behind(self, try_view), name="instances_pendingpurge_try")
+        return [own, *super().get_urls()]
+
+
+@require_POST
+def try_view(request: HttpRequest, key: int) -> HttpResponse:
+    """Have the workers try again now, and go back to the list with a sentence about it."""
+    row = found(lookup.pending_purge, str(key))
+    if not request.user.has_perm(PURGE):
+        refuse(request, TRY_NOW, row.customer_id)
+    carry_out(request, OptionalReasonForm(request.POST), action=TRY_NOW, target=row.customer_id, work=_tried)
+    return redirect(reverse("admin:instances_pendingpurge_changelist"))
+
+
+def _tried(_fields: dict[str, Any]) -> str:
+    enqueue_tidying()
+    return "Data that waits to be removed is tried again now, wherever it is."

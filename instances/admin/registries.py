@@ -1,0 +1,26 @@
+"""Registries: who dockmgr is there. Passwords are set and never shown."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from instances.admin.forms import RegistryForm
+from instances.admin.read_only import DeskAdmin
+from instances.models import Registry
+
+
+@admin.register(Registry)
+class RegistryAdmin(DeskAdmin):
+    """A registry that wants a login; `test_registry` tries it."""
+
+    form = RegistryForm
+    list_display = ("name", "username", "token_file", "helper", "ca")
+    search_fields = ("name",)
+    fieldsets = (
+        ("Registry", {"fields": ("name", "ca")}),
+        ("Login", {"fields": (("username", "new_password"), "token_file", "helper", "reason")}),
+    )
+
+    @admin.display(description="Password")
+    def new_password(self, registry: Registry) -> str:
+        return "is never shown"

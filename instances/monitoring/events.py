@@ -1,0 +1,189 @@
+"""Following engines' events, so that what dies is looked at within a second and not with the next sweep.
+
+One process follows each engine, by a lease; every other one is its standby. An event only asks for a check,
+so losing events costs speed and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import closing
+from datetime import datetime, timedelta
+
+from django.db import connections, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from instances.db.locks import lock_in_order, locked
+from instances.db.moments import ahead
+from instances.engine.pool import EngineAddress, Engines
+from instances.errors import DockmgrError
+from instances.models import Health, Host, HostWatch, Instance, Operation
+from instances.outside import Outside, engine_address
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=20)
+RENEW_EVERY = timedelta(seconds=5)
+CATCH_UP = timedelta(seconds=60)  # of what happened while nobody followed; engines' clocks may differ
+GATHER_SECONDS = 0.1  # an engine that stops tells of all its containers at once
+RETRY_SECONDS = 5.0  # until an engine that does not tell is asked again
+PATIENCE = 3.0  # seconds a thread is waited for that was told to end
+AGAIN_SECONDS = 1.0  # until a stream that has ended is opened anew
+
+
+def claim(me: str, now: datetime) -> list[Host]:
+    """Take or keep the hosts whose events nobody else follows; returns all that this process follows."""
+    unwatched = Host.objects.filter(watch=None).values_list("pk", flat=True)
+    HostWatch.objects.bulk_create([HostWatch(host_id=pk) for pk in unwatched], ignore_conflicts=True)
+    free = Q(events_until=None) | Q(events_until__lte=now) | ahead("events_until", now + LEASE)
+    with transaction.atomic():
+        mine = locked(HostWatch.objects.filter(free | Q(events_by=me)), skip_locked=True).order_by("pk")
+        held = [watch.pk for watch in mine]
+        HostWatch.objects.filter(pk__in=held).update(events_by=me, events_until=now + LEASE)
+    return list(Host.objects.filter(pk__in=held))
+
+
+def release(me: str) -> None:
+    """Let another process follow at once what this one did."""
+    with transaction.atomic():
+        mine = lock_in_order(HostWatch.objects.filter(events_by=me))
+        HostWatch.objects.filter(pk__in=mine).update(events_by="", events_until=None)
+
+
+def look_soon(container_ids: Collection[str], now: datetime) -> int:
+    """Have the instances with these containers checked now; returns how many.
+
+    One that an operation is changing is left out: the operation looks itself.
+    """
+    changing = Operation.objects.filter(customer_id=OuterRef("instance__customer_id"), finished_at=None)
+    own = Instance.objects.active().filter(container_id__in=container_ids)
+    rows = Health.objects.filter(Q(next_check_at=None) | Q(next_check_at__gt=now), instance__in=own)
+    with transaction.atomic():
+        due = lock_in_order(rows.exclude(Exists(changing)))
+        return Health.objects.filter(pk__in=due).update(next_check_at=now)
+
+
+class Noticed:
+    """Containers something happened to, until somebody takes them."""
+
+    def __init__(self) -> None:
+        self._lock, self._some = threading.Lock(), threading.Event()
+        self._ids: set[str] = set()
+
+    def add(self, container_id: str) -> None:
+        with self._lock:
+            self._ids.add(container_id)
+            self._some.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._some.wait(seconds)
+
+    def take(self) -> set[str]:
+        with self._lock:
+            ids, self._ids = self._ids, set()
+            self._some.clear()
+        return ids
+
+
+class Follower:
+    """A thread that hands on one engine's events until it is stopped, whatever becomes of the engine."""
+
+    def __init__(self, address: EngineAddress, engines: Engines, noticed: Noticed, now: datetime) -> None:
+        self.address = address
+        self._engines, self._noticed = engines, noticed
+        self._over = threading.Event()
+        self._since = int((now - CATCH_UP).timestamp() * 1e9)
+        self._close: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="engine-events", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        close = self._close
+        if close is not None:
+            close()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        silent = False
+        while not self._over.is_set():
+            try:
+                self.follow()
+                silent = False
+            except DockmgrError as error:
+                if not silent:
+                    logger.info("No events of the engine at %s: %s", self.address.url, error)
+                silent = True
+            self._over.wait(RETRY_SECONDS if silent else AGAIN_SECONDS)
+
+    def follow(self) -> None:
+        """Hand on events until the stream ends, from the last one known on. Raises DockmgrError."""
+        with closing(self._engines.at(self.address).events(self._since)) as stream:
+            self._close = stream.close
+            if self._over.is_set():
+                return
+            for event in stream:
+                self._since = max(self._since, event.at + 1)
+                self._noticed.add(event.container_id)
+
+
+class EventWatch:
+    """Follows the engines that this process has the lease of, and has checks made for what happens.
+
+    `turn` is to be called again and again; `order` runs until `stop`, in a thread of its own.
+    `publish` makes the checks that are due.
+    """
+
+    def __init__(self, outside: Outside, publish: Callable[[], object]) -> None:
+        self._outside, self._publish = outside, publish
+        self._me = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._noticed = Noticed()
+        self._followers: dict[int, Follower] = {}
+        self._claimed_at: datetime | None = None
+        self._over = threading.Event()
+
+    def turn(self) -> None:
+        """Renew the leases, follow what was gained and let go what was lost."""
+        now = self._outside.clock.now()
+        if self._over.is_set() or (self._claimed_at and abs(now - self._claimed_at) < RENEW_EVERY):
+            return
+        held = {host.pk: engine_address(host) for host in claim(self._me, now)}
+        self._claimed_at = now
+        for pk, follower in list(self._followers.items()):
+            if held.get(pk) != follower.address:
+                self._followers.pop(pk).stop()
+        for pk, address in held.items():
+            if pk not in self._followers:
+                self._followers[pk] = Follower(address, self._outside.engines, self._noticed, now)
+                self._followers[pk].start()
+
+    def order(self) -> None:
+        """Have what something happened to checked, as it happens."""
+        while not self._over.is_set():
+            if self._noticed.wait(1.0):
+                self._over.wait(GATHER_SECONDS)
+                try:
+                    self.order_checks()
+                finally:
+                    connections.close_all()
+
+    def order_checks(self) -> None:
+        """Have what something happened to since the last time checked."""
+        if look_soon(self._noticed.take(), self._outside.clock.now()):
+            self._publish()
+
+    def stop(self) -> None:
+        """Follow nothing any more, and leave it to others."""
+        self._over.set()
+        for follower in self._followers.values():
+            follower.stop()
+        self._followers.clear()
+        release(self._me)

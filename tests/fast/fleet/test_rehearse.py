@@ -1,0 +1,62 @@
+"""What a fleet file would change is shown, and nothing is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instances.models import AuditEntry, Channel, Plan
+from tests.factories import World
+from tests.fast.conftest import Run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("plan", "fields", "drifting"),
+    [
+        ("cpus: 0.25", {"cpus"}, ["c1", "c2"]),
+        ("labels: {a: b}", {"labels"}, ["c1", "c2"]),
+        ("start_grace: 55", {"start_grace"}, []),
+        ("env: {NEW: value}", {"env"}, ["c1", "c2"]),
+    ],
+)
+def test_a_dry_run_shows_and_changes_nothing(
+    world: World, run: Run, tmp_path: Path, plan: str, fields: set[str], drifting: list[str]
+) -> None:
+    world.instance("c1")
+    world.instance("c2")
+    file = tmp_path / "fleet.yaml"
+    file.write_text(f"plans: [{{name: pro, {plan}}}]\nchannels: [{{name: new, url: 'json://127.0.0.1:1/x'}}]")
+    before = Plan.objects.filter(name="pro").values().get()
+    ran = run("apply", "--dry-run", str(file), "--json")
+    assert (ran.code, ran.document["dry_run"], ran.document["would_drift"]) == (0, True, drifting)
+    assert [(c["kind"], set(c["fields"])) for c in ran.document["changes"]] == [
+        ("plan", fields),
+        ("channel", set()),
+    ]
+    assert Plan.objects.filter(name="pro").values().get() == before
+    assert not Channel.objects.filter(name="new").exists()
+    assert not AuditEntry.objects.filter(action="apply").exists()
+    told = run("apply", "--dry-run", str(file)).out
+    assert ("of earlier settings until they are updated: c1, c2" in told) == bool(drifting)
+
+
+def test_a_dry_run_refuses_what_applying_would(world: World, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text("plans: [{name: pro, ports: [8080]}]")
+    ran = run("apply", "--dry-run", str(file), "--json")
+    assert (ran.code, ran.document) == (
+        2, {"error": "The fleet file is refused: plan pro: ports has 8080, which is the container_port."},
+    )  # fmt: skip
+
+
+def test_a_host_is_validated(world: World, run: Run) -> None:
+    ran = run("validate_host", "local", "--json")
+    assert ran.document["checks"][0]["name"] == "identity"
+    assert (ran.code, ran.document["ok"], "no seccomp" in ran.document["message"]) == (1, False, True)
+    assert "identity" in run("validate_host", "local").out
+    world.engine.unreachable = True
+    assert run("validate_host", "local").code == 3
+    assert run("validate_host", "nowhere").code == 2

@@ -1,0 +1,56 @@
+"""Events of an engine as they come off the wire: cut anywhere, and not to be trusted."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instances.containers.facts import ContainerEvent
+from instances.engine.event_stream import LONGEST_LINE, asked_for, container_events
+
+
+def line(action: object = "die", container: object = "abc", at: object = 5) -> bytes:
+    told = {
+        "Type": "container",
+        "Action": action,
+        "Actor": {"ID": container, "Attributes": {}},
+        "timeNano": at,
+    }
+    return json.dumps(told).encode() + b"\n"
+
+
+ODD = [
+    b"\n", b"null\n", b"[]\n", b"{}\n", b"not json\n", b'{"Action": 3}\n', b"\xff\xfe\n",
+    b"[" * 100_000 + b"\n",
+    line(action=""), line(container=None), line(container={}), line(at="soon"), line(at=None),
+]  # fmt: skip
+
+
+@given(st.integers(1, 200))
+def test_however_the_stream_is_cut_events_are_whole(size: int) -> None:
+    wire = b"".join(
+        [line("die", "a", 1), *ODD[:-6], line("health_status: unhealthy", "b", 2), line("oom", "c", 3)]
+    )
+    chunks = [wire[at : at + size] for at in range(0, len(wire), size)]
+    assert list(container_events(chunks)) == [
+        ContainerEvent("a", "die", 1),
+        ContainerEvent("b", "health_status: unhealthy", 2),
+        ContainerEvent("c", "oom", 3),
+    ]
+
+
+def test_what_can_not_be_read_is_left_out() -> None:
+    assert list(container_events(ODD)) == []
+
+
+def test_a_line_without_an_end_is_not_collected() -> None:
+    endless = [b"x" * LONGEST_LINE] * 50
+    assert list(container_events([*endless, b"\n", line()])) == [ContainerEvent("abc", "die", 5)]
+
+
+def test_a_moment_is_asked_for_to_the_nanosecond() -> None:
+    assert asked_for(1_700_000_000_000_000_007)["since"] == "1700000000.000000007"
+    assert "since" not in asked_for(None)
+    assert json.loads(asked_for(None)["filters"])["type"] == ["container"]
