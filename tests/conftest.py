@@ -2,10 +2,22 @@
 
 import gc
 
+import pytest
 from hypothesis import settings
+
+for checked in ("exhaustive.havoc", "exhaustive.lives", "exhaustive.promises", "real.ordeal"):
+    pytest.register_assert_rewrite(f"tests.{checked}")
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--ordeal", type=float, metavar="MINUTES",
+        help="test_story_ordeal.py goes on for so long, with 40 instances",
+    )  # fmt: skip
+    parser.addoption("--ordeal-seed", type=int, default=3, help="other random faults")
 
 
 def pytest_collection_finish() -> None:

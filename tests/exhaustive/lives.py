@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import rule
 
 from instances.alerts import mute
-from instances.errors import BusyError, DockmgrError, RequestError
+from instances.errors import BusyError, RequestError
 from instances.fleet import sweep
 from instances.health.state import Status
 from instances.incidents.acknowledge import acknowledge
-from instances.incidents.rules import Severity
-from instances.models import Channel, Health, Incident, Instance, Mute, Notification, Operation
+from instances.models import Channel, Health, Host, Incident, Instance, Operation
 from instances.monitoring.loop import Monitor
 from instances.operations import service
 from instances.operations.procedures import restart
-from tests.factories import World
-from tests.fakes.outside import Killed, fails, passes, starts
+from tests.exhaustive.havoc import CUSTOMERS, NEW, OLD, any_host, customers
+from tests.exhaustive.promises import Promises
+from tests.exhaustive.share import ON_POSTGRES, forget_everything
+from tests.factories import ASKED, World
+from tests.fakes.outside import Killed, fails, starts
 
-CUSTOMERS = ("c1", "c2", "c3")
 SICKNESSES = ("http_503", "http_500", "timeout", "starting", "exited", "missing")
 CHANNELS = (("all", "info"), ("ops", "warning"), ("pager", "critical"))
 LULL = timedelta(minutes=40)  # longer than any hold, grace or clean time
+HOUR = 3600.0  # seconds
 AFTERMATH = (10, 31, 31, 61, 61, 301, 301, 601)  # seconds between rounds: past the hold, past the deadline
+BOUND = timedelta(minutes=20)  # an operation whose engine answers is over by then
 
-customers = st.sampled_from(CUSTOMERS)
 
-
-class Life(RuleBasedStateMachine):
-    """Checks, restarts, acknowledgements, mutes, crashes, outages of the host and steps of the clock.
+class Life(Promises):
+    """Checks, restarts, acknowledgements, mutes, crashes, outages of hosts and steps of the clock.
 
     Every rule is real code over a database; only the engine, the probes and the time are made up.
     """
@@ -43,21 +43,27 @@ class Life(RuleBasedStateMachine):
     def __init__(self, make_world: Callable[[], World]) -> None:
         super().__init__()
         self._undo = transaction.atomic()
-        self._undo.__enter__()
+        if not ON_POSTGRES:
+            self._undo.__enter__()
         self.world = make_world()
-        self.instances = {name: self.world.instance(name) for name in CUSTOMERS}
+        self.hosts = {"local": self.world.host, "second": a_second_host()}
+        self.engines = {name: self.world.outside.hosts[host.engine_url] for name, host in self.hosts.items()}
+        self.instances = {
+            name: self.world.instance(name, host=self.hosts["second" if name == "c3" else "local"])
+            for name in CUSTOMERS
+        }
+        self._prepare_engines()
         for name, level in CHANNELS:
             Channel.objects.create(name=name, url="json://127.0.0.1/hook", min_level=level)
         self.watch = Monitor(self.world.outside)
-        self.worst: dict[int, int] = {}
-        self.judged = 0
+        self._begin_to_look()
 
     # --- what can happen -------------------------------------------------------------------
 
     @rule(customer=customers, sickness=st.sampled_from(SICKNESSES))
     def falls_ill(self, customer: str, sickness: str) -> None:
-        instance = Instance.objects.get(customer_id=customer)
-        engine, name = self.world.engine, instance.container_name
+        instance = Instance.objects.select_related("host").get(customer_id=customer)
+        engine, name = self.engine_of(instance), instance.container_name
         if name not in engine.containers:
             return
         if sickness == "missing":
@@ -66,7 +72,7 @@ class Life(RuleBasedStateMachine):
             engine.change(name, state="exited")
         else:
             answer = starts() if sickness == "starting" else fails(sickness)
-            self.world.probe.answers[instance.port or 0] = answer
+            self.sick[instance.port or 0] = answer
 
     @rule(customer=customers)
     def heals_by_itself(self, customer: str) -> None:
@@ -80,7 +86,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.5, 3.0, 40.0)))
     def the_clock_steps_back(self, seconds: float) -> None:
-        self.world.clock.advance(-seconds)
+        self.world.clock.step(-seconds)
 
     @rule()
     def a_sweep(self) -> None:
@@ -90,7 +96,7 @@ class Life(RuleBasedStateMachine):
     def a_restart_whose_worker_dies(self, customer: str, moment: int) -> None:
         self.world.outside.fate.strikes_at(moment)
         try:
-            self.world.restart(customer)
+            self._restart(customer)
         except (Killed, BusyError):
             pass
         finally:
@@ -99,17 +105,20 @@ class Life(RuleBasedStateMachine):
     @rule(customer=customers)
     def a_restart_by_hand(self, customer: str) -> None:
         try:
-            self.world.restart(customer)
+            self._restart(customer)
         except BusyError:
             return
 
-    @rule()
-    def the_host_goes(self) -> None:
-        self.world.engine.unreachable = True
+    def _restart(self, customer: str) -> None:
+        self._carry_on(service.begin_restart(customer, ASKED, self.world.outside))
 
-    @rule()
-    def the_host_comes_back(self) -> None:
-        self._host_back()
+    @rule(host=any_host)
+    def a_host_goes(self, host: str) -> None:
+        self.engines[host].unreachable = True
+
+    @rule(host=any_host)
+    def a_host_comes_back(self, host: str) -> None:
+        self.engines[host].unreachable = False
 
     @rule(data=st.data())
     def somebody_acknowledges(self, data: st.DataObject) -> None:
@@ -136,6 +145,20 @@ class Life(RuleBasedStateMachine):
         except BusyError:
             return
 
+    @rule(hours=st.sampled_from((-5, -1, 1, 2, 30)), customer=customers)
+    def a_process_with_a_wrong_clock_works(self, hours: int, customer: str) -> None:
+        with self._stepped(hours * HOUR):
+            self._work()
+            self._check([self.instances[customer]])
+
+    @contextmanager
+    def _stepped(self, seconds: float) -> Iterator[None]:
+        self.world.clock.step(seconds)
+        try:
+            yield
+        finally:
+            self.world.clock.step(-seconds)
+
     # --- how the workers go on -------------------------------------------------------------
 
     def _work(self) -> None:
@@ -155,86 +178,38 @@ class Life(RuleBasedStateMachine):
     def _heal(self, instance_id: int) -> None:
         operation = restart.begin_automatic(instance_id, self.world.now)
         if operation is not None:
-            try:
-                service.run_to_end(operation.pk, self.world.outside)
-            except DockmgrError:
-                return
+            self._carry_on(operation)
 
     def _mend(self, instance: Instance) -> None:
-        self.world.probe.answers[instance.port or 0] = passes()
-        name = instance.container_name
-        if name in self.world.engine.containers:
-            self.world.engine.change(name, state="running")
+        """Its program is well again; who started it beside an operation would make two of it."""
+        self.sick.pop(instance.port or 0, None)
+        engine, busy = self.engine_of(instance), Operation.objects.filter(instance=instance, finished_at=None)
+        if instance.container_id in self._with_data_of(instance) and not busy.exists():
+            engine.change(instance.container_id, state="running")
 
-    def _host_back(self) -> None:
-        self.world.engine.unreachable = False
-
-    # --- what must hold --------------------------------------------------------------------
-
-    @invariant()
-    def no_key_has_two_open_incidents(self) -> None:
-        keys = Counter(Incident.objects.open().values_list("key", flat=True))
-        assert all(number == 1 for number in keys.values()), keys
-
-    @invariant()
-    def severity_never_falls(self) -> None:
-        for number, severity in Incident.objects.values_list("pk", "severity"):
-            rank = Severity(severity).rank
-            assert rank >= self.worst.get(number, 0)
-            self.worst[number] = rank
-
-    @invariant()
-    def an_instance_is_down_exactly_while_its_incident_is_open(self) -> None:
-        open_ones = Incident.objects.open().filter(kind="instance")
-        told_down = set(open_ones.exclude(down_since=None).values_list("instance_id", flat=True))
-        down = set(Health.objects.exclude(down_since=None).values_list("instance_id", flat=True))
-        assert told_down == down
-
-    @invariant()
-    def what_does_not_help_is_not_restarted_more_often_than_the_budget(self) -> None:
-        """No life lasts long enough for two slow attempts."""
-        for incident in Incident.objects.filter(kind="instance"):
-            own = Operation.objects.filter(
-                customer_id=incident.customer_id, kind="restart", automatic=True,
-                created_at__gte=incident.opened_at, created_at__lte=incident.resolved_at or self.world.now,
-            )  # fmt: skip
-            in_vain = own.exclude(facts__host_trouble=True).exclude(status="succeeded")
-            assert in_vain.count() <= settings.RESTART_LIMIT + 1
-
-    @invariant()
-    def nothing_is_told_twice_in_a_row(self) -> None:
-        last: defaultdict[tuple[int, int | None], str] = defaultdict(str)
-        for message in Notification.objects.exclude(kind__in=("reminder", "digest")).order_by("created_at"):
-            place = (message.channel_id, message.incident_id)
-            said = f"{message.kind} {message.level}"
-            assert last[place] != said, (place, said)
-            last[place] = said
-
-    @invariant()
-    def nothing_is_said_inside_a_mute(self) -> None:
-        fresh = Notification.objects.exclude(incident=None).select_related("incident")
-        for message in fresh.order_by("created_at")[self.judged :]:
-            self.judged += 1
-            assert message.incident is not None
-            mutes = Mute.objects.filter(instance_id=message.incident.instance_id or 0)
-            assert not mutes.filter(starts_at__lte=message.created_at, until__gt=message.created_at).exists()
-
-    always = (
-        no_key_has_two_open_incidents, severity_never_falls,
-        what_does_not_help_is_not_restarted_more_often_than_the_budget,
-        an_instance_is_down_exactly_while_its_incident_is_open, nothing_is_told_twice_in_a_row,
-        nothing_is_said_inside_a_mute,
-    )  # fmt: skip
+    def _hosts_back(self) -> None:
+        for host, engine in self.engines.items():
+            self.the_known_engine_is_back(host)
+            engine.unreachable = False
 
     def teardown(self) -> None:
         """Once all is well again and stays so, every incident ends, and everybody who was told knows."""
         try:
             self._go_on()
             self._come_to_rest()
-            assert list(Incident.objects.open()) == []
+            self.each_has_one_container_with_its_data()
+            left = list(Incident.objects.open().values())
+            assert left == [], left
             states = Health.objects.values_list("instance__customer_id", "status")
             assert set(dict(states).values()) == {Status.HEALTHY.value}, dict(states)
         finally:
+            self.defects.close()
+            self._forget()
+
+    def _forget(self) -> None:
+        if ON_POSTGRES:
+            forget_everything()
+        else:
             transaction.set_rollback(True)
             self._undo.__exit__(None, None, None)
 
@@ -246,26 +221,50 @@ class Life(RuleBasedStateMachine):
             for holds in self.always:
                 holds(self)
 
-    def _wait_for_leases(self) -> None:
-        """Those who died hold their operations for a while, longer where the clock stepped back since."""
-        for _ in range(60):
-            self.world.clock.advance(60)
-            service.recover(self.world.outside)
-            if not Operation.objects.filter(finished_at=None).exists():
-                return
+    def _wait_for_operations(self) -> None:
+        """Those who died hold their operations for a while, and lines go on losing words."""
+        until = self.world.now + BOUND
+        while Operation.objects.filter(finished_at=None).exists():
+            assert self.world.now < until, list(Operation.objects.filter(finished_at=None).values())
+            self.world.clock.advance(30)
+            self._work()
 
     def _come_to_rest(self) -> None:
-        self._host_back()
-        self._wait_for_leases()
-        for instance in Instance.objects.all():
-            self._mend(instance)
-            mute.unmute(mute.scope(customer_id=instance.customer_id), self.world.now, by="ann")
-            service.resume(instance.customer_id)
-            self.world.restart(instance.customer_id)
+        self._hosts_back()
+        self._wait_for_operations()
+        self.world.outside.fate.line.percent = 0
+        for instance in Instance.objects.select_related("host"):
+            self._help(instance)
         until = self.world.now + LULL
         while self.world.now < until:
-            for instance in Instance.objects.all():
+            for instance in Instance.objects.select_related("host"):
                 self._mend(instance)
             self.world.clock.advance(300)
             self._work()
             self._check(Instance.objects.active().select_related("plan", "host"))
+
+    def _help(self, instance: Instance) -> None:
+        """A person does what dockmgr says is to be done, with dockmgr's own means alone."""
+        mute.unmute(mute.scope(customer_id=instance.customer_id), self.world.now, by="ann")
+        service.resume(instance.customer_id)
+        self.sick.clear()
+        for image in (OLD, NEW):
+            self.engine_of(instance).images.setdefault(image.digests[0], image)
+        anew = instance.volume_name not in self.engine_of(instance).volumes
+        assert anew is (instance.customer_id in self.lost), instance.customer_id
+        if anew:
+            refused = self._restarted(instance)
+            assert (refused.status, refused.instance.health.reason) == ("failed", "data_missing")
+        done = self._restarted(instance, with_empty_data=anew)
+        assert done.status == "succeeded", done.error
+
+    def _restarted(self, instance: Instance, **how: bool) -> Any:
+        asked = service.begin_restart(instance.customer_id, ASKED, self.world.outside, **how)
+        return service.run_to_end(asked.pk, self.world.outside)
+
+
+def a_second_host() -> Host:
+    [host] = Host.objects.bulk_create(
+        [Host(name="second", docker_url="unix:///fake/two.sock", first_port=25000, last_port=25999)]
+    )
+    return host

@@ -14,13 +14,14 @@ from instances.models import Health, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.fence import READS
 from instances.operations.journal import Journal
+from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.engine import FakeEngine
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import MortalEngine
 from tests.fast.updates import NEWEST, answers_by_image, begin, in_order, publish, start_first, update
 
-pytestmark = pytest.mark.django_db
+pytestmark = in_transactions_of_its_own
 MOST_MOMENTS = 300
 Begin = Callable[[str], Operation]
 
@@ -62,6 +63,7 @@ class Sleep:
 @pytest.fixture
 def sleep(world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Sleep:
     """Moments are right before every word with the database, and right after every look at the engine."""
+    world.engine.speaks = HOSTILE
     settings.PROBE_TIMEOUT = 0.5
     Plan.objects.update(start_grace=0)
     world.plan.refresh_from_db()
@@ -104,7 +106,7 @@ def everything(world: World) -> list[Any]:
 
 def slept_at_every_moment(world: World, sleep: Sleep, prepare: Begin, every: int = 1) -> Iterator[str]:
     """Customers whose operation's first holder slept through a takeover and a later update."""
-    for moment in range(0, MOST_MOMENTS, every):
+    for moment in range(0, MOST_MOMENTS, every * ONE_OF):
         customer = f"c{moment}"
         operation = prepare(customer)
         seen: list[Any] = []
@@ -145,16 +147,16 @@ def an_update(world: World, bad: bool = False) -> Begin:
 
 
 def test_an_update_that_slept_touches_nothing_of_a_later_one(world: World, sleep: Sleep) -> None:
-    assert len(list(slept_at_every_moment(world, sleep, an_update(world), every=2))) > 20
+    assert len(list(slept_at_every_moment(world, sleep, an_update(world), every=2))) > 20 // ONE_OF
 
 
 def test_a_rollback_that_slept_touches_nothing_of_a_later_update(world: World, sleep: Sleep) -> None:
-    assert len(list(slept_at_every_moment(world, sleep, an_update(world, bad=True), every=3))) > 20
+    assert len(list(slept_at_every_moment(world, sleep, an_update(world, bad=True), every=3))) > 20 // ONE_OF
 
 
 def test_a_start_first_update_that_slept_touches_nothing_of_a_later_one(world: World, sleep: Sleep) -> None:
     start_first(world)
-    assert len(list(slept_at_every_moment(world, sleep, an_update(world), every=3))) > 10
+    assert len(list(slept_at_every_moment(world, sleep, an_update(world), every=3))) > 10 // ONE_OF
 
 
 def test_a_restart_that_slept_touches_nothing_of_a_later_update(world: World, sleep: Sleep) -> None:
@@ -163,4 +165,4 @@ def test_a_restart_that_slept_touches_nothing_of_a_later_update(world: World, sl
         world.engine.lose(world.instance(customer).container_name)
         return service.begin_restart(customer, ASKED, world.outside)
 
-    assert len(list(slept_at_every_moment(world, sleep, prepare))) > 15
+    assert len(list(slept_at_every_moment(world, sleep, prepare))) > 15 // ONE_OF

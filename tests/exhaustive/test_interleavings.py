@@ -10,9 +10,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from pytest_django.fixtures import Settings
 
 from tests.exhaustive.lives import Life
+from tests.exhaustive.share import ONE_OF, in_transactions_of_its_own
 from tests.fast.conftest import a_world
 
-pytestmark = pytest.mark.django_db
+pytestmark = in_transactions_of_its_own
 
 
 def test_whatever_happens_in_whatever_order(
@@ -29,7 +30,7 @@ def test_whatever_happens_in_whatever_order(
 
 def hypothesis_settings() -> settings:
     return settings(
-        max_examples=20,
+        max_examples=16 // ONE_OF,
         stateful_step_count=30,
         phases=[Phase.generate],  # shrinking a life takes longer than reading one
         suppress_health_check=list(HealthCheck),

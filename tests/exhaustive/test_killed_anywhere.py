@@ -14,10 +14,11 @@ from instances.models import Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import restart
+from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
 from tests.factories import ASKED, World, health_of
 from tests.fakes.outside import Killed, fails
 
-pytestmark = pytest.mark.django_db
+pytestmark = in_transactions_of_its_own
 Begin = Callable[[str], Operation]
 MOST_MOMENTS = 200
 
@@ -25,13 +26,14 @@ MOST_MOMENTS = 200
 @pytest.fixture(autouse=True)
 def mortal_journal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process can be killed around every write to the journal as around every call to the engine."""
+    world.engine.speaks = HOSTILE
     fate = world.outside.fate
     write = Journal.write
     monkeypatch.setattr(Journal, "write", lambda self, **values: fate.around(write)(self, **values))
 
 
 def killed_at_every_moment(
-    world: World, begin: Begin, moments: Iterable[int] = range(MOST_MOMENTS)
+    world: World, begin: Begin, moments: Iterable[int] = range(0, MOST_MOMENTS, ONE_OF)
 ) -> Iterator[Operation]:
     """The operation of one customer after the other, each killed a moment later, then recovered.
 
@@ -117,7 +119,7 @@ def test_a_failing_provisioning_killed_at_any_moment_leaves_nothing(world: World
     Plan.objects.update(start_grace=0)
     for number in range(world.host.first_port, world.host.first_port + 100):
         world.probe.answers[number] = fails()
-    after_each_call = range(1, MOST_MOMENTS, 2)
+    after_each_call = range(1, MOST_MOMENTS, 2 * ONE_OF)
     for operation in killed_at_every_moment(
         world, lambda name: service.begin_provision(world.order(name), ASKED, world.outside), after_each_call
     ):

@@ -12,18 +12,20 @@ from instances.containers.spec import previous_name
 from instances.models import Instance, Operation, Plan
 from instances.operations import service
 from instances.operations.journal import Journal
+from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import Killed
 from tests.fast.updates import NEW, OLD, answers_by_image, begin, in_order, publish, start_first
 
-pytestmark = pytest.mark.django_db
+pytestmark = in_transactions_of_its_own
 MOST_MOMENTS = 400
 
 
 @pytest.fixture(autouse=True)
 def mortal(world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """Processes can be killed around every write to the journal, too; a gate is passed in few looks."""
+    world.engine.speaks = HOSTILE
     fate = world.outside.fate
     write = Journal.write
     monkeypatch.setattr(Journal, "write", lambda self, **values: fate.around(write)(self, **values))
@@ -40,7 +42,7 @@ def killed_at_every_moment(
 
     Even moments are right before a call to the engine or a write to the journal, odd ones right after.
     """
-    for moment in range(0, MOST_MOMENTS, every):
+    for moment in range(0, MOST_MOMENTS, every * ONE_OF):
         world.engine.images[IMAGE] = image_facts("agent-1")
         old = world.instance(f"c{moment}")
         prepare(old)

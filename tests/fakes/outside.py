@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from instances.containers.facts import ContainerFacts
 from instances.engine.pool import EngineAddress, Engines
 from instances.engine.port import Engine
+from instances.errors import EngineUnreachable
 from instances.health.response import Outcome, sentence
 from instances.http.probe import Address, ProbeResult
 from instances.lib.clock import Clock
@@ -37,11 +40,20 @@ class FakeClock(Clock):
         self.coarse = coarse
         self.slept: list[float] = []
         self._now = start
+        self._elapsed = 0.0
         self._later: list[tuple[datetime, Callable[[], object]]] = []
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
         return self._now
+
+    def elapsed(self) -> float:
+        """Seconds that have passed, whatever the clock showed."""
+        return self._elapsed
+
+    def step(self, seconds: float) -> None:
+        """The clock is set to another time; none passes."""
+        self._now += timedelta(seconds=seconds)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -50,6 +62,7 @@ class FakeClock(Clock):
     def advance(self, seconds: float) -> None:
         with self._lock:
             self._now += timedelta(seconds=seconds)
+            self._elapsed += seconds
             due = [call for moment, call in self._later if moment <= self._now]
             self._later = [(moment, call) for moment, call in self._later if moment > self._now]
         for call in due:
@@ -82,6 +95,10 @@ class HostEngine(FakeEngine):
             for facts in self._held.values()
             for _, number in facts.ports.values()
         )
+
+    def inspect_here(self, container: str) -> ContainerFacts | None:
+        """`inspect`, also while nobody can reach it."""
+        return self._find(container)
 
     @property
     def containers(self) -> list[str]:
@@ -121,6 +138,7 @@ class Fate:
     def __init__(self) -> None:
         self.moment: int | None = None
         self.passed = 0
+        self.line = BadLine()
 
     def strikes_at(self, moment: int) -> None:
         self.moment, self.passed = moment, 0
@@ -146,6 +164,34 @@ class Fate:
         return mortal
 
 
+class BadLine:
+    """Which calls of an engine are lost on their way there, and whose answers on the way back.
+
+    `percent` of each. The same calls are in every run, whatever threads they come from.
+    """
+
+    def __init__(self) -> None:
+        self.percent = 0
+        self._calls: Counter[str] = Counter()
+
+    def loses(self, what: str) -> bool:
+        if not self.percent:
+            return False
+        self._calls[what] += 1
+        return zlib.crc32(f"{what} {self._calls[what]}".encode()) % 100 < self.percent
+
+    def over(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def sent(*args: Any, **kwargs: Any) -> Any:
+            if self.loses(f"{name} there {args}"):
+                raise EngineUnreachable("The Docker Engine is out of reach: the line was cut.")
+            answer = call(*args, **kwargs)
+            if self.loses(f"{name} back {args}"):
+                raise EngineUnreachable("The Docker Engine is out of reach: it did not answer in time.")
+            return answer
+
+        return sent
+
+
 class MortalEngine:
     """Passes every call on to an engine; the process can be killed around each of them."""
 
@@ -153,7 +199,7 @@ class MortalEngine:
         self._engine, self._fate = engine, fate
 
     def __getattr__(self, name: str) -> Any:
-        return self._fate.around(getattr(self._engine, name))
+        return self._fate.around(self._fate.line.over(name, getattr(self._engine, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,5 +221,5 @@ def fake_outside() -> FakeOutside:
         engine: Any = MortalEngine(hosts[address.url], fate)
         return engine  # type: ignore[no-any-return]
 
-    engines = Engines(make, lambda: clock.now().timestamp())
+    engines = Engines(make, clock.elapsed)
     return FakeOutside(engines=engines, clock=clock, probe=FakeProbe(hosts), hosts=hosts, fate=fate)

@@ -27,6 +27,9 @@ PARTS = {
                      "fast/operations/test_options.py", "fast/fleet/test_rehearse.py",
                      "web/access/test_audit.py",
                      "web/access/test_tokens.py", "web/observability/test_metrics.py"]),
+    "lives": (1, ["exhaustive/test_interleavings.py"]),
+    "killed": (20, ["exhaustive/test_killed_anywhere.py", "exhaustive/test_updates_killed.py",
+                    "exhaustive/test_holders_that_slept.py"]),
 }  # fmt: skip
 
 
