@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import os
 import random
@@ -11,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from celery import Celery
 
 from instances.containers.spec import container_name
 from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands, Process
-from tests.real.live import get, wait_until
+from tests.real.live import file_in, get, wait_until
 from tests.real.migrated import migrated
 from tests.real.records import Records
 
@@ -36,7 +34,6 @@ QUICK = {
     "DOCKMGR_PROBE_TIMEOUT": "1",
     "DOCKMGR_SWEEP_INTERVAL": "5",
     "DOCKMGR_LEASE": "5",
-    "DOCKMGR_EVENTS": "0",
 }
 
 
@@ -170,12 +167,7 @@ class Fleet(Records):
 
     def read(self, name: str, path: str) -> str:
         """A file in the customer's container: an engine that is busy may lose what `cat` prints there."""
-        parts, _ = self.container(name).get_archive(path)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
-            [entry] = archive.getmembers()
-            file = archive.extractfile(entry)
-            assert file is not None
-            return file.read().decode()
+        return file_in(self.container(name), path)
 
     def boots(self, name: str) -> int:
         """How often the customer's containers have started on this data volume."""

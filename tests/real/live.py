@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,3 +76,13 @@ def container_output(container: Container, command: str) -> str:
     output = container.exec_run(command).output
     assert isinstance(output, bytes)
     return output.decode()
+
+
+def file_in(container: Container, path: str) -> str:
+    """What a file in the container holds."""
+    parts, _ = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+        [entry] = archive.getmembers()
+        file = archive.extractfile(entry)
+        assert file is not None
+        return file.read().decode()
