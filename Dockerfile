@@ -22,9 +22,15 @@ RUN cd /srv/dockmgr \
     && find /srv/venv -name '*.map' -path '*/static/*' -delete \
     && DOCKMGR_HOME=/tmp/collect /srv/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
     && find . -name __pycache__ -prune -exec rm -rf {} + \
-    && find /srv/venv -type d -name static -path '*/site-packages/*/static' -prune -exec rm -rf {} + \
+    && rm staticfiles/ninja/redoc.standalone.js \
+    && find /srv/venv -type d -name static ! -exec test -e {}/__init__.py ';' -prune -exec rm -rf {} + \
     && find /srv/venv -name __pycache__ -prune -exec rm -rf {} + \
     && find /srv/venv -type d -empty -delete
+# Compiled once and not at every start, as far as that pays: the rest is small, or loaded when it is wanted.
+RUN cd /srv/venv/lib/python3*/site-packages \
+    && rm -rf django/contrib/gis \
+    && /srv/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /srv/dockmgr celery kombu \
+       django/apps django/conf django/core django/db django/utils
 
 FROM ${BASE}
 ARG VERSION=0.2.0.dev0

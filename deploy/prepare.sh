@@ -45,7 +45,7 @@ acl() {
     hash=$(printf %s "$1" | sha256sum | cut -d ' ' -f 1)
     echo "user default on nopass resetkeys resetchannels -@all +ping"
     echo "user dockmgr on #$hash ~* &* -@all +@read +@write +@keyspace +@pubsub +@transaction +@connection" \
-        "-@dangerous -@admin"
+        "+time +eval +evalsha +script|load +script|exists -@dangerous -@admin"
 }
 
 secrets() {

@@ -240,6 +240,19 @@ class EnginePromises:
         summary = listed[running.name]
         assert (summary.id, summary.image_id, summary.labels) == (facts.id, facts.image_id, facts.labels)
 
+    def test_what_happened_to_a_container_is_told_from_any_moment_on(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        container = engine.create(make_spec())
+        engine.start(container)
+        engine.stop(container, 1)
+        with closing(engine.events(1)) as events:
+            ended = next(e for e in events if e.container_id == container and e.action == "die")
+        engine.remove(container)
+        with closing(engine.events(ended.at)) as events:
+            gone = next(e for e in events if e.container_id == container and e.action == "destroy")
+        assert 1 < ended.at <= gone.at
+
     def test_the_log_holds_the_last_lines_asked_for(self, engine: Engine, log_of: LogOf) -> None:
         name = log_of(b"one\ntwo\n\x1b[31mdr\xc3\xa9i\n")
         with closing(engine.logs(name, lines=2)) as log:

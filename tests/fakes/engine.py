@@ -11,11 +11,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from instances import errors
-from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.facts import (
+    ContainerEvent,
+    ContainerFacts,
+    ContainerSummary,
+    EngineFacts,
+    ImageFacts,
+)
 from instances.containers.spec import ContainerSpec
 from instances.engine.dependents import shares_with
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
-from instances.engine.port import LogStream, RegistryLogin
+from instances.engine.port import EventStream, LogStream, RegistryLogin
 from tests.fakes.facts import created_facts
 from tests.fakes.inspected import container_answer, image_answer
 
@@ -53,6 +59,7 @@ class FakeEngine:
         self._logs: defaultdict[str, bytes] = defaultdict(bytes)
         self._failures: dict[str, list[Exception]] = {}
         self._serial = itertools.count(1)
+        self._events: list[ContainerEvent] = []
 
     def fail_next(self, verb: str, error: Exception) -> None:
         """The next call of the method `verb` raises `error` and does nothing; several queue up."""
@@ -63,6 +70,8 @@ class FakeEngine:
         """Whatever happens to a container behind our back: `state="exited", oom_killed=True, …`."""
         now = replace(self._get(container), **facts)  # type: ignore[arg-type]
         self._held[now.id] = now
+        if "state" in facts:
+            self._happens(now.id, "start" if now.state == "running" else "die")
 
     def reconfigure(self, container: str, **host: object) -> None:
         """Somebody changed the host's side of a container's configuration."""
@@ -72,7 +81,9 @@ class FakeEngine:
 
     def lose(self, container: str) -> None:
         """Somebody removed it by hand."""
-        del self._held[self._get(container).id]
+        identity = self._get(container).id
+        del self._held[identity]
+        self._happens(identity, "destroy")
 
     def write_log(self, container: str, data: bytes) -> None:
         self._logs[self._get(container).id] += data
@@ -241,6 +252,11 @@ class FakeEngine:
         )
         return sorted(name for name, host in told if shares_with(host, names))
 
+    def events(self, since: int | None = None) -> EventStream:
+        """What happened since; the stream ends there, as if the engine had gone away."""
+        self._enter("events")
+        return (event for event in list(self._events) if since is not None and event.at >= since)
+
     def logs(
         self,
         container: str,
@@ -258,6 +274,9 @@ class FakeEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def _happens(self, identity: str, action: str) -> None:
+        self._events.append(ContainerEvent(identity, action, int(self._clock().timestamp() * 1e9)))
 
     def _enter(self, verb: str, container: str = "") -> None:
         if self.unreachable:

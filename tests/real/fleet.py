@@ -34,6 +34,7 @@ QUICK = {
     "DOCKMGR_PROBE_TIMEOUT": "1",
     "DOCKMGR_SWEEP_INTERVAL": "5",
     "DOCKMGR_LEASE": "5",
+    "DOCKMGR_EVENTS": "0",
 }
 
 

