@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from itertools import accumulate, takewhile
 
 from instances.lib.backoff import Retry, wait_before_next
 
@@ -16,13 +17,17 @@ DIGEST_MOST = 200
 BACKOFF = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=300.0, spread=0.2)
 LONGEST_ASKED = 3600.0
 _TRY_AGAIN = (408, 425, 429)
+_ABOUT_THE_MESSAGE = (400, 406, 409, 413, 414, 415, 422, 431)
+MOST_REFUSALS = 5  # messages refused one after the other; so many speak against the channel
+DIGEST_BYTES = 48 * 1024
 
 
 class DeliveryOutcome(StrEnum):
-    """A permanent refusal would be repeated; anything else that failed may pass."""
+    """A permanent refusal would be repeated, that of a message only with this message; the rest may pass."""
 
     SENT = "sent"
     TRANSIENT = "transient"
+    MESSAGE_REFUSED = "message_refused"
     PERMANENT = "permanent"
 
 
@@ -43,6 +48,8 @@ def judge_delivery(status: int, retry_after: str | None, now: datetime) -> Deliv
     if 200 <= status < 300:
         return SENT
     error = f"The receiver answered with HTTP status {status}."
+    if status in _ABOUT_THE_MESSAGE:
+        return DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED, error)
     if 400 <= status < 500 and status not in _TRY_AGAIN:
         return DeliveryResult(DeliveryOutcome.PERMANENT, error)
     return DeliveryResult(DeliveryOutcome.TRANSIENT, error, _asked_wait(retry_after, now))
@@ -79,3 +86,9 @@ def together(waiting: int, sent: Sequence[datetime], now: datetime) -> int:
     if slots <= 0:
         return 0
     return min(waiting, DIGEST_MOST) if waiting > slots else min(waiting, 1)
+
+
+def as_many_as_fit(sizes: Sequence[int]) -> int:
+    """How many of messages with these sizes, in bytes, go into one digest; the first always does."""
+    fitting = takewhile(lambda total: total <= DIGEST_BYTES, accumulate(sizes))
+    return max(1, sum(1 for _ in fitting))

@@ -21,6 +21,7 @@ VERSION = 1
 MOST_INSIDE = 200
 _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
+_MOST_PLAIN = 200
 
 _EMPTY: Document = {
     "incident_id": None,
@@ -115,6 +116,16 @@ def digest(identity: UUID, documents: Sequence[Document]) -> Document:
         identity, "digest", level, title, titles, "See what is open with `manage.py incidents --open`."
     )
     return {**text, "count": len(documents), "messages": list(documents[:MOST_INSIDE])}
+
+
+def plain(document: Document) -> Document:
+    """The same message in few and plain characters, for a receiver that refused the full one."""
+    short = {key: _plain(value) if isinstance(value, str) else value for key, value in document.items()}
+    return {**short, "messages": []} if "messages" in document else short
+
+
+def _plain(text: str) -> str:
+    return text.encode("ascii", "replace").decode()[:_MOST_PLAIN]
 
 
 def as_text(document: Document) -> tuple[str, str]:

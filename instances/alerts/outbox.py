@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import uuid
@@ -19,10 +20,12 @@ from instances.alerts import send as sending
 from instances.alerts.delivery_rules import (
     DIGEST_MOST,
     LONGEST_ASKED,
+    MOST_REFUSALS,
     SENDS,
     WINDOW,
     DeliveryOutcome,
     DeliveryResult,
+    as_many_as_fit,
     free_at,
     retry_wait,
     together,
@@ -41,6 +44,7 @@ Send = Callable[[str, Document, float], DeliveryResult]
 CHANNELS_AT_ONCE = 32
 LARGE = ("host", "fleet", "self")
 ERROR_LENGTH = 255
+GOES_ON = (DeliveryOutcome.SENT, DeliveryOutcome.MESSAGE_REFUSED)
 
 
 def deliver(clock: Clock, send: Send = sending.send) -> int:
@@ -118,8 +122,12 @@ def _recently_sent(channel: Channel, now: datetime) -> list[datetime]:
 
 
 def _attempt(channel: Channel, document: Document, send: Send) -> DeliveryResult:
+    """One attempt, and one more in plain form where the receiver refuses what is in the message."""
     try:
-        return send(channel.url, document, settings.DELIVERY_TIMEOUT)
+        result = send(channel.url, document, settings.DELIVERY_TIMEOUT)
+        if result.outcome is DeliveryOutcome.MESSAGE_REFUSED:
+            result = send(channel.url, messages.plain(document), settings.DELIVERY_TIMEOUT)
+        return result
     except DockmgrError as error:  # the URL can't be decrypted, which is our own trouble
         return DeliveryResult(DeliveryOutcome.TRANSIENT, str(error))
 
@@ -160,9 +168,10 @@ class _Round:
         """Send until nothing is left, something fails, or a long round gives others a turn."""
         until = self._clock.now() + timedelta(seconds=settings.DELIVERY_TIMEOUT)
         arrived = 0
-        while self._is_still_mine() and (row := self._next()) is not None and self._deliver(row):
-            arrived += 1
-            if self._clock.now() >= until:
+        while self._is_still_mine() and (row := self._next()) is not None:
+            outcome = self._deliver(row)
+            arrived += outcome is DeliveryOutcome.SENT
+            if outcome not in GOES_ON or self._clock.now() >= until:
                 break
         # Not in a `finally`: after an error the lease keeps the next round off for a while.
         self._mine.update(lease_expires_at=None)
@@ -180,6 +189,7 @@ class _Round:
         if not count:
             return None
         parts = [row for row in rows[:count] if row.kind != "digest"]
+        parts = parts[: as_many_as_fit([len(json.dumps(row.payload)) for row in parts])]
         is_single = len(parts) < 2 or rows[0].kind == "digest"
         return rows[0] if is_single else self._digest(parts)
 
@@ -204,21 +214,22 @@ class _Round:
         Notification.objects.filter(pk__in=[row.pk for row in parts]).update(digest=digest)
         return digest
 
-    def _deliver(self, row: Notification) -> bool:
+    def _deliver(self, row: Notification) -> DeliveryOutcome:
         result = _attempt(self._channel, row.payload, self._send)
         endings = {
             DeliveryOutcome.SENT: self._arrived,
             DeliveryOutcome.TRANSIENT: self._failed,
+            DeliveryOutcome.MESSAGE_REFUSED: self._message_refused,
             DeliveryOutcome.PERMANENT: self._refused,
         }
         endings[result.outcome](row, result, self._clock.now())
-        return result.outcome is DeliveryOutcome.SENT
+        return result.outcome
 
     @transaction.atomic
     def _arrived(self, row: Notification, _result: DeliveryResult, now: datetime) -> None:
         _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
-        Channel.objects.filter(pk=self._channel.pk).update(failures=0, retry_at=None)
-        self._channel.failures = 0
+        Channel.objects.filter(pk=self._channel.pk).update(failures=0, refusals=0, retry_at=None)
+        self._channel.failures = self._channel.refusals = 0
         count_deliveries("sent", [row.level])
 
     @transaction.atomic
@@ -241,10 +252,25 @@ class _Round:
             logger.error("Channel %s: %d messages were given up as too old.", self._channel, count)
 
     @transaction.atomic
+    def _message_refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
+        """This message alone is given up; too many of them in a row are the channel's fault."""
+        self._channel.refusals += 1
+        if self._channel.refusals >= MOST_REFUSALS:
+            self._refused(row, result, now)
+            return
+        reason = result.error[:ERROR_LENGTH]
+        self._mine.update(refusals=self._channel.refusals)
+        _with_parts(row).update(tries=F("tries") + 1, given_up_at=now, error=reason)
+        count_deliveries("given_up", [row.level])
+        logger.error("Channel %s: a message was given up: %s", self._channel, result.error)
+
+    @transaction.atomic
     def _refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
         """Disable the channel, say so through the others, and forget what it was told."""
         reason = result.error[:ERROR_LENGTH]
-        if not self._mine.update(enabled=False, disabled_reason=reason, failures=0, retry_at=None):
+        if not self._mine.update(
+            enabled=False, disabled_reason=reason, failures=0, refusals=0, retry_at=None
+        ):
             return
         _with_parts(row).update(tries=F("tries") + 1)
         levels = _levels(_unsent(self._channel))

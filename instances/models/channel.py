@@ -21,7 +21,8 @@ class Channel(models.Model):
     incidents that nobody acknowledged for that many seconds.
 
     Messages go out in order: the process that holds the lease delivers, and after a failure nobody tries
-    again before `retry_at`. A refusal for good disables the channel.
+    again before `retry_at`. A refusal for good disables the channel, and so do too many `refusals` of
+    messages for what is in them, one after the other.
     """
 
     name = CharField(max_length=64, unique=True)
@@ -37,6 +38,7 @@ class Channel(models.Model):
     enabled = models.BooleanField(default=True)
     disabled_reason = Excerpt(max_length=255, blank=True)
     failures = models.PositiveIntegerField(default=0)
+    refusals = models.PositiveIntegerField(default=0, editable=False)
     retry_at = models.DateTimeField(null=True, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     token = models.PositiveIntegerField(default=0, editable=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.alerts import send
-from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
+from instances.alerts.delivery_rules import MOST_REFUSALS, SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.outbox import deliver, due_at, send_test
+from instances.documents import Document
 from instances.models import Channel, Incident, Notification, NotifiedState
 from tests.factories import World
 from tests.fast.delivering import BROKEN, REFUSED, Script, a_row, go_on_until, rows_of
@@ -150,6 +151,49 @@ def test_a_refusal_for_good_disables_the_channel_and_is_told_through_the_others(
     assert list(NotifiedState.objects.filter(incident=incident).values_list("channel", flat=True)) == [
         other.pk
     ]
+
+
+def picky(refused: str) -> Callable[[str, Document, float], DeliveryResult]:
+    """A receiver that answers 400 to every message with this in its title."""
+    answers = {True: DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED, "400."), False: SENT}
+    return lambda _url, document, _timeout: answers[refused in document["title"]]
+
+
+def test_a_message_that_is_refused_for_its_content_goes_once_more_in_plain_characters(world: World) -> None:
+    a_row(a_channel(), world.now, "Größe ✗ " + "long " * 100)
+    sent: list[Document] = []
+
+    def only_plain(_url: str, document: Document, _timeout: float) -> DeliveryResult:
+        sent.append(document)
+        return picky("✗")("", document, 0)
+
+    assert deliver(world.clock, only_plain) == 1
+    full, short = sent
+    assert (short["id"], short["title"][:8]) == (full["id"], "Gr??e ? ")
+    assert len(short["title"]) == 200
+
+
+def test_a_message_that_is_refused_in_plain_form_too_is_given_up_alone(world: World) -> None:
+    channel = a_channel()
+    for number, title in enumerate(["m0", "bad", "m2"]):
+        a_row(channel, world.now + timedelta(milliseconds=number), title)
+    assert deliver(world.clock, picky("bad")) == 2
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.refusals) == (True, 0), "another message arrived since"
+    [given_up] = Notification.objects.exclude(given_up_at=None)
+    assert (given_up.payload["title"], given_up.error) == ("bad", "400.")
+
+
+def test_a_receiver_that_refuses_every_message_is_a_channel_that_does_not_work(world: World) -> None:
+    channel, other = a_channel("other"), a_channel("ops")
+    other.enabled = False
+    other.save()
+    for number in range(MOST_REFUSALS):
+        a_row(channel, world.now, f"bad {number}")
+        deliver(world.clock, picky("bad"))
+        world.clock.advance(60)
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.disabled_reason) == (False, "400.")
 
 
 def test_a_channel_that_is_enabled_again_hears_what_is_still_wrong(world: World, script: Script) -> None:

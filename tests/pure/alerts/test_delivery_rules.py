@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.alerts.delivery_rules import (
+    DIGEST_BYTES,
     DIGEST_MOST,
     SENT,
     DeliveryOutcome,
+    as_many_as_fit,
     free_at,
     judge_delivery,
     retry_wait,
@@ -21,12 +23,14 @@ ANSWERS: dict[int, DeliveryOutcome] = {
     200: DeliveryOutcome.SENT,
     204: DeliveryOutcome.SENT,
     302: DeliveryOutcome.TRANSIENT,
-    400: DeliveryOutcome.PERMANENT,
+    400: DeliveryOutcome.MESSAGE_REFUSED,
     401: DeliveryOutcome.PERMANENT,
     404: DeliveryOutcome.PERMANENT,
     408: DeliveryOutcome.TRANSIENT,
     410: DeliveryOutcome.PERMANENT,
-    413: DeliveryOutcome.PERMANENT,
+    403: DeliveryOutcome.PERMANENT,
+    413: DeliveryOutcome.MESSAGE_REFUSED,
+    422: DeliveryOutcome.MESSAGE_REFUSED,
     425: DeliveryOutcome.TRANSIENT,
     429: DeliveryOutcome.TRANSIENT,
     500: DeliveryOutcome.TRANSIENT,
@@ -101,3 +105,9 @@ def test_the_next_slot_is_free_a_minute_after_the_fifth_last_message() -> None:
 def test_something_goes_as_soon_as_a_slot_is_free(sent: list[float], waiting: int) -> None:
     moments = [at(second) for second in sent]
     assert together(waiting, moments, free_at(moments, at(100))) > 0
+
+
+def test_a_digest_is_bounded_in_bytes_and_holds_one_message_at_least() -> None:
+    assert as_many_as_fit([DIGEST_BYTES * 2, 1]) == 1
+    assert as_many_as_fit([DIGEST_BYTES // 2, DIGEST_BYTES // 2, 1]) == 2
+    assert as_many_as_fit([1, 2, 3]) == 3
