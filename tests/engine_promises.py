@@ -197,7 +197,7 @@ class EnginePromises:
         assert engine.volume_labels(volume) is None
         assert engine.create_volume(volume, spec.labels)
         assert not engine.create_volume(volume, {"other": "label"})
-        assert engine.volume_labels(volume) == spec.labels
+        assert engine.volume_labels(volume) == engine.managed_volumes()[volume] == spec.labels
         engine.create(spec)
         assert engine.volume_users(volume) == [spec.name]
         with pytest.raises(PermanentError):

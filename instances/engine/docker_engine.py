@@ -19,7 +19,7 @@ from instances.containers.facts import (
     EngineFacts,
     ImageFacts,
 )
-from instances.containers.spec import ContainerSpec, is_managed
+from instances.containers.spec import MANAGED_LABEL, ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.dependents import shares_with
@@ -34,6 +34,7 @@ from instances.engine.payloads import (
     has_terminal,
     image_described,
     image_facts,
+    labels_by_volume,
     log_tail,
     networks_to_join,
     pull_progress,
@@ -171,6 +172,10 @@ class DockerEngine(EngineConnection):
         with suppress(NotFoundOnEngine), self._calling(f"inspect volume {name}") as client:
             return volume_labels(client.inspect_volume(name))
         return None
+
+    def managed_volumes(self) -> dict[str, dict[str, str]]:
+        with self._calling("list volumes") as client:
+            return labels_by_volume(client.volumes(filters={"label": f"{MANAGED_LABEL}=true"}))
 
     def remove_volume(self, name: str) -> None:
         with suppress(NotFoundOnEngine), self._calling(f"remove volume {name}", change=True) as client:

@@ -18,6 +18,7 @@ from instances.engine.answers import (
     LISTED,
     LISTED_MOUNTS,
     VOLUME,
+    ListOf,
     UnreadableAnswerError,
     fitting,
     readable,
@@ -250,6 +251,12 @@ def api_version(answer: object) -> str:
 def volume_labels(answer: object) -> dict[str, str]:
     """The labels in the engine's answer to inspecting a volume. Raises UnreadableAnswerError."""
     return readable(answer, VOLUME).get("Labels") or {}
+
+
+def labels_by_volume(answer: object) -> dict[str, dict[str, str]]:
+    """The engine's list of volumes, by name; an entry that can't be read costs that entry."""
+    rows = (fitting(answer, {"Volumes": ListOf(VOLUME, ("Name",))}) or {}).get("Volumes") or []
+    return {row["Name"]: row.get("Labels") or {} for row in rows}
 
 
 def pull_progress(events: Iterable[object], refuse: Callable[[str], DockmgrError]) -> Iterator[str]:

@@ -137,6 +137,9 @@ class Engine(Protocol):
     def volume_labels(self, name: str) -> dict[str, str] | None:
         """The labels of a volume, or None when there is no such volume."""
 
+    def managed_volumes(self) -> dict[str, dict[str, str]]:
+        """The labels of all volumes that carry ours, by name."""
+
     def remove_volume(self, name: str) -> None:
         """Remove a named volume. PermanentError while a container mounts it, running or not."""
 

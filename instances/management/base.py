@@ -39,7 +39,17 @@ logger = logging.getLogger(__name__)
 GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
 # Commands that change nothing and show no customer's data; all others go into the audit log.
 READING = frozenset(
-    {"check_health", "incidents", "instances", "operations", "tokens", "uptime", "validate", "validate_host"}
+    {
+        "check_health",
+        "incidents",
+        "instances",
+        "operations",
+        "orphans",
+        "tokens",
+        "uptime",
+        "validate",
+        "validate_host",
+    }
 )
 TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file", "abandon")
 STYLES = {

@@ -118,7 +118,7 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     if container is None:
         raise RequestError(f"There is no container {order.container} on host {host.name}.")
     facts = container_facts(container)
-    refused = _refusal(container, facts) or _managed(host, facts, replaces)
+    refused = _refusal(container, facts) or _managed(host, facts, replaces, order.customer_id)
     if refused:
         raise RequestError(refused)
     found = _found(order, plan, host, container, _image_of(engine, facts))
@@ -176,8 +176,6 @@ def _host(name: str | None) -> Host:
 def _refusal(container: Json, facts: ContainerFacts) -> str:
     """Why a container can't be adopted, as a sentence; empty when nothing speaks against it."""
     host = container["HostConfig"]
-    if spec.is_managed(facts.labels):
-        return f"The container {facts.name} is managed already."
     if facts.state != "running":
         return f"The container {facts.name} is {facts.state}: only a running one can be adopted."
     if host.get("AutoRemove"):
@@ -189,8 +187,14 @@ def _refusal(container: Json, facts: ContainerFacts) -> str:
     return ""
 
 
-def _managed(host: Host, facts: ContainerFacts, replaces: Instance | None) -> str:
-    """Whose instance the container is, or whose container's name it has, now or while it is updated."""
+def _managed(host: Host, facts: ContainerFacts, replaces: Instance | None, customer_id: str) -> str:
+    """Whose instance the container is, or whose container's name it has, now or while it is updated.
+
+    One of ours that no instance has is its customer's alone.
+    """
+    labelled = facts.labels.get(spec.CUSTOMER_LABEL, "")
+    if spec.is_managed(facts.labels) and labelled != customer_id:
+        return f"The container {facts.name} has the labels of customer {labelled}: adopt it as that one's."
     present = Instance.objects.present().filter(host=host)
     if replaces is not None:
         present = present.exclude(pk=replaces.pk)

@@ -14,7 +14,7 @@ from instances.operations.journal import Journal
 READS = frozenset(
     {
         "ping", "facts", "list_containers", "inspect", "describe", "describe_image", "image",
-        "volume_labels", "volume_users", "dependents", "events", "logs", "close",
+        "volume_labels", "managed_volumes", "volume_users", "dependents", "events", "logs", "close",
     }
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from instances.containers.facts import (
     EngineFacts,
     ImageFacts,
 )
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
 from instances.engine.port import EventStream, LogStream, RegistryLogin
@@ -230,6 +230,10 @@ class FakeEngine:
     def volume_labels(self, name: str) -> dict[str, str] | None:
         self._enter("volume_labels")
         return self.volumes.get(name)
+
+    def managed_volumes(self) -> dict[str, dict[str, str]]:
+        self._enter("managed_volumes")
+        return {name: dict(labels) for name, labels in self.volumes.items() if is_managed(labels)}
 
     def remove_volume(self, name: str) -> None:
         self._enter("remove_volume")

@@ -32,6 +32,7 @@ COMMANDS: list[tuple[int, tuple[str, ...]]] = [
     (0, ("logs", *C1)),
     (0, ("mute", *C1, "--for", "1h")),
     (0, ("operations",)),
+    (0, ("orphans",)),
     (0, ("pause", *C1)),
     (0, ("provision", *NEW)),
     (1, ("restart", *C1)),

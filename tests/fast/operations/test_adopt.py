@@ -126,7 +126,7 @@ CHANGES: dict[str, tuple[Callable[[World], object], dict[str, str], str]] = {
     "a taken port": (a_taken_port, {}, f"Port {PORT} of host local is reserved for other."),
     "a managed container": (
         lambda w: w.instance("other"), {"container": "dockmgr-other"},
-        "The container dockmgr-other is managed already.",
+        "The container dockmgr-other has the labels of customer other",
     ),
     "the name of a managed container": (
         a_namesake, {}, "The container gateway is managed already, as that of other."

@@ -1,0 +1,74 @@
+"""What carries our labels on an engine and belongs to no instance: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from instances.containers.facts import ContainerSummary
+from instances.containers.spec import CUSTOMER_LABEL, EXPIRES_LABEL, is_managed
+
+NO_INSTANCE = "no instance on this host is of this customer"
+NOT_ITS_OWN = "the customer's instance has another container"
+NOT_ITS_DATA = "the customer's instance does not keep its data there"
+THROWAWAY = "a test deployment left it; it is removed once its time is over"
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What an instance has on its host: the id of its container, and its volumes.
+
+    `changing` while an operation may have a second container of it.
+    """
+
+    container_id: str
+    volumes: frozenset[str] = field(default_factory=frozenset)
+    changing: bool = False
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A container or volume of ours that no instance has, and why it is one."""
+
+    kind: str
+    name: str
+    customer_id: str
+    state: str
+    why: str
+
+
+def orphaned(
+    containers: Iterable[ContainerSummary],
+    volumes: Mapping[str, Mapping[str, str]],
+    held: Mapping[str, Holding],
+) -> list[Orphan]:
+    """The orphans of a host, by name. `volumes` are labels by name, `held` is what instances have."""
+    found = [
+        Orphan("container", each.name, _customer(each.labels), each.state, why)
+        for each in containers
+        if is_managed(each.labels) and (why := _why_container(each, held))
+    ]
+    found += [
+        Orphan("volume", name, _customer(labels), "", why)
+        for name, labels in volumes.items()
+        if is_managed(labels) and (why := _why_volume(name, labels, held))
+    ]
+    return sorted(found, key=lambda orphan: (orphan.kind, orphan.name))
+
+
+def _customer(labels: Mapping[str, str]) -> str:
+    return labels.get(CUSTOMER_LABEL, "")
+
+
+def _why_container(container: ContainerSummary, held: Mapping[str, Holding]) -> str:
+    own = held.get(_customer(container.labels))
+    if own is None:
+        return THROWAWAY if EXPIRES_LABEL in container.labels else NO_INSTANCE
+    return "" if own.changing or container.id == own.container_id else NOT_ITS_OWN
+
+
+def _why_volume(name: str, labels: Mapping[str, str], held: Mapping[str, Holding]) -> str:
+    own = held.get(_customer(labels))
+    if own is None:
+        return THROWAWAY if EXPIRES_LABEL in labels else NO_INSTANCE
+    return "" if own.changing or name in own.volumes else NOT_ITS_DATA

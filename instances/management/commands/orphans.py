@@ -1,0 +1,28 @@
+"""Name what is on the hosts and in no list."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from instances import lookup
+from instances.fleet.orphans import orphans_on
+from instances.management.base import GOOD, FleetCommand
+from instances.models import Host
+from instances.operations import service
+
+
+class Command(FleetCommand):
+    help = "List containers and volumes of dockmgr that no instance has, on one host or on all."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", help="the name of one host; without it all are asked")
+
+    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        hosts = [lookup.host(options["host"])] if options["host"] else list(Host.objects.order_by("name"))
+        return [row for host in hosts for row in orphans_on(host, service.OUTSIDE)], GOOD
+
+    def show(self, document: Any) -> None:
+        if not document:
+            self.console.print("Every container and volume of dockmgr belongs to an instance.")
+            return
+        columns = ("host", "kind", "name", "customer_id", "state", "why")
+        self.table(columns, [[row[column] for column in columns] for row in document])

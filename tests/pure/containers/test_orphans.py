@@ -1,0 +1,43 @@
+"""What carries our labels and belongs to nobody."""
+
+from __future__ import annotations
+
+from instances.containers.facts import ContainerSummary
+from instances.containers.orphans import NO_INSTANCE, NOT_ITS_DATA, NOT_ITS_OWN, THROWAWAY, Holding, orphaned
+from instances.containers.spec import labels_for
+
+HELD = {
+    "c1": Holding("own", frozenset({"dockmgr-c1-data"})),
+    "c2": Holding("own", frozenset(), changing=True),
+}
+
+
+def container(identity: str, customer_id: str, expires: str | None = None) -> ContainerSummary:
+    name, labels = f"dockmgr-{customer_id}-{identity}", labels_for(customer_id, "pro", expires)
+    return ContainerSummary(identity, name, "running", "sha256:1", labels)
+
+
+def test_what_no_instance_has_is_named_with_the_reason() -> None:
+    containers = [
+        container("own", "c1"),
+        container("left", "c1"),
+        container("next", "c2"),
+        container("new", "c3"),
+        container("trial", "c4", "2026-01-01"),
+        ContainerSummary("x", "a-stranger", "running", "sha256:1", {}),
+    ]
+    volumes = {
+        "dockmgr-c1-data": labels_for("c1", "pro"),
+        "dockmgr-c1-old": labels_for("c1", "pro"),
+        "dockmgr-c3-data": labels_for("c3", "pro"),
+        "dockmgr-c4-data": labels_for("c4", "pro", "2026-01-01"),
+        "a-strangers": {},
+    }
+    assert [(each.name, each.customer_id, each.why) for each in orphaned(containers, volumes, HELD)] == [
+        ("dockmgr-c1-left", "c1", NOT_ITS_OWN),
+        ("dockmgr-c3-new", "c3", NO_INSTANCE),
+        ("dockmgr-c4-trial", "c4", THROWAWAY),
+        ("dockmgr-c1-old", "c1", NOT_ITS_DATA),
+        ("dockmgr-c3-data", "c3", NO_INSTANCE),
+        ("dockmgr-c4-data", "c4", THROWAWAY),
+    ]
