@@ -51,12 +51,17 @@ def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: fl
     return outside.probe(address, timeout)
 
 
+def public_url(base: str, plan: Plan) -> str:
+    """What is asked at a public address: the plan's health path, where it asks over HTTP."""
+    return base + (plan.health_path if _kind(ask_of(plan)) in KINDS_OVER_HTTP else "/")
+
+
 def probed_publicly(url: str, plan: Plan, outside: Outside, timeout: float) -> ProbeResult:
-    """One look at a public address of a plan; where it asks no HTTP question, a server there will do."""
+    """One look at a plan's `public_url`; where it asks no HTTP question, a server there will do."""
     ask = {**(ask_of(plan) or {}), "host": "", "tls_verify": True}
     if _kind(ask) not in KINDS_OVER_HTTP:
-        return probed(f"{url}/", Expect.HTTP_2XX, {"status": THERE}, outside, timeout)
-    return probed(url + plan.health_path, plan.health_expect, ask, outside, timeout)
+        return probed(url, Expect.HTTP_2XX, {"status": THERE}, outside, timeout)
+    return probed(url, plan.health_expect, ask, outside, timeout)
 
 
 def reported(ask: Ask | None, facts: ContainerFacts) -> ProbeResult:

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Sum
 
-from instances.checks.asking import probed_publicly
+from instances.checks.asking import probed_publicly, public_url
 from instances.checks.check_requests import requests_for
 from instances.checks.observe import observe
 from instances.containers import drift as rules
@@ -226,7 +226,7 @@ def _health(look: ProbeView) -> Finding:
 
 
 def _diagnosis(instance: Instance, outside: Outside, inside: ProbeView) -> Diagnosis:
-    url = instance.access_url.rstrip("/")
+    url = public_url(instance.access_url.rstrip("/"), instance.plan)
     result = probed_publicly(url, instance.plan, outside, settings.PROBE_TIMEOUT)
     return diagnose(inside, ProbeView(result.outcome, result.reason, result.http_status, result.error), url)
 

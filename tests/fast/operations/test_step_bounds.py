@@ -27,11 +27,11 @@ def crawl(world: World, seconds: float) -> None:
     """From now on a pull says something every minute, for this long."""
     real: Callable[..., Any] = world.engine.pull
 
-    def pull(ref: str, progress: Callable[[str], None]) -> Any:
+    def pull(ref: str, progress: Callable[[str], None], login: Any = None) -> Any:
         for _ in range(int(seconds // 60)):
             world.clock.advance(60)
             progress("Downloading")
-        return real(ref, progress)
+        return real(ref, progress, login)
 
     world.engine.pull = pull  # type: ignore[method-assign,assignment]
 
