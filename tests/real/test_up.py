@@ -188,11 +188,11 @@ def test_a_child_that_keeps_ending_is_started_again_after_growing_waits(
     def twice() -> bool:
         nonlocal said
         said += capfd.readouterr().out
-        return said.count("ended") == 2
+        return said.count("ended") >= 2
 
     wait_until(twice, PATIENCE)
     again = "brief      | ended with exit code 3; it starts again in {} s"
-    assert said.splitlines() == [
+    assert said.splitlines()[:4] == [
         "brief      | here", again.format(1), "brief      | here", again.format(2),
     ]  # fmt: skip
 
