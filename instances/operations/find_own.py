@@ -15,6 +15,13 @@ def find_own(engine: Engine, instance: Instance) -> Identified:
     return identify(instance.wanted, Listing.of(engine.list_containers()))
 
 
+def sharers_of_data(engine: Engine, instance: Instance) -> list[str]:
+    """Names of other containers that mount a volume of the instance, in order."""
+    found = identify(instance.wanted, Listing.of(engine.list_containers())).container
+    users = {user for volume in instance.held_volumes for user in engine.volume_users(volume)}
+    return sorted(users - {found.name if found else ""})
+
+
 def what_to_do(found: Identified, instance: Instance) -> str:
     """The finding and the way on, as sentences for people."""
     return f"{found.sentence} {way_on(found, instance.customer_id, adopted=instance.is_adopted)}"

@@ -26,7 +26,7 @@ from instances.health.response import Outcome, sentence
 from instances.health.state import NEVER_HEALTHY, is_healed
 from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
-from instances.operations.find_own import find_own, what_to_do
+from instances.operations.find_own import find_own, sharers_of_data, what_to_do
 from instances.operations.steps import wait_healthy
 from instances.operations.steps.replace import shared_with
 from instances.outside import Outside, engine_address
@@ -83,6 +83,7 @@ class HostView:
     image: ImageFacts | None
     identified: Identified
     dependents: list[str]
+    sharers: list[str]
     lost: tuple[str, ...] = ()  # volumes of its data that are not there
 
 
@@ -145,7 +146,10 @@ def _look(instance: Instance, outside: Outside) -> HostView:
         made_of = engine.image(container.image_id) if container else None
         described = engine.describe(container.id) if container and instance.adopted is not None else None
         lost = tuple(name for name in instance.held_volumes if engine.volume_labels(name) is None)
-        return HostView(engine.facts(), container, described, made_of, image, identified, dependents, lost)
+        sharers = sharers_of_data(engine, instance)
+        return HostView(
+            engine.facts(), container, described, made_of, image, identified, dependents, sharers, lost
+        )
 
     return outside.engines.look(engine_address(instance.host), view)
 
@@ -194,6 +198,8 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
     ]
     if view.container is None:
         return notes
+    if view.sharers:
+        notes.append(Note("shared_data", f"{', '.join(view.sharers)} also mounts the instance's data."))
     if view.dependents:
         notes.append(Note("dependents", shared_with(view.dependents)))
     if instance.adopted is not None:

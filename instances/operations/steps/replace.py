@@ -27,6 +27,7 @@ from instances.health import restarts
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
+from instances.operations.find_own import sharers_of_data
 from instances.operations.journal import open_operation
 from instances.operations.procedure import Step, Work
 from instances.operations.read_logs import last_lines
@@ -112,7 +113,13 @@ def note_old(work: Work) -> str:
     if work.engine.inspect(old_container(work)) is None:
         raise PermanentError(f"{work.instance.customer_id} has no container; restart it first.")
     _refuse_dependents(work)
-    return " ".join([settled, "The way back is this container"]).strip()
+    return " ".join(filter(None, [settled, _shared_data(work), "The way back is this container"]))
+
+
+def _shared_data(work: Work) -> str:
+    """Who else mounts the data that is about to be another image's, named before it is."""
+    names = sharers_of_data(work.engine, work.instance)
+    return f"{', '.join(names)} also mounts its data." if names else ""
 
 
 def _refuse_dependents(work: Work) -> None:

@@ -194,11 +194,14 @@ def test_an_update_is_refused_while_others_share_its_network(world: World, insta
     world.engine.registry[IMAGE] = image_facts("agent-2")
     notes = {note.code: note.message for note in validate(instance, world.outside).notes}
     assert notes["dependents"].startswith("sidecar shares")
+    assert notes["shared_data"] == "sidecar also mounts the instance's data."
     done = update(world)
     assert done.status == "failed" and "remove sidecar first" in done.error
     assert fresh(instance).container_id == instance.container_id
-    world.engine.lose("sidecar")
-    assert update(world).status == "succeeded"
+    world.engine.reconfigure("sidecar", NetworkMode="bridge")
+    done = update(world)
+    assert done.status == "succeeded"
+    assert "sidecar also mounts its data" in done.steps[0]["detail"]
 
 
 @pytest.mark.parametrize("stands", ["copy", "stranger"])
