@@ -19,7 +19,7 @@ LONGEST_ASKED = 3600.0
 _TRY_AGAIN = (408, 425, 429)
 _ABOUT_THE_MESSAGE = (400, 406, 409, 413, 414, 415, 422, 431)
 MOST_REFUSALS = 5  # messages refused one after the other; so many speak against the channel
-DIGEST_BYTES = 48 * 1024
+DIGEST_BYTES = 128 * 1024
 
 
 class DeliveryOutcome(StrEnum):
