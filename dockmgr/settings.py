@@ -185,7 +185,7 @@ CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": BROKER_PREFIX}
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # The visibility timeout is longer than any task. A killed worker's operation does not wait for it:
-# its lease in the database runs out first and `dockmgr.recover` takes it over.
+# its lease in the database runs out first, and any worker takes it over.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": BROKER_PREFIX,
     "visibility_timeout": 3600,
