@@ -131,7 +131,7 @@ def ended_as_told(
     before: tuple[str, str, int],
     after: tuple[str, str, int],
 ) -> None:
-    assert fleet.inside(name, "cat /data/kept") == "precious\n"
+    assert fleet.read(name, "/data/kept") == "precious\n"
     assert row["image_before"] == before[1]
     assert row["image_after"] == after[1]
     assert (after[:2] == before[:2]) is (row["status"] != "succeeded")

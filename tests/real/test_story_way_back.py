@@ -72,7 +72,7 @@ def test_an_update_goes_back_whatever_is_in_the_way(fleet: Fleet, shelf: Shelf) 
     assert f"a{MARK}b" in kept
     assert fleet.container("loud").id == before["loud"]
     assert fleet.container("pruned").id != before["pruned"]
-    assert fleet.inside("pruned", "cat /data/kept") == "precious\n"
+    assert fleet.read("pruned", "/data/kept") == "precious\n"
     assert fleet.containers() == ["loud", "pruned"]
     assert fleet.json("daily_health")["healthy"] == 2
     assert fleet.unfinished() == 0
