@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from instances.admin import read_only
+from instances.fleet.sweep import check_here
 from instances.incidents.acknowledge import acknowledge
 from instances.lib.clock import SYSTEM
 from instances.models import Health, HostWatch, Incident, Operation
@@ -115,3 +116,20 @@ def test_a_host_out_of_reach_tells_how_many_are_of_unknown_health(admin_client: 
     world.host_incident()
     page = text(admin_client, "/admin/")
     assert "3 instances, 0 unwell, 3 of unknown health when last seen" in page
+
+
+def test_a_container_that_others_renamed_is_named_on_its_page_and_as_an_incident(
+    admin_client: Client, world: World
+) -> None:
+    instance = world.instance()
+    world.engine.rename(instance.container_id, "c0ffee_dockmgr-c1")
+    list(check_here([instance], world.outside))
+    page = text(admin_client, f"{INSTANCE}{instance.pk}/change/")
+    assert "is called c0ffee_dockmgr-c1" in page and "Seen since" in page and "is-renamed" in page
+    incident = Incident.objects.get(kind="container")
+    assert "is called c0ffee_dockmgr-c1" in text(admin_client, f"{ROOT}incident/{incident.pk}/change/")
+    world.engine.rename(instance.container_id, instance.container_name)
+    instance.refresh_from_db()
+    world.clock.advance(1)
+    list(check_here([instance], world.outside))
+    assert "c0ffee" not in text(admin_client, f"/admin/instances/instance/{instance.pk}/live/")
