@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from instances.containers.spec import container_name
@@ -15,16 +13,6 @@ from tests.real.fleet import Fleet, a_fleet
 pytestmark = pytest.mark.real
 
 RENAMED, COPIED, STRANGE, SHARED = NAMES = ("renamed", "copied", "strange", "shared")
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[str]:
-    """A database of this test's own on the server."""
-    name = f"story_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"'.encode())
-        yield f"{postgres_url.rpartition('/')[0]}/{name}"
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture
