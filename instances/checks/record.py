@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +78,7 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
             lock_in_order(Health.objects.filter(pk__in={check.request.instance_id for check in checks}))
+        checks = _of_known_sweeps(checks)
         recorded = [result for group in _one_per_instance(checks) for result in _apply(group, now)]
         HealthCheck.objects.bulk_create(_history(recorded))
         hosts.suspect(_hosts_in_question(recorded), now)
@@ -86,6 +87,22 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     _tell(recorded)
     order = {id(check): place for place, check in enumerate(checks)}
     return sorted(recorded, key=lambda r: order[id(r.check)]), finished
+
+
+def _of_known_sweeps(checks: Sequence[Check]) -> list[Check]:
+    """The same checks; one whose sweep is not here any more stands for itself."""
+    named = {check.request.sweep_id for check in checks if check.request.sweep_id}
+    known = (
+        {str(pk) for pk in Sweep.objects.filter(pk__in=named).values_list("pk", flat=True)}
+        if named
+        else named
+    )
+    return [
+        check
+        if check.request.sweep_id is None or check.request.sweep_id in known
+        else replace(check, request=replace(check.request, sweep_id=None))
+        for check in checks
+    ]
 
 
 def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:

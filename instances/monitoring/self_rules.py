@@ -12,6 +12,8 @@ START = timedelta(seconds=30)  # what a start after a pause may take until a swe
 MARGIN = timedelta(seconds=2)
 LEAST_CROWD = 1000
 ORDER_AGE = timedelta(minutes=5)  # how long an order may wait until somebody begins it
+STRANGER_FOR = timedelta(minutes=5)  # how long others' messages are told of after the last one
+STRANGER = "another installation"  # what their last one is known by among the signs of life
 MESSAGE_LENGTH = 255
 
 
@@ -29,6 +31,7 @@ class Part(StrEnum):
     ORDERS = "orders"
     CHANNELS = "channels"
     LOOKS = "looks"
+    BROKER = "broker"
 
 
 # Without these nothing is looked at, or nothing is healed: they are missed even if they never were there.
@@ -46,6 +49,7 @@ SENTENCES = {
     Part.ORDERS: "An order has waited for more than 5 minutes: look at the workers of the queue operations.",
     Part.CHANNELS: "Every channel is disabled, the last one by a refusal: nobody is told of anything.",
     Part.LOOKS: "Sweeps go on, but two in a row could not look at some instances: see the workers' log.",
+    Part.BROKER: "Another dockmgr uses the same broker: give one of them a DOCKMGR_BROKER_PREFIX of its own.",
 }
 
 
@@ -104,6 +108,7 @@ def judge_parts(signs: Signs) -> dict[Part, PartState]:
         Part.ORDERS: PartState.GONE if order_is_late(signs.waiting_since, signs.now) else PartState.WELL,
         Part.CHANNELS: PartState.GONE if signs.unheard else PartState.WELL,
         Part.LOOKS: PartState.GONE if signs.unseen else PartState.WELL,
+        Part.BROKER: _broker(signs),
     }
 
 
@@ -147,6 +152,11 @@ def _served(signs: Signs, part: Part) -> PartState:
         found = _pulse(signs, part)
     without_broker = signs.crowded_since is None and found is PartState.GONE
     return PartState.UNCLEAR if without_broker else found
+
+
+def _broker(signs: Signs) -> PartState:
+    last = signs.pulses.get(STRANGER)
+    return PartState.GONE if last is not None and abs(signs.now - last) <= STRANGER_FOR else PartState.WELL
 
 
 def _queues(signs: Signs) -> PartState:

@@ -159,3 +159,11 @@ def test_a_sweep_asked_for_by_name_answers_with_its_id(fleet: Fleet, app: Celery
     asked = {"requested_by": "support", "reason": "after maintenance"}
     started = app.send_task("dockmgr.sweep", kwargs=asked, queue="health").get(timeout=PATIENCE)
     assert started["sweep_id"]
+
+
+def test_a_message_of_another_installation_is_not_acted_on(fleet: Fleet, app: Celery) -> None:
+    customer = provision(fleet, app, "ours")
+    theirs = {"dockmgr_installation": "0123456789abcdef"}
+    result = app.send_task("dockmgr.restart", kwargs={"customer_id": customer}, headers=theirs)
+    assert "another dockmgr" in str(result.get(timeout=PATIENCE, propagate=False))
+    assert fleet.boots("ours") == 1
