@@ -10,6 +10,8 @@ from instances.containers.spec import is_outdated
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.errors import RequestError
+from instances.models import Host
+from instances.monitoring.orphans import orphans_on_all
 from instances.operations import read_logs, service
 from instances.operations.find_own import find_own, what_to_do
 from instances.outside import engine_address
@@ -73,6 +75,13 @@ def test_host(name: str) -> Document:
         "containers": len(containers),
         "running": sum(container.state == "running" for container in containers),
     }
+
+
+@task("dockmgr.orphans")
+def orphans(host: str | None = None) -> shapes.Orphans:
+    """Containers and volumes of dockmgr that no instance has, on one host or on all."""
+    hosts = [lookup.host(host)] if host else list(Host.objects.order_by("name"))
+    return orphans_on_all(hosts, service.OUTSIDE)
 
 
 @task("dockmgr.try_channel")

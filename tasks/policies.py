@@ -115,6 +115,7 @@ POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.log_view": GLANCE,
     "dockmgr.container_facts": GLANCE,
     "dockmgr.test_host": GLANCE,
+    "dockmgr.orphans": GLANCE,
     "dockmgr.try_channel": CHANNEL_TEST,
     "dockmgr.validate": READ,
     "dockmgr.validate_deployment": READ,

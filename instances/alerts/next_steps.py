@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.alerts.pagers import OVER
 from instances.incidents.hosts import MISCONFIGURED
-from instances.incidents.rules import CERTIFICATE, CONTAINER
+from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
@@ -23,6 +23,10 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return _WHO_IS_LEFT if kind == "summary" else NOTHING_TO_DO
     if incident.kind == CERTIFICATE:
         return _NEW_CERTIFICATE
+    if incident.kind == ORPHANS:
+        return (
+            f"See all with `manage.py orphans --host {host}`; `manage.py adopt` takes a container in again."
+        )
     if incident.kind == "host" and incident.cause == MISCONFIGURED:
         return "Set right what it names: in the fleet file, on the workers' machine or on the host."
     if incident.kind == "host":

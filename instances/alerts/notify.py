@@ -27,7 +27,16 @@ from instances.alerts.rules import (
     decide,
 )
 from instances.db.locks import lock_in_order, locked
-from instances.incidents.rules import CERTIFICATE, CONTAINER, FLEET, OPERATION, SELF, Severity, host_in
+from instances.incidents.rules import (
+    CERTIFICATE,
+    CONTAINER,
+    FLEET,
+    OPERATION,
+    ORPHANS,
+    SELF,
+    Severity,
+    host_in,
+)
 from instances.models import Channel, Incident, Notification, NotifiedState
 
 BATCH = 200
@@ -41,7 +50,7 @@ def enqueue_notifications(now: datetime) -> int:
     """
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
-    return _drain(WIDE, now) + _drain(("instance", OPERATION, CONTAINER, CERTIFICATE), now)
+    return _drain(WIDE, now) + _drain(("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS), now)
 
 
 @transaction.atomic(savepoint=False)

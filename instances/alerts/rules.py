@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
-from instances.incidents.rules import CERTIFICATE, Severity
+from instances.incidents.rules import CERTIFICATE, ORPHANS, Severity
 
 LOOK_AGAIN_COVERED = timedelta(seconds=60)
 LOOK_AGAIN_CHANGING = timedelta(seconds=10)
@@ -153,7 +153,7 @@ def concerns(rules: ChannelRules, labels: Labels) -> bool:
         return True
     if rules.hosts and labels.host not in rules.hosts:
         return False
-    if labels.kind in ("host", CERTIFICATE):
+    if labels.kind in ("host", CERTIFICATE, ORPHANS):
         return not rules.plans and not rules.customers
     return (not rules.plans or labels.plan in rules.plans) and (
         not rules.customers or labels.customer in rules.customers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from instances.containers.facts import ContainerSummary
@@ -11,6 +11,7 @@ from instances.containers.spec import CUSTOMER_LABEL, EXPIRES_LABEL, is_managed
 NO_INSTANCE = "no instance on this host is of this customer"
 NOT_ITS_OWN = "the customer's instance has another container"
 NOT_ITS_DATA = "the customer's instance does not keep its data there"
+KEPT = "kept when the customer was decommissioned"
 THROWAWAY = "a test deployment left it; it is removed once its time is over"
 
 
@@ -41,8 +42,12 @@ def orphaned(
     containers: Iterable[ContainerSummary],
     volumes: Mapping[str, Mapping[str, str]],
     held: Mapping[str, Holding],
+    left: Collection[str] = (),
 ) -> list[Orphan]:
-    """The orphans of a host, by name. `volumes` are labels by name, `held` is what instances have."""
+    """The orphans of a host, by name. `volumes` are labels by name, `held` is what instances have.
+
+    `left` are the customers who were decommissioned.
+    """
     found = [
         Orphan("container", each.name, _customer(each.labels), each.state, why)
         for each in containers
@@ -51,9 +56,14 @@ def orphaned(
     found += [
         Orphan("volume", name, _customer(labels), "", why)
         for name, labels in volumes.items()
-        if is_managed(labels) and (why := _why_volume(name, labels, held))
+        if is_managed(labels) and (why := _why_volume(name, labels, held, left))
     ]
     return sorted(found, key=lambda orphan: (orphan.kind, orphan.name))
+
+
+def nobody_meant(orphans: Iterable[Orphan]) -> list[Orphan]:
+    """Those of which dockmgr does not know itself why they are there."""
+    return [orphan for orphan in orphans if orphan.why not in (THROWAWAY, KEPT)]
 
 
 def _customer(labels: Mapping[str, str]) -> str:
@@ -67,8 +77,12 @@ def _why_container(container: ContainerSummary, held: Mapping[str, Holding]) -> 
     return "" if own.changing or container.id == own.container_id else NOT_ITS_OWN
 
 
-def _why_volume(name: str, labels: Mapping[str, str], held: Mapping[str, Holding]) -> str:
+def _why_volume(
+    name: str, labels: Mapping[str, str], held: Mapping[str, Holding], left: Collection[str]
+) -> str:
     own = held.get(_customer(labels))
+    if own is None and EXPIRES_LABEL in labels:
+        return THROWAWAY
     if own is None:
-        return THROWAWAY if EXPIRES_LABEL in labels else NO_INSTANCE
+        return KEPT if _customer(labels) in left else NO_INSTANCE
     return "" if own.changing or name in own.volumes else NOT_ITS_DATA

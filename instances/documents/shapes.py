@@ -166,6 +166,24 @@ class Log(TypedDict):
     truncated: bool
 
 
+class Orphan(TypedDict):
+    """A container or volume of dockmgr that no instance has, and why it is one."""
+
+    host: str
+    kind: str
+    name: str
+    customer_id: str
+    state: str
+    why: str
+
+
+class Orphans(TypedDict):
+    """What was found, and a sentence for each host whose engine does not answer."""
+
+    orphans: list[Orphan]
+    unanswered: list[str]
+
+
 class Event(TypedDict):
     """A line of an incident's timeline."""
 

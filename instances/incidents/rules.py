@@ -13,6 +13,7 @@ SELF = "self"  # the key of the incident of dockmgr itself, and its kind
 OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
 CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced
 CERTIFICATE = "certificate"  # the kind of the incident of a host whose certificates end soon
+ORPHANS = "orphans"  # the kind of the incident of what belongs to no instance on a host
 _HOST = "host:"
 
 
@@ -39,6 +40,11 @@ def container_key(customer_id: str) -> str:
 def certificate_key(host_name: str) -> str:
     """What the incident of a host's certificates is known by."""
     return f"{CERTIFICATE}:{host_name}"
+
+
+def orphans_key(host_name: str) -> str:
+    """What the incident of what belongs to no instance on a host is known by."""
+    return f"{ORPHANS}:{host_name}"
 
 
 def host_in(key: str) -> str:

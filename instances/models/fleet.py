@@ -72,7 +72,8 @@ class HostWatch(models.Model):
     """What dockmgr found when it asked the host's engine itself.
 
     `ask_at` is when it is to be asked next; None before the first time. `failures` in a row
-    since `failing_since`. The process `events_by` follows the engine's events until `events_until`.
+    since `failing_since`. `orphans_at` is when somebody last looked for what belongs to nobody. The
+    process `events_by` follows the engine's events until `events_until`.
     """
 
     host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="watch")
@@ -82,6 +83,7 @@ class HostWatch(models.Model):
     failing_since = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
     error = Excerpt(max_length=255, blank=True)
+    orphans_at = models.DateTimeField(null=True, blank=True)
     events_by = CharField(max_length=64, blank=True)
     events_until = models.DateTimeField(null=True, blank=True)
 

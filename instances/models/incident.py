@@ -34,7 +34,7 @@ class Incident(models.Model):
 
     KINDS = tuple(
         (kind, kind)
-        for kind in ("instance", "host", "fleet", "self", "operation", "container", "certificate")
+        for kind in ("instance", "host", "fleet", "self", "operation", "container", "certificate", "orphans")
     )
 
     key = CharField(max_length=128)

@@ -14,6 +14,7 @@ from instances.lib.clock import is_due
 from instances.models import Channel, Incident
 from instances.monitoring import clocks, fleet, hosts, operations
 from instances.monitoring.fleet import SelfTest
+from instances.monitoring.orphans import look_for_orphans
 from instances.monitoring.self_check import SelfCheck
 from instances.outside import Outside
 
@@ -60,7 +61,7 @@ class Monitor:
         notify.enqueue_notifications(now)
 
     def ask(self) -> None:
-        """Ask suspected hosts' engines, oneself, and the broker."""
+        """Ask hosts' engines that are due, oneself, and the broker."""
         if self._engines:
             hosts.ask_due(self._outside)
         now = self._outside.clock.now()
@@ -68,6 +69,7 @@ class Monitor:
             self._looked_at = now
             if self._engines:
                 self._test.run()
+                look_for_orphans(self._outside)
             if self._itself is not None:
                 self._itself.look_at_queues(now)
 

@@ -35,6 +35,7 @@ QUICK = {
     "DOCKMGR_SWEEP_INTERVAL": "5",
     "DOCKMGR_LEASE": "5",
     "DOCKMGR_EVENTS": "0",
+    "DOCKMGR_ORPHANS_INTERVAL": "0",  # other fleets share the engine
 }
 
 

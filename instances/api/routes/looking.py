@@ -16,7 +16,7 @@ from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
 from instances.operations.read_logs import MOST_LINES
-from tasks import checks, operations
+from tasks import checks, inspection, operations
 from tasks.broker.rpc import call
 
 TAGS = ["looking"]
@@ -73,6 +73,21 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
     existing(lookup.instance_of_subdomain, subdomain)
     return call(operations.validate_deployment, WAIT, subdomain=subdomain)
+
+
+@router.get(
+    "/orphans",
+    tags=TAGS,
+    auth=may("read"),
+    response=responses(documents.shapes.Orphans, 404, 504),
+    operation_id="listOrphans",
+    summary="List containers and volumes that no instance has",
+)
+def orphans(request: HttpRequest, host: forms.Name | None = None) -> Any:
+    """What a restored backup or a crash left unknown, on one host or on all."""
+    if host is not None:
+        existing(lookup.host, host)
+    return call(inspection.orphans, WAIT, host=host)
 
 
 @router.get(

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.fleet.orphans import orphans_on
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import GOOD, OUT_OF_REACH, FleetCommand
 from instances.models import Host
+from instances.monitoring.orphans import orphans_on_all
 from instances.operations import service
 
 
@@ -18,10 +18,14 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         hosts = [lookup.host(options["host"])] if options["host"] else list(Host.objects.order_by("name"))
-        return [row for host in hosts for row in orphans_on(host, service.OUTSIDE)], GOOD
+        found = orphans_on_all(hosts, service.OUTSIDE)
+        for sentence in found["unanswered"]:
+            self.complain(sentence)
+        self._all_answered = not found["unanswered"]
+        return found["orphans"], GOOD if self._all_answered else OUT_OF_REACH
 
     def show(self, document: Any) -> None:
-        if not document:
+        if not document and self._all_answered:
             self.console.print("Every container and volume of dockmgr belongs to an instance.")
             return
         columns = ("host", "kind", "name", "customer_id", "state", "why")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from instances.models import Instance
+from instances.containers.orphans import KEPT
+from instances.incidents.rules import ORPHANS
+from instances.models import Host, HostWatch, Incident, Instance
+from instances.monitoring.orphans import look_for_orphans, orphans_on
 from tests.factories import World
 from tests.fast.conftest import Run
 
@@ -40,3 +43,54 @@ def test_an_engine_out_of_reach_is_said_to_be(world: World, run: Run) -> None:
     ran = run("orphans")
     assert (ran.code, ran.err.count("\n")) == (3, 1)
     assert run("orphans", "--host", "nowhere").code == 2
+
+
+def test_other_hosts_are_listed_where_one_is_out_of_reach(world: World, run: Run) -> None:
+    forget(world.instance("newer"))
+    Host.objects.create(name="away", docker_url="unix:///fake/away.sock")
+    world.outside.hosts["unix:///fake/away.sock"].unreachable = True
+    ran = run("orphans", "--json")
+    assert (ran.code, len(ran.document)) == (3, 2)
+    assert ran.err.startswith("Host away was not looked at: ")
+
+
+def open_orphans() -> list[str]:
+    return [found.message for found in Incident.objects.open().filter(kind=ORPHANS)]
+
+
+def test_what_nobody_meant_is_a_warning_until_it_is_taken_in(world: World, run: Run) -> None:
+    world.instance("known")
+    newer = world.instance("newer")
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+    assert look_for_orphans(world.outside)
+    assert not look_for_orphans(world.outside)  # its next turn is a while away
+    forget(newer)
+
+    def after_a_while() -> list[str]:
+        world.clock.advance(900)
+        assert look_for_orphans(world.outside)
+        return open_orphans()
+
+    assert after_a_while() == [
+        "Host local: 1 container and 1 volume of dockmgr belong to no instance: "
+        "dockmgr-newer, dockmgr-newer-data."
+    ]
+    words = ("--customer-id", "newer", "--subdomain", "newer.example.com", "--container", "dockmgr-newer")
+    assert run("adopt", *words).code == 0
+    assert after_a_while() == []
+
+
+def test_data_that_was_kept_on_purpose_is_no_warning(world: World) -> None:
+    world.instance("left")
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+    world.decommission("left")
+    assert look_for_orphans(world.outside)
+    assert open_orphans() == []
+    assert [row["why"] for row in orphans_on(world.host, world.outside)] == [KEPT]
+
+
+def test_an_engine_in_trouble_has_no_turn(world: World) -> None:
+    world.instance()
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+    world.host_incident()
+    assert not look_for_orphans(world.outside)

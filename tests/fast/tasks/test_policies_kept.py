@@ -24,6 +24,7 @@ TRIED_AGAIN = {
     "dockmgr.log_view",
     "dockmgr.container_facts",
     "dockmgr.test_host",
+    "dockmgr.orphans",
     "dockmgr.validate",
     "dockmgr.validate_deployment",
 }

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from instances.containers.facts import ContainerSummary
-from instances.containers.orphans import NO_INSTANCE, NOT_ITS_DATA, NOT_ITS_OWN, THROWAWAY, Holding, orphaned
+from instances.containers.orphans import (
+    KEPT,
+    NO_INSTANCE,
+    NOT_ITS_DATA,
+    NOT_ITS_OWN,
+    THROWAWAY,
+    Holding,
+    nobody_meant,
+    orphaned,
+)
 from instances.containers.spec import labels_for
 
 HELD = {
@@ -31,13 +40,17 @@ def test_what_no_instance_has_is_named_with_the_reason() -> None:
         "dockmgr-c1-old": labels_for("c1", "pro"),
         "dockmgr-c3-data": labels_for("c3", "pro"),
         "dockmgr-c4-data": labels_for("c4", "pro", "2026-01-01"),
+        "dockmgr-c5-data": labels_for("c5", "pro"),
         "a-strangers": {},
     }
-    assert [(each.name, each.customer_id, each.why) for each in orphaned(containers, volumes, HELD)] == [
+    found = orphaned(containers, volumes, HELD, left={"c5"})
+    assert [(each.name, each.customer_id, each.why) for each in found] == [
         ("dockmgr-c1-left", "c1", NOT_ITS_OWN),
         ("dockmgr-c3-new", "c3", NO_INSTANCE),
         ("dockmgr-c4-trial", "c4", THROWAWAY),
         ("dockmgr-c1-old", "c1", NOT_ITS_DATA),
         ("dockmgr-c3-data", "c3", NO_INSTANCE),
         ("dockmgr-c4-data", "c4", THROWAWAY),
+        ("dockmgr-c5-data", "c5", KEPT),
     ]
+    assert [each.customer_id for each in nobody_meant(found)] == ["c1", "c3", "c1", "c3"]

@@ -24,6 +24,7 @@ ASKING: list[tuple[str, str]] = [
     ("POST", "/instances/c1/check"),
     ("POST", "/instances/c1/validate"),
     ("GET", "/deployments/c1.example.com/validation"),
+    ("GET", "/orphans?host=local"),
     ("GET", "/instances/c1/logs"),
     ("GET", "/instances/c1/logs/stream"),
 ]
@@ -67,6 +68,21 @@ def test_a_validation_is_answered_with_what_was_compared(
     assert by_id.document["checks"]
 
 
+def test_what_belongs_to_nobody_is_listed(world: World, caller: Caller, workers: Workers) -> None:
+    gone = world.instance("gone")
+    gone.ports.all().delete()
+    gone.delete()
+    answer = caller.get("/orphans?host=local")
+    assert [(row["kind"], row["customer_id"]) for row in answer.document["orphans"]] == [
+        ("container", "gone"),
+        ("volume", "gone"),
+    ]
+    world.engine.unreachable = True
+    [sentence] = caller.get("/orphans").document["unanswered"]
+    assert sentence.startswith("Host local was not looked at: ")
+    assert caller.get("/orphans?host=nowhere").status == 404
+
+
 def test_a_log_is_read_redacted(world: World, caller: Caller, workers: Workers) -> None:
     instance = world.instance("c1")
     world.engine.write_log(instance.container_name, f"one\nkey {SECRET}\n\x1b[2Jthree\n".encode())
@@ -92,7 +108,7 @@ def test_when_no_worker_answers_the_caller_is_told_so_in_time(
 def test_what_is_unknown_is_not_asked_for(
     world: World, caller: Caller, workers: Workers, method: str, path: str
 ) -> None:
-    answer = caller.ask(method, path)
+    answer = caller.ask(method, path.replace("local", "nowhere"))
     assert (answer.status, answer.kind, workers.asked) == (404, "unknown", [])
 
 

@@ -22,6 +22,7 @@ SCOPES: list[tuple[str, str, str]] = [
     ("GET", "/instances/c1", "read"),
     ("GET", "/instances/c1/history", "read"),
     ("GET", "/deployments/c1.example.com/validation", "read"),
+    ("GET", "/orphans", "read"),
     ("GET", "/operations", "read"),
     ("GET", "/operations/00000000-0000-0000-0000-000000000000", "read"),
     ("GET", "/incidents", "read"),

@@ -105,6 +105,7 @@ ROUTES = (
     look("logs/stream", "dockmgr.logs", "GET", "logs"),
     Route("GET", "/deployments/c1.example.com/validation", "/deployments/{subdomain}/validation", "read",
           message="dockmgr.validate_deployment", asked=True),
+    Route("GET", "/orphans", "/orphans", "read", message="dockmgr.orphans", asked=True),
 )  # fmt: skip
 
 

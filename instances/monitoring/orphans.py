@@ -1,0 +1,128 @@
+"""Containers and volumes of ours that no instance has: what a restored backup, or a crash, left unknown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+
+from instances.containers.orphans import Holding, Orphan, nobody_meant, orphaned
+from instances.containers.spec import CUSTOMER_LABEL
+from instances.db.moments import ahead
+from instances.documents import shapes
+from instances.errors import DockmgrError, OutOfReachError
+from instances.incidents.hosts import open_on_hosts
+from instances.incidents.rules import ORPHANS, Severity, orphans_key
+from instances.models import Host, HostWatch, Instance, Operation
+from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.outside import Outside, engine_address
+
+logger = logging.getLogger(__name__)
+
+NAMED = 3  # as many are named in a message
+
+
+def orphans_on(host: Host, outside: Outside) -> list[shapes.Orphan]:
+    """What is on the host's engine and unknown to the database. Raises OutOfReachError.
+
+    Nothing is changed. A container can be adopted; what to do with data only people know.
+    """
+    return [
+        {
+            "host": host.name,
+            "kind": orphan.kind,
+            "name": orphan.name,
+            "customer_id": orphan.customer_id,
+            "state": orphan.state,
+            "why": orphan.why,
+        }
+        for orphan in _found(host, outside)
+    ]
+
+
+def orphans_on_all(hosts: Iterable[Host], outside: Outside) -> shapes.Orphans:
+    """The same of many hosts, and a sentence for each whose engine does not answer."""
+    found: list[shapes.Orphan] = []
+    unanswered = []
+    for host in hosts:
+        try:
+            found += orphans_on(host, outside)
+        except OutOfReachError as error:
+            unanswered.append(f"Host {host.name} was not looked at: {error}")
+    return {"orphans": found, "unanswered": unanswered}
+
+
+def look_for_orphans(outside: Outside) -> bool:
+    """Look at the host whose turn it is, and warn of what nobody meant to be there. False: no turn is due.
+
+    A turn comes once in DOCKMGR_ORPHANS_INTERVAL for each host whose engine is in order, and any number
+    of processes share them. 0 switches this off.
+    """
+    now = outside.clock.now()
+    host = _claim(now) if settings.ORPHANS_INTERVAL else None
+    if host is None:
+        return False
+    try:
+        found = nobody_meant(_found(host, outside))
+        if found:  # What ended between the two questions was somebody's.
+            seen_again = set(nobody_meant(_found(host, outside)))
+            found = [orphan for orphan in found if orphan in seen_again]
+    except DockmgrError as error:
+        logger.info("What belongs to nobody on host %s is not known: %s", host.name, error)
+        return True
+    _judge(host, found, outside.clock.now())
+    return True
+
+
+def _claim(now: datetime) -> Host | None:
+    every = timedelta(seconds=settings.ORPHANS_INTERVAL)
+    due = Q(orphans_at=None) | Q(orphans_at__lte=now - every) | ahead("orphans_at", now)
+    waiting = HostWatch.objects.filter(due, failures=0, answered_at__isnull=False)
+    for watch in waiting.exclude(host__incidents__in=open_on_hosts()).select_related("host")[:NAMED]:
+        if HostWatch.objects.filter(due, pk=watch.pk).update(orphans_at=now):
+            return watch.host
+    return None
+
+
+def _found(host: Host, outside: Outside) -> list[Orphan]:
+    engine = outside.engines.at(engine_address(host))
+    containers, volumes = engine.list_containers(), engine.managed_volumes()
+    customers = {labels.get(CUSTOMER_LABEL, "") for labels in volumes.values()}
+    return orphaned(containers, volumes, _held(host), _left(customers))
+
+
+def _held(host: Host) -> dict[str, Holding]:
+    unfinished = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
+    present = Instance.objects.present().filter(host=host)
+    changing = set(present.filter(Exists(unfinished)).values_list("pk", flat=True))
+    return {
+        row.customer_id: Holding(row.container_id, frozenset(row.held_volumes), row.pk in changing)
+        for row in present.without_secrets()
+    }
+
+
+def _left(customers: Collection[str]) -> frozenset[str]:
+    gone = Instance.objects.filter(decommissioned_at__isnull=False, customer_id__in=customers)
+    return frozenset(gone.values_list("customer_id", flat=True))
+
+
+def _judge(host: Host, found: Sequence[Orphan], now: datetime) -> None:
+    if not found:
+        end_alarm(orphans_key(host.name), f"all that dockmgr made on host {host.name} has its instance", now)
+        return
+    cause, message = describe(host.name, found)
+    raise_alarm(orphans_key(host.name), ORPHANS, cause, message, now, host=host, severity=Severity.WARNING)
+
+
+def describe(host: str, found: Sequence[Orphan]) -> tuple[str, str]:
+    """How many there are, in short, and a sentence that names the first."""
+    numbers = {kind: sum(orphan.kind == kind for orphan in found) for kind in ("container", "volume")}
+    counted = " and ".join(
+        f"{number} {kind}{'' if number == 1 else 's'}" for kind, number in numbers.items() if number
+    )
+    names = ", ".join(orphan.name for orphan in found[:NAMED]) + (", …" if len(found) > NAMED else "")
+    belongs = "belongs" if len(found) == 1 else "belong"
+    return counted, f"Host {host}: {counted} of dockmgr {belongs} to no instance: {names}."
