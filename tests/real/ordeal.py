@@ -103,7 +103,8 @@ class Ordeal:
         self.lost.add(name)
 
     def customer_fails(self) -> None:
-        self.fleet.switch(self._one(), self._random.choice(("503", "hang", "notok", "exit", "starting")))
+        with suppress(KeyError, ValueError):  # what does not run has no port
+            self.fleet.switch(self._one(), self._random.choice(("503", "hang", "notok", "exit", "starting")))
 
     def shim_stops(self) -> None:
         """A container its engine can do nothing with, for a while."""
@@ -111,6 +112,10 @@ class Ordeal:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
             self._held.append((time.monotonic() + self._random.uniform(5, 40), pid))
+
+    def let_all_go(self) -> None:
+        """An engine that waits for a program that was stopped would never end."""
+        self._let_go(all_of_them=True)
 
     def _let_go(self, *, all_of_them: bool = False) -> None:
         now = time.monotonic()
@@ -128,13 +133,13 @@ class Ordeal:
         self.ground.start_process(name)
 
     def engine_crashes(self) -> None:
-        self._let_go(all_of_them=True)
+        self.let_all_go()
         self.ground.engine.kill()
         time.sleep(self._random.uniform(0, 20))
         self.ground.engine.start()
 
     def engine_restarts(self) -> None:
-        self._let_go(all_of_them=True)
+        self.let_all_go()
         self.ground.engine.stop()
         self.ground.engine.start()
 
@@ -189,7 +194,7 @@ class Ordeal:
 
     def all_comes_to_rest(self) -> None:
         """Nothing is broken any more; whom dockmgr gave up with reason, a person restarts."""
-        self._let_go(all_of_them=True)
+        self.let_all_go()
         self.ground.set_clock(0)
         self._wait_until_healthy_or_given_up()
         given_up = [name for name, status in self.fleet.health().items() if status == "failed"]
@@ -315,7 +320,9 @@ def an_ordeal(folder: Path, customers: int, seed: int) -> Iterator[Ordeal]:
         for process in (*WORKERS, "beat"):
             ground.start_process(process)
         stack.callback(ground.end_processes)
-        yield Ordeal(ground, names, seed)
+        ordeal = Ordeal(ground, names, seed)
+        stack.callback(ordeal.let_all_go)
+        yield ordeal
 
 
 def listen(fleet: Fleet, heard: Receiver) -> None:
