@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
+from instances.db.errors import database_sentence, may_pass
 from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck
@@ -67,7 +68,7 @@ class BackgroundThreads:
             try:
                 _with_fresh_connections(turn)
             except Exception as error:  # a watcher that ended would be missed by nobody
-                text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+                text = _in_words(error)
                 if text != said:  # an outage is told once
                     logger.error("A turn of %s failed: %s", name, text)
                 said = text
@@ -75,6 +76,12 @@ class BackgroundThreads:
                 said = ""
             if self._over.wait(settings.WATCH_INTERVAL):
                 return
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, DatabaseError) and may_pass(error):
+        return database_sentence(error)
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _with_fresh_connections(turn: Turn) -> None:
