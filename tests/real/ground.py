@@ -64,6 +64,14 @@ class Ground:
         else:
             self.running[name] = self.fleet.start("-m", "celery", *words, log=log)
 
+    def exit_codes(self) -> dict[str, int | None]:
+        """How each process ended; None for one that goes on."""
+        return {name: process.poll() for name, process in self.running.items()}
+
+    def last_lines(self, name: str) -> str:
+        """What a process said last."""
+        return "\n".join((self.fleet.home / f"{name}.log").read_text().splitlines()[-20:])
+
     def set_clock(self, ahead: int) -> None:
         """Let the clock of one process be so many seconds ahead from now on."""
         new = self.clock.with_suffix(".new")

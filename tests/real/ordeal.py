@@ -178,8 +178,8 @@ class Ordeal:
 
     def nobody_ended_by_himself(self) -> None:
         """Whatever is away, workers and beat wait for it."""
-        ended = {name: process.poll() for name, process in self.ground.running.items()}
-        assert set(ended.values()) == {None}, ended
+        ended = {name: code for name, code in self.ground.exit_codes().items() if code is not None}
+        assert ended == {}, (ended, [self.ground.last_lines(name) for name in ended])
 
     def each_volume_has_one_writer(self) -> None:
         writers: defaultdict[str, list[str]] = defaultdict(list)
