@@ -18,8 +18,6 @@ from celery.signals import before_task_publish
 from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
 from instances.errors import OutOfReachError
-from instances.monitoring.self_check import show_life
-from instances.monitoring.self_rules import STRANGER
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +75,14 @@ def drop_if_foreign(sender: str | None, *, answered: bool) -> bool:
         return False
     now = SYSTEM.now()
     if FOREIGN.note(now):
-        show_life(STRANGER, now)
+        _tell(now)
     if answered:
         raise OutOfReachError(DROPPED)
     return True
+
+
+def _tell(now: datetime) -> None:
+    from instances.monitoring.self_check import show_life  # models, which are there when the apps are
+    from instances.monitoring.self_rules import STRANGER
+
+    show_life(STRANGER, now)

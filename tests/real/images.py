@@ -20,6 +20,10 @@ DIES_LATER = "sleep 3; wget -q -O- http://127.0.0.1:8080/mode/exit"
 SICKENS_LATER = "sleep 3; wget -q -O- http://127.0.0.1:8080/mode/503"
 
 
+# A layer no engine has, large enough that its transfer can be cut.
+RANDOM_LAYER = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1000", "count=1000"]'
+
+
 class Shelf:
     """Pushes images and keeps none of them on the engine; `prefix` names all of them."""
 

@@ -30,7 +30,7 @@ from tests.real.faults import (
     undo_steps_of,
 )
 from tests.real.fleet import Fleet, a_fleet
-from tests.real.images import Shelf, a_shelf
+from tests.real.images import RANDOM_LAYER, Shelf, a_shelf
 from tests.real.narrow_path import NarrowPath, State
 
 pytestmark = pytest.mark.real
@@ -81,7 +81,6 @@ def shelf(tmp_path: Path, own_engine: EngineServer) -> Iterator[Shelf]:
 
 
 HALTS = {"recorded": True, "halts": True}
-RANDOM_LAYER = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1000", "count=1000"]'
 SERVING = ("start next", GATE, "watch", "write down", "see running", "start")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,9 @@ import pytest
 
 from tests.real.certificates import TlsDoor, sign
 from tests.real.fleet import Fleet, a_fleet, ended_well
+from tests.real.images import RANDOM_LAYER, Shelf, a_shelf
 from tests.real.live import wait_until
+from tests.real.narrow_path import NarrowPath, State
 from tests.real.ssh_server import SshServer
 
 SOON = {"DOCKMGR_HOST_ASK_INTERVAL": "1", "DOCKMGR_HOST_INTERVAL": "1", "DOCKMGR_HOST_GRACE": "1"}
@@ -27,6 +30,12 @@ def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str, databas
         home, docker_url, broker_url, demo_image, database_url=database, environ=SOON, start_grace=20
     ) as fleet:
         yield fleet
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, docker_url: str) -> Iterator[Shelf]:
+    with a_shelf(tmp_path, docker_url) as shelf:
+        yield shelf
 
 
 def apply(fleet: Fleet, **host: Any) -> None:
@@ -71,7 +80,7 @@ def test_what_is_wrong_with_files_is_the_hosts(fleet: Fleet, tmp_path: Path, doc
 
 
 def test_over_ssh_a_change_goes_on_after_its_line_was_cut(
-    fleet: Fleet, tmp_path: Path, docker_url: str
+    shelf: Shelf, fleet: Fleet, tmp_path: Path, docker_url: str
 ) -> None:
     (tmp_path / "ssh").mkdir()
     with SshServer(tmp_path / "ssh", docker_url).running() as ssh:
@@ -82,6 +91,20 @@ def test_over_ssh_a_change_goes_on_after_its_line_was_cut(
             wait_until(lambda: fleet.at_step("c1", "wait until healthy"), 30)
             ssh.cut()
             assert restart.wait(120) == 0
+        with ExitStack() as stack:
+            shelf.push_changed("new", RANDOM_LAYER)
+            path = stack.enter_context(NarrowPath(shelf.server.address).running())
+            image = shelf.ref("new", path.address)
+            asked = ("--customer-id", fleet.customer("c1"), "--image", image)
+            update = stack.enter_context(fleet.command("update", *asked))
+            assert path.under_way.wait(60)  # in the middle of the pull
+            ssh.cut()
+            path.cut(State.OPEN)
+            wait_until(lambda: fleet.at_step("c1", "wait until healthy"), 60)
+            ssh.cut()
+            assert update.wait(120) == 0
+            assert fleet.container("c1").image.id == fleet.docker.images.get(image).id
+        assert nobody_is_blamed(fleet)
         apply(fleet, ssh={**keys, "known_hosts": ssh.file("nobody")})
         assert ("host", "configuration", "critical") in swept(fleet)
         assert nobody_is_blamed(fleet)
