@@ -1,6 +1,7 @@
 """For all tests: generated cases are the same in every run, and a slow machine is no failure."""
 
 import gc
+import random
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test_story_ordeal.py goes on for so long, with 40 instances",
     )  # fmt: skip
     parser.addoption("--ordeal-seed", type=int, default=3, help="other random faults")
+
+
+@pytest.fixture(autouse=True)
+def chance_is_the_same_in_every_run() -> None:
+    """Waits are drawn at random; a test that passes by luck tells nothing."""
+    random.seed(0)
 
 
 def pytest_collection_finish() -> None:
