@@ -21,6 +21,7 @@ from instances.monitoring.self_rules import Part
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
 from tasks.clockwork import Clockwork, follow_up_turn
+from tasks.looks import Looks, list_turn
 from tasks.schedule import is_scheduled, sweep_interval
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class BackgroundThreads:
     Whatever goes wrong in a turn is one line in the log, and the next turn is a new attempt.
     """
 
-    def __init__(self, turns: Mapping[str, Turn], at_end: Turn | None = None) -> None:
-        self._over, self._at_end = threading.Event(), at_end
+    def __init__(self, turns: Mapping[str, Turn], at_end: Iterable[Turn] = ()) -> None:
+        self._over, self._at_end = threading.Event(), tuple(at_end)
         self._threads = [
             threading.Thread(target=self._run, args=(name, turn), name=f"dockmgr-{name}", daemon=True)
             for name, turn in turns.items()
@@ -50,8 +51,8 @@ class BackgroundThreads:
     def stop(self) -> None:
         """Begin no new turn, and wait a little for those under way."""
         self._over.set()
-        if self._at_end is not None:
-            self._finish(self._at_end)
+        for at_end in self._at_end:
+            self._finish(at_end)
         for thread in self._threads:
             thread.join(PATIENCE)
 
@@ -113,7 +114,12 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
     events = EventWatch(service.OUTSIDE, follow_up_turn) if engines and settings.EVENTS else None
     if events is not None:
         turns |= {"events": events.turn, "looks": events.order}
-    rounds = BackgroundThreads(turns, events.stop if events else None)
+    looks = Looks() if engines and settings.LOOK_INTERVAL else None
+    if looks is not None:
+        turns["rounds"] = looks.turn
+    if engines and settings.LIST_INTERVAL:
+        turns["lists"] = list_turn
+    rounds = BackgroundThreads(turns, [part.stop for part in (events, looks) if part is not None])
     _running = (os.getpid(), rounds)
     rounds.start()
     atexit.register(stop_background)

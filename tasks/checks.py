@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
-from instances.checks.dark_hosts import dark_engines, plan_checks
+from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
 from instances.checks.observe import Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
@@ -98,6 +98,11 @@ def fan_out(instances: Sequence[Instance], expires: timedelta, sweep_id: str | N
     publish(plan.leads, expires)
     for requests in requests_in_turn(plan.usual, service.OUTSIDE.engines, sweep_id):
         publish(requests, expires)
+    write_down_unseen(plan)
+
+
+def write_down_unseen(plan: Plan) -> None:
+    """Write down what is known of the instances of dark hosts without looking."""
     for first in range(0, len(plan.unseen), UNSEEN_AT_ONCE):
         _commit(plan.unseen[first : first + UNSEEN_AT_ONCE])
 
@@ -111,9 +116,11 @@ class _Order:
 
 
 def _join(waiting: _Order, coming: _Order) -> _Order:
-    """One look serves both; a sweep waits for its own until its time is over."""
+    """One look serves both; a sweep waits for its own until its time is over, and is told in the history."""
     sweep_id = coming.request.sweep_id or waiting.request.sweep_id
-    return replace(coming, request=replace(coming.request, sweep_id=sweep_id))
+    look = (coming.request.look and waiting.request.look) or None
+    until = max(coming.until, waiting.until) if coming.until and waiting.until else None
+    return _Order(replace(coming.request, sweep_id=sweep_id, look=look), until)
 
 
 def _carry_out(order: _Order) -> None:

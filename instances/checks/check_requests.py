@@ -11,7 +11,7 @@ from typing import Any, Self
 from instances.checks.asking import ask_of
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts
 from instances.containers.facts import ContainerSummary
-from instances.containers.identity import Wanted, identify
+from instances.containers.identity import Listing, Wanted, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.health.response import VERSION_LENGTH
 from instances.models import Instance
@@ -32,7 +32,7 @@ class CheckRequest:
     `leads` marks the one instance by which a host is judged whose engine is known to be out of reach.
     `distrust` says why nothing the host shows can be believed. `volumes` are those the data is in. `ask`
     is what the plan asks beyond address and expectation, `reported` what the list says of the image's own
-    health check.
+    health check. A `look` is a check between sweeps, which leaves no history when it finds nothing new.
     """
 
     instance_id: int
@@ -55,6 +55,7 @@ class CheckRequest:
     version: str | None = None
     sweep_id: str | None = None
     leads: bool | None = None
+    look: bool | None = None
     finding: str | None = None
     finding_text: str | None = None
 
@@ -63,10 +64,12 @@ class CheckRequest:
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
+        """What a message says; words of a newer release are left out."""
         tls, ssh = message.get("engine_tls"), message.get("engine_ssh")
         ways = {"engine_tls": tuple(tls) if tls else None, "engine_ssh": tuple(ssh) if ssh else None}
         volumes = tuple(message.get("volumes") or ())
-        return cls(**{**message, **ways, "volumes": volumes})
+        known = {name: value for name, value in message.items() if name in cls.__dataclass_fields__}
+        return cls(**{**known, **ways, "volumes": volumes})
 
     @property
     def engine(self) -> EngineAddress:
@@ -107,6 +110,25 @@ def requests_in_turn(
             _of_one_host(of_host[address], believed(of_host[address], listing, engines), sweep_id)
             for address, listing in listings.items()
         )
+
+
+def listed_in_turn(
+    instances: Sequence[Instance], engines: Engines
+) -> Iterator[list[tuple[CheckRequest, str]]]:
+    """Requests with what the image's own health check says, of each host whose list can be believed."""
+    of_host = _by_host(instances)
+    for listings in as_listed(of_host, engines):
+        for address, seen in listings.items():
+            listing = believed(of_host[address], seen, engines)
+            if isinstance(listing, Listing):
+                yield [
+                    (_informed(row, listing, None), _image_health(row, listing)) for row in of_host[address]
+                ]
+
+
+def _image_health(instance: Instance, listing: Listing) -> str:
+    container = identify(instance.wanted, listing).serves
+    return container.health if container else ""
 
 
 def _by_host(instances: Iterable[Instance]) -> dict[EngineAddress, list[Instance]]:

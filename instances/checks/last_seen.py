@@ -1,15 +1,16 @@
-"""What an instance's health keeps of the last observation."""
+"""What an instance's health, and its history, keep of an observation."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from instances.checks.observe import Check
 from instances.errors import UnreadableSecret
 from instances.health.response import VERSION_LENGTH
-from instances.health.state import Observation
+from instances.health.state import Observation, State
 from instances.lib.redact import Redactor
-from instances.models import Instance
+from instances.models import HealthCheck, Instance
 
 SEEN_FIELDS = ("http_status", "latency_ms", "version", "container_state", "reason", "error")
 ERROR_LENGTH = 255
@@ -26,6 +27,24 @@ def seen_values(instance_id: int, seen: Observation, known_version: str) -> list
         seen.reason,
         seen.error[:ERROR_LENGTH],
     ]
+
+
+def history_row(check: Check, state: State) -> HealthCheck:
+    """The permanent record of one applied check (unsaved)."""
+    seen = check.seen
+    return HealthCheck(
+        instance_id=check.request.instance_id,
+        sweep_id=check.request.sweep_id,
+        outcome=seen.outcome.value,
+        reason=seen.reason,
+        status=state.status.value,
+        http_status=seen.http_status,
+        latency_ms=seen.latency_ms,
+        consecutive_failures=state.failures,
+        container_state=seen.container_state or "",
+        error=seen.error[:ERROR_LENGTH],
+        checked_at=seen.finished_at,
+    )
 
 
 def _version(instance_id: int, text: str, known: str) -> str:

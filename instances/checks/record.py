@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import F, Field
+from django.db import transaction
+from django.db.models import F
 
 from instances import counters
-from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
+from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
+from instances.checks.swap import compare_and_swap
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.holding import while_changed
 from instances.health.response import PROBER, Outcome
@@ -31,18 +32,21 @@ from instances.models.health import STATE_FIELDS
 logger = logging.getLogger(__name__)
 
 MAX_CAS_ROUNDS = 10
-WRITTEN = STATE_FIELDS + SEEN_FIELDS
-COLUMNS = {column.name: column for column in Health._meta.concrete_fields}
+MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw what was known
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of a check. `verdict` is None when it was not applied, and `skipped` says why."""
+    """What became of a check. `verdict` is None when it was not applied, and `skipped` says why.
+
+    A look between sweeps is no news when it saw what was known.
+    """
 
     check: Check
     verdict: Verdict | None = None
     before: State = field(default_factory=State)
     skipped: str = ""
+    is_news: bool = True
 
     @property
     def seen(self) -> Observation:
@@ -66,6 +70,9 @@ class Stored:
     busy: bool
     interrupted: bool
     gone: bool
+    reason: str = ""
+    http_status: int | None = None
+    container_state: str = ""
 
 
 def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[str]]:
@@ -122,7 +129,7 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
         stored = _read([check.request.instance_id for check in checks], now)
         judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
-        won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict])
+        won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict], now)
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
         apply_health_changes([_change(r, r.verdict.state) for r in applied if r.verdict], policy(), now)
         apply_findings(_findings(applied, stored), now)
@@ -159,13 +166,17 @@ def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
         "instance__decommissioned_at",
         "instance__leaving_at",
         interruption("instance__customer_id", now),
+        "reason",
+        "http_status",
+        "container_state",
         *STATE_FIELDS,
     )
     return {row[0]: _stored(row) for row in rows}
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *values = row
+    _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *rest = row
+    reason, http_status, container_state, *values = rest
     state = dict(zip(STATE_FIELDS, values, strict=True))
     return Stored(
         revision=revision,
@@ -177,6 +188,9 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         busy=interrupted is not None,
         interrupted=bool(interrupted),
         gone=decommissioned is not None or leaving is not None,
+        reason=reason,
+        http_status=http_status,
+        container_state=container_state,
     )
 
 
@@ -188,7 +202,16 @@ def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
     verdict = assess(check.seen, state, rules, now, jitter())
     if stored.busy:
         verdict = while_changed(state, verdict, rules, now)
-    return Recorded(check, verdict, before=stored.state)
+    return Recorded(check, verdict, before=stored.state, is_news=_is_news(check, verdict, stored))
+
+
+def _is_news(check: Check, verdict: Verdict, stored: Stored) -> bool:
+    """Whether the history needs this check: a look that saw what was known only moves times on."""
+    if not check.request.look or check.seen.finding not in (None, stored.finding):
+        return True
+    seen = verdict.seen or check.seen
+    was = (stored.state.status, stored.reason, stored.http_status)
+    return was != (verdict.state.status, seen.reason, seen.http_status)
 
 
 def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
@@ -205,14 +228,30 @@ def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
     return "a newer check was applied" if is_stale(check.seen, stored.state, now) else ""
 
 
-def _swap(judged: list[tuple[Recorded, Stored]]) -> set[int]:
+def _swap(judged: list[tuple[Recorded, Stored]], now: datetime) -> set[int]:
     """Write states whose revision is still the one read; returns the instances written."""
-    rows = [
-        (r.check.request.instance_id, stored.revision, *_values(r, stored))
-        for r, stored in judged
-        if r.verdict
-    ]
-    return compare_and_swap(rows)
+    to_write = [(r, stored) for r, stored in judged if r.verdict]
+    quiet = [(r, stored) for r, stored in to_write if _only_moves_on(r, stored)]
+    known = {id(r) for r, _ in quiet}
+    full = [(r, stored) for r, stored in to_write if id(r) not in known]
+    written = compare_and_swap([(_key(r), stored.revision, *_values(r, stored)) for r, stored in full])
+    moved = [(_key(r), stored.revision, *(r.seen.finished_at, now, r.seen.latency_ms)) for r, stored in quiet]
+    return written | compare_and_swap(moved, MOVED_ON)
+
+
+def _key(recorded: Recorded) -> int:
+    return recorded.check.request.instance_id
+
+
+def _only_moves_on(recorded: Recorded, stored: Stored) -> bool:
+    """Whether a look found one that is well as it was, so that only its times have to be written."""
+    seen = recorded.seen
+    is_known = (seen.version or stored.version, seen.container_state or "") == (
+        stored.version,
+        stored.container_state,
+    )
+    is_well = stored.state.status is Status.HEALTHY and stored.state.down_since is None
+    return is_known and is_well and not recorded.is_news and seen.outcome is Outcome.OK
 
 
 def _values(recorded: Recorded, stored: Stored) -> list[Any]:
@@ -223,56 +262,9 @@ def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     return judged + seen_values(of_instance, seen, stored.version)
 
 
-def compare_and_swap(rows: list[tuple[Any, ...]]) -> set[int]:
-    """One UPDATE for many instances: (instance_id, revision read, *WRITTEN) per row.
-
-    Only rows still at the revision read are written. Returns the ids of those.
-    """
-    if not rows:
-        return set()
-    columns = [COLUMNS[name] for name in ("instance", "revision", *WRITTEN)]
-    row_sql = "(" + ", ".join(f"%s{_cast(column)}" for column in columns) + ")"
-    settings_sql = ", ".join(f"{name} = v.column{place}" for place, name in enumerate(WRITTEN, start=3))
-    sql = (
-        f"UPDATE instances_health SET revision = revision + 1, {settings_sql} "  # noqa: S608
-        f"FROM (VALUES {', '.join([row_sql] * len(rows))}) AS v "
-        "WHERE instance_id = v.column1 AND revision = v.column2 RETURNING instance_id"
-    )
-    params = [
-        column.get_db_prep_save(value, connection=connection)
-        for row in rows
-        for column, value in zip(columns, row, strict=True)
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return {row[0] for row in cursor.fetchall()}
-
-
-def _cast(column: Field[Any, Any]) -> str:
-    """PostgreSQL takes the literals of a VALUES list for text unless told otherwise."""
-    return f"::{column.db_type(connection)}" if connection.vendor == "postgresql" else ""
-
-
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:
-    return [history_row(Check(r.check.request, r.seen), r.verdict.state) for r in recorded if r.verdict]
-
-
-def history_row(check: Check, state: State) -> HealthCheck:
-    """The permanent record of one applied check (unsaved)."""
-    seen = check.seen
-    return HealthCheck(
-        instance_id=check.request.instance_id,
-        sweep_id=check.request.sweep_id,
-        outcome=seen.outcome.value,
-        reason=seen.reason,
-        status=state.status.value,
-        http_status=seen.http_status,
-        latency_ms=seen.latency_ms,
-        consecutive_failures=state.failures,
-        container_state=seen.container_state or "",
-        error=seen.error[:ERROR_LENGTH],
-        checked_at=seen.finished_at,
-    )
+    told = (r for r in recorded if r.is_news)
+    return [history_row(Check(r.check.request, r.seen), r.verdict.state) for r in told if r.verdict]
 
 
 def _hosts_in_question(recorded: Sequence[Recorded]) -> list[int]:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, seen_values
+from instances.checks.last_seen import ERROR_LENGTH, SEEN_FIELDS, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import policy
-from instances.checks.record import MAX_CAS_ROUNDS, compare_and_swap, history_row
+from instances.checks.record import MAX_CAS_ROUNDS
+from instances.checks.swap import compare_and_swap
 from instances.errors import BusyError
 from instances.health.state import State
 from instances.health.trusted import trusted

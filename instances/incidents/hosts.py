@@ -39,6 +39,12 @@ def suspect(host_ids: Iterable[int], now: datetime) -> None:
         )
 
 
+def watch_all() -> None:
+    """Have a row for every host in which is written down what its engine showed."""
+    unwatched = Host.objects.filter(watch=None).values_list("pk", flat=True)
+    HostWatch.objects.bulk_create([HostWatch(host_id=pk) for pk in unwatched], ignore_conflicts=True)
+
+
 def host_summary(host_id: int) -> str:
     """How many active instances of the host are down now, as a sentence."""
     name = Host.objects.values_list("name", flat=True).get(pk=host_id)

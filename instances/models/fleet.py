@@ -73,7 +73,8 @@ class HostWatch(models.Model):
 
     `ask_at` is when it is to be asked next; None before the first time. `failures` in a row
     since `failing_since`. `orphans_at` is when somebody last looked for what belongs to nobody. The
-    process `events_by` follows the engine's events until `events_until`.
+    process `events_by` follows the engine's events until `events_until`; at `events_heard_at` its stream
+    was open. `listed_at` is when containers were last listed in their stead.
     """
 
     host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="watch")
@@ -86,6 +87,8 @@ class HostWatch(models.Model):
     orphans_at = models.DateTimeField(null=True, blank=True)
     events_by = CharField(max_length=64, blank=True)
     events_until = models.DateTimeField(null=True, blank=True)
+    events_heard_at = models.DateTimeField(null=True, blank=True)
+    listed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_ask")]

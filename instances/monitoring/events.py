@@ -22,6 +22,7 @@ from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError
+from instances.incidents.hosts import watch_all
 from instances.models import Health, Host, HostWatch, Instance, Operation
 from instances.outside import Outside, engine_address
 
@@ -38,8 +39,7 @@ AGAIN_SECONDS = 1.0  # until a stream that has ended is opened anew
 
 def claim(me: str, now: datetime) -> list[Host]:
     """Take or keep the hosts whose events nobody else follows; returns all that this process follows."""
-    unwatched = Host.objects.filter(watch=None).values_list("pk", flat=True)
-    HostWatch.objects.bulk_create([HostWatch(host_id=pk) for pk in unwatched], ignore_conflicts=True)
+    watch_all()
     free = Q(events_until=None) | Q(events_until__lte=now) | ahead("events_until", now + LEASE)
     with transaction.atomic():
         mine = locked(HostWatch.objects.filter(free | Q(events_by=me)), skip_locked=True).order_by("pk")
@@ -96,6 +96,7 @@ class Follower:
     def __init__(self, address: EngineAddress, engines: Engines, noticed: Noticed, now: datetime) -> None:
         self.address = address
         self._engines, self._noticed = engines, noticed
+        self.hears = False
         self._over = threading.Event()
         self._since = int((now - CATCH_UP).timestamp() * 1e9)
         self._close: Callable[[], None] | None = None
@@ -125,14 +126,21 @@ class Follower:
             self._over.wait(RETRY_SECONDS if silent else AGAIN_SECONDS)
 
     def follow(self) -> None:
-        """Hand on events until the stream ends, from the last one known on. Raises DockmgrError."""
-        with closing(self._engines.at(self.address).events(self._since)) as stream:
-            self._close = stream.close
-            if self._over.is_set():
-                return
-            for event in stream:
-                self._since = max(self._since, event.at + 1)
-                self._noticed.add(event.container_id)
+        """Hand on events until the stream ends, from the last one known on. Raises DockmgrError.
+
+        It `hears` while the stream is open, and does until that can't be opened anew.
+        """
+        try:
+            with closing(self._engines.at(self.address).events(self._since)) as stream:
+                self._close, self.hears = stream.close, True
+                if self._over.is_set():
+                    return
+                for event in stream:
+                    self._since = max(self._since, event.at + 1)
+                    self._noticed.add(event.container_id)
+        except DockmgrError:
+            self.hears = False
+            raise
 
 
 class EventWatch:
@@ -164,6 +172,8 @@ class EventWatch:
             if pk not in self._followers:
                 self._followers[pk] = Follower(address, self._outside.engines, self._noticed, now)
                 self._followers[pk].start()
+        hearing = [pk for pk, follower in self._followers.items() if follower.hears]
+        HostWatch.objects.filter(pk__in=hearing).update(events_heard_at=now)
 
     def order(self) -> None:
         """Have what something happened to checked, as it happens."""

@@ -24,7 +24,7 @@ from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
 from instances.operations import service
 from tasks import app as tasks_app
-from tasks import checks, clockwork, maintenance, operations
+from tasks import checks, clockwork, looks, maintenance, operations
 from tasks.app import app
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
@@ -63,7 +63,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
     monkeypatch.setattr(service, "OUTSIDE", outside)
-    for clocked in (tasks_app, checks, clockwork, operations, maintenance, logs_command):
+    for clocked in (tasks_app, checks, clockwork, looks, operations, maintenance, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")

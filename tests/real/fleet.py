@@ -36,6 +36,8 @@ QUICK = {
     "DOCKMGR_LEASE": "5",
     "DOCKMGR_EVENTS": "0",
     "DOCKMGR_ORPHANS_INTERVAL": "0",  # other fleets share the engine
+    "DOCKMGR_LOOK_INTERVAL": "0",
+    "DOCKMGR_LIST_INTERVAL": "0",
 }
 
 

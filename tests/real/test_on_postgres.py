@@ -17,9 +17,9 @@ PATIENCE = 1200  # seconds
 # In parts of about the same length, each with the number of tests at least: none selected proves nothing.
 PARTS = {
     "alerts": (90, ["fast/alerts"]),
-    "checks": (130, ["fast/checks", "fast/incidents", "fast/monitoring/test_fleet.py",
+    "checks": (145, ["fast/checks", "fast/incidents", "fast/monitoring/test_fleet.py",
                      "fast/monitoring/test_hosts.py", "fast/monitoring/test_clocks.py",
-                     "fast/monitoring/test_events.py"]),
+                     "fast/monitoring/test_events.py", "fast/tasks/test_looks.py"]),
     "locks": (100, ["fast/db", "fast/models", "fast/fleet/test_bulk_portions.py",
                      "fast/fleet/test_orphans.py", "fast/tasks/test_foreign_messages.py"]),
     "orders": (150, ["fast/fleet/test_apply.py", "fast/fleet/test_cleanup.py", "fast/fleet/test_retention.py",

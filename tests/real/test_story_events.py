@@ -1,4 +1,4 @@
-"""With sweeps hours apart, what is killed, removed or stopped from outside is well again within seconds."""
+"""With sweeps hours apart, what dies, is removed, stopped or wedged is well again within seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 NAMES = ("killed", "removed", "stopped")
-RARELY = {"DOCKMGR_SWEEP_INTERVAL": "86400", "DOCKMGR_EVENTS": "1"}
+SWEEPS = {"DOCKMGR_SWEEP_INTERVAL": "86400"}
+RARELY = {**SWEEPS, "DOCKMGR_EVENTS": "1"}
+DEAF = {**SWEEPS, "DOCKMGR_LOOK_INTERVAL": "4", "DOCKMGR_LIST_INTERVAL": "1"}
 
 
 @pytest.fixture
@@ -45,3 +47,23 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
             all_healthy(fleet)
     assert fleet.health("restarts_used") == {"killed": 2, "removed": 1, "stopped": 1}
     assert not fleet.sql("SELECT 1 FROM instances_sweep")
+
+
+def test_without_events_lists_find_what_died_and_looks_what_is_wedged(
+    home: Path, docker_url: str, broker_url: str, demo_image: str
+) -> None:
+    with a_fleet(home, docker_url, broker_url, demo_image, environ=DEAF, start_grace=8) as fleet:
+        fleet.provision_all("removed", "wedged", "well")
+        checks = "SELECT count(*) FROM instances_healthcheck"
+        with fleet.worker(), fleet.worker():
+            fleet.container("removed").remove(force=True)
+            fleet.switch("wedged", "hang")
+            wait_until(lambda: bool(fleet.restarts("removed") and fleet.restarts("wedged")))
+            all_healthy(fleet)
+            rounds = "SELECT at FROM instances_pulse WHERE name = 'looks'"
+            seen, rows = fleet.sql(rounds), fleet.sql(checks)
+            wait_until(lambda: fleet.sql(rounds) > seen)
+            later = fleet.sql(rounds)
+            wait_until(lambda: fleet.sql(rounds) > later)
+            assert fleet.sql(checks) == rows, "who is well leaves no history"
+        assert not fleet.sql("SELECT 1 FROM instances_sweep")

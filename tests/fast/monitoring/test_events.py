@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from instances.errors import EngineUnreachable
 from instances.models import Health, HostWatch
 from instances.monitoring.events import LEASE, EventWatch, Follower, Noticed, claim, look_soon, release
 from instances.operations import service
@@ -37,13 +38,20 @@ def test_what_happened_is_handed_on_once(world: World) -> None:
     instance, noticed = world.instance(), Noticed()
     world.clock.advance(30)
     follower = Follower(engine_address(world.host), world.outside.engines, noticed, world.now)
+    heard = [follower.hears]
     follower.follow()
+    heard.append(follower.hears)  # until it can't be opened anew
     assert noticed.wait(0) and noticed.take() == {instance.container_id}
     follower.follow()
     assert not noticed.take()
     world.engine.lose(instance.container_name)
     follower.follow()
     assert noticed.take() == {instance.container_id}
+    world.engine.unreachable = True
+    with pytest.raises(EngineUnreachable):
+        follower.follow()
+    assert [*heard, follower.hears] == [False, True, False]
+    world.engine.unreachable = False
     world.clock.advance(61)
     Follower(engine_address(world.host), world.outside.engines, noticed, world.now).follow()
     assert not noticed.take(), "what was long ago was seen by sweeps"
