@@ -119,7 +119,11 @@ def _leaving_nothing(run: Run, engine_url: str, broker_url: str) -> Iterator[Non
             removed: list[str] = []
             both.callback(lambda: run.narrator.line("demo", "removed", counted(removed)))
             both.callback(lambda: removed.extend(remove_from_broker(broker_url, run.broker_prefix)))
-            both.callback(lambda: removed.extend(remove_from_engine(engine_url, run.customers, run.image)))
+            both.callback(lambda: removed.extend(_removed_from_engine(run, engine_url)))
+
+
+def _removed_from_engine(run: Run, url: str) -> list[str]:
+    return remove_from_engine(url, run.customers, run.image, run.name)
 
 
 def counted(words: Sequence[str]) -> str:
@@ -183,7 +187,7 @@ def _process(run: Run, name: str, module: str, *words: str) -> Iterator[ServerPr
 def _tell_story(run: Run, worker: ServerProcess) -> int:
     """The story's exit code. It fails early when the worker ends."""
     fleet = run.folder / "fleet.yaml"
-    fleet.write_text(_fleet_file(run.image))
+    fleet.write_text(_fleet_file(run))
     words = [str(run.narrator.began), str(DEADLINE), str(fleet), *run.customers]
     with subprocess.Popen(  # noqa: S603 our own command line
         [sys.executable, "-m", "dev.tell_demo", *words],
@@ -196,11 +200,14 @@ def _tell_story(run: Run, worker: ServerProcess) -> int:
     return story.returncode
 
 
-def _fleet_file(image: str) -> str:
+def _fleet_file(run: Run) -> str:
     return f"""\
+hosts:
+  - name: local
+    network: {run.name}
 plans:
   - name: demo
-    image: {image}
+    image: {run.image}
     cpus: 0.25
     memory: 32m
     pids: 64

@@ -19,8 +19,8 @@ TIMEOUT = 60  # seconds; removing waits for the engine
 BATCH = 500
 
 
-def remove_from_engine(url: str, customers: Sequence[str], image: str) -> list[str]:
-    """Remove these customers' containers and volumes and the image; returns what was removed.
+def remove_from_engine(url: str, customers: Sequence[str], image: str, network: str) -> list[str]:
+    """Remove these customers' containers and volumes, image and network; returns what was removed.
 
     `ServerFailed` when the engine does not let them go.
     """
@@ -34,6 +34,7 @@ def remove_from_engine(url: str, customers: Sequence[str], image: str) -> list[s
             for volume in client.volumes.list(filters=own):
                 volume.remove()
                 removed.append("volume")
+        removed += ["network"] if _removed_network(client, network) else []
         return removed + _remove_image(client, image)
 
 
@@ -49,6 +50,13 @@ def _client(url: str) -> Iterator[docker.DockerClient]:
         raise ServerFailed(
             f"What the demo made on the engine at {url} could not be removed: {error}"
         ) from error
+
+
+def _removed_network(client: docker.DockerClient, network: str) -> bool:
+    found = client.networks.list(names=[network])
+    for each in found:
+        each.remove()
+    return bool(found)
 
 
 def _remove_image(client: docker.DockerClient, image: str) -> list[str]:

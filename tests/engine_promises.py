@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from instances.containers import option_drift
+from instances.containers import networks, option_drift
 from instances.containers.facts import ContainerFacts
 from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
@@ -44,7 +44,8 @@ class EnginePromises:
     """Needs the fixtures `engine`; `make_spec(**changes)`, a spec with a name and volume of its own and a
     port the engine chooses; `log_of(data)`, the name of an ended container that wrote `data`; and
     `unreachable_image` and `unknown_image`, references no registry answers for, or has; and
-    `missing_source`, a path that the engine's host does not have."""
+    `missing_source`, a path that the engine's host does not have; and `lose_network(name)`, which removes
+    one as others do."""
 
     def test_an_engine_says_who_it_is_and_stays_the_same(self, engine: Engine) -> None:
         identity = engine.facts().id
@@ -132,6 +133,42 @@ class EnginePromises:
         with pytest.raises(DataMissing):
             engine.create(spec)
         assert engine.inspect(spec.name) is None
+
+    def test_a_network_is_found_by_its_name_alone_and_made_once(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        name = make_spec().name
+        assert engine.network(name) is None
+        wanted = networks.options(name, engine.facts())
+        engine.create_network(name, wanted, {"dockmgr.managed": "true"})
+        found = engine.network(name)
+        assert found and (found.driver, found.labels) == ("bridge", {"dockmgr.managed": "true"})
+        assert found.options.items() >= wanted.items() and found.gateway and not networks.refusal(found)
+        with pytest.raises(PermanentError):
+            engine.create_network(name, wanted, {})
+        assert engine.network(name) == found
+        assert engine.network(found.id) is None
+
+    def test_a_stopped_container_joins_the_network_that_came_in_the_place_of_its_own(
+        self, engine: Engine, make_spec: MakeSpec, lose_network: Callable[[str], None]
+    ) -> None:
+        name = make_spec().name
+        engine.create_network(name, networks.options(name, engine.facts()), {})
+        spec = make_spec(network=name)
+        engine.create(spec)
+        engine.start(spec.name)
+        first = facts_of(engine, spec.name).networks[name]
+        engine.stop(spec.name, 1)
+        lose_network(name)
+        engine.create_network(name, networks.options(name, engine.facts()), {})
+        with pytest.raises(PermanentError):
+            engine.start(spec.name)
+        for _ in range(2):
+            engine.join_anew(spec.name, name)
+        engine.start(spec.name)
+        facts = facts_of(engine, spec.name)
+        assert (facts.network_mode, list(facts.networks)) == (name, [name])
+        assert facts.networks[name].network_id not in ("", first.network_id)
 
     def test_starting_twice_starts_once(self, engine: Engine, make_spec: MakeSpec) -> None:
         spec = make_spec()

@@ -23,7 +23,7 @@ from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
-from instances.operations.steps import ports
+from instances.operations.steps import network, ports
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
 
@@ -82,6 +82,7 @@ class World:
 
     def _run(self, instance: Instance) -> str:
         engine = self.engine_of(instance)
+        network.ready(engine, instance.host.network)
         engine.create_volume(instance.volume_name, labels_for(instance.customer_id, self.plan.name))
         identity = engine.create(replace(instance.spec(), image=IMAGE))
         engine.start(identity)

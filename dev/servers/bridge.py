@@ -9,6 +9,8 @@ from dev.servers.failures import ServerFailed
 from dev.servers.packages import require
 
 PREFIX = "172.29"
+FURTHER = "172.28"
+NAME = "dockmgr"
 _LAST = 254
 
 
@@ -20,11 +22,20 @@ def create_bridge() -> str:
     program = require("ip", "iproute2", "The program ip")
     first = secrets.randbelow(_LAST)
     for number in ((first + step) % _LAST + 1 for step in range(_LAST)):
-        subnet, name = f"{PREFIX}.{number}", f"dockmgr{number}"
+        subnet, name = f"{PREFIX}.{number}", f"{NAME}{number}"
         if not _is_used(program, subnet) and _add(program, name):
             _configure(program, name, f"{subnet}.1/24", f"02:42:ac:1d:{number:02x}:01")
             return name
     raise ServerFailed(f"All subnets of {PREFIX}.0.0/16 are in use; a private Docker Engine needs one.")
+
+
+def pools(bridge: str) -> list[dict[str, str | int]]:
+    """Where an engine with this bridge takes the addresses of further networks from.
+
+    First what is its alone, because two engines that make networks at once do not see each other's.
+    """
+    own: dict[str, str | int] = {"base": f"{FURTHER}.{bridge.removeprefix(NAME)}.0/24", "size": 25}
+    return [own, {"base": "192.168.0.0/16", "size": 24}]
 
 
 def _is_used(program: str, subnet: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dev.servers import engine_remains
-from dev.servers.bridge import create_bridge
+from dev.servers.bridge import create_bridge, pools
 from dev.servers.engine_remains import Remains
 from dev.servers.failures import ServerMissing
 from dev.servers.folders import short_folder, work_folder
@@ -146,6 +146,7 @@ def _settings(remains: Remains) -> dict[str, object]:
         "exec-root": str(remains.state),
         "pidfile": str(remains.short / "docker.pid"),
         "bridge": remains.bridge,
+        "default-address-pools": pools(remains.bridge),
         "iptables": False,
         "ip6tables": False,
         "ip-forward": False,

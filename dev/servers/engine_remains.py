@@ -28,6 +28,7 @@ _CALL_TIMEOUT = 10  # seconds
 _STOP_TIMEOUT = 30  # seconds; the engine gives its containers 15
 _KILL_TIMEOUT = 5
 _POLL = 0.02
+_BRIDGES = re.compile(rb"dockmgr-[0-9a-f]{7}\b")
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,17 @@ class Remains:
         for mount in _mounts_below(self.short, self.work):
             _run("umount", "--lazy", mount)
         _remove_cgroups(containers)
-        _run("ip", "link", "delete", self.bridge)
+        for bridge in (self.bridge, *self._further_bridges()):
+            _run("ip", "link", "delete", bridge)
         shutil.rmtree(self.short, ignore_errors=True)
         if not self.keep:
             shutil.rmtree(self.work, ignore_errors=True)
+
+    def _further_bridges(self) -> list[str]:
+        """Those of its customers; an engine that ends leaves them."""
+        kept = self.data / "network" / "files" / "local-kv.db"
+        found = _BRIDGES.findall(kept.read_bytes()) if kept.exists() else []
+        return sorted({name.decode() for name in found})
 
     def end_containerd(self) -> None:
         """After a killed engine: its containerd dies a moment later, and the next one would wait for it."""

@@ -54,7 +54,8 @@ class HostAdmin(DeskAdmin):
     fieldsets = (
         ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
-            ("address", "bind"), "max_instances", ("first_port", "last_port"), "reason",
+            ("address", "bind"), "max_instances", ("first_port", "last_port"),
+            "network", "reason",
         )}),
     )  # fmt: skip
 

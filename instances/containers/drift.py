@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from instances.containers import adoption, image_fit, option_drift, replacement, timings
+from instances.containers import adoption, image_fit, networks, option_drift, replacement, timings
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.containers.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 from instances.errors import RequestError
@@ -17,8 +17,6 @@ from instances.lib import validators
 
 T = TypeVar("T")
 RUNNING = "running"
-# The engine's own network goes by two names, the older one in what was asked for.
-_DEFAULT_NETWORK = frozenset({"", "default", "bridge"})
 AS_IT_SHOULD_BE = "as it should be"
 
 
@@ -167,7 +165,7 @@ def drift(
     yield _same("ports", _wanted_ports(spec), _ports(facts), _published)
     yield _same("mounts", _volumes(spec.volumes), _mounts(facts), _listed)
     yield _entries("labels", {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}, facts.labels)
-    yield _network(facts.network_mode)
+    yield _network(spec.network, facts.network_mode)
     yield _same("security_opt", _options(spec.security_opt), _options(facts.security_opt), _listed)
     yield _same("privileges", list(spec.options.cap_add), _privileges(facts), _listed)
     yield _entries("environment", spec.env, facts.env)
@@ -195,6 +193,9 @@ def drift_notes(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | 
     extra = sorted(name for name in facts.env.keys() - spec.env.keys() if facts.env[name] != given.get(name))
     if extra:
         yield Note("environment", f"The container also has {_listed(extra)} in its environment.")
+    if is_to_move(spec, facts):
+        text = f"It is in the engine's own network; its next update moves it to {spec.network}."
+        yield Note("network", text)
     if is_outdated(spec, facts.labels):
         text = "The container was made from earlier settings; it takes the new ones up when it is made anew."
         yield Note("spec", text)
@@ -226,10 +227,16 @@ def _entries(name: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> 
     return Finding(name, not texts, "; ".join(texts) or AS_IT_SHOULD_BE)
 
 
-def _network(mode: str) -> Finding:
-    if mode in _DEFAULT_NETWORK:
+def _network(wanted: str, mode: str) -> Finding:
+    """A container from before customers had a bridge of their own is well where it is, for now."""
+    if mode in (wanted, *networks.ENGINES_OWN):
         return Finding("network", True, AS_IT_SHOULD_BE)
-    return Finding("network", False, f"should be the engine's own, is {mode}")
+    return Finding("network", False, f"should be {wanted or 'that of the engine'}, is {mode}")
+
+
+def is_to_move(spec: ContainerSpec, facts: ContainerFacts) -> bool:
+    """Whether the container was made before its host had a bridge for customers alone."""
+    return spec.raw is None and bool(spec.network) and facts.network_mode in networks.ENGINES_OWN
 
 
 def _wanted_ports(spec: ContainerSpec) -> dict[str, tuple[str, int]]:

@@ -23,6 +23,27 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A container's place in a network: the network's id, and its address there while it runs."""
+
+    network_id: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A network of an engine; `gateway` is the host's own address in it."""
+
+    id: str
+    name: str
+    driver: str
+    options: dict[str, str]
+    labels: dict[str, str]
+    internal: bool = False
+    gateway: str = ""
+
+
+@dataclass(frozen=True)
 class ContainerEvent:
     """Something that happened to a container; `at` is nanoseconds of the engine's clock."""
 
@@ -65,6 +86,7 @@ class ContainerFacts:
     udp_ports: dict[int, tuple[str, int]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # see `option_drift`
     health: str = ""  # what the image's own health check says: starting, healthy, unhealthy
+    networks: dict[str, Attachment] = field(default_factory=dict)
 
     @property
     def summary(self) -> ContainerSummary:

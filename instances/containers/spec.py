@@ -67,6 +67,7 @@ class InstanceSpec:
     subdomain: str = ""
     host: str = ""
     further_ports: dict[str, int] = field(default_factory=dict)
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class ContainerSpec:
     `volumes` maps names to paths in the container. Of the `options`, volumes, ports, labels and security
     options are in fields of their own, with dockmgr's among them.
 
-    With `raw`, the document of an adopted container (see `containers.adoption`), all but name, image, labels
-    and environment is what that says; `host_port` is there the one to ask for where the engine would choose.
+    Without a `network` it is in the engine's own. With `raw`, the document of an adopted container (see
+    `containers.adoption`), all but name, image, labels and environment is what that says; `host_port` is
+    there the one to ask for where the engine would choose.
     """
 
     name: str
@@ -96,6 +98,7 @@ class ContainerSpec:
     restart_policy: str = "unless-stopped"
     security_opt: tuple[str, ...] = (NO_NEW_PRIVILEGES,)
     options: Options = NO_OPTIONS
+    network: str = ""
     raw: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -218,6 +221,7 @@ def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
         stop_timeout=plan.stop_timeout,
         security_opt=_security(options.security_opt),
         options=options,
+        network=instance.network,
     )
 
 

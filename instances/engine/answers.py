@@ -106,7 +106,14 @@ CONTAINER: Json = {
     "NetworkSettings": {
         "Ports": _BINDINGS,
         "Networks": EntriesOf(
-            {"NetworkID": str, "MacAddress": str, "Aliases": _TEXTS, "IPAMConfig": dict, "Links": _TEXTS}
+            {
+                "NetworkID": str,
+                "IPAddress": str,
+                "MacAddress": str,
+                "Aliases": _TEXTS,
+                "IPAMConfig": dict,
+                "Links": _TEXTS,
+            }
         ),
     },
 }
@@ -136,6 +143,15 @@ INFO: Json = {
     "Driver": str,
     "SecurityOptions": _TEXTS,
     "SystemTime": str,
+}
+NETWORK: Json = {
+    "Id": str,
+    "Name": str,
+    "Driver": str,
+    "Internal": bool,
+    "Options": _TEXT_BY_NAME,
+    "Labels": _TEXT_BY_NAME,
+    "IPAM": {"Config": ListOf({"Subnet": str, "Gateway": str})},
 }
 VOLUME: Json = {"Name": str, "Labels": _TEXT_BY_NAME}
 

@@ -18,6 +18,7 @@ from instances.containers.facts import (
     ContainerSummary,
     EngineFacts,
     ImageFacts,
+    NetworkFacts,
 )
 from instances.containers.spec import MANAGED_LABEL, ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
@@ -25,6 +26,7 @@ from instances.engine.connection import EngineClient, EngineConnection, raise_fo
 from instances.engine.dependents import shares_with
 from instances.engine.event_stream import asked_for, container_events
 from instances.engine.log_stream import CHUNK, WireStream, demultiplex
+from instances.engine.network_payloads import network_facts
 from instances.engine.payloads import (
     container_described,
     container_facts,
@@ -43,7 +45,7 @@ from instances.engine.payloads import (
     volume_labels,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import pull_refused
+from instances.engine.refusals import network_refused, pull_refused
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
 from instances.lib.redact import Redactor
 
@@ -180,6 +182,26 @@ class DockerEngine(EngineConnection):
     def remove_volume(self, name: str) -> None:
         with suppress(NotFoundOnEngine), self._calling(f"remove volume {name}", change=True) as client:
             client.remove_volume(name)
+
+    def network(self, name: str) -> NetworkFacts | None:
+        with (
+            suppress(NotFoundOnEngine),
+            self._calling(f"inspect network {name}", kind=network_refused) as client,
+        ):
+            found = network_facts(client.inspect_network(name))
+            return found if found.name == name else None  # an engine also finds by the beginning of an id
+        return None
+
+    def create_network(self, name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        with self._calling(f"create network {name}", change=True) as client:
+            client.create_network(name, driver="bridge", options=options, labels=labels, check_duplicate=True)
+
+    def join_anew(self, container: str, network: str) -> None:
+        what = f"take {container} out of network {network}"
+        # It may be out of it already; what else is wrong with it shows when it joins.
+        with suppress(PermanentError), self._calling(what, change=True) as client:
+            client.disconnect_container_from_network(container, network, force=True)
+        self._join(container, network, {})
 
     def volume_users(self, name: str) -> list[str]:
         with self._calling(f"say who uses volume {name}") as client:

@@ -23,6 +23,7 @@ from instances.engine.answers import (
     fitting,
     readable,
 )
+from instances.engine.network_payloads import attachments
 from instances.engine.option_payloads import (
     config_of,
     host_config_of,
@@ -94,6 +95,7 @@ def _host_config(spec: ContainerSpec) -> Json:
         },
         "Mounts": [{"Type": "volume", "Source": name, "Target": path} for name, path in spec.volumes.items()],
         "RestartPolicy": {"Name": spec.restart_policy},
+        **({"NetworkMode": spec.network} if spec.network else {}),
         "SecurityOpt": list(spec.security_opt),
         **host_config_of(spec),
     }
@@ -193,6 +195,7 @@ def container_facts(answer: object) -> ContainerFacts:
         binds=tuple(m["Destination"] for m in mounts if m["Type"] not in ("volume", "tmpfs")),
         options=told_by_container(described),
         health=(state.get("Health") or {}).get("Status") or "",
+        networks=attachments(described),
     )
 
 

@@ -13,6 +13,7 @@ from instances.containers.facts import (
     ContainerSummary,
     EngineFacts,
     ImageFacts,
+    NetworkFacts,
 )
 from instances.containers.spec import ContainerSpec
 
@@ -142,6 +143,15 @@ class Engine(Protocol):
 
     def remove_volume(self, name: str) -> None:
         """Remove a named volume. PermanentError while a container mounts it, running or not."""
+
+    def network(self, name: str) -> NetworkFacts | None:
+        """Facts of the network of this name, or None."""
+
+    def create_network(self, name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        """Make a bridge with these options of its driver. PermanentError when there is one of the name."""
+
+    def join_anew(self, container: str, network: str) -> None:
+        """Put a stopped container into the network that has this name now, in the place of an earlier one."""
 
     def volume_users(self, name: str) -> list[str]:
         """Names of all containers that mount a volume, stopped ones included, in order."""

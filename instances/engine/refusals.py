@@ -61,6 +61,12 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
     return TransientError
 
 
+def network_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused question about a network, a missing one of which has words of its own."""
+    gone = status == 404 and "network" in text.lower()
+    return NotFoundOnEngine if gone else call_refused(status, text)
+
+
 def pull_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused pull; `status` is 0 when the refusal came inside the answer's stream."""
     says = _finder(text)

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from instances.containers import timings
+from instances.containers import networks, timings
 from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
 from instances.health.question import Question
@@ -91,6 +91,12 @@ def _generated(value: object) -> dict[str, int]:
     return dict(value)
 
 
+def _network(value: str) -> str:
+    if value in networks.BUILT_IN:
+        raise ValueError("must be a network for customers alone, not one of the engine's own")
+    return value
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -118,6 +124,7 @@ class HostEntry(_Part):
     insecure: bool = False
     address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
     bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     first_port: int = Field(default=20000, ge=1, le=65535)
     last_port: int = Field(default=29999, ge=1, le=65535)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from instances.containers import networks
 from instances.containers.options import Options
 from instances.containers.spec import PlanSpec, all_volumes
 from instances.models.encrypted import Encrypted
@@ -23,8 +24,9 @@ class Host(models.Model):
 
     An empty `docker_url` stands for the environment's DOCKER_HOST. `tls` and `ssh` are paths of files;
     TCP without TLS must be said to be `insecure`. `address` is where published
-    ports are probed; `bind_address` is what they are published on, when the two differ. `engine_id`
-    is what the engine calls itself, learnt at the first contact; another one there is not acted on.
+    ports are probed; `bind_address` is what they are published on, when the two differ. `network` is the
+    bridge its customers share. `engine_id` is what the engine calls itself, learnt at the first contact;
+    another one there is not acted on.
     """
 
     name = CharField(max_length=64, unique=True)
@@ -34,6 +36,7 @@ class Host(models.Model):
     insecure = models.BooleanField(default=False)
     address = CharField(max_length=253, default="127.0.0.1")
     bind = CharField(max_length=45, blank=True)
+    network = CharField(max_length=64, default=networks.DEFAULT)
     max_instances = models.PositiveIntegerField(null=True, blank=True)
     first_port = models.PositiveIntegerField(default=FIRST_PORT)
     last_port = models.PositiveIntegerField(default=LAST_PORT)

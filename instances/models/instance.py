@@ -201,6 +201,7 @@ class Instance(WithEnvironment):
                 subdomain=self.subdomain,
                 host=self.host.name,
                 further_ports=self.further_ports,
+                network=self.host.network,
             ),
             salted_hmac("dockmgr.spec", "label", algorithm="sha256").digest(),
         )

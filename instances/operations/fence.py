@@ -14,7 +14,8 @@ from instances.operations.journal import Journal
 READS = frozenset(
     {
         "ping", "facts", "list_containers", "inspect", "describe", "describe_image", "image",
-        "volume_labels", "managed_volumes", "volume_users", "dependents", "events", "logs", "close",
+        "volume_labels", "managed_volumes", "volume_users", "network", "dependents", "events", "logs",
+        "close",
     }
 )  # fmt: skip
 

@@ -12,11 +12,13 @@ from typing import Any
 
 from instances import errors
 from instances.containers.facts import (
+    Attachment,
     ContainerEvent,
     ContainerFacts,
     ContainerSummary,
     EngineFacts,
     ImageFacts,
+    NetworkFacts,
 )
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
@@ -46,6 +48,7 @@ class FakeEngine:
         self.images: dict[str, ImageFacts] = {}
         self.registry: dict[str, ImageFacts] = {}
         self.volumes: dict[str, dict[str, str]] = {}
+        self.networks: dict[str, NetworkFacts] = {}
         self.missing_sources: set[str] = set()
         self.taken_ports: set[tuple[str, int]] = set()
         self.starts: Counter[str] = Counter()
@@ -164,6 +167,10 @@ class FakeEngine:
         for name in spec.volumes:
             self.volumes.setdefault(name, {})
         facts = created_facts(f"{next(self._serial):064x}", spec, image)
+        if spec.network:
+            known = self.networks.get(spec.network)
+            place = Attachment(known.id if known else "none yet")
+            facts = replace(facts, networks={spec.network: place})
         if spec.raw is None:
             covered = {*spec.volumes.values(), *spec.options.tmpfs}
             uncovered = [path for path in image.volumes if path not in covered]
@@ -185,6 +192,7 @@ class FakeEngine:
         facts = self._get(container)
         if facts.state == "running":
             return
+        self._see_network(facts)
         ports = {inner: self._bind(*binding) for inner, binding in self._asked[facts.id].items()}
         self.starts[facts.name] += 1
         self._logs[facts.id] += self.speaks
@@ -240,6 +248,26 @@ class FakeEngine:
         if any(name in facts.volumes for facts in self._held.values()):
             raise errors.PermanentError(f"The volume {name} is in use.")
         self.volumes.pop(name, None)
+
+    def network(self, name: str) -> NetworkFacts | None:
+        self._enter("network")
+        return self.networks.get(name)
+
+    def create_network(self, name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        self._enter("create_network")
+        if name in self.networks:
+            raise errors.PermanentError(f"There is a network {name} already.")
+        made = NetworkFacts(f"n{next(self._serial)}", name, "bridge", options, labels, gateway="172.30.0.1")
+        self.networks[name] = made
+
+    def join_anew(self, container: str, network: str) -> None:
+        self._enter("join_anew", container)
+        self.change(container, networks={network: Attachment(self._network(network).id)})
+
+    def _network(self, name: str) -> NetworkFacts:
+        if name not in self.networks:
+            raise errors.PermanentError(f"network {name} not found")
+        return self.networks[name]
 
     def volume_users(self, name: str) -> list[str]:
         self._enter("volume_users")
@@ -309,6 +337,13 @@ class FakeEngine:
     def _free_name(self, name: str) -> None:
         if any(facts.name == name for facts in self._held.values()):
             raise errors.PermanentError(f"The container name {name} is already in use.")
+
+    def _see_network(self, facts: ContainerFacts) -> None:
+        """A network that was made anew is another one to a container that was in the old one."""
+        place = facts.networks.get(facts.network_mode)
+        known = self.networks.get(facts.network_mode)
+        if place and place.network_id and place.network_id != (known and known.id):
+            raise errors.PermanentError(f"network {place.network_id} not found")
 
     def _see_sources(self, host: dict[str, Any]) -> None:
         """What is to be mounted and is not there: refused among `Mounts`, made of `Binds`."""

@@ -34,6 +34,7 @@ def created_facts(identity: str, spec: ContainerSpec, image: ImageFacts) -> Cont
         ports={spec.container_port: (spec.bind_address, spec.host_port), **_ports(spec, "tcp")},
         udp_ports=_ports(spec, "udp"), privileged=False, security_opt=spec.security_opt,
         cap_add=spec.options.cap_add, options=option_drift.wanted(spec, image.options),
+        network_mode=spec.network or "default",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 import tracemalloc
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,8 @@ def client(docker_url: str, prefix: str) -> Iterator[docker.DockerClient]:
             container.remove(force=True, v=True)
         for volume in client.volumes.list(filters={"name": prefix}):
             volume.remove()
+        for network in client.networks.list(filters={"name": prefix}):
+            network.remove()
         for image in client.images.list(filters={"reference": f"*/{prefix}"}):
             client.images.remove(str(image.id), force=True)
 
@@ -97,6 +99,11 @@ def registry() -> Iterator[ImageRegistry]:
 @pytest.fixture
 def missing_source() -> str:
     return "/dockmgr-test-no-such-folder"
+
+
+@pytest.fixture
+def lose_network(client: docker.DockerClient) -> Callable[[str], None]:
+    return lambda name: client.networks.get(name).remove()
 
 
 @pytest.fixture

@@ -185,7 +185,10 @@ PLAN = {
     "data_path": "/data", "stop_timeout": "10", "health_path": "/healthz", "health_expect": "auto",
     "start_grace": "60", "update_strategy": "recreate", "reason": "because",
 }  # fmt: skip
-HOST = {"address": "127.0.0.9", "first_port": "20000", "last_port": "20009", "docker_url": "unix:///x.sock"}
+HOST = {
+    "address": "127.0.0.9", "first_port": "20000", "last_port": "20009", "docker_url": "unix:///x.sock",
+    "network": "customers",
+}  # fmt: skip
 CHANNEL = {"new_url": "json://127.0.0.1:9/y", "min_level": "critical", "timezone": "UTC", "reason": "because"}
 USER = {"username": "renamed", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
 NEW_USER = {"username": "new", "password1": "pw-Of-a-new-1", "password2": "pw-Of-a-new-1",

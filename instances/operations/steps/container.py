@@ -15,7 +15,7 @@ from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import generated, ports
+from instances.operations.steps import generated, network, ports
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
@@ -71,6 +71,8 @@ def make(work: Work, spec: ContainerSpec) -> str:
         # Whoever made it may have died before it had joined all its networks.
         work.engine.remove(earlier)
         earlier = None
+    if earlier is None and spec.network:
+        network.ready(work.engine, spec.network)
     wanted = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
     return earlier or work.engine.create(wanted)
 
@@ -137,6 +139,7 @@ def remove_made(work: Work) -> None:
 
 def start(work: Work, container: str) -> None:
     """Start a container of the instance, and write its port down where the engine chose another one."""
+    network.rejoin(work, container)
     work.engine.start(container)
     instance = work.instance
     if instance.adopted is None or not adoption.port_changes(instance.adopted, instance.container_port):

@@ -19,7 +19,8 @@ LEAST_FREE_BYTES = 512 * 1024**2
 # What of a container can only be changed by making it anew; `validate` says the same of it.
 MADE_ANEW = frozenset(
     {
-        *("cpus", "memory", "pids", "ports", "mounts", "labels", "security_opt", "privileges", "environment"),
+        *("cpus", "memory", "pids", "ports", "mounts", "labels", "network"),
+        *("security_opt", "privileges", "environment"),
         *option_drift.COMPARED,
     }
 )
@@ -53,7 +54,10 @@ def _outdated(work: Work) -> bool:
     facts = work.engine.inspect(instance.container_id)
     if facts is None or instance.adopted is not None:
         return False
-    found = drift.drift(instance.spec(), facts, instance.image_id, work.engine.image(facts.image_id))
+    spec = instance.spec()
+    if drift.is_to_move(spec, facts):
+        return True
+    found = drift.drift(spec, facts, instance.image_id, work.engine.image(facts.image_id))
     return any(not finding.ok for finding in found if finding.name in MADE_ANEW)
 
 

@@ -62,6 +62,11 @@ def missing_source(engine: FakeEngine) -> str:
 
 
 @pytest.fixture
+def lose_network(engine: FakeEngine) -> Callable[[str], None]:
+    return lambda name: engine.networks.__delitem__(name)
+
+
+@pytest.fixture
 def unreachable_image(engine: FakeEngine) -> str:
     engine.registry_down = True
     return "registry.invalid/agent:2"

@@ -224,7 +224,7 @@ def test_the_command_ends_with_zero_or_one(world: World, run: Run) -> None:
     world.engine.change(instance.container_name, network_mode="host")
     ran = run("validate", "--customer-id", "c1")
     assert (ran.code, ran.err) == (1, "")
-    assert "should be the engine's own, is host" in ran.out
+    assert "should be dockmgr, is host" in ran.out
     assert "warning" in ran.out and "has no public_url" in ran.out
 
 

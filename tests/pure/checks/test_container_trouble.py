@@ -46,6 +46,7 @@ class World:
         self.engine = FakeEngine(lambda: at(0))
         self.instance = an_instance(image=image)
         self.engine.images[self.instance.image_ref] = image_facts("one", labels=labels or {})
+        self.engine.create_network(self.instance.host.network, {}, {})
         self.instance.container_id = self.engine.create(self.instance.spec())
         self.name = self.instance.container_name
         self.engine.start(self.name)

@@ -16,6 +16,7 @@ from instances.containers.drift import (
     drift_notes,
     image_notes,
     image_on_host,
+    is_to_move,
     limits,
     over_commitment,
 )
@@ -31,7 +32,8 @@ PLAN = PlanSpec(name="pro", image="agent:1.0", cpus=2, memory=2 * GIB, container
 IMAGE = image_facts("one", env={"PATH": "/bin", "VERSION": "1"})
 ENGINE = EngineFacts(architecture="amd64", cpus=4, memory=8 * GIB, root="")
 SPEC: ContainerSpec = build(
-    PLAN, InstanceSpec("user1", "127.0.0.1", 20001, env={"API_KEY": SECRET, "TZ": "UTC"})
+    PLAN,
+    InstanceSpec("user1", "127.0.0.1", 20001, env={"API_KEY": SECRET, "TZ": "UTC"}, network="dockmgr"),
 )
 FACTS: ContainerFacts = replace(created_facts("c0ffee", SPEC, IMAGE), state="running")
 
@@ -77,7 +79,7 @@ DRIFT: list[tuple[dict[str, Any], str, str]] = [
     ({"binds": ("/host",)}, "mounts", "something of the host at /host"),
     ({"labels": {}}, "labels", "lacks dockmgr.customer_id, dockmgr.managed, dockmgr.plan"),
     ({"labels": {**SPEC.labels, "dockmgr.plan": "free"}}, "labels", "differs in dockmgr.plan"),
-    ({"network_mode": "host"}, "network", "should be the engine's own, is host"),
+    ({"network_mode": "host"}, "network", "should be dockmgr, is host"),
     ({"security_opt": ()}, "security_opt", "should be no-new-privileges, is none"),
     ({"security_opt": ("seccomp=unconfined",)}, "security_opt", "is seccomp=unconfined"),
     ({"privileged": True}, "privileges", "should be none, is all of them"),
@@ -123,6 +125,12 @@ def test_a_plan_without_data_wants_no_mount() -> None:
 
 def notes(image: Any = IMAGE, **facts: Any) -> dict[str, str]:
     return {note.code: note.message for note in drift_notes(SPEC, replace(FACTS, **facts), image)}
+
+
+def test_a_container_from_before_the_bridge_of_customers_is_to_move_and_no_drift() -> None:
+    assert (is_to_move(SPEC, FACTS), is_to_move(SPEC, replace(FACTS, network_mode="bridge"))) == (False, True)
+    [(code, text)] = notes(network_mode="default").items()
+    assert (code, "its next update moves it to dockmgr" in text) == ("network", True)
 
 
 def test_what_the_image_says_itself_is_not_extra() -> None:

@@ -157,6 +157,7 @@ CHANGED: dict[str, object] = {
     "restart_policy": "no",
     "security_opt": (),
     "options": Options(init=False),
+    "network": "dockmgr",
     "raw": {"HostConfig": {"Memory": 1}},
 }
 

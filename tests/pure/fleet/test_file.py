@@ -194,6 +194,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "an engine over http": (host(f"docker_url: 'http://u:{SECRET}@h'"), "docker_url"),
     "an address with a slash": (host("address: 10.0.0.1/24"), "hosts.0.address"),
     "ports the wrong way round": (host("first_port: 30000, last_port: 20000"), "last_port"),
+    "the engine's own network": (host("network: bridge"), "hosts.0.network"),
+    "the host's network": (host("network: host"), "hosts.0.network"),
     "negative room": (host("max_instances: -1"), "max_instances"),
     "no CPU": (plan("cpus: 0"), "cpus"),
     "CPUs that are no number": (plan("cpus: .nan"), "cpus"),
