@@ -30,8 +30,8 @@ _STOP_TIMEOUT = 30  # it gives its containers 15
 class _Daemon:
     """dockerd of a private engine, started with a configuration that leaves the machine's settings alone."""
 
-    def __init__(self, program: str, remains: Remains, settings: Mapping[str, object]) -> None:
-        self._command = [program, "--config-file", str(remains.config)]
+    def __init__(self, program: Sequence[str], remains: Remains, settings: Mapping[str, object]) -> None:
+        self._command = [*program, "--config-file", str(remains.config)]
         self._remains = remains
         self._process: ServerProcess | None = None
         remains.config.write_text(json.dumps({**_settings(remains), **settings}))
@@ -88,10 +88,12 @@ def docker_engine(
     use_found: bool = False,
     persist: bool = False,
     settings: Mapping[str, object] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[EngineServer]:
     """The engine in `DOCKER_HOST`, or with `use_found` the one at the usual socket, or a private one.
 
-    `settings` are a private engine's own, as its configuration file names them.
+    `settings` are a private engine's own, as its configuration file names them; `within` are words before
+    its command, such as nsenter's.
 
     Only the private one is ended and removed at exit, with all its containers; with `persist` they
     are stopped and stay in `folder`/engine for the next start. `ServerMissing` when the one that is
@@ -105,12 +107,14 @@ def docker_engine(
         yield EngineServer(USUAL_URL, private=False)
     else:
         wanted = {"insecure-registries": list(insecure_registries), **(settings or {})}
-        with _private_engine(folder, wanted, persist) as server:
+        with _private_engine(folder, wanted, persist, within) as server:
             yield server
 
 
 @contextmanager
-def _private_engine(folder: Path, settings: Mapping[str, object], persist: bool) -> Iterator[EngineServer]:
+def _private_engine(
+    folder: Path, settings: Mapping[str, object], persist: bool, within: Sequence[str]
+) -> Iterator[EngineServer]:
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ServerMissing(
             "A Docker Engine is needed: install and start Docker, or name an engine in DOCKER_HOST "
@@ -120,7 +124,7 @@ def _private_engine(folder: Path, settings: Mapping[str, object], persist: bool)
     with work_folder(folder, "engine", persist=persist) as work, short_folder() as short:
         remains = Remains(short, work, create_bridge(), keep=persist)
         watcher = _watch(remains)
-        daemon = _Daemon(program, remains, settings)
+        daemon = _Daemon([*within, program], remains, settings)
         try:
             daemon.start()
             yield EngineServer(f"unix://{remains.socket}", private=True, _daemon=daemon)

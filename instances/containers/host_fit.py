@@ -38,10 +38,6 @@ def findings(
 
 
 def notes(free: int | None) -> Iterator[Note]:
-    yield Note(
-        "isolation",
-        "Customers share the engine's own bridge: unless it keeps them apart, they reach each other.",
-    )
     if free is None:
         yield Note("disk", "The host's disk can't be seen from here.")
 

@@ -114,6 +114,20 @@ class DockerEngine(EngineConnection):
             return False
         return True
 
+    def import_image(self, archive: bytes, reference: str) -> str:
+        repository, _, tag = reference.rpartition(":")
+        with self._calling(f"make image {reference}", change=True) as client:
+            client.import_image_from_data(archive, repository=repository, tag=tag)
+        made = self.image(reference)
+        if made is None:
+            raise TransientError(f"The Docker Engine at {self._where} made {reference} but does not have it.")
+        return made.id
+
+    def unpack(self, container: str, folder: str, archive: bytes) -> None:
+        what = f"write into {folder} of {container}"
+        with self._calling(what, change=True, container=container) as client:
+            client.put_archive(container, folder, archive)
+
     def create(self, spec: ContainerSpec) -> str:
         asked = create_arguments(spec)
         with self._calling(f"create container {spec.name}", change=True, secrets=spec.env.values()) as client:

@@ -110,6 +110,12 @@ class Engine(Protocol):
         False when a container still uses it or, by id, when it has several names; True when it is gone.
         """
 
+    def import_image(self, archive: bytes, reference: str) -> str:
+        """Make an image of a tar file's content, and return its id."""
+
+    def unpack(self, container: str, folder: str, archive: bytes) -> None:
+        """Unpack a tar file into a folder of a container, with owners and modes as it says."""
+
     def create(self, spec: ContainerSpec) -> str:
         """Create (not start) a container and return its id; leaves nothing behind when refused.
 

@@ -1,24 +1,47 @@
-"""Does a host's engine do what customers' containers need: asked, and not changed."""
+"""Does a host's engine do what customers' containers need: asked, and tried by throwaway containers."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from instances.containers import host_fit
+from instances.containers import host_fit, isolation
+from instances.containers.drift import Finding
+from instances.containers.facts import EngineFacts
+from instances.engine.port import Engine
+from instances.errors import PermanentError
 from instances.models import Host
+from instances.operations.isolation import measure
+from instances.operations.steps import network
 from instances.operations.validate import Validation
 from instances.outside import Outside, bare_address
 
 
 def validate_host(host: Host, outside: Outside) -> Validation:
-    """What its engine says of itself, whichever that is. Raises EngineUnreachable."""
+    """What its engine says of itself, whichever that is, and how it keeps customers apart.
+
+    The network of customers is made where there is none. Raises EngineUnreachable.
+    """
     asked_at = outside.clock.now()
-    facts = outside.engines.at(bare_address(host)).facts()
+    engine = outside.engines.at(bare_address(host))
+    facts = engine.facts()
     seconds = (outside.clock.now() - asked_at).total_seconds()
     free = _free(facts.root) if host.engine_url.startswith("unix:") else None
-    found = host_fit.findings(facts, host.engine_id, free, asked_at, seconds)
-    return Validation(list(found), list(host_fit.notes(free)))
+    found = list(host_fit.findings(facts, host.engine_id, free, asked_at, seconds))
+    if host.engine_id in ("", facts.id):  # on another's engine nothing is made
+        found += _apart(host, engine, facts, outside)
+    return Validation(found, list(host_fit.notes(free)))
+
+
+def _apart(host: Host, engine: Engine, facts: EngineFacts, outside: Outside) -> list[Finding]:
+    try:
+        there = network.ready(engine, host.network)
+    except PermanentError as error:
+        return [Finding("network", False, str(error))]
+    return [
+        Finding("network", True, f"customers share {there.name}"),
+        *isolation.findings(measure(engine, there, facts, outside)),
+    ]
 
 
 def _free(root: str) -> int | None:

@@ -24,7 +24,7 @@ from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from tests.fakes.facts import created_facts
+from tests.fakes.facts import created_facts, image_facts
 from tests.fakes.inspected import container_answer, image_answer
 
 ANONYMOUS = "anonymous-"  # how names of volumes begin that nobody named
@@ -36,7 +36,8 @@ class FakeEngine:
     `starts` and `stops` count by container name what really happened; `taken_ports` are held by
     something that is no container. Calls about the containers named in `hung` do not come back.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
-    when it starts.
+    when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
+    at once, if it does.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -45,6 +46,8 @@ class FakeEngine:
         self.registry_down = False
         self.hung: set[str] = set()
         self.speaks = b""
+        self.unpacked: dict[str, tuple[str, bytes]] = {}
+        self.ends: Callable[[bytes], int | None] = lambda archive: None
         self.images: dict[str, ImageFacts] = {}
         self.registry: dict[str, ImageFacts] = {}
         self.volumes: dict[str, dict[str, str]] = {}
@@ -157,6 +160,15 @@ class FakeEngine:
             del self.images[name]
         return True
 
+    def import_image(self, archive: bytes, reference: str) -> str:
+        self._enter("import_image")
+        self.images[reference] = image_facts(reference, digests=())
+        return self.images[reference].id
+
+    def unpack(self, container: str, folder: str, archive: bytes) -> None:
+        self._enter("unpack", container)
+        self.unpacked[self._get(container).id] = (folder, archive)
+
     def create(self, spec: ContainerSpec) -> str:
         self._enter("create")
         image = self._image(spec.image)
@@ -183,6 +195,9 @@ class FakeEngine:
         if spec.raw is not None:
             facts = container_facts(container_answer(replace(facts, ports={}), told, image))
             self.volumes.update({name: {} for name in facts.volumes if name not in self.volumes})
+            mode = facts.network_mode
+            places = {mode: Attachment(self.networks[mode].id)} if mode in self.networks else {}
+            facts = replace(facts, networks={**places, **facts.networks})
         self._held[facts.id] = facts
         self._asked[facts.id] = facts.ports
         return facts.id
@@ -196,17 +211,21 @@ class FakeEngine:
         ports = {inner: self._bind(*binding) for inner, binding in self._asked[facts.id].items()}
         self.starts[facts.name] += 1
         self._logs[facts.id] += self.speaks
+        code = self.ends(self.unpacked.get(facts.id, ("", b""))[1])
         self.change(
             container, state="running", exit_code=None, oom_killed=False, restart_count=0,
-            started_at=self._clock(), ports=ports,
+            started_at=self._clock(), ports=ports, networks=self._addresses(facts),
         )  # fmt: skip
+        if code is not None:
+            self.change(container, state="exited", exit_code=code, ended_at=self._clock())
 
     def stop(self, container: str, timeout: int) -> None:
         self._enter("stop", container)
         facts = self._find(container)
         if facts and facts.state in ("running", "restarting", "paused"):
             self.stops[facts.name] += 1
-            self.change(container, state="exited", exit_code=0, ended_at=self._clock())
+            places = {name: replace(place, address="") for name, place in facts.networks.items()}
+            self.change(container, state="exited", exit_code=0, ended_at=self._clock(), networks=places)
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         self._enter("remove", container)
@@ -337,6 +356,13 @@ class FakeEngine:
     def _free_name(self, name: str) -> None:
         if any(facts.name == name for facts in self._held.values()):
             raise errors.PermanentError(f"The container name {name} is already in use.")
+
+    def _addresses(self, facts: ContainerFacts) -> dict[str, Attachment]:
+        """What a container that starts gets, a new one each time."""
+        return {
+            name: replace(place, address=f"172.30.{next(self._serial) % 200}.2")
+            for name, place in facts.networks.items()
+        }
 
     def _see_network(self, facts: ContainerFacts) -> None:
         """A network that was made anew is another one to a container that was in the old one."""

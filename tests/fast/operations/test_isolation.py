@@ -1,0 +1,59 @@
+"""A host is asked whether customers are apart: by throwaway containers, of which nothing is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instances.containers.facts import NetworkFacts
+from instances.engine import probe_program as programs
+from instances.errors import PermanentError
+from instances.models import Host
+from instances.operations.validate_host import validate_host
+from tests.factories import World
+
+pytestmark = pytest.mark.django_db
+APART = {"isolation_neighbours": True, "isolation_host": True, "isolation_link_local": True}
+
+
+def found(world: World) -> dict[str, Any]:
+    before = (sorted(world.engine.containers), sorted(world.engine.images))
+    checks = validate_host(world.host, world.outside).document()["checks"]
+    assert (sorted(world.engine.containers), sorted(world.engine.images)) == before
+    return {check["name"]: check["ok"] for check in checks if check["name"] in (*APART, "network")}
+
+
+def connects_to(archive: bytes, *ports: int) -> bool:
+    """Whether it is the program that connects, to one of these ports."""
+    return any(programs.connect("amd64", "0.0.0.0", port)[-16:-12] in archive for port in ports)
+
+
+def test_what_is_reached_is_said_and_nothing_is_left(world: World) -> None:
+    world.engine.ends = lambda archive: 111 if connects_to(archive, 80) else None
+    world.engine.create_network("dockmgr", {}, {"dockmgr.managed": "true"})
+    assert found(world) == {"network": True, **APART, "isolation_link_local": False}
+    world.engine.ends = lambda archive: 0 if b"ustar" in archive else None
+    assert found(world) == {"network": True, **dict.fromkeys(APART, False)}
+
+
+def test_the_bridge_is_made_for_the_first_look(world: World) -> None:
+    assert found(world)["network"]
+    assert list(world.engine.networks) == ["dockmgr"]
+
+
+def test_a_network_of_others_is_named_and_nothing_is_tried_there(world: World) -> None:
+    world.engine.networks["dockmgr"] = NetworkFacts("n1", "dockmgr", "bridge", {}, {})
+    assert found(world) == {"network": False}
+
+
+def test_an_engine_that_refuses_throwaway_containers_is_not_taken_for_safe(world: World) -> None:
+    world.engine.fail_next("create", PermanentError("It did not."))
+    assert found(world) == {"network": True, **dict.fromkeys(APART, False)}
+
+
+def test_nothing_is_made_on_the_engine_of_another_host(world: World) -> None:
+    Host.objects.update(engine_id="another")
+    world.host.refresh_from_db()
+    assert found(world) == {}
+    assert world.engine.networks == {}
