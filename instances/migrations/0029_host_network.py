@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0026_refused_messages'),
+        ('instances', '0028_lists_where_events_fail'),
     ]
 
     operations = [
