@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -80,7 +80,7 @@ class _Trial:
             listening = [self._runs(neighbour), self._runs(host), True, True]
         heard = [each if there else Reached.UNKNOWN for each, there in zip(found, listening, strict=True)]
         why = "" if all(listening) else "a throwaway program that was to be reached ended early"
-        return Measured(*heard, why=why)
+        return replace(Measured(*heard), why=why)
 
     def _listens(self, stack: ExitStack, network: str, address: str, port: int) -> str:
         return self._started(stack, network, programs.listen(self.architecture, address, port))
