@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from instances.containers.hardening import is_root
+from instances.containers.options import RESTRICTED
 from instances.containers.facts import EngineFacts, ImageFacts
 from instances.containers.spec import PlanSpec
 
@@ -22,6 +24,8 @@ def problems(
     uncovered = sorted(path for path in image.volumes if path.rstrip("/") not in covered)
     if uncovered:
         yield f"The image declares a volume at {', '.join(uncovered)}, which plan {plan.name} does not keep."
+    if plan.options.hardening == RESTRICTED and is_root(plan.options.user or image.options.get("user", "")):
+        yield f"The image runs as root, which plan {plan.name} refuses (hardening restricted): say its user."
     if plan.asks_docker and not image.has_healthcheck:
         yield f"The image has no HEALTHCHECK, which plan {plan.name} asks Docker for."
     if image.architecture and engine.architecture and image.architecture != engine.architecture:

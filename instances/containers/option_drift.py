@@ -18,13 +18,15 @@ Told = Mapping[str, Any]
 OF_IMAGE = ("command", "entrypoint", "user", "working_dir", "stop_signal")
 # Compared elsewhere, with what dockmgr adds of its own.
 ELSEWHERE = frozenset({"volumes", "labels", "ports", "cap_add", "security_opt"})
-COMPARED = tuple(word for word in Options.model_fields if word not in ELSEWHERE)
+_NO_OPTION = frozenset({"hardening", "data_owner"})  # of the container: what comes of them is compared
+COMPARED = tuple(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION)
 
 
 def wanted(spec: ContainerSpec, image: Told | None) -> dict[str, Any]:
     """What the container should have; without the image, nothing where the image would speak."""
     options = spec.options
-    return {**{word: getattr(options, word) for word in COMPARED}, **_commands(options, image)}
+    said = {word: getattr(options, word) for word in COMPARED}
+    return {**said, "read_only": bool(options.read_only), **_commands(options, image)}
 
 
 def _commands(options: Options, image: Told | None) -> dict[str, Any]:

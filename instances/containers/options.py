@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,8 @@ from pydantic import (
 from instances.containers import option_words as words
 from instances.lib import placeholders, sizes
 
+NONE: Literal["none"] = "none"
+BASELINE, RESTRICTED = "baseline", "restricted"
 DATA = "data"  # the volume at a plan's data_path
 DEFAULT_SHM = 64 * 1024**2
 DEFAULT_LOG = {"max-size": "10m", "max-file": "3"}
@@ -87,7 +89,14 @@ class Options(BaseModel):
     ports: Annotated[tuple[str, ...], BeforeValidator(words.ports)] = ()
     cap_add: Capabilities = ()
     cap_drop: Capabilities = ()
-    read_only: bool = False
+    read_only: bool | None = None
+    hardening: Literal["none", "baseline", "restricted"] = NONE
+    data_owner: Annotated[
+        str,
+        BeforeValidator(
+            words.matching(r"\d{1,9}:\d{1,9}", "must be numbers of a user and a group such as 1000:1000")
+        ),
+    ] = ""
     security_opt: Annotated[tuple[str, ...], BeforeValidator(words.security_opt)] = ()
     devices: Annotated[tuple[str, ...], BeforeValidator(words.devices)] = ()
     gpus: Annotated[int, BeforeValidator(words.gpus)] = 0
@@ -104,6 +113,12 @@ class Options(BaseModel):
         both = sorted(set(self.volumes.values()) & set(self.tmpfs))
         if both:
             raise ValueError(f"{both[0]} can't be a volume and tmpfs at once")
+        return self
+
+    @model_validator(mode="after")
+    def _restricted_is_not_root(self) -> Options:
+        if self.hardening == RESTRICTED and self.user.partition(":")[0] in ("0", "root"):
+            raise ValueError("user is root, which hardening restricted refuses")
         return self
 
     def document(self) -> dict[str, Any]:

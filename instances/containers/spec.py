@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from instances.containers import adoption
+from instances.containers.hardening import hardened
 from instances.containers.options import DATA, NO_OPTIONS, Options
 from instances.lib import placeholders
 
@@ -203,7 +204,7 @@ def _is_engines_choice(document: dict[str, Any]) -> bool:
 
 def _planned(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
     known = words_of(instance.customer_id, instance.subdomain, plan.name, instance.host, instance.port)
-    options = plan.options.filled(known)
+    options = hardened(plan.options.filled(known), frozenset(plan.volumes.values()))
     given = {name: placeholders.fill(value, known) for name, value in plan.env.items()}
     return ContainerSpec(
         name=container_name(instance.customer_id),

@@ -141,6 +141,12 @@ class Engine(Protocol):
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
         """Make sure the volume exists; True when this call made it."""
 
+    def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
+        """Make a user and a group the owners of a volume's top folder, whose mode stays.
+
+        A container of the image, with these labels, is made and removed for it; nothing of it runs.
+        """
+
     def volume_labels(self, name: str) -> dict[str, str] | None:
         """The labels of a volume, or None when there is no such volume."""
 
