@@ -5,8 +5,8 @@ from __future__ import annotations
 from instances.containers.options import BASELINE, NONE, RESTRICTED, Options
 
 _ALL = "ALL"
-# Of the capabilities Docker gives, those that customers' programs do not need: to forge packets (and with
-# them a neighbour's address), to make device nodes, to give files capabilities, to write the host's audit log.
+# Of the capabilities Docker gives, those that customers' programs do not need: to forge packets, and with
+# them a neighbour's address; to make device nodes; to give files capabilities; to write the host's audit log.
 NOT_NEEDED = ("AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP")
 WRITABLE = {"/run": "mode=1777,size=16777216", "/tmp": "mode=1777,size=67108864"}  # noqa: S108 - tmpfs
 _ROOT = frozenset({"", "0", "root"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from instances.containers.hardening import is_root
-from instances.containers.options import RESTRICTED
 from instances.containers.facts import EngineFacts, ImageFacts
+from instances.containers.hardening import hardened, is_root
+from instances.containers.options import RESTRICTED
 from instances.containers.spec import PlanSpec
 
 
@@ -34,7 +34,8 @@ def problems(
 
 def covered_by(plan: PlanSpec) -> set[str]:
     """Paths at which a container of the plan has something mounted."""
-    return {*plan.volumes.values(), *plan.options.tmpfs}
+    paths = frozenset(plan.volumes.values())
+    return {*paths, *hardened(plan.options, paths).tmpfs}
 
 
 def exposed_elsewhere(image: ImageFacts, plan: PlanSpec) -> str:

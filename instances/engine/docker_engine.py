@@ -27,6 +27,7 @@ from instances.engine.dependents import shares_with
 from instances.engine.event_stream import asked_for, container_events
 from instances.engine.log_stream import CHUNK, WireStream, demultiplex
 from instances.engine.network_payloads import network_facts
+from instances.engine.owner_payloads import HELD, HOLDER, folder_archive, folder_mode, volume_holder
 from instances.engine.payloads import (
     container_described,
     container_facts,
@@ -183,6 +184,21 @@ class DockerEngine(EngineConnection):
         with self._calling(f"create volume {name}", change=True) as client:
             client.create_volume(name, labels=labels)
         return True
+
+    def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
+        """The engine unpacks into a container that never ran what it is given, with owners as that says."""
+        with self._calling(f"give volume {name} an owner", change=True) as client:
+            made = client.create_container_from_config(volume_holder(name, image, labels))  # type: ignore[no-untyped-call]
+            container = str(readable(made, CONTAINER, "Id")["Id"])
+        try:
+            with self._calling(f"give volume {name} an owner", change=True) as client:
+                url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+                told = client.head(url, params={"path": f"{HOLDER}/{HELD}"}, timeout=client.timeout)
+                raise_for_status(told)
+                mode = folder_mode(told.headers.get("X-Docker-Container-Path-Stat", ""))
+                client.put_archive(container, HOLDER, folder_archive(HELD, mode, owner))
+        finally:
+            self.remove(container, anonymous_volumes=True)
 
     def volume_labels(self, name: str) -> dict[str, str] | None:
         with suppress(NotFoundOnEngine), self._calling(f"inspect volume {name}") as client:

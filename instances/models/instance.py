@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from django.db import models
@@ -10,6 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from instances.containers import adoption, image_fit, spec, storage
 from instances.containers.identity import Wanted
+from instances.containers.options import NO_OPTIONS
 from instances.errors import UnreadableSecret
 from instances.lib import placeholders
 from instances.lib.redact import Redactor
@@ -210,6 +212,12 @@ class Instance(WithEnvironment):
     def container_port(self) -> int:
         """The port inside the container at which health is asked."""
         return int(self.adopted["Port"]) if self.adopted is not None else int(self.plan.container_port)
+
+    @property
+    def plan_in_force(self) -> spec.PlanSpec:
+        """What of the plan shapes its container: of an adopted one the plan's options shape nothing."""
+        own = {"options": NO_OPTIONS} if self.adopted is not None else {}
+        return replace(self.plan.spec(), container_port=self.container_port, **own)
 
     @property
     def mount_points(self) -> set[str]:

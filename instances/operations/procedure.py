@@ -28,6 +28,7 @@ class Work:
     outside: Outside
     last_check: Check | None = None
     step_until: datetime | None = None
+    failure: str = ""  # what went wrong, once nothing is left but the way back
 
     def go_on(self) -> None:
         """To be called again and again by whatever takes its time.

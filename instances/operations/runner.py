@@ -177,7 +177,9 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
             try_again(work, error)
         _close_incomplete(work, told)
         return
+    work.failure = told
     courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
+    told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
     work.journal.remember(host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
     work.journal.write(undoing=True, tries=0, error=told)

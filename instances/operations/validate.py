@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +17,6 @@ from instances.containers import timings
 from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.containers.identity import Identified
-from instances.containers.spec import PlanSpec
 from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError
@@ -155,7 +154,7 @@ def _look(instance: Instance, outside: Outside) -> HostView:
 
 
 def _on_host(instance: Instance, view: HostView) -> list[Finding]:
-    plan = _plan_of(instance)
+    plan = instance.plan_in_force
     image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
     # An adopted container has limits of its own.
     findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
@@ -179,10 +178,6 @@ def _identity(instance: Instance, found: Identified) -> Finding:
     return Finding("identity", False, f"{what_to_do(found, instance)}{seen}", found.finding)
 
 
-def _plan_of(instance: Instance) -> PlanSpec:
-    return replace(instance.plan.spec(), container_port=instance.container_port)
-
-
 def _drift(instance: Instance, view: HostView, facts: ContainerFacts) -> Iterator[Finding]:
     if view.described is not None:
         return rules.adopted_drift(instance.spec(), facts, view.described, instance.image_id)
@@ -194,7 +189,7 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
     promised = neighbours.aggregate(sum=Sum("plan__memory"))["sum"] or 0
     notes = [
         *rules.over_commitment(promised, view.engine),
-        *rules.image_notes(view.image, _plan_of(instance)),
+        *rules.image_notes(view.image, instance.plan_in_force),
     ]
     if view.container is None:
         return notes

@@ -51,6 +51,7 @@ class FakeEngine:
         self.images: dict[str, ImageFacts] = {}
         self.registry: dict[str, ImageFacts] = {}
         self.volumes: dict[str, dict[str, str]] = {}
+        self.owners: dict[str, tuple[int, int]] = {}
         self.networks: dict[str, NetworkFacts] = {}
         self.missing_sources: set[str] = set()
         self.taken_ports: set[tuple[str, int]] = set()
@@ -253,6 +254,10 @@ class FakeEngine:
         made = name not in self.volumes
         self.volumes.setdefault(name, dict(labels))
         return made
+
+    def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
+        self._enter("give_volume")
+        self.owners[name] = owner
 
     def volume_labels(self, name: str) -> dict[str, str] | None:
         self._enter("volume_labels")

@@ -64,10 +64,18 @@ PRODUCTS: dict[str, dict[str, Any]] = {
         "security_opt": ["seccomp=unconfined"],
         "health": {"kind": "docker"},
     },
+    "ours": {  # a program that is no root, on volumes that begin as root's
+        **http(8080, "/data/ok.json"),
+        "hardening": "restricted",
+        "user": "1000:1000",
+        "data_owner": "1000:1000",
+        "volumes": {"data": "/tmp/www/data"},
+    },
     "grafana": {
         **http(3000, "/api/health"),
         "user": "472",
         "data_path": "/var/lib/grafana",
+        "hardening": "baseline",
         "read_only": True,
         "tmpfs": {"/tmp": "size=16m,mode=1777"},
         "logging": {"driver": "local", "options": {"max-size": "5m"}},

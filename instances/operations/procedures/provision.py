@@ -14,21 +14,20 @@ from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.spec import labels_for
 from instances.db.locks import lock_in_order
-from instances.errors import DockmgrError, RequestError
+from instances.errors import RequestError
 from instances.health import restarts
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations.journal import open_operation
 from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
-from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.steps import container, data, exact, generated, ports
+from instances.operations.steps.explain import last_words
 from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
 
-LOG_LINES_KEPT = 40
 TRY_AGAIN = "Another operation came first; try again."
 
 
@@ -181,15 +180,8 @@ def _create(work: Work) -> str:
 
 def _explain(work: Work) -> None:
     """Keep the container's last lines: they say why, and the container will be gone."""
-    if not work.instance.container_id:
-        return
-    try:
-        lines = last_lines(
-            work.instance, work.engine, LOG_LINES_KEPT, container=work.instance.container_id
-        ).lines
-    except DockmgrError as error:
-        lines = [f"(no log: {error})"]
-    work.journal.remember(logs=lines)
+    if work.instance.container_id:
+        last_words(work, work.instance.container_id)
 
 
 def _succeeded(work: Work) -> None:

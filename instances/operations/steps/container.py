@@ -15,7 +15,7 @@ from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import generated, network, ports
+from instances.operations.steps import generated, network, owner, ports
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
@@ -74,7 +74,9 @@ def make(work: Work, spec: ContainerSpec) -> str:
     if earlier is None and spec.network:
         network.ready(work.engine, spec.network)
     wanted = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
-    return earlier or work.engine.create(wanted)
+    made = earlier or work.engine.create(wanted)
+    owner.give_new_volumes(work, spec)
+    return made
 
 
 def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from instances.containers import drift, image_fit, option_drift
@@ -105,7 +104,7 @@ def must_fit(work: Work, image_id: str) -> str:
     if image is None:
         raise PermanentError("The image vanished from the host right after it was pulled.")
     instance = work.instance
-    plan = replace(instance.plan.spec(), container_port=instance.container_port)
+    plan = instance.plan_in_force
     found = list(image_fit.problems(image, plan, work.engine.facts(), instance.mount_points))
     if found:
         raise PermanentError(" ".join(found))

@@ -17,7 +17,6 @@ from instances.containers import drift, storage
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
-    DockmgrError,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -30,14 +29,13 @@ from instances.models import Instance, Operation
 from instances.operations.find_own import sharers_of_data
 from instances.operations.journal import open_operation
 from instances.operations.procedure import Step, Work
-from instances.operations.read_logs import last_lines
 from instances.operations.requester import Requester
 from instances.operations.steps import container, data, generated, own_container, ports
+from instances.operations.steps.explain import last_words
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
-LOG_LINES_KEPT = 40
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung)
 
 
@@ -188,15 +186,8 @@ def see_running(work: Work) -> str:
 def explain(work: Work) -> None:
     """Keep the failed container's last words and its end; it will be gone."""
     made = new_container(work)
-    facts = work.engine.inspect(made) if made else None
-    if facts is None:
-        return
-    try:
-        lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT, container=facts.id).lines
-    except DockmgrError as error:
-        lines = [f"(no log: {error})"]
-    state = {"state": facts.state, "exit_code": facts.exit_code, "oom_killed": facts.oom_killed}
-    work.journal.remember(logs=lines, failed_container=state)
+    if made:
+        last_words(work, made)
 
 
 @contextmanager

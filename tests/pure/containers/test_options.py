@@ -39,6 +39,9 @@ FORMS: list[tuple[str, Any, Any]] = [
     ("cap_add", ["CAP_SYS_PTRACE", "net_admin"], ["NET_ADMIN", "SYS_PTRACE"]),
     ("cap_drop", ["ALL"], ["ALL"]),
     ("read_only", True, True),
+    ("read_only", False, False),
+    ("hardening", "baseline", "baseline"),
+    ("data_owner", "1000:1000", "1000:1000"),
     ("security_opt", ["seccomp:unconfined", "no-new-privileges:false"], [
         "no-new-privileges=false", "seccomp=unconfined",
     ]),
