@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from instances.containers import adoption, image_fit, spec, storage
 from instances.containers.identity import Wanted
 from instances.containers.options import NO_OPTIONS
+from instances.containers.spec import PlanSpec
 from instances.errors import UnreadableSecret
 from instances.lib import placeholders
 from instances.lib.redact import Redactor
@@ -214,10 +215,10 @@ class Instance(WithEnvironment):
         return int(self.adopted["Port"]) if self.adopted is not None else int(self.plan.container_port)
 
     @property
-    def plan_in_force(self) -> spec.PlanSpec:
+    def plan_in_force(self) -> PlanSpec:
         """What of the plan shapes its container: of an adopted one the plan's options shape nothing."""
-        own = {"options": NO_OPTIONS} if self.adopted is not None else {}
-        return replace(self.plan.spec(), container_port=self.container_port, **own)
+        plan = replace(self.plan.spec(), container_port=self.container_port)
+        return plan if self.adopted is None else replace(plan, options=NO_OPTIONS)
 
     @property
     def mount_points(self) -> set[str]:

@@ -40,7 +40,7 @@ RESTRICTED = {"cap_drop": ("ALL",), "read_only": True, "tmpfs": WRITABLE}
 def test_a_preset_adds_to_what_is_said(said: dict[str, Any], comes: dict[str, Any]) -> None:
     options = Options.model_validate(said)
     made = hardened(options, frozenset(options.volumes.values()))
-    usual = {"cap_drop": (), "read_only": None, "tmpfs": {}}
+    usual: dict[str, Any] = {"cap_drop": (), "read_only": None, "tmpfs": {}}
     assert {word: getattr(made, word) for word in usual} == {**usual, **comes}
     assert Options.model_validate(options.document()) == options
 
