@@ -80,7 +80,7 @@ def test_an_explanation_that_fails_in_any_way_keeps_none_from_it(
     def fails(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("instances.operations.steps.replace.last_lines", fails)
+    monkeypatch.setattr("instances.operations.steps.explain.last_lines", fails)
     assert update(world).status == "rolled_back"
     back_in_place(world, old)
 
