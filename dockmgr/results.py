@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery.backends.redis import RedisBackend
+
+from tasks.policies import POLICIES
 
 
 class LookedUpResults(RedisBackend):
@@ -14,3 +18,17 @@ class LookedUpResults(RedisBackend):
 
     def on_task_call(self, producer: object, task_id: str) -> None:
         """Nothing to prepare."""
+
+    def store_result(
+        self, task_id: Any, result: Any, state: Any, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """What may be large, and is somebody's, is kept for as long as its reader is about to come."""
+        stored = super().store_result(task_id, result, state, traceback, request, **kwargs)
+        policy = POLICIES.get(getattr(request, "task", None) or "")
+        if policy is not None and policy.result_expires is not None:
+            self.expire_in(str(task_id), policy.result_expires)
+        return stored
+
+    def expire_in(self, task_id: str, seconds: int) -> None:
+        """Let a result go sooner than the others."""
+        self.expire(self.get_key_for_task(task_id), seconds)

@@ -9,6 +9,10 @@ class RequestError(DockmgrError):
     """The request itself is wrong (unknown customer, malformed id); nothing was touched."""
 
 
+class NotAllowed(RequestError):
+    """Whoever asks may not have this; somebody else may."""
+
+
 class BusyError(DockmgrError):
     """Another operation holds the instance, or another sweep is running."""
 
@@ -60,8 +64,16 @@ class OwnDefect(OwnTrouble, PermanentError):
 class UnreadableSecret(OwnTrouble, PermanentError):
     """A stored secret was encrypted with a key this installation does not have (any more)."""
 
+    sentence = "A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+
     def __init__(self) -> None:
-        super().__init__("A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key.")
+        super().__init__(self.sentence)
+
+
+class MisplacedSecret(UnreadableSecret):
+    """A stored secret stands in another row or column than the one it was encrypted for."""
+
+    sentence = "A stored secret is not that of its row: it was moved here from another place."
 
 
 class ForeignKeys(PermanentError):

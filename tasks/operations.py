@@ -18,10 +18,12 @@ from instances.operations.attempts import TryAgain
 from instances.operations.journal import is_held
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures.provision import ProvisionRequest, former_data
-from instances.operations.requester import Requester
+from instances.operations.requester import Requester, a_service
+from tasks import slips
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.capacity import CHANGES
+from tasks.records import record, recorded
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
@@ -45,7 +47,7 @@ def _carry(task: Task[..., Any], operation: Operation) -> Operation:
 
 def _requester(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> Requester:
     """A message delivered twice has one task id, so it is one request."""
-    return Requester(requested_by, reason, request_id or f"task:{task.request.id}")
+    return a_service(requested_by, reason, request_id or f"task:{task.request.id}")
 
 
 @task("dockmgr.restart", bind=True)
@@ -59,7 +61,12 @@ def restart(
 ) -> shapes.Operation:
     """Stop, start, wait until healthy; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
-    operation = service.begin_restart(customer_id, requester, with_empty_data=with_empty_data)
+    operation = recorded(
+        "restart",
+        customer_id,
+        requester,
+        lambda: service.begin_restart(customer_id, requester, with_empty_data=with_empty_data),
+    )
     return documents.operation(_carry(self, operation))
 
 
@@ -72,9 +79,18 @@ def update(
     reason: str = "",
     request_id: str | None = None,
 ) -> shapes.Operation:
-    """Pull, replace, gate, roll back on failure; returns the OPERATION."""
+    """Pull, replace, gate, roll back on failure; returns the OPERATION.
+
+    An image is one that the customer's plan may run.
+    """
     requester = _requester(self, requested_by, reason, request_id)
-    return documents.operation(_carry(self, service.begin_update(customer_id, requester, image=image)))
+    operation = recorded(
+        "update",
+        customer_id,
+        requester,
+        lambda: service.begin_update(customer_id, requester, image=image),
+    )
+    return documents.operation(_carry(self, operation))
 
 
 @task("dockmgr.decommission", bind=True)
@@ -88,7 +104,12 @@ def decommission(
 ) -> shapes.Operation:
     """Remove the container, and the volume if asked; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
-    operation = service.begin_decommission(customer_id, requester, purge_data=purge_data)
+    operation = recorded(
+        "decommission",
+        customer_id,
+        requester,
+        lambda: service.begin_decommission(customer_id, requester, purge_data=purge_data),
+    )
     return documents.operation(_carry(self, operation))
 
 
@@ -117,7 +138,10 @@ def provision(
         image,
         former_data=former_data(keep_data, fresh),
     )
-    operation = service.begin_provision(order, _requester(self, requested_by, reason, request_id))
+    requester = _requester(self, requested_by, reason, request_id)
+    operation = recorded(
+        "provision", customer_id, requester, lambda: service.begin_provision(order, requester)
+    )
     return service.provision_result(_carry(self, operation)).document()
 
 
@@ -149,11 +173,17 @@ def test_deploy(
     requested_by: str = "task",
     reason: str = "",
     request_id: str | None = None,
+    slip: str | None = None,
 ) -> shapes.TrialResult:
-    """A throwaway instance through everything a customer's goes through; returns its steps."""
-    requester = Requester(requested_by, reason, request_id)
+    """A throwaway instance through everything a customer's goes through; returns its steps.
+
+    `slip` says, signed, who asked over the API and was recorded there.
+    """
+    requester = slips.requester_of(slip, self.request.id) or a_service(requested_by, reason, request_id)
     with CHANGES.place(healing=False) as found:
         if found:
+            if requester.surface == "task":
+                record("test deployment", lookup.plan(plan).name, requester, "begun")
             return trial.run_trial(plan, image, host, requester).document()
     raise self.retry(countdown=BUSY_SECONDS)
 

@@ -34,7 +34,7 @@ class TaskPolicy:
 
     `time_limit` is enforced by process pools; under threads the same bound comes from the timeouts
     of every probe, engine call and database statement inside the task. All tries of `retry` have
-    to fit into it.
+    to fit into it. `result_expires` is how long a result is kept, where that is not the usual hour.
     """
 
     queue: str
@@ -42,6 +42,7 @@ class TaskPolicy:
     time_limit: int
     expires: float | None = None
     ignore_result: bool = False
+    result_expires: int | None = None
     retry: Retry = ONCE
 
     def options(self) -> dict[str, Any]:
@@ -95,6 +96,10 @@ READ = TaskPolicy(queue="operations", acks_late=False, time_limit=120, retry=Ret
 # The same for a page that polls for the answer and gives up after a while.
 GLANCE = replace(READ, expires=60)
 
+# A log may be megabytes of what a customer's program wrote: the broker is no place for it.
+LOG = replace(READ, result_expires=300)
+LOG_VIEW = replace(GLANCE, result_expires=60)
+
 POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.check_health": PROBE,
     "dockmgr.sweep": SWEEP,
@@ -111,8 +116,8 @@ POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.test_deploy": TRIAL,
     "dockmgr.carry_on": CARRY_ON,
     "dockmgr.carry_out_bulk": CARRY_ON,
-    "dockmgr.logs": READ,
-    "dockmgr.log_view": GLANCE,
+    "dockmgr.logs": LOG,
+    "dockmgr.log_view": LOG_VIEW,
     "dockmgr.container_facts": GLANCE,
     "dockmgr.test_host": GLANCE,
     "dockmgr.orphans": GLANCE,

@@ -22,7 +22,7 @@ from instances.models import Health, Host, Incident, Instance, Operation, Plan, 
 from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import provision as provisioning
-from instances.operations.requester import Requester
+from instances.operations.requester import at_machine
 from instances.operations.steps import network, ports
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import FakeClock, FakeOutside, FakeProbe, HostEngine
@@ -35,7 +35,7 @@ FAILED = {
     "warning": State(Status.UNHEALTHY, failures=3),
     "critical": State(Status.FAILED, failures=6, restarts_used=3),
 }
-ASKED = Requester("tests", "to see", None)
+ASKED = at_machine("tests", "to see")
 
 
 @dataclass

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from instances.errors import DockmgrError, OutOfReachError
-from tasks.broker.rpc import submit, task_result
+from tasks.broker.rpc import let_go, submit, task_result
 
 SALT = "desk.ticket"
 LASTS = 600  # seconds a ticket is good for
@@ -66,9 +66,11 @@ def download_view(request: HttpRequest, ticket: str) -> HttpResponse:
 
 def fetch(request: HttpRequest, ticket: str) -> dict[str, Any]:
     """The answer a ticket stands for, as far as it is there. Raises Http404, OutOfReachError."""
-    ended = task_result(_task_of(request, ticket))
+    task_id = _task_of(request, ticket)
+    ended = task_result(task_id)
     if ended is None:
         return {"state": "waiting"}
+    let_go(task_id)
     if ended.error is not None:
         return _failure(ended.error)
     return {"state": "done", "answer": ended.value}

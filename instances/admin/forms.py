@@ -15,11 +15,13 @@ from unfold.widgets import (
 )
 
 from instances.admin.verbs import REASON_LENGTH
+from instances.containers import image_policy
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address, way_refused
 from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, RegistryEntry, parse_mapping, shown
 from instances.health.question import Question, conflict
+from instances.lib import sizes
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
@@ -69,6 +71,21 @@ class WordsDocumentField(forms.Field):
         return found
 
 
+class SizeField(forms.CharField):
+    """A number of bytes, as people write it."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return sizes.shortest(value) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return sizes.in_bytes(value) if value not in (None, "") else None
+        except ValueError as error:
+            raise forms.ValidationError(f"It {error}.") from None
+
+
 class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form whose values must pass as an entry of a fleet file; `entry` is what judges them."""
 
@@ -110,6 +127,11 @@ class HostForm(FleetForm):
     """A host whose engine is that of another one in use is refused."""
 
     entry = HostEntry
+    max_memory = SizeField(
+        required=False,
+        label="Memory to promise",
+        help_text="Such as 64g: what the plans of its instances may allow them together, times overcommit.",
+    )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -129,6 +151,12 @@ class PlanForm(FleetForm):
 
     entry = PlanEntry
     memory_mb = forms.IntegerField(label="Memory (MB)", min_value=6, widget=UnfoldAdminTextInputWidget)
+    images = WordsField(
+        required=False,
+        label="Images that may be run",
+        help_text="Repositories, or images with their tag or digest, one on each line. Empty: the repository "
+        "of the plan's own image.",
+    )
     required_env = WordsField(
         required=False,
         label="Required variables",
@@ -161,6 +189,10 @@ class PlanForm(FleetForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        if not self.errors and "images" in cleaned:
+            found = image_policy.outside(cleaned.get("image") or "", cleaned["images"])
+            if found:
+                self.add_error("images", f"{found[:1].upper()}{found[1:]}.")
         if not self.errors and "options" in cleaned:
             options = Options.model_validate(cleaned["options"])
             for found in conflicts(options, cleaned.get("data_path"), cleaned.get("container_port", 0)):

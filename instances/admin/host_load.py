@@ -35,8 +35,15 @@ class HostLoad:
     def words(self) -> str:
         room = f" of {self.host.max_instances}" if self.host.max_instances else ""
         unknown = f", {self.unknown} of unknown health" if self.unknown else ""
+        cordoned = ", cordoned" if self.host.cordoned else ""
         last = " when last seen" if self.out_of_reach else ""
-        return f"{self.instances}{room} instances, {self.unwell} unwell{unknown}{last}"
+        return f"{self.instances}{room} instances, {self.unwell} unwell{unknown}{cordoned}{last}"
+
+    @property
+    def may_promise(self) -> float | None:
+        """GB of memory; None without a limit."""
+        most = self.host.max_memory
+        return None if most is None else most * self.host.overcommit / GB
 
     @property
     def rank(self) -> tuple[Any, ...]:

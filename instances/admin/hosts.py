@@ -54,8 +54,8 @@ class HostAdmin(DeskAdmin):
     fieldsets = (
         ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
-            ("address", "bind"), "max_instances", ("first_port", "last_port"),
-            "network", "reason",
+            ("address", "bind"), ("max_instances", "cordoned"), ("max_memory", "overcommit"),
+            ("first_port", "last_port"), "network", "reason",
         )}),
     )  # fmt: skip
 
@@ -76,7 +76,8 @@ class HostAdmin(DeskAdmin):
 
     @admin.display(description="instances")
     def load(self, host: Any) -> str:
-        return str(host.load.instances) + (f" of {host.max_instances}" if host.max_instances else "")
+        most = f" of {host.max_instances}" if host.max_instances else ""
+        return f"{host.load.instances}{most}{', cordoned' if host.cordoned else ''}"
 
     @admin.display(description="unwell")
     def unwell(self, host: Any) -> int:

@@ -50,11 +50,16 @@ class PlanAdmin(DeskAdmin):
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
-    shown_instead = {"required_env": "required_shown", "options": "options_shown", "health": "health_shown"}
+    shown_instead = {
+        "images": "images_shown",
+        "required_env": "required_shown",
+        "options": "options_shown",
+        "health": "health_shown",
+    }
     fieldsets = (
         ("Container", {"fields": (
-            "name", "image", ("cpus", "memory_mb", "pids"), ("container_port", "data_path"), "stop_timeout",
-            "options",
+            "name", "image", "images", ("cpus", "memory_mb", "pids"), ("container_port", "data_path"),
+            "stop_timeout", "options",
         )}),
         ("Health", {"fields": (("health_path", "health_expect"), "health", "start_grace", "public_url")}),
         ("Updates and environment", {"fields": ("update_strategy", "required_env", "reason")}),
@@ -84,6 +89,10 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="Required variables")
     def required_shown(self, plan: Plan) -> str:
         return listed(plan.required_env)
+
+    @admin.display(description="Images that may be run")
+    def images_shown(self, plan: Plan) -> str:
+        return listed(plan.image_policy.entries)
 
     @admin.display(description="Container options")
     def options_shown(self, plan: Plan) -> str:

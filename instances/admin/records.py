@@ -17,7 +17,9 @@ from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
+from instances.admin.verbs import CHOOSE_IMAGE
 from instances.admin.views import behind
+from instances.documents import told_in_full
 from instances.lib import durations
 from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry, HealthCheck, Operation, Sweep
@@ -75,11 +77,19 @@ class OperationAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         operation = _known(object_id)
         title = f"{operation.kind} of {operation.customer_id}"
-        return {"operation": operation, "object": operation, "title": title, "desk_title": title}
+        shown = {"operation": operation, "error": _error(request, operation)}
+        return {**shown, "object": operation, "title": title, "desk_title": title}
 
     def get_urls(self) -> list[URLPattern]:
         live = path("<uuid:key>/live/", behind(self, live_view), name="instances_operation_live")
         return [live, *super().get_urls()]
+
+
+def _error(request: HttpRequest, operation: Operation) -> str:
+    """Why it failed. What a registry said is for those who may choose any image: to others an image's name
+    must not be a way to ask who listens where.
+    """
+    return told_in_full(operation) if request.user.has_perm(CHOOSE_IMAGE) else operation.error
 
 
 def _known(object_id: str) -> Operation:
@@ -89,7 +99,9 @@ def _known(object_id: str) -> Operation:
 @require_safe
 def live_view(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """The part of an operation's page that changes by itself."""
-    return TemplateResponse(request, "desk/operation_live.html", {"operation": _known(str(key))})
+    operation = _known(str(key))
+    shown = {"operation": operation, "error": _error(request, operation)}
+    return TemplateResponse(request, "desk/operation_live.html", shown)
 
 
 @admin.register(Sweep)

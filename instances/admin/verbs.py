@@ -20,6 +20,7 @@ from tasks.checks import enqueue_checks
 from tasks.operations import enqueue_or_withdraw
 
 OPERATE = "instances.operate_instance"
+CHOOSE_IMAGE = "instances.choose_image"
 REASON_LENGTH = 255
 MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 day"), ("7d", "7 days"))
 
@@ -40,7 +41,8 @@ class UpdateForm(ReasonForm):
         max_length=512,
         required=False,
         label="Image",
-        help_text="Leave empty for what the plan's image reference names now.",
+        help_text="Leave empty for what the plan's image reference names now. One that the plan may not run "
+        "takes the permission to choose images.",
     )
 
 
@@ -60,11 +62,20 @@ class VerbRequest:
     instance: Instance
     by: str
     fields: dict[str, Any]
+    may_choose_image: bool = False
+    address: str | None = None
 
     @property
     def requester(self) -> Requester:
         given = self.fields.get("request_id")
-        return Requester(self.by, self.fields["reason"], f"desk:{given}" if given else None)
+        return Requester(
+            self.by,
+            self.fields["reason"],
+            f"desk:{given}" if given else None,
+            may_choose_image=self.may_choose_image,
+            surface="admin",
+            address=self.address,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ class Verb:
 
 
 def order(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> VerbRequest:
-    return VerbRequest(instance, trail.actor(request), fields)
+    may_choose = request.user.has_perm(CHOOSE_IMAGE)
+    return VerbRequest(instance, trail.actor(request), fields, may_choose, trail.address(request))
 
 
 def _queued(operation: Operation) -> str:

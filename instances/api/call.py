@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
+from instances.access import tokens
 from instances.models import ApiToken
 from instances.operations.requester import Requester
 
@@ -43,6 +44,10 @@ class Call:
         return self.token.actor if self.token else "api:unknown"
 
     @property
+    def is_admin(self) -> bool:
+        return self.token is not None and tokens.allows(self.token, "admin")
+
+    @property
     def caller(self) -> ApiToken:
         """The token that was shown; every route but the documentation has one."""
         if self.token is None:
@@ -50,7 +55,15 @@ class Call:
         return self.token
 
     def requester(self, request_id: str | None = None) -> Requester:
-        return Requester(self.actor, self.reason, request_id)
+        """Who asks, as operations know it; a token of scope admin may choose any image."""
+        return Requester(
+            self.actor,
+            self.reason,
+            request_id,
+            may_choose_image=self.is_admin,
+            surface="api",
+            address=self.address,
+        )
 
 
 def call_of(request: HttpRequest) -> Call:

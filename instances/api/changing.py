@@ -45,4 +45,4 @@ def change(
     if operation is None:
         operation = enqueue_or_withdraw(begin(call.requester(identity)))
     call.outcome = f"operation {operation.pk}"
-    return documents.operation(operation)
+    return documents.operation(operation, in_full=call.is_admin)

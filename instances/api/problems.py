@@ -11,7 +11,14 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpResponse
 
 from instances.db.errors import database_sentence
-from instances.errors import BusyError, DockmgrError, OutOfReachError, RequestError, TransientError
+from instances.errors import (
+    BusyError,
+    DockmgrError,
+    NotAllowed,
+    OutOfReachError,
+    RequestError,
+    TransientError,
+)
 from tasks.broker.rpc import NoAnswer
 
 Row = TypeVar("Row")
@@ -103,6 +110,8 @@ def of_error(error: DockmgrError | DatabaseFailure) -> ProblemError:
     if isinstance(error, DatabaseFailure):
         return ProblemError(503, database_sentence(error))
     sentence = " ".join(str(error).split())
+    if isinstance(error, NotAllowed):
+        return ProblemError(403, sentence)
     if isinstance(error, BusyError):
         return ProblemError(409, sentence, kind="busy", headers={"Retry-After": "5"})
     if isinstance(error, RequestError):

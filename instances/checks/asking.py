@@ -10,7 +10,7 @@ from instances.health.question import KINDS_OVER_HTTP, THERE
 from instances.health.response import PROBER, Expect, Outcome, sentence
 from instances.http.probe import Address, ProbeResult
 from instances.models import Plan
-from instances.models.encrypted import Sealed, sealed
+from instances.models.encrypted import Sealed, column_place, sealed
 from instances.outside import Outside
 
 Ask = dict[str, Any]
@@ -21,7 +21,7 @@ def ask_of(plan: Plan) -> Ask | None:
     """What a check's message says of the question beyond address and expectation; its headers stay sealed."""
     headers = sealed(plan, "health_headers")
     ask = {key: value for key, value in plan.health.items() if key != "port"}
-    return ({**ask, "headers": headers} if headers else ask) or None
+    return ({**ask, "headers": headers, "plan": plan.pk} if headers else ask) or None
 
 
 def asks_network(ask: Ask | None) -> bool:
@@ -37,7 +37,7 @@ def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: fl
     """One look at the address as the plan asks for it."""
     said = ask or {}
     try:
-        headers = Sealed(said["headers"]).open() if said.get("headers") else {}
+        headers = _headers(said)
     except UnreadableSecret as error:
         return ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, str(error))
     address = Address(
@@ -49,6 +49,16 @@ def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: fl
         tls_verify=said.get("tls_verify", True),
     )
     return outside.probe(address, timeout)
+
+
+def _headers(said: Ask) -> dict[str, str]:
+    """The plan's headers, opened. A message can't have another secret of ours sent in their place."""
+    if not said.get("headers"):
+        return {}
+    opened: dict[str, str] = Sealed(said["headers"]).open(
+        column_place(Plan, "health_headers", said.get("plan"))
+    )
+    return opened
 
 
 def public_url(base: str, plan: Plan) -> str:

@@ -11,6 +11,7 @@ from instances.documents.rows import (
     sweep,
     time,
     token,
+    told_in_full,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "sweep",
     "time",
     "token",
+    "told_in_full",
 ]

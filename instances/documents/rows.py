@@ -74,14 +74,15 @@ def checks(documents: Iterable[shapes.Check]) -> shapes.Checks:
     }
 
 
-def operation(row: Operation) -> shapes.Operation:
+def operation(row: Operation, *, in_full: bool = False) -> shapes.Operation:
+    """OPERATION; `in_full` with what a registry said, which is for admins alone."""
     document: shapes.Operation = {
         "id": str(row.pk),
         "kind": row.kind,
         "customer_id": row.customer_id,
         "status": row.status,
         "steps": row.steps,
-        "error": row.error or None,
+        "error": (told_in_full(row) if in_full else row.error) or None,
         "image_before": row.image_before or None,
         "image_after": row.image_after or None,
         "requested_by": row.requested_by,
@@ -96,6 +97,12 @@ def operation(row: Operation) -> shapes.Operation:
     return document
 
 
+def told_in_full(row: Operation) -> str:
+    """Why an operation failed, with a registry's own words where it was one that refused."""
+    said = str(row.facts.get("registry_said") or "")
+    return f"{row.error} The registry said: {said}" if row.error and said else row.error
+
+
 def instance(row: Instance) -> shapes.Instance:
     return {
         "customer_id": row.customer_id,
@@ -108,6 +115,7 @@ def instance(row: Instance) -> shapes.Instance:
         "image_id": row.image_id or None,
         "image_digest": row.image_digest or None,
         "volumes": row.held_volumes,
+        "host_access": host_access(row),
         "container": row.container_name,
         "finding": cast(shapes.FindingCode | None, row.finding or None),
         "finding_since": time(row.finding_since),
@@ -124,6 +132,14 @@ def instance(row: Instance) -> shapes.Instance:
         "leaving_at": time(row.leaving_at),
         "created_at": time(row.created_at),
     }
+
+
+def host_access(row: Instance) -> shapes.HostAccess | None:
+    """How an instance's container reaches its host, and who accepted that."""
+    found = row.reaches_host
+    if found is None:
+        return None
+    return {"items": found["items"], "accepted_by": found["by"], "accepted_at": found["at"] or None}
 
 
 def token(row: ApiToken) -> Document:

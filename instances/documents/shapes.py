@@ -96,6 +96,14 @@ class Operation(TypedDict):
     finished_at: Time | None
 
 
+class HostAccess(TypedDict):
+    """How a container reaches its host beyond its own walls; a plan's word for it has no time."""
+
+    items: list[str]
+    accepted_by: str
+    accepted_at: Time | None
+
+
 FindingCode = Literal["renamed", "replaced"]
 
 
@@ -115,6 +123,7 @@ class Instance(TypedDict):
     image_id: str | None
     image_digest: str | None
     volumes: dict[str, str]
+    host_access: HostAccess | None
     container: str
     finding: FindingCode | None
     finding_since: Time | None

@@ -13,6 +13,7 @@ from django.db.models import Model
 from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.send import check_url
+from instances.containers import image_policy
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
 from instances.db.clock import SYSTEM
@@ -153,6 +154,7 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
     row = locked(model._default_manager.filter(name=values["name"])).first()
     if model is Plan:
         values = _whole_options(values, row)
+        _refuse_own_image(values, row)
     if row is None:
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
@@ -181,6 +183,14 @@ def _whole_options(values: dict[str, Any], row: Any) -> dict[str, Any]:
     if found:
         raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
     return {**values, "options": options.document()} if "options" in values else values
+
+
+def _refuse_own_image(values: dict[str, Any], row: Any) -> None:
+    """Raise RequestError where a plan's `images` would not allow its own image."""
+    plan = row or Plan()
+    found = image_policy.outside(values.get("image", plan.image), values.get("images", plan.images))
+    if found:
+        raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
 
 
 def _shown(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:

@@ -51,6 +51,12 @@ def _image(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
+def _images(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(value):
+        raise ValueError("must be a list of repositories, or of images with their tag or digest")
+    return [str(_image(entry)) for entry in value]
+
+
 def _plain(value: object) -> object:
     """Numbers and truth values as YAML writes them."""
     if isinstance(value, bool):
@@ -126,6 +132,9 @@ class HostEntry(_Part):
     bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
     network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
+    max_memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] | None = None
+    overcommit: float = Field(default=1.0, ge=0.1, le=100)
+    cordoned: bool = False
     first_port: int = Field(default=20000, ge=1, le=65535)
     last_port: int = Field(default=29999, ge=1, le=65535)
     accept_new_engine: bool = False
@@ -148,6 +157,7 @@ class PlanEntry(_Part, Options):
 
     name: str = Field(pattern=NAME)
     image: Annotated[str, BeforeValidator(_image)] = ""
+    images: Annotated[list[str], BeforeValidator(_images), Field(max_length=100)] = []
     cpus: float = Field(default=1.0, gt=0, le=1024)
     memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
     pids: int | None = Field(default=None, ge=1, le=4_194_304)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from instances import lookup
+from instances import documents, lookup
 from instances.containers import spec
 from instances.documents import shapes
 from instances.errors import DockmgrError, RequestError
@@ -15,7 +15,7 @@ from instances.fleet.sweep import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import read_logs, service
 from instances.operations.procedures.provision import ProvisionRequest
-from instances.operations.requester import Requester
+from instances.operations.requester import Requester, at_machine
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside, engine_address
@@ -70,7 +70,7 @@ def run_trial(
 
     Raises RequestError when there is no such plan or host.
     """
-    requester, outside = requester or Requester("test_deploy"), outside or service.OUTSIDE
+    requester, outside = requester or at_machine("test_deploy"), outside or service.OUTSIDE
     trial = _Deployment(lookup.plan(plan), image, host, requester, outside)
     trial.progress = progress
     return trial.run()
@@ -132,11 +132,13 @@ class _Deployment:
         return self._end_of(operation)
 
     def _own_requester(self) -> Requester:
-        return Requester(self._requester.requested_by, self._requester.reason or "test deployment")
+        """Each operation of the trial is one of its own."""
+        return replace(self._requester, reason=self._requester.reason or "test deployment", request_id=None)
 
     def _end_of(self, operation: Operation) -> str | None:
         done = service.run_or_wait(operation.pk, self._outside)
-        return None if done.status == "succeeded" else done.error
+        told = documents.told_in_full(done) if self._requester.surface == "command" else done.error
+        return None if done.status == "succeeded" else told
 
     def _instance(self) -> Instance:
         return lookup.instance(self._customer)

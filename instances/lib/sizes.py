@@ -17,3 +17,9 @@ def in_bytes(value: object) -> int:
     if size > MOST_BYTES:
         raise ValueError("must be a size that a machine can have")
     return int(size)
+
+
+def shortest(size: int) -> str:
+    """A number of bytes as people write it, which `in_bytes` reads as the same."""
+    unit = next((u for u in ("t", "g", "m", "k") if size and size % UNITS[u] == 0), "")
+    return f"{size // UNITS[unit]}{unit}"

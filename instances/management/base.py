@@ -32,7 +32,7 @@ from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
 from instances.operations import service
-from instances.operations.requester import Requester
+from instances.operations.requester import Requester, at_machine
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class FleetCommand(BaseCommand):
         return {"error": sentence}
 
     def requester(self, options: dict[str, Any]) -> Requester:
-        return Requester(operator(), options["reason"], options["request_id"])
+        return at_machine(operator(), options["reason"], options["request_id"])
 
     def hand_on(self, operation: Operation, options: dict[str, Any]) -> Operation:
         """See the operation through here, or enqueue it; returns how it stands then."""
@@ -303,7 +303,7 @@ class InstanceChange(FleetCommand):
         validators.customer_id(customer_id)
         service.recover(customer_id=customer_id)
         operation = self.hand_on(self.begin(customer_id, options), options)
-        return documents.operation(operation), outcome(operation)
+        return documents.operation(operation, in_full=True), outcome(operation)
 
     def show(self, document: Any) -> None:
         show_operation(self, document)

@@ -12,12 +12,14 @@ from django.conf import settings
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
-from instances.errors import UnreadableSecret
+from instances.errors import MisplacedSecret, UnreadableSecret
 
 if TYPE_CHECKING:
     TextField = models.TextField[Any, Any]
 else:
     TextField = models.TextField
+
+BOUND = "bound:"  # how tokens begin that say where they are at home
 
 
 @lru_cache(maxsize=4)
@@ -30,26 +32,72 @@ def cipher() -> MultiFernet:
     return _cipher(tuple(settings.ENCRYPTION_KEYS))
 
 
+def seal(value: Any, place: str) -> str:
+    """The JSON value as a text that opens at this place alone: whoever moves it can't have it read there."""
+    said = f"{place}\0{json.dumps(value)}"
+    return BOUND + cipher().encrypt(said.encode()).decode()
+
+
+def unseal(text: str, place: str) -> Any:
+    """The value sealed for this place. Raises UnreadableSecret; MisplacedSecret for another place's."""
+    whose, found, said = _decrypted(text.removeprefix(BOUND)).partition("\0")
+    if not (text.startswith(BOUND) and found):
+        raise UnreadableSecret
+    if whose != place:
+        raise MisplacedSecret
+    return json.loads(said)
+
+
+def place_of(row: models.Model, column: str) -> str:
+    """Where in the database a value is at home."""
+    return column_place(type(row), column, row.pk)
+
+
+def column_place(model: type[models.Model], column: str, key: object) -> str:
+    """As `place_of`, for a row that is known by its key alone."""
+    return f"{model._meta.label_lower}.{column}:{key}"
+
+
+def _decrypted(token: str) -> str:
+    try:
+        return cipher().decrypt(token.encode()).decode()
+    except (InvalidToken, UnicodeDecodeError):
+        raise UnreadableSecret from None
+
+
 @dataclass(frozen=True)
 class Sealed:
     """A token as the database holds it, not yet decrypted."""
 
     token: str
 
-    def open(self) -> Any:
-        """The value. Raises UnreadableSecret when none of the keys fits."""
+    def open(self, place: str, *, strict: bool = False) -> Any:
+        """The value. Raises UnreadableSecret when none of the keys fits, or the value is another place's.
+
+        One from before values were bound to their places opens everywhere, unless it must be bound.
+        """
+        if strict or self.token.startswith(BOUND):
+            return unseal(self.token, place)
         try:
-            return json.loads(cipher().decrypt(self.token.encode()))
-        except InvalidToken:
+            return json.loads(_decrypted(self.token))
+        except ValueError:
             raise UnreadableSecret from None
+
+    def is_readable(self) -> bool:
+        """Whether one of the keys fits."""
+        try:
+            _decrypted(self.token.removeprefix(BOUND))
+        except UnreadableSecret:
+            return False
+        return True
 
 
 def sealed(row: models.Model, name: str) -> str | None:
     """The token of a row's encrypted column, not opened; None where it holds nothing."""
     held = row.__dict__.get(name)
-    column: Any = row._meta.get_field(name)
-    token: str | None = column.get_prep_value(held) if held else None
-    return token
+    if not held:
+        return None
+    return held.token if isinstance(held, Sealed) else seal(held, place_of(row, name))
 
 
 class OpenedWhenUsed(DeferredAttribute):
@@ -61,8 +109,9 @@ class OpenedWhenUsed(DeferredAttribute):
     def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
         value = super().__get__(instance, cls)
         if isinstance(value, Sealed) and instance is not None:
-            value = value.open()
-            instance.__dict__[self.field.attname] = value
+            column: Any = self.field
+            value = value.open(place_of(instance, column.attname), strict=column.strict)
+            instance.__dict__[column.attname] = value
         return value
 
     def __set__(self, instance: models.Model, value: Any) -> None:
@@ -72,6 +121,10 @@ class OpenedWhenUsed(DeferredAttribute):
 class Encrypted(TextField):
     """A JSON value stored as one encrypted token; it can't be searched, and forms don't show it.
 
+    The token is bound to its row and column: copied to another one it opens no more. A row gets its key
+    when it is inserted, so it is written once more then. A `strict` column holds nothing but bound tokens:
+    what it says can only have been said by a process that has the keys, of this very row.
+
     Reading the attribute may raise UnreadableSecret. A row saved with a value nobody read keeps the token.
     """
 
@@ -80,12 +133,22 @@ class Encrypted(TextField):
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, strict: bool = False, **kwargs: Any) -> None:
+        self.strict = strict
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, **({"strict": True} if self.strict else {})}
+
+    def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
+        super().contribute_to_class(cls, name, *args, **kwargs)
+        models.signals.post_save.connect(_bind, sender=cls, dispatch_uid="bind encrypted columns")
+
     def get_prep_value(self, value: Any) -> str | None:
-        if value is None:
+        """The token of a value; one that comes without its row is bound by the row's next writing."""
+        if value is None or (self.strict and not isinstance(value, Sealed)):
             return None
         if isinstance(value, Sealed):
             return value.token
@@ -93,10 +156,28 @@ class Encrypted(TextField):
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         held = model_instance.__dict__
-        return held[self.attname] if self.attname in held else super().pre_save(model_instance, add)
+        value = held[self.attname] if self.attname in held else super().pre_save(model_instance, add)
+        return value if model_instance.pk is None else self.bound(model_instance, value)
+
+    def bound(self, row: models.Model, value: Any) -> Any:
+        """A value as it is written into a row; a token nobody opened is kept as it is."""
+        if value is None or isinstance(value, Sealed):
+            return value
+        return Sealed(seal(value, place_of(row, self.attname)))
 
     def from_db_value(self, value: str | None, _expression: Any, _connection: Any) -> Any:
         return None if value is None else Sealed(value)
 
     def to_python(self, value: Any) -> Any:
         return value
+
+
+def _bind(sender: type[models.Model], instance: models.Model, created: bool, **_: Any) -> None:
+    """Write a new row's encrypted columns again, bound to the key it has now."""
+    if not created:
+        return
+    columns = [column for column in sender._meta.concrete_fields if isinstance(column, Encrypted)]
+    bound = {
+        column.attname: column.bound(instance, instance.__dict__.get(column.attname)) for column in columns
+    }
+    sender._base_manager.filter(pk=instance.pk).update(**bound)

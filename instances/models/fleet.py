@@ -7,10 +7,14 @@ import ipaddress
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 
 from instances.containers import networks
+from instances.containers.image_policy import ImagePolicy
 from instances.containers.options import Options
 from instances.containers.spec import PlanSpec, all_volumes
+from instances.db.clock import SYSTEM
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.storable import CharField, Excerpt, JSONField
@@ -23,10 +27,11 @@ class Host(models.Model):
     """A Docker Engine dockmgr can reach.
 
     An empty `docker_url` stands for the environment's DOCKER_HOST. `tls` and `ssh` are paths of files;
-    TCP without TLS must be said to be `insecure`. `address` is where published
-    ports are probed; `bind_address` is what they are published on, when the two differ. `network` is the
-    bridge its customers share. `engine_id` is what the engine calls itself, learnt at the first contact;
-    another one there is not acted on.
+    TCP without TLS must be said to be `insecure`. `address` is where published ports are probed;
+    `bind_address` is what they are published on, when the two differ. A host takes `max_instances`, whose
+    plans promise no more than `max_memory` bytes times `overcommit`, and no new one while it is `cordoned`.
+    `network` is the bridge its customers share. `engine_id` is what the engine calls itself, learnt at the
+    first contact; another one there is not acted on.
     """
 
     name = CharField(max_length=64, unique=True)
@@ -38,6 +43,9 @@ class Host(models.Model):
     bind = CharField(max_length=45, blank=True)
     network = CharField(max_length=64, default=networks.DEFAULT)
     max_instances = models.PositiveIntegerField(null=True, blank=True)
+    max_memory = models.BigIntegerField(null=True, blank=True)
+    overcommit = models.FloatField(default=1.0)
+    cordoned = models.BooleanField(default=False)
     first_port = models.PositiveIntegerField(default=FIRST_PORT)
     last_port = models.PositiveIntegerField(default=LAST_PORT)
     engine_id = CharField(max_length=128, blank=True, editable=False)
@@ -103,6 +111,7 @@ class HostWatch(models.Model):
 class Plan(WithEnvironment):
     """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds.
 
+    `images` are those its containers may be made of (see `containers.image_policy`).
     `options` is the document of `containers.options.Options`, as that wrote it; `health` that of
     `health.question.Question`, whose path and expectation have columns of their own. `generate` maps names of
     variables to bytes of randomness.
@@ -113,6 +122,7 @@ class Plan(WithEnvironment):
 
     name = CharField(max_length=64, unique=True)
     image = CharField(max_length=512, blank=True)
+    images = JSONField(default=list, blank=True)
     cpus = models.FloatField(default=1.0)
     memory = models.BigIntegerField(default=512 * 1024 * 1024)
     pids = models.PositiveIntegerField(null=True, blank=True)
@@ -154,6 +164,11 @@ class Plan(WithEnvironment):
         )
 
     @property
+    def image_policy(self) -> ImagePolicy:
+        """Which images its containers may be made of."""
+        return ImagePolicy(self.name, self.image, tuple(self.images))
+
+    @property
     def volumes(self) -> dict[str, str]:
         """Paths of its volumes by short name."""
         return all_volumes(self.data_path, self.options.get("volumes", {}))
@@ -188,3 +203,29 @@ class Port(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host_id}:{self.number}"
+
+
+class FreedPort(models.Model):
+    """When a port of a host was given back: it is used again after all that were given back before it."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="freed_ports")
+    number = models.PositiveIntegerField()
+    freed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "number"], name="freed_port_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}:{self.number}"
+
+
+@receiver(post_delete, sender=Port)
+def note_freed(sender: type[Port], instance: Port, **_: object) -> None:
+    """However a port is given back; one outside of the host's range is nobody else's to have."""
+    host = Host.objects.filter(
+        pk=instance.host_id, first_port__lte=instance.number, last_port__gte=instance.number
+    )
+    if host.exists():
+        FreedPort.objects.update_or_create(
+            host_id=instance.host_id, number=instance.number, defaults={"freed_at": SYSTEM.now()}
+        )

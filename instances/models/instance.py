@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
-from instances.containers import adoption, image_fit, spec, storage
+from instances.containers import adoption, host_access, image_fit, spec, storage
 from instances.containers.identity import Wanted
 from instances.containers.options import NO_OPTIONS
 from instances.containers.spec import PlanSpec
@@ -24,7 +24,7 @@ from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 # For `defer`: what is not read is not decrypted.
-SECRETS = ("env", "former_values", "adopted", "plan__env", "plan__former_values")
+SECRETS = ("env", "former_values", "adopted", "approved_image", "plan__env", "plan__former_values")
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -48,14 +48,16 @@ class Instance(WithEnvironment):
     `port` is the published address in force, `further_ports` those of the plan's `ports` (`9090/tcp`); the
     Port table holds the reservations. `failed_images`
     are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
-    is where a registry has exactly the image that runs. `volumes` maps the names of the volumes that
+    is where a registry has exactly the image that runs. `approved_image` is what a worker noted of that
+    image: its id, its reference, and who allowed it. `volumes` maps the names of the volumes that
     hold its data to paths in the container; None for one from before that was written down.
     `leaving_at` is when its removal began: from then on nobody looks after it. `finding` says since when
     its container is `renamed` or `replaced` from outside (see `containers.identity`).
 
     An adopted instance's container was made by somebody else: `container` is its name, `adopted`
     what it has beyond its image (see `containers.adoption`) and, as `Port`, the container port health
-    is asked at. Both are empty for containers dockmgr made from the plan.
+    is asked at. Both are empty for containers dockmgr made from the plan. `host_access` is how it reaches its
+    host, and who accepted that.
     """
 
     customer_id = CharField(max_length=63)
@@ -71,6 +73,8 @@ class Instance(WithEnvironment):
     image_digest = CharField(max_length=600, blank=True)
     further_ports = JSONField(default=dict, blank=True)
     volumes = JSONField(null=True, blank=True, default=None)
+    approved_image = Encrypted(null=True, default=None, strict=True)
+    host_access = Encrypted(null=True, default=None, strict=True)
     failed_images = JSONField(default=list, blank=True)
     finding = CharField(max_length=16, blank=True)
     finding_text = Excerpt(max_length=255, blank=True)
@@ -93,6 +97,7 @@ class Instance(WithEnvironment):
             ("view_env_names", "Can see the names of environment variables"),
             ("change_secrets", "Can set the values of environment variables"),
             ("decommission", "Can decommission instances"),
+            ("choose_image", "Can choose images outside of what a plan may run"),
         ]
         indexes = [
             models.Index(
@@ -208,6 +213,21 @@ class Instance(WithEnvironment):
             ),
             salted_hmac("dockmgr.spec", "label", algorithm="sha256").digest(),
         )
+
+    @property
+    def reaches_host(self) -> dict[str, Any] | None:
+        """How its container reaches its host, who accepted that and when; None where it does not.
+
+        What a plan says is accepted by its saying so.
+        """
+        if not self.container:
+            said = host_access.of_options(self.plan.options)
+            return {"items": list(said), "by": f"plan {self.plan.name}", "at": None} if said else None
+        try:
+            accepted: dict[str, Any] | None = self.host_access
+        except UnreadableSecret as error:
+            return {"items": [str(error)], "by": "", "at": None}
+        return accepted
 
     @property
     def container_port(self) -> int:

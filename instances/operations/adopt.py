@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from instances import lookup, state_file
 from instances.checks.observe import Check
-from instances.containers import adoption, spec, storage
+from instances.containers import adoption, host_access, spec, storage
 from instances.containers.facts import ContainerFacts
 from instances.containers.published import Binding, best, bindings
 from instances.counters import count_ended
@@ -28,6 +28,7 @@ from instances.operations.journal import by_request, open_operation
 from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
 from instances.operations.requester import Requester
 from instances.operations.steps import exact
+from instances.operations.steps.approval import approved
 from instances.outside import Outside, engine_address
 
 Json = dict[str, Any]
@@ -35,7 +36,7 @@ _SWARM_LABEL = "com.docker.swarm.task.id"
 STEP = "adopt"
 OF_THE_CONTAINER = (
     "plan", "image", "env", "port", "container", "adopted", "container_id", "image_id", "image_digest",
-    "volumes",
+    "volumes", "approved_image", "host_access",
 )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ OF_THE_CONTAINER = (
 class AdoptRequest:
     """Which container is to become whose instance. Without a host, the only one there is.
 
-    With `force` also one that does not answer well.
+    With `force` also one that does not answer well, with `accept_host_access` one that reaches its host.
     """
 
     customer_id: str
@@ -52,14 +53,15 @@ class AdoptRequest:
     plan: str = "pro"
     host: str | None = None
     force: bool = False
+    accept_host_access: bool = False
 
     def checked(self) -> AdoptRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
         validators.container_name(self.container)
-        if not isinstance(self.force, bool):
-            raise RequestError("Whether to adopt by force must be true or false.")
+        if not all(isinstance(given, bool) for given in (self.force, self.accept_host_access)):
+            raise RequestError("Whether to adopt by force, or to accept host access, must be true or false.")
         return self
 
 
@@ -68,6 +70,7 @@ class Adoptable:
     """A container that can be adopted, and all that is kept of it. `place` is where the host has its port.
 
     `seen` is what the look at it saw.
+    `reaches` is how it reaches its host.
     `replaces` is the customer's adopted instance whose container is gone: somebody made this one anew.
     """
 
@@ -81,6 +84,7 @@ class Adoptable:
     env: dict[str, str] = field(repr=False)
     document: Json = field(repr=False)
     seen: Check | None = None
+    reaches: tuple[str, ...] = ()
     replaces: Instance | None = None
 
     def instance(self) -> Instance:
@@ -119,11 +123,14 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
         raise RequestError(f"There is no container {order.container} on host {host.name}.")
     facts = container_facts(container)
     refused = _refusal(container, facts) or _managed(host, facts, replaces, order.customer_id)
+    reaches = host_access.reach(container["HostConfig"], container.get("Mounts") or [])
+    if not refused and reaches and not order.accept_host_access:
+        refused = host_access.refusal(facts.name, reaches)
     if refused:
         raise RequestError(refused)
     found = _found(order, plan, host, container, _image_of(engine, facts))
     _refuse_taken_port(host, found.place.port, replaces)
-    return _looked_at(replace(found, replaces=replaces), outside)
+    return _looked_at(replace(found, replaces=replaces, reaches=reaches), outside)
 
 
 def _looked_at(found: Adoptable, outside: Outside) -> Adoptable:
@@ -255,7 +262,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
         return earlier
     try:
         with transaction.atomic():
-            instance = _write_down(found, outside)
+            instance = _write_down(found, outside, requester)
             _record(found, instance, outside, requester)
     except IntegrityError:
         _refuse_taken_port(found.host, found.place.port, found.replaces)
@@ -271,8 +278,13 @@ def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | No
     return operation.instance if operation else None
 
 
-def _write_down(found: Adoptable, outside: Outside) -> Instance:
-    instance = _taken_over(found, outside) if found.replaces else found.instance()
+def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
+    made = found.instance()
+    at = outside.clock.now().isoformat()
+    made.approved_image = approved(made.image_id, made.image, made.image_digest, requester.requested_by, at)
+    if found.reaches:
+        made.host_access = {"items": list(found.reaches), "by": requester.requested_by, "at": at}
+    instance = _taken_over(found.replaces, made, outside) if found.replaces else made
     if found.replaces is None:
         instance.provisioned_at = outside.clock.now()
         instance.save()
@@ -284,9 +296,8 @@ def _write_down(found: Adoptable, outside: Outside) -> Instance:
     return instance
 
 
-def _taken_over(found: Adoptable, outside: Outside) -> Instance:
+def _taken_over(instance: Instance, now: Instance, outside: Outside) -> Instance:
     """The instance whose container was made anew, with all that is known of the new one."""
-    instance, now = found.replaces or found.instance(), found.instance()
     for name in OF_THE_CONTAINER:
         setattr(instance, name, getattr(now, name))
     instance.save(update_fields=OF_THE_CONTAINER)

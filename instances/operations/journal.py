@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from instances.operations.requester import Requester
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
+Sign = Callable[[uuid.UUID, str], dict[str, str]]
 SECRETS = tuple(f"instance__{name}" for name in INSTANCE_SECRETS)
 LONGEST_DETAIL = 1000  # characters
 FINAL = ("succeeded", "failed", "rolled_back")
@@ -48,6 +49,11 @@ def by_request(request_id: str | None, kind: str, customer_id: str) -> Operation
     return earlier
 
 
+def unsigned(_operation_id: uuid.UUID, _customer_id: str) -> dict[str, str]:
+    """Nothing had to be allowed."""
+    return {}
+
+
 def open_operation(
     kind: str,
     instance: Instance,
@@ -56,10 +62,12 @@ def open_operation(
     *,
     automatic: bool = False,
     params: dict[str, Any] | None = None,
+    sign: Sign = unsigned,
 ) -> Operation:
     """Take the instance for a new operation. Raises BusyError while another one holds it.
 
-    Call it inside the transaction that makes what belongs to the operation. Raises RequestError for
+    Call it inside the transaction that makes what belongs to the operation. `sign` returns further parameters
+    that prove, for this operation alone, what was allowed. Raises RequestError for
     anything but the removal of a customer whose removal began.
     """
     if instance.leaving_at is not None and kind != "decommission":
@@ -69,8 +77,9 @@ def open_operation(
         )
     try:
         with transaction.atomic():
+            identity = uuid.uuid4()
             return Operation.objects.create(
-                id=uuid.uuid4(),
+                id=identity,
                 kind=kind,
                 instance=instance,
                 customer_id=instance.customer_id,
@@ -79,7 +88,7 @@ def open_operation(
                 requested_by=requester.requested_by,
                 reason=requester.reason,
                 automatic=automatic,
-                params=params or {},
+                params={**(params or {}), **sign(identity, instance.customer_id)},
                 image_before=instance.image_id,
                 created_at=now,
                 lease_expires_at=now + timedelta(seconds=QUEUED_FOR),

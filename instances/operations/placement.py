@@ -1,28 +1,30 @@
-"""Which host a new instance goes to: the one asked for, or the least loaded with room that answers."""
+"""Which host a new instance goes to: the one asked for, or the best one with room that answers."""
 
 from __future__ import annotations
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, Sum
 
 from instances import lookup
 from instances.db.locks import locked
 from instances.errors import EngineUnreachable, OutOfReachError, RequestError
 from instances.models import Host, HostWatch
+from instances.operations import placement_rules as rules
 from instances.outside import Outside, engine_address
 
-NO_ENGINE = "No host with room has an engine that answers."
+NO_ENGINE = "No host with room has an engine that answers"
+NO_ROOM = "No host has room for another instance"
 CHOICES = 20  # how often a better host is looked for when others are quicker
 
 
 class Placement:
     """One order's way to a host. First `choose`, then `take` in the transaction that writes the instance.
 
-    With `outside` engines are asked whether they answer; without it, for processes that may not ask, what
-    the last asking showed counts.
+    `memory` (bytes) is what the instance is promised. With `outside` engines are asked whether they answer;
+    without it, for processes that may not ask, what the last asking showed counts.
     """
 
-    def __init__(self, name: str | None, outside: Outside | None) -> None:
-        self._name, self._outside = name, outside
+    def __init__(self, name: str | None, outside: Outside | None, memory: int) -> None:
+        self._name, self._outside, self._memory = name, outside, memory
         self._silent = set() if outside else _failing()
         self._answered: set[int] = set()
         self._left = CHOICES
@@ -30,11 +32,13 @@ class Placement:
     def choose(self) -> Host:
         """The host to try next. Raises RequestError for a full or unknown one, OutOfReachError for none."""
         if self._name is not None:
-            return _with_place(lookup.host(self._name, _by_load()))
+            host = lookup.host(self._name)
+            self._refuse_full(host)
+            return host
         for host in self._candidates():
             if self._answers(host):
                 return host
-        raise OutOfReachError(NO_ENGINE)
+        raise OutOfReachError(self._told(NO_ENGINE))
 
     def take(self, host: Host) -> bool:
         """Hold the host until the transaction ends; False when it is no longer the one to take.
@@ -45,14 +49,33 @@ class Placement:
         if locked(Host.objects.filter(pk=host.pk)).first() is None:
             return False
         if self._name is not None:
-            _with_place(_by_load().get(pk=host.pk))
+            self._refuse_full(host)
             return True
         self._left -= 1
         candidates = self._candidates()
         return host in (candidates[:1] if self._left else candidates)
 
     def _candidates(self) -> list[Host]:
-        return [host for host in _with_room() if host.pk not in self._silent]
+        """Hosts with room and not known to be silent, the best first. Raises RequestError for no room."""
+        hosts = {room.name: (host, room) for host, room in self._rooms()}
+        fitting = rules.in_order((room for _, room in hosts.values()), self._memory)
+        if not fitting:
+            raise RequestError(self._told(NO_ROOM))
+        return [hosts[room.name][0] for room in fitting if not room.silent]
+
+    def _refuse_full(self, host: Host) -> None:
+        room = next(room for found, room in self._rooms() if found.pk == host.pk)
+        why = rules.why_not(room, self._memory)
+        if why:
+            raise RequestError(f"Host {host.name} has no room: it {why}.")
+
+    def _told(self, sentence: str) -> str:
+        """With the reason of each host."""
+        why = rules.reasons((room for _, room in self._rooms()), self._memory)
+        return f"{sentence}: {why}." if why else f"{sentence}."
+
+    def _rooms(self) -> list[tuple[Host, rules.Room]]:
+        return [(host, _room(host, silent=host.pk in self._silent)) for host in by_load()]
 
     def _answers(self, host: Host) -> bool:
         if self._outside is None or host.pk in self._answered:
@@ -66,24 +89,26 @@ class Placement:
         return True
 
 
+def by_load() -> list[Host]:
+    """All hosts, with the number of their instances and what these are promised, in bytes."""
+    present = Q(instances__decommissioned_at=None)
+    load = Count("instances", filter=present)
+    promised = Sum("instances__plan__memory", filter=present)
+    return list(Host.objects.annotate(load=load, promised=promised).order_by("name"))
+
+
+def _room(host: Host, *, silent: bool) -> rules.Room:
+    return rules.Room(
+        host.name,
+        host.load,  # type: ignore[attr-defined]
+        host.promised or 0,  # type: ignore[attr-defined]
+        host.max_instances,
+        host.max_memory,
+        host.overcommit,
+        host.cordoned,
+        silent,
+    )
+
+
 def _failing() -> set[int]:
     return set(HostWatch.objects.filter(failures__gt=0).values_list("host_id", flat=True))
-
-
-def _by_load() -> QuerySet[Host]:
-    present = Q(instances__decommissioned_at=None)
-    return Host.objects.annotate(load=Count("instances", filter=present)).order_by("load", "name")
-
-
-def _with_room() -> list[Host]:
-    """Hosts with room, the least loaded first. Raises RequestError when there is none."""
-    found = [h for h in _by_load() if h.max_instances is None or h.load < h.max_instances]  # type: ignore[attr-defined]
-    if not found:
-        raise RequestError("No host has room for another instance.")
-    return found
-
-
-def _with_place(host: Host) -> Host:
-    if host.max_instances is not None and host.load >= host.max_instances:  # type: ignore[attr-defined]
-        raise RequestError(f"Host {host.name} has no room: it holds its {host.max_instances} instances.")
-    return host

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from instances import lookup
+from instances import documents, lookup
 from instances.checks.transition import change
 from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
@@ -20,12 +20,13 @@ from instances.health.restarts import resumed
 from instances.health.state import State, Status
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
+from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
 from instances.operations.journal import abandoned, by_request
 from instances.operations.procedure import Procedure
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
-from instances.operations.requester import Requester
+from instances.operations.requester import Requester, at_machine
 from instances.operations.runner import close_unstarted, run
 from instances.operations.steps import replace as replacing
 from instances.operations.steps.generated import shown_once
@@ -179,13 +180,15 @@ def begin_update(
 ) -> Operation:
     """Take an instance for an update. Raises RequestError or BusyError."""
     now = (outside or OUTSIDE).clock.now()
-    checked = validators.image(image) if image is not None else None
-    return once(
-        "update",
-        customer_id,
-        requester,
-        lambda: replacing.begin(lookup.instance(customer_id), now, requester, image=checked),
-    )
+    ref = validators.image(image) if image is not None else None
+
+    def begin() -> Operation:
+        instance = lookup.instance(customer_id)
+        choice = image_choice.checked(instance.plan, ref, requester, instance)
+        sign = image_choice.signing(choice, now)
+        return replacing.begin(instance, now, requester, image=ref, sign=sign)
+
+    return once("update", customer_id, requester, begin)
 
 
 def begin_provision(
@@ -231,9 +234,16 @@ def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> 
 
 
 def provision_result(
-    operation: Operation, outside: Outside | None = None, *, show_generated: bool = False
+    operation: Operation,
+    outside: Outside | None = None,
+    *,
+    show_generated: bool = False,
+    in_full: bool = False,
 ) -> ProvisionResult:
-    """What a finished provisioning has to say, its instance validated if there is one."""
+    """What a finished provisioning has to say, its instance validated if there is one.
+
+    `in_full` with what a registry said.
+    """
     instance = operation.instance
     success = operation.status == "succeeded" and instance is not None
     began, ended = operation.started_at or operation.created_at, operation.finished_at
@@ -242,7 +252,7 @@ def provision_result(
         customer_id=operation.customer_id,
         access_url=instance.access_url if success and instance else None,
         deploy_time_ms=int((ended - began).total_seconds() * 1000) if ended else 0,
-        error=operation.error or None,
+        error=(documents.told_in_full(operation) if in_full else operation.error) or None,
         logs=operation.facts.get("logs", []),
         validation=validate_instance(instance, outside or OUTSIDE) if success and instance else None,
         generated=shown_once(operation) if success and show_generated else None,
@@ -271,8 +281,8 @@ def provision(
     order = provisioning.ProvisionRequest(
         customer_id, subdomain, plan, dict(env or {}), host, image, former_data=former
     )
-    operation = begin_provision(order, Requester(requested_by, reason, request_id))
-    return provision_result(run_or_wait(operation.pk))
+    operation = begin_provision(order, at_machine(requested_by, reason, request_id))
+    return provision_result(run_or_wait(operation.pk), in_full=True)
 
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:

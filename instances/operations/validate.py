@@ -105,7 +105,7 @@ def validate(instance: Instance, outside: Outside) -> Validation:
     """
     config = _configuration(instance)
     findings = list(rules.configuration(config, timing_bounds()))
-    notes = [*rules.configuration_notes(config), *_never_healthy(instance)]
+    notes = [*rules.configuration_notes(config), *_never_healthy(instance), *_host_access(instance)]
     try:
         view = _look(instance, outside)
     except DockmgrError as error:
@@ -118,6 +118,15 @@ def validate(instance: Instance, outside: Outside) -> Validation:
 
 def _never_healthy(instance: Instance) -> list[Note]:
     return [] if is_healed(instance.health.state()) else [Note("never_healthy", NEVER_HEALTHY)]
+
+
+def _host_access(instance: Instance) -> list[Note]:
+    found = instance.reaches_host
+    if found is None:
+        return []
+    when = f" at {found['at'][:19]} UTC" if found["at"] else ""
+    text = f"It reaches its host: {', '.join(found['items'])}. Accepted by {found['by']}{when}."
+    return [Note("host_access", text)]
 
 
 def _configuration(instance: Instance) -> rules.Configuration:

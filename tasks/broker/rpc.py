@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
@@ -18,6 +19,7 @@ from tasks.broker.connection import reaching_broker, require_broker
 
 WAITS = (0.02, 0.03, 0.05)  # seconds between looks at the answer, and from then on:
 LONGEST_WAIT = 0.1
+READ_AGAIN_SECONDS = 10
 DEFECT = "dockmgr itself failed here; its log has the details."
 
 
@@ -70,6 +72,17 @@ def task_result(task_id: uuid.UUID) -> TaskResult | None:
             return None
         value = answer.result
     return TaskResult(None, _failure(value)) if isinstance(value, BaseException) else TaskResult(value)
+
+
+def let_go(task_id: uuid.UUID) -> None:
+    """Have the answer of a submitted task go soon: it was read, and may be read again at once.
+
+    Where that can't be said just now it goes by itself, a little later.
+    """
+    expire_in = getattr(app.backend, "expire_in", None)
+    if expire_in is not None:
+        with suppress(OutOfReachError), reaching_broker():
+            expire_in(str(task_id), READ_AGAIN_SECONDS)
 
 
 def _send(task: Task[..., Any], kwargs: dict[str, Any], **options: Any) -> AsyncResult[Any]:

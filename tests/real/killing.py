@@ -17,7 +17,7 @@ from typing import Any
 
 import django
 
-from instances.operations.requester import Requester
+from instances.operations.requester import at_machine
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def _begin(order: dict[str, Any]) -> Any:
     from instances.operations import service
     from instances.operations.procedures.provision import ProvisionRequest
 
-    asked, customer_id = Requester("harness"), order["customer_id"]
+    asked, customer_id = at_machine("harness"), order["customer_id"]
     if order["kind"] == "update":
         return service.begin_update(customer_id, asked, image=order["image"])
     subdomain = f"{customer_id}.example.com"

@@ -21,6 +21,16 @@ from tests.real.fleet import Fleet, a_fleet
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
 PACKAGE = "celery-node@0.5.9"
 PATIENCE = 120  # seconds
+LOG = """
+import os
+from celery import Celery
+app = Celery("support", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
+prefix = {"global_keyprefix": os.environ["BROKER_PREFIX"]}
+app.conf.update(broker_transport_options=prefix, result_backend_transport_options=prefix)
+sent = app.send_task("dockmgr.logs", kwargs={"customer_id": os.environ["CUSTOMER"]}, queue="operations")
+assert sent.get(timeout=60)["customer_id"] == os.environ["CUSTOMER"]
+print(sent.id)
+"""
 
 
 def example(language: str) -> str:
@@ -129,3 +139,8 @@ def test_results_are_small_json_documents_that_expire(fleet: Fleet, tmp_path: Pa
             assert isinstance(result, bytes) and len(result) < 10_000
             assert {"status", "result"} <= set(json.loads(result))
             assert 0 < int(str(broker.ttl(key))) <= 3600
+        prefix = fleet.environ["DOCKMGR_BROKER_PREFIX"]
+        log = run(fleet, sys.executable, "-c", LOG, folder=tmp_path)
+        sent = log.stdout.strip()
+        assert log.returncode == 0, log.stderr
+        assert 0 < int(str(broker.ttl(f"{prefix}celery-task-meta-{sent}"))) <= 300

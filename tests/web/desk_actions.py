@@ -27,7 +27,8 @@ from instances.models import (
 from tests.web.roles import LOOKERS, PEOPLE
 
 STAFF = frozenset({"bare", "viewer", "operator", "admin", "superuser", "operate_instance", "view_logs",
-                   "view_env_names", "change_secrets", "decommission", "change_incident"})  # fmt: skip
+                   "view_env_names", "change_secrets", "decommission", "choose_image",
+                   "change_incident"})  # fmt: skip
 VIEWERS = STAFF - {"bare"}
 Who = frozenset[str]
 BECAUSE = {"reason": "because"}
@@ -187,7 +188,7 @@ PLAN = {
 }  # fmt: skip
 HOST = {
     "address": "127.0.0.9", "first_port": "20000", "last_port": "20009", "docker_url": "unix:///x.sock",
-    "network": "customers",
+    "network": "customers", "overcommit": "1.5",
 }  # fmt: skip
 CHANNEL = {"new_url": "json://127.0.0.1:9/y", "min_level": "critical", "timezone": "UTC", "reason": "because"}
 USER = {"username": "renamed", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}

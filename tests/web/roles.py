@@ -42,7 +42,15 @@ from tests.desk import person
 from tests.factories import World, a_check
 from tests.fast.conftest import Message, a_world, broker_in_memory
 
-OWN = ("operate_instance", "view_logs", "view_env_names", "change_secrets", "decommission", "change_incident")
+OWN = (
+    "operate_instance",
+    "view_logs",
+    "view_env_names",
+    "change_secrets",
+    "decommission",
+    "choose_image",
+    "change_incident",
+)
 OUTSIDE = ("nobody", "outsider", "former")
 INSIDE = ("bare", "viewer", "operator", "admin", "superuser")
 PEOPLE = (*OUTSIDE, *INSIDE, *OWN)

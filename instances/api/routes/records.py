@@ -42,7 +42,10 @@ def list_operations(
     wanted = {"customer_id": customer_id, "status": status}
     rows = Operation.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
     page, following = paging.newest_first(rows, "created_at", cursor, limit)
-    return {"items": [documents.operation(row) for row in page], "next": following}
+    return {
+        "items": [documents.operation(row, in_full=call_of(request).is_admin) for row in page],
+        "next": following,
+    }
 
 
 @router.get(
@@ -54,7 +57,8 @@ def list_operations(
     summary="Show an operation",
 )
 def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.Operation:
-    return documents.operation(existing(lookup.operation, operation_id))
+    found = existing(lookup.operation, operation_id)
+    return documents.operation(found, in_full=call_of(request).is_admin)
 
 
 @router.get(

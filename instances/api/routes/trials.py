@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja import Status
 
-from instances import documents
+from instances import documents, lookup
 from instances.api import forms, idempotency, shapes
 from instances.api.authentication import may
 from instances.api.call import Call, call_of
@@ -19,9 +19,11 @@ from instances.api.problems import unknown
 from instances.api.routes.changes import known
 from instances.api.routes.router import router
 from instances.models import ApiRequest
+from instances.operations import image_choice
 from tasks.broker.rpc import submit, task_result
 from tasks.operations import test_deploy
 from tasks.policies import TRIAL
+from tasks.slips import slip
 
 TAGS = ["test deployments"]
 ACTION = "test deployment"
@@ -40,6 +42,7 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     call = call_of(request)
     call.target, call.reason = wanted.plan, wanted.reason
     known(wanted.plan, wanted.host)
+    image_choice.checked(lookup.plan(wanted.plan), wanted.image, call.requester())
     row, first = idempotency.note(call, key, wanted.model_dump())
     call.outcome = f"test deployment {row.pk}"
     if first:
@@ -67,7 +70,8 @@ def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
 
 def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
     what = {"plan": wanted.plan, "image": wanted.image, "host": wanted.host}
-    submit(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason)
+    asked = call.requester()
+    submit(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason, slip=slip(row.pk, asked))
 
 
 def _ended(row: ApiRequest) -> dict[str, Any] | None:

@@ -21,10 +21,13 @@ class Command(FleetCommand):
         parser.add_argument("--plan", default="pro")
         parser.add_argument("--host", help="where the container is; not needed when there is one host")
         parser.add_argument("--force", action="store_true", help="even if it does not answer well")
+        parser.add_argument(
+            "--accept-host-access", action="store_true", help="even if it reaches its host; shown for good"
+        )
         parser.add_argument("--request-id", help="asking twice with the same id does it once")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        keys = ("customer_id", "subdomain", "container", "plan", "host", "force")
+        keys = ("customer_id", "subdomain", "container", "plan", "host", "force", "accept_host_access")
         order = adopt.AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD

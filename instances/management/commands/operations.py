@@ -10,7 +10,7 @@ from instances.management.base import GOOD, FleetCommand, operator, show_operati
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.abandon import abandon
-from instances.operations.requester import Requester
+from instances.operations.requester import at_machine
 
 SHOWN = 1000
 
@@ -26,14 +26,16 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         if options["abandon"] is not None:
-            requester = Requester(operator(), options["reason"], None)
-            return documents.operation(abandon(options["abandon"], requester, service.OUTSIDE)), GOOD
+            requester = at_machine(operator(), options["reason"])
+            return documents.operation(
+                abandon(options["abandon"], requester, service.OUTSIDE), in_full=True
+            ), GOOD
         if options["reason"]:
             raise RequestError("--reason goes with --abandon.")
         rows = Operation.objects.order_by("-created_at")
         if options["customer_id"] is not None:
             rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
-        return [documents.operation(row) for row in rows[:SHOWN]], GOOD
+        return [documents.operation(row, in_full=True) for row in rows[:SHOWN]], GOOD
 
     def show(self, document: Any) -> None:
         if isinstance(document, dict):

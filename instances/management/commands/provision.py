@@ -45,8 +45,8 @@ class Command(FleetCommand):
         service.recover(customer_id=order.customer_id)
         operation = self.hand_on(service.begin_provision(order, self.requester(options)), options)
         if options["enqueue"]:
-            return documents.operation(operation), GOOD
-        result = service.provision_result(operation, show_generated=options["show_generated"])
+            return documents.operation(operation, in_full=True), GOOD
+        result = service.provision_result(operation, show_generated=options["show_generated"], in_full=True)
         if result.success and result.validation is not None and result.validation.valid:
             return result.document(), GOOD
         return result.document(), outcome(operation) or BAD

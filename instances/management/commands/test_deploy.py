@@ -7,7 +7,7 @@ from instances import documents
 from instances.fleet.trial import run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
 from instances.models import AuditEntry
-from instances.operations.requester import Requester
+from instances.operations.requester import at_machine
 from instances.operations.service import recover
 
 
@@ -22,7 +22,7 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         recover()
-        asked = Requester(operator(), options["reason"] or "test deployment")
+        asked = at_machine(operator(), options["reason"] or "test deployment")
         with self.progress(options) as tell:
             done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
         return done.document(), GOOD if done.success else BAD

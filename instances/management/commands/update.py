@@ -44,7 +44,7 @@ class Command(InstanceChange):
             limits = Limits(canaries=options["canaries"])
             result = update_all(image, self.requester(options), limits, progress=tell)
         document = {
-            "operations": [documents.operation(operation) for operation in result.operations],
+            "operations": [documents.operation(operation, in_full=True) for operation in result.operations],
             "skipped": result.skipped,
             "left": result.left,
             "stopped": result.stopped or None,

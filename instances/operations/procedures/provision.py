@@ -18,11 +18,12 @@ from instances.errors import RequestError
 from instances.health import restarts
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan
+from instances.operations import image_choice
 from instances.operations.journal import open_operation
 from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, exact, generated, ports
+from instances.operations.steps import approval, container, data, exact, generated, ports
 from instances.operations.steps.explain import last_words
 from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
@@ -79,8 +80,10 @@ def begin(
     Raises RequestError for a malformed, duplicate or unsatisfiable order.
     """
     plan = _plan(order.checked())
-    placement = Placement(order.host, outside if ask_engines else None)
+    choice = image_choice.checked(plan, order.image or None, requester)
+    placement = Placement(order.host, outside if ask_engines else None, plan.memory)
     now = outside.clock.now()
+    sign = image_choice.signing(choice, now)
     try:
         params: dict[str, Any] = {"former_data": order.former_data} if order.former_data else {}
         params["generated"] = [name for name in plan.generate if name not in order.env]
@@ -89,7 +92,7 @@ def begin(
             with transaction.atomic():
                 if placement.take(host):
                     instance = _write_down(order, plan, host)
-                    return open_operation("provision", instance, now, requester, params=params)
+                    return open_operation("provision", instance, now, requester, params=params, sign=sign)
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None
@@ -134,10 +137,13 @@ def what_is_taken(customer_id: str, subdomain: str) -> str:
 
 
 def _image(work: Work) -> str:
-    image = container.ensure_image(work, work.instance.image_ref)
+    ref = work.instance.image_ref
+    approval.approve(work, ref)
+    image = container.ensure_image(work, ref)
     work.instance.image_id = image.id
-    work.instance.image_digest = exact.digest_of(image, work.instance.image_ref)
-    work.save("image_id", "image_digest")
+    work.instance.image_digest = exact.digest_of(image, ref)
+    approval.keep(work, ref)
+    work.save("image_id", "image_digest", "approved_image")
     work.journal.write(image_after=image.id)
     return image.id
 

@@ -15,7 +15,7 @@ from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import generated, network, owner, ports
+from instances.operations.steps import approval, generated, network, owner, ports
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
@@ -64,8 +64,11 @@ def make(work: Work, spec: ContainerSpec) -> str:
 
     When an earlier try of the same operation made it already, that one is kept; what an earlier
     operation on this customer left behind is removed. A container of anybody else under the name is
-    never touched: that is a PermanentError.
+    never touched: that is a PermanentError. So is an image that the instance may not run, and a way
+    to the host that nobody accepted.
     """
+    image = approval.approved_id(work, spec.image)
+    approval.see_host_access(work, spec)
     earlier = _made_earlier(work, spec.name)
     if earlier and spec.raw is not None:
         # Whoever made it may have died before it had joined all its networks.
@@ -73,8 +76,8 @@ def make(work: Work, spec: ContainerSpec) -> str:
         earlier = None
     if earlier is None and spec.network:
         network.ready(work.engine, spec.network)
-    wanted = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
-    made = earlier or work.engine.create(wanted)
+    labels, raw = signed(work, spec.labels), _with_sources(work, spec.raw)
+    made = earlier or work.engine.create(replace(spec, image=image, labels=labels, raw=raw))
     owner.give_new_volumes(work, spec)
     return made
 

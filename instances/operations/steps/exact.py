@@ -6,6 +6,7 @@ from instances.containers.facts import ImageFacts
 from instances.containers.image_names import repository
 from instances.errors import ImageMissing, NotFoundOnEngine
 from instances.operations.procedure import Work
+from instances.operations.steps import approval
 from instances.operations.steps.fetch import fetch
 
 
@@ -38,6 +39,8 @@ def _fetched(work: Work) -> ImageFacts:
     instance = work.instance
     if not instance.image_digest:
         raise ImageMissing(_gone(work, "and no registry is known to have it"))
+    if not approval.may_fetch(work, instance.image_digest):
+        raise ImageMissing(_gone(work, f"and {instance.image_digest} is outside of what its plan may run"))
     try:
         image = fetch(work, instance.image_digest)
     except NotFoundOnEngine:

@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+import logging
+
 from instances.access.registry_logins import login_for
 from instances.containers.facts import ImageFacts
 from instances.containers.image_names import host_of, repository
 from instances.engine.port import RegistryLogin
-from instances.errors import LoginRefused, UntrustedRegistry
+from instances.errors import (
+    DockmgrError,
+    LoginRefused,
+    NotFoundOnEngine,
+    OutOfReachError,
+    PermanentError,
+    RetryLater,
+    TransientError,
+    UntrustedRegistry,
+)
 from instances.operations.procedure import Work
+
+logger = logging.getLogger(__name__)
+
+SAID = "registry_said"  # the fact that holds a registry's own words
+MOST_KEPT = 1000
+# Errors in whose words the registry, or whatever is in its place, may speak.
+ANSWERED = frozenset({NotFoundOnEngine, PermanentError, OutOfReachError, TransientError, RetryLater})
 
 
 def fetch(work: Work, ref: str) -> ImageFacts:
     """The image a reference names in its registry now. Raises what `Engine.pull` and `login_for` do."""
     login = login_for(ref)
     try:
-        return work.engine.pull(ref, lambda _text: work.go_on(), login)
+        return _pulled(work, ref, login)
     except LoginRefused:
         raise LoginRefused(_refused(ref, login)) from None
     except UntrustedRegistry:
         raise UntrustedRegistry(_untrusted(work, ref)) from None
+
+
+def _pulled(work: Work, ref: str, login: RegistryLogin | None) -> ImageFacts:
+    """What a registry answers may be anything within reach of the host: it is kept for admins alone."""
+    try:
+        return work.engine.pull(ref, lambda _text: work.go_on(), login)
+    except DockmgrError as error:
+        if type(error) not in ANSWERED:
+            raise
+        said = work.redactor.text(str(error))
+        logger.warning("The registry of %s said: %s", ref, said)
+        work.journal.remember(**{SAID: said[:MOST_KEPT]})
+        sentence = f"The image {ref} could not be had from registry {host_of(repository(ref))}."
+        if isinstance(error, RetryLater):
+            raise RetryLater(sentence, error.seconds) from None
+        raise type(error)(sentence) from None
 
 
 def _refused(ref: str, login: RegistryLogin | None) -> str:

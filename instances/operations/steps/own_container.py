@@ -6,8 +6,9 @@ from instances.containers.identity import REPLACED
 from instances.errors import NotOurs, PermanentError
 from instances.incidents.findings import FindingChange, apply_findings
 from instances.operations.find_own import find_own, what_to_do
+from instances.operations.image_choice import standing
 from instances.operations.procedure import Work
-from instances.operations.steps import container, exact
+from instances.operations.steps import approval, container, exact
 from instances.operations.steps.former_values import forget_replaced
 
 
@@ -54,5 +55,8 @@ def _take_over(work: Work, container_id: str) -> None:
     image = work.engine.image(facts.image_id)
     instance.container_id, instance.image_id = facts.id, facts.image_id
     instance.image_digest = exact.digest_of(image, instance.image_ref) if image else ""
-    work.save("container_id", "image_id", "image_digest")
+    # Whoever makes containers on the host may run there what he likes; a reference is not allowed by that.
+    ref, now = standing(instance).get("ref", ""), work.outside.clock.now().isoformat()
+    instance.approved_image = approval.approved(facts.image_id, ref, instance.image_digest, "host", now)
+    work.save("container_id", "image_id", "image_digest", "approved_image")
     forget_replaced(work, facts.id)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 
 from instances.errors import PermanentError
-from instances.models import Host, Instance, Port
+from instances.models import FreedPort, Host, Instance, Port
+from instances.operations.placement_rules import ports_in_order
 from instances.operations.procedure import Work
 
 
 def reserve(host: Host, instance: Instance, above: int | None = None) -> int:
-    """Reserve the lowest free port of the host's range (above `above`) for an instance.
+    """Reserve a free port of the host's range (above `above`) for an instance, the least recently used one.
 
     Two reservations at the same moment can't get the same port: the table's constraint decides,
     and the loser takes the next. Raises PermanentError when none is left.
     """
     taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
-    for number in range(max(host.first_port, (above or 0) + 1), host.last_port + 1):
-        if number in taken:
-            continue
+    freed = dict(FreedPort.objects.filter(host=host).values_list("number", "freed_at"))
+    for number in ports_in_order(host.first_port, host.last_port, taken, freed, above or 0):
         try:
             with transaction.atomic():
                 Port.objects.create(host=host, number=number, instance=instance)

@@ -11,7 +11,7 @@ from instances.containers.image_names import names_registry
 from instances.errors import LoginRefused, NotFoundOnEngine, PermanentError
 from instances.operations.attempts import NothingToDo
 from instances.operations.procedure import Step, Work, pull_limit
-from instances.operations.steps import data, exact, fetch, generated
+from instances.operations.steps import approval, data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
 
 LEAST_FREE_BYTES = 512 * 1024**2
@@ -29,7 +29,9 @@ def pull(work: Work) -> str:
     instance = work.instance
     _refuse_full_disk(work)
     ref = work.operation.params["image"] or instance.image_ref
+    approval.approve(work, ref)
     image = _fetch(work, ref)
+    approval.note(work, image.id, ref)
     work.journal.remember(new_image=image.id, new_digest=exact.digest_of(image, ref))
     work.journal.write(image_after=image.id)
     if image.id == instance.image_id and not _outdated(work):
@@ -65,7 +67,8 @@ def _keep_reference(work: Work) -> None:
     named, instance = work.operation.params["image"], work.instance
     if named and named != instance.image:
         instance.image = named
-        work.save("image")
+        approval.keep(work, named)
+        work.save("image", "approved_image")
 
 
 def _fetch(work: Work, ref: str) -> ImageFacts:

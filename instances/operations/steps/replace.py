@@ -27,15 +27,18 @@ from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.find_own import sharers_of_data
-from instances.operations.journal import open_operation
+from instances.operations.journal import Sign, open_operation, unsigned
 from instances.operations.procedure import Step, Work
 from instances.operations.requester import Requester
-from instances.operations.steps import container, data, generated, own_container, ports
+from instances.operations.steps import approval, container, data, generated, own_container, ports
 from instances.operations.steps.explain import last_words
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
+OF_THE_NEW = (
+    "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
+)  # fmt: skip
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung)
 
 
@@ -45,6 +48,7 @@ def begin(
     requester: Requester,
     *,
     image: str | None,
+    sign: Sign = unsigned,
 ) -> Operation:
     """Take the instance for an update, to `image` or to what its reference names now.
 
@@ -65,6 +69,7 @@ def begin(
             now,
             requester,
             params=params,
+            sign=sign,
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
@@ -251,9 +256,10 @@ def write_down(work: Work) -> str:
     if instance.adopted is None:
         instance.volumes = storage.volumes(instance.spec())
     instance.image = work.operation.params["image"] or instance.image
+    approval.keep(work, instance.image_ref)
     instance.port = new_port(work) or instance.port
     instance.failed_images = [image for image in instance.failed_images if image != instance.image_id]
-    work.save("container_id", "image_id", "image_digest", "volumes", "image", "port", "failed_images")
+    work.save(*OF_THE_NEW)
     ports.release_unpublished(work)
     forget_replaced(work, instance.container_id)
     return "the new container is the instance's now"

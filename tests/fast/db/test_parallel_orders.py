@@ -37,6 +37,28 @@ def test_a_host_takes_no_more_than_it_may(world: World, changes: dict[str, objec
     assert Operation.objects.count() == Port.objects.count() == 3
 
 
+@pytest.mark.parametrize("changes", [{}, {"host": "local"}])
+def test_a_host_promises_no_more_memory_than_it_may(world: World, changes: dict[str, object]) -> None:
+    memory = world.plan.memory
+    Host.objects.update(max_memory=memory * 2, overcommit=1.5)
+    refused = side_by_side(*orders(world, 8, **changes))
+    assert (spread(), len(refused)) == ({"local": 3}, 5)
+    assert all("has promised" in str(error) for error in refused)
+
+
+def test_a_cordoned_host_gets_none_and_it_is_said_why(world: World) -> None:
+    Host.objects.update(cordoned=True)
+    for changes, sentence in (
+        ({}, "No host has room for another instance: local is cordoned."),
+        ({"host": "local"}, "Host local has no room: it is cordoned."),
+    ):
+        [error] = side_by_side(*orders(world, 1, **changes))
+        assert str(error) == sentence
+    Host.objects.create(name="b", docker_url="unix:///fake/b.sock")
+    assert side_by_side(*orders(world, 3)) == []
+    assert spread() == {"b": 3}
+
+
 def test_parallel_orders_use_all_hosts_alike(world: World) -> None:
     for name in ("b", "c", "d"):
         Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instances.errors import BusyError, OutOfReachError, RequestError
-from instances.models import Host, Instance, Operation, Plan, Port
+from instances.models import FreedPort, Host, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.requester import Requester
@@ -40,11 +40,15 @@ def test_a_stopped_container_keeps_its_port(world: World) -> None:
     assert Instance.objects.get(customer_id="new").port == (stopped.port or 0) + 1
 
 
-def test_a_decommissioned_instances_port_is_used_again(world: World) -> None:
+def test_a_decommissioned_instance_s_port_is_used_again_last(world: World) -> None:
     gone = world.instance()
     world.decommission()
     world.provision()
-    assert Instance.objects.get(customer_id="new").port == gone.port
+    new = Instance.objects.get(customer_id="new")
+    assert (new.port, FreedPort.objects.get().number) == ((gone.port or 0) + 1, gone.port)
+    Host.objects.update(last_port=new.port)
+    world.provision("newer")
+    assert Instance.objects.get(customer_id="newer").port == gone.port
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Model
 from pytest_django.fixtures import Settings
 
-from instances.errors import PermanentError
+from instances.errors import MisplacedSecret, PermanentError
 from instances.models import Channel, Instance, Plan
 from tests.factories import SECRET, World
 from tests.fast.conftest import Run
@@ -96,3 +96,48 @@ def test_rotating_without_the_old_key_changes_nothing(run: Run, settings: Settin
 def test_any_environment_survives_the_round(world: World, value: dict[str, Any]) -> None:
     Plan.objects.filter(name="pro").update(env=value)
     assert Plan.objects.get(name="pro").env == value
+
+
+def copied(source: Model, column: str, target: Model, into: str) -> None:
+    """Copy a ciphertext as the database holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {column} FROM {source._meta.db_table} WHERE id = %s", [source.pk])
+        token = cursor.fetchone()[0]
+        cursor.execute(f"UPDATE {target._meta.db_table} SET {into} = %s WHERE id = %s", [token, target.pk])
+
+
+def test_a_value_opens_in_its_own_row_and_column_alone(world: World, run: Run) -> None:
+    one, two = world.instance("c1"), world.instance("c2")
+    channel = Channel.objects.create(name="ops", url="json://here")
+    for source, column, target, into in (
+        (one, "env", two, "env"),
+        (one, "env", one, "adopted"),
+        (channel, "url", two, "adopted"),
+    ):
+        copied(source, column, target, into)
+        with pytest.raises(MisplacedSecret, match="moved here from another place"):
+            _ = getattr(type(target).objects.get(pk=target.pk), into)
+    assert Instance.objects.get(customer_id="c1").env == {"API_KEY": SECRET}
+
+
+def test_a_value_from_before_is_read_and_bound_by_the_next_writing(world: World, run: Run) -> None:
+    one, two = world.instance("c1"), world.instance("c2")
+    Instance.objects.update(env={"API_KEY": SECRET})  # which knows no row
+    assert not any(token.startswith("bound:") for token in raw(Instance, "env"))
+    one = Instance.objects.get(customer_id="c1")
+    assert one.env == {"API_KEY": SECRET}
+    one.save()
+    assert sorted(token.startswith("bound:") for token in raw(Instance, "env")) == [False, True]
+    assert run("rotate_keys").code == 0
+    assert all(token.startswith("bound:") for token in raw(Instance, "env"))
+    copied(one, "env", two, "env")
+    with pytest.raises(MisplacedSecret):
+        _ = Instance.objects.get(customer_id="c2").env
+
+
+def test_what_a_worker_signed_can_not_be_said_by_a_value_from_before(world: World) -> None:
+    one = world.instance("c1")
+    Instance.objects.update(env={"id": "evil", "ref": "evil", "by": "me"})
+    copied(one, "env", one, "approved_image")
+    with pytest.raises(PermanentError):
+        _ = Instance.objects.get().approved_image

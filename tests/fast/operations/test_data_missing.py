@@ -128,7 +128,14 @@ def test_an_adopted_one_is_not_made_anew_without_its_volumes(
 
 
 @pytest.mark.parametrize(
-    "host", [{}, {"Binds": [], "Mounts": [{"Type": "bind", "Source": "/etc/gateway", "Target": "/conf"}]}]
+    "host",
+    [
+        {},
+        {
+            "Binds": [],
+            "Mounts": [{"Type": "bind", "Source": "/etc/gateway", "Target": "/conf", "ReadOnly": True}],
+        },
+    ],
 )
 def test_an_adopted_one_is_not_made_anew_without_its_folders(
     world: World, run: Run, host: dict[str, Any]
@@ -294,7 +301,7 @@ def test_a_failed_provisioning_on_former_data_keeps_it(world: World) -> None:
     world.provision("c1")
     world.decommission()
     before = dict(world.engine.volumes)
-    world.probe.answers[20000] = fails()
+    world.probe.answers[20001] = fails()
     assert world.provision("c1", former_data="keep").status == "failed"
     assert world.engine.volumes == before
 

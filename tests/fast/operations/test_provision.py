@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from instances.containers.spec import OPERATION_LABEL
+from instances.documents import told_in_full
 from instances.errors import (
     PermanentError,
     TransientError,
@@ -159,7 +160,11 @@ def test_after_a_failure_the_same_order_can_be_placed_again(world: World) -> Non
 
 
 def test_a_pull_that_finds_no_image_says_so(world: World) -> None:
-    assert world.provision(image="gone:1").error == "There is no image gone:1."
+    told = told_in_full(world.provision(image="gone:1"))
+    assert told == (
+        "The image gone:1 could not be had from registry docker.io. "
+        "The registry said: There is no image gone:1."
+    )
 
 
 def test_a_registry_that_is_down_for_a_moment_is_waited_for(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from instances.documents import told_in_full
 from instances.errors import DockmgrError, PermanentError, RetryLater, TransientError
 from instances.operations import service
 from instances.operations.attempts import TryAgain
@@ -37,7 +38,7 @@ def test_a_refused_login_is_said_once(world: World) -> None:
         world.engine.fail_next("pull", PermanentError("The registry refused: unauthorized."))
     done = update(world)
     assert done.status == "failed"
-    assert done.error == "The registry refused: unauthorized."
+    assert told_in_full(done).endswith("The registry said: The registry refused: unauthorized.")
     assert [step["status"] for step in done.steps if step["name"] == "pull"] == ["failed"]
 
 

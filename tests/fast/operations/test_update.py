@@ -9,6 +9,7 @@ import pytest
 
 from instances import documents
 from instances.containers.spec import ContainerSpec, container_name, next_name, previous_name
+from instances.documents import told_in_full
 from instances.errors import (
     BusyError,
     PermanentError,
@@ -154,7 +155,7 @@ def test_a_missing_tag_fails_without_touching_the_container(world: World) -> Non
     old = world.instance()
     done = update(world, image=OTHER)
     assert (done.status, steps(done)["pull"], world.engine.stops) == ("failed", "failed", {})
-    assert "no image" in done.error
+    assert "no image" in told_in_full(done)
     back_in_place(world, old)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from instances.containers.spec import next_name
 from instances.errors import EngineUnreachable, PermanentError
-from instances.models import Instance, Port
+from instances.models import Host, Instance, Port
 from instances.operations import service
 from tests.factories import World, health_of
 from tests.fakes.outside import fails
@@ -69,6 +69,7 @@ def test_something_healthy_is_at_the_recorded_address_at_every_moment(world: Wor
 
 def test_the_old_port_is_free_again_and_the_next_update_may_use_it(world: World, old: Instance) -> None:
     update(world)
+    Host.objects.update(last_port=(old.port or 0) + 1)
     publish(world, "agent-3")
     assert update(world).status == "succeeded"
     assert in_order(world).port == old.port

@@ -1,0 +1,56 @@
+"""What other services ask for by task goes into the audit log, once for each request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import Error as DatabaseFailure
+
+from instances.access.audit import audit
+from instances.db.clock import SYSTEM
+from instances.db.errors import database_sentence
+from instances.errors import DockmgrError, RequestError
+from instances.lib import validators
+from instances.models import AuditEntry, Operation
+from instances.operations.requester import Requester
+
+logger = logging.getLogger(__name__)
+SURFACE = "task"
+
+
+def recorded(
+    action: str, customer_id: str, requester: Requester, begin: Callable[[], Operation]
+) -> Operation:
+    """Begin an operation and write down that it was asked for, or why it was refused.
+
+    What names no customer touched nothing and is not written down.
+    """
+    try:
+        operation = begin()
+    except DockmgrError as error:
+        if _names_a_customer(customer_id):
+            record(action, customer_id, requester, str(error))
+        raise
+    record(action, customer_id, requester, f"operation {operation.pk}")
+    return operation
+
+
+def record(action: str, target: str, requester: Requester, outcome: str) -> None:
+    """Write down one request as `task:NAME`; a message that comes again is the same request."""
+    name, request_id = f"task:{requester.requested_by.removeprefix('task:')}", requester.request_id or ""
+    try:
+        same = AuditEntry.objects.filter(surface=SURFACE, request_id=request_id, action=action, target=target)
+        if not (request_id and same.exists()):
+            now = SYSTEM.now()
+            audit(SURFACE, name, None, action, target, requester.reason, outcome, now, request_id)
+    except DatabaseFailure as error:
+        logger.error("The audit log lacks %s by %s: %s", action, name, database_sentence(error))
+
+
+def _names_a_customer(customer_id: object) -> bool:
+    try:
+        validators.customer_id(customer_id)
+    except RequestError:
+        return False
+    return True
