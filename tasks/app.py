@@ -14,7 +14,7 @@ from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence, may_pass
 from instances.errors import OutOfReachError, TransientError
 from instances.lib.backoff import wait_before_next
-from tasks.broker.foreign import HEADER, drop_if_foreign
+from tasks.broker.foreign import HEADER, drop_if_foreign, signed
 from tasks.broker.reasons import broker_sentence
 from tasks.policies import POLICIES
 
@@ -34,6 +34,10 @@ class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it
     """
 
     abstract = True
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Send the task to the workers of this installation."""
+        return super().apply_async(*args, **{**options, "headers": signed(options.get("headers"))})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         sender = (self.request.headers or {}).get(HEADER)

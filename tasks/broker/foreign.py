@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-
-from celery.signals import before_task_publish
 
 from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
@@ -26,11 +24,10 @@ LASTING = timedelta(seconds=60)  # a database that moved to another server looks
 DROPPED = "A worker of another dockmgr took this message: both use one broker with the same prefix."
 
 
-@before_task_publish.connect
-def sign(headers: MutableMapping[str, Any] | None = None, **_: Any) -> None:
-    """Say in every message whose it is."""
-    if headers is not None and (own := INSTALLATION.id()):
-        headers[HEADER] = own
+def signed(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A message's headers, which also say whose it is."""
+    own = INSTALLATION.id()
+    return {**(headers or {}), **({HEADER: own} if own else {})}
 
 
 class ForeignMessages:
