@@ -12,9 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from instances import lookup
+from instances.access.reach import Reach
 from instances.errors import RequestError
 from instances.models import ApiToken
 
+EVERYTHING = Reach()
 SCOPES = ("read", "operate", "admin")
 SECRET_BYTES = 32
 SHOWN = 10  # characters of a token by which people tell it from others
@@ -24,7 +26,12 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def issue(
-    name: str, scope: str, by: str, now: datetime, expires_at: datetime | None = None
+    name: str,
+    scope: str,
+    by: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+    limit: Reach = EVERYTHING,
 ) -> tuple[ApiToken, str]:
     """A new token and its secret text, which can't be had again. Raises RequestError."""
     if not NAME.fullmatch(name):
@@ -39,6 +46,9 @@ def issue(
             token = ApiToken.objects.create(
                 name=name,
                 scope=scope,
+                customers=sorted(limit.customers),
+                plans=sorted(limit.plans),
+                hosts=sorted(limit.hosts),
                 prefix=text[:SHOWN],
                 digest=digest(text),
                 created_by=by,

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.access import tokens
+from instances.access.reach import reach, reach_of
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin
@@ -36,7 +37,12 @@ class TokenForm(ReasonForm):
     name = forms.CharField(max_length=60, help_text="The service that will use it.")
     scope = forms.ChoiceField(choices=ApiToken.SCOPES)
     days = forms.ChoiceField(choices=LASTS, required=False, initial="90", label="Expires after")
-    field_order = ("name", "scope", "days", "reason")
+    customers = forms.CharField(
+        required=False, help_text="Only these, by id, with commas between them; empty for all."
+    )
+    plans = forms.CharField(required=False, help_text="Only customers of these plans; empty for all.")
+    hosts = forms.CharField(required=False, help_text="Only customers on these hosts; empty for all.")
+    field_order = ("name", "scope", "customers", "plans", "hosts", "days", "reason")
 
 
 @admin.register(ApiToken)
@@ -92,6 +98,7 @@ class ApiTokenAdmin(PageAdmin):
             "desk_title": token.name,
             "object": token,
             "state": self.state(token),
+            "limit": str(reach_of(token)),
             "may_revoke": request.user.has_perm(CHANGE) and token.revoked_at is None,
             "form": ReasonForm(auto_id="revoke_%s"),
         }
@@ -104,9 +111,14 @@ class ApiTokenAdmin(PageAdmin):
 def _issue(request: HttpRequest, fields: dict[str, Any], made: list[str]) -> str:
     now = SYSTEM.now()
     expires_at = now + timedelta(days=int(fields["days"])) if fields["days"] else None
-    token, text = tokens.issue(fields["name"], fields["scope"], trail.actor(request), now, expires_at)
+    limit = reach(*(_names(fields[limited]) for limited in ("customers", "plans", "hosts")))
+    token, text = tokens.issue(fields["name"], fields["scope"], trail.actor(request), now, expires_at, limit)
     made.append(text)
     return f"Token {token.name} is made."
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @require_POST

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from ninja.security import HttpBearer
 
 from instances.access import tokens
+from instances.access.reach import reach_of
 from instances.api import limits, queries
 from instances.api.call import call_of
 from instances.api.problems import ProblemError
@@ -15,13 +16,17 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="dockmgr"'}
 
 
 class BearerToken(HttpBearer):
-    """A route's demand: a token of at least `scope`. An `action` makes its calls go into the audit log."""
+    """A route's demand: a token of at least `scope`. An `action` makes its calls go into the audit log.
+
+    Only a route that is `limited` heeds by itself what a token is limited to; the others are for the whole
+    fleet and refuse a token that has a limit.
+    """
 
     openapi_description = "A token made with `manage.py create_token NAME --scope read|operate|admin`."
 
-    def __init__(self, scope: str, action: str) -> None:
+    def __init__(self, scope: str, action: str, *, limited: bool) -> None:
         super().__init__()
-        self.scope, self.action = scope, action
+        self.scope, self.action, self.limited = scope, action, limited
 
     def __call__(self, request: HttpRequest) -> ApiToken:
         call_of(request).action = self.action
@@ -42,9 +47,14 @@ class BearerToken(HttpBearer):
             raise ProblemError(
                 403, f"This needs a token of scope {self.scope}; {call.token.name} has {call.token.scope}."
             )
+        reach = reach_of(call.token)
+        if not (self.limited or reach.is_whole):
+            raise ProblemError(
+                403, f"This is about the whole fleet; {call.token.name} is limited to {reach}."
+            )
         return call.token
 
 
-def may(scope: str, action: str = "") -> BearerToken:
+def may(scope: str, action: str = "", *, limited: bool = False) -> BearerToken:
     """The demand of a route; `action` is the word for what it changes or shows of customers' data."""
-    return BearerToken(scope, action)
+    return BearerToken(scope, action, limited=limited)

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from instances.access import tokens
+from instances.access.reach import Reach, reach_of
 from instances.models import ApiToken
 from instances.operations.requester import Requester
 
@@ -53,6 +54,11 @@ class Call:
         if self.token is None:
             raise RuntimeError("A route without authentication has no caller.")
         return self.token
+
+    @property
+    def reach(self) -> Reach:
+        """What the caller is limited to."""
+        return reach_of(self.caller)
 
     def requester(self, request_id: str | None = None) -> Requester:
         """Who asks, as operations know it; a token of scope admin may choose any image."""

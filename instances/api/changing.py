@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from instances import documents, lookup
 from instances.api import idempotency
 from instances.api.call import call_of
-from instances.api.problems import existing
+from instances.api.problems import ProblemError, existing, unknown
 from instances.models import Instance, Operation
 from instances.operations.journal import by_request
 from instances.operations.requester import Requester
@@ -19,9 +19,29 @@ from tasks.operations import enqueue_or_withdraw
 Document = dict[str, Any]
 
 
-def present(customer_id: str) -> Instance:
-    """The instance of a customer. Raises ProblemError 404."""
-    return existing(lookup.instance, customer_id)
+def present(request: HttpRequest, customer_id: str) -> Instance:
+    """The instance of a customer. Raises ProblemError 404, as well for one the caller's token is not for."""
+    found = existing(lookup.instance, customer_id)
+    if not call_of(request).reach.includes(found):
+        raise unknown(f"There is no instance of customer {customer_id}.")
+    return found
+
+
+def within_subdomain(request: HttpRequest, subdomain: str) -> Instance:
+    """The instance of a subdomain, if the caller's token is for it. Raises ProblemError 404."""
+    found = existing(lookup.instance_of_subdomain, subdomain)
+    if not call_of(request).reach.includes(found):
+        raise unknown(f"There is no instance with the subdomain {subdomain}.")
+    return found
+
+
+def reachable(request: HttpRequest, customer_id: str, plan: str, host: str | None) -> None:
+    """See that the caller's token is for an instance that is to be made. Raises ProblemError 403."""
+    call = call_of(request)
+    if call.reach.hosts and host is None:
+        raise ProblemError(403, f"Say which host: {call.caller.name} is limited to {call.reach}.")
+    if not call.reach.covers(customer_id, plan, host or ""):
+        raise ProblemError(403, f"{call.caller.name} is limited to {call.reach}.")
 
 
 def change(

@@ -147,6 +147,9 @@ def token(row: ApiToken) -> Document:
     return {
         "name": row.name,
         "scope": row.scope,
+        "customers": row.customers,
+        "plans": row.plans,
+        "hosts": row.hosts,
         "prefix": row.prefix,
         "created_by": row.created_by,
         "created_at": time(row.created_at),

@@ -7,13 +7,14 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
-from instances.models.storable import CharField, Excerpt
+from instances.models.storable import CharField, Excerpt, JSONField
 
 
 class ApiToken(models.Model):
     """A token other services show; only its SHA-256 is kept, so it can be checked and not read.
 
-    `prefix` is its beginning, by which people tell tokens apart.
+    `prefix` is its beginning, by which people tell tokens apart. The lists of names say what it is
+    limited to; an empty one stands for all.
     """
 
     SCOPES = tuple((scope, scope) for scope in ("read", "operate", "admin"))
@@ -22,6 +23,9 @@ class ApiToken(models.Model):
     scope = CharField(max_length=8, choices=SCOPES)
     prefix = CharField(max_length=16)
     digest = CharField(max_length=64, unique=True)
+    customers = JSONField(default=list, blank=True)
+    plans = JSONField(default=list, blank=True)
+    hosts = JSONField(default=list, blank=True)
     created_by = Excerpt(max_length=64)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -11,7 +11,7 @@ from instances import documents, lookup
 from instances.api import forms
 from instances.api.authentication import may
 from instances.api.call import call_of
-from instances.api.changing import change, present
+from instances.api.changing import change, present, reachable
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
@@ -27,7 +27,7 @@ ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 413, status=202)
 @router.post(
     "/instances",
     tags=TAGS,
-    auth=may("admin", "provision"),
+    auth=may("admin", "provision", limited=True),
     response=ANSWERS,
     operation_id="provisionInstance",
     summary="Provision an instance",
@@ -35,6 +35,7 @@ ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 413, status=202)
 def provision(request: HttpRequest, wanted: forms.Provision, key: forms.IdempotencyKey = None) -> Status[Any]:
     """A new instance, healthy, or nothing left behind. The values of `env` are stored encrypted."""
     call_of(request).reason = wanted.reason
+    reachable(request, wanted.customer_id, wanted.plan, wanted.host)
 
     def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
@@ -56,7 +57,7 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
 @router.delete(
     "/instances/{customer_id}",
     tags=TAGS,
-    auth=may("admin", "decommission"),
+    auth=may("admin", "decommission", limited=True),
     response=responses(documents.shapes.Operation, 404, 409, status=202),
     operation_id="decommissionInstance",
     summary="Decommission an instance",
@@ -72,7 +73,7 @@ def decommission(
     call_of(request).reason = reason
 
     def begin(asked: Requester) -> Operation:
-        present(customer_id)
+        present(request, customer_id)
         return service.begin_decommission(customer_id, asked, purge_data=purge_data)
 
     return _changed(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
@@ -81,7 +82,7 @@ def decommission(
 @router.post(
     "/instances/{customer_id}/restart",
     tags=TAGS,
-    auth=may("operate", "restart"),
+    auth=may("operate", "restart", limited=True),
     response=ANSWERS,
     operation_id="restartInstance",
     summary="Restart an instance",
@@ -98,7 +99,7 @@ def restart(
     call_of(request).reason = wanted.reason
 
     def begin(asked: Requester) -> Operation:
-        present(customer_id)
+        present(request, customer_id)
         return service.begin_restart(customer_id, asked, with_empty_data=with_empty_data)
 
     return _changed(request, "restart", customer_id, key, wanted.model_dump(), begin)
@@ -107,7 +108,7 @@ def restart(
 @router.post(
     "/instances/{customer_id}/update",
     tags=TAGS,
-    auth=may("operate", "update"),
+    auth=may("operate", "update", limited=True),
     response=ANSWERS,
     operation_id="updateInstance",
     summary="Update an instance",
@@ -124,7 +125,7 @@ def update(
     call_of(request).reason = wanted.reason
 
     def begin(asked: Requester) -> Operation:
-        present(customer_id)
+        present(request, customer_id)
         return service.begin_update(customer_id, asked, image=image)
 
     return _changed(request, "update", customer_id, key, wanted.model_dump(), begin)

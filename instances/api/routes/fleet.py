@@ -24,7 +24,7 @@ TAGS = ["instances"]
 @router.get(
     "/instances",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(shapes.InstancePage),
     operation_id="listInstances",
     summary="List instances",
@@ -41,7 +41,7 @@ def list_instances(
     """By customer id. Filters are combined."""
     wanted = {"health__status": status, "plan__name": plan, "host__name": host}
     rows = Instance.objects.present().exclude(health=None).select_related("plan", "host", "health")
-    rows = rows.defer(*SECRETS)
+    rows = rows.filter(call_of(request).reach.rows()).defer(*SECRETS)
     rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
     if q is not None:
         rows = rows.filter(Q(customer_id__contains=q) | Q(subdomain__contains=q))
@@ -52,19 +52,19 @@ def list_instances(
 @router.get(
     "/instances/{customer_id}",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(documents.shapes.Instance, 404),
     operation_id="getInstance",
     summary="Show an instance",
 )
 def get_instance(request: HttpRequest, customer_id: forms.CustomerId) -> documents.shapes.Instance:
-    return documents.instance(present(customer_id))
+    return documents.instance(present(request, customer_id))
 
 
 @router.get(
     "/instances/{customer_id}/history",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(shapes.PastPage, 404),
     operation_id="listChecks",
     summary="List an instance's health checks",
@@ -78,7 +78,7 @@ def list_checks(
 ) -> dict[str, Any]:
     """The newest first, back to `since`."""
     begin = forms.since(since, call_of(request).now)
-    rows = HealthCheck.objects.filter(instance=present(customer_id), checked_at__gte=begin)
+    rows = HealthCheck.objects.filter(instance=present(request, customer_id), checked_at__gte=begin)
     page, following = paging.newest_first(rows, "checked_at", cursor, limit)
     items = [documents.history(row) for row in page]
     return {"customer_id": customer_id, "items": items, "next": following}
@@ -87,7 +87,7 @@ def list_checks(
 @router.post(
     "/instances/{customer_id}/pause",
     tags=TAGS,
-    auth=may("operate", "pause"),
+    auth=may("operate", "pause", limited=True),
     response=responses(documents.shapes.Instance, 400, 404, 409, 413),
     operation_id="pauseInstance",
     summary="Take an instance out of watch",
@@ -103,7 +103,7 @@ def pause(
 @router.post(
     "/instances/{customer_id}/resume",
     tags=TAGS,
-    auth=may("operate", "resume"),
+    auth=may("operate", "resume", limited=True),
     response=responses(documents.shapes.Instance, 400, 404, 409, 413),
     operation_id="resumeInstance",
     summary="Watch an instance again",
@@ -119,4 +119,4 @@ def resume(
 def _noted(request: HttpRequest, customer_id: str, wanted: forms.Change | None) -> None:
     call = call_of(request)
     call.target, call.reason = customer_id, wanted.reason if wanted else ""
-    present(customer_id)
+    present(request, customer_id)

@@ -11,7 +11,7 @@ from instances import documents, lookup
 from instances.api import forms, log_stream
 from instances.api.authentication import may
 from instances.api.call import call_of
-from instances.api.changing import present
+from instances.api.changing import present, within_subdomain
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
@@ -37,7 +37,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 @router.post(
     "/instances/{customer_id}/check",
     tags=TAGS,
-    auth=may("operate", "check"),
+    auth=may("operate", "check", limited=True),
     response=responses(documents.shapes.Check, 404, 409, 504),
     operation_id="checkInstance",
     summary="Check an instance's health now",
@@ -51,7 +51,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 @router.post(
     "/instances/{customer_id}/validate",
     tags=TAGS,
-    auth=may("operate", "validate"),
+    auth=may("operate", "validate", limited=True),
     response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateInstance",
     summary="Validate an instance",
@@ -65,13 +65,13 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 @router.get(
     "/deployments/{subdomain}/validation",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateDeployment",
     summary="Validate the instance behind a subdomain",
 )
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
-    existing(lookup.instance_of_subdomain, subdomain)
+    within_subdomain(request, subdomain)
     return call(operations.validate_deployment, WAIT, subdomain=subdomain)
 
 
@@ -93,7 +93,7 @@ def orphans(request: HttpRequest, host: forms.Name | None = None) -> Any:
 @router.get(
     "/instances/{customer_id}/logs",
     tags=TAGS,
-    auth=may("operate", "logs"),
+    auth=may("operate", "logs", limited=True),
     response=responses(documents.shapes.Log, 404, 409, 504),
     operation_id="readLogs",
     summary="Read an instance's log",
@@ -112,7 +112,7 @@ def logs(
 @router.get(
     "/instances/{customer_id}/logs/stream",
     tags=TAGS,
-    auth=may("operate", "logs"),
+    auth=may("operate", "logs", limited=True),
     response=responses(None, 404, 409, 504),
     operation_id="followLogs",
     summary="Follow an instance's log",
@@ -133,4 +133,4 @@ def follow(
 
 def _existing(request: HttpRequest, customer_id: str) -> None:
     call_of(request).target = customer_id
-    present(customer_id)
+    present(request, customer_id)

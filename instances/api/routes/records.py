@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from pydantic import Field
 
@@ -13,7 +14,7 @@ from instances.api import forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
-from instances.api.problems import existing
+from instances.api.problems import existing, unknown
 from instances.api.routes.router import router
 from instances.incidents import documents as incident_documents
 from instances.incidents.acknowledge import acknowledge
@@ -26,7 +27,7 @@ IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 @router.get(
     "/operations",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(shapes.OperationPage),
     operation_id="listOperations",
     summary="List operations",
@@ -40,7 +41,8 @@ def list_operations(
 ) -> dict[str, Any]:
     """The newest first; also those of instances that are gone."""
     wanted = {"customer_id": customer_id, "status": status}
-    rows = Operation.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = Operation.objects.filter(call_of(request).reach.rows("instance"))
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
     page, following = paging.newest_first(rows, "created_at", cursor, limit)
     return {
         "items": [documents.operation(row, in_full=call_of(request).is_admin) for row in page],
@@ -51,20 +53,21 @@ def list_operations(
 @router.get(
     "/operations/{operation_id}",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(documents.shapes.Operation, 404),
     operation_id="getOperation",
     summary="Show an operation",
 )
 def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.Operation:
     found = existing(lookup.operation, operation_id)
+    _within(request, Operation.objects.filter(pk=found.pk), f"operation {found.pk}")
     return documents.operation(found, in_full=call_of(request).is_admin)
 
 
 @router.get(
     "/incidents",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(shapes.IncidentPage),
     operation_id="listIncidents",
     summary="List incidents",
@@ -78,7 +81,8 @@ def list_incidents(
 ) -> dict[str, Any]:
     """The newest first: all, the open ones, or the resolved ones."""
     wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
-    rows = Incident.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = Incident.objects.filter(call_of(request).reach.rows("instance"))
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)
     items = incident_documents.incidents(page, call_of(request).now)
     return {"items": items, "next": following}
@@ -87,7 +91,7 @@ def list_incidents(
 @router.post(
     "/incidents/{incident_id}/acknowledge",
     tags=TAGS,
-    auth=may("operate", "acknowledge"),
+    auth=may("operate", "acknowledge", limited=True),
     response=responses(documents.shapes.Incident, 400, 404, 409, 413),
     operation_id="acknowledgeIncident",
     summary="Acknowledge an incident",
@@ -99,5 +103,11 @@ def acknowledge_incident(
     call = call_of(request)
     call.target, call.reason = str(incident_id), wanted.reason if wanted else ""
     existing(lookup.incident, incident_id)
+    _within(request, Incident.objects.filter(pk=incident_id), f"incident {incident_id}")
     seen = acknowledge(incident_id, call.actor, call.now, call.reason)
     return incident_documents.incident(seen, call.now)
+
+
+def _within(request: HttpRequest, rows: QuerySet[Any], what: str) -> None:
+    if not rows.filter(call_of(request).reach.rows("instance")).exists():
+        raise unknown(f"There is no {what}.")

@@ -14,6 +14,7 @@ from instances import documents, lookup
 from instances.api import forms, idempotency, shapes
 from instances.api.authentication import may
 from instances.api.call import Call, call_of
+from instances.api.changing import reachable
 from instances.api.docs import responses
 from instances.api.problems import unknown
 from instances.api.routes.changes import known
@@ -32,7 +33,7 @@ ACTION = "test deployment"
 @router.post(
     "/test-deployments",
     tags=TAGS,
-    auth=may("operate", ACTION),
+    auth=may("operate", ACTION, limited=True),
     response=responses(shapes.Trial, 400, 404, 409, 413, status=202),
     operation_id="startTestDeployment",
     summary="Try a plan",
@@ -41,6 +42,7 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     """Provisions a throwaway instance, validates, restarts and updates it, and removes every trace."""
     call = call_of(request)
     call.target, call.reason = wanted.plan, wanted.reason
+    reachable(request, "", wanted.plan, wanted.host)
     known(wanted.plan, wanted.host)
     image_choice.checked(lookup.plan(wanted.plan), wanted.image, call.requester())
     row, first = idempotency.note(call, key, wanted.model_dump())
@@ -54,7 +56,7 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
 @router.get(
     "/test-deployments/{trial_id}",
     tags=TAGS,
-    auth=may("read"),
+    auth=may("read", limited=True),
     response=responses(shapes.Trial, 404),
     operation_id="getTestDeployment",
     summary="Show a test deployment",
@@ -63,7 +65,9 @@ def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
     """Its result is kept for an hour."""
     row = ApiRequest.objects.select_related("token").filter(pk=trial_id, action=ACTION).first()
     kept = timedelta(seconds=TRIAL.time_limit + settings.CELERY_RESULT_EXPIRES)
-    if row is None or row.created_at + kept < call_of(request).now:
+    call = call_of(request)
+    is_ours = row is not None and (call.reach.is_whole or row.token_id == call.caller.pk)
+    if row is None or not is_ours or row.created_at + kept < call.now:
         raise unknown("There is no test deployment of that id, or its result is no longer kept.")
     return _ended(row) or _document(row)
 

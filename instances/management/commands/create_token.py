@@ -6,6 +6,7 @@ from typing import Any
 
 from instances import documents
 from instances.access import tokens
+from instances.access.reach import reach
 from instances.errors import RequestError
 from instances.lib import durations
 from instances.management.base import GOOD, FleetCommand, operator
@@ -18,13 +19,17 @@ class Command(FleetCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="who will use it")
         parser.add_argument("--scope", required=True, choices=tokens.SCOPES)
+        for word, many in (("customer-id", "customer"), ("plan", "plan"), ("host", "host")):
+            parser.add_argument(
+                f"--{word}", action="append", default=[], help=f"only this {many}; may be repeated"
+            )
         parser.add_argument("--expires", metavar="30d", help="after how long it ends; never unless given")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         now = service.OUTSIDE.clock.now()
-        token, text = tokens.issue(
-            options["name"], options["scope"], operator(), now, _end(options["expires"], now)
-        )
+        limit = reach(options["customer_id"], options["plan"], options["host"])
+        end = _end(options["expires"], now)
+        token, text = tokens.issue(options["name"], options["scope"], operator(), now, end, limit)
         return {**documents.token(token), "token": text}, GOOD
 
     def show(self, document: Any) -> None:

@@ -7,7 +7,8 @@ from instances.management.base import GOOD, FleetCommand
 from instances.models import ApiToken
 
 COLUMNS = (
-    "name", "scope", "prefix", "created_by", "created_at", "expires_at", "revoked_at", "last_used_at",
+    "name", "scope", "customers", "plans", "hosts", "prefix",
+    "created_by", "created_at", "expires_at", "revoked_at", "last_used_at",
 )  # fmt: skip
 
 
@@ -18,4 +19,8 @@ class Command(FleetCommand):
         return [documents.token(token) for token in ApiToken.objects.order_by("name")], GOOD
 
     def show(self, document: Any) -> None:
-        self.table(COLUMNS, [[row[column] for column in COLUMNS] for row in document])
+        self.table(COLUMNS, [[_text(row[column]) for column in COLUMNS] for row in document])
+
+
+def _text(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value

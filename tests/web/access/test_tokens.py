@@ -32,6 +32,15 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(world: World, run: Run) -> Non
     assert text.startswith(token.prefix)
 
 
+def test_a_token_may_be_limited(world: World, run: Run) -> None:
+    words = ("--customer-id", "b", "--customer-id", "a", "--plan", "pro", "--host", "local")
+    assert run("create_token", "billing", "--scope", "read", *words).code == 2  # one letter is no customer id
+    words = ("--customer-id", "c2", "--customer-id", "c1", "--plan", "pro", "--host", "local")
+    assert run("create_token", "billing", "--scope", "read", *words).code == 0
+    [row] = run("tokens", "--json").document
+    assert (row["customers"], row["plans"], row["hosts"]) == (["c1", "c2"], ["pro"], ["local"])
+
+
 def test_people_get_the_token_alone_on_standard_output(world: World, run: Run) -> None:
     ran = run("create_token", "billing", "--scope", "read", "--expires", "30d")
     assert re.fullmatch(r"dm_[A-Za-z0-9_-]{43}\n", ran.out)
@@ -45,6 +54,9 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("create_token", "new", "--scope", "root"), "Argument --scope: invalid choice"),
     (("create_token", "new", "--scope", "read", "--expires", "soon"), "How long the token lasts"),
     (("create_token", "new", "--scope", "read", "--expires", "0d"), "The token would have expired"),
+    (("create_token", "new", "--scope", "read", "--plan", "nosuch"), "There is no plan named nosuch"),
+    (("create_token", "new", "--scope", "read", "--host", "nosuch"), "There is no host named nosuch"),
+    (("create_token", "new", "--scope", "read", "--customer-id", "No!"), "The customer id"),
     (("revoke_token", "unknown"), "There is no token named unknown."),
 ]
 

@@ -1,0 +1,12 @@
+from django.db import migrations
+
+import instances.models.storable
+
+
+class Migration(migrations.Migration):
+    dependencies = [("instances", "0027_orphans")]
+
+    operations = [
+        migrations.AddField("apitoken", name, instances.models.storable.JSONField(blank=True, default=list))
+        for name in ("customers", "plans", "hosts")
+    ]
