@@ -34,7 +34,8 @@ class ChannelAdmin(DeskAdmin):
     shown_instead = {"hosts": "hosts_shown", "plans": "plans_shown", "customers": "customers_shown"}
     fieldsets = (
         ("Where and what", {"fields": (
-            "name", "new_url", ("min_level", "escalate_after"), "enabled", ("disabled_reason", "failures"),
+            "name", "new_url", ("incidents", "operations"), ("min_level", "escalate_after"), "enabled",
+            ("disabled_reason", "failures"),
         )}),
         ("For whom", {"fields": ("hosts", "plans", "customers")}),
         ("Quiet hours", {"fields": (("quiet_from", "quiet_to"), "timezone", "reason")}),

@@ -53,7 +53,7 @@ def figures(now: datetime) -> dict[str, Any]:
         "sweeps": _sweeps(now),
         "slowest": _slowest(),
         "hosts": loads(ROWS_SHOWN),
-        "nobody_is_told": not Channel.objects.filter(enabled=True).exists(),
+        "nobody_is_told": not Channel.objects.told_of_incidents().exists(),
     }
 
 

@@ -229,6 +229,7 @@ class ChannelForm(FleetForm):
         hours = {name: value.strftime("%H:%M") for name, value in quiet.items() if value}
         known = ("name", "min_level", "hosts", "plans", "customers", "escalate_after", "enabled")
         document = {name: cleaned[name] for name in known if name in cleaned}
+        document["events"] = [name for name in ("incidents", "operations") if cleaned.get(name)]
         document["url"] = cleaned.get("new_url") or self.instance.url or ""
         if hours:
             document["quiet_hours"] = {**hours, "timezone": cleaned.get("timezone") or "UTC"}

@@ -106,7 +106,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "downtime": incident.downtime_until(now),
         "events": list(incident.events.all()[:EVENTS_SHOWN]),
         "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
-        "nobody_is_told": incident.is_open and not Channel.objects.filter(enabled=True).exists(),
+        "nobody_is_told": incident.is_open and not Channel.objects.told_of_incidents().exists(),
         "colours": COLOURS,
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
         and incident.is_open

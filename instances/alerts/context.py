@@ -36,8 +36,8 @@ class BatchContext:
 
 def channel_rules() -> list[tuple[Channel, ChannelRules]]:
     """Enabled channels with their rules; second lines last, because they depend on the others."""
-    rows = Channel.objects.filter(enabled=True).defer("url").order_by("pk")
-    return sorted(((row, _listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
+    rows = Channel.objects.told_of_incidents().defer("url").order_by("pk")
+    return sorted(((row, listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
 
 
 def with_acknowledging(
@@ -89,7 +89,7 @@ def _held(host_ids: Sequence[int]) -> Counter[int]:
     return Counter(rows if host_ids else ())
 
 
-def _listener(channel: Channel) -> ChannelRules:
+def listener(channel: Channel) -> ChannelRules:
     quiet = None
     if channel.quiet_from is not None and channel.quiet_to is not None:
         quiet = QuietHours(channel.quiet_from, channel.quiet_to, _zone(channel))

@@ -276,7 +276,7 @@ class _Round:
         levels = _levels(_unsent(self._channel))
         _unsent(self._channel).update(given_up_at=now, error=reason)
         NotifiedState.objects.filter(channel=self._channel).delete()
-        others = Channel.objects.filter(enabled=True).defer("url")
+        others = Channel.objects.told_of_incidents().defer("url")
         told = [messages.row(other, messages.disabled(self._channel, reason), now) for other in others]
         Notification.objects.bulk_create(told)
         count_deliveries("given_up", levels)

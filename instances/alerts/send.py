@@ -15,9 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from instances.alerts import signature
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
 from instances.alerts.messages import as_text
 from instances.alerts.pagers import Pager, identify, is_over, pager_of
+from instances.alerts.signature import secret_of
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
@@ -43,7 +45,7 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
     if plugin is None:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
-        return _post(plugin, document, timeout)
+        return _post(plugin, secret_of(url), document, timeout)
     try:
         return within(timeout, lambda: _notify(plugin, document, pager_of(url)))
     except TimeoutError:
@@ -54,14 +56,23 @@ def check_url(url: str) -> None:
     """Raise RequestError unless messages could be sent to the URL. Nothing is sent."""
     if _plugin(url) is None:
         raise RequestError(UNUSABLE)
+    try:
+        secret_of(url)
+    except ValueError as error:
+        raise RequestError(f"The channel's URL is refused: {error}.") from None
 
 
-def _post(hook: Any, document: Document, timeout: float) -> DeliveryResult:
-    """The document as the body of one request. `hook` is Apprise's own reading of the URL."""
+def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -> DeliveryResult:
+    """The document as the body of one request, signed if there is a secret.
+
+    `hook` is Apprise's own reading of the URL.
+    """
     body = json.dumps({**hook.payload_extras, **document}).encode()
+    sent_at = int(datetime.now(UTC).timestamp())
+    proof = signature.headers(secret, document["id"], sent_at, body) if secret else {}
     verify = hook.verify_certificate
     try:
-        answer = ask(hook.method, _address(hook), timeout, _headers(hook), body, verify=verify)
+        answer = ask(hook.method, _address(hook), timeout, {**_headers(hook), **proof}, body, verify=verify)
     except NoAnswerError as error:
         if error.code == NOT_FOR_HTTP:
             return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)

@@ -12,6 +12,7 @@ from django.db.models import Model
 
 from instances import lookup
 from instances.alerts.notify import requeue
+from instances.alerts.pagers import pager_of
 from instances.alerts.send import check_url
 from instances.containers import image_policy
 from instances.containers.options import Options, conflicts
@@ -126,6 +127,11 @@ def _refuse_way_to_engine(name: str) -> None:
 
 def _refuse_strangers(channel: ChannelEntry) -> None:
     """A misspelt name would keep a channel silent for ever. Customers may come later."""
+    if "operations" in channel.events and pager_of(channel.url):
+        raise RequestError(
+            f"The fleet file is refused: channel {channel.name}: its service keeps incidents of its own; "
+            "send operations to another one."
+        )
     looks: tuple[tuple[Callable[[object], Any], list[str]], ...] = (
         (lookup.host, channel.hosts),
         (lookup.plan, channel.plans),

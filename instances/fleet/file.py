@@ -243,10 +243,14 @@ class ChannelEntry(_Part):
     customers: list[Annotated[str, Field(pattern=f"^{validators.CUSTOMER_ID.pattern}$")]] = []
     quiet_hours: QuietHours | None = None
     escalate_after: Annotated[float, BeforeValidator(_length), Field(gt=0, le=LONGEST_WAIT)] | None = None
+    events: list[Literal["incidents", "operations"]] = Field(default=["incidents"], min_length=1)
     enabled: bool = True
 
     def columns(self) -> dict[str, Any]:
         values = super().columns()
+        if "events" in values:
+            events = values.pop("events")
+            values |= {event: event in events for event in ("incidents", "operations")}
         if "quiet_hours" in values:
             del values["quiet_hours"]
             none = {"quiet_from": None, "quiet_to": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
@@ -13,12 +14,19 @@ from instances.models.storable import CharField, Excerpt, JSONField
 LEVELS = (("info", "info"), ("warning", "warning"), ("critical", "critical"))
 
 
+class ChannelQuerySet(models.QuerySet["Channel"]):
+    def told_of_incidents(self) -> Self:
+        """Those by which somebody hears that something is wrong."""
+        return self.filter(enabled=True, incidents=True)
+
+
 class Channel(models.Model):
     """A place notifications go to. The URL holds credentials and is encrypted.
 
-    The lists of names say whom it is for; an empty one stands for all. In quiet hours (`timezone`)
-    only critical messages go out. With `escalate_after` it is a second line: told only of critical
-    incidents that nobody acknowledged for that many seconds.
+    It is told of `incidents`, of `operations` that end, or of both. The lists of names say whom it is
+    for; an empty one stands for all. In quiet hours (`timezone`) only critical incidents go out. With
+    `escalate_after` it is a second line: told only of critical incidents that nobody acknowledged for
+    that many seconds.
 
     Messages go out in order: the process that holds the lease delivers, and after a failure nobody tries
     again before `retry_at`. A refusal for good disables the channel, and so do too many `refusals` of
@@ -35,6 +43,8 @@ class Channel(models.Model):
     quiet_to = models.TimeField(null=True, blank=True)
     timezone = CharField(max_length=64, default="UTC")
     escalate_after = models.FloatField(null=True, blank=True)
+    incidents = models.BooleanField(default=True)
+    operations = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     disabled_reason = Excerpt(max_length=255, blank=True)
     failures = models.PositiveIntegerField(default=0)
@@ -43,13 +53,18 @@ class Channel(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     token = models.PositiveIntegerField(default=0, editable=False)
 
+    objects = ChannelQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(quiet_from=None, quiet_to=None)
                 | Q(quiet_from__isnull=False, quiet_to__isnull=False),
                 name="quiet_hours_have_both_ends",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(incidents=True) | Q(operations=True), name="channel_is_told_of_something"
+            ),
         ]
 
     def __str__(self) -> str:

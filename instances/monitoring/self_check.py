@@ -37,7 +37,7 @@ def oldest_waiting() -> datetime | None:
 def nobody_is_told() -> bool:
     """Whether there are channels and none is left, because the receivers refused for good."""
     refused = Channel.objects.exclude(disabled_reason="")
-    return refused.exists() and not Channel.objects.filter(enabled=True).exists()
+    return refused.exists() and not Channel.objects.told_of_incidents().exists()
 
 
 def not_looked_at() -> int:

@@ -124,7 +124,7 @@ def _orders(now: datetime) -> Part:
 def _channels() -> Part:
     if nobody_is_told():
         return Part(FAILING, self_rules.SENTENCES[self_rules.Part.CHANNELS])
-    enabled = Channel.objects.filter(enabled=True).count()
+    enabled = Channel.objects.told_of_incidents().count()
     if not enabled:
         return Part(OK, "No channel is in use: nobody is told of anything.")
     return Part(OK, f"{enabled} channels are in use." if enabled > 1 else "One channel is in use.")

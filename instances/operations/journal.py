@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from instances.alerts.operations import tell
 from instances.counters import count_ended
 from instances.db.moments import ahead
 from instances.errors import BusyError, LeaseLost, RequestError
@@ -271,6 +272,7 @@ class Journal:
         """End the operation and free the instance. Call it last in the transaction."""
         ended = self._clock.now()
         self.write(status=status, error=error, finished_at=ended, lease_owner="", interrupts=False)
+        tell(self.operation, ended)
         count_ended(self.operation)
 
     def check(self) -> None:
