@@ -49,6 +49,7 @@ from instances.lib.redact import Redactor
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
 ALIVE_TIMEOUT = 3.0  # seconds for the ping that tells a hung container from a hung engine
 PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
+CONNECTING = 3  # times the timeout: what making a connection and asking for its version may take
 CONNECTIONS = 32  # kept open to one engine
 _SDK_FAILURES = (
     DockerException,
@@ -233,7 +234,10 @@ class EngineConnection:
         return EngineUnusable(f"The Docker Engine at {self._where} can't be used: {words}.")
 
     def _connected(self) -> EngineClient:
-        """The one client; of several threads that need the first, one connects and the others wait."""
+        """The one client; of several threads that need the first, one connects and the others wait.
+
+        They wait no longer than connecting may take, and then connect anew: nobody hangs on another thread.
+        """
         with self._lock:
             connection = self._connection
             first = connection is None
@@ -241,14 +245,19 @@ class EngineConnection:
                 connection = self._connection = Future()
         if first:
             self._connect(connection)
-        return connection.result()
+        try:
+            return connection.result(CONNECTING * self._timeout)
+        except TimeoutError:
+            self._forget(connection)
+            text = "is out of reach: connecting takes too long."
+            raise EngineUnreachable(f"The Docker Engine at {self._where} {text}") from None
 
     def _connect(self, connection: Future[EngineClient]) -> None:
         try:
             connection.set_result(self._negotiate())
         except BaseException as error:
             # Whatever it is, those who wait must hear of it; `result()` raises it in this thread too.
-            self._forget()
+            self._forget(connection)
             connection.set_exception(error)
 
     def _negotiate(self) -> EngineClient:
@@ -284,10 +293,13 @@ class EngineConnection:
             return unusable(self._tls)
         return "" if self._insecure or self._url.startswith("unix://") else IN_CLEAR
 
-    def _forget(self) -> Future[EngineClient] | None:
+    def _forget(self, only: Future[EngineClient] | None = None) -> Future[EngineClient] | None:
+        """Have the next call connect anew; `only` where it is this connection that is to be forgotten."""
         # The forgotten client is not closed: other threads may be in the middle of a call.
         with self._lock:
-            connection, self._connection = self._connection, None
+            connection = self._connection
+            if only is None or connection is only:
+                self._connection = None
         return connection
 
 

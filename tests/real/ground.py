@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,14 @@ class Ground:
     def exit_codes(self) -> dict[str, int | None]:
         """How each process ended; None for one that goes on."""
         return {name: process.poll() for name, process in self.running.items()}
+
+    def what_threads_do(self) -> str:
+        """Where every thread of the workers is, which Celery tells on SIGUSR1."""
+        marks = {name: (self.fleet.home / f"{name}.log").stat().st_size for name in WORKERS}
+        for name in WORKERS:
+            os.kill(self.running[name].pid, signal.SIGUSR1)
+        time.sleep(2)
+        return "\n".join((self.fleet.home / f"{name}.log").read_text()[mark:] for name, mark in marks.items())
 
     def last_lines(self, name: str) -> str:
         """What a process said last."""

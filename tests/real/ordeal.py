@@ -233,7 +233,8 @@ class Ordeal:
             "SELECT customer_id, kind, status, tries, steps, error, lease_owner, lease_expires_at"
             " FROM instances_operation WHERE finished_at IS NULL"
         )
-        return "\n".join(map(str, (dict(self.happened), *health, *open_ones)))
+        holders = self.ground.what_threads_do() if open_ones else ""
+        return "\n".join(map(str, (dict(self.happened), *health, *open_ones, holders)))
 
     def all_is_well(self) -> None:
         fleet = self.fleet

@@ -271,3 +271,32 @@ def test_an_engine_that_is_going_down_is_not_believed_that_a_container_has_ended
         going_down.set()
         with pytest.raises(EngineUnreachable):
             engine.inspect("c")
+
+
+def test_nobody_hangs_on_another_thread_that_never_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, connecting, over = (
+        DockerEngine("tcp://127.0.0.1:9", timeout=SHORT),
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def never() -> object:
+        connecting.set()
+        over.wait(LONG)
+        raise EngineUnreachable("it is over")
+
+    def ping() -> None:
+        with pytest.raises(EngineUnreachable):
+            engine.ping()
+
+    monkeypatch.setattr(engine, "_negotiate", never)
+    first = threading.Thread(target=ping)
+    first.start()
+    assert connecting.wait(IN_TIME)
+    with pytest.raises(EngineUnreachable, match="connecting takes too long"):
+        engine.ping()
+    monkeypatch.undo()
+    with pytest.raises(EngineUnreachable, match="refused"):  # it connects anew
+        engine.ping()
+    over.set()
+    first.join(IN_TIME)
