@@ -15,6 +15,10 @@ LATER = Retry(tries=4, first=60.0, factor=2.0, longest=900.0)
 STEP_SECONDS = 600.0
 PULL_SECONDS = 1500.0
 
+# The longest a single call of an engine may take, a layer that is unpacked in silence. A holder that has
+# shown nothing for so long after its step's end hangs, and its operation is taken over.
+LONGEST_CALL = 300.0
+
 # Undoing goes on for as long as what is in the way may pass: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)
 

@@ -298,6 +298,10 @@ class Journal:
                 raise self._taken_over()
             yield
 
+    def keep_until(self, moment: datetime) -> None:
+        """Let others take the operation over after that moment, should its holder hang."""
+        self._lease.until = moment
+
     def heartbeat(self) -> AbstractContextManager[None]:
         """Keep the lease ahead of the clock, however long a step takes."""
         return KEEPER.keeping(self._lease)

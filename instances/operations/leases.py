@@ -25,14 +25,22 @@ def lease_until(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Lease:
-    """The right to work on one operation. `lost` is set once another process is known to have it."""
+    """The right to work on one operation. `lost` is set once another process is known to have it.
+
+    It is kept up to `until`: a thread that hangs in its step would hold the instance for ever.
+    """
 
     operation_id: uuid.UUID
     token: int
     clock: Clock
     lost: threading.Event = field(default_factory=threading.Event)
+    until: datetime | None = None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether its holder has shown nothing for longer than anything it does may take."""
+        return self.until is not None and now > self.until
 
     @property
     def row(self) -> Q:
@@ -40,7 +48,13 @@ class Lease:
 
 
 def renew(leases: Collection[Lease], now: datetime) -> None:
-    """Move the leases ahead with one statement, and mark those that were taken over as lost."""
+    """Move the leases ahead with one statement, and mark those that were taken over as lost.
+
+    What is held by a thread that hangs is left to run out.
+    """
+    leases = [lease for lease in leases if not lease.is_overdue(now)]
+    if not leases:
+        return
     rows = Operation.objects.filter(reduce(or_, (lease.row for lease in leases)))
     held = rows.exclude(lease_owner="").update(lease_expires_at=lease_until(now))
     if held == len(leases):

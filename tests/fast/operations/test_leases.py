@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from instances.engine.port import Engine
 from instances.errors import LeaseLost, PermanentError
+from instances.limits import LONGEST_CALL, STEP_SECONDS
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.fence import READS, fenced
@@ -59,6 +60,38 @@ def test_a_lease_that_was_taken_over_is_lost_and_the_others_go_on(world: World) 
     assert (mine.lost.is_set(), lost.lost.is_set()) == (False, True)
     assert Operation.objects.get(customer_id="c1").lease_expires_at == world.now + timedelta(seconds=30)
     assert Operation.objects.get(customer_id="c2").lease_expires_at == world.now + timedelta(seconds=20)
+
+
+def test_a_lease_whose_holder_hangs_runs_out_and_the_operation_is_taken_over(world: World) -> None:
+    journal, other = held(world, "c1"), lease(held(world, "c2"))
+    stuck = journal._lease
+    journal.keep_until(world.now + timedelta(seconds=5))
+    renew([stuck, other], world.now)
+    for _ in range(4):
+        world.clock.advance(10)
+        renew([stuck, other], world.now)
+    taken = Journal.claim(journal.operation.pk, world.clock)
+    assert taken
+    assert Journal.claim(other.operation_id, world.clock) is None
+    with pytest.raises(LeaseLost):
+        journal.confirm()
+
+
+def test_a_step_has_an_end_after_which_nothing_holds_its_operation(world: World) -> None:
+    world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    bounds = []
+    begun = Journal.keep_until
+
+    def noted(self: Journal, moment: datetime) -> None:
+        bounds.append(moment - world.now)
+        begun(self, moment)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "keep_until", noted)
+        assert service.run_once(operation.pk, world.outside).status == "succeeded"
+    assert len(bounds) >= 3
+    assert all(bound >= timedelta(seconds=STEP_SECONDS + LONGEST_CALL) for bound in bounds)
 
 
 def test_an_operation_that_was_put_down_is_not_picked_up_by_the_keeper(world: World) -> None:
