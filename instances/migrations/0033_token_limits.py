@@ -4,7 +4,7 @@ import instances.models.storable
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0028_lists_where_events_fail")]
+    dependencies = [("instances", "0032_placement")]
 
     operations = [
         migrations.AddField("apitoken", name, instances.models.storable.JSONField(blank=True, default=list))

@@ -3,7 +3,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instances", "0029_token_limits")]
+    dependencies = [("instances", "0033_token_limits")]
 
     operations = [
         migrations.AddField("channel", "incidents", models.BooleanField(default=True)),
