@@ -31,6 +31,7 @@ from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
 from instances.operations import service
+from instances.operations.last_words import keep_of_death
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.heartbeat import announce_sweep
@@ -185,6 +186,7 @@ def _check(request: CheckRequest) -> Recorded:
         recorded = _recorded(check)
     if recorded.verdict and recorded.verdict.restart:
         heal.apply_async(kwargs={"instance_id": request.instance_id})
+    keep_of_death(recorded, service.OUTSIDE)
     return recorded
 
 

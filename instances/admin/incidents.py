@@ -20,7 +20,7 @@ from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
 from instances.admin.signed_out import typed_reason
-from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
+from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, shown_last_words
 from instances.admin.views import behind
 from instances.alerts import mute as muting
 from instances.db.clock import SYSTEM
@@ -105,6 +105,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "incident": incident,
         "downtime": incident.downtime_until(now),
         "events": list(incident.events.all()[:EVENTS_SHOWN]),
+        "last_words": shown_last_words(request, incident.last_words.all()),
         "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
         "nobody_is_told": incident.is_open and not Channel.objects.told_of_incidents().exists(),
         "colours": COLOURS,

@@ -17,7 +17,7 @@ from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
-from instances.admin.verbs import CHOOSE_IMAGE
+from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.admin.views import behind
 from instances.documents import told_in_full
 from instances.lib import durations
@@ -77,8 +77,7 @@ class OperationAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         operation = _known(object_id)
         title = f"{operation.kind} of {operation.customer_id}"
-        shown = {"operation": operation, "error": _error(request, operation)}
-        return {**shown, "object": operation, "title": title, "desk_title": title}
+        return {**_details(request, operation), "object": operation, "title": title, "desk_title": title}
 
     def get_urls(self) -> list[URLPattern]:
         live = path("<uuid:key>/live/", behind(self, live_view), name="instances_operation_live")
@@ -99,9 +98,15 @@ def _known(object_id: str) -> Operation:
 @require_safe
 def live_view(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """The part of an operation's page that changes by itself."""
-    operation = _known(str(key))
-    shown = {"operation": operation, "error": _error(request, operation)}
-    return TemplateResponse(request, "desk/operation_live.html", shown)
+    return TemplateResponse(request, "desk/operation_live.html", _details(request, _known(str(key))))
+
+
+def _details(request: HttpRequest, operation: Operation) -> dict[str, Any]:
+    return {
+        "operation": operation,
+        "error": _error(request, operation),
+        "last_words": shown_last_words(request, operation.last_words.all()),
+    }
 
 
 @admin.register(Sweep)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from instances.admin import trail
 from instances.alerts import mute
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
-from instances.models import Instance, Operation
+from instances.models import Instance, LastWords, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
 from tasks.checks import enqueue_checks
@@ -22,7 +23,13 @@ from tasks.operations import enqueue_or_withdraw
 OPERATE = "instances.operate_instance"
 CHOOSE_IMAGE = "instances.choose_image"
 REASON_LENGTH = 255
+LAST_WORDS_SHOWN = 10
 MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 day"), ("7d", "7 days"))
+
+
+def shown_last_words(request: HttpRequest, rows: QuerySet[LastWords]) -> list[LastWords]:
+    """What containers wrote last, for those who may read logs."""
+    return list(rows.order_by("-at", "-pk")[:LAST_WORDS_SHOWN]) if request.user.has_perm(OPERATE) else []
 
 
 class ReasonForm(forms.Form):

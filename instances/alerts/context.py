@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, Min, Q
+from django.db.models import F, Max, Min, Q
 
 from instances.alerts.messages import Extent
 from instances.alerts.pagers import pager_of
@@ -19,9 +19,11 @@ from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.rules import CONTAINER, OPERATION, Severity
-from instances.models import Channel, Health, Incident, Instance, Notification, NotifiedState
+from instances.lib.log_lines import for_terminal
+from instances.models import Channel, Health, Incident, Instance, LastWords, Notification, NotifiedState
 
 logger = logging.getLogger(__name__)
+LINES_TOLD, LINE_TOLD = 5, 160  # of a container's last words, in a message
 Pair = tuple[int, int]  # an incident and a channel, by their keys
 
 
@@ -69,7 +71,24 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     left = _not_restarted([row.instance_id for row in rows if row.instance_id])
     held = _held([row.host_id for row in rows if row.kind == "host" and row.host_id])
     hosts = {row.pk: Extent(customers=held[row.host_id or 0]) for row in rows if row.kind == "host"}
-    return {**hosts, **{row.pk: left[row.instance_id] for row in rows if row.instance_id in left}}
+    others = {row.pk: left[row.instance_id] for row in rows if row.instance_id in left}
+    extents = {**hosts, **others}
+    for pk, lines in _last_lines([row.pk for row in rows if row.kind == "instance"]).items():
+        extents[pk] = replace(extents.get(pk, Extent()), last_lines=lines)
+    return extents
+
+
+def _last_lines(incident_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The end of what was kept of each incident's containers last, short and plain enough for a message."""
+    if not incident_ids:
+        return {}
+    rows = LastWords.objects.filter(incident__in=incident_ids)
+    newest = rows.order_by().values("incident").annotate(last=Max("pk")).values("last")
+    return {
+        row.incident_id: tuple(for_terminal(line)[:LINE_TOLD] for line in row.lines[-LINES_TOLD:])
+        for row in rows.filter(pk__in=newest)
+        if row.incident_id
+    }
 
 
 def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:

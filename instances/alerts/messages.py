@@ -38,18 +38,20 @@ _EMPTY: Document = {
     "link": None,
     "acknowledged_by": None,
     "next_step": NOTHING_TO_DO,
+    "last_lines": [],
 }
 
 
 @dataclass(frozen=True)
 class Extent:
     """How far the trouble goes: how many customers a host holds, and whether nothing restarts an instance,
-    because that was tried or because it was never healthy.
+    because that was tried or because it was never healthy. `last_lines` are its container's last words.
     """
 
     restarts_used_up: bool = False
     never_healthy: bool = False
     customers: int | None = None
+    last_lines: tuple[str, ...] = ()
 
 
 def blank(
@@ -82,6 +84,7 @@ def of_incident(
         "link": _link(incident),
         "acknowledged_by": incident.acknowledged_by or None,
         "next_step": next_step(incident, notice.kind, host, by_hand=by_hand),
+        "last_lines": [] if notice.kind in (*OVER, ACKNOWLEDGED) else list(extent.last_lines),
     }
 
 
@@ -121,7 +124,7 @@ def digest(identity: UUID, documents: Sequence[Document]) -> Document:
 def plain(document: Document) -> Document:
     """The same message in few and plain characters, for a receiver that refused the full one."""
     short = {key: _plain(value) if isinstance(value, str) else value for key, value in document.items()}
-    return {**short, "messages": []} if "messages" in document else short
+    return {**short, "last_lines": [], **({"messages": []} if "messages" in document else {})}
 
 
 def _plain(text: str) -> str:
@@ -131,7 +134,7 @@ def _plain(text: str) -> str:
 def as_text(document: Document) -> tuple[str, str]:
     """Title and body for receivers of text; short enough for the shortest of them."""
     inside = document.get("messages", ())
-    lines = [] if inside else [document["message"]]
+    lines = [] if inside else [document["message"], *(f"| {line}" for line in document.get("last_lines", ()))]
     lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
     if document.get("count", 0) > _MOST_LINES:
         lines.append(f"… and {document['count'] - _MOST_LINES} more")

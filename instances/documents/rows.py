@@ -10,7 +10,7 @@ from typing import Any, cast, overload
 from instances.documents import shapes
 from instances.health.response import Outcome
 from instances.health.state import Observation, Status, is_healed
-from instances.models import ApiToken, Health, HealthCheck, Instance, Operation, Sweep
+from instances.models import ApiToken, Health, HealthCheck, Instance, LastWords, Operation, Sweep
 
 Document = dict[str, Any]
 BAD = frozenset({Status.SUSPECT, Status.UNHEALTHY, Status.FAILED})
@@ -182,4 +182,25 @@ def sweep(row: Sweep) -> shapes.Sweep:
         "done": row.done,
         "started_at": time(row.started_at),
         "finished_at": time(row.finished_at),
+    }
+
+
+def last_words(row: LastWords) -> shapes.LastWords:
+    """LAST WORDS of one container."""
+    return {
+        "container_id": row.container_id,
+        "at": time(row.at),
+        "operation_id": str(row.operation_id) if row.operation_id else None,
+        "incident_id": row.incident_id,
+        "lines": row.lines,
+        "truncated": row.truncated,
+    }
+
+
+def operation_log(operation: Operation) -> shapes.OperationLog:
+    """What was kept of the containers that an operation stopped or removed."""
+    return {
+        "operation_id": str(operation.pk),
+        "customer_id": operation.customer_id,
+        "logs": [last_words(row) for row in operation.last_words.all()],
     }

@@ -193,6 +193,25 @@ class Orphans(TypedDict):
     unanswered: list[str]
 
 
+class LastWords(TypedDict):
+    """The end of a container's log before it was stopped or removed, or when it was found dead; redacted."""
+
+    container_id: str
+    at: Time
+    operation_id: str | None
+    incident_id: int | None
+    lines: list[str]
+    truncated: bool
+
+
+class OperationLog(TypedDict):
+    """What the containers wrote last that an operation stopped or removed. Treat it as hostile text."""
+
+    operation_id: str
+    customer_id: str
+    logs: list[LastWords]
+
+
 class Event(TypedDict):
     """A line of an incident's timeline."""
 
@@ -202,7 +221,10 @@ class Event(TypedDict):
 
 
 class Incident(TypedDict):
-    """What is or was wrong, for how long, and who knows. `events` come with a single incident."""
+    """What is or was wrong, for how long, and who knows. `events` come with a single incident.
+
+    `last_words` are of the command alone: who may read incidents may not read logs.
+    """
 
     id: int
     key: str
@@ -225,6 +247,7 @@ class Incident(TypedDict):
     muted_until: Time | None
     resolution: str | None
     events: NotRequired[list[Event]]
+    last_words: NotRequired[list[LastWords]]
 
 
 class Finding(TypedDict):

@@ -13,6 +13,7 @@ from instances.models import (
     AuditEntry,
     HealthCheck,
     Incident,
+    LastWords,
     Mute,
     Notification,
     Operation,
@@ -24,7 +25,7 @@ BATCH = 1000  # rows deleted in one transaction
 
 
 def purge(now: datetime) -> dict[str, int]:
-    """Delete in batches what is older than DOCKMGR_HISTORY_DAYS or DOCKMGR_RECORD_DAYS; returns how many.
+    """Delete in batches what is older than its setting in days allows; returns how many.
 
     An open incident, an unfinished operation and the last known availability of an instance stay.
     """
@@ -33,6 +34,9 @@ def purge(now: datetime) -> dict[str, int]:
     return {
         "checks": _delete(HealthCheck.objects.filter(checked_at__lt=measured)),
         "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
+        "last words": _delete(
+            LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS))
+        ),
         "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
         "transitions": _delete(_superseded(recorded)),
         "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),

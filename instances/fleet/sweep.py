@@ -39,6 +39,7 @@ from instances.monitoring.hosts import ask_before_looking, in_doubt
 from instances.monitoring.loop import Monitor, deliver_what_is_held
 from instances.operations import service
 from instances.operations.journal import abandoned
+from instances.operations.last_words import keep_of_death
 from instances.operations.procedures import restart
 from instances.operations.service import recover, run_to_end
 from instances.outside import Outside
@@ -228,6 +229,7 @@ class _Healing:
     def _act_on(self, recorded: Iterable[Recorded], pool: ThreadPoolExecutor) -> None:
         for result in recorded:
             self._note(result)
+            keep_of_death(result, self._outside)
             if result.verdict and result.verdict.restart:
                 operation = restart.begin_automatic(
                     result.check.request.instance_id, self._outside.clock.now()

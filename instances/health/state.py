@@ -13,6 +13,7 @@ CANNOT_REMAKE = frozenset({"data_missing", "image_missing"})  # a restart can't 
 NOT_OURS = frozenset({"replaced"})  # about a container that dockmgr may not restart
 HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CANNOT_REMAKE
 ENDED = frozenset({"exited", "oom_killed"})  # the container itself says when that was
+DIED = ENDED | {"crash_loop"}  # the program ended by itself, and what it wrote may say why
 CRASH_LOOP_RESTARTS = 3
 NEVER_HEALTHY = "It was never seen healthy, so dockmgr does not restart it by itself before it was."
 

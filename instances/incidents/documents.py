@@ -7,20 +7,23 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from instances.documents import Document, shapes, time
+from instances.documents import Document, last_words, shapes, time
 from instances.incidents import mutes
 from instances.incidents.uptime import Line, Report
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Incident, Mute
 
 
-def incidents(rows: QuerySet[Incident], now: datetime, *, events: bool = False) -> list[shapes.Incident]:
-    """INCIDENTs, in a bounded number of queries; `events` adds the timeline of each."""
+def incidents(
+    rows: QuerySet[Incident], now: datetime, *, events: bool = False, words: bool = False
+) -> list[shapes.Incident]:
+    """INCIDENTs, in a bounded number of queries; `events` adds the timeline of each, `words` last words."""
     rows = rows.select_related("host", "instance__plan", "instance__host")
     rows = rows.defer("instance__env", "instance__adopted", "instance__plan__env")
-    found = list(rows.prefetch_related("events") if events else rows)
+    also = [name for name, wanted in (("events", events), ("last_words", words)) if wanted]
+    found = list(rows.prefetch_related(*also) if also else rows)
     muted = mutes.incident_ends([row for row in found if row.is_open], now)
-    return [_incident(row, muted.get(row.pk), now, events=events) for row in found]
+    return [_incident(row, muted.get(row.pk), now, events=events, words=words) for row in found]
 
 
 def incident(row: Incident, now: datetime) -> shapes.Incident:
@@ -57,7 +60,9 @@ def uptime(report: Report) -> Document:
     }
 
 
-def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, events: bool) -> shapes.Incident:
+def _incident(
+    row: Incident, muted_until: datetime | None, now: datetime, *, events: bool, words: bool
+) -> shapes.Incident:
     instance, host = row.instance, row.host or (row.instance and row.instance.host)
     document: shapes.Incident = {
         "id": row.pk,
@@ -83,6 +88,8 @@ def _incident(row: Incident, muted_until: datetime | None, now: datetime, *, eve
     }
     if events:
         document["events"] = _events(row)
+    if words:
+        document["last_words"] = [last_words(each) for each in row.last_words.all()]
     return document
 
 

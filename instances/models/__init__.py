@@ -8,6 +8,7 @@ from instances.models.fleet import FreedPort, Host, HostWatch, PendingPurge, Pla
 from instances.models.health import Health, HealthCheck, Transition
 from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
 from instances.models.instance import Instance
+from instances.models.last_words import LastWords
 from instances.models.operation import Operation
 from instances.models.registry import Registry
 from instances.models.sweep import Sweep
@@ -28,6 +29,7 @@ __all__ = [
     "Incident",
     "IncidentEvent",
     "Instance",
+    "LastWords",
     "Mute",
     "Notification",
     "NotifiedState",

@@ -31,16 +31,22 @@ class FencedEngine(Engine, Protocol):
         """Remove a container although the instance names it: it leaves, or is made anew."""
 
 
-def fenced(engine: Engine, journal: Journal) -> FencedEngine:
-    return cast(FencedEngine, _Fence(engine, journal))
+def _nothing(_container: str) -> None:
+    """For those who stop and remove no container."""
+
+
+def fenced(engine: Engine, journal: Journal, before_end: Callable[[str], None] = _nothing) -> FencedEngine:
+    """`before_end` is told of each container that is about to be stopped or removed."""
+    return cast(FencedEngine, _Fence(engine, journal, before_end))
 
 
 class _Fence:
     """What is not known to read only is fenced, so a new verb is as well."""
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, before_end: Callable[[str], None]) -> None:
         self._engine = engine
         self._journal = journal
+        self._before_end = before_end
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._engine, name)
@@ -55,7 +61,12 @@ class _Fence:
             )
         self.remove_own(container, anonymous_volumes=anonymous_volumes)
 
+    def stop(self, container: str, *args: Any, **kwargs: Any) -> None:
+        self._before_end(container)
+        self._holding(self._engine.stop)(container, *args, **kwargs)
+
     def remove_own(self, container: str, *, anonymous_volumes: bool = False) -> None:
+        self._before_end(container)
         self._holding(self._engine.remove)(container, anonymous_volumes=anonymous_volumes)
 
     def _holding(self, verb: Callable[..., Any]) -> Callable[..., Any]:

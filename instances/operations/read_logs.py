@@ -11,7 +11,7 @@ from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine, RequestError
 from instances.lib import durations
-from instances.lib.log_lines import Tail, follow, tail
+from instances.lib.log_lines import MAX_TOTAL, Tail, follow, tail
 from instances.lib.redact import Redactor
 from instances.models import Instance
 from instances.operations.find_own import find_own
@@ -47,15 +47,27 @@ def last_lines(
 
     `container` names another container of the instance than the one in service.
     """
-    until = monotonic() + READ_SECONDS
     which = container or container_of(instance, engine)
     with closing(engine.logs(which, lines=lines, since=since, timestamps=timestamps)) as chunks:
-        return tail(
-            chunks,
-            lines=lines,
-            redactor=Redactor(instance.secret_values),
-            deadline=lambda: monotonic() > until,
-        )
+        return _tail(chunks, lines, Redactor(instance.secret_values), READ_SECONDS, MAX_TOTAL)
+
+
+def tail_of(
+    engine: Engine, container: str, lines: int, redactor: Redactor, seconds: float, most_bytes: int
+) -> Tail:
+    """The last lines of this very container, the newest that fit into `most_bytes`.
+
+    Needs no database. Raises NotFoundOnEngine.
+    """
+    with closing(engine.logs(container, lines=lines)) as chunks:
+        return _tail(chunks, lines, redactor, seconds, most_bytes)
+
+
+def _tail(chunks: Iterator[bytes], lines: int, redactor: Redactor, seconds: float, most_bytes: int) -> Tail:
+    until = monotonic() + seconds
+    return tail(
+        chunks, lines=lines, redactor=redactor, max_total=most_bytes, deadline=lambda: monotonic() > until
+    )
 
 
 def container_of(instance: Instance, engine: Engine) -> str:

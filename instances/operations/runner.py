@@ -39,6 +39,7 @@ from instances.operations.attempts import (
 )
 from instances.operations.fence import fenced
 from instances.operations.journal import Journal
+from instances.operations.last_words import keep_before_end
 from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.remains import remains
 from instances.outside import Outside, engine_address, learn_engine
@@ -84,7 +85,12 @@ def _work(journal: Journal, outside: Outside) -> Work:
     instance = journal.operation.instance
     if instance is None:
         raise LeaseLost("The operation's instance is gone.")
-    engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
+    bare = outside.engines.at(engine_address(instance.host))
+
+    def keep_last_words(container: str) -> None:
+        keep_before_end(instance, bare, journal.operation, container, outside.clock.now())
+
+    engine = fenced(bare, journal, keep_last_words)
     return Work(instance=instance, engine=engine, journal=journal, outside=outside)
 
 

@@ -25,6 +25,7 @@ PARTS = {
     "orders": (150, ["fast/fleet/test_apply.py", "fast/fleet/test_cleanup.py", "fast/fleet/test_retention.py",
                      "fast/operations/test_healing_held.py", "fast/operations/test_journal.py",
                      "fast/operations/test_leases.py", "fast/operations/test_identity.py",
+                     "fast/operations/test_last_words.py",
                      "fast/operations/test_provision.py", "fast/operations/test_image_policy.py",
                      "fast/operations/test_host_access.py",
                      "fast/operations/test_restart.py", "fast/operations/test_generated.py",

@@ -117,11 +117,14 @@ def test_a_secret_stays_out_of_everything(fleet: Fleet, tmp_path: Path) -> None:
             all_healthy(fleet)
             fleet.inside("file", ECHO)
         run("logs", "--customer-id", fleet.customer("file"), "--json")
+        run("incidents", "--events", "--json")
         for words in (("instances",), ("operations",), ("validate", "--customer-id", fleet.customer("file"))):
             run(*words, "--json")
             run(*words)
         run("daily_health", "--json")
     assert b"told [redacted]" in b"".join(outputs)
+    [kept] = [output for output in outputs if output.startswith(b"incidents")]
+    assert b"told [redacted]" in kept, "the last words of the killed one"
     assert [output for output in outputs if holds(output)] == []
     assert [line[:80] for line in log.read_bytes().splitlines() if holds(line)] == []
     assert [piece[:80] for piece in redis_content(fleet) if holds(piece)] == []

@@ -22,7 +22,7 @@ from django.test import Client
 
 from dockmgr.logs.format import JsonFormatter
 from instances.lib.redact import RedactingFilter
-from instances.models import Incident, Instance, Operation
+from instances.models import Incident, Instance, LastWords, Operation
 from tests.web.callers import Caller
 
 MOST_ROWS = 4
@@ -76,6 +76,8 @@ def rows() -> Iterator[tuple[str, str]]:
             yield f"table {table}", "\n".join(str(value) for row in cursor for value in row)
     for session in Session.objects.all():
         yield "sessions", json.dumps(session.get_decoded())
+    for kept in LastWords.objects.all():
+        yield "last words", "\n".join(kept.lines)
 
 
 def models_without_table() -> set[str]:
@@ -108,7 +110,8 @@ def look_everywhere(seen: Seen, desk: Client, caller: Caller) -> None:
             seen.add(f"page {address}", page.content.decode())
     present = Instance.objects.present().values_list("customer_id", flat=True)
     asked = [f"/instances/{customer}{end}" for customer in present for end in OF_AN_INSTANCE]
-    shown = [f"/operations/{key}" for key in Operation.objects.values_list("pk", flat=True)]
+    keys = Operation.objects.values_list("pk", flat=True)
+    shown = [f"/operations/{key}{end}" for key in keys for end in ("", "/log")]
     for path in (*GETS, *asked, *shown):
         answer = caller.get(path)
         seen.add(f"API {path}", answer.text, answer.headers)

@@ -65,6 +65,21 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
 
 
 @router.get(
+    "/operations/{operation_id}/log",
+    tags=TAGS,
+    auth=may("operate", "logs"),
+    response=responses(documents.shapes.OperationLog, 404),
+    operation_id="readOperationLog",
+    summary="Read what an operation's containers wrote last",
+)
+def operation_log(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.OperationLog:
+    """The last lines before it stopped or removed them, redacted; kept for DOCKMGR_LAST_WORDS_DAYS."""
+    operation = existing(lookup.operation, operation_id)
+    call_of(request).target = operation.customer_id
+    return documents.operation_log(operation)
+
+
+@router.get(
     "/incidents",
     tags=TAGS,
     auth=may("read", limited=True),

@@ -21,7 +21,9 @@ class Command(FleetCommand):
         parser.add_argument("--open", action="store_true", help="only open incidents")
         parser.add_argument("--customer-id")
         parser.add_argument("--limit", type=int, default=100, help=f"how many at most, up to {MOST}")
-        parser.add_argument("--events", action="store_true", help="with the timeline of each")
+        parser.add_argument(
+            "--events", action="store_true", help="with the timeline of each, and its containers' last words"
+        )
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         if not 1 <= options["limit"] <= MOST:
@@ -30,7 +32,8 @@ class Command(FleetCommand):
         if options["customer_id"] is not None:
             rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
         now = service.OUTSIDE.clock.now()
-        return documents.incidents(rows[: options["limit"]], now, events=options["events"]), GOOD
+        also = {"events": options["events"], "words": options["events"]}
+        return documents.incidents(rows[: options["limit"]], now, **also), GOOD
 
     def show(self, document: Any) -> None:
         self.table(COLUMNS, [line for row in document for line in _lines(row)])
@@ -42,4 +45,11 @@ def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     known = "muted" if row["muted_until"] else row["acknowledged_by"]
     first = (row["id"], row["opened_at"], row["status"], row["severity"], whom, row["message"], down)
     events = [("", event["at"], event["kind"], "", "", event["text"]) for event in row.get("events", [])]
-    return [(*first, row["restarts"], known), *events]
+    words = [line for each in row.get("last_words", []) for line in _last_words(each)]
+    return [(*first, row["restarts"], known), *events, *words]
+
+
+def _last_words(kept: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The end of a log; programs of customers wrote it."""
+    head = f"container {kept['container_id'][:12]} wrote last:"
+    return [("", kept["at"], "log", "", "", head), *(("", "", "", "", "", line) for line in kept["lines"])]

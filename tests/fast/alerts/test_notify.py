@@ -59,6 +59,7 @@ def test_the_payload_is_the_documented_document(world: World, settings: Settings
         "link": f"https://dockmgr.example.com/admin/instances/incident/{incident.pk}/change/",
         "acknowledged_by": None,
         "next_step": "See what it says with `manage.py logs --customer-id c1`.",
+        "last_lines": [],
     }
 
 

@@ -25,6 +25,7 @@ SCOPES: list[tuple[str, str, str]] = [
     ("GET", "/orphans", "read"),
     ("GET", "/operations", "read"),
     ("GET", "/operations/00000000-0000-0000-0000-000000000000", "read"),
+    ("GET", "/operations/00000000-0000-0000-0000-000000000000/log", "operate"),
     ("GET", "/incidents", "read"),
     ("GET", "/sweeps/latest", "read"),
     ("GET", "/test-deployments/00000000-0000-0000-0000-000000000000", "read"),

@@ -83,6 +83,7 @@ ROUTES = (
     shown("/instances/c1/history", "/instances/{customer_id}/history"),
     shown("/operations"),
     shown("/operations/{operation}", "/operations/{operation_id}"),
+    Route("GET", "/operations/{operation}/log", "/operations/{operation_id}/log", "operate", "logs"),
     shown("/incidents"),
     shown("/sweeps/latest"),
     shown(TRIAL + "/{trial}", TRIAL + "/{trial_id}"),

@@ -1,0 +1,112 @@
+"""A container's last words, kept before it is stopped or removed and when it is found dead.
+
+A courtesy: whatever is in the way of it costs a moment and one line in the log, and stops nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from instances.checks.record import Recorded
+from instances.engine.port import Engine
+from instances.errors import NotFoundOnEngine
+from instances.health.state import DIED
+from instances.lib.log_lines import Tail
+from instances.models import Incident, Instance, LastWords, Operation
+from instances.operations.attempts import courtesy
+from instances.operations.read_logs import tail_of
+from instances.outside import Outside, engine_address
+
+LINES = 200
+MOST_BYTES = 64 * 1024
+SECONDS = 3.0
+T = TypeVar("T")
+
+
+class _TooSlowError(Exception):
+    """The engine took longer than a courtesy may take."""
+
+
+def keep_before_end(
+    instance: Instance, engine: Engine, operation: Operation, container: str, now: datetime
+) -> None:
+    """Keep what a container wrote that an operation is about to stop or remove; once for each."""
+
+    def keep() -> None:
+        if not container or LastWords.objects.filter(operation=operation, container_id=container).exists():
+            return
+        _keep(instance, engine, container, now, operation)
+
+    courtesy(f"The last words of {instance.customer_id}", keep)
+
+
+def keep_of_death(recorded: Recorded, outside: Outside) -> None:
+    """Keep what a container wrote whose end a check has just found."""
+    if not is_new_death(recorded):
+        return
+    request = recorded.check.request
+
+    def keep() -> None:
+        instance = Instance.objects.select_related("plan", "host").get(pk=request.instance_id)
+        engine = outside.engines.at(engine_address(instance.host))
+        _keep(instance, engine, request.container, outside.clock.now())
+
+    courtesy(f"The last words of {request.customer_id}", keep)
+
+
+def is_new_death(recorded: Recorded) -> bool:
+    """Whether a check found that a container has ended by itself, as the beginning of an outage."""
+    verdict = recorded.verdict
+    begins = verdict is not None and verdict.state.down_since is not None
+    return begins and recorded.before.down_since is None and recorded.seen.reason in DIED
+
+
+def _keep(
+    instance: Instance, engine: Engine, container: str, now: datetime, operation: Operation | None = None
+) -> None:
+    redactor = instance.redactor
+    found = _within(
+        SECONDS, lambda: _read(lambda: tail_of(engine, container, LINES, redactor, SECONDS, MOST_BYTES))
+    )
+    if found is None or not found.lines:
+        return
+    LastWords.objects.create(
+        customer_id=instance.customer_id,
+        operation=operation,
+        incident=Incident.objects.open().filter(kind="instance", instance=instance).first(),
+        container_id=container,
+        at=now,
+        truncated=found.truncated,
+        packed=LastWords.pack(found.lines),
+    )
+
+
+def _read(read: Callable[[], Tail]) -> Tail | None:
+    try:
+        return read()
+    except NotFoundOnEngine:
+        return None
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """What `call` returns or raises, unless it takes longer: then its thread is left to end by itself."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="last-words", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise _TooSlowError
+    return results[0]
