@@ -19,7 +19,7 @@ from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.signed_out import typed_reason
-from instances.admin.verbs import OPERATE, VERBS, ReasonForm, Verb, applicable, order
+from instances.admin.verbs import LOGS, OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM
 from instances.health.state import NEVER_HEALTHY
 from instances.incidents import mutes
@@ -30,7 +30,6 @@ from tasks.schedule import sweep_interval
 
 OPERATIONS_SHOWN = 8
 INCIDENTS_SHOWN = 5
-LOGS = "instances.view_logs"
 QUESTIONS: dict[str, tuple[Task[..., Any], str]] = {
     "facts": (inspection.container_facts, "instances.view_instance"),
     "validation": (operations.validate, OPERATE),

@@ -22,6 +22,7 @@ from tasks.operations import enqueue_or_withdraw
 
 OPERATE = "instances.operate_instance"
 CHOOSE_IMAGE = "instances.choose_image"
+LOGS = "instances.view_logs"
 REASON_LENGTH = 255
 LAST_WORDS_SHOWN = 10
 MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 day"), ("7d", "7 days"))
@@ -29,7 +30,7 @@ MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 
 
 def shown_last_words(request: HttpRequest, rows: QuerySet[LastWords]) -> list[LastWords]:
     """What containers wrote last, for those who may read logs."""
-    return list(rows.order_by("-at", "-pk")[:LAST_WORDS_SHOWN]) if request.user.has_perm(OPERATE) else []
+    return list(rows.order_by("-at", "-pk")[:LAST_WORDS_SHOWN]) if request.user.has_perm(LOGS) else []
 
 
 class ReasonForm(forms.Form):
