@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, connections
@@ -18,6 +19,7 @@ from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
+from instances.monitoring.usage import UsageReader
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
 from tasks.clockwork import Clockwork, follow_up_turn
@@ -119,6 +121,8 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
         turns["rounds"] = looks.turn
     if engines and settings.LIST_INTERVAL:
         turns["lists"] = list_turn
+    if engines and settings.USAGE_INTERVAL:
+        turns["usage"] = UsageReader(service.OUTSIDE, timedelta(seconds=settings.USAGE_INTERVAL)).turn
     rounds = BackgroundThreads(turns, [part.stop for part in (events, looks) if part is not None])
     _running = (os.getpid(), rounds)
     rounds.start()

@@ -8,6 +8,7 @@ from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
+from instances.monitoring.usage_report import roll_up
 from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
 from instances.operations.journal import abandoned
@@ -68,5 +69,7 @@ def enqueue_tidying() -> None:
 
 @task("dockmgr.purge_history")
 def purge_history() -> dict[str, int]:
-    """Delete measurements and records past their days; returns how many of each."""
-    return purge(SYSTEM.now())
+    """Roll hours of usage up to days, and delete what is past its days; returns how many of each."""
+    now = SYSTEM.now()
+    roll_up(now)
+    return purge(now)

@@ -52,6 +52,18 @@ class EnginePromises:
         assert identity
         assert engine.facts().id == identity
 
+    def test_a_running_container_says_what_it_uses(self, engine: Engine, make_spec: MakeSpec) -> None:
+        assert engine.usage(make_spec().name) is None
+        spec = make_spec(memory=64 * 1024**2)
+        container = engine.create(spec)
+        assert engine.usage(container) is None, "it does not run"
+        engine.start(container)
+        found = engine.usage(container)
+        assert found
+        assert found.cpu_ns > 0
+        assert 0 < found.memory <= found.memory_limit == spec.memory
+        assert found.pids >= 1
+
     def test_ping_returns_when_the_engine_answers(self, engine: Engine) -> None:
         engine.ping()
 

@@ -16,7 +16,8 @@ from unfold.views import ChangeList
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
-from instances.models import Host, Instance, Plan
+from instances.lib.sizes import shown
+from instances.models import Host, Instance, Plan, Usage
 from instances.models.health import STATUSES
 from instances.models.instance import SECRETS
 
@@ -99,14 +100,14 @@ class InstanceListMixin:
 
     list_display = (
         "customer_id", "status", "muted", "plan", "host", "version", "last_healthy", "uptime",
-        "subdomain",
+        "cpu", "memory", "subdomain",
     )  # fmt: skip
     list_filter = (StatusFilter, PlanFilter, HostFilter)
-    list_select_related = ("plan", "host", "health")
+    list_select_related = ("plan", "host", "health", "usage")
     search_fields = ("customer_id", "subdomain")
     search_help_text = "Beginning of a customer id or subdomain"
     ordering = ("customer_id",)
-    sortable_by = ()
+    sortable_by = ("cpu", "memory")
     list_fullwidth = True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -145,3 +146,13 @@ class InstanceListMixin:
     def uptime(self, instance: Any) -> str:
         percent = instance.uptime_percent
         return "-" if percent is None else f"{floor(percent * 100) / 100:.2f} %"
+
+    @admin.display(description="CPU", ordering="usage__cpu_percent")
+    def cpu(self, instance: Instance) -> str:
+        usage: Usage | None = getattr(instance, "usage", None)
+        return "-" if usage is None or usage.cpu_percent is None else f"{usage.cpu_percent:.1f} %"
+
+    @admin.display(description="memory", ordering="usage__memory")
+    def memory(self, instance: Instance) -> str:
+        usage: Usage | None = getattr(instance, "usage", None)
+        return "-" if usage is None or usage.memory is None else shown(usage.memory)

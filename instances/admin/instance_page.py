@@ -19,11 +19,12 @@ from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.signed_out import typed_reason
+from instances.admin.usage_chart import usage_charts
 from instances.admin.verbs import LOGS, OPERATE, VERBS, ReasonForm, Verb, applicable, order
 from instances.db.clock import SYSTEM
 from instances.health.state import NEVER_HEALTHY
 from instances.incidents import mutes
-from instances.models import Incident, Instance, Operation
+from instances.models import Incident, Instance, Operation, Usage
 from instances.operations import read_logs
 from tasks import inspection, operations
 from tasks.schedule import sweep_interval
@@ -79,6 +80,7 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "instance": instance,
         "buttons": _buttons(request, instance),
         "health": instance.health,
+        "usage": Usage.objects.filter(instance=instance).exclude(read_at=None).first(),
         "colours": COLOURS,
         "never_healthy": NEVER_HEALTHY,
         "mutes": mutes.covering(instance, now),
@@ -101,6 +103,7 @@ def _past(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     period = asked if asked in PERIODS else "1d"
     return {
         "history": history(instance, period, SYSTEM.now(), sweep_interval()),
+        "usage_charts": usage_charts(instance, period, SYSTEM.now()),
         "period": period,
         "periods": LABELS,
         "incidents": _incidents(instance),

@@ -13,7 +13,7 @@ from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.documents import Document, time
-from instances.incidents.rules import CERTIFICATE, CONTAINER, OPERATION, ORPHANS, Severity, worse
+from instances.incidents.rules import CERTIFICATE, CONTAINER, OPERATION, ORPHANS, RESOURCES, Severity, worse
 from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
 
@@ -165,7 +165,7 @@ def _subject(incident: Incident, host: str) -> str:
         return f"{incident.customer_id} on {host}" if host else incident.customer_id
     if incident.kind == OPERATION:
         return f"A change of {incident.customer_id}"
-    if incident.kind == CONTAINER:
+    if incident.kind in (CONTAINER, RESOURCES):
         return f"The container of {incident.customer_id}"
     subjects = {
         "host": f"Host {host}",
@@ -191,6 +191,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject} ends soon"
     if incident.kind == ORPHANS:
         return f"{subject} is not all known"
+    if incident.kind == RESOURCES:
+        return f"{subject} is near its limit ({incident.cause})"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -205,7 +207,7 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
     if kind == ACKNOWLEDGED:
         return _sentence(f"{incident.acknowledged_by} has seen that {subject} is in trouble")
-    if incident.kind in (CERTIFICATE, ORPHANS):
+    if incident.kind in (CERTIFICATE, ORPHANS, RESOURCES):
         return _sentence(incident.message)
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)

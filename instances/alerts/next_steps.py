@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.alerts.pagers import OVER
 from instances.incidents.hosts import MISCONFIGURED
-from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS
+from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS, RESOURCES
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
@@ -33,9 +33,15 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
     if incident.kind == CONTAINER:
         return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
+    if incident.kind == RESOURCES:
+        return f"See how it came about with `manage.py usage`, and what it says with {_logs(incident)}."
     if incident.kind != "instance":
         return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
-    logs = f"`manage.py logs --customer-id {incident.customer_id}`"
+    logs = _logs(incident)
     if by_hand:
         return f"Read {logs}, mend the cause, then `manage.py restart --customer-id {incident.customer_id}`."
     return f"See what it says with {logs}."
+
+
+def _logs(incident: Incident) -> str:
+    return f"`manage.py logs --customer-id {incident.customer_id}`"

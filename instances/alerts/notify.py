@@ -33,6 +33,7 @@ from instances.incidents.rules import (
     FLEET,
     OPERATION,
     ORPHANS,
+    RESOURCES,
     SELF,
     Severity,
     host_in,
@@ -50,7 +51,9 @@ def enqueue_notifications(now: datetime) -> int:
     """
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
-    return _drain(WIDE, now) + _drain(("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS), now)
+    return _drain(WIDE, now) + _drain(
+        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES), now
+    )
 
 
 @transaction.atomic(savepoint=False)

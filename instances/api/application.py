@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from instances.api import problems, queries
 from instances.api.docs import DESCRIPTION, TAGS, Api
 from instances.api.middleware import respond
-from instances.api.routes import changes, fleet, looking, records, sweeping, trials
+from instances.api.routes import changes, fleet, looking, records, sweeping, trials, usage
 from instances.api.routes.router import router
 from instances.errors import DockmgrError
 
@@ -44,7 +44,7 @@ api = Api(
     default_router=router,
     openapi_extra={"tags": [{"name": name, "description": text} for name, text in TAGS.items()]},
 )
-ROUTES = (fleet, changes, looking, records, trials, sweeping)  # they add themselves to the router
+ROUTES = (fleet, changes, looking, records, trials, sweeping, usage)  # they add themselves to the router
 queries.learn(router)
 
 

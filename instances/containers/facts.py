@@ -53,6 +53,28 @@ class ContainerEvent:
 
 
 @dataclass(frozen=True)
+class ContainerUsage:
+    """What a running container uses now, and what it has used since it was started.
+
+    Memory is bytes without what can be reclaimed at once; limits are 0 where there is none. Counters:
+    `cpu_ns` nanoseconds of CPU, bytes of network and block devices, and the periods of its CPU limit, of
+    which some were `throttled`.
+    """
+
+    cpu_ns: int = 0
+    received: int = 0
+    sent: int = 0
+    block_read: int = 0
+    block_written: int = 0
+    periods: int = 0
+    throttled: int = 0
+    memory: int = 0
+    memory_limit: int = 0
+    pids: int = 0
+    pids_limit: int = 0
+
+
+@dataclass(frozen=True)
 class ContainerFacts:
     """What `inspect` says of one container, reduced to what dockmgr decides on.
 

@@ -212,6 +212,24 @@ class OperationLog(TypedDict):
     logs: list[LastWords]
 
 
+class Usage(TypedDict):
+    """What a customer used in a period, while its container was seen running."""
+
+    customer_id: str
+    plan: str
+    since: Time
+    until: Time
+    running_seconds: int
+    cpu_seconds: float
+    memory_gib_hours: float
+    memory_average_bytes: int
+    memory_peak_bytes: int
+    received_bytes: int
+    sent_bytes: int
+    block_read_bytes: int
+    block_written_bytes: int
+
+
 class Event(TypedDict):
     """A line of an incident's timeline."""
 

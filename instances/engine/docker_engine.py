@@ -16,6 +16,7 @@ from instances.containers.facts import (
     ContainerEvent,
     ContainerFacts,
     ContainerSummary,
+    ContainerUsage,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -47,6 +48,7 @@ from instances.engine.payloads import (
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
 from instances.engine.refusals import network_refused, pull_refused
+from instances.engine.usage_answer import ONCE, container_usage
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
 from instances.lib.redact import Redactor
 
@@ -82,6 +84,16 @@ class DockerEngine(EngineConnection):
             self._calling(f"inspect container {container}", container=container) as client,
         ):
             return container_described(client.inspect_container(container))
+        return None
+
+    def usage(self, container: str) -> ContainerUsage | None:
+        what = f"say what {container} uses"
+        with suppress(NotFoundOnEngine), self._calling(what, container=container) as client:
+            path = f"/containers/{quote(container, safe='')}/stats"
+            url = f"{client.base_url}/v{client.api_version}{path}"
+            response = client.get(url, params=ONCE, timeout=client.timeout)
+            raise_for_status(response)
+            return container_usage(response.json())
         return None
 
     def image(self, ref: str) -> ImageFacts | None:

@@ -11,6 +11,7 @@ from instances.containers.facts import (
     ContainerEvent,
     ContainerFacts,
     ContainerSummary,
+    ContainerUsage,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -85,6 +86,9 @@ class Engine(Protocol):
 
         An engine that is going down is out of reach: the containers it stops have not ended.
         """
+
+    def usage(self, container: str) -> ContainerUsage | None:
+        """What a container uses, or None when there is none or it does not run. May take a second."""
 
     def describe(self, container: str) -> dict[str, Any] | None:
         """All the engine says of one container, in its own words, or None. It holds secrets."""

@@ -19,7 +19,10 @@ from instances.models import (
     Operation,
     Sweep,
     Transition,
+    UsageDay,
+    UsageHour,
 )
+from instances.monitoring.usage_report import hours_kept
 
 BATCH = 1000  # rows deleted in one transaction
 
@@ -34,6 +37,8 @@ def purge(now: datetime) -> dict[str, int]:
     return {
         "checks": _delete(HealthCheck.objects.filter(checked_at__lt=measured)),
         "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
+        "hours of usage": _delete(UsageHour.objects.filter(at__lt=now - hours_kept())),
+        "days of usage": _delete(UsageDay.objects.filter(at__lt=recorded)),
         "last words": _delete(
             LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS))
         ),

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from instances.db.locks import lock_in_order, locked
-from instances.incidents.rules import CONTAINER, FLEET, SELF, Severity
+from instances.incidents.rules import CONTAINER, FLEET, RESOURCES, SELF, Severity
 from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
 
@@ -112,7 +112,9 @@ def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
 @transaction.atomic
 def close_of(instance: Instance, resolution: str, now: datetime) -> None:
     """End the instance's incidents because nobody looks after the instance any more."""
-    own = Incident.objects.filter(instance=instance, kind__in=("instance", CONTAINER), resolved_at=None)
+    own = Incident.objects.filter(
+        instance=instance, kind__in=("instance", CONTAINER, RESOURCES), resolved_at=None
+    )
     rows = locked(own.order_by("pk"))
     writer = IncidentWriter(now)
     for incident in rows:

@@ -14,6 +14,7 @@ OPERATION = "operation"  # the kind of the incident of an operation that does no
 CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced
 CERTIFICATE = "certificate"  # the kind of the incident of a host whose certificates end soon
 ORPHANS = "orphans"  # the kind of the incident of what belongs to no instance on a host
+RESOURCES = "resources"  # the kind of the incident of a container that is near one of its limits
 _HOST = "host:"
 
 
@@ -45,6 +46,11 @@ def certificate_key(host_name: str) -> str:
 def orphans_key(host_name: str) -> str:
     """What the incident of what belongs to no instance on a host is known by."""
     return f"{ORPHANS}:{host_name}"
+
+
+def resources_key(customer_id: str, what: str) -> str:
+    """What the incident of a customer's container that is near a limit is known by."""
+    return f"{RESOURCES}:{what}:{customer_id}"
 
 
 def host_in(key: str) -> str:

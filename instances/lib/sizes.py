@@ -23,3 +23,12 @@ def shortest(size: int) -> str:
     """A number of bytes as people write it, which `in_bytes` reads as the same."""
     unit = next((u for u in ("t", "g", "m", "k") if size and size % UNITS[u] == 0), "")
     return f"{size // UNITS[unit]}{unit}"
+
+
+def shown(value: float) -> str:
+    """A number of bytes for people: `512 MB`, `1.5 GB`; units are powers of 1024."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.3g} TB"

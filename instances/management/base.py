@@ -47,6 +47,7 @@ READING = frozenset(
         "orphans",
         "tokens",
         "uptime",
+        "usage",
         "validate",
         "validate_host",
     }

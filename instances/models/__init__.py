@@ -13,6 +13,7 @@ from instances.models.operation import Operation
 from instances.models.registry import Registry
 from instances.models.sweep import Sweep
 from instances.models.tally import Tally
+from instances.models.usage import Usage, UsageDay, UsageHour
 
 __all__ = [
     "ApiRequest",
@@ -42,4 +43,7 @@ __all__ = [
     "Sweep",
     "Tally",
     "Transition",
+    "Usage",
+    "UsageDay",
+    "UsageHour",
 ]

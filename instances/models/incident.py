@@ -34,7 +34,17 @@ class Incident(models.Model):
 
     KINDS = tuple(
         (kind, kind)
-        for kind in ("instance", "host", "fleet", "self", "operation", "container", "certificate", "orphans")
+        for kind in (
+            "instance",
+            "host",
+            "fleet",
+            "self",
+            "operation",
+            "container",
+            "certificate",
+            "orphans",
+            "resources",
+        )
     )
 
     key = CharField(max_length=128)

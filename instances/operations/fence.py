@@ -15,7 +15,7 @@ READS = frozenset(
     {
         "ping", "facts", "list_containers", "inspect", "describe", "describe_image", "image",
         "volume_labels", "managed_volumes", "volume_users", "network", "dependents", "events", "logs",
-        "close",
+        "usage", "close",
     }
 )  # fmt: skip
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from instances.checks.record import Recorded
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine
 from instances.health.state import DIED
+from instances.incidents.lifecycle import add_event
+from instances.lib.durations import span
 from instances.lib.log_lines import Tail
-from instances.models import Incident, Instance, LastWords, Operation
+from instances.lib.sizes import shown
+from instances.models import Incident, Instance, LastWords, Operation, Usage
 from instances.operations.attempts import courtesy
 from instances.operations.read_logs import tail_of
 from instances.outside import Outside, engine_address
@@ -23,6 +26,7 @@ from instances.outside import Outside, engine_address
 LINES = 200
 MOST_BYTES = 64 * 1024
 SECONDS = 3.0
+MEMORY_KNOWN = timedelta(minutes=10)  # how long a reading says something about a death
 T = TypeVar("T")
 
 
@@ -49,12 +53,27 @@ def keep_of_death(recorded: Recorded, outside: Outside) -> None:
         return
     request = recorded.check.request
 
+    courtesy(
+        f"The memory of {request.customer_id}", lambda: note_memory(request.instance_id, outside.clock.now())
+    )
+
     def keep() -> None:
         instance = Instance.objects.select_related("plan", "host").get(pk=request.instance_id)
         engine = outside.engines.at(engine_address(instance.host))
         _keep(instance, engine, request.container, outside.clock.now())
 
     courtesy(f"The last words of {request.customer_id}", keep)
+
+
+def note_memory(instance_id: int, now: datetime) -> None:
+    """Write into the incident how much memory the container had when it was last seen alive."""
+    row = Usage.objects.filter(pk=instance_id, read_at__gt=now - MEMORY_KNOWN).first()
+    incident = Incident.objects.open().filter(kind="instance", instance=instance_id).first()
+    if row is None or row.memory is None or incident is None:
+        return
+    limit = f" of {shown(row.memory_limit)}" if row.memory_limit else ""
+    before = f"{span((now - row.read_at).total_seconds())} before" if row.read_at else "before"
+    add_event(incident, "resources", f"it used {shown(row.memory)}{limit} of memory {before}", now)
 
 
 def is_new_death(recorded: Recorded) -> bool:

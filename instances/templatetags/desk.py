@@ -8,6 +8,7 @@ from django import template
 from django.conf import settings
 
 from instances.lib.durations import span
+from instances.lib.sizes import shown
 from instances.models import Incident
 
 register = template.Library()
@@ -29,6 +30,12 @@ def words(value: object) -> str:
 def seconds(value: float | None) -> str:
     """A length of time: `2 min 5 s`."""
     return span(value) if value is not None else "-"
+
+
+@register.filter(name="bytes")
+def in_bytes(value: float | None) -> str:
+    """A size: `512 MB`."""
+    return shown(value) if value is not None else "-"
 
 
 @register.filter

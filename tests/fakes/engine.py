@@ -16,6 +16,7 @@ from instances.containers.facts import (
     ContainerEvent,
     ContainerFacts,
     ContainerSummary,
+    ContainerUsage,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -37,7 +38,7 @@ class FakeEngine:
     something that is no container. Calls about the containers named in `hung` do not come back.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
     when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
-    at once, if it does.
+    at once, if it does. `uses` is what containers use, by name.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -45,6 +46,7 @@ class FakeEngine:
         self.unreachable = False
         self.registry_down = False
         self.hung: set[str] = set()
+        self.uses: dict[str, ContainerUsage] = {}
         self.speaks = b""
         self.unpacked: dict[str, tuple[str, bytes]] = {}
         self.ends: Callable[[bytes], int | None] = lambda archive: None
@@ -114,6 +116,14 @@ class FakeEngine:
     def inspect(self, container: str) -> ContainerFacts | None:
         self._enter("inspect", container)
         return self._find(container)
+
+    def usage(self, container: str) -> ContainerUsage | None:
+        self._enter("usage", container)
+        facts = self._find(container)
+        if facts is None or facts.state != "running":
+            return None
+        usual = ContainerUsage(cpu_ns=10**9, memory=10**7, memory_limit=facts.memory, pids=1)
+        return self.uses.get(facts.name, usual)
 
     def describe(self, container: str) -> dict[str, Any] | None:
         self._enter("describe", container)

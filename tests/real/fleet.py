@@ -38,6 +38,7 @@ QUICK = {
     "DOCKMGR_ORPHANS_INTERVAL": "0",  # other fleets share the engine
     "DOCKMGR_LOOK_INTERVAL": "0",
     "DOCKMGR_LIST_INTERVAL": "0",
+    "DOCKMGR_USAGE_INTERVAL": "0",
 }
 
 

@@ -48,6 +48,7 @@ COMMANDS: list[tuple[int, tuple[str, ...]]] = [
     (0, ("unmute", *C1)),
     (0, ("update", *C1)),
     (0, ("uptime", *C1)),
+    (0, ("usage", *C1)),
     (1, ("validate", *C1)),
     (1, ("validate_host", "local")),
 ]

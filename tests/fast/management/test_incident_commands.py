@@ -86,7 +86,7 @@ def test_an_incident_says_what_was_wrong_for_how_long(world: World, run: Run) ->
 def test_the_timeline_comes_when_asked_for(world: World, run: Run) -> None:
     fails(world, world.instance())
     [document] = run("incidents", "--events", "--json").document
-    assert set(document) == INCIDENT | {"events"}
+    assert set(document) == INCIDENT | {"events", "last_words"}
     assert all(set(event) == {"at", "kind", "text"} for event in document["events"])
     assert [event["kind"] for event in document["events"]][:2] == ["opened", "status"]
     assert "opened" in run("incidents", "--events").out

@@ -28,6 +28,8 @@ SCOPES: list[tuple[str, str, str]] = [
     ("GET", "/operations/00000000-0000-0000-0000-000000000000/log", "operate"),
     ("GET", "/incidents", "read"),
     ("GET", "/sweeps/latest", "read"),
+    ("GET", "/usage", "read"),
+    ("GET", "/usage.csv", "read"),
     ("GET", "/test-deployments/00000000-0000-0000-0000-000000000000", "read"),
     ("GET", "/instances/c1/logs", "operate"),
     ("GET", "/instances/c1/logs/stream", "operate"),

@@ -86,6 +86,8 @@ ROUTES = (
     Route("GET", "/operations/{operation}/log", "/operations/{operation_id}/log", "operate", "logs"),
     shown("/incidents"),
     shown("/sweeps/latest"),
+    shown("/usage"),
+    shown("/usage.csv"),
     shown(TRIAL + "/{trial}", TRIAL + "/{trial_id}"),
     Route("POST", "/instances", "/instances", "admin", "provision", "dockmgr.carry_on", NEW, "provision",
           changes=True),

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0032_placement'),
+        ('instances', '0034_channel_events'),
     ]
 
     operations = [

@@ -1,0 +1,176 @@
+"""Reading what containers use, evenly over DOCKMGR_USAGE_INTERVAL, and adding it up by the hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Q
+
+from instances.containers import consumption
+from instances.containers.consumption import COUNTERS, LOOKS, MEMORY, PIDS, THROTTLED
+from instances.containers.facts import ContainerUsage
+from instances.db.locks import locked
+from instances.db.moments import ahead
+from instances.engine.pool import EngineAddress, Engines
+from instances.errors import DockmgrError, EngineUnreachable
+from instances.incidents.rules import RESOURCES, Severity, resources_key
+from instances.lib.clock import is_due
+from instances.lib.sizes import shown
+from instances.models import Instance, Usage, UsageHour
+from instances.models.usage import CONSUMED
+from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.outside import Outside, engine_address
+
+AT_ONCE = 16  # readings of a process at the same time: engines before 23 take a second for each
+READ = (
+    "read_at", "container_id", "counters", "cpu_percent", "memory", "memory_limit", "pids", "pids_limit",
+    "near", "warned", "hour",
+)  # fmt: skip
+OVER = {
+    MEMORY: "its memory is well below its limit again",
+    PIDS: "its processes are well below their limit again",
+    THROTTLED: "its CPU limit does not hold it back any more",
+}
+
+
+class UsageReader:
+    """Reads what is due, a portion a turn. Any number of processes may call `turn` again and again."""
+
+    def __init__(self, outside: Outside, every: timedelta) -> None:
+        self._outside, self._every = outside, every
+        self._looked_at: datetime | None = None
+
+    def turn(self) -> None:
+        """Read one portion of the containers whose time has come."""
+        now = self._outside.clock.now()
+        if is_due(self._looked_at, self._every, now):
+            add_rows(now, self._every)
+            self._looked_at = now
+        due = take_due(now, self._every)
+        if due:
+            write(read(due, self._outside.engines), self._outside.clock.now(), self._every)
+
+
+def add_rows(now: datetime, every: timedelta) -> None:
+    """Have a row for every instance, with first readings that lie evenly in the interval to come."""
+    new = list(Instance.objects.active().filter(usage=None).order_by("pk").values_list("pk", flat=True))
+    step = every / max(1, len(new))
+    rows = [Usage(instance_id=pk, next_read_at=now + number * step) for number, pk in enumerate(new)]
+    Usage.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+
+
+def take_due(now: datetime, every: timedelta) -> list[Instance]:
+    """Take the readings that are due for longest; nobody else gets them for an interval."""
+    due = Q(next_read_at__lte=now) | ahead("next_read_at", now + every)
+    with transaction.atomic():
+        rows = locked(Usage.objects.filter(due, instance__in=Instance.objects.active()), skip_locked=True)
+        ids = [row.pk for row in rows.order_by("next_read_at", "pk").only("pk")[:AT_ONCE]]
+        Usage.objects.filter(pk__in=ids).update(next_read_at=now + every)
+    return list(Instance.objects.filter(pk__in=ids).without_secrets())
+
+
+def read(instances: Sequence[Instance], engines: Engines) -> dict[int, tuple[str, ContainerUsage]]:
+    """Container and usage by instance, as far as engines answer; a host that does not is asked once."""
+    dark: set[EngineAddress] = set()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="usage") as pool:
+        found = list(pool.map(partial(_read_one, engines=engines, dark=dark), instances))
+    pairs = zip(instances, found, strict=True)
+    return {row.pk: (row.container_id, usage) for row, usage in pairs if usage is not None}
+
+
+def _read_one(instance: Instance, engines: Engines, dark: set[EngineAddress]) -> ContainerUsage | None:
+    address = engine_address(instance.host)
+    if address in dark or not instance.container_id:
+        return None
+    try:
+        return engines.at(address).usage(instance.container_id)
+    except EngineUnreachable:
+        dark.add(address)
+    except DockmgrError:
+        pass  # a container that hangs, or an engine in trouble: checks tell
+    return None
+
+
+def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, every: timedelta) -> None:
+    """Add readings up, and warn of what is near its limits."""
+    with transaction.atomic():
+        rows = list(locked(Usage.objects.filter(pk__in=readings)).order_by("pk"))
+        for row in rows:
+            container, usage = readings[row.pk]
+            advance(row, container, usage, now, every)
+        Usage.objects.bulk_update(rows, [*READ, *CONSUMED], batch_size=100)
+    for row in rows:
+        _warn(row, now)
+
+
+def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, every: timedelta) -> None:
+    """Add one reading to a row; an hour that is over goes to its own."""
+    lasted = min((now - row.read_at).total_seconds(), 2 * every.total_seconds()) if row.read_at else 0.0
+    is_same = container == row.container_id
+    spent = consumption.spent(row.counters, usage, same_container=is_same)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    if row.hour != hour:
+        end_hour(row)
+        row.hour = hour
+    row.seconds += max(0.0, lasted)
+    row.memory_seconds += usage.memory * max(0.0, lasted)
+    row.memory_peak = max(row.memory_peak, usage.memory)
+    row.cpu_seconds += spent.cpu_ns / 1e9
+    for name in COUNTERS[1:]:
+        setattr(row, name, getattr(row, name) + getattr(spent, name))
+    row.cpu_percent = round(spent.cpu_ns / 1e7 / lasted, 1) if lasted > 0 else None
+    row.memory, row.memory_limit, row.pids, row.pids_limit = (
+        usage.memory, usage.memory_limit, usage.pids, usage.pids_limit,
+    )  # fmt: skip
+    row.near = {**row.near, **consumption.near_limits(usage, row.near)}
+    counted = asdict(usage)
+    row.counters = {name: counted[name] for name in COUNTERS}
+    row.container_id, row.read_at = container, now
+
+
+def end_hour(row: Usage) -> None:
+    """Write down the hour a row has added up, and begin the next one with nothing."""
+    if row.hour is not None and row.seconds:
+        values = {name: getattr(row, name) for name in CONSUMED}
+        UsageHour.objects.bulk_create(
+            [UsageHour(instance_id=row.pk, at=row.hour, **values)], ignore_conflicts=True
+        )
+        row.near["throttled"] = int(consumption.was_throttled(row.periods, row.throttled))
+    for name in CONSUMED:
+        setattr(row, name, 0)
+
+
+def _warn(row: Usage, now: datetime) -> None:
+    """Open and end warnings where something came near a limit, or left it."""
+    wanted = {what for what in (MEMORY, PIDS) if row.near.get(what, 0) >= LOOKS}
+    wanted |= {THROTTLED} if row.near.get(THROTTLED) else set()
+    known = set(row.warned)
+    if wanted == known:
+        return
+    instance = Instance.objects.without_secrets().get(pk=row.pk)
+    for what in sorted(wanted - known):
+        key, told = resources_key(instance.customer_id, what), sentence(instance.customer_id, what, row)
+        raise_alarm(key, RESOURCES, what, told, now, instance=instance, severity=Severity.WARNING)
+    for what in sorted(known - wanted):
+        end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
+    Usage.objects.filter(pk=row.pk).update(warned=sorted(wanted))
+
+
+def sentence(customer_id: str, what: str, row: Usage) -> str:
+    """What is near its limit, for people."""
+    if what == MEMORY:
+        return (
+            f"{customer_id} uses {shown(row.memory or 0)} of its {shown(row.memory_limit)} of memory, and "
+            f"has been above 90 % for {LOOKS} readings: beyond the limit its processes are killed."
+        )
+    if what == PIDS:
+        return (
+            f"{customer_id} has {row.pids} of its {row.pids_limit} processes, and has been above 90 % for "
+            f"{LOOKS} readings: beyond the limit it can start no more."
+        )
+    return f"The CPU limit of {customer_id} held it back for most of the last hour: it answers slowly."

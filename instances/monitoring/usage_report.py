@@ -1,0 +1,123 @@
+"""What customers used in a period, from hours and days; and the roll-up of hours to days."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, QuerySet, Sum
+
+from instances.db.locks import locked
+from instances.documents import shapes, time
+from instances.models import Usage, UsageDay, UsageHour
+from instances.models.usage import CONSUMED
+from instances.monitoring.usage import end_hour
+
+LEAST_HOURS = timedelta(days=3)  # so that the daily roll-up finds all of a day
+GIB_HOURS = 1024**3 * 3600
+WHO = ("instance__customer_id", "instance__plan__name")
+TOTALS: dict[str, Any] = {
+    name: Max(name) if name == "memory_peak" else Sum(name) for name in CONSUMED if name not in WHO
+}
+Totals = dict[str, float]
+
+
+def hours_kept() -> timedelta:
+    """How long hours are kept before days have to do."""
+    return max(LEAST_HOURS, timedelta(days=settings.HISTORY_DAYS))
+
+
+def report(since: datetime, until: datetime, customer_id: str | None = None) -> list[shapes.Usage]:
+    """USAGE of each customer between two times, by name; those that were removed meanwhile included.
+
+    From the hour on in which the period begins; what is older than DOCKMGR_HISTORY_DAYS, from the day on.
+    """
+    first = since.replace(minute=0, second=0, microsecond=0)
+    by_hour = max(first, _midnight(until - hours_kept()) + timedelta(days=1))
+    days = UsageDay.objects.filter(at__gte=_midnight(first), at__lt=by_hour)
+    hours = UsageHour.objects.filter(at__gte=by_hour, at__lt=until)
+    under_way = Usage.objects.filter(hour__gte=first, hour__lt=until)
+    parts: list[QuerySet[Any]] = [days, hours, under_way] if first < by_hour else [hours, under_way]
+    totals: dict[tuple[str, str], Totals] = {}
+    for rows in parts:
+        if customer_id is not None:
+            rows = rows.filter(instance__customer_id=customer_id)
+        rows = rows.filter(instance__expires_at=None).order_by()
+        for found in rows.values(*WHO).annotate(**{f"of_{name}": of for name, of in TOTALS.items()}):
+            _add(totals.setdefault((found[WHO[0]], found[WHO[1]]), dict.fromkeys(CONSUMED, 0)), found)
+    return [_document(*who, totals[who], since, until) for who in sorted(totals)]
+
+
+def _add(total: Totals, found: dict[str, Any]) -> None:
+    for name in CONSUMED:
+        value = found[f"of_{name}"] or 0
+        total[name] = max(total[name], value) if name == "memory_peak" else total[name] + value
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _document(customer: str, plan: str, total: Totals, since: datetime, until: datetime) -> shapes.Usage:
+    seconds = total["seconds"]
+    return {
+        "customer_id": customer,
+        "plan": plan,
+        "since": time(since),
+        "until": time(until),
+        "running_seconds": round(seconds),
+        "cpu_seconds": round(total["cpu_seconds"], 3),
+        "memory_gib_hours": round(total["memory_seconds"] / GIB_HOURS, 6),
+        "memory_average_bytes": round(total["memory_seconds"] / seconds) if seconds else 0,
+        "memory_peak_bytes": int(total["memory_peak"]),
+        "received_bytes": int(total["received"]),
+        "sent_bytes": int(total["sent"]),
+        "block_read_bytes": int(total["block_read"]),
+        "block_written_bytes": int(total["block_written"]),
+    }
+
+
+def as_csv(rows: Sequence[shapes.Usage]) -> str:
+    """The same as a table with a line of names: RFC 4180, for billing."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(shapes.Usage.__annotations__), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(dict(row) for row in rows)
+    return out.getvalue()
+
+
+def roll_up(now: datetime) -> int:
+    """Write down the hours nobody has ended, and the days that are over; returns how many rows of days."""
+    hour, today = now.replace(minute=0, second=0, microsecond=0), _midnight(now)
+    with transaction.atomic():
+        left = list(locked(Usage.objects.filter(hour__lt=hour)).order_by("pk"))
+        for row in left:
+            end_hour(row)
+            row.hour = None
+        Usage.objects.bulk_update(left, ["hour", *CONSUMED], batch_size=100)
+    return sum(_roll_up_day(day) for day in _days_left(today))
+
+
+def _days_left(today: datetime) -> Iterable[datetime]:
+    last = UsageDay.objects.order_by("-at").values_list("at", flat=True).first()
+    first = UsageHour.objects.order_by("at").values_list("at", flat=True).first()
+    day = last + timedelta(days=1) if last else _midnight(first) if first else today
+    while day < today:
+        yield day
+        day += timedelta(days=1)
+
+
+def _roll_up_day(day: datetime) -> int:
+    hours = UsageHour.objects.filter(at__gte=day, at__lt=day + timedelta(days=1)).order_by()
+    found: Any = hours.values("instance_id").annotate(**{f"of_{name}": of for name, of in TOTALS.items()})
+    rows = [
+        UsageDay(instance_id=each["instance_id"], at=day, **{name: each[f"of_{name}"] for name in CONSUMED})
+        for each in found
+    ]
+    UsageDay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    return len(rows)

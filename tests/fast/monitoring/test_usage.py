@@ -1,0 +1,181 @@
+"""What containers use is read evenly, by one process each, added up over restarts, and told near limits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from instances.checks.record import record
+from instances.containers.facts import ContainerUsage
+from instances.fleet.retention import purge
+from instances.models import Incident, IncidentEvent, Usage, UsageDay, UsageHour
+from instances.monitoring.usage import AT_ONCE, UsageReader
+from instances.monitoring.usage_report import report, roll_up
+from instances.operations.last_words import keep_of_death
+from tests.factories import World, a_failure
+from tests.fast.conftest import Run
+from tests.fast.telling import a_channel, outbox, told_after
+
+pytestmark = pytest.mark.django_db
+EVERY = timedelta(seconds=60)
+MB = 1024**2
+
+
+def uses(world: World, customer_id: str = "c1", **usage: Any) -> None:
+    """What the container uses from now on."""
+    usual = {"cpu_ns": 10**9, "memory": 100 * MB, "memory_limit": 512 * MB, "pids": 5}
+    world.engine.uses[f"dockmgr-{customer_id}"] = ContainerUsage(**{**usual, **usage})
+
+
+def turn(world: World, seconds: float = 60) -> None:
+    """A process that reads, a while later."""
+    world.clock.advance(seconds)
+    UsageReader(world.outside, EVERY).turn()
+
+
+def used(world: World, **wanted: Any) -> dict[str, Any]:
+    [row] = report(world.now - timedelta(days=40), world.now)
+    return {name: row[name] for name in wanted}  # type: ignore[literal-required]
+
+
+def test_readings_add_up_over_a_restart_and_a_container_made_anew(world: World) -> None:
+    instance = world.instance()
+    for cpu, received in ((100, 1000), (160, 1500), (20, 100), (50, 200)):  # seconds; restarted in between
+        uses(world, cpu_ns=cpu * 10**9, received=received)
+        turn(world)
+    instance.container_id = world.engine.create(replace(instance.spec(), name="dockmgr-c1x", host_port=0))
+    world.engine.start(instance.container_id)
+    instance.save()
+    uses(world, "c1x", cpu_ns=7 * 10**9)
+    turn(world)
+    expected = {"cpu_seconds": 60 + 20 + 30 + 7, "received_bytes": 700, "running_seconds": 240}
+    assert used(world, **expected) == expected
+    assert Usage.objects.get().cpu_percent == 11.7
+
+
+def test_each_reading_is_made_once_and_spread_over_the_interval(world: World) -> None:
+    for number in range(AT_ONCE + 4):
+        world.instance(f"c{number}")
+    one, other = (UsageReader(world.outside, EVERY) for _ in range(2))
+    read: list[int] = []
+    for _ in range(60):
+        before = Usage.objects.exclude(read_at=None).count()
+        one.turn()
+        other.turn()
+        read.append(Usage.objects.exclude(read_at=None).count() - before)
+        world.clock.advance(1)
+    assert (sum(read), max(read)) == (AT_ONCE + 4, 1)
+
+
+@pytest.mark.parametrize("why", ["stopped", "unreachable", "paused"])
+def test_what_does_not_run_or_can_t_be_asked_says_nothing(world: World, why: str) -> None:
+    instance = world.instance()
+    turn(world)
+    assert Usage.objects.get().read_at == world.now
+    if why == "stopped":
+        world.engine.change(instance.container_id, state="exited")
+    elif why == "unreachable":
+        world.engine.unreachable = True
+    else:
+        instance.health.status = "paused"
+        instance.health.save()
+    turn(world)
+    assert Usage.objects.get().read_at == world.now - EVERY
+
+
+def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
+    world.instance()
+    for minute in range(60 * 26):
+        if minute % 30 == 0:
+            uses(world, cpu_ns=minute * 10**9, memory=(100 + minute) * MB)
+            turn(world, 0)
+        world.clock.advance(60)
+    total = used(world, cpu_seconds=0, memory_peak_bytes=0)
+    assert total == {"cpu_seconds": 60 * 26 - 30, "memory_peak_bytes": (100 + 60 * 26 - 30) * MB}
+    assert UsageHour.objects.count() == 25
+    assert (roll_up(world.now), roll_up(world.now)) == (1, 0)
+    assert UsageDay.objects.get().cpu_seconds == sum(
+        hour.cpu_seconds
+        for hour in UsageHour.objects.filter(at__lt=UsageDay.objects.get().at + timedelta(days=1))
+    )
+    world.clock.advance(86400 * 32)
+    roll_up(world.now)
+    purge(world.now)
+    assert (UsageHour.objects.count(), UsageDay.objects.count()) == (0, 2)
+    assert used(world, cpu_seconds=0, memory_peak_bytes=0) == total
+
+
+def test_the_command_and_the_table_say_the_same(world: World, run: Run) -> None:
+    for name in ("c1", "c2"):
+        world.instance(name)
+    turn(world)
+    turn(world)
+    for name in ("c1", "c2"):
+        uses(world, name, cpu_ns=61 * 10**9)
+    turn(world)
+    rows = json.loads(run("usage", "--json").out)
+    assert [(row["customer_id"], row["cpu_seconds"], row["memory_peak_bytes"]) for row in rows] == [
+        ("c1", 60.0, 100 * MB), ("c2", 60.0, 100 * MB),
+    ]  # fmt: skip
+    table = list(csv.DictReader(io.StringIO(run("usage", "--csv").out)))
+    assert [{name: str(value) for name, value in row.items()} for row in rows] == table
+    assert "c1" in run("usage", "--customer-id", "c1").out
+    assert run("usage", "--customer-id", "nobody").code == run("usage", "--csv", "--json").code == 2
+
+
+@pytest.mark.parametrize(
+    ("usage", "cause", "words"),
+    [
+        ({"memory": 480 * MB}, "memory", "480 MB of its 512 MB"),
+        ({"pids": 60, "pids_limit": 64}, "pids", "60 of its 64"),
+    ],
+)
+def test_what_is_near_its_limit_for_three_readings_is_told_once_and_when_it_is_over(
+    world: World, usage: dict[str, Any], cause: str, words: str
+) -> None:
+    a_channel()
+    world.instance()
+    uses(world, **usage)
+    for _ in range(2):
+        turn(world)
+    assert not Incident.objects.exists()
+    for _ in range(3):
+        turn(world)
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.cause, incident.severity) == ("resources", cause, "warning")
+    assert words in incident.message
+    assert told_after(world, 1) == ["ops opened warning c1"]
+    uses(world)
+    turn(world)
+    incident.refresh_from_db()
+    assert not incident.is_open
+    told_after(world, 60)
+    assert len(outbox()) == 2
+
+
+def test_a_cpu_limit_that_holds_back_for_most_of_an_hour_is_told(world: World) -> None:
+    world.instance()
+    for minute in range(0, 130, 5):
+        slow = minute if minute < 60 else 60
+        uses(world, periods=600 * minute, throttled=500 * slow)
+        turn(world, 300)
+    incident = Incident.objects.get()
+    assert (incident.cause, incident.is_open) == ("throttled", False)
+
+
+def test_a_death_says_how_much_memory_was_used(world: World) -> None:
+    instance = world.instance()
+    uses(world, memory=512 * MB)
+    turn(world)
+    world.clock.advance(20)
+    [recorded], _ = record([a_failure(world, instance, "oom_killed")], world.now)
+    keep_of_death(recorded, world.outside)
+    assert (
+        IncidentEvent.objects.get(kind="resources").text == "it used 512 MB of 512 MB of memory 20 s before"
+    )
