@@ -15,11 +15,20 @@ from unfold.widgets import (
 )
 
 from instances.admin.verbs import REASON_LENGTH
+from instances.alerts.pagers import pager_of
 from instances.containers import image_policy
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address, way_refused
-from instances.fleet.file import ChannelEntry, HostEntry, PlanEntry, RegistryEntry, parse_mapping, shown
+from instances.fleet.file import (
+    KEEPS_INCIDENTS,
+    ChannelEntry,
+    HostEntry,
+    PlanEntry,
+    RegistryEntry,
+    parse_mapping,
+    shown,
+)
 from instances.health.question import Question, conflict
 from instances.lib import sizes
 from instances.models import Host
@@ -234,6 +243,13 @@ class ChannelForm(FleetForm):
         if hours:
             document["quiet_hours"] = {**hours, "timezone": cleaned.get("timezone") or "UTC"}
         return document
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        url = cleaned.get("new_url") or self.instance.url or ""
+        if not self.errors and cleaned.get("operations") and pager_of(url):
+            self.add_error("operations", KEEPS_INCIDENTS)
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         if self.cleaned_data.get("new_url"):

@@ -22,7 +22,7 @@ from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet import accept
 from instances.fleet.accept import way_refused
-from instances.fleet.file import ChannelEntry, FleetFile, HostEntry
+from instances.fleet.file import KEEPS_INCIDENTS, ChannelEntry, FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Instance, Plan, Registry
@@ -128,10 +128,7 @@ def _refuse_way_to_engine(name: str) -> None:
 def _refuse_strangers(channel: ChannelEntry) -> None:
     """A misspelt name would keep a channel silent for ever. Customers may come later."""
     if "operations" in channel.events and pager_of(channel.url):
-        raise RequestError(
-            f"The fleet file is refused: channel {channel.name}: its service keeps incidents of its own; "
-            "send operations to another one."
-        )
+        raise RequestError(f"The fleet file is refused: channel {channel.name}: {KEEPS_INCIDENTS}")
     looks: tuple[tuple[Callable[[object], Any], list[str]], ...] = (
         (lookup.host, channel.hosts),
         (lookup.plan, channel.plans),

@@ -234,6 +234,15 @@ class QuietHours(_Part):
         return {"quiet_from": self.begin, "quiet_to": self.end, "timezone": self.timezone}
 
 
+KEEPS_INCIDENTS = "This service keeps incidents of its own: tell another channel of operations."
+
+
+def _something(events: list[str]) -> list[str]:
+    if not events:
+        raise ValueError("say incidents, operations or both")
+    return events
+
+
 class ChannelEntry(_Part):
     name: str = Field(pattern=NAME)
     url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
@@ -243,7 +252,7 @@ class ChannelEntry(_Part):
     customers: list[Annotated[str, Field(pattern=f"^{validators.CUSTOMER_ID.pattern}$")]] = []
     quiet_hours: QuietHours | None = None
     escalate_after: Annotated[float, BeforeValidator(_length), Field(gt=0, le=LONGEST_WAIT)] | None = None
-    events: list[Literal["incidents", "operations"]] = Field(default=["incidents"], min_length=1)
+    events: Annotated[list[Literal["incidents", "operations"]], AfterValidator(_something)] = ["incidents"]
     enabled: bool = True
 
     def columns(self) -> dict[str, Any]:

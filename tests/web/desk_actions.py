@@ -190,7 +190,13 @@ HOST = {
     "address": "127.0.0.9", "first_port": "20000", "last_port": "20009", "docker_url": "unix:///x.sock",
     "network": "customers", "overcommit": "1.5",
 }  # fmt: skip
-CHANNEL = {"new_url": "json://127.0.0.1:9/y", "min_level": "critical", "timezone": "UTC", "reason": "because"}
+CHANNEL = {
+    "new_url": "json://127.0.0.1:9/y",
+    "incidents": "on",
+    "min_level": "critical",
+    "timezone": "UTC",
+    "reason": "because",
+}
 USER = {"username": "renamed", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
 NEW_USER = {"username": "new", "password1": "pw-Of-a-new-1", "password2": "pw-Of-a-new-1",
             "usable_password": "true"}  # fmt: skip

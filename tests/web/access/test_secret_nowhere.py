@@ -117,7 +117,7 @@ class Day:
         publish(self.world)
         self.run("update", "--customer-id", "c1")  # only now its container has the new values
         page += self.post("instances/channel/add/", name="desk", new_url=f"json://127.0.0.1:9/{IN_URL}",
-                          min_level="info", timezone="UTC", enabled="on")  # fmt: skip
+                          min_level="info", timezone="UTC", enabled="on", incidents="on")  # fmt: skip
         page += self.post("auth/user/add/", username="new", password1=LOGIN, password2=LOGIN,
                           usable_password="true")  # fmt: skip
         page += Client().post("/admin/login/", {"username": "new", "password": GUESS}).content.decode()

@@ -153,7 +153,7 @@ def test_a_plans_instances_are_updated_by_one_order(world: World, sent: Sent) ->
 def test_a_channels_url_is_set_and_never_shown(world: World) -> None:
     client = at_desk("admin")
     fields = {"name": "ops", "new_url": "json://127.0.0.1/s3ntinel", "min_level": "warning"}
-    fields |= {"timezone": "UTC", "enabled": "on", "plans": "pro", "reason": "new"}
+    fields |= {"timezone": "UTC", "enabled": "on", "incidents": "on", "plans": "pro", "reason": "new"}
     client.post("/admin/instances/channel/add/", fields)
     channel = Channel.objects.get()
     assert (channel.url, channel.plans) == ("json://127.0.0.1/s3ntinel", ["pro"])
@@ -165,6 +165,12 @@ def test_a_channels_url_is_set_and_never_shown(world: World) -> None:
     assert (
         client.post("/admin/instances/channel/add/", {**fields, "name": "b", "new_url": ""}).status_code
         == 200
+    )
+    nothing = client.post(page, {**fields, "incidents": ""})
+    assert "say incidents, operations or both" in nothing.content.decode()
+    pager = {**fields, "name": "b", "new_url": f"pagerduty://{'a' * 32}@{'b' * 32}", "operations": "on"}
+    assert (
+        "keeps incidents of its own" in client.post("/admin/instances/channel/add/", pager).content.decode()
     )
     assert Channel.objects.count() == 1
 
