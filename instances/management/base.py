@@ -52,7 +52,7 @@ READING = frozenset(
         "validate_host",
     }
 )
-TARGETS = ("customer_id", "name", "incident_id", "host", "plan", "file", "abandon")
+TARGETS = ("name", "customer_id", "incident_id", "host", "plan", "file", "abandon")
 STYLES = {
     "healthy": "green", "succeeded": "green", "done": "green",
     "suspect": "yellow", "starting": "yellow", "restarting": "yellow", "running": "yellow",
@@ -221,7 +221,7 @@ class FleetCommand(BaseCommand):
 
 def _target(options: dict[str, Any]) -> str:
     """What a command is about, as the audit log names it."""
-    return next((str(options[name]) for name in TARGETS if options.get(name) is not None), "")
+    return next((str(options[name]) for name in TARGETS if options.get(name) not in (None, [])), "")
 
 
 class _Refusals:

@@ -74,14 +74,17 @@ def try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoR
     raise TryAgain(work.redactor.text(str(error)), seconds)
 
 
-def courtesy(what: str, call: Callable[[], None]) -> None:
-    """Do what is good to have; whatever is in its way is one line in the log and stops nothing."""
+def courtesy(what: str, call: Callable[[], None], hide: Callable[[str], str] = str) -> None:
+    """Do what is good to have; whatever is in its way is one line in the log and stops nothing.
+
+    `hide` takes secrets out of that line.
+    """
     try:
         call()
     except LeaseLost:
         raise
     except Exception as error:
-        logger.warning("%s: %s", what, brief(error))
+        logger.warning("%s: %s", what, hide(brief(error)))
 
 
 def brief(error: Exception) -> str:

@@ -185,7 +185,8 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
         _close_incomplete(work, told)
         return
     work.failure = told
-    courtesy(f"{procedure.kind} of {work.operation.customer_id}", lambda: procedure.explain(work))
+    what = f"{procedure.kind} of {work.operation.customer_id}"
+    courtesy(what, lambda: procedure.explain(work), work.redactor.text)
     told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
     work.journal.remember(host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)

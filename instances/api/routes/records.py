@@ -67,7 +67,7 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
 @router.get(
     "/operations/{operation_id}/log",
     tags=TAGS,
-    auth=may("operate", "logs"),
+    auth=may("operate", "logs", limited=True),
     response=responses(documents.shapes.OperationLog, 404),
     operation_id="readOperationLog",
     summary="Read what an operation's containers wrote last",
@@ -75,6 +75,7 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
 def operation_log(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.OperationLog:
     """The last lines before it stopped or removed them, redacted; kept for DOCKMGR_LAST_WORDS_DAYS."""
     operation = existing(lookup.operation, operation_id)
+    _within(request, Operation.objects.filter(pk=operation.pk), f"operation {operation.pk}")
     call_of(request).target = operation.customer_id
     return documents.operation_log(operation)
 

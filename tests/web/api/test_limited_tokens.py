@@ -82,7 +82,13 @@ def test_of_others_nothing_is_known_by_any_route(limited: Caller, others: Instan
     assert Operation.objects.filter(customer_id="theirs").count() == 1
 
 
-WHOLE = [("GET", "/sweeps/latest"), ("POST", "/sweeps"), ("GET", "/orphans")]
+WHOLE = [
+    ("GET", "/sweeps/latest"),
+    ("POST", "/sweeps"),
+    ("GET", "/orphans"),
+    ("GET", "/usage"),
+    ("GET", "/usage.csv"),
+]
 
 
 @pytest.mark.parametrize(("method", "path"), WHOLE)
