@@ -36,6 +36,7 @@ QUICK = {
     "DOCKMGR_RESTART_BACKOFF": "2",
     "DOCKMGR_PROBE_TIMEOUT": "2",
     "DOCKMGR_LOG_LEVEL": "INFO",
+    "DOCKMGR_ORPHANS_INTERVAL": "0",  # what others left on the engine is no part of the story
     "DOCKMGR_WORKER_THREADS": "8",
 }
 

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from instances.errors import LeaseLost
 from instances.models import Health, Instance, Operation, Plan, Port
-from instances.operations import service
+from instances.operations import last_words, service
 from instances.operations.fence import READS
 from instances.operations.journal import Journal
 from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
@@ -67,6 +67,8 @@ def sleep(world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> 
     settings.PROBE_TIMEOUT = 0.5
     Plan.objects.update(start_grace=0)
     world.plan.refresh_from_db()
+    # On a thread of its own the holder could not sleep while others work on the same connection.
+    monkeypatch.setattr(last_words, "_within", lambda _seconds, call: call())
     sleep, holding = Sleep(), Journal.holding
     monkeypatch.setattr(Journal, "holding", lambda self: sleep.holding(holding(self)))
     for name in ("write", "confirm"):

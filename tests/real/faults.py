@@ -113,6 +113,8 @@ def all_is_well(fleet: Fleet, names: Iterable[str]) -> None:
     names = sorted(names)
     assert fleet.unfinished() == 0
     assert fleet.containers() == names
+    down = {name for name, status in fleet.health().items() if status != "healthy"}
+    assert not down, {name: fleet.operations(name) for name in down}
     assert fleet.json("check_health", "--all")["healthy"] == len(names)
     assert fleet.sql("SELECT count(*) FROM instances_port") == [(len(names),)]
     recorded = fleet.sql("SELECT customer_id, container_id FROM instances_instance")
