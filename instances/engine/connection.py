@@ -33,7 +33,7 @@ from instances.engine.payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
 from instances.engine.ssh import SshFiles
 from instances.engine.ssh_line import SshAdapter
-from instances.engine.wording import brief, causes, is_used_up, no_address, reason, without_credentials
+from instances.engine.wording import brief, is_used_up, no_address, reason, without_credentials
 from instances.errors import (
     ContainerHung,
     DockmgrError,
@@ -44,6 +44,7 @@ from instances.errors import (
     RetryLater,
     TransientError,
 )
+from instances.lib.causes import causes
 from instances.lib.redact import Redactor
 
 CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time

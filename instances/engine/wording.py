@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import urllib3
+
+from instances.lib.causes import causes
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST = 500
@@ -41,13 +42,6 @@ def no_address(error: BaseException) -> str:
     """That there is no machine of that name; empty where the failure is another one."""
     unknown = any(isinstance(c, socket.gaierror) and c.errno in _NO_SUCH_NAME for c in causes(error))
     return "there is no machine of that name" if unknown else ""
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from, outermost first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def brief(text: str) -> str:

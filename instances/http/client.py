@@ -18,6 +18,8 @@ from requests.exceptions import InvalidHeader
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from instances.lib.causes import causes
+
 T = TypeVar("T")
 
 NOT_FOR_HTTP = "unusable"
@@ -115,10 +117,7 @@ def _head(session: requests.Session, request: Any, seconds: float, redirects: in
 
 def _code(error: BaseException | None) -> str:
     """By what is beneath the libraries' own errors, which tell less."""
-    chain = []
-    while error is not None:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
+    chain = list(causes(error))
     return next(code for kind, code in _CODES if any(isinstance(one, kind) for one in chain))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 
 from redis import exceptions
+
+from instances.lib.causes import causes
 
 OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
 # What a Redis begins a refusal with.
@@ -39,7 +40,7 @@ OF_KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 def broker_sentence(error: BaseException) -> str:
     """What failed, for an operator; shows nothing of the URL or of what was sent."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if reason := _reason(cause):
             return f"The broker refuses: {reason} (DOCKMGR_BROKER_URL)."
     return OUT_OF_REACH
@@ -51,12 +52,3 @@ def _reason(error: BaseException) -> str | None:
         if beginning in text[:200]:
             return reason
     return next((reason for kind, reason in OF_KINDS if isinstance(error, kind)), None)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The failure and what it came from; texts of wrapped ones say the most."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
