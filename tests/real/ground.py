@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from dev.servers import EngineServer, redis_server
 from tests.real.commands import Process
 from tests.real.fleet import Fleet, end
 from tests.real.images import Shelf
+from tests.real.live import wait_until
 
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 WORKERS = {
@@ -71,11 +71,15 @@ class Ground:
 
     def what_threads_do(self) -> str:
         """Where every thread of the workers is, which Celery tells on SIGUSR1."""
-        marks = {name: (self.fleet.home / f"{name}.log").stat().st_size for name in WORKERS}
+        logs = {name: self.fleet.home / f"{name}.log" for name in WORKERS}
+        marks = {name: len(log.read_text()) for name, log in logs.items()}
         for name in WORKERS:
             os.kill(self.running[name].pid, signal.SIGUSR1)
-        time.sleep(2)
-        return "\n".join((self.fleet.home / f"{name}.log").read_text()[mark:] for name, mark in marks.items())
+        with suppress(AssertionError):  # one that hangs in C tells nothing
+            wait_until(
+                lambda: all("MainThread" in log.read_text()[marks[name] :] for name, log in logs.items()), 10
+            )
+        return "\n".join(log.read_text()[marks[name] :] for name, log in logs.items())
 
     def last_lines(self, name: str) -> str:
         """What a process said last."""
