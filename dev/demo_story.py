@@ -20,7 +20,7 @@ from dev.narration import Narrator
 from instances.fleet import file
 from instances.fleet.apply import apply
 from instances.health.state import Status
-from instances.management.base import STYLES, styled
+from instances.management.display import STYLES, styled
 from instances.models import Health, HealthCheck, Instance, Operation
 from tasks.app import app
 

@@ -18,6 +18,7 @@ from instances.operations.attempts import TryAgain
 from instances.operations.journal import is_held
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures.provision import ProvisionRequest, former_data
+from instances.operations.provision_result import provision_result
 from instances.operations.requester import Requester, a_service
 from tasks import slips
 from tasks.app import task
@@ -142,7 +143,7 @@ def provision(
     operation = recorded(
         "provision", customer_id, requester, lambda: service.begin_provision(order, requester)
     )
-    return service.provision_result(_carry(self, operation)).document()
+    return provision_result(_carry(self, operation), service.OUTSIDE).document()
 
 
 @task("dockmgr.carry_on", bind=True)

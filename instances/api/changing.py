@@ -12,7 +12,7 @@ from instances.api import idempotency
 from instances.api.call import call_of
 from instances.api.problems import ProblemError, existing, unknown
 from instances.models import Instance, Operation
-from instances.operations.journal import by_request
+from instances.operations.begin import by_request
 from instances.operations.requester import Requester
 from tasks.operations import enqueue_or_withdraw
 

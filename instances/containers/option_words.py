@@ -5,7 +5,6 @@ Every function returns the one form or raises ValueError with what is allowed, w
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import re
 import shlex
@@ -66,7 +65,7 @@ def words(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
     try:
-        found = shlex.split(value) if isinstance(value, str) else list(map(plain, _list(value)))
+        found = shlex.split(value) if isinstance(value, str) else list(map(plain, entries(value)))
     except ValueError as error:
         raise ValueError(f"must be a list of words, or a text that can be split into them: {error}") from None
     placeholders.refuse_unknown(found)
@@ -78,7 +77,7 @@ def command(value: object) -> tuple[str, ...] | None:
     return words(value) or None
 
 
-def _list(value: object) -> list[Any]:
+def entries(value: object) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list")
     return list(value)
@@ -86,7 +85,7 @@ def _list(value: object) -> list[Any]:
 
 def texts(value: object) -> tuple[str, ...]:
     """A list of texts, or one text."""
-    return (value,) if isinstance(value, str) else tuple(map(plain, _list(value)))
+    return (value,) if isinstance(value, str) else tuple(map(plain, entries(value)))
 
 
 def mapping(value: object) -> dict[str, str]:
@@ -115,7 +114,7 @@ def _mount_point(value: object) -> str:
 
 def volumes(value: object) -> dict[str, str]:
     """Names of volumes with their paths: a mapping, or a list of `name:/path`."""
-    pairs = list(value.items()) if isinstance(value, dict) else [_volume(entry) for entry in _list(value)]
+    pairs = list(value.items()) if isinstance(value, dict) else [_volume(entry) for entry in entries(value)]
     found = {_volume_name(name): _mount_point(target) for name, target in pairs}
     if len(found) < len(pairs) or len(set(found.values())) < len(found):
         raise ValueError("must have each name and each path once")
@@ -209,66 +208,6 @@ def labels(value: object) -> dict[str, str]:
     return found
 
 
-def extra_hosts(value: object) -> tuple[str, ...]:
-    """`name:address` each; `host-gateway` is the host's address."""
-    pairs = value.items() if isinstance(value, dict) else map(_extra_host, texts(value))
-    return tuple(f"{name}:{_address(address)}" for name, address in pairs if _host_name(name))
-
-
-def _extra_host(entry: str) -> tuple[str, str]:
-    name, sign, address = entry.partition("=" if "=" in entry else ":")
-    if not sign:
-        raise ValueError("must be names with their addresses, such as db:10.0.0.7")
-    return name, address
-
-
-def _host_name(name: object) -> bool:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})", name):
-        raise ValueError("must be names with their addresses, such as db:10.0.0.7")
-    return True
-
-
-def _address(address: object) -> str:
-    text = str(address).strip("[]")
-    if text == "host-gateway":
-        return text
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise ValueError("must have IP addresses, or host-gateway") from None
-
-
-def dns(value: object) -> tuple[str, ...]:
-    try:
-        return tuple(str(ipaddress.ip_address(text)) for text in texts(value))
-    except ValueError:
-        raise ValueError("must be IP addresses") from None
-
-
-def ports(value: object) -> tuple[str, ...]:
-    """Ports of the container, as `9090/tcp` each."""
-    found = tuple(map(_port, _list(value)))
-    if len(set(found)) < len(found):
-        raise ValueError("must have each port once")
-    return found
-
-
-def _port(entry: object) -> str:
-    protocol: object = "tcp"
-    if isinstance(entry, dict):
-        if not set(entry) <= {"container", "protocol"}:
-            raise ValueError("must be such as {container: 9090}: host ports are allotted")
-        protocol = entry.get("protocol", "tcp")
-        entry = entry.get("container")
-    text, slash, named = str(entry).partition("/")
-    protocol = named if slash else protocol
-    if ":" in text:
-        raise ValueError("must name ports of the container alone: host ports are allotted")
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536 or protocol not in ("tcp", "udp"):
-        raise ValueError("must be ports of the container, tcp or udp, such as {container: 9090}")
-    return f"{int(text)}/{protocol}"
-
-
 def capabilities(value: object) -> tuple[str, ...]:
     """Names without CAP_, in order."""
     found = {text.upper().removeprefix("CAP_") for text in texts(value)}
@@ -328,9 +267,3 @@ def matching(pattern: str, otherwise: str) -> Callable[[object], str]:
         return text
 
     return checked
-
-
-def hostname(value: object) -> str:
-    text = matching(r"[A-Za-z0-9{}_.-]{1,200}", "must be a host name")(value)
-    placeholders.refuse_unknown([text])
-    return text

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from instances.containers import network_words
 from instances.containers import option_words as words
 from instances.lib import placeholders, sizes
 
@@ -67,7 +68,7 @@ class Options(BaseModel):
         ),
     ] = ""
     working_dir: Annotated[str, BeforeValidator(lambda value: words.path(value) if value else "")] = ""
-    hostname: Annotated[str, BeforeValidator(words.hostname)] = ""
+    hostname: Annotated[str, BeforeValidator(network_words.hostname)] = ""
     init: bool = True
     stop_signal: Annotated[
         str,
@@ -84,9 +85,9 @@ class Options(BaseModel):
     ulimits: Annotated[dict[str, tuple[int, int]], BeforeValidator(words.ulimits)] = {}
     sysctls: Annotated[dict[str, str], BeforeValidator(words.sysctls)] = {}
     labels: Annotated[dict[str, str], BeforeValidator(words.labels)] = {}
-    extra_hosts: Annotated[tuple[str, ...], BeforeValidator(words.extra_hosts)] = ()
-    dns: Annotated[tuple[str, ...], BeforeValidator(words.dns)] = ()
-    ports: Annotated[tuple[str, ...], BeforeValidator(words.ports)] = ()
+    extra_hosts: Annotated[tuple[str, ...], BeforeValidator(network_words.extra_hosts)] = ()
+    dns: Annotated[tuple[str, ...], BeforeValidator(network_words.dns)] = ()
+    ports: Annotated[tuple[str, ...], BeforeValidator(network_words.ports)] = ()
     cap_add: Capabilities = ()
     cap_drop: Capabilities = ()
     read_only: bool | None = None

@@ -29,7 +29,7 @@ from docker.utils.proxy import ProxyConfig
 
 from instances.engine import ssh
 from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, refusal, unusable
-from instances.engine.payloads import api_version
+from instances.engine.image_payloads import api_version
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
 from instances.engine.ssh import SshFiles
 from instances.engine.ssh_line import SshAdapter

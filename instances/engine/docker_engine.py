@@ -26,6 +26,13 @@ from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.dependents import shares_with
 from instances.engine.event_stream import asked_for, container_events
+from instances.engine.image_payloads import (
+    engine_facts,
+    image_described,
+    image_facts,
+    pull_progress,
+    registry_auth,
+)
 from instances.engine.log_stream import CHUNK, WireStream, demultiplex
 from instances.engine.network_payloads import network_facts
 from instances.engine.owner_payloads import HELD, HOLDER, folder_archive, folder_mode, volume_holder
@@ -34,15 +41,10 @@ from instances.engine.payloads import (
     container_facts,
     container_summaries,
     create_arguments,
-    engine_facts,
     has_terminal,
-    image_described,
-    image_facts,
     labels_by_volume,
     log_tail,
     networks_to_join,
-    pull_progress,
-    registry_auth,
     users_of,
     volume_labels,
 )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from instances.containers import adoption
-from instances.containers.facts import ContainerFacts, ContainerSummary, EngineFacts, ImageFacts
+from instances.containers.facts import ContainerFacts, ContainerSummary
 from instances.containers.spec import ContainerSpec
 from instances.engine.answers import (
     CONTAINER,
-    IMAGE,
-    INFO,
     LISTED,
     LISTED_MOUNTS,
     VOLUME,
@@ -29,22 +27,16 @@ from instances.engine.option_payloads import (
     host_config_of,
     ports_of,
     told_by_container,
-    told_by_image,
 )
-from instances.engine.port import RegistryLogin
-from instances.errors import DockmgrError, RequestError
+from instances.errors import RequestError
 
 Json = dict[str, Any]
 
-# The engine names its machine as the kernel does; images are named as Go does.
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
-_LIMITS = {"CpuCfsQuota": "cpus", "MemoryLimit": "memory", "PidsLimit": "pids"}
 _NEVER_ENDED = {"created", "running", "paused"}
 _FIRST_YEAR = 1970  # the engine's zero time is in the year 1
 _PORT = re.compile(r"[0-9]{1,5}/(?:tcp|udp)")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
-_API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
 _LAST_PORT = 65535
 
 
@@ -158,11 +150,6 @@ def container_described(answer: object) -> Json:
     return {**described, **{part: described.get(part) or {} for part in ("Config", "HostConfig")}}
 
 
-def image_described(answer: object) -> Json:
-    """As `container_described`, of an image."""
-    return readable(answer, IMAGE, "Id")
-
-
 def container_facts(answer: object) -> ContainerFacts:
     """The engine's answer to inspecting a container. Raises UnreadableAnswerError."""
     described = container_described(answer)
@@ -179,7 +166,7 @@ def container_facts(answer: object) -> ContainerFacts:
         image_id=described.get("Image") or "",
         image_ref=config.get("Image") or "",
         labels=config.get("Labels") or {},
-        env=_env(config.get("Env") or []),
+        env=environment(config.get("Env") or []),
         nano_cpus=host.get("NanoCpus") or 0,
         memory=host.get("Memory") or 0,
         pids_limit=_limit(host.get("PidsLimit")),
@@ -204,53 +191,6 @@ def has_terminal(answer: object) -> bool:
     return bool(readable(answer, CONTAINER, "Config")["Config"].get("Tty"))
 
 
-def image_facts(answer: object) -> ImageFacts:
-    """The engine's answer to inspecting an image. Raises UnreadableAnswerError."""
-    described = image_described(answer)
-    config = described.get("Config") or {}
-    return ImageFacts(
-        id=described["Id"],
-        labels=config.get("Labels") or {},
-        volumes=tuple(config.get("Volumes") or ()),
-        exposed_ports=tuple(_tcp_ports(config.get("ExposedPorts") or ())),
-        architecture=described.get("Architecture") or "",
-        digests=tuple(described.get("RepoDigests") or ()),
-        env=_env(config.get("Env") or []),
-        options=told_by_image(config),
-        has_healthcheck=_has_healthcheck(config.get("Healthcheck") or {}),
-    )
-
-
-def _has_healthcheck(said: Json) -> bool:
-    return (said.get("Test") or ["NONE"])[0] not in ("NONE", "")
-
-
-def engine_facts(answer: object) -> EngineFacts:
-    """The engine's answer to a request for information about itself. Raises UnreadableAnswerError."""
-    info = readable(answer, INFO)
-    machine = info.get("Architecture") or ""
-    return EngineFacts(
-        architecture=ARCHITECTURES.get(machine, machine),
-        cpus=info.get("NCPU") or 0,
-        memory=info.get("MemTotal") or 0,
-        root=info.get("DockerRootDir") or "",
-        id=info.get("ID") or "",
-        version=info.get("ServerVersion") or "",
-        driver=info.get("Driver") or "",
-        security=tuple(info.get("SecurityOptions") or ()),
-        lacking=tuple(word for key, word in _LIMITS.items() if info.get(key) is False),
-        time=parse_time(info.get("SystemTime") or ""),
-    )
-
-
-def api_version(answer: object) -> str:
-    """The version of its interface an engine names. Raises UnreadableAnswerError."""
-    version = str(readable(answer, {"ApiVersion": str}, "ApiVersion")["ApiVersion"])
-    if not _API_VERSION.fullmatch(version):
-        raise UnreadableAnswerError("a version that is none")
-    return version
-
-
 def volume_labels(answer: object) -> dict[str, str]:
     """The labels in the engine's answer to inspecting a volume. Raises UnreadableAnswerError."""
     return readable(answer, VOLUME).get("Labels") or {}
@@ -260,33 +200,6 @@ def labels_by_volume(answer: object) -> dict[str, dict[str, str]]:
     """The engine's list of volumes, by name; an entry that can't be read costs that entry."""
     rows = (fitting(answer, {"Volumes": ListOf(VOLUME, ("Name",))}) or {}).get("Volumes") or []
     return {row["Name"]: row.get("Labels") or {} for row in rows}
-
-
-def pull_progress(events: Iterable[object], refuse: Callable[[str], DockmgrError]) -> Iterator[str]:
-    """A short text whenever a layer enters another stage; the engine reports errors in the same stream."""
-    stages: dict[str, str] = {}
-    for event in events:
-        if not isinstance(event, dict):
-            continue
-        if event.get("error"):
-            raise refuse(str(event["error"]))
-        layer, stage = str(event.get("id", "")), str(event.get("status", ""))
-        if stages.get(layer) != stage:
-            stages[layer] = stage
-            yield f"{layer} {stage}".strip()
-
-
-def registry_auth(login: RegistryLogin | None) -> Json:
-    """Who an engine is told to be at a registry."""
-    if login is None:
-        return {}
-    said = {
-        "username": login.username,
-        "password": login.password,
-        "registrytoken": login.token,
-        "identitytoken": login.identity,
-    }
-    return {key: value for key, value in said.items() if value}
 
 
 def log_tail(lines: object) -> int:
@@ -308,7 +221,7 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-def _env(lines: list[str]) -> dict[str, str]:
+def environment(lines: list[str]) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
@@ -340,7 +253,7 @@ def _number(binding: Json) -> int:
     return int(port) if port.isdecimal() and len(port) <= 5 and int(port) <= _LAST_PORT else 0
 
 
-def _tcp_ports(ports: Iterable[str]) -> list[int]:
+def tcp_ports(ports: Iterable[str]) -> list[int]:
     return [_inner(port) for port in ports if _is_of("tcp", port)]
 
 

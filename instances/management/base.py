@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,18 +15,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from instances import documents
 from instances.access.audit import audit, earlier_command
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.sweep import Progress as ProgressCall
-from instances.lib import validators
 from instances.lib.log_lines import for_terminal
+from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
@@ -53,13 +48,6 @@ READING = frozenset(
     }
 )
 TARGETS = ("name", "customer_id", "incident_id", "host", "plan", "file", "abandon")
-STYLES = {
-    "healthy": "green", "succeeded": "green", "done": "green",
-    "suspect": "yellow", "starting": "yellow", "restarting": "yellow", "running": "yellow",
-    "unknown": "yellow", "queued": "yellow", "paused": "dim",
-    "unhealthy": "red", "failed": "bold red", "rolled_back": "red",
-    "warning": "yellow", "critical": "bold red", "resolved": "green",
-}  # fmt: skip
 
 
 class FleetCommand(BaseCommand):
@@ -100,14 +88,7 @@ class FleetCommand(BaseCommand):
     @property
     def console(self) -> Console:
         """Standard output: coloured on a terminal, plain and wide elsewhere."""
-        terminal = sys.stdout.isatty()
-        return Console(
-            file=sys.stdout,
-            highlight=False,
-            force_terminal=terminal,
-            no_color=not terminal,
-            width=None if terminal else 240,
-        )
+        return console()
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._json, self._is_repeated = options["json"], False
@@ -202,21 +183,12 @@ class FleetCommand(BaseCommand):
         if options["json"] or not sys.stderr.isatty():
             yield lambda _done, _total, _text: None
             return
-        bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=Console(file=sys.stderr), transient=True,
-        )  # fmt: skip
-        with _LateBar(bar) as late:
+        with LateBar() as late:
             yield late.tell
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(styled(cell) for cell in row))
-        self.console.print(table)
+        self.console.print(table(columns, rows))
 
 
 def _target(options: dict[str, Any]) -> str:
@@ -253,70 +225,3 @@ def _log_level(level: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-class _LateBar:
-    """A progress bar that appears only when the work has taken a second."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._task, self._began, self._shown = bar, bar.add_task(""), time.monotonic(), False
-
-    def __enter__(self) -> _LateBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def tell(self, done: int, total: int, text: str) -> None:
-        self._bar.update(self._task, completed=done, total=total, description=text)
-        if not self._shown and time.monotonic() - self._began > 1:
-            self._bar.start()
-            self._shown = True
-
-
-def styled(cell: Any) -> str:
-    """A cell's text as rich markup: states coloured, anything a customer wrote made harmless."""
-    text = escape(for_terminal("" if cell is None else str(cell)))
-    style = STYLES.get(text)
-    return f"[{style}]{text}[/{style}]" if style else text
-
-
-def outcome(operation: Operation) -> int:
-    """The exit code an operation stands for."""
-    if operation.status in ("succeeded", "queued", "running"):
-        return GOOD
-    return OUT_OF_REACH if operation.facts.get("host_trouble") else BAD
-
-
-class InstanceChange(FleetCommand):
-    """A command that makes one operation on one instance: `begin` says which."""
-
-    changes = True
-
-    def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--customer-id", required=True)
-
-    def begin(self, customer_id: str, options: dict[str, Any]) -> Operation:
-        raise NotImplementedError
-
-    def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        customer_id = options["customer_id"]
-        validators.customer_id(customer_id)
-        service.recover(customer_id=customer_id)
-        operation = self.hand_on(self.begin(customer_id, options), options)
-        return documents.operation(operation, in_full=True), outcome(operation)
-
-    def show(self, document: Any) -> None:
-        show_operation(self, document)
-
-
-def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
-    command.console.print(
-        f"{document['kind']} {document['customer_id']}: {styled(document['status'])}  ({document['id']})"
-    )
-    command.table(
-        ("step", "status", "detail"),
-        [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]],
-    )
-    if document["error"]:
-        command.console.print(styled(document["error"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from instances.models import Operation
-from instances.operations.journal import QUEUED_FOR
+from instances.operations.leases import QUEUED_FOR
 
 REMEMBERED_FOR = 3600.0  # seconds a broker keeps a message that was taken and not acknowledged
 

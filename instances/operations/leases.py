@@ -20,6 +20,8 @@ from django.db.models import Q
 from instances.lib.clock import Clock
 from instances.models import Operation
 
+QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
+
 
 def lease_until(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.LEASE_SECONDS)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
-from instances import documents, lookup
+from instances import lookup
 from instances.checks.transition import change
 from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect
@@ -22,14 +22,15 @@ from instances.lib import validators
 from instances.models import Health, Instance, Operation
 from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
-from instances.operations.journal import abandoned, by_request
+from instances.operations.begin import by_request
+from instances.operations.journal import abandoned
 from instances.operations.procedure import Procedure
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
+from instances.operations.provision_result import ProvisionResult, provision_result
 from instances.operations.requester import Requester, at_machine
 from instances.operations.runner import close_unstarted, run
 from instances.operations.steps import replace as replacing
-from instances.operations.steps.generated import shown_once
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside
@@ -54,30 +55,6 @@ def procedure_of(operation: Operation) -> Procedure:
     if operation.params.get("strategy") == "start_first":
         return update_start_first.PROCEDURE
     return PROCEDURES[operation.kind]
-
-
-@dataclass(frozen=True)
-class ProvisionResult:
-    """How a provisioning ended; `logs` are the container's last lines when it failed.
-
-    `generated` are the secrets it made, for a caller who asked to be shown them, once.
-    """
-
-    success: bool
-    customer_id: str
-    access_url: str | None
-    deploy_time_ms: int
-    error: str | None
-    logs: list[str] = field(default_factory=list)
-    validation: Validation | None = None
-    generated: dict[str, str] | None = field(default=None, repr=False)
-
-    def document(self) -> dict[str, Any]:
-        validation = self.validation.document() if self.validation else None
-        document = {**self.__dict__, "validation": validation}
-        if self.generated is None:
-            del document["generated"]
-        return document
 
 
 def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -233,32 +210,6 @@ def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> 
     return withdrawn
 
 
-def provision_result(
-    operation: Operation,
-    outside: Outside | None = None,
-    *,
-    show_generated: bool = False,
-    in_full: bool = False,
-) -> ProvisionResult:
-    """What a finished provisioning has to say, its instance validated if there is one.
-
-    `in_full` with what a registry said.
-    """
-    instance = operation.instance
-    success = operation.status == "succeeded" and instance is not None
-    began, ended = operation.started_at or operation.created_at, operation.finished_at
-    return ProvisionResult(
-        success=success,
-        customer_id=operation.customer_id,
-        access_url=instance.access_url if success and instance else None,
-        deploy_time_ms=int((ended - began).total_seconds() * 1000) if ended else 0,
-        error=(documents.told_in_full(operation) if in_full else operation.error) or None,
-        logs=operation.facts.get("logs", []),
-        validation=validate_instance(instance, outside or OUTSIDE) if success and instance else None,
-        generated=shown_once(operation) if success and show_generated else None,
-    )
-
-
 def provision(
     customer_id: str,
     subdomain: str,
@@ -282,7 +233,7 @@ def provision(
         customer_id, subdomain, plan, dict(env or {}), host, image, former_data=former
     )
     operation = begin_provision(order, at_machine(requested_by, reason, request_id))
-    return provision_result(run_or_wait(operation.pk), in_full=True)
+    return provision_result(run_or_wait(operation.pk), OUTSIDE, in_full=True)
 
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from instances.containers import adoption
+from instances.containers import host_sources
 from instances.containers.facts import ContainerFacts
 from instances.containers.spec import ContainerSpec
 from instances.models import Instance
@@ -71,7 +71,7 @@ def described(world: World, container: str = NAME) -> dict[str, Any]:
     return {
         "Config": {**config, "Labels": labels},
         "Env": facts_of(world, container).env,
-        "HostConfig": adoption.checking_sources(answer)["HostConfig"],
+        "HostConfig": host_sources.checking_sources(answer)["HostConfig"],
         "Networks": answer["NetworkSettings"]["Networks"],
     }
 

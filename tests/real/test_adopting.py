@@ -11,7 +11,7 @@ import pytest
 from dev.demo_image import build
 from dev.servers import free_port
 from dev.servers.registry import Registry, registry
-from instances.containers import adoption
+from instances.containers import host_sources
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import is_up, wait_until
 from tests.real.workshop import Workshop, inspected, workshop
@@ -98,7 +98,7 @@ def lasting(container: dict[str, Any]) -> dict[str, Any]:
     What is mounted of the host is told in one of its two ways, which only `Mode` tells apart.
     """
     short = container["Id"][:12]
-    kept: dict[str, Any] = adoption.checking_sources(_lasting(container, short))
+    kept: dict[str, Any] = host_sources.checking_sources(_lasting(container, short))
     kept["Mounts"] = [{k: v for k, v in mount.items() if k != "Mode"} for mount in kept["Mounts"]]
     labels = {k: v for k, v in kept["Config"]["Labels"].items() if not k.startswith("dockmgr.")}
     kept["Config"] |= {"Labels": labels}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from docker.errors import NotFound
 
-from instances.containers import adoption
+from instances.containers import adoption, host_sources
 from instances.containers.spec import ContainerSpec
 from instances.engine.docker_engine import DockerEngine
 from instances.errors import PermanentError
@@ -106,8 +106,8 @@ def test_a_folder_of_the_host_is_mounted_the_same_in_both_ways(
     image = engine.describe_image(workshop.image)
     assert first and image
     document = adoption.derive(first, image)
-    checking = adoption.checking_sources(document)
-    for number, raw in enumerate((checking, adoption.making_sources(checking))):
+    checking = host_sources.checking_sources(document)
+    for number, raw in enumerate((checking, host_sources.making_sources(checking))):
         spec = ContainerSpec(f"{workshop.prefix}-again-{number}", workshop.image, {}, {}, raw=raw)
         second = engine.describe(engine.create(spec))
         assert second

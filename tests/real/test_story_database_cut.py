@@ -16,6 +16,7 @@ from dev.demo_image import build
 from dev.servers import postgres
 from instances.operations.procedures import provision, update_stop_first
 from tests.real.faults import (
+    BUSY_GRACE,
     GATE,
     TWO_MINUTES,
     a_provisioning,
@@ -50,7 +51,7 @@ def database(own_postgres: str) -> str:
 
 @pytest.fixture
 def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str, database: str) -> Iterator[Fleet]:
-    quick: dict[str, Any] = {"start_grace": 1, "stop_timeout": 3}
+    quick: dict[str, Any] = {"start_grace": BUSY_GRACE, "stop_timeout": 3}
     with a_fleet(home, docker_url, broker_url, demo_image, database_url=database, **quick) as fleet:
         yield fleet
 

@@ -15,6 +15,7 @@ from instances.containers.spec import container_name
 from instances.operations.procedures import provision, update_stop_first
 from tests.real.faults import (
     BAD,
+    BUSY_GRACE,
     GATE,
     GOOD,
     OLD,
@@ -55,8 +56,11 @@ def make_fleet(home: Path, own_engine: EngineServer, broker_url: str, images: Im
     with ExitStack() as stack:
 
         def make(**plan: Any) -> Fleet:
-            wanted = {"start_grace": 2, "stop_timeout": 3, **plan}
-            environ = {"DOCKMGR_FAILURE_THRESHOLD": "1"}  # the least failure of a booting program counts
+            wanted = {"start_grace": BUSY_GRACE, "stop_timeout": 3, **plan}
+            environ = {
+                "DOCKMGR_FAILURE_THRESHOLD": "1",  # the least failure of a booting program counts
+                "DOCKMGR_PROBE_TIMEOUT": "3",  # but not an answer that a busy machine delays
+            }
             return stack.enter_context(
                 a_fleet(home, own_engine.url, broker_url, OLD, environ=environ, **wanted)
             )

@@ -13,6 +13,7 @@ from dev.servers import EngineServer, docker_engine
 from instances.operations.procedures import provision, update_start_first, update_stop_first
 from tests.real.faults import (
     BAD,
+    BUSY_GRACE,
     GATE,
     GOOD,
     HELD,
@@ -54,7 +55,7 @@ def make_fleet(home: Path, own_engine: EngineServer, broker_url: str, images: Im
     with ExitStack() as stack:
 
         def make(**plan: Any) -> Fleet:
-            wanted = {"start_grace": 2, "stop_timeout": 3, **plan}
+            wanted = {"start_grace": BUSY_GRACE, "stop_timeout": 3, **plan}
             return stack.enter_context(a_fleet(home, own_engine.url, broker_url, OLD, **wanted))
 
         yield make

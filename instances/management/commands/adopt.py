@@ -6,9 +6,11 @@ from typing import Any
 from instances import documents
 from instances.containers.adoption_summary import summary
 from instances.health.state import NEVER_HEALTHY
-from instances.management.base import GOOD, FleetCommand, styled
+from instances.management.base import GOOD, FleetCommand
+from instances.management.display import styled
 from instances.models import Instance
 from instances.operations import adopt, service
+from instances.operations.adoptable import AdoptRequest, look
 
 
 class Command(FleetCommand):
@@ -28,13 +30,13 @@ class Command(FleetCommand):
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         keys = ("customer_id", "subdomain", "container", "plan", "host", "force", "accept_host_access")
-        order = adopt.AdoptRequest(**{key: options[key] for key in keys}).checked()
+        order = AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD
 
-    def _adopt(self, order: adopt.AdoptRequest, options: dict[str, Any]) -> Instance:
+    def _adopt(self, order: AdoptRequest, options: dict[str, Any]) -> Instance:
         service.recover(customer_id=order.customer_id)
-        found = adopt.look(order, service.OUTSIDE)
+        found = look(order, service.OUTSIDE)
         if not options["json"]:
             self.console.print(f"What {order.container} has of its own, and keeps:")
             self.table(("what", "which"), summary(found.document, found.env, found.facts.ports))

@@ -6,7 +6,8 @@ from typing import Any
 from instances import documents
 from instances.errors import RequestError
 from instances.lib import validators
-from instances.management.base import GOOD, FleetCommand, operator, show_operation
+from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.instance_change import show_operation
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.abandon import abandon

@@ -5,10 +5,12 @@ from typing import Any
 
 from instances import documents
 from instances.errors import RequestError
-from instances.management.base import BAD, GOOD, FleetCommand, outcome
+from instances.management.base import BAD, GOOD, FleetCommand
 from instances.management.env_file import environment
+from instances.management.instance_change import outcome
 from instances.operations import service
 from instances.operations.procedures.provision import ProvisionRequest, former_data
+from instances.operations.provision_result import provision_result
 
 
 class Command(FleetCommand):
@@ -46,7 +48,9 @@ class Command(FleetCommand):
         operation = self.hand_on(service.begin_provision(order, self.requester(options)), options)
         if options["enqueue"]:
             return documents.operation(operation, in_full=True), GOOD
-        result = service.provision_result(operation, show_generated=options["show_generated"], in_full=True)
+        result = provision_result(
+            operation, service.OUTSIDE, show_generated=options["show_generated"], in_full=True
+        )
         if result.success and result.validation is not None and result.validation.valid:
             return result.document(), GOOD
         return result.document(), outcome(operation) or BAD

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances.management.base import InstanceChange
+from instances.management.instance_change import InstanceChange
 from instances.models import Operation
 from instances.operations import service
 

@@ -17,8 +17,8 @@ from instances.errors import PermanentError, RequestError, UnreadableSecret
 from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
+from instances.operations.begin import open_operation
 from instances.operations.find_own import find_own
-from instances.operations.journal import open_operation
 from instances.operations.procedure import Procedure, Step, Work
 from instances.operations.requester import Requester
 

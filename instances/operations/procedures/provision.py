@@ -19,7 +19,7 @@ from instances.health import restarts
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations import image_choice
-from instances.operations.journal import open_operation
+from instances.operations.begin import open_operation
 from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester

@@ -21,7 +21,7 @@ from instances.health.response import sentence
 from instances.health.state import State, Status
 from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Host, Instance, Operation
-from instances.operations.journal import open_operation
+from instances.operations.begin import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.steps import container, data, exact, own_container

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from instances.containers import adoption, storage
+from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
@@ -87,7 +87,7 @@ def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | No
     if raw is None:
         return None
     begins_empty = work.operation.params.get("with_empty_data")
-    return adoption.making_sources(raw) if begins_empty else adoption.checking_sources(raw)
+    return host_sources.making_sources(raw) if begins_empty else host_sources.checking_sources(raw)
 
 
 def signed(work: Work, labels: Mapping[str, str]) -> dict[str, str]:

@@ -26,8 +26,8 @@ from instances.health import restarts
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
+from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
-from instances.operations.journal import Sign, open_operation, unsigned
 from instances.operations.procedure import Step, Work
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports

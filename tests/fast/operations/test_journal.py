@@ -15,7 +15,8 @@ from instances.errors import BusyError, LeaseLost
 from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
-from instances.operations.journal import Journal, abandoned, open_operation
+from instances.operations.begin import open_operation
+from instances.operations.journal import Journal, abandoned
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World, health_of
 from tests.fakes.outside import FakeClock

@@ -18,8 +18,9 @@ from instances.errors import LeaseLost, PermanentError
 from instances.limits import LONGEST_CALL, STEP_SECONDS
 from instances.models import Operation
 from instances.operations import service
+from instances.operations.begin import open_operation
 from instances.operations.fence import READS, fenced
-from instances.operations.journal import Journal, open_operation
+from instances.operations.journal import Journal
 from instances.operations.leases import Lease, LeaseKeeper, renew
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World

@@ -9,15 +9,12 @@ import pytest
 
 from instances.containers import adoption
 from instances.engine.answers import UnreadableAnswerError
+from instances.engine.image_payloads import api_version, engine_facts, image_facts, pull_progress
 from instances.engine.payloads import (
-    api_version,
     container_described,
     container_facts,
     container_summaries,
-    engine_facts,
     has_terminal,
-    image_facts,
-    pull_progress,
     volume_labels,
 )
 from instances.errors import TransientError

@@ -11,14 +11,8 @@ import pytest
 
 from instances.containers.options import NO_OPTIONS
 from instances.containers.spec import ContainerSpec
-from instances.engine.payloads import (
-    container_facts,
-    container_summary,
-    create_arguments,
-    image_facts,
-    parse_time,
-    pull_progress,
-)
+from instances.engine.image_payloads import image_facts, pull_progress
+from instances.engine.payloads import container_facts, container_summary, create_arguments, parse_time
 from instances.errors import DockmgrError, TransientError
 
 SPEC = ContainerSpec(

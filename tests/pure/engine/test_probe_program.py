@@ -11,7 +11,7 @@ import pytest
 
 from dev.servers import free_port
 from instances.engine import probe_program as programs
-from instances.engine.payloads import ARCHITECTURES
+from instances.engine.image_payloads import ARCHITECTURES
 from tests.real.live import wait_until
 
 HERE = ARCHITECTURES.get(platform.machine(), "")
