@@ -287,7 +287,7 @@ class EnginePromises:
         assert listed[foreign.name].labels.get("dockmgr.managed") is None
         facts = facts_of(engine, running.name)
         summary = listed[running.name]
-        assert (summary.id, summary.image_id, summary.labels) == (facts.id, facts.image_id, facts.labels)
+        assert summary == facts.summary
 
     def test_what_happened_to_a_container_is_told_from_any_moment_on(
         self, engine: Engine, make_spec: MakeSpec

@@ -12,6 +12,7 @@ from instances.checks.asking import ask_of
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
+from instances.containers.published import located
 from instances.engine.pool import EngineAddress, Engines
 from instances.health.response import VERSION_LENGTH
 from instances.models import Instance
@@ -83,6 +84,10 @@ class CheckRequest:
     def of_container(self, container: str) -> Self:
         """The same question about this very container, whatever it is called."""
         return replace(self, container=container, container_id=container, name="")
+
+    def located(self, address: str) -> Self:
+        """The same question at the container's own address, where that is where it is asked."""
+        return replace(self, url=located(self.url, address))
 
 
 def requests_for(
@@ -156,6 +161,7 @@ def _informed(instance: Instance, listing: Seen, sweep_id: str | None) -> CheckR
     found = identify(instance.wanted, listing)
     container = found.serves
     request = request_for(instance, container.state if container else MISSING)
+    request = request.located(container.address if container else "")
     known = found.finding == instance.finding
     return replace(
         request,

@@ -12,6 +12,7 @@ from instances.checks import asking
 from instances.checks.check_requests import MISSING, CheckRequest
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import ALIVE, REPLACED, Identified, Listing, identify
+from instances.containers.published import is_located
 from instances.engine.port import Engine
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble
 from instances.health.response import PROBER, Outcome, sentence
@@ -70,6 +71,7 @@ def _observe(request: CheckRequest, outside: Outside, timeout: float, started: d
     else:
         reason = look.trouble(outside.clock.now())
         if look.facts is not None and result is None and not reason:
+            request = request.located(look.facts.address)
             result = _asked(request, outside, timeout) or asking.reported(request.ask, look.facts)
         seen = _from_look(request, look, reason, result, started, outside.clock.now())
     return Check(request, seen)
@@ -78,6 +80,8 @@ def _observe(request: CheckRequest, outside: Outside, timeout: float, started: d
 def _asked(request: CheckRequest, outside: Outside, timeout: float) -> ProbeResult | None:
     """What can be seen without the engine; None where only that can tell."""
     if asking.asks_network(request.ask):
+        if not is_located(request.url):
+            return None
         return asking.probed(request.url, request.expect, request.ask, outside, timeout)
     if request.listed == RUNNING and request.reported is not None:
         return asking.by_report(request.ask, request.reported)

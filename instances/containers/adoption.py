@@ -268,4 +268,6 @@ def chosen_port(published: Iterable[int], wanted: int) -> int | None:
 
 def port_changes(document: Json, port: int) -> bool:
     """Whether the engine chooses another host port at each start."""
-    return is_chosen_by_engine((document["HostConfig"].get("PortBindings") or {}).get(f"{port}/tcp"))
+    host = document["HostConfig"]
+    bindings = (host.get("PortBindings") or {}).get(f"{port}/tcp")
+    return bool(bindings or host.get("PublishAllPorts")) and is_chosen_by_engine(bindings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 class ContainerSummary:
     """One line of a host's container list. `state` is the engine's word: running, exited, …
 
-    `health` is what the image's own health check says, empty without one.
+    `health` is what the image's own health check says, empty without one. `address` is its own, in its first
+    network, while it runs.
     """
 
     id: str
@@ -20,6 +22,7 @@ class ContainerSummary:
     image_id: str
     labels: dict[str, str] = field(default_factory=dict)
     health: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,13 @@ class Attachment:
 
     network_id: str
     address: str = ""
+
+
+def own_address(mode: str, networks: Mapping[str, Attachment]) -> str:
+    """A container's address in the network it was made in, or else in the first that gives it one."""
+    first = "bridge" if mode == "default" else mode
+    ordered = sorted(networks.items(), key=lambda item: (item[0] != first, item[0]))
+    return next((place.address for _, place in ordered if place.address), "")
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,14 @@ class ContainerFacts:
     @property
     def summary(self) -> ContainerSummary:
         """What a list of containers would say of it."""
-        return ContainerSummary(self.id, self.name, self.state, self.image_id, self.labels, self.health)
+        return ContainerSummary(
+            self.id, self.name, self.state, self.image_id, self.labels, self.health, self.address
+        )
+
+    @property
+    def address(self) -> str:
+        """Its own, in its first network, while it runs."""
+        return own_address(self.network_mode, self.networks)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 Json = dict[str, Any]
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - read, never bound
 _HERE = "localhost"
+# Stands in a health URL for the container's own address, which changes with each of its starts.
+OWN_ADDRESS = "{container}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ def best(places: Sequence[Binding], asked: str) -> Binding | None:
         if found := next(filter(fits, places), None):
             return found
     return places[0] if places else None
+
+
+def located(url: str, address: str) -> str:
+    """The URL with the container's own address, where that is what it names; else as it is."""
+    shown = f"[{address}]" if ":" in address else address
+    return url.replace(OWN_ADDRESS, shown) if address else url
+
+
+def is_located(url: str) -> bool:
+    """Whether it can be asked as it stands."""
+    return OWN_ADDRESS not in url
 
 
 def is_there(place: Binding, asked: str) -> bool:

@@ -131,6 +131,8 @@ LISTED: Json = {
     "Status": str,
     "ImageID": str,
     "Labels": _TEXT_BY_NAME,
+    "HostConfig": {"NetworkMode": str},
+    "NetworkSettings": {"Networks": EntriesOf({"NetworkID": str, "IPAddress": str})},
 }
 LISTED_MOUNTS = ListOf({"Name": str})
 INFO: Json = {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from instances.containers import adoption
-from instances.containers.facts import ContainerFacts, ContainerSummary
+from instances.containers.facts import ContainerFacts, ContainerSummary, own_address
 from instances.containers.spec import ContainerSpec
 from instances.engine.answers import (
     CONTAINER,
@@ -114,6 +114,7 @@ def container_summary(answer: object) -> ContainerSummary:
         image_id=row.get("ImageID") or "",
         labels=row.get("Labels") or {},
         health=_listed_health(row.get("Status") or ""),
+        address=own_address((row.get("HostConfig") or {}).get("NetworkMode") or "default", attachments(row)),
     )
 
 

@@ -47,7 +47,7 @@ READING = frozenset(
         "validate_host",
     }
 )
-TARGETS = ("name", "customer_id", "incident_id", "host", "plan", "file", "abandon")
+TARGETS = ("name", "customer_id", "incident_id", "label", "host", "plan", "file", "abandon")
 
 
 class FleetCommand(BaseCommand):

@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from instances.containers import adoption, host_access, image_fit, spec, storage
 from instances.containers.identity import Wanted
 from instances.containers.options import NO_OPTIONS
+from instances.containers.published import OWN_ADDRESS
 from instances.containers.spec import PlanSpec
 from instances.errors import UnreadableSecret
 from instances.lib import placeholders
@@ -143,27 +144,39 @@ class Instance(WithEnvironment):
 
     @property
     def health_url(self) -> str:
-        """Where health is asked: the published address on the host."""
+        """Where health is asked: at the published address, or the container's own (see `located`)."""
         return self.health_url_at(self.port or 0)
 
     def health_url_at(self, port: int) -> str:
         """Where health would be asked if the container's main port were published on `port`."""
-        kind, asked = self.plan.health.get("kind", "http"), self.plan.health.get("port")
-        place = self.further_ports.get(f"{asked}/tcp", port)
+        kind = self.plan.health.get("kind", "http")
+        place = self._place(port)
         if kind == "tcp":
-            return self._address("tcp", place)
-        return self._address("https" if kind == "https" else "http", place) + self.plan.health_path
+            return f"tcp://{place}"
+        return f"{'https' if kind == 'https' else 'http'}://{place}{self.plan.health_path}"
 
-    def _address(self, scheme: str, port: int) -> str:
+    def _place(self, port: int) -> str:
+        asked = self.plan.health.get("port")
+        if self.is_adopted and not port:
+            return f"{OWN_ADDRESS}:{asked or self.plan.container_port}"
+        return self._address(self.further_ports.get(f"{asked}/tcp", port))
+
+    def _address(self, port: int) -> str:
         host = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
-        return f"{scheme}://{host}:{port}"
+        return f"{host}:{port}"
 
     @property
     def access_url(self) -> str:
-        """Where the customer goes: the plan's public URL, else the published address."""
+        """Where the customer goes: the plan's public URL, else the published address.
+
+        To a container that publishes nothing a proxy leads, by the subdomain.
+        """
         if self.plan.public_url:
             return self.plan.public_url.replace("{subdomain}", self.subdomain)
-        return self._address("https" if self.plan.health.get("kind") == "https" else "http", self.port or 0)
+        if self.is_adopted and not self.port:
+            return f"https://{self.subdomain}"
+        scheme = "https" if self.plan.health.get("kind") == "https" else "http"
+        return f"{scheme}://{self._address(self.port or 0)}"
 
     @property
     def is_adopted(self) -> bool:

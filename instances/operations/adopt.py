@@ -37,7 +37,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
             instance = _write_down(found, outside, requester)
             _record(found, instance, outside, requester)
     except IntegrityError:
-        refuse_taken_port(found.host, found.place.port, found.replaces)
+        refuse_taken_port(found)
         order = found.order
         raise RequestError(what_is_taken(order.customer_id, order.subdomain) or TRY_AGAIN) from None
     state_file.write()
@@ -61,7 +61,8 @@ def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Ins
         instance.provisioned_at = outside.clock.now()
         instance.save()
         Health.objects.create(instance=instance)
-    Port.objects.create(host=found.host, number=found.place.port, instance=instance)
+    if found.place is not None:
+        Port.objects.create(host=found.host, number=found.place.port, instance=instance)
     if found.seen is not None:
         first_look.note(instance, found.seen, outside)
         instance.health = Health.objects.get(pk=instance.pk)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q
 
 from instances import lookup
+from instances.checks.asking import ask_of, asks_network
 from instances.checks.observe import Check
 from instances.containers import adoption, host_access, spec, storage
 from instances.containers.facts import ContainerFacts
@@ -54,7 +55,9 @@ class AdoptRequest:
 
 @dataclass(frozen=True)
 class Adoptable:
-    """A container that can be adopted, and all that is kept of it. `place` is where the host has its port.
+    """A container that can be adopted, and all that is kept of it.
+
+    `place` is where the host has its port, None where it publishes none.
 
     `seen` is what the look at it saw.
     `reaches` is how it reaches its host.
@@ -66,7 +69,7 @@ class Adoptable:
     host: Host
     facts: ContainerFacts
     image: str
-    place: Binding
+    place: Binding | None
     digest: str
     env: dict[str, str] = field(repr=False)
     document: Json = field(repr=False)
@@ -83,7 +86,7 @@ class Adoptable:
             host=self.host,
             image=self.image,
             env=self.env,
-            port=self.place.port,
+            port=self.place.port if self.place else None,
             container=self.facts.name,
             adopted=self.document,
             container_id=self.facts.id,
@@ -99,7 +102,7 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     Raises RequestError when the order is wrong or the container can't be adopted, NotWell when it does
     not answer well, and OutOfReachError when that or its engine can't be asked.
     """
-    plan, host = lookup.plan(order.checked().plan), _host(order.host)
+    plan, host = lookup.plan(order.checked().plan), host_named(order.host)
     engine = outside.engines.at(engine_address(host))
     replaces = _replaced(order, host, engine)
     taken = "" if replaces else what_is_taken(order.customer_id, order.subdomain)
@@ -115,9 +118,9 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
         refused = host_access.refusal(facts.name, reaches)
     if refused:
         raise RequestError(refused)
-    found = _found(order, plan, host, container, _image_of(engine, facts))
-    refuse_taken_port(host, found.place.port, replaces)
-    return _looked_at(replace(found, replaces=replaces, reaches=reaches), outside)
+    found = replace(_found(order, plan, host, container, _image_of(engine, facts)), replaces=replaces)
+    refuse_taken_port(found)
+    return _looked_at(replace(found, reaches=reaches), outside)
 
 
 def _looked_at(found: Adoptable, outside: Outside) -> Adoptable:
@@ -139,10 +142,7 @@ def _replaced(order: AdoptRequest, host: Host, engine: Engine) -> Instance | Non
 
 def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: Json) -> Adoptable:
     facts = container_facts(container)
-    inner = adoption.chosen_port(facts.ports, plan.container_port)
-    if inner is None:
-        raise RequestError(_no_port(facts, plan))
-    place = best(bindings(container, inner), host.address) or Binding(*facts.ports[inner])
+    inner, place = _port(container, facts, plan, host)
     return Adoptable(
         order,
         plan,
@@ -156,7 +156,25 @@ def _found(order: AdoptRequest, plan: Plan, host: Host, container: Json, image: 
     )
 
 
-def _host(name: str | None) -> Host:
+def _port(container: Json, facts: ContainerFacts, plan: Plan, host: Host) -> tuple[int, Binding | None]:
+    """The container's port that counts, and where its host has it.
+
+    One that shares the host's network has it there. One that publishes nothing is asked at its own address,
+    or not at all.
+    """
+    inner = adoption.chosen_port(facts.ports, plan.container_port)
+    if inner is not None:
+        return inner, best(bindings(container, inner), host.address) or Binding(*facts.ports[inner])
+    if facts.network_mode == "host":
+        return plan.container_port, Binding("", plan.container_port)
+    asked_there = asks_network(ask_of(plan))
+    if facts.ports or (asked_there and not facts.address):
+        raise RequestError(_no_port(facts, plan))
+    return plan.container_port, None
+
+
+def host_named(name: str | None) -> Host:
+    """The host of that name, or the only one there is. Raises RequestError."""
     if name:
         return lookup.host(name)
     hosts = list(Host.objects.all()[:2])
@@ -224,10 +242,15 @@ def _no_port(facts: ContainerFacts, plan: Plan) -> str:
     )
 
 
-def refuse_taken_port(host: Host, port: int, replaces: Instance | None) -> None:
-    held = Port.objects.filter(host=host, number=port).select_related("instance").first()
-    if held and held.instance != replaces:
-        raise RequestError(f"Port {port} of host {host.name} is reserved for {held.instance.customer_id}.")
+def refuse_taken_port(found: Adoptable) -> None:
+    """Raises RequestError where another instance has the port that the container publishes."""
+    host, place = found.host, found.place
+    rows = Port.objects.filter(host=host, number=place.port) if place else Port.objects.none()
+    held = rows.select_related("instance").first()
+    if held and held.instance != found.replaces:
+        raise RequestError(
+            f"Port {held.number} of host {host.name} is reserved for {held.instance.customer_id}."
+        )
 
 
 def _reference(facts: ContainerFacts, image: Json) -> str:

@@ -26,13 +26,13 @@ def look_once(draft: Instance, outside: Outside) -> Check:
     return observe(request_for(draft, RUNNING), outside, settings.PROBE_TIMEOUT)
 
 
-def refusal(draft: Instance, place: Binding, check: Check) -> DockmgrError | None:
+def refusal(draft: Instance, place: Binding | None, check: Check) -> DockmgrError | None:
     """Why a container that was looked at is not adopted without force; None where it is well."""
     seen = check.seen
-    place_fits = may_be(place, draft.host.address) or not asks_network(check.request.ask)
+    place_fits = place is None or may_be(place, draft.host.address) or not asks_network(check.request.ask)
     if seen.outcome is Outcome.OK and place_fits:
         return None
-    what = f"The container {draft.container} was not adopted: at {draft.health_url} {_what(seen)}"
+    what = f"The container {draft.container} was not adopted: at {check.request.url} {_what(seen)}"
     kind = OutOfReachError if seen.outcome is Outcome.UNKNOWN else NotWell
     return kind(f"{what}{_elsewhere(draft, place)}; {ALL_THE_SAME}.")
 
@@ -47,7 +47,9 @@ def _what(seen: Observation) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-def _elsewhere(draft: Instance, place: Binding) -> str:
+def _elsewhere(draft: Instance, place: Binding | None) -> str:
+    if place is None:
+        return "; it publishes no port, so it is asked in its own network, which dockmgr must reach"
     address = draft.host.address
     there = is_there(place, address)
     return "" if there else f"; it is published on {place}, and dockmgr asks at {address}"

@@ -108,7 +108,13 @@ class FakeEngine:
         self._enter("list_containers")
         return [
             ContainerSummary(
-                facts.id, facts.name, facts.state, facts.image_id, dict(facts.labels), facts.health
+                facts.id,
+                facts.name,
+                facts.state,
+                facts.image_id,
+                dict(facts.labels),
+                facts.health,
+                facts.address,
             )
             for facts in self._held.values()
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.facts import Attachment, ContainerFacts, ImageFacts
 
 Json = dict[str, Any]
 
@@ -46,7 +46,10 @@ def container_answer(facts: ContainerFacts, told: Json, image: ImageFacts) -> Js
         ],
         "NetworkSettings": {
             "Ports": {f"{port}/tcp": _bound(*binding) for port, binding in facts.ports.items()},
-            "Networks": told.get("NetworkingConfig", {}).get("EndpointsConfig", {}),
+            "Networks": {
+                name: {**endpoint, **_place(facts.networks.get(name))}
+                for name, endpoint in told.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items()
+            },
         },
     }
 
@@ -59,6 +62,10 @@ def _state(facts: ContainerFacts) -> Json:
         "StartedAt": _time(facts.started_at),
         "FinishedAt": _time(facts.ended_at),
     }
+
+
+def _place(attachment: Attachment | None) -> Json:
+    return {"IPAddress": attachment.address} if attachment and attachment.address else {}
 
 
 def _time(moment: datetime | None) -> str:

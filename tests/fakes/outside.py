@@ -89,11 +89,12 @@ def fails(reason: str = "http_503") -> ProbeResult:
 class HostEngine(FakeEngine):
     """A fake engine that a fake probe can look at."""
 
-    def listens(self, port: int) -> bool:
+    def listens(self, host: str, port: int) -> bool:
+        """Whether a container publishes the port, or has this very address."""
         return any(
-            facts.state == "running" and number == port
+            facts.address == host or port in (number for _, number in facts.ports.values())
             for facts in self._held.values()
-            for _, number in facts.ports.values()
+            if facts.state == "running"
         )
 
     def inspect_here(self, container: str) -> ContainerFacts | None:
@@ -122,8 +123,9 @@ class FakeProbe:
             return _told(self.answers[address.url])
         if urlsplit(address.url).path == SELF_TEST_PATH:
             return self.of_itself
-        port = urlsplit(address.url).port or 0
-        if not any(engine.listens(port) for engine in self._engines.values()):
+        place = urlsplit(address.url)
+        port = place.port or 0
+        if not any(engine.listens(place.hostname or "", port) for engine in self._engines.values()):
             return fails("refused")
         return _told(self.answers.get(port, passes()))
 

@@ -72,7 +72,10 @@ def described(world: World, container: str = NAME) -> dict[str, Any]:
         "Config": {**config, "Labels": labels},
         "Env": facts_of(world, container).env,
         "HostConfig": host_sources.checking_sources(answer)["HostConfig"],
-        "Networks": answer["NetworkSettings"]["Networks"],
+        "Networks": {
+            name: {key: value for key, value in endpoint.items() if key != "IPAddress"}
+            for name, endpoint in answer["NetworkSettings"]["Networks"].items()
+        },
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import random
@@ -28,6 +29,7 @@ from tests.real.migrated import migrated
 from tests.real.records import Records
 
 COMMANDS_AT_ONCE = 3
+PORT_RANGES, PORTS_A_RANGE = 6, 2000
 QUICK = {
     "DOCKMGR_RECHECK_INTERVAL": "1",
     "DOCKMGR_RESTART_BACKOFF": "1",
@@ -40,6 +42,20 @@ QUICK = {
     "DOCKMGR_LIST_INTERVAL": "0",
     "DOCKMGR_USAGE_INTERVAL": "0",
 }
+
+
+def port_blocks() -> Iterator[int]:
+    """First ports, each with 50 of its own: a port that a stopped container leaves is no other fleet's.
+
+    Processes that run tests side by side draw from ranges of their own, and runs begin anywhere in them.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    blocks = range(20000 + worker * PORTS_A_RANGE, 20000 + (worker + 1) * PORTS_A_RANGE, 50)
+    start = random.SystemRandom().randrange(len(blocks))
+    return itertools.cycle([*blocks[start:], *blocks[:start]])
+
+
+PORT_BLOCKS = port_blocks()
 
 
 class Fleet(Records):
@@ -125,8 +141,7 @@ class Fleet(Records):
     def set_up(self, image: str, **plan: Any) -> None:
         """Migrate, and describe the plan `pro` with small limits and a short grace."""
         entry = {"name": "pro", "image": image, "cpus": 0.5, "memory": "64m", "start_grace": 8, **plan}
-        # Fleets on one host that all began at the same port would keep running into each other.
-        host = {"name": "local", "first_port": random.randrange(20000, 29000, 50)}
+        host = {"name": "local", "first_port": next(PORT_BLOCKS)}
         fleet = json.dumps({"hosts": [host], "plans": [entry]})  # JSON is YAML
         if self.database_url:
             ended_well(self.run("migrate"))

@@ -54,8 +54,10 @@ def run(client: docker.DockerClient, port: int, image: str = TAG, **options: Any
     return client.containers.run(image, detach=True, init=True, ports=ports, **options)
 
 
-def get(port: int, path: str = "/healthz", timeout: float = 5) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+def get(
+    port: int, path: str = "/healthz", timeout: float = 5, host: str = "127.0.0.1"
+) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -64,9 +66,9 @@ def get(port: int, path: str = "/healthz", timeout: float = 5) -> tuple[int, dic
         connection.close()
 
 
-def is_up(port: int) -> bool:
+def is_up(port: int, host: str = "127.0.0.1") -> bool:
     try:
-        return get(port)[0] == 200
+        return get(port, host=host)[0] == 200
     except OSError:
         return False
 

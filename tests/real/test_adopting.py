@@ -13,7 +13,7 @@ from dev.servers import free_port
 from dev.servers.registry import Registry, registry
 from instances.containers import host_sources
 from tests.real.fleet import Fleet, a_fleet
-from tests.real.live import is_up, wait_until
+from tests.real.live import get, is_up, wait_until
 from tests.real.workshop import Workshop, inspected, workshop
 
 __all__ = ["workshop"]
@@ -183,3 +183,34 @@ def test_an_engines_own_choice_of_port_is_followed(fleet: Fleet, workshop: Works
     now = inspected(workshop, name)["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"]
     assert fleet.instances()["any"]["port"] == int(now)
     assert fleet.json("check_health", "--customer-id", customer)["healthy"] == 1
+
+
+def test_all_with_a_label_are_adopted_and_asked_at_their_own_addresses(
+    fleet: Fleet, workshop: Workshop
+) -> None:
+    network, _ = workshop.network("inner")
+    for name in ("one", "two"):
+        labels = {"of": workshop.prefix, "customer": fleet.customer(name)}
+        identity = workshop.container(name, {"Labels": labels, "HostConfig": {"NetworkMode": network}})
+        workshop.client.api.start(identity)
+    wait_until(lambda: all(is_up(8080, own_address(workshop, name)) for name in ("one", "two")))
+    mapping = ("--map", "customer_id=label:customer", "--map", "subdomain={customer_id}.example.com")
+    taken = fleet.json("adopt", "--all", "--label", f"of={workshop.prefix}", *mapping)
+    assert [row["customer_id"] for row in taken["instances"]] == [
+        fleet.customer("one"),
+        fleet.customer("two"),
+    ]
+    before = {name: own_address(workshop, name) for name in ("one", "two")}
+    for name in ("one", "two"):  # each is to get the address the other one had
+        workshop.client.api.stop(f"{workshop.prefix}-{name}", timeout=1)
+    for name in ("two", "one"):
+        fleet.json("restart", "--customer-id", fleet.customer(name))
+    assert {name: own_address(workshop, name) for name in ("one", "two")} != before
+    assert get(8080, "/mode/503", host=own_address(workshop, "two"))[0] == 200
+    checks = fleet.json("check_health", "--all", code=1)["instances"]
+    assert [check["healthy"] for check in checks] == [True, False]
+
+
+def own_address(workshop: Workshop, name: str) -> str:
+    [place] = inspected(workshop, f"{workshop.prefix}-{name}")["NetworkSettings"]["Networks"].values()
+    return str(place["IPAddress"])

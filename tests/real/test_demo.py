@@ -140,7 +140,7 @@ def test_kept_it_serves_the_admin_until_interrupted(demo: Demo) -> None:
     with demo.running(KEEP="1") as process:
         demo.wait_for("DOCKMGR_HOME=")
         [url] = re.findall(r"http://\S+/admin/", demo.said())
-        with urlopen(url, timeout=10) as page:
+        with urlopen(url, timeout=60) as page:
             assert "dockmgr" in page.read().decode()
         [instance] = re.findall(r"-ada .* (http://127\S+)", demo.said())
         assert urlopen(f"{instance}/healthz", timeout=10).status == 200

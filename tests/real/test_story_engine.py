@@ -29,7 +29,7 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServe
 @pytest.fixture
 def fleet(home: Path, own_engine: EngineServer, broker_url: str) -> Iterator[Fleet]:
     environ = {"DOCKMGR_RECHECK_INTERVAL": "3"}
-    with a_fleet(home, own_engine.url, broker_url, TAG, environ=environ, start_grace=4) as fleet:
+    with a_fleet(home, own_engine.url, broker_url, TAG, environ=environ, start_grace=10) as fleet:
         yield fleet
 
 
@@ -59,7 +59,7 @@ def sweep_that_loses_its_engine(fleet: Fleet, server: EngineServer) -> tuple[dic
 
 
 def test_an_engine_that_goes_away_is_nobodys_failure(fleet: Fleet, own_engine: EngineServer) -> None:
-    fleet.provision_all(*NAMES, BOOT_SECONDS="2")
+    fleet.provision_all(*NAMES, BOOT_SECONDS="4")
     fleet.switch("wedged", "hang")
     fleet.container("killed").kill()
     try:

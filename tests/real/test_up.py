@@ -23,7 +23,7 @@ from tests.real.live import wait_until
 pytestmark = pytest.mark.real
 
 TOP = Path(__file__).resolve().parents[2]
-PATIENCE = 60  # seconds
+PATIENCE = 180  # seconds
 
 
 class Up:

@@ -1,25 +1,42 @@
-"""Bring an existing container under management, without touching it."""
+"""Bring existing containers under management, without touching them."""
 
+import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from instances import documents
 from instances.containers.adoption_summary import summary
+from instances.errors import DockmgrError, RequestError
 from instances.health.state import NEVER_HEALTHY
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import BAD, GOOD, FleetCommand
 from instances.management.display import styled
 from instances.models import Instance
 from instances.operations import adopt, service
-from instances.operations.adoptable import AdoptRequest, look
+from instances.operations.adopt_many import Candidate, Selection, candidates, sources_of
+from instances.operations.adoptable import Adoptable, AdoptRequest, look
+from instances.operations.requester import Requester
+
+ONE = ("customer_id", "subdomain", "container")
+MANY = ("label", "map")
 
 
 class Command(FleetCommand):
-    help = "Bring an existing container under management: it is looked at, and neither restarted nor changed."
+    help = (
+        "Bring existing containers under management: they are looked at, and neither restarted nor changed."
+    )
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--customer-id", required=True)
-        parser.add_argument("--subdomain", required=True)
-        parser.add_argument("--container", required=True, help="its name or id")
+        parser.add_argument("--customer-id")
+        parser.add_argument("--subdomain")
+        parser.add_argument("--container", help="its name or id")
+        parser.add_argument("--all", action="store_true", help="all containers with a label")
+        parser.add_argument("--label", metavar="KEY[=VALUE]", help="with --all: the label they have")
+        parser.add_argument(
+            "--map", action="append", default=[], metavar="WHAT=SOURCE",
+            help="with --all: customer_id, subdomain or plan from name, label:KEY or a text with {name}",
+        )  # fmt: skip
+        parser.add_argument("--dry-run", action="store_true", help="with --all: show, and adopt nothing")
         parser.add_argument("--plan", default="pro")
         parser.add_argument("--host", help="where the container is; not needed when there is one host")
         parser.add_argument("--force", action="store_true", help="even if it does not answer well")
@@ -29,7 +46,10 @@ class Command(FleetCommand):
         parser.add_argument("--request-id", help="asking twice with the same id does it once")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        keys = ("customer_id", "subdomain", "container", "plan", "host", "force", "accept_host_access")
+        _refuse_mixed(options)
+        if options["all"]:
+            return self._adopt_all(options)
+        keys = (*ONE, "plan", "host", "force", "accept_host_access")
         order = AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
         return documents.instance(instance), GOOD
@@ -42,10 +62,64 @@ class Command(FleetCommand):
             self.table(("what", "which"), summary(found.document, found.env, found.facts.ports))
         return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
+    def _adopt_all(self, options: dict[str, Any]) -> tuple[Any, int]:
+        keys = ("label", "plan", "host", "force", "accept_host_access")
+        selection = Selection(sources=sources_of(options["map"]), **{key: options[key] for key in keys})
+        found = candidates(selection, service.OUTSIDE)
+        if not options["json"]:
+            self._preview(found)
+        if options["dry_run"] or not self._is_wanted(found, options):
+            return {"instances": [], "candidates": [one.document() for one in found]}, GOOD
+        return self._taken(found, self.requester(options))
+
+    def _taken(self, found: Sequence[Candidate], requester: Requester) -> tuple[Any, int]:
+        taken, refused = [], [one.document() for one in found if one.found is None]
+        for one in found:
+            if one.found is not None:
+                try:
+                    taken.append(documents.instance(_adopted(one.found, requester)))
+                except DockmgrError as error:
+                    refused.append({**one.document(), "error": str(error)})
+        return {"instances": taken, "refused": refused}, BAD if refused else GOOD
+
+    def _preview(self, found: Sequence[Candidate]) -> None:
+        rows = [one.document() for one in found]
+        columns = ("container", "customer_id", "subdomain", "plan", "error")
+        self.table(columns, [[row[column] for column in columns] for row in rows])
+
+    def _is_wanted(self, found: Sequence[Candidate], options: dict[str, Any]) -> bool:
+        """Whoever sits at a terminal is asked after the table; a program has said what it wants."""
+        number = sum(one.found is not None for one in found)
+        if options["json"] or not number or not sys.stdin.isatty():
+            return True
+        return input(f"Adopt these {number}? [y/N] ").strip().lower() in ("y", "yes")
+
     def show(self, document: Any) -> None:
-        self.console.print(
-            f"{document['customer_id']} is under management: {styled(document['container'])} at "
-            f"{document['access_url']} was left as it is"
+        if "candidates" in document:
+            self.console.print("Nothing was adopted.")
+            return
+        for each in document.get("instances", [document]):
+            self.console.print(
+                f"{each['customer_id']} is under management: {styled(each['container'])} at "
+                f"{each['access_url']} was left as it is"
+            )
+            if each["never_healthy"]:
+                self.console.print(NEVER_HEALTHY)
+
+
+def _adopted(found: Adoptable, requester: Requester) -> Instance:
+    return adopt.adopt(found, service.OUTSIDE, requester)
+
+
+def _refuse_mixed(options: dict[str, Any]) -> None:
+    """One container by name, or many by label. Raises RequestError."""
+    one = [name for name in ONE if options[name]]
+    many = [name for name in MANY if options[name]]
+    if options["all"] and (one or not options["label"]):
+        raise RequestError("--all takes --label and --map, and no customer, subdomain or container.")
+    if options["all"] and options["request_id"]:
+        raise RequestError("--all takes no --request-id: what is managed already is left alone.")
+    if not options["all"] and (many or options["dry_run"] or len(one) < len(ONE)):
+        raise RequestError(
+            "Name a --customer-id, a --subdomain and a --container, or --all with --label and --map."
         )
-        if document["never_healthy"]:
-            self.console.print(NEVER_HEALTHY)

@@ -18,7 +18,7 @@ def started_at(work: Work) -> datetime | None:
 def _start(work: Work) -> str:
     container.start_on_free_port(work, work.instance.image_id or work.instance.image_ref)
     note_start(work, work.instance.container_id)
-    return f"published on port {work.instance.port}"
+    return f"published on port {work.instance.port}" if work.instance.port else "started"
 
 
 def _wait(work: Work) -> str:

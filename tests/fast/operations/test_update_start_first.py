@@ -58,7 +58,7 @@ def test_something_healthy_is_at_the_recorded_address_at_every_moment(world: Wor
 
     def look() -> None:
         port = Instance.objects.get().port or 0
-        answered.append(world.engine.listens(port))
+        answered.append(world.engine.listens("", port))
         world.clock.at(0.5, look)
 
     world.clock.at(0, look)
