@@ -41,7 +41,7 @@ _PATH = re.compile(r"/[!-9;-~]{0,253}")
 _VOLUME = re.compile(r"[a-z0-9][a-z0-9_.]{0,30}")
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]{1,40}")
 _TMPFS_OPTION = re.compile(
-    r"(?:size|nr_inodes|nr_blocks)=\d+(?:\.\d+)?[kmg%]?|mode=[0-7]{3,4}|[ug]id=\d{1,10}"
+    r"(?:size|nr_inodes|nr_blocks)=\d+(?:\.\d+)?[kmgKMG%]?|mode=[0-7]{3,4}|[ug]id=\d{1,10}"
     r"|rw|ro|(?:no)?(?:exec|suid|dev|atime|diratime)"
 )
 _SECURITY = re.compile(

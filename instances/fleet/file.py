@@ -22,6 +22,7 @@ from pydantic import (
 from instances.containers import networks, timings
 from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
+from instances.fleet.compose_keys import instead_of
 from instances.health.question import Question
 from instances.lib import durations, placeholders, sizes, validators
 
@@ -34,14 +35,29 @@ LONGEST_WAIT = 30 * 86400
 
 
 def _env(value: object) -> dict[str, str]:
+    if isinstance(value, list):
+        value = dict(_pair(line) for line in value)
     if not isinstance(value, dict):
         raise ValueError("must map names to texts")
+    empty = [str(name) for name, given in value.items() if given is None]
+    if empty:
+        raise ValueError(f"must have a value for {shown(empty[0])}: nothing is taken from elsewhere")
     try:
         given = validators.environment({name: _plain(given) for name, given in value.items()})
     except RequestError as error:
         raise ValueError(str(error)) from None
     placeholders.refuse_unknown(given.values())
     return given
+
+
+def _pair(line: object) -> tuple[str, str]:
+    """`NAME=value`, which Compose takes as well. What has no name may be a secret, and is not shown."""
+    if not isinstance(line, str) or "=" not in line:
+        raise ValueError(
+            "must map names to texts, or be a list of NAME=value: nothing is taken from elsewhere"
+        )
+    name, _, value = line.partition("=")
+    return name, value
 
 
 def _image(value: object) -> object:
@@ -371,10 +387,15 @@ def shown(part: int | str) -> str:
     return str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "a key"
 
 
+def _unknown(place: tuple[int | str, ...]) -> str:
+    told = instead_of(str(place[-1]), of_plan=place[0] == "plans" and len(place) == 3)
+    return f"is not a known key: {told}" if told else "is not a known key"
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(map(shown, first["loc"])) or "the document"
-    what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"]
+    what = _unknown(first["loc"]) if first["type"] == "extra_forbidden" else first["msg"]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
     what = what.removeprefix("Value error, ").rstrip(".")
     return f"The fleet file is refused: {where}: {what}{more}."

@@ -179,7 +179,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "no name": (f"plans: [{{env: {{A: {SECRET}}}}}]", "plans.0.name"),
     "a malformed name": (f"plans: [{{name: '{SECRET}\\n'}}]", "plans.0.name"),
     "env is a text": (plan(f"env: A={SECRET}"), "plans.0.env"),
-    "env is a list": (plan(f"env: ['A={SECRET}']"), "plans.0.env"),
+    "env is a list without names": (plan(f"env: ['{SECRET}']"), "plans.0.env"),
     "env holds a list": (plan(f"env: {{A: ['{SECRET}']}}"), "plans.0.env"),
     "env holds nothing": (plan(f"env: {{A: {SECRET}, B: null}}"), "plans.0.env"),
     "env has a bad name": (plan(f"env: {{'A={SECRET}': x}}"), "plans.0.env"),
