@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 DRIP_SECONDS = 0.05
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tests.real.fleet import Fleet, a_fleet
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tasks.md"
 PACKAGE = "celery-node@0.5.9"
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds
 LOG = """
 import os
 from celery import Celery

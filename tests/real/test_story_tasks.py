@@ -10,7 +10,7 @@ from celery import Celery
 
 from tests.real.fleet import Fleet, a_fleet
 
-PATIENCE = 90  # seconds
+PATIENCE = 240  # seconds
 OPERATION = {
     "id", "kind", "customer_id", "status", "steps", "error", "image_before", "image_after",
     "requested_by", "reason", "started_at", "finished_at",

@@ -247,7 +247,7 @@ def test_a_customer_who_keeps_data_is_away_for_about_a_second(
     silence = longest_silence(answers)
     print(f"away for {silence:.2f} s")
     assert len(answers) > 50
-    assert 0.05 < silence < 4
+    assert 0.05 < silence < 10  # about one where nothing else runs
 
 
 def test_a_customer_who_keeps_no_data_is_never_away(make_fleet: Callable[..., Fleet], shelf: Shelf) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tasks.capacity import THREADS
 from tasks.host_lanes import HostLanes
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 Item = tuple[str, int]
 
 
