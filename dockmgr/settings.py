@@ -266,5 +266,7 @@ LOGGING = {
         "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
         "django_celery_beat.schedulers": {"filters": ["brief"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
+        "celery.worker.request": {"filters": ["broker"]},
+        "py.warnings": {"filters": ["broker"]},
     },
 }

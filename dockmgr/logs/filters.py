@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 
 from tasks.broker.reasons import broker_sentence
 
 DROPPED = "A message was dropped"
-CONNECTIONS = ("consumer: Cannot connect to", "beat: Connection error", "beat pidbox: Connection error")
+CONNECTIONS = (
+    "consumer: Cannot connect to",
+    "beat: Connection error",
+    "beat pidbox: Connection error",
+    "Message Error",  # what beat could not send
+    "Couldn't ack",
+    "Couldn't reject",
+)
+# A warning with a traceback in its text; what is no lost connection is a defect, and stays as it is.
+OUTSIDE_BODY = re.compile(
+    r"Exception raised outside body: [\w.:]*(?:ConnectionError|OperationalError|TimeoutError)"
+)
 SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
 
 
@@ -23,9 +35,11 @@ class BrokerFilter(logging.Filter):
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not str(record.msg).startswith(CONNECTIONS):
+        args = record.args if isinstance(record.args, tuple) else ()
+        outside = record.name == "py.warnings" and OUTSIDE_BODY.search(str(args[0] if args else ""))
+        if not outside and not str(record.msg).startswith(CONNECTIONS):
             return True
-        failed = [arg for arg in record.args or () if isinstance(arg, BaseException)]
+        failed = [arg for arg in args if isinstance(arg, BaseException)]
         sentence = broker_sentence(failed[0] if failed else ConnectionError())
         now, (last, at) = self._monotonic(), BrokerFilter._said
         if sentence == last and now - at < SAID_EVERY:

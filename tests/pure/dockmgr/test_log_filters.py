@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import pytest
 from redis.exceptions import AuthenticationError
 
 from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter
+from tasks.broker.reasons import OUT_OF_REACH
 
 SENTINEL = "s3ntinel-body"
 
@@ -45,6 +47,34 @@ def test_a_broker_that_refuses_is_told_with_its_reason_and_once_a_minute() -> No
             said.append(record.getMessage())
     sentence = "The broker refuses: its user name or password is wrong (DOCKMGR_BROKER_URL). Trying again."
     assert said == [sentence, sentence]
+
+
+WARNING = (
+    "trace.py:809: RuntimeWarning: Exception raised outside body: %s\nTraceback (most recent call last):"
+)
+LOST: dict[str, tuple[str, str, tuple[object, ...]]] = {
+    "what beat could not send": ("celery.beat", "Message Error: %s\n%s", (ConnectionError(), ["a stack"])),
+    "an acknowledgement": ("celery.worker.request", "Couldn't ack %r, reason:%r", ("1", ConnectionError())),
+    "a task's end": ("py.warnings", "%s", (WARNING % "network:ConnectionError: (Error 2),",)),
+}
+
+
+@pytest.mark.parametrize(("name", "form", "args"), LOST.values(), ids=LOST)
+def test_what_a_lost_broker_interrupts_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, form: str, args: tuple[object, ...]
+) -> None:
+    failed = ConnectionError("gone")
+    info = (ConnectionError, failed, failed.__traceback__)
+    record = logging.LogRecord(name, logging.ERROR, "x.py", 1, form, args, info)
+    monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
+    assert BrokerFilter().filter(record)
+    assert logging.Formatter().format(record) == f"{OUT_OF_REACH} Trying again."
+
+
+def test_a_defect_outside_a_task_keeps_its_traceback() -> None:
+    args = (WARNING % "KeyError('x'):",)
+    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", args, None)
+    assert BrokerFilter().filter(record) and "Traceback" in record.getMessage()
 
 
 def test_an_outage_is_a_line_without_its_traceback() -> None:
