@@ -104,62 +104,49 @@ def up(docker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Up:
     return Up(docker_url, tmp_path_factory.mktemp("up"))
 
 
-def test_it_serves_and_sweeps_and_replaces_a_child_and_ends_with_nothing_running(up: Up) -> None:
+def test_it_serves_and_sweeps_until_it_is_ended_and_starts_again_as_it_was(up: Up, tmp_path: Path) -> None:
     with up.running() as process:
         port = up.port()
         wait_until(lambda: answers(port), PATIENCE)
+        refuses_a_second_one(up, tmp_path)
         wait_until(lambda: up.finished_sweeps() > 0, PATIENCE)
-        web = int(up.wait_for(r"web +\| .*Listening at: .*\((\d+)\)"))
-        os.kill(web, signal.SIGKILL)
-        up.wait_for(r"web +\| ended with exit code -9; it starts again in 1 s()")
-        wait_until(lambda: up.said().count("Listening at") == 2 and answers(port), PATIENCE)
+        replaces_a_child(up, port)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0, up.said()
     assert up.said().endswith("dockmgr has stopped.\n")
     assert up.processes() == set()
     assert not answers(port)
     assert not (up.home / "redis.sock").exists()
+    assert "with the password" in up.said()
+    finds_another_port_and_takes_its_children_along(up)
 
 
-def test_killed_outright_it_takes_its_children_along(up: Up) -> None:
-    with up.running() as process:
-        wait_until(lambda: answers(up.port()), PATIENCE)
-        assert len(up.processes()) > 5
-        process.kill()
-    wait_until(lambda: up.processes() == set(), PATIENCE)
+def refuses_a_second_one(up: Up, folder: Path) -> None:
+    """In the same home."""
+    second = Up(up.environ["DOCKER_HOST"], folder)
+    with second.running(DOCKMGR_HOME=str(up.home)) as process:
+        assert process.wait(PATIENCE) == 1
+    assert second.said() == f"Another one is up in the state folder {up.home}.\n"
 
 
-def test_a_second_one_in_the_same_home_ends_with_one_sentence_and_the_first_goes_on(
-    up: Up, tmp_path: Path
-) -> None:
-    second = Up(up.environ["DOCKER_HOST"], tmp_path)
-    with up.running():
-        port = up.port()
-        with second.running(DOCKMGR_HOME=str(up.home)) as process:
-            assert process.wait(PATIENCE) == 1
-        assert second.said() == f"Another one is up in the state folder {up.home}.\n"
-        wait_until(lambda: answers(port), PATIENCE)
+def replaces_a_child(up: Up, port: int) -> None:
+    web = int(up.wait_for(r"web +\| .*Listening at: .*\((\d+)\)"))
+    os.kill(web, signal.SIGKILL)
+    up.wait_for(r"web +\| ended with exit code -9; it starts again in 1 s()")
+    wait_until(lambda: up.said().count("Listening at") == 2 and answers(port), PATIENCE)
 
 
-def test_a_taken_port_is_given_up_for_a_free_one(up: Up) -> None:
+def finds_another_port_and_takes_its_children_along(up: Up) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         with up.running(PORT=str(number)) as process:
             assert up.port() != number
-            process.terminate()
-            assert process.wait(PATIENCE) == 0, up.said()
+            wait_until(lambda: answers(up.port()), PATIENCE)
+            assert len(up.processes()) > 5
+            process.kill()
+    wait_until(lambda: up.processes() == set(), PATIENCE)
     assert f"Port {number} can't be had" in up.said()
-
-
-def test_the_first_password_is_shown_once(up: Up) -> None:
-    shown = []
-    for _ in range(2):
-        with up.running() as process:
-            up.port()
-            process.terminate()
-            assert process.wait(PATIENCE) == 0, up.said()
-        shown.append("with the password" in up.said())
-    assert shown == [True, False]
+    assert "with the password" not in up.said()
 
 
 def test_a_bad_port_is_refused_by_name(up: Up) -> None:
