@@ -127,11 +127,10 @@ def test_it_heals_the_two_it_broke_and_leaves_nothing(demo: Demo) -> None:
     assert not CONTROL_CODES.search(said)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_it_provisions_it_leaves_nothing(demo: Demo, how: signal.Signals) -> None:
+def test_interrupted_while_it_provisions_it_leaves_nothing(demo: Demo) -> None:
     with demo.running() as process:
         demo.wait_for(" volume ")
-        process.send_signal(how)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 130
     assert demo.said().rstrip().endswith("Interrupted; what the demo made was removed.")
 
@@ -143,7 +142,7 @@ def test_kept_it_serves_the_admin_until_interrupted(demo: Demo) -> None:
         with urlopen(url, timeout=60) as page:
             assert "dockmgr" in page.read().decode()
         [instance] = re.findall(r"-ada .* (http://127\S+)", demo.said())
-        assert urlopen(f"{instance}/healthz", timeout=10).status == 200
+        assert urlopen(f"{instance}/healthz", timeout=60).status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
 
