@@ -8,14 +8,13 @@ from typing import Any
 
 from celery import Celery, Task
 from django.db import Error as DatabaseFailure
-from kombu.exceptions import OperationalError as BrokerFailure
 
 from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence, may_pass
 from instances.errors import OutOfReachError, TransientError
 from instances.lib.backoff import wait_before_next
 from tasks.broker.foreign import HEADER, drop_if_foreign, signed
-from tasks.broker.reasons import broker_sentence
+from tasks.broker.reasons import LOST_BROKER, broker_sentence
 from tasks.policies import POLICIES
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it
             if not may_pass(error):
                 raise
             raise OutOfReachError(database_sentence(error)) from None
-        except BrokerFailure as error:
+        except LOST_BROKER as error:
             raise OutOfReachError(broker_sentence(error)) from None
 
 

@@ -14,7 +14,6 @@ from django.db import DatabaseError, connections
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
-from instances.db.errors import database_sentence, may_pass
 from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck
@@ -24,6 +23,7 @@ from instances.operations import service
 from tasks.broker.queues import queue_lengths
 from tasks.clockwork import Clockwork, follow_up_turn
 from tasks.looks import Looks, list_turn
+from tasks.outages import SaidOnce
 from tasks.schedule import is_scheduled, sweep_interval
 
 logger = logging.getLogger(__name__)
@@ -66,25 +66,16 @@ class BackgroundThreads:
             logger.info("What this process watched is not left to others at once: %s", type(error).__name__)
 
     def _run(self, name: str, turn: Turn) -> None:
-        said = ""
+        once = SaidOnce(logger)
         while True:
             try:
                 _with_fresh_connections(turn)
             except Exception as error:  # a watcher that ended would be missed by nobody
-                text = _in_words(error)
-                if text != said:  # an outage is told once
-                    logger.error("A turn of %s failed: %s", name, text)
-                said = text
+                once.failed(f"A turn of {name}", error)
             else:
-                said = ""
+                once.worked()
             if self._over.wait(settings.WATCH_INTERVAL):
                 return
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, DatabaseError) and may_pass(error):
-        return database_sentence(error)
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _with_fresh_connections(turn: Turn) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tasks.capacity import THREADS
+from tasks.outages import SaidOnce
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class HostLanes(Generic[T]):
 
     def __init__(self, do: Callable[[T], None], join: Callable[[T, T], T]) -> None:
         self._do, self._join = do, join
+        self._once = SaidOnce(logger)
         self._lanes: dict[Hashable, _Lane[T]] = {}
         self._busy = 0
         self._lock = threading.Lock()
@@ -66,8 +68,9 @@ class HostLanes(Generic[T]):
             try:
                 self._do(item)
             except Exception as error:  # it belongs to a message that was taken long ago
-                text = str(error).partition("\n")[0]
-                logger.error("A check that had to wait failed: %s: %s", type(error).__name__, text)
+                self._once.failed("A check that had to wait", error)
+            else:
+                self._once.worked()
 
     def _next(self, host: Hashable) -> T | None:
         with self._lock:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from instances.errors import OutOfReachError
 from tasks.app import app
-from tasks.broker.reasons import broker_sentence
+from tasks.broker.reasons import LOST_BROKER, broker_sentence
 
 ANSWER_SECONDS = 1.0
 REDIS_SCHEMES = ("redis:", "rediss:", "redis+socket:")
@@ -24,7 +22,7 @@ def reaching_broker() -> Iterator[None]:
     """Turn a broker's failures into one sentence. Raises OutOfReachError."""
     try:
         yield
-    except (OperationalError, RedisError, RuntimeError) as error:  # the last is how results give up
+    except (*LOST_BROKER, RuntimeError) as error:  # the last is how results give up
         raise OutOfReachError(broker_sentence(error)) from None
 
 

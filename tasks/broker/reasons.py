@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ssl
 
+from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # older stubs
 from redis import exceptions
 
 from instances.lib.causes import causes
 
+# What a call of ours fails with where the broker is away, or refuses.
+LOST_BROKER = (OperationalError, BatchPublishError, exceptions.RedisError)
 OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
 # What a Redis begins a refusal with.
 REFUSALS = {

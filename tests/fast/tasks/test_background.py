@@ -57,7 +57,7 @@ def test_a_turn_that_fails_is_one_line_and_the_next_comes(caplog: pytest.LogCapt
     rounds.stop()
     assert [(r.levelno, r.getMessage()) for r in caplog.records] == [
         (logging.ERROR, "A turn of watch failed: DatabaseError: no route"),
-        (logging.ERROR, "A turn of watch failed: OutOfReachError: Nobody is there."),
+        (logging.ERROR, "A turn of watch failed: Nobody is there."),
     ]
 
 
