@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 
-from tasks.broker.reasons import broker_sentence
+from tasks.broker.reasons import LOST_BROKER, broker_sentence
 
 DROPPED = "A message was dropped"
 CONNECTIONS = (
@@ -35,12 +35,10 @@ class BrokerFilter(logging.Filter):
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
-        args = record.args if isinstance(record.args, tuple) else ()
-        outside = record.name == "py.warnings" and OUTSIDE_BODY.search(str(args[0] if args else ""))
-        if not outside and not str(record.msg).startswith(CONNECTIONS):
+        failed = _lost(record)
+        if failed is None:
             return True
-        failed = [arg for arg in args if isinstance(arg, BaseException)]
-        sentence = broker_sentence(failed[0] if failed else ConnectionError())
+        sentence = broker_sentence(failed)
         now, (last, at) = self._monotonic(), BrokerFilter._said
         if sentence == last and now - at < SAID_EVERY:
             return False
@@ -52,6 +50,18 @@ class BrokerFilter(logging.Filter):
             None,
         )
         return True
+
+
+def _lost(record: logging.LogRecord) -> BaseException | None:
+    """What a record tells of a broker that is lost; None where it tells of something else."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    carried = record.exc_info[1] if record.exc_info else None
+    if isinstance(carried, LOST_BROKER):  # of a task's own code it would be another error by now
+        return carried
+    outside = record.name == "py.warnings" and OUTSIDE_BODY.search(str(args[0] if args else ""))
+    if outside or str(record.msg).startswith(CONNECTIONS):
+        return next((arg for arg in args if isinstance(arg, BaseException)), ConnectionError())
+    return None
 
 
 class BriefFilter(logging.Filter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+import redis
 from redis.exceptions import AuthenticationError
 
 from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter
@@ -55,6 +56,7 @@ WARNING = (
 LOST: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "what beat could not send": ("celery.beat", "Message Error: %s\n%s", (ConnectionError(), ["a stack"])),
     "an acknowledgement": ("celery.worker.request", "Couldn't ack %r, reason:%r", ("1", ConnectionError())),
+    "a task's result": ("celery.app.trace", "Task %(name)s raised unexpected", ({"name": "x"},)),
     "a task's end": ("py.warnings", "%s", (WARNING % "network:ConnectionError: (Error 2),",)),
 }
 
@@ -63,8 +65,8 @@ LOST: dict[str, tuple[str, str, tuple[object, ...]]] = {
 def test_what_a_lost_broker_interrupts_is_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, form: str, args: tuple[object, ...]
 ) -> None:
-    failed = ConnectionError("gone")
-    info = (ConnectionError, failed, failed.__traceback__)
+    failed = redis.exceptions.ConnectionError("gone")
+    info = (type(failed), failed, failed.__traceback__)
     record = logging.LogRecord(name, logging.ERROR, "x.py", 1, form, args, info)
     monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
     assert BrokerFilter().filter(record)
