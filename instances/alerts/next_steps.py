@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from instances.alerts.pagers import OVER
-from instances.incidents.hosts import MISCONFIGURED
+from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED
 from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS, RESOURCES
 from instances.models import Incident
 
@@ -27,10 +27,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return (
             f"See all with `manage.py orphans --host {host}`; `manage.py adopt` takes a container in again."
         )
-    if incident.kind == "host" and incident.cause == MISCONFIGURED:
-        return "Set right what it names: in the fleet file, on the workers' machine or on the host."
     if incident.kind == "host":
-        return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
+        return _of_host(incident.cause, host)
     if incident.kind == CONTAINER:
         return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
     if incident.kind == RESOURCES:
@@ -41,6 +39,16 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
     if by_hand:
         return f"Read {logs}, mend the cause, then `manage.py restart --customer-id {incident.customer_id}`."
     return f"See what it says with {logs}."
+
+
+def _of_host(cause: str, host: str) -> str:
+    if cause == MISCONFIGURED:
+        return "Set right what it names: in the fleet file, on the workers' machine or on the host."
+    if cause == ANOTHER_ENGINE:
+        return f"Bring the known one back, or say that it is meant: `manage.py accept_engine --host {host}`."
+    if cause == DATA_LOST:
+        return f"Bring the data of host {host}'s engine back, or do without it customer by customer."
+    return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
 
 
 def _logs(incident: Incident) -> str:

@@ -16,6 +16,8 @@ from instances.models import Host, HostWatch, Incident, Instance
 
 ENGINE = "engine"  # the cause of a host's incident whose engine is out of reach
 MISCONFIGURED = "configuration"  # of one that can't be reached in the way it is set up
+ANOTHER_ENGINE = "another_engine"  # of one at whose address another engine answers
+DATA_LOST = "data_lost"  # of one whose engine has lost its containers and their data
 WAVE = "wave"  # the cause of one whose instances began to fail together
 
 

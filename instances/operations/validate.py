@@ -97,11 +97,11 @@ def timing_bounds() -> timings.Bounds:
     )
 
 
-def validate(instance: Instance, outside: Outside) -> Validation:
+def validate(instance: Instance, outside: Outside, *, publicly: bool = True) -> Validation:
     """Look at configuration, host, container and health; changes nothing.
 
     What the engine does not tell is left out, with one finding `engine` in its place; health is
-    asked over HTTP all the same.
+    asked over HTTP all the same, at the public URL only `publicly`.
     """
     config = _configuration(instance)
     findings = list(rules.configuration(config, timing_bounds()))
@@ -113,7 +113,7 @@ def validate(instance: Instance, outside: Outside) -> Validation:
     else:
         findings += _on_host(instance, view)
         notes += _notes(instance, view)
-    return Validation([*findings, *_reach(instance, outside)], notes)
+    return Validation([*findings, *_reach(instance, outside, publicly)], notes)
 
 
 def _never_healthy(instance: Instance) -> list[Note]:
@@ -211,11 +211,11 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
     return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]
 
 
-def _reach(instance: Instance, outside: Outside) -> list[Finding]:
-    """Health at the published address and, where the plan has one, at the public URL."""
+def _reach(instance: Instance, outside: Outside, publicly: bool) -> list[Finding]:
+    """Health at the published address and, `publicly` and where the plan has one, at the public URL."""
     inside = _inside(instance, outside)
     findings = [_health(inside)]
-    if instance.plan.public_url:
+    if publicly and instance.plan.public_url:
         findings.append(_public(_diagnosis(instance, outside, inside)))
     return findings
 

@@ -70,3 +70,22 @@ def test_every_package_of_the_house_is_on_the_map() -> None:
     rooms = {room for _, cell, _ in rows("floor") for room in NAME.findall(cell)}
     packages = {init.parent.name for init in (TOP / "instances").glob("*/__init__.py")}
     assert packages - {"migrations", "templatetags"} <= rooms
+
+
+PAGES = {page.name: page.read_text() for page in (*TOP.glob("*.md"), *(TOP / "docs").glob("*.md"))}
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+
+
+def anchors(page: str) -> set[str]:
+    """What a page's headings can be called by, as GitHub makes it of them."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_every_link_of_a_page_leads_somewhere(name: str) -> None:
+    folder = TOP if (TOP / name).is_file() else TOP / "docs"
+    for path, anchor in LINK.findall(PAGES[name]):
+        target = (folder / path).resolve() if path else folder / name
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), (path, anchor)

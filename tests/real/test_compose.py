@@ -159,6 +159,17 @@ def test_only_workers_reach_the_engine_and_only_the_proxy_is_in_front(services: 
         assert set(service["networks"]) == fronts, name
 
 
+def test_one_image_is_built_once_and_looked_for_in_no_registry(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "build" in service] == ["migrate"]
+    assert {services[name]["image"] for name in OURS} == {"dockmgr:latest"}
+    assert {services[name]["pull_policy"] for name in OURS} == {"never"}
+
+
+def test_a_slow_start_is_no_failure(services: dict[str, Any]) -> None:
+    for name in (*OURS - {"migrate"}, "postgres"):
+        assert services[name]["healthcheck"]["start_period"] == "3m0s", name
+
+
 def test_every_service_is_bounded_and_can_write_only_where_it_must(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["logging"]["options"] == {"max-file": "5", "max-size": "10m"}, name

@@ -74,6 +74,11 @@ def test_required_environment_is_filled_with_placeholders(world: World) -> None:
     assert tried(world).success
 
 
+def test_its_made_up_name_is_not_asked_for_in_public(world: World) -> None:
+    Plan.objects.update(public_url="https://{subdomain}")
+    assert tried(world).success
+
+
 def test_an_image_that_was_fetched_for_it_goes_with_it(world: World) -> None:
     publish(world, "agent-2", OTHER)
     assert tried(world, OTHER).success

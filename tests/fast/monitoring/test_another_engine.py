@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from instances.alerts.next_steps import next_step
 from instances.containers.facts import EngineFacts
 from instances.errors import AnotherEngine, RequestError
 from instances.fleet import sweep as sweeping
@@ -79,6 +80,7 @@ def test_a_wrong_address_makes_nobody_anew_and_is_one_critical_incident(world: W
     incident = incident_of(world)
     assert (incident.severity, incident.cause, incident.is_open) == ("critical", "another_engine", True)
     assert incident.message.startswith("Another engine answers at the host's address")
+    assert "accept_engine --host h1" in next_step(incident, "opened", "h1", by_hand=False)
     assert {health_of(instance).status for instance in instances} == {"unknown"}
     assert not Incident.objects.filter(kind="instance").exists()
 
