@@ -8,14 +8,17 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, connections
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
+from instances.monitoring.disk import DiskReader
 from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
+from instances.monitoring.resources import judge_ooms
 from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
 from instances.monitoring.usage import UsageReader
@@ -106,7 +109,7 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
         turns |= {"clockwork": Clockwork(queues).turn, "follow-up": follow_up_turn}
     events = EventWatch(service.OUTSIDE, follow_up_turn) if engines and settings.EVENTS else None
     if events is not None:
-        turns |= {"events": events.turn, "looks": events.order}
+        turns |= {"events": events.turn, "looks": events.order, "ooms": partial(judge_ooms, service.OUTSIDE)}
     looks = Looks() if engines and settings.LOOK_INTERVAL else None
     if looks is not None:
         turns["rounds"] = looks.turn
@@ -114,6 +117,8 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
         turns["lists"] = list_turn
     if engines and settings.USAGE_INTERVAL:
         turns["usage"] = UsageReader(service.OUTSIDE, timedelta(seconds=settings.USAGE_INTERVAL)).turn
+    if engines and settings.DISK_INTERVAL:
+        turns["disk"] = DiskReader(service.OUTSIDE, timedelta(seconds=settings.DISK_INTERVAL)).turn
     rounds = BackgroundThreads(turns, [part.stop for part in (events, looks) if part is not None])
     _running = (os.getpid(), rounds)
     rounds.start()

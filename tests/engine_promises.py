@@ -64,6 +64,15 @@ class EnginePromises:
         assert 0 < found.memory <= found.memory_limit == spec.memory
         assert found.pids >= 1
 
+    def test_an_engine_says_what_containers_and_volumes_hold(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        container = engine.create(spec)
+        found = engine.disk()
+        assert found.containers[container] >= 0
+        assert [found.volumes[name] >= 0 for name in spec.volumes] == [True]
+
     def test_ping_returns_when_the_engine_answers(self, engine: Engine) -> None:
         engine.ping()
 

@@ -160,6 +160,11 @@ class PlanForm(FleetForm):
 
     entry = PlanEntry
     memory_mb = forms.IntegerField(label="Memory (MB)", min_value=6, widget=UnfoldAdminTextInputWidget)
+    disk = SizeField(
+        required=False,
+        label="Disk",
+        help_text="Such as 10g: above it, in volumes and container together, there is a warning.",
+    )
     images = WordsField(
         required=False,
         label="Images that may be run",

@@ -100,14 +100,14 @@ class InstanceListMixin:
 
     list_display = (
         "customer_id", "status", "muted", "plan", "host", "version", "last_healthy", "uptime",
-        "cpu", "memory", "subdomain",
+        "cpu", "memory", "disk", "subdomain",
     )  # fmt: skip
     list_filter = (StatusFilter, PlanFilter, HostFilter)
     list_select_related = ("plan", "host", "health", "usage")
     search_fields = ("customer_id", "subdomain")
     search_help_text = "Beginning of a customer id or subdomain"
     ordering = ("customer_id",)
-    sortable_by = ("cpu", "memory")
+    sortable_by = ("cpu", "memory", "disk")
     list_fullwidth = True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -156,3 +156,8 @@ class InstanceListMixin:
     def memory(self, instance: Instance) -> str:
         usage: Usage | None = getattr(instance, "usage", None)
         return "-" if usage is None or usage.memory is None else shown(usage.memory)
+
+    @admin.display(description="disk", ordering="usage__disk")
+    def disk(self, instance: Instance) -> str:
+        usage: Usage | None = getattr(instance, "usage", None)
+        return "-" if usage is None or usage.disk is None else shown(usage.disk)

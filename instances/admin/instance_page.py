@@ -80,7 +80,7 @@ def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "instance": instance,
         "buttons": _buttons(request, instance),
         "health": instance.health,
-        "usage": Usage.objects.filter(instance=instance).exclude(read_at=None).first(),
+        "usage": Usage.objects.filter(instance=instance).first(),
         "colours": COLOURS,
         "never_healthy": NEVER_HEALTHY,
         "mutes": mutes.covering(instance, now),

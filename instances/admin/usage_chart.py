@@ -1,4 +1,4 @@
-"""What an instance used, hour by hour: CPU and memory on two charts."""
+"""What an instance used, hour by hour: CPU, memory and disk on a chart each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UsageChart:
 
 
 def usage_charts(instance: Instance, period: str, now: datetime) -> list[UsageChart]:
-    """CPU and memory over the period; nothing where nothing was read."""
+    """CPU, memory and disk over the period; nothing where nothing was read."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     since, hours = hour - PERIODS[period] + HOUR, round(PERIODS[period] / HOUR)
     rows: dict[datetime, Consumed] = {
@@ -42,7 +42,8 @@ def usage_charts(instance: Instance, period: str, now: datetime) -> list[UsageCh
     ]
     cpu = _chart(parts, since, step, lambda row: row.cpu_seconds / row.seconds, "CPUs", "{:.2g} CPUs".format)
     memory = _chart(parts, since, step, lambda row: row.memory_peak, "memory", shown)
-    return [cpu, memory]
+    disk = _chart(parts, since, step, lambda row: row.disk_peak, "disk", shown, lambda row: row.disk_seconds)
+    return [cpu, memory, disk]
 
 
 def _chart(
@@ -52,8 +53,9 @@ def _chart(
     amount: Callable[[Consumed], float],
     what: str,
     written: Callable[[float], str],
+    known: Callable[[Consumed], float] = lambda row: row.seconds,
 ) -> UsageChart:
-    most = [max((amount(row) for row in part if row.seconds), default=None) for part in parts]
+    most = [max((amount(row) for row in part if known(row)), default=None) for part in parts]
     values = [
         Value(
             value or 0.01 if value is not None else None,

@@ -20,7 +20,16 @@ from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.rules import CONTAINER, OPERATION, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
-from instances.models import Channel, Health, Incident, Instance, LastWords, Notification, NotifiedState
+from instances.models import (
+    Channel,
+    Health,
+    Incident,
+    IncidentEvent,
+    Instance,
+    LastWords,
+    Notification,
+    NotifiedState,
+)
 
 logger = logging.getLogger(__name__)
 LINES_TOLD, LINE_TOLD = 5, 160  # of a container's last words, in a message
@@ -75,7 +84,17 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     extents = {**hosts, **others}
     for pk, lines in _last_lines([row.pk for row in rows if row.kind == "instance"]).items():
         extents[pk] = replace(extents.get(pk, Extent()), last_lines=lines)
+    for pk, used in _at_death([row for row in rows if row.kind == "instance"]).items():
+        extents[pk] = replace(extents.get(pk, Extent()), at_death=used)
     return extents
+
+
+def _at_death(incidents: Sequence[Incident]) -> dict[int, str]:
+    """What each incident's container used when it died in the present outage, where that was seen."""
+    began = {row.pk: row.down_since for row in incidents if row.down_since}
+    events = IncidentEvent.objects.filter(kind=RESOURCES, incident__in=began).order_by("at", "pk")
+    known = events.values_list("incident", "at", "text") if began else ()
+    return {pk: text for pk, at, text in known if at >= began[pk]}
 
 
 def _last_lines(incident_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from django.conf import settings
 from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
+from instances.containers.consumption import DISK, OOM
 from instances.documents import Document, time
 from instances.incidents.rules import CERTIFICATE, CONTAINER, OPERATION, ORPHANS, RESOURCES, Severity, worse
 from instances.lib.durations import span
@@ -23,6 +24,10 @@ _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
 
+_SHORT_OF = {
+    DISK: "has more on disk than its plan allows",
+    OOM: "lost a process for want of memory",
+}
 _EMPTY: Document = {
     "incident_id": None,
     "incident_kind": None,
@@ -45,13 +50,15 @@ _EMPTY: Document = {
 @dataclass(frozen=True)
 class Extent:
     """How far the trouble goes: how many customers a host holds, and whether nothing restarts an instance,
-    because that was tried or because it was never healthy. `last_lines` are its container's last words.
+    because that was tried or because it was never healthy. `last_lines` are its container's last words,
+    `at_death` says what it used then.
     """
 
     restarts_used_up: bool = False
     never_healthy: bool = False
     customers: int | None = None
     last_lines: tuple[str, ...] = ()
+    at_death: str = ""
 
 
 def blank(
@@ -192,7 +199,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == ORPHANS:
         return f"{subject} is not all known"
     if incident.kind == RESOURCES:
-        return f"{subject} is near its limit ({incident.cause})"
+        return f"{subject} {_SHORT_OF.get(incident.cause, f'is near its limit ({incident.cause})')}"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -214,7 +221,8 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
     why = incident.message or incident.cause or "the reason is not known"
     if incident.kind == CONTAINER:
         return _sentence(why)
-    return _sentence(f"{subject} {lasts}{_how_far(extent)}{nobody}: {why}")
+    used = f" It was {extent.at_death}." if extent.at_death else ""
+    return _sentence(f"{subject} {lasts}{_how_far(extent)}{nobody}: {why}") + used
 
 
 def _how_long(incident: Incident, now: datetime) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from instances.containers.facts import ContainerUsage
+from instances.containers.facts import ContainerUsage, DiskUse
 
 COUNTERS = ("cpu_ns", "received", "sent", "block_read", "block_written", "periods", "throttled")
 NEAR, AWAY = 0.9, 0.8  # of a limit
+BELOW = 0.95  # of what a plan allows on disk, until it is told that there is room again
 LOOKS = 3  # in a row, before something near its limit is told
-MEMORY, PIDS, THROTTLED = "memory", "pids", "throttled"
+MEMORY, PIDS, THROTTLED, DISK, OOM = "memory", "pids", "throttled", "disk", "oom"
 MOST_OF_AN_HOUR = 0.5
 LEAST_PERIODS = 600  # a minute of a container that was always busy
 
@@ -60,3 +62,22 @@ def _near(used: int, limit: int, before: int) -> int:
 def was_throttled(periods: int, throttled: int) -> bool:
     """Whether the CPU limit held a container back most of an hour."""
     return periods >= LEAST_PERIODS and throttled > MOST_OF_AN_HOUR * periods
+
+
+def on_disk(found: DiskUse, container_id: str, volumes: Iterable[str]) -> dict[str, int]:
+    """Bytes by volume, under "" those of the container's own files; without what the engine did not tell."""
+    own = {"": found.containers[container_id]} if container_id in found.containers else {}
+    return {**own, **{name: found.volumes[name] for name in volumes if name in found.volumes}}
+
+
+def above_disk(used: int, allowed: int | None, *, before: bool) -> bool:
+    """Whether more is on disk than the plan allows; once above, until there is a little room again."""
+    return allowed is not None and used > (BELOW * allowed if before else allowed)
+
+
+def lived_on(state: str, started_at: datetime | None, killed_at: datetime) -> bool:
+    """Whether a container of which the kernel killed a process goes on, so that it was not its first one.
+
+    What was started since has ended before, and its death is told as such.
+    """
+    return state == "running" and started_at is not None and started_at < killed_at

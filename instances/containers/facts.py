@@ -85,6 +85,17 @@ class ContainerUsage:
 
 
 @dataclass(frozen=True)
+class DiskUse:
+    """Bytes on an engine's disk: of each container's own files by id, beyond its image, and of each volume.
+
+    What an engine can't measure is left out.
+    """
+
+    containers: dict[str, int] = field(default_factory=dict)
+    volumes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ContainerFacts:
     """What `inspect` says of one container, reduced to what dockmgr decides on.
 

@@ -213,7 +213,7 @@ class OperationLog(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a customer used in a period, while its container was seen running."""
+    """What a customer used in a period: while its container was seen running, and on disk all the time."""
 
     customer_id: str
     plan: str
@@ -228,6 +228,8 @@ class Usage(TypedDict):
     sent_bytes: int
     block_read_bytes: int
     block_written_bytes: int
+    disk_gib_hours: float
+    disk_peak_bytes: int
 
 
 class Event(TypedDict):

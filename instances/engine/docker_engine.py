@@ -17,6 +17,7 @@ from instances.containers.facts import (
     ContainerFacts,
     ContainerSummary,
     ContainerUsage,
+    DiskUse,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -25,6 +26,7 @@ from instances.containers.spec import MANAGED_LABEL, ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
 from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
 from instances.engine.dependents import shares_with
+from instances.engine.disk_answer import ASKED, disk_use
 from instances.engine.event_stream import asked_for, container_events
 from instances.engine.image_payloads import (
     engine_facts,
@@ -55,6 +57,7 @@ from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, Tra
 from instances.lib.redact import Redactor
 
 ENDED = ("exited", "dead")
+DISK_SECONDS = 300.0  # in which an engine has looked at all its files
 EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 
@@ -97,6 +100,13 @@ class DockerEngine(EngineConnection):
             raise_for_status(response)
             return container_usage(response.json())
         return None
+
+    def disk(self) -> DiskUse:
+        with self._calling("say what its disk holds") as client:
+            url = f"{client.base_url}/v{client.api_version}/system/df"
+            response = client.get(url, params=ASKED, timeout=(client.timeout, DISK_SECONDS))
+            raise_for_status(response)
+            return disk_use(response.json())
 
     def image(self, ref: str) -> ImageFacts | None:
         answer = self.describe_image(ref)

@@ -12,6 +12,7 @@ from instances.containers.facts import (
     ContainerFacts,
     ContainerSummary,
     ContainerUsage,
+    DiskUse,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -89,6 +90,12 @@ class Engine(Protocol):
 
     def usage(self, container: str) -> ContainerUsage | None:
         """What a container uses, or None when there is none or it does not run. May take a second."""
+
+    def disk(self) -> DiskUse:
+        """What containers and volumes hold on its disk. May take minutes: the engine looks at each file.
+
+        Engines before API 1.42 refuse a second caller meanwhile.
+        """
 
     def describe(self, container: str) -> dict[str, Any] | None:
         """All the engine says of one container, in its own words, or None. It holds secrets."""

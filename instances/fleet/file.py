@@ -31,6 +31,7 @@ MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
+LEAST_DISK = 1024**2
 LONGEST_WAIT = 30 * 86400
 
 
@@ -177,6 +178,7 @@ class PlanEntry(_Part, Options):
     cpus: float = Field(default=1.0, gt=0, le=1024)
     memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
     pids: int | None = Field(default=None, ge=1, le=4_194_304)
+    disk: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_DISK)] | None = None
     container_port: int = Field(default=8080, ge=1, le=65535)
     health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
     health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"

@@ -85,7 +85,8 @@ class HostWatch(models.Model):
     `ask_at` is when it is to be asked next; None before the first time. `failures` in a row
     since `failing_since`. `orphans_at` is when somebody last looked for what belongs to nobody. The
     process `events_by` follows the engine's events until `events_until`; at `events_heard_at` its stream
-    was open. `listed_at` is when containers were last listed in their stead.
+    was open. `listed_at` is when containers were last listed in their stead, `disk_at` when somebody last
+    asked what its disk holds.
     """
 
     host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="watch")
@@ -100,6 +101,7 @@ class HostWatch(models.Model):
     events_until = models.DateTimeField(null=True, blank=True)
     events_heard_at = models.DateTimeField(null=True, blank=True)
     listed_at = models.DateTimeField(null=True, blank=True)
+    disk_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_ask")]
@@ -109,7 +111,9 @@ class HostWatch(models.Model):
 
 
 class Plan(WithEnvironment):
-    """Image, limits, ports and health settings shared by customers. Memory in bytes, times in seconds.
+    """Image, limits, ports and health settings shared by customers. Sizes in bytes, times in seconds.
+
+    Above `disk` on its host's disk an instance is warned of; nothing holds it there.
 
     `images` are those its containers may be made of (see `containers.image_policy`).
     `options` is the document of `containers.options.Options`, as that wrote it; `health` that of
@@ -126,6 +130,7 @@ class Plan(WithEnvironment):
     cpus = models.FloatField(default=1.0)
     memory = models.BigIntegerField(default=512 * 1024 * 1024)
     pids = models.PositiveIntegerField(null=True, blank=True)
+    disk = models.BigIntegerField(null=True, blank=True)
     container_port = models.PositiveIntegerField(default=8080)
     health_path = CharField(max_length=255, default="/healthz")
     health_expect = CharField(max_length=8, choices=EXPECT, default="auto")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 
 from instances.models.instance import Instance
 from instances.models.storable import CharField, JSONField
@@ -11,7 +12,8 @@ from instances.models.storable import CharField, JSONField
 class Consumed(models.Model):
     """What was used in a stretch of time. Bytes; `memory_seconds` are bytes times seconds read.
 
-    `seconds` is how long it was seen running.
+    `seconds` is how long it was seen running; `disk_seconds` are bytes on disk times seconds, whether it
+    ran or not.
     """
 
     seconds = models.FloatField(default=0)
@@ -24,6 +26,8 @@ class Consumed(models.Model):
     block_written = models.BigIntegerField(default=0)
     periods = models.BigIntegerField(default=0)
     throttled = models.BigIntegerField(default=0)
+    disk_seconds = models.FloatField(default=0)
+    disk_peak = models.BigIntegerField(default=0)
 
     class Meta:
         abstract = True
@@ -36,7 +40,9 @@ class Usage(Consumed):
     """The last reading of an instance's container, and what it used in the hour under way.
 
     `counters` are those of the reading, by name. `near` counts readings in a row near each limit, and
-    `warned` names what there is a warning about.
+    `warned` names what there is a warning about. `disk` is what its container's own files and its volumes
+    hold, `on_disk` the same by volume, under "" that of the container. At `oom_at`, by its engine's clock,
+    the kernel last killed a process of it; since `oom_since` nobody has found out yet which.
     """
 
     instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True)
@@ -52,9 +58,17 @@ class Usage(Consumed):
     near = JSONField(default=dict)
     warned = JSONField(default=list)
     hour = models.DateTimeField(null=True)
+    disk = models.BigIntegerField(null=True)
+    on_disk = JSONField(default=dict)
+    disk_read_at = models.DateTimeField(null=True)
+    oom_at = models.DateTimeField(null=True)
+    oom_since = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "usage"
+        indexes = [
+            models.Index(fields=["oom_since"], condition=~Q(oom_since=None), name="usage_oom_to_judge")
+        ]
 
     def __str__(self) -> str:
         return f"{self.instance_id} {self.memory} bytes"

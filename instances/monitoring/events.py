@@ -18,12 +18,14 @@ from datetime import datetime, timedelta
 from django.db import connections, transaction
 from django.db.models import Exists, OuterRef, Q
 
+from instances.containers.facts import ContainerEvent
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError
 from instances.incidents.hosts import watch_all
 from instances.models import Health, Host, HostWatch, Instance, Operation
+from instances.monitoring.resources import note_ooms
 from instances.outside import Outside, engine_address
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ LEASE = timedelta(seconds=20)
 RENEW_EVERY = timedelta(seconds=5)
 CATCH_UP = timedelta(seconds=60)  # of what happened while nobody followed; engines' clocks may differ
 GATHER_SECONDS = 0.1  # an engine that stops tells of all its containers at once
+OOM = "oom"  # an engine's word for a process that the kernel killed for want of memory
 RETRY_SECONDS = 5.0  # until an engine that does not tell is asked again
 PATIENCE = 3.0  # seconds a thread is waited for that was told to end
 AGAIN_SECONDS = 1.0  # until a stream that has ended is opened anew
@@ -69,19 +72,30 @@ def look_soon(container_ids: Collection[str], now: datetime) -> int:
 
 
 class Noticed:
-    """Containers something happened to, until somebody takes them."""
+    """Containers something happened to, until somebody takes them.
+
+    `ooms` are those of which the kernel killed a process, with when, in nanoseconds of the engine's clock.
+    """
 
     def __init__(self) -> None:
         self._lock, self._some = threading.Lock(), threading.Event()
         self._ids: set[str] = set()
+        self._ooms: dict[str, int] = {}
 
-    def add(self, container_id: str) -> None:
+    def add(self, event: ContainerEvent) -> None:
         with self._lock:
-            self._ids.add(container_id)
+            self._ids.add(event.container_id)
+            if event.action == OOM:
+                self._ooms[event.container_id] = event.at
             self._some.set()
 
     def wait(self, seconds: float) -> bool:
         return self._some.wait(seconds)
+
+    def take_ooms(self) -> dict[str, int]:
+        with self._lock:
+            ooms, self._ooms = self._ooms, {}
+        return ooms
 
     def take(self) -> set[str]:
         with self._lock:
@@ -137,7 +151,7 @@ class Follower:
                     return
                 for event in stream:
                     self._since = max(self._since, event.at + 1)
-                    self._noticed.add(event.container_id)
+                    self._noticed.add(event)
         except DockmgrError:
             self.hears = False
             raise
@@ -187,6 +201,9 @@ class EventWatch:
 
     def order_checks(self) -> None:
         """Have what something happened to since the last time checked."""
+        ooms = self._noticed.take_ooms()
+        if ooms:
+            note_ooms(ooms, self._outside.clock.now())
         if look_soon(self._noticed.take(), self._outside.clock.now()):
             self._publish()
 

@@ -10,6 +10,7 @@ from instances.alerts import notify, outbox
 from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
+from instances.incidents.rules import RESOURCES
 from instances.lib.clock import is_due
 from instances.models import Channel, Incident
 from instances.monitoring import clocks, fleet, hosts, operations
@@ -80,6 +81,8 @@ def resolution(incident: Incident) -> str:
         return host_summary(incident.host_id)
     if incident.kind == "instance":
         return how_it_ended(incident)
+    if incident.kind == RESOURCES:
+        return "the kernel has killed no process of it since"
     return "it has passed"
 
 

@@ -18,24 +18,18 @@ from instances.db.locks import locked
 from instances.db.moments import ahead
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError, EngineUnreachable
-from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.clock import is_due
-from instances.lib.sizes import shown
 from instances.models import Instance, Usage, UsageHour
 from instances.models.usage import CONSUMED
-from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.monitoring.resources import settle
 from instances.outside import Outside, engine_address
 
+OWN = frozenset({MEMORY, PIDS, THROTTLED})  # what these readings tell
 AT_ONCE = 16  # readings of a process at the same time: engines before 23 take a second for each
 READ = (
     "read_at", "container_id", "counters", "cpu_percent", "memory", "memory_limit", "pids", "pids_limit",
     "near", "warned", "hour",
 )  # fmt: skip
-OVER = {
-    MEMORY: "its memory is well below its limit again",
-    PIDS: "its processes are well below their limit again",
-    THROTTLED: "its CPU limit does not hold it back any more",
-}
 
 
 class UsageReader:
@@ -105,7 +99,8 @@ def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, eve
             advance(row, container, usage, now, every)
         Usage.objects.bulk_update(rows, [*READ, *CONSUMED], batch_size=100)
     for row in rows:
-        _warn(row, now)
+        wanted = {what for what in (MEMORY, PIDS) if row.near.get(what, 0) >= LOOKS}
+        settle(row, OWN, wanted | ({THROTTLED} if row.near.get(THROTTLED) else set()), now)
 
 
 def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, every: timedelta) -> None:
@@ -113,10 +108,7 @@ def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, ev
     lasted = min((now - row.read_at).total_seconds(), 2 * every.total_seconds()) if row.read_at else 0.0
     is_same = container == row.container_id
     spent = consumption.spent(row.counters, usage, same_container=is_same)
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    if row.hour != hour:
-        end_hour(row)
-        row.hour = hour
+    begin_hour(row, now)
     row.seconds += max(0.0, lasted)
     row.memory_seconds += usage.memory * max(0.0, lasted)
     row.memory_peak = max(row.memory_peak, usage.memory)
@@ -133,9 +125,17 @@ def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, ev
     row.container_id, row.read_at = container, now
 
 
+def begin_hour(row: Usage, now: datetime) -> None:
+    """Have the row add up the hour that is now."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    if row.hour != hour:
+        end_hour(row)
+        row.hour = hour
+
+
 def end_hour(row: Usage) -> None:
     """Write down the hour a row has added up, and begin the next one with nothing."""
-    if row.hour is not None and row.seconds:
+    if row.hour is not None and (row.seconds or row.disk_seconds):
         values = {name: getattr(row, name) for name in CONSUMED}
         UsageHour.objects.bulk_create(
             [UsageHour(instance_id=row.pk, at=row.hour, **values)], ignore_conflicts=True
@@ -143,34 +143,3 @@ def end_hour(row: Usage) -> None:
         row.near["throttled"] = int(consumption.was_throttled(row.periods, row.throttled))
     for name in CONSUMED:
         setattr(row, name, 0)
-
-
-def _warn(row: Usage, now: datetime) -> None:
-    """Open and end warnings where something came near a limit, or left it."""
-    wanted = {what for what in (MEMORY, PIDS) if row.near.get(what, 0) >= LOOKS}
-    wanted |= {THROTTLED} if row.near.get(THROTTLED) else set()
-    known = set(row.warned)
-    if wanted == known:
-        return
-    instance = Instance.objects.without_secrets().get(pk=row.pk)
-    for what in sorted(wanted - known):
-        key, told = resources_key(instance.customer_id, what), sentence(instance.customer_id, what, row)
-        raise_alarm(key, RESOURCES, what, told, now, instance=instance, severity=Severity.WARNING)
-    for what in sorted(known - wanted):
-        end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
-    Usage.objects.filter(pk=row.pk).update(warned=sorted(wanted))
-
-
-def sentence(customer_id: str, what: str, row: Usage) -> str:
-    """What is near its limit, for people."""
-    if what == MEMORY:
-        return (
-            f"{customer_id} uses {shown(row.memory or 0)} of its {shown(row.memory_limit)} of memory, and "
-            f"has been above 90 % for {LOOKS} readings: beyond the limit its processes are killed."
-        )
-    if what == PIDS:
-        return (
-            f"{customer_id} has {row.pids} of its {row.pids_limit} processes, and has been above 90 % for "
-            f"{LOOKS} readings: beyond the limit it can start no more."
-        )
-    return f"The CPU limit of {customer_id} held it back for most of the last hour: it answers slowly."

@@ -21,8 +21,9 @@ from instances.monitoring.usage import end_hour
 LEAST_HOURS = timedelta(days=3)  # so that the daily roll-up finds all of a day
 GIB_HOURS = 1024**3 * 3600
 WHO = ("instance__customer_id", "instance__plan__name")
+PEAKS = ("memory_peak", "disk_peak")
 TOTALS: dict[str, Any] = {
-    name: Max(name) if name == "memory_peak" else Sum(name) for name in CONSUMED if name not in WHO
+    name: Max(name) if name in PEAKS else Sum(name) for name in CONSUMED if name not in WHO
 }
 Totals = dict[str, float]
 
@@ -56,7 +57,7 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
 def _add(total: Totals, found: dict[str, Any]) -> None:
     for name in CONSUMED:
         value = found[f"of_{name}"] or 0
-        total[name] = max(total[name], value) if name == "memory_peak" else total[name] + value
+        total[name] = max(total[name], value) if name in PEAKS else total[name] + value
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -79,6 +80,8 @@ def _document(customer: str, plan: str, total: Totals, since: datetime, until: d
         "sent_bytes": int(total["sent"]),
         "block_read_bytes": int(total["block_read"]),
         "block_written_bytes": int(total["block_written"]),
+        "disk_gib_hours": round(total["disk_seconds"] / GIB_HOURS, 6),
+        "disk_peak_bytes": int(total["disk_peak"]),
     }
 
 

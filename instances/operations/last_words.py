@@ -15,6 +15,7 @@ from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine
 from instances.health.state import DIED
 from instances.incidents.lifecycle import add_event
+from instances.incidents.rules import RESOURCES
 from instances.lib.durations import span
 from instances.lib.log_lines import Tail
 from instances.lib.sizes import shown
@@ -77,8 +78,8 @@ def note_memory(instance_id: int, now: datetime) -> None:
     if row is None or row.memory is None or incident is None:
         return
     limit = f" of {shown(row.memory_limit)}" if row.memory_limit else ""
-    before = f"{span((now - row.read_at).total_seconds())} before" if row.read_at else "before"
-    add_event(incident, "resources", f"it used {shown(row.memory)}{limit} of memory {before}", now)
+    read = f", read {span((now - row.read_at).total_seconds())} before" if row.read_at else ""
+    add_event(incident, RESOURCES, f"at {shown(row.memory)}{limit} of memory when it died{read}", now)
 
 
 def is_new_death(recorded: Recorded) -> bool:

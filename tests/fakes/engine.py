@@ -17,6 +17,7 @@ from instances.containers.facts import (
     ContainerFacts,
     ContainerSummary,
     ContainerUsage,
+    DiskUse,
     EngineFacts,
     ImageFacts,
     NetworkFacts,
@@ -38,7 +39,8 @@ class FakeEngine:
     something that is no container. Calls about the containers named in `hung` do not come back.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
     when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
-    at once, if it does. `uses` is what containers use, by name.
+    at once, if it does. By name, `uses` is what containers use, and `holds` what they and volumes hold on
+    disk, in bytes.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -47,6 +49,7 @@ class FakeEngine:
         self.registry_down = False
         self.hung: set[str] = set()
         self.uses: dict[str, ContainerUsage] = {}
+        self.holds: dict[str, int] = {}
         self.speaks = b""
         self.unpacked: dict[str, tuple[str, bytes]] = {}
         self.ends: Callable[[bytes], int | None] = lambda archive: None
@@ -94,6 +97,10 @@ class FakeEngine:
         del self._held[identity]
         self._happens(identity, "destroy")
 
+    def kill_child(self, container: str) -> None:
+        """The kernel kills one of its processes for want of memory, and not the first one."""
+        self._happens(self._get(container).id, "oom")
+
     def write_log(self, container: str, data: bytes) -> None:
         self._logs[self._get(container).id] += data
 
@@ -130,6 +137,13 @@ class FakeEngine:
             return None
         usual = ContainerUsage(cpu_ns=10**9, memory=10**7, memory_limit=facts.memory, pids=1)
         return self.uses.get(facts.name, usual)
+
+    def disk(self) -> DiskUse:
+        self._enter("disk")
+        return DiskUse(
+            {identity: self.holds.get(facts.name, 0) for identity, facts in self._held.items()},
+            {name: self.holds.get(name, 0) for name in self.volumes},
+        )
 
     def describe(self, container: str) -> dict[str, Any] | None:
         self._enter("describe", container)

@@ -27,7 +27,7 @@ TABLE = {"schema": {"type": "string"}}
 def list_usage(
     request: HttpRequest, since: forms.Since = "30d", customer_id: forms.CustomerId | None = None
 ) -> list[documents.shapes.Usage]:
-    """CPU, memory, network and block devices since a time, in one list by customer."""
+    """CPU, memory, network, block devices and disk since a time, in one list by customer."""
     now = call_of(request).now
     return report(forms.since(since, now), now, customer_id)
 

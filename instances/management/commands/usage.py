@@ -13,12 +13,14 @@ from instances.operations import service
 
 COLUMNS = (
     "customer", "plan", "ran", "CPU seconds", "memory GiB hours", "average", "peak", "received", "sent",
-    "read", "written",
+    "read", "written", "disk GiB hours", "disk peak",
 )  # fmt: skip
 
 
 class Command(FleetCommand):
-    help = "CPU, memory, network and block devices of each customer in a period, for reports and billing."
+    help = (
+        "CPU, memory, network, block devices and disk of each customer in a period, for reports and billing."
+    )
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", default="30d", help="2h, 30d or an RFC 3339 time; 30d if not given")
@@ -56,4 +58,6 @@ def _line(row: dict[str, Any]) -> tuple[Any, ...]:
         row["plan"],
         *counted,
         *(sizes.shown(row[f"{name}_bytes"]) for name in bytes_of),
+        f"{row['disk_gib_hours']:.3f}",
+        sizes.shown(row["disk_peak_bytes"]),
     )

@@ -27,6 +27,7 @@ plans:
     cpus: 2
     memory: 2g
     pids: 512
+    disk: 10g
     container_port: 8080
     health_path: /healthz
     health_expect: auto
@@ -52,6 +53,7 @@ def test_everything_a_file_names_is_created_or_updated(world: World) -> None:
     }
     plan, far = Plan.objects.get(name="pro"), Host.objects.get(name="far")
     assert (plan.cpus, plan.memory, plan.pids, plan.start_grace) == (2, 2 * 1024**3, 512, 60)
+    assert plan.disk == 10 * 1024**3
     assert (plan.env, plan.required_env) == ({"TZ": "UTC", "API_KEY": SECRET}, ["API_KEY", "GATEWAY_TOKEN"])
     assert (plan.public_url, plan.update_strategy) == ("https://{subdomain}", "recreate")
     assert far.tls == {"ca": "a", "cert": "b", "key": "c"}

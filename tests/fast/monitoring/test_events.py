@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from instances.containers.facts import ContainerEvent
 from instances.errors import EngineUnreachable
 from instances.models import Health, HostWatch
 from instances.monitoring.events import LEASE, EventWatch, Follower, Noticed, claim, look_soon, release
@@ -88,7 +89,7 @@ def test_checks_are_published_only_when_there_are_any(world: World) -> None:
     watch.order_checks()
     assert not published
     instance = world.instance()
-    watch._noticed.add(instance.container_id)
+    watch._noticed.add(ContainerEvent(instance.container_id, "die", 1))
     watch.order_checks()
     assert published == [True]
 

@@ -14,7 +14,7 @@ import pytest
 from instances.checks.record import record
 from instances.containers.facts import ContainerUsage
 from instances.fleet.retention import purge
-from instances.models import Incident, IncidentEvent, Usage, UsageDay, UsageHour
+from instances.models import Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
 from instances.monitoring.usage import AT_ONCE, UsageReader
 from instances.monitoring.usage_report import report, roll_up
 from instances.operations.last_words import keep_of_death
@@ -169,13 +169,17 @@ def test_a_cpu_limit_that_holds_back_for_most_of_an_hour_is_told(world: World) -
     assert (incident.cause, incident.is_open) == ("throttled", False)
 
 
-def test_a_death_says_how_much_memory_was_used(world: World) -> None:
+def test_a_death_says_how_much_memory_was_used_in_its_incident_and_in_the_message(world: World) -> None:
+    a_channel()
     instance = world.instance()
     uses(world, memory=512 * MB)
     turn(world)
     world.clock.advance(20)
-    [recorded], _ = record([a_failure(world, instance, "oom_killed")], world.now)
-    keep_of_death(recorded, world.outside)
-    assert (
-        IncidentEvent.objects.get(kind="resources").text == "it used 512 MB of 512 MB of memory 20 s before"
-    )
+    for _ in range(3):
+        [recorded], _ = record([a_failure(world, instance, "oom_killed")], world.now)
+        keep_of_death(recorded, world.outside)
+        world.clock.advance(60)
+    used = "at 512 MB of 512 MB of memory when it died, read 20 s before"
+    assert IncidentEvent.objects.get(kind="resources").text == used
+    assert told_after(world, 120)
+    assert Notification.objects.get().payload["message"].endswith(f" It was {used}.")

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from instances.containers.consumption import COUNTERS, Spent, near_limits, spent, was_throttled
-from instances.containers.facts import ContainerUsage
+from instances.containers.consumption import (
+    COUNTERS,
+    Spent,
+    above_disk,
+    lived_on,
+    near_limits,
+    on_disk,
+    spent,
+    was_throttled,
+)
+from instances.containers.facts import ContainerUsage, DiskUse
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def counted(cpu: int, net: int = 0) -> dict[str, int]:
@@ -57,3 +70,37 @@ def test_cpu_is_told_when_the_limit_held_it_back_most_of_an_hour(
     periods: int, throttled: int, told: bool
 ) -> None:
     assert was_throttled(periods, throttled) is told
+
+
+def test_what_is_on_disk_is_told_by_volume_and_only_what_is_known() -> None:
+    found = DiskUse({"id": 7, "other": 9}, {"c1-data": 100, "c2-data": 200})
+    assert on_disk(found, "id", ["c1-data", "c1-gone"]) == {"": 7, "c1-data": 100}
+    assert on_disk(found, "", ["c1-data"]) == {"c1-data": 100}
+    assert on_disk(DiskUse(), "id", ["c1-data"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("used", "allowed", "before", "above"),
+    [
+        (101, 100, False, True),
+        (100, 100, False, False),
+        (96, 100, True, True),  # up and down at its limit is one warning
+        (95, 100, True, False),
+        (10**12, None, True, False),
+    ],
+)
+def test_disk_is_told_above_what_the_plan_allows_until_there_is_room_again(
+    used: int, allowed: int | None, before: bool, above: bool
+) -> None:
+    assert above_disk(used, allowed, before=before) is above
+
+
+@pytest.mark.parametrize(
+    ("state", "started", "lives"),
+    [("running", -1, True), ("running", 1, False), ("exited", -1, False), ("restarting", -1, False)],
+)
+def test_a_container_that_was_started_after_the_kill_has_died_of_it(
+    state: str, started: int, lives: bool
+) -> None:
+    assert lived_on(state, NOON + timedelta(seconds=started), NOON) is lives
+    assert lived_on(state, None, NOON) is False

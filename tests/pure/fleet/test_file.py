@@ -24,6 +24,7 @@ plans:
     cpus: 2
     memory: 2g
     pids: 512                 # optional
+    disk: 10g
     container_port: 8080
     health_path: /healthz
     health_expect: auto       # auto | json_ok | http_2xx
@@ -81,6 +82,7 @@ def test_the_documented_example_is_read_as_written() -> None:
                 cpus=2,
                 memory=2 * GIB,
                 pids=512,
+                disk=10 * 1024**3,
                 container_port=8080,
                 health_path="/healthz",
                 health_expect="auto",
@@ -208,6 +210,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "processes no database holds": (plan("pids: 99999999999"), "pids"),
     "room no database holds": (host("max_instances: 99999999999"), "max_instances"),
     "no processes": (plan("pids: 0"), "pids"),
+    "no disk": (plan("disk: 0"), "disk"),
+    "a disk that is no size": (plan("disk: much"), "disk"),
     "port 0": (plan("container_port: 0"), "container_port"),
     "port 65536": (plan("container_port: 65536"), "container_port"),
     "a health path without a slash": (plan("health_path: healthz"), "health_path"),

@@ -1,0 +1,133 @@
+"""Warnings of what is near a limit, and of what the kernel killed for want of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from instances.containers.consumption import DISK, LOOKS, MEMORY, OOM, PIDS, THROTTLED, lived_on
+from instances.db.locks import locked
+from instances.errors import DockmgrError, EngineUnreachable
+from instances.incidents.rules import RESOURCES, Severity, resources_key
+from instances.lib.sizes import shown
+from instances.models import Instance, Usage
+from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.outside import Outside, engine_address
+
+OVER = {
+    MEMORY: "its memory is well below its limit again",
+    PIDS: "its processes are well below their limit again",
+    THROTTLED: "its CPU limit does not hold it back any more",
+    DISK: "it is within the disk of its plan again",
+}
+ENDS_WITHIN = timedelta(seconds=3)  # a container whose first process is killed tells of its end by then
+AT_ONCE = 16
+WORTH_ASKING = timedelta(minutes=5)  # an engine that can't be reached that long has more to tell than this
+
+
+def settle(row: Usage, own: Collection[str], wanted: Collection[str], now: datetime) -> None:
+    """Open and end the warnings among `own`, so that there are those that are `wanted`."""
+    known = set(row.warned) & set(own)
+    if set(wanted) == known:
+        return
+    instance = Instance.objects.without_secrets().get(pk=row.pk)
+    for what in sorted(set(wanted) - known):
+        _tell(instance, what, sentence(instance, what, row), now)
+    for what in sorted(known - set(wanted)):
+        end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
+    with transaction.atomic():
+        fresh = locked(Usage.objects.filter(pk=row.pk)).get()
+        fresh.warned = sorted((set(fresh.warned) - set(own)) | set(wanted))
+        fresh.save(update_fields=["warned"])
+
+
+def _tell(
+    instance: Instance, what: str, told: str, now: datetime, resolve_at: datetime | None = None
+) -> None:
+    raise_alarm(
+        resources_key(instance.customer_id, what), RESOURCES, what, told, now,
+        instance=instance, severity=Severity.WARNING, resolve_at=resolve_at,
+    )  # fmt: skip
+
+
+def sentence(instance: Instance, what: str, row: Usage) -> str:
+    """What is near or above its limit, for people."""
+    customer_id = instance.customer_id
+    if what == MEMORY:
+        return (
+            f"{customer_id} uses {shown(row.memory or 0)} of its {shown(row.memory_limit)} of memory, and "
+            f"has been above 90 % for {LOOKS} readings: beyond the limit its processes are killed."
+        )
+    if what == PIDS:
+        return (
+            f"{customer_id} has {row.pids} of its {row.pids_limit} processes, and has been above 90 % for "
+            f"{LOOKS} readings: beyond the limit it can start no more."
+        )
+    if what == DISK:
+        allowed = f"the {shown(instance.plan.disk or 0)} of plan {instance.plan.name}"
+        has = f"{customer_id} has {shown(row.disk or 0)} on disk, above {allowed}"
+        return f"{has}; most of it, {_largest(row.on_disk)}."
+    return f"The CPU limit of {customer_id} held it back for most of the last hour: it answers slowly."
+
+
+def _largest(parts: Mapping[str, int]) -> str:
+    name = max(parts, key=lambda name: parts[name])
+    where = f"in volume {name}" if name else "in its container, beside its volumes"
+    return f"{shown(parts[name])}, {where}"
+
+
+def note_ooms(killed: Mapping[str, int], now: datetime) -> None:
+    """Remember that the kernel killed processes of these containers, at nanoseconds of their engines' clocks.
+
+    What was known before, as an engine tells it again to whoever follows anew, is known.
+    """
+    rows = Instance.objects.active().filter(container_id__in=killed).values_list("pk", "container_id")
+    moments = {pk: datetime.fromtimestamp(killed[container] / 1e9, UTC) for pk, container in rows}
+    new = [Usage(pk=pk, next_read_at=now) for pk in moments]
+    Usage.objects.bulk_create(new, ignore_conflicts=True)
+    with transaction.atomic():
+        kept = list(locked(Usage.objects.filter(pk__in=moments)).order_by("pk"))
+        later = [row for row in kept if row.oom_at is None or row.oom_at < moments[row.pk]]
+        for row in later:
+            row.oom_at, row.oom_since = moments[row.pk], now
+        Usage.objects.bulk_update(later, ["oom_at", "oom_since"])
+
+
+def judge_ooms(outside: Outside) -> None:
+    """Warn of containers that lost a process to the kernel and live on; of their death others tell."""
+    now = outside.clock.now()
+    due = Usage.objects.filter(oom_since__lte=now - ENDS_WITHIN).order_by("oom_since", "pk")
+    for row in _asked(due[:AT_ONCE], outside, now):
+        Usage.objects.filter(pk=row.pk, oom_at=row.oom_at).update(oom_since=None)
+
+
+def _asked(rows: Iterable[Usage], outside: Outside, now: datetime) -> Iterable[Usage]:
+    """Those of which all is known that will be."""
+    dark: set[int] = set()
+    for row in rows:
+        instance = Instance.objects.without_secrets().get(pk=row.pk)
+        try:
+            if instance.host_id not in dark:
+                _judge_oom(instance, row, outside, now)
+                yield row
+        except EngineUnreachable:
+            dark.add(instance.host_id)
+            if row.oom_since is None or row.oom_since < now - WORTH_ASKING:
+                yield row
+        except DockmgrError:
+            yield row
+
+
+def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) -> None:
+    facts = outside.engines.at(engine_address(instance.host)).inspect(instance.container_id)
+    if row.oom_at is None or facts is None or not lived_on(facts.state, facts.started_at, row.oom_at):
+        return
+    limit = f" of {shown(facts.memory)}" if facts.memory else ""
+    told = (
+        f"The kernel killed a process of {instance.customer_id} at {row.oom_at:%H:%M:%S} UTC, as its memory "
+        f"limit{limit} was reached; its container goes on without it."
+    )
+    _tell(instance, OOM, told, now, now + timedelta(seconds=settings.FLAPPING_CLEAN))

@@ -1,0 +1,88 @@
+"""A process killed for want of memory is told while its container lives; its death is told as such."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.incidents import deadlines
+from instances.models import Incident, Instance, Usage
+from instances.monitoring.events import EventWatch, Follower
+from instances.monitoring.loop import resolution
+from instances.monitoring.resources import WORTH_ASKING, judge_ooms
+from instances.outside import engine_address
+from tests.factories import World
+from tests.fast.telling import a_channel, told_after
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def watch(world: World) -> EventWatch:
+    return EventWatch(world.outside, lambda: None)
+
+
+def hear(world: World, watch: EventWatch) -> None:
+    """A process that begins to follow hears what happened in the last minute, and hands it on."""
+    Follower(engine_address(world.host), world.outside.engines, watch._noticed, world.now).follow()
+    watch.order_checks()
+
+
+def judged(world: World, seconds: float = 3) -> list[Incident]:
+    world.clock.advance(seconds)
+    judge_ooms(world.outside)
+    return list(Incident.objects.order_by("pk"))
+
+
+def test_a_child_that_was_killed_is_told_once_and_is_over_when_none_was_killed_for_a_while(
+    world: World, watch: EventWatch, settings: Settings
+) -> None:
+    a_channel()
+    instance = world.instance()
+    world.engine.kill_child(instance.container_name)
+    hear(world, watch)
+    assert judged(world, 1) == [], "whether its container ends is not known yet"
+    [incident] = judged(world)
+    assert (incident.kind, incident.cause, incident.severity) == ("resources", "oom", "warning")
+    assert incident.message == (
+        "The kernel killed a process of c1 at 12:00:00 UTC, as its memory limit of 2 GB was reached; "
+        "its container goes on without it."
+    )
+    assert told_after(world, 1) == ["ops opened warning c1"]
+    hear(world, watch)  # another process takes over, and hears it again
+    assert not Usage.objects.exclude(oom_since=None).exists()
+    world.clock.advance(settings.FLAPPING_CLEAN)
+    deadlines.apply_due(world.now, resolution)
+    incident.refresh_from_db()
+    assert (incident.is_open, incident.resolution) == (False, "the kernel has killed no process of it since")
+
+
+@pytest.mark.parametrize("then", ["ends", "is started again", "is gone", "is unknown"])
+def test_a_container_that_ended_of_it_is_left_to_those_who_tell_of_deaths(
+    world: World, watch: EventWatch, then: str
+) -> None:
+    instance = world.instance()
+    world.engine.kill_child(instance.container_name)
+    hear(world, watch)
+    if then == "ends":
+        world.engine.change(instance.container_id, state="exited", oom_killed=True)
+    elif then == "is started again":
+        world.engine.change(instance.container_id, started_at=world.now + timedelta(seconds=1))
+    elif then == "is gone":
+        world.engine.lose(instance.container_id)
+    else:
+        Instance.objects.update(container_id="f" * 64)
+    assert judged(world) == []
+    assert not Usage.objects.exclude(oom_since=None).exists()
+
+
+def test_an_engine_out_of_reach_is_asked_again_for_a_while(world: World, watch: EventWatch) -> None:
+    world.engine.kill_child(world.instance().container_name)
+    hear(world, watch)
+    world.engine.unreachable = True
+    assert judged(world) == []
+    assert Usage.objects.exclude(oom_since=None).exists()
+    judged(world, WORTH_ASKING.total_seconds())
+    assert not Usage.objects.exclude(oom_since=None).exists()
