@@ -13,6 +13,8 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from instances.lib.ending import ENDING
+
 ARRIVAL_SECONDS = 15.0  # in which head and body have to be there
 SILENCE_SECONDS = 30.0  # that a thread waits for a client that does not take its answer
 LARGEST = 4 * 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
@@ -80,6 +82,10 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
         conn.parser.unreader.unread(received)
         conn.data_ready = True
         self.enqueue_req(conn)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        ENDING.set()  # streams end, so that nothing has to be cut off
+        super().handle_exit(sig, frame)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(SILENCE_SECONDS)

@@ -13,6 +13,7 @@ from instances import lookup
 from instances.alerts.notify import requeue
 from instances.errors import RequestError
 from instances.incidents import mutes
+from instances.incidents.feed import tell_of_incidents
 from instances.lib import durations
 from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
 from instances.models.incident import IncidentQuerySet
@@ -103,3 +104,4 @@ def _note(scope: Scope, kind: str, text: str, now: datetime) -> None:
         for incident in scope.incidents().open().only("pk")
     ]
     IncidentEvent.objects.bulk_create(lines, batch_size=500)
+    tell_of_incidents(lines)

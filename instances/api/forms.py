@@ -138,6 +138,10 @@ _LogTime = Annotated[
 LastEventId = Annotated[
     _LogTime | None, Header(None, alias="Last-Event-ID", description="goes on behind that line")
 ]
+EventId = Annotated[
+    Annotated[int, Field(ge=0, le=2**63 - 1)] | None,
+    Header(None, alias="Last-Event-ID", description="goes on behind that event"),
+]
 Limit = Annotated[int, Field(ge=1, le=MOST_PER_PAGE)]
 TimeCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}\.[0-9]{1,18}$")]
 OperationCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}\.[0-9a-f]{32}$")]

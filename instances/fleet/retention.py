@@ -11,6 +11,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from instances.models import (
     ApiRequest,
     AuditEntry,
+    FeedEvent,
     HealthCheck,
     Incident,
     LastWords,
@@ -24,6 +25,7 @@ from instances.models import (
 )
 from instances.monitoring.usage_report import hours_kept
 
+EVENTS_KEPT = timedelta(days=2)  # for whoever follows them and was away
 BATCH = 1000  # rows deleted in one transaction
 
 
@@ -42,6 +44,7 @@ def purge(now: datetime) -> dict[str, int]:
         "last words": _delete(
             LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS))
         ),
+        "events": _delete(FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT)),
         "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
         "transitions": _delete(_superseded(recorded)),
         "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from instances.db.locks import lock_in_order, locked
+from instances.incidents.feed import tell_of_incidents
 from instances.incidents.rules import CONTAINER, FLEET, RESOURCES, SELF, Severity
 from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
@@ -106,7 +107,7 @@ def wake(incident: Incident, now: datetime) -> None:
 @transaction.atomic
 def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
     """One line more in the timeline."""
-    incident.events.create(at=now, kind=kind, text=text)
+    tell_of_incidents([incident.events.create(at=now, kind=kind, text=text)])
 
 
 @transaction.atomic

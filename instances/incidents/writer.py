@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from instances.incidents.feed import tell_of_incidents
 from instances.incidents.rules import worse
 from instances.models import Incident, IncidentEvent
 
@@ -99,6 +100,7 @@ class IncidentWriter:
         for event in self._events:
             event.incident_id = event.incident.pk
         IncidentEvent.objects.bulk_create(self._events)
+        tell_of_incidents(self._events)
 
     def _after_hold(self, since: datetime) -> datetime:
         return max(self.now, since + timedelta(seconds=settings.HOLD))

@@ -4,6 +4,7 @@ from instances.models.access import ApiRequest, ApiToken, AuditEntry
 from instances.models.applied import Applied
 from instances.models.bulk import Bulk
 from instances.models.channel import Channel, Notification, Pulse
+from instances.models.feed import FeedEvent
 from instances.models.fleet import FreedPort, Host, HostWatch, PendingPurge, Plan, Port
 from instances.models.health import Health, HealthCheck, Transition
 from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
@@ -22,6 +23,7 @@ __all__ = [
     "AuditEntry",
     "Bulk",
     "Channel",
+    "FeedEvent",
     "FreedPort",
     "Health",
     "HealthCheck",

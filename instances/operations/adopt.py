@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from instances import state_file
 from instances.counters import count_ended
 from instances.errors import RequestError
+from instances.incidents.feed import tell_of_operation
 from instances.incidents.findings import FindingChange, apply_findings
 from instances.models import Health, Instance, Operation, Port
 from instances.operations import first_look
@@ -95,4 +96,5 @@ def _record(
         status="succeeded", steps=[step], image_after=instance.image_id, started_at=now, finished_at=now
     )
     operation.refresh_from_db()
+    tell_of_operation(operation, operation.status, now)
     count_ended(operation)

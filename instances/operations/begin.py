@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from instances.errors import BusyError, RequestError
+from instances.incidents.feed import tell_of_operation
 from instances.models import Instance, Operation
 from instances.operations.leases import QUEUED_FOR
 from instances.operations.requester import Requester
@@ -53,7 +54,7 @@ def open_operation(
     try:
         with transaction.atomic():
             identity = uuid.uuid4()
-            return Operation.objects.create(
+            operation = Operation.objects.create(
                 id=identity,
                 kind=kind,
                 instance=instance,
@@ -68,6 +69,8 @@ def open_operation(
                 created_at=now,
                 lease_expires_at=now + timedelta(seconds=QUEUED_FOR),
             )
+            tell_of_operation(operation, operation.status, now)
+            return operation
     except IntegrityError:
         raise BusyError(_who_holds(instance.customer_id)) from None
 

@@ -19,6 +19,7 @@ from instances.alerts.operations import tell
 from instances.counters import count_ended
 from instances.db.moments import ahead
 from instances.errors import LeaseLost
+from instances.incidents.feed import tell_of_operation
 from instances.lib.clock import Clock
 from instances.limits import LATER
 from instances.models import Operation
@@ -100,9 +101,13 @@ class Journal:
         """Become the holder, or None when the operation is finished or held by someone else."""
         now = clock.now()
         free = _has_run_out(now) | Q(lease_owner="")
-        if not _take(Operation.objects.filter(free, pk=operation_id), now):
-            return None
-        return cls(_read(operation_id), clock)
+        with transaction.atomic():
+            if not _take(Operation.objects.filter(free, pk=operation_id), now):
+                return None
+            operation = _read(operation_id)
+            if operation.token == 1:
+                tell_of_operation(operation, operation.status, now)
+        return cls(operation, clock)
 
     @classmethod
     def seize(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
@@ -201,6 +206,7 @@ class Journal:
         ended = self._clock.now()
         self.write(status=status, error=error, finished_at=ended, lease_owner="", interrupts=False)
         tell(self.operation, ended)
+        tell_of_operation(self.operation, status, ended)
         count_ended(self.operation)
 
     def check(self) -> None:

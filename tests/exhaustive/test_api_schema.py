@@ -12,7 +12,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from instances.api import log_stream
+from instances.api import event_stream, log_stream
 from instances.models import Instance
 from tests.factories import World
 from tests.web.callers import OVER_HTTP, ROOT, Caller, Workers
@@ -47,7 +47,8 @@ def test_made_up_requests_find_nothing(
     world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All checks of the tool, on an instance that is there and on whatever else it thinks of."""
-    monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
+    for stream in (log_stream, event_stream):
+        monkeypatch.setattr(stream, "LASTS", timedelta(seconds=4))
     schema = schemathesis.openapi.from_wsgi(f"{ROOT}/openapi.json", WSGIHandler())
 
     @schema.auth()
@@ -76,7 +77,7 @@ def test_every_route_says_what_it_is_and_whom_it_lets_in(world: World, caller: C
     schema = document(caller)
     assert set(schema) == WORDS
     names = [operation["operationId"] for _, _, operation in routes(schema)]
-    assert len(names) == len(set(names)) == 26
+    assert len(names) == len(set(names)) == 27
     for _, path, operation in routes(schema):
         assert operation["summary"], path
         assert operation["tags"], path

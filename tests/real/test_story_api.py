@@ -105,6 +105,7 @@ def test_a_service_orders_watches_and_removes_an_instance(fleet: Fleet) -> None:
     }
     with web(fleet) as socket_path, fleet.worker():
         service = Service(socket_path, token(fleet, "admin"))
+        following = service.open("GET", "/events")
         status, operation = service.ask("POST", "/instances", order, **{"Idempotency-Key": "signup-1"})
         again = service.ask("POST", "/instances", order, **{"Idempotency-Key": "signup-1"})
         assert (status, again[0], again[1]["id"]) == (202, 202, operation["id"])
@@ -116,6 +117,15 @@ def test_a_service_orders_watches_and_removes_an_instance(fleet: Fleet) -> None:
         assert service.carried_out(operation)["status"] == "succeeded"
         status, operation = service.ask("DELETE", f"/instances/{customer}?purge_data=true")
         assert service.carried_out(operation)["status"] == "succeeded"
+    with following:  # the web processes were told to end while it was open
+        told = [line.decode().strip() for line in following if line.startswith((b"event: ", b"data: "))]
+    assert told[-2:] == ["event: end", "data: {}"]
+    changes = [json.loads(line[6:]) for line in told[1:-2:2]]
+    assert [(each["operation"]["kind"], each["change"]) for each in changes] == [
+        (kind, change)
+        for kind in ("provision", "restart", "decommission")
+        for change in ("queued", "running", "succeeded")
+    ]
     assert (fleet.containers(), fleet.volumes()) == ([], [])
     audited = fleet.sql("SELECT action, outcome FROM instances_auditentry WHERE surface = 'api' ORDER BY id")
     assert [action for action, _ in audited] == [

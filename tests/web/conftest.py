@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from celery.backends.cache import CacheBackend
 
-from instances.api import log_stream
+from instances.api import event_stream, log_stream
 from instances.api import middleware as api_middleware
 from tasks.app import app
 from tasks.broker import rpc
@@ -21,7 +21,7 @@ __all__ = ["flushing_is_cheap", "run", "sent", "world"]
 @pytest.fixture
 def caller(world: World, monkeypatch: pytest.MonkeyPatch) -> Caller:
     """A caller of the API whose token may do everything; the API's clock is the world's."""
-    for clocked in (api_middleware, rpc, log_stream):
+    for clocked in (api_middleware, rpc, log_stream, event_stream):
         monkeypatch.setattr(clocked, "SYSTEM", world.clock)
     return a_caller(world)
 
@@ -33,6 +33,6 @@ def workers(
     """Workers that answer the API; results are kept in memory."""
     monkeypatch.setattr(app, "_backend_cache", CacheBackend(app, backend="memory"))
     workers = Workers(world, sent)
-    for waiting in (rpc, log_stream):
+    for waiting in (rpc, log_stream, event_stream):
         monkeypatch.setattr(waiting, "SYSTEM", workers)
     return workers

@@ -6,11 +6,11 @@ import uuid
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
 from instances import documents, lookup
-from instances.api import forms, paging, shapes
+from instances.api import event_stream, forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
@@ -21,6 +21,16 @@ from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Operation
 
 TAGS = ["records"]
+EVENT = {
+    "description": "one event",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "its place, for Last-Event-ID"},
+        "event": {"enum": ["incident", "operation", "missed", "end", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
 IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
@@ -102,6 +112,23 @@ def list_incidents(
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)
     items = incident_documents.incidents(page, call_of(request).now)
     return {"items": items, "next": following}
+
+
+@router.get(
+    "/events",
+    tags=TAGS,
+    auth=may("read", limited=True),
+    response=responses(None),
+    operation_id="followEvents",
+    summary="Follow incidents and operations",
+    openapi_extra={"responses": {200: {"content": {"text/event-stream": {"schema": EVENT}}}}},
+)
+def follow_events(request: HttpRequest, last_event_id: forms.EventId = None) -> StreamingHttpResponse:
+    """Server-sent events `incident` and `operation` as they happen: `data` says what changed, and has the
+    INCIDENT or OPERATION as it is then. Ends after ten minutes with an event `end`, or with an event `error`
+    whose data is a problem document; show `Last-Event-ID` to go on. After an event `missed` some are not
+    kept any more."""
+    return event_stream.response(call_of(request), last_event_id)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from celery.backends.redis import RedisBackend
 
 from dockmgr.results import LookedUpResults
 from instances.access import tokens
-from instances.api import log_stream
+from instances.api import log_stream, streams
 from instances.engine import pool
 from instances.models import Health
 from tasks.app import app
@@ -197,12 +197,12 @@ def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
     monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
     for _ in range(5):  # more than there are places
         assert caller.get("/instances/c1/logs/stream").status == 200
-    assert [log_stream.STREAMS.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
+    assert [streams.STREAMS.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
     try:
         answer = caller.get("/instances/c1/logs/stream")
         assert (answer.status, answer.kind) == (503, "out-of-reach")
     finally:
-        log_stream.STREAMS.release(4)
+        streams.STREAMS.release(4)
 
 
 def test_asking_a_worker_opens_no_subscription_that_a_lost_broker_could_hang_in() -> None:

@@ -1,0 +1,66 @@
+"""Following incidents and operations by server-sent events, from rows that were committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from datetime import datetime, timedelta
+
+from django.http import StreamingHttpResponse
+
+from instances.access.reach import reach_of
+from instances.api import streams
+from instances.api.call import Call
+from instances.api.event_feed import Feed, has_lost
+from instances.api.streams import LASTS
+from instances.db.clock import SYSTEM
+from instances.lib.clock import is_due
+from instances.lib.ending import ENDING
+
+PAUSE = 1.0  # seconds between two looks at what happened
+ALIVE_EVERY = timedelta(seconds=10)
+FEED = Feed()
+
+
+def response(call: Call, after: int | None) -> StreamingHttpResponse:
+    """The stream, from now on or behind the event whose id is `after`.
+
+    Raises ProblemError when too many are open.
+    """
+    streams.take_place()
+    return streams.response(_Events(call, after).events())
+
+
+class _Events:
+    """One caller's events."""
+
+    def __init__(self, call: Call, after: int | None) -> None:
+        self._call, self._position = call, after
+        self._reach, self._is_admin = call.reach, call.is_admin
+        self._until = call.now + LASTS
+        self._alive_at: datetime | None = None
+
+    def events(self) -> Generator[bytes, None, None]:
+        with FEED.in_use():
+            try:
+                if self._position is not None and has_lost(self._position):
+                    yield streams.event("{}", "missed")
+                while SYSTEM.now() < self._until and not ENDING.is_set():
+                    yield from self._more()
+                    SYSTEM.sleep(PAUSE)
+            except streams.TROUBLE as error:
+                yield streams.problem(error)
+                return
+        yield streams.event("{}", "end")
+
+    def _more(self) -> Iterator[bytes]:
+        now = SYSTEM.now()
+        if is_due(self._alive_at, ALIVE_EVERY, now):
+            self._reach = reach_of(streams.caller_now(self._call, now))
+            self._alive_at = now
+            yield b": alive\n\n"  # so that a caller who has gone is noticed
+        found, self._position = FEED.after(self._position, now)
+        for happened in found:
+            if happened.is_within(self._reach):
+                document = happened.document(in_full=self._is_admin)
+                yield streams.event(json.dumps(document), happened.kind, str(happened.id))
