@@ -18,6 +18,7 @@ from instances.db.clock import SYSTEM
 from instances.monitoring.disk import DiskReader
 from instances.monitoring.events import EventWatch
 from instances.monitoring.loop import Monitor
+from instances.monitoring.outside import Rota
 from instances.monitoring.resources import judge_ooms
 from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
@@ -117,6 +118,8 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
         turns["lists"] = list_turn
     if engines and settings.USAGE_INTERVAL:
         turns["usage"] = UsageReader(service.OUTSIDE, timedelta(seconds=settings.USAGE_INTERVAL)).turn
+    if engines and settings.OUTSIDE_INTERVAL:
+        turns["outside"] = Rota(service.OUTSIDE, timedelta(seconds=settings.OUTSIDE_INTERVAL)).turn
     if engines and settings.DISK_INTERVAL:
         turns["disk"] = DiskReader(service.OUTSIDE, timedelta(seconds=settings.DISK_INTERVAL)).turn
     rounds = BackgroundThreads(turns, [part.stop for part in (events, looks) if part is not None])

@@ -18,7 +18,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.rules import CONTAINER, OPERATION, RESOURCES, Severity
+from instances.incidents.rules import CONTAINER, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
     Channel,
@@ -181,7 +181,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
 
 
 def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
-    if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES):
+    if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES, OUTSIDE):
         return False
     by_host = incident.kind != "host" and ("host", incident.host_id) in covering
     return by_host or any(kind == "fleet" for kind, _ in covering)

@@ -14,7 +14,16 @@ from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.containers.consumption import DISK, OOM
 from instances.documents import Document, time
-from instances.incidents.rules import CERTIFICATE, CONTAINER, OPERATION, ORPHANS, RESOURCES, Severity, worse
+from instances.incidents.rules import (
+    CERTIFICATE,
+    CONTAINER,
+    OPERATION,
+    ORPHANS,
+    OUTSIDE,
+    RESOURCES,
+    Severity,
+    worse,
+)
 from instances.lib.durations import span
 from instances.models import Channel, Incident, Notification
 
@@ -174,9 +183,12 @@ def _subject(incident: Incident, host: str) -> str:
         return f"A change of {incident.customer_id}"
     if incident.kind in (CONTAINER, RESOURCES):
         return f"The container of {incident.customer_id}"
+    if incident.kind == OUTSIDE:
+        customer = incident.customer_id
+        return f"The public address of {customer}" if customer else "What lies before customers"
     subjects = {
         "host": f"Host {host}",
-        CERTIFICATE: f"A certificate of host {host}",
+        CERTIFICATE: f"A certificate of host {host}" if host else "A certificate of a public address",
         ORPHANS: f"What dockmgr made on host {host}",
         "fleet": "The fleet",
         "self": "dockmgr itself",
@@ -200,6 +212,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject} is not all known"
     if incident.kind == RESOURCES:
         return f"{subject} {_SHORT_OF.get(incident.cause, f'is near its limit ({incident.cause})')}"
+    if incident.kind == OUTSIDE:
+        return f"{subject} {'is out of reach' if incident.customer_id else 'is at fault for many'}"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -214,7 +228,7 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
     if kind == ACKNOWLEDGED:
         return _sentence(f"{incident.acknowledged_by} has seen that {subject} is in trouble")
-    if incident.kind in (CERTIFICATE, ORPHANS, RESOURCES):
+    if incident.kind in (CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE):
         return _sentence(incident.message)
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)

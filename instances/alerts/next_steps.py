@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.alerts.pagers import OVER
 from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED
-from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS, RESOURCES
+from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS, OUTSIDE, RESOURCES
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
@@ -33,6 +33,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
     if incident.kind == RESOURCES:
         return f"See how it came about with `manage.py usage`, and what it says with {_logs(incident)}."
+    if incident.kind == OUTSIDE:
+        return _way_to(incident)
     if incident.kind != "instance":
         return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
     logs = _logs(incident)
@@ -49,6 +51,12 @@ def _of_host(cause: str, host: str) -> str:
     if cause == DATA_LOST:
         return f"Bring the data of host {host}'s engine back, or do without it customer by customer."
     return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
+
+
+def _way_to(incident: Incident) -> str:
+    if not incident.customer_id:
+        return "Mend what it names; containers are well inside, and nothing is restarted for it."
+    return f"See where it ends with `manage.py validate --customer-id {incident.customer_id}`."
 
 
 def _logs(incident: Incident) -> str:

@@ -33,6 +33,7 @@ from instances.incidents.rules import (
     FLEET,
     OPERATION,
     ORPHANS,
+    OUTSIDE,
     RESOURCES,
     SELF,
     Severity,
@@ -52,7 +53,7 @@ def enqueue_notifications(now: datetime) -> int:
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
     return _drain(WIDE, now) + _drain(
-        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES), now
+        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE), now
     )
 
 

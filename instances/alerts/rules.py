@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
-from instances.incidents.rules import CERTIFICATE, ORPHANS, Severity
+from instances.incidents.rules import CERTIFICATE, ORPHANS, OUTSIDE, Severity
 
 LOOK_AGAIN_COVERED = timedelta(seconds=60)
 LOOK_AGAIN_CHANGING = timedelta(seconds=10)
@@ -151,9 +151,11 @@ def concerns(rules: ChannelRules, labels: Labels) -> bool:
     """Whether an incident there is one the channel is for."""
     if labels.kind in ("fleet", "self"):
         return True
+    if labels.kind == OUTSIDE and not labels.customer and not labels.host:  # of many, anywhere
+        return True
     if rules.hosts and labels.host not in rules.hosts:
         return False
-    if labels.kind in ("host", CERTIFICATE, ORPHANS):
+    if labels.kind in ("host", CERTIFICATE, ORPHANS) or not labels.customer:
         return not rules.plans and not rules.customers
     return (not rules.plans or labels.plan in rules.plans) and (
         not rules.customers or labels.customer in rules.customers

@@ -98,8 +98,7 @@ class Feed:
     def _read(self, now: datetime) -> None:
         if self._position is None:
             self._position = self._floor = _beginning(now)
-        rows = [None]
-        while rows:
+        while True:
             rows = list(_rows().filter(pk__gt=self._position).order_by("pk")[:PAGE])
             ready = rows[: self._settled([row.pk for row in rows], now)]
             for happened in _loaded(ready, now):

@@ -33,7 +33,9 @@ def _kind(ask: Ask | None) -> str:
     return str((ask or {}).get("kind", "http"))
 
 
-def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: float) -> ProbeResult:
+def probed(
+    url: str, expect: str, ask: Ask | None, outside: Outside, timeout: float, *, public_only: bool = False
+) -> ProbeResult:
     """One look at the address as the plan asks for it."""
     said = ask or {}
     try:
@@ -47,6 +49,7 @@ def probed(url: str, expect: str, ask: Ask | None, outside: Outside, timeout: fl
         headers=headers,
         status=tuple(said.get("status") or ()),
         tls_verify=said.get("tls_verify", True),
+        public_only=public_only,
     )
     return outside.probe(address, timeout)
 
@@ -66,12 +69,17 @@ def public_url(base: str, plan: Plan) -> str:
     return base + (plan.health_path if _kind(ask_of(plan)) in KINDS_OVER_HTTP else "/")
 
 
-def probed_publicly(url: str, plan: Plan, outside: Outside, timeout: float) -> ProbeResult:
-    """One look at a plan's `public_url`; where it asks no HTTP question, a server there will do."""
+def probed_publicly(
+    url: str, plan: Plan, outside: Outside, timeout: float, *, public_only: bool = False
+) -> ProbeResult:
+    """One look at a plan's `public_url`; where it asks no HTTP question, a server there will do.
+
+    With `public_only` addresses that lead back into one's own network are refused.
+    """
     ask = {**(ask_of(plan) or {}), "host": "", "tls_verify": True}
     if _kind(ask) not in KINDS_OVER_HTTP:
-        return probed(url, Expect.HTTP_2XX, {"status": THERE}, outside, timeout)
-    return probed(url, plan.health_expect, ask, outside, timeout)
+        return probed(url, Expect.HTTP_2XX, {"status": THERE}, outside, timeout, public_only=public_only)
+    return probed(url, plan.health_expect, ask, outside, timeout, public_only=public_only)
 
 
 def reported(ask: Ask | None, facts: ContainerFacts) -> ProbeResult:

@@ -18,6 +18,7 @@ from instances.models import (
     Mute,
     Notification,
     Operation,
+    OutsideTransition,
     Sweep,
     Transition,
     UsageDay,
@@ -46,7 +47,8 @@ def purge(now: datetime) -> dict[str, int]:
         ),
         "events": _delete(FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT)),
         "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
-        "transitions": _delete(_superseded(recorded)),
+        "transitions": _delete(_superseded(Transition, recorded)),
+        "transitions from outside": _delete(_superseded(OutsideTransition, recorded)),
         "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),
         "mutes": _delete(Mute.objects.filter(until__lt=recorded)),
         "notifications": _delete(Notification.objects.filter(created_at__lt=recorded)),
@@ -55,10 +57,10 @@ def purge(now: datetime) -> dict[str, int]:
     }
 
 
-def _superseded(before: datetime) -> QuerySet[Transition]:
+def _superseded(seen: type[Model], before: datetime) -> QuerySet[Any]:
     """Transitions that tell nothing about the time after `before`."""
-    later = Transition.objects.filter(instance=OuterRef("instance"), at__gt=OuterRef("at"), at__lte=before)
-    return Transition.objects.filter(Exists(later), at__lt=before)
+    later = seen._default_manager.filter(instance=OuterRef("instance"), at__gt=OuterRef("at"), at__lte=before)
+    return seen._default_manager.filter(Exists(later), at__lt=before)
 
 
 def _delete(rows: QuerySet[Any]) -> int:

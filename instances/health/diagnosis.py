@@ -37,7 +37,7 @@ class Diagnosis:
     message: str
 
 
-_BEFORE_THE_PROXY = {"dns": Fault.DNS, "tls": Fault.TLS}
+_BEFORE_THE_PROXY = {"dns": Fault.DNS, "tls": Fault.TLS, "private_address": Fault.DNS}
 _CALLED = {Fault.DNS: "DNS", Fault.TLS: "TLS"}
 _DOES_NOT_LISTEN = frozenset({"refused", "unreachable"})
 _DOES_NOT_ANSWER = frozenset({"timeout", "closed", "bad_response"})

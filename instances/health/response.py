@@ -16,6 +16,7 @@ _SENTENCES = {
     "ca_file": "The file of the certificate authority can't be read.",
     "tls": "The TLS connection could not be trusted or established.",
     "dns": "The host name does not exist.",
+    "private_address": "The host name leads to a private network, where nothing is asked.",
     "unreachable": "There is no route to the host.",
     "closed": "The connection was closed without a complete answer.",
     "bad_response": "The answer is not HTTP.",

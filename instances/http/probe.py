@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import queue
 import re
 import socket
@@ -12,12 +13,14 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import quote, urlsplit
 
 from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
 from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
+from instances.lib.reserved import is_public
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
 SILENCE = 0.5  # seconds in which a connection nobody wants is closed again
@@ -39,7 +42,7 @@ _NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
 class Address:
     """Where and how to ask. `url` is http, https or, for a bare connection, tcp; `expect` says how to read
     the answer, `status` which ones pass instead of 2xx. `host` is asked for in place of the URL's; `headers`
-    may hold secrets.
+    may hold secrets. With `public_only` no address is asked that is not one of the internet.
     """
 
     url: str
@@ -48,11 +51,25 @@ class Address:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: tuple[int, ...] = ()
     tls_verify: bool = True
+    public_only: bool = False
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that was trusted: what it is known by, and from when until when it holds."""
+
+    fingerprint: str
+    begins: datetime
+    ends: datetime
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one look saw. `error` is a sentence for people, empty when all is well."""
+    """What one look saw. `error` is a sentence for people, empty when all is well.
+
+    `places` are the addresses the host name stands for, as far as they may be asked; None where that could
+    not be found out.
+    """
 
     outcome: Outcome
     reason: str
@@ -60,6 +77,15 @@ class ProbeResult:
     latency_ms: int
     version: str | None
     error: str
+    places: tuple[str, ...] | None = ()
+    certificate: Certificate | None = None
+
+
+PRIVATE = "private_address"
+
+
+class _NotPublicError(Exception):
+    """The host name leads to no address of the internet."""
 
 
 class _OwnTrouble(Exception):
@@ -74,6 +100,15 @@ class _Target:
     request: bytes
     name: str
     verify: bool
+    public_only: bool = False
+
+
+@dataclass
+class _Met:
+    """Who was met on the way to an answer."""
+
+    places: tuple[str, ...] | None = None
+    certificate: Certificate | None = None
 
 
 def probe(address: Address, timeout: float) -> ProbeResult:
@@ -85,20 +120,24 @@ def probe(address: Address, timeout: float) -> ProbeResult:
     URL) is UNKNOWN with the reason `prober`.
     """
     started = time.monotonic()
-    reply, detail = _ask(address, started + timeout)
+    met = _Met()
+    reply, detail = _ask(address, started + timeout, met)
     latency_ms = int((time.monotonic() - started) * 1000)
     error = sentence(reply.reason)
     if detail:
         error = f"{error[:-1]} ({detail})."
-    return ProbeResult(reply.outcome, reply.reason, reply.http_status, latency_ms, reply.version, error)
+    return ProbeResult(
+        reply.outcome, reply.reason, reply.http_status, latency_ms, reply.version, error,
+        met.places, met.certificate,
+    )  # fmt: skip
 
 
-def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
+def _ask(address: Address, deadline: float, met: _Met) -> tuple[Reply, str]:
     """The judged reply and a detail for people."""
     status = None
     try:
         target = _target(address)
-        with closing(_connect(target, deadline)) as connection:
+        with closing(_connect(target, deadline, met)) as connection:
             if not target.request:
                 return _stays_open(connection, deadline), ""
             connection.settimeout(time_left(deadline))
@@ -109,6 +148,8 @@ def _ask(address: Address, deadline: float) -> tuple[Reply, str]:
             body = decoded(read_body(wire, headers), headers) if wanted else b""
     except AnswerError as error:
         return _failed(error.reason, status), ""
+    except _NotPublicError:
+        return _failed(PRIVATE, status), ""
     except _OwnTrouble as error:
         return _failed(PROBER, status), str(error)
     except OSError as error:
@@ -158,14 +199,15 @@ def _target(address: Address) -> _Target:
     if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
         raise _OwnTrouble("the address is not an http or https URL")
     if parts.scheme == "tcp":
-        return _Target(False, host, port or 0, b"", host, True)
+        return _Target(False, host, port or 0, b"", host, True, address.public_only)
     path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE_IN_TARGET)
     tls = parts.scheme == "https"
     authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
     request = _request(path, address.host or authority, address.headers)
     default_port = 443 if tls else 80
     place = default_port if port is None else port
-    return _Target(tls, host, place, request, address.host or host, address.tls_verify)
+    name, verify = address.host or host, address.tls_verify
+    return _Target(tls, host, place, request, name, verify, address.public_only)
 
 
 def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
@@ -179,10 +221,15 @@ def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
     ).encode("ascii")
 
 
-def _connect(target: _Target, deadline: float) -> socket.socket:
+def _connect(target: _Target, deadline: float, met: _Met) -> socket.socket:
     """A connection to the first address that takes one; each gets its share of what time is left."""
     family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
     places = [(family, target.host)] if _is_literal(family, target.host) else _resolve(target, deadline)
+    if target.public_only:
+        places = [(family, host) for family, host in places if is_public(host)]
+    met.places = tuple(sorted({host for _, host in places}))
+    if not places:
+        raise _NotPublicError
     problems: list[OSError] = []
     for tried, (family, host) in enumerate(places):
         try:
@@ -190,7 +237,7 @@ def _connect(target: _Target, deadline: float) -> socket.socket:
         except OSError as error:
             problems.append(error)
         else:
-            return _secure(connection, target, deadline) if target.tls else connection
+            return _secure(connection, target, deadline, met) if target.tls else connection
     # A machine without IPv6 must not hide that the IPv4 address refuses.
     raise min(problems, key=lambda error: _reason(error) == PROBER)
 
@@ -214,10 +261,24 @@ def _dial(family: socket.AddressFamily, place: tuple[str, int], timeout: float) 
     return connection
 
 
-def _secure(connection: socket.socket, target: _Target, deadline: float) -> socket.socket:
+def _secure(connection: socket.socket, target: _Target, deadline: float, met: _Met) -> socket.socket:
     with closing(connection):  # wrapping takes the descriptor over, so this closes only what it left
         connection.settimeout(time_left(deadline))
-        return _tls_context(target.verify).wrap_socket(connection, server_hostname=target.name)
+        secured = _tls_context(target.verify).wrap_socket(connection, server_hostname=target.name)
+    met.certificate = _certificate(secured)
+    return secured
+
+
+def _certificate(secured: ssl.SSLSocket) -> Certificate | None:
+    """None where nobody was asked to trust it: then nothing of it is known."""
+    said, whole = secured.getpeercert(), secured.getpeercert(binary_form=True)
+    if not said or not whole:
+        return None
+    begins, ends = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(str(said[when])), UTC)
+        for when in ("notBefore", "notAfter")
+    )
+    return Certificate(hashlib.sha256(whole).hexdigest(), begins, ends)
 
 
 @cache

@@ -52,7 +52,12 @@ def uptime(report: Report) -> Document:
         "since": time(report.since),
         "until": time(report.until),
         "instances": [
-            {"customer_id": line.customer_id, "plan": line.plan, **_uptime(line.uptime)}
+            {
+                "customer_id": line.customer_id,
+                "plan": line.plan,
+                **_uptime(line.uptime),
+                "outside": _outside(line.outside),
+            }
             for line in report.lines
         ],
         "plans": [{"plan": plan, **_sum(lines)} for plan, lines in report.plans.items()],
@@ -98,7 +103,17 @@ def _events(row: Incident) -> list[shapes.Event]:
 
 
 def _sum(lines: list[Line]) -> dict[str, Any]:
-    return {"instances": len(lines), **_uptime(sum((line.uptime for line in lines), Uptime()))}
+    outside = sum((line.outside for line in lines), Uptime())
+    return {
+        "instances": len(lines),
+        **_uptime(sum((line.uptime for line in lines), Uptime())),
+        "outside": _outside(outside),
+    }
+
+
+def _outside(found: Uptime) -> Document | None:
+    """The same as customers saw it; None where no public address was asked."""
+    return _uptime(found) if found.up or found.down or found.unknown else None
 
 
 def _uptime(found: Uptime) -> Document:

@@ -15,6 +15,7 @@ CONTAINER = "container"  # the kind of the incident of a container that others r
 CERTIFICATE = "certificate"  # the kind of the incident of a host whose certificates end soon
 ORPHANS = "orphans"  # the kind of the incident of what belongs to no instance on a host
 RESOURCES = "resources"  # the kind of the incident of a container that is near one of its limits
+OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
 _HOST = "host:"
 
 
@@ -51,6 +52,11 @@ def orphans_key(host_name: str) -> str:
 def resources_key(customer_id: str, what: str) -> str:
     """What the incident of a customer's container that is near a limit is known by."""
     return f"{RESOURCES}:{what}:{customer_id}"
+
+
+def outside_key(shared: str, name: str) -> str:
+    """What the incident of public addresses is known by that share where the trouble lies."""
+    return f"{OUTSIDE}:{shared}:{name}"
 
 
 def host_in(key: str) -> str:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from instances.incidents.rules import Availability
 from instances.incidents.uptime_rules import AvailabilityChange, Uptime, measure
-from instances.models import Instance, Operation, Transition
+from instances.models import Instance, Operation, OutsideTransition, Transition
+
+Seen = type[Transition] | type[OutsideTransition]
 
 
 @dataclass(frozen=True)
 class Line:
-    """How available one instance was."""
+    """How available one instance was, and as its customer saw it `outside`, where he was asked for."""
 
     instance_id: int
     customer_id: str
     plan: str
     uptime: Uptime
+    outside: Uptime = field(default_factory=Uptime)
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,15 @@ class Report:
 
 
 def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> Report:
-    """The uptime of `instances` in a period, in three queries however many they are."""
+    """The uptime of `instances` in a period, in five queries however many they are."""
     restarts = _restarts(instances, since, until)
+    outside = {line.instance_id: line.uptime for line in _lines(instances, since, until, OutsideTransition)}
     lines = [
-        replace(line, uptime=replace(line.uptime, restarts=tried, restarts_helped=helped))
+        replace(
+            line,
+            uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
+            outside=outside[line.instance_id],
+        )
         for line in _lines(instances, since, until)
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]
     ]
@@ -62,9 +70,11 @@ def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) 
     return {line.instance_id: line.uptime.percent for line in _lines(instances, since, now)}
 
 
-def _lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> Iterator[Line]:
-    within = _changes_within(instances, since, until)
-    before = Transition.objects.filter(instance=OuterRef("pk"), at__lte=since).order_by("-at", "-pk")
+def _lines(
+    instances: QuerySet[Instance], since: datetime, until: datetime, seen: Seen = Transition
+) -> Iterator[Line]:
+    within = _changes_within(instances, since, until, seen)
+    before = seen._default_manager.filter(instance=OuterRef("pk"), at__lte=since).order_by("-at", "-pk")
     rows = instances.order_by("customer_id", "pk").values_list(
         "pk",
         "customer_id",
@@ -78,9 +88,9 @@ def _lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> I
 
 
 def _changes_within(
-    instances: QuerySet[Instance], since: datetime, until: datetime
+    instances: QuerySet[Instance], since: datetime, until: datetime, seen: Seen
 ) -> defaultdict[int, list[AvailabilityChange]]:
-    rows = Transition.objects.filter(instance__in=_keys(instances), at__gt=since, at__lte=until)
+    rows = seen._default_manager.filter(instance__in=_keys(instances), at__gt=since, at__lte=until)
     found: defaultdict[int, list[AvailabilityChange]] = defaultdict(list)
     for pk, at, availability in rows.order_by("at", "pk").values_list("instance_id", "at", "availability"):
         found[pk].append(AvailabilityChange(at, Availability(availability)))

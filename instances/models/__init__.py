@@ -11,6 +11,7 @@ from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedSta
 from instances.models.instance import Instance
 from instances.models.last_words import LastWords
 from instances.models.operation import Operation
+from instances.models.outside import OutsideCheck, OutsideTransition
 from instances.models.registry import Registry
 from instances.models.sweep import Sweep
 from instances.models.tally import Tally
@@ -37,6 +38,8 @@ __all__ = [
     "Notification",
     "NotifiedState",
     "Operation",
+    "OutsideCheck",
+    "OutsideTransition",
     "PendingPurge",
     "Plan",
     "Port",

@@ -44,6 +44,7 @@ class Incident(models.Model):
             "certificate",
             "orphans",
             "resources",
+            "outside",
         )
     )
 

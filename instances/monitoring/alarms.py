@@ -30,11 +30,13 @@ def raise_alarm(
     host: Host | None = None,
     instance: Instance | None = None,
     resolve_at: datetime | None = None,
+    notify_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
 ) -> None:
     """Make the key's incident so severe for this cause; nothing is told anew while the cause is the same.
 
-    With `resolve_at` it resolves by itself unless it is raised again before.
+    With `resolve_at` it resolves by itself unless it is raised again before. It is told at once, or when
+    `notify_at` says.
     """
     try:
         with transaction.atomic():
@@ -42,8 +44,9 @@ def raise_alarm(
             if known is None or not known.is_open or known.cause != cause:
                 logger.log(ERROR if severity is Severity.CRITICAL else WARNING, "%s", message)
                 known = lifecycle.open_incident(
-                    key, kind, severity, cause, message, now, host=host, instance=instance
-                )
+                    key, kind, severity, cause, message, now,
+                    host=host, instance=instance, notify_at=notify_at,
+                )  # fmt: skip
             Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at)
     except IntegrityError:
         logger.info("Another process has just raised the alarm of %s.", key)

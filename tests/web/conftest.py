@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from celery.backends.cache import CacheBackend
@@ -16,6 +17,12 @@ from tests.fast.conftest import Message, flushing_is_cheap, run, sent, world
 from tests.web.callers import Caller, Workers, a_caller
 
 __all__ = ["flushing_is_cheap", "run", "sent", "world"]
+
+
+@pytest.fixture(autouse=True)
+def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits ten minutes for the end of a stream of events, whatever clock it goes by."""
+    monkeypatch.setattr(event_stream, "LASTS", timedelta(seconds=2))
 
 
 @pytest.fixture

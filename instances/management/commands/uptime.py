@@ -18,6 +18,7 @@ COLUMNS = (
     "customer",
     "plan",
     "uptime",
+    "from outside",
     "down for",
     "outages",
     "to recover",
@@ -60,11 +61,13 @@ def _count(row: dict[str, Any]) -> str:
 
 
 def _line(name: str, plan: str, row: dict[str, Any]) -> tuple[Any, ...]:
+    outside = row["outside"] and row["outside"]["uptime_percent"]
     percent, recovery = row["uptime_percent"], row["mean_time_to_recover_seconds"]
     return (
         name,
         plan,
         "-" if percent is None else f"{percent:g} %",
+        "-" if outside is None else f"{outside:g} %",
         durations.span(row["downtime_seconds"]),
         row["outages"],
         "-" if recovery is None else durations.span(recovery),

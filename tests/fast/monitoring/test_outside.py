@@ -1,0 +1,245 @@
+"""Public addresses are asked on a rota; what many share is one incident, and nothing is restarted for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.health.response import PROBER, Outcome
+from instances.http.probe import Address, Certificate, ProbeResult
+from instances.models import Host, Incident, Instance, Operation, OutsideCheck, OutsideTransition, Plan
+from instances.monitoring.outside import AT_ONCE, Rota, look_at
+from tests.factories import World
+from tests.fakes.outside import fails, passes
+from tests.fast.conftest import Run
+from tests.fast.telling import a_channel, outbox, told_after
+
+pytestmark = pytest.mark.django_db
+EVERY = timedelta(minutes=3)
+STEP = 20  # seconds
+PROXY = ("203.0.113.7",)
+
+
+@pytest.fixture(autouse=True)
+def public(world: World, settings: Settings) -> None:
+    settings.OUTSIDE_INTERVAL = EVERY.total_seconds()
+    Plan.objects.update(public_url="https://{subdomain}")
+    world.plan.refresh_from_db()
+
+
+def url(name: str) -> str:
+    return f"https://{name}.example.com/healthz"
+
+
+def customers(world: World, *names: str, host: Host | None = None) -> list[Instance]:
+    for name in names:
+        answers(world, name, passes())
+    return [world.instance(name, host=host) for name in names]
+
+
+def answers(world: World, name: str, result: ProbeResult, places: tuple[str, ...] | None = PROXY) -> None:
+    world.probe.answers[url(name)] = replace(result, places=places)
+
+
+def watch(world: World, minutes: float = 1, processes: int = 1) -> None:
+    """Processes that watch for so long; looks and judgements of all of them."""
+    rotas = [Rota(world.outside, EVERY) for _ in range(processes)]
+    for _ in range(int(minutes * 60 / STEP)):
+        for rota in rotas:
+            rota.turn()
+        world.clock.advance(STEP)
+
+
+def open_ones() -> list[str]:
+    return sorted(Incident.objects.open().filter(kind="outside").values_list("key", flat=True))
+
+
+def test_everybody_is_asked_once_an_interval_and_evenly(world: World) -> None:
+    names = [f"c{number}" for number in range(18)]
+    customers(world, *names)
+    asked: list[str] = []
+    for name in names:
+        told = replace(passes(), places=PROXY)
+        world.probe.answers[url(name)] = lambda name=name, told=told: asked.append(name) or told  # type: ignore
+    watch(world, 1, processes=2)
+    assert 5 <= len(asked) <= 7
+    watch(world, 2.4, processes=2)
+    assert sorted(asked) == sorted(names)
+    watch(world, 3)
+    assert sorted(asked) == sorted([*names, *names])
+
+
+def test_who_has_no_address_or_is_not_looked_after_is_left_alone(world: World) -> None:
+    gone, paused, without, trial = customers(world, "gone", "paused", "without", "trial")
+    watch(world)
+    assert OutsideCheck.objects.count() == 4
+    gone.leaving_at = trial.expires_at = world.now
+    gone.save()
+    trial.save()
+    paused.health.status = "paused"
+    paused.health.save()
+    without.plan = Plan.objects.exclude(pk=world.plan.pk).first()
+    Plan.objects.filter(pk=without.plan.pk).update(public_url="")
+    without.save()
+    watch(world, 2)
+    assert not OutsideCheck.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("result", "cause", "words"),
+    [
+        (fails("tls"), "tls", "TLS is at fault for https://c1.example.com/healthz"),
+        (fails("http_502"), "proxy", "The proxy is at fault: the app itself is well"),
+        (fails("redirect"), "proxy", "leads elsewhere"),
+        (fails("dns"), "dns", "DNS is at fault for https://c1.example.com/healthz"),
+        (fails("private_address"), "dns", "private network"),
+    ],
+)
+def test_one_address_that_fails_is_one_warning_by_its_cause(
+    world: World, result: ProbeResult, cause: str, words: str
+) -> None:
+    a_channel()
+    customers(world, *(f"w{number}" for number in range(4)), "c1")
+    watch(world, 3)
+    answers(world, "c1", result, None if cause == "dns" else PROXY)
+    watch(world, 7)
+    incident = Incident.objects.get()
+    assert (incident.key, incident.cause, incident.severity) == ("outside:customer:c1", cause, "warning")
+    assert words in incident.message
+    told_after(world, 0)
+    assert outbox() == ["ops opened warning c1"]
+    assert not Operation.objects.exists(), "nothing is restarted"
+    answers(world, "c1", passes())
+    watch(world, 3)
+    assert open_ones() == []
+    told_after(world, 0)
+    assert outbox() == ["ops opened warning c1", "ops resolved info c1"]
+
+
+def test_a_proxy_that_fails_many_is_one_message_with_their_number(world: World) -> None:
+    a_channel()
+    there = Host.objects.create(name="h2", docker_url="tcp://h2:2376")
+    names = [f"c{number}" for number in range(AT_ONCE + 8)]
+    customers(world, *names[:20])
+    customers(world, *names[20:], host=there)
+    customers(world, "other")
+    answers(world, "other", passes(), ("198.51.100.1",))
+    watch(world, 3)
+    for name in names:
+        answers(world, name, fails("http_502"))
+    for _ in range(9):
+        watch(world, 1)
+        told_after(world, 0)
+    assert open_ones() == ["outside:proxy:203.0.113.7"]
+    assert outbox() == ["ops opened critical outside:proxy:203.0.113.7"]
+    message = Incident.objects.open().get().message
+    at_fault = f"The proxy at 203.0.113.7 is at fault for {len(names)} customers."
+    assert message.startswith(f"{at_fault} Such as https://c0.example.com/healthz: The proxy is at fault")
+    for name in names:
+        answers(world, name, passes())
+    watch(world, 4)
+    told_after(world, 0)
+    assert open_ones() == []
+    assert len(outbox()) == 2
+
+
+@pytest.mark.parametrize("reason", ["no names", "no way out"])
+def test_when_nobody_gets_through_anywhere_it_may_be_our_own_way_out(world: World, reason: str) -> None:
+    names = ["c1", "c2", "c3", "c4"]
+    rows = customers(world, *names)
+    for number, row in enumerate(rows):
+        Instance.objects.filter(pk=row.pk).update(subdomain=f"www.{row.customer_id}.org")
+        address = f"https://www.{row.customer_id}.org/healthz"
+        places = (f"203.0.113.{number}",)
+        world.probe.answers[address] = replace(passes(), places=places)
+    watch(world, 3)
+    for row in rows:
+        told = replace(fails("timeout"), places=(f"203.0.113.{row.pk}",))
+        if reason == "no names":
+            told = ProbeResult(Outcome.UNKNOWN, PROBER, None, 5, None, "No resolver.", None)
+        world.probe.answers[f"https://www.{row.customer_id}.org/healthz"] = told
+    watch(world, 7)
+    assert open_ones() == ["outside:all:"]
+    assert "dockmgr's own network" in Incident.objects.open().get().message
+
+
+@pytest.mark.parametrize("status", ["suspect", "restarting", "unknown"])
+def test_what_is_ill_inside_is_told_by_those_who_look_there(world: World, status: str) -> None:
+    [instance] = customers(world, "c1")
+    instance.health.status = status
+    instance.health.save()
+    answers(world, "c1", fails("http_502"))
+    watch(world, 5)
+    assert not Incident.objects.exists()
+    assert OutsideTransition.objects.get().availability == "down", "the customer sees it all the same"
+
+
+def test_uptime_as_customers_saw_it_stands_beside_that_inside(world: World, run: Run) -> None:
+    customers(world, "c1", "quiet")
+    answers(world, "quiet", ProbeResult(Outcome.UNKNOWN, PROBER, None, 5, None, "No sockets.", ()))
+    watch(world, 10)
+    answers(world, "c1", fails("http_502"))
+    watch(world, 10)
+    document = json.loads(run("uptime", "--since", "20m", "--json").out)
+    seen = {row["customer_id"]: row["outside"] for row in document["instances"]}
+    assert 40 < seen["c1"]["uptime_percent"] < 75
+    assert seen["quiet"]["uptime_percent"] is None
+    assert document["all"]["outside"]["outages"] == 1
+    assert "from outside" in run("uptime", "--since", "20m").out
+    Plan.objects.update(public_url="")
+    OutsideTransition.objects.all().delete()
+    assert json.loads(run("uptime", "--json").out)["all"]["outside"] is None
+
+
+def test_a_certificate_nobody_renewed_is_told_once_for_all_who_have_it(world: World) -> None:
+    a_channel()
+    names = [f"c{number}" for number in range(4)]
+    customers(world, *names)
+    for name, identity, days in [*((name, "a" * 64, 10.0) for name in names[:3]), (names[3], "b" * 64, 50.0)]:
+        ends = world.now + timedelta(days=days)
+        held = Certificate(identity, ends - timedelta(days=90), ends)
+        world.probe.answers[url(name)] = replace(passes(), places=PROXY, certificate=held)
+    watch(world, 7)
+    told_after(world, 0)
+    assert told_after(world, 86400) == []
+    assert outbox() == ["ops opened warning certificate:outside:aaaaaaaaaaaaaaaa"]
+    incident = Incident.objects.get()
+    which = "The certificate of https://c0.example.com/healthz and 2 other addresses"
+    assert incident.message.startswith(f"{which} ends on 2026-03-11 at 12:00 UTC")
+    for name in names:
+        answers(world, name, passes())
+        ends = world.now + timedelta(days=90)
+        world.probe.answers[url(name)] = replace(
+            passes(), places=PROXY, certificate=Certificate("c" * 64, world.now, ends)
+        )
+    watch(world, 4)
+    incident.refresh_from_db()
+    assert not incident.is_open
+
+
+def test_a_customer_who_leaves_takes_his_incident_with_him(world: World) -> None:
+    customers(world, "c1")
+    answers(world, "c1", fails("http_502"))
+    watch(world, 6)
+    assert open_ones() == ["outside:customer:c1"]
+    world.decommission("c1")
+    assert open_ones() == []
+
+
+def test_private_networks_are_asked_where_that_is_allowed(world: World, settings: Settings) -> None:
+    wanted: list[bool] = []
+
+    def noted(address: Address, timeout: float) -> ProbeResult:
+        wanted.append(address.public_only)
+        return passes()
+
+    outside = replace(world.outside, probe=noted)  # type: ignore[arg-type]
+    [instance] = customers(world, "c1")
+    look_at(instance, outside)
+    settings.OUTSIDE_PRIVATE = True
+    look_at(instance, outside)
+    assert wanted == [True, False]
