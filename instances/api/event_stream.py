@@ -37,7 +37,7 @@ class _Events:
     def __init__(self, call: Call, after: int | None) -> None:
         self._call, self._position = call, after
         self._reach, self._is_admin = call.reach, call.is_admin
-        self._until = call.now + LASTS
+        self._until = SYSTEM.now() + LASTS
         self._alive_at: datetime | None = None
 
     def events(self) -> Generator[bytes, None, None]:

@@ -62,8 +62,8 @@ def of_others(theirs: Instance) -> list[tuple[str, str]]:
         "incident": theirs.incidents.get().pk,
         "trial": "00000000-0000-0000-0000-000000000000",
     }
-    asked = [(route.method, route.path.format(**ids)) for route in ROUTES]
-    named = [(method, path.replace("/c1", "/theirs").replace("/c2", "/theirs")) for method, path in asked]
+    asked = [(each.method, each.path.replace("/c1", "/theirs").replace("/c2", "/theirs")) for each in ROUTES]
+    named = [(method, path.format(**ids)) for method, path in asked]
     return [
         (method, path)
         for method, path in named
@@ -100,7 +100,7 @@ def test_what_is_about_the_whole_fleet_is_refused(limited: Caller, method: str, 
 
 def test_every_route_heeds_the_limit_or_refuses_it(limited: Caller, others: Instance) -> None:
     about_one = {(route.method, route.template) for route in ROUTES if "{" in route.template}
-    lists = {("GET", "/instances"), ("GET", "/operations"), ("GET", "/incidents")}
+    lists = {("GET", f"/{name}") for name in ("instances", "operations", "incidents", "events")}
     made = {("POST", "/instances"), ("POST", "/test-deployments")}
     known = about_one | lists | made | set(WHOLE)
     assert {(route.method, route.template) for route in ROUTES} == known
