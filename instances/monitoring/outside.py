@@ -92,8 +92,8 @@ def take_due(now: datetime) -> list[Instance]:
         rows = locked(OutsideCheck.objects.filter(due, instance__in=asked()), skip_locked=True)
         ids = [row.pk for row in rows.order_by("next_at", "pk")[:AT_ONCE]]
         OutsideCheck.objects.filter(pk__in=ids).update(next_at=while_asked)
-    rows = Instance.objects.filter(pk__in=ids).without_secrets()
-    return list(rows.select_related("plan", "host", "health"))
+    taken = Instance.objects.filter(pk__in=ids).without_secrets()
+    return list(taken.select_related("plan", "host", "health"))
 
 
 def look_at(instance: Instance, outside: Outside) -> Look:

@@ -12,9 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from instances.health.response import Outcome
 from instances.http import probe as probe_module
+from instances.http.probe import Address
 from tests.fast.timed import TIMEOUT, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
 
@@ -241,6 +244,33 @@ def test_a_trusted_certificate_is_accepted(trusted: Path, host: str) -> None:
     with HostileServer("ok json", tls=server_tls(trusted)) as server:
         result = timed_probe(server.url(host=host))
     assert (result.outcome, result.version) == (OK, "2026.2.19")
+    assert result.places and "127.0.0.1" in result.places
+    held = x509.load_pem_x509_certificate(trusted.read_bytes())
+    assert result.certificate == probe_module.Certificate(
+        held.fingerprint(SHA256()).hex(), held.not_valid_before_utc, held.not_valid_after_utc
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])
+def test_where_only_public_addresses_may_be_asked_a_private_one_is_not(host: str) -> None:
+    with HostileServer("ok json") as server:
+        result = probe_module.probe(Address(server.url(host=host), public_only=True), TIMEOUT)
+    assert (result.outcome, result.reason, result.places) == (FAIL, "private_address", ())
+    assert not server.requests
+
+
+def test_of_a_name_s_addresses_only_the_public_ones_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    names = [(socket.AF_INET, 1, 6, "", (place, 80)) for place in ("10.0.0.1", "203.0.114.7", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: names)
+
+    def dial(_family: int, place: tuple[str, int], _timeout: float) -> socket.socket:
+        asked.append(place[0])
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "")
+
+    monkeypatch.setattr(probe_module, "_dial", dial)
+    result = probe_module.probe(Address("http://shop.example.com/", public_only=True), TIMEOUT)
+    assert (result.reason, result.places, asked) == ("refused", ("203.0.114.7",), ["203.0.114.7"])
 
 
 def test_a_self_signed_certificate_is_a_tls_failure(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -62,9 +63,15 @@ def test_everybody_is_asked_once_an_interval_and_evenly(world: World) -> None:
     names = [f"c{number}" for number in range(18)]
     customers(world, *names)
     asked: list[str] = []
-    for name in names:
-        told = replace(passes(), places=PROXY)
-        world.probe.answers[url(name)] = lambda name=name, told=told: asked.append(name) or told  # type: ignore
+
+    def noted(name: str) -> Callable[[], ProbeResult]:
+        def answer() -> ProbeResult:
+            asked.append(name)
+            return replace(passes(), places=PROXY)
+
+        return answer
+
+    world.probe.answers |= {url(name): noted(name) for name in names}
     watch(world, 1, processes=2)
     assert 5 <= len(asked) <= 7
     watch(world, 2.4, processes=2)
@@ -82,8 +89,9 @@ def test_who_has_no_address_or_is_not_looked_after_is_left_alone(world: World) -
     trial.save()
     paused.health.status = "paused"
     paused.health.save()
-    without.plan = Plan.objects.exclude(pk=world.plan.pk).first()
-    Plan.objects.filter(pk=without.plan.pk).update(public_url="")
+    others = Plan.objects.exclude(pk=world.plan.pk)
+    others.update(public_url="")
+    without.plan = others.order_by("pk")[0]
     without.save()
     watch(world, 2)
     assert not OutsideCheck.objects.exists()
