@@ -41,7 +41,7 @@ def found(looks: list[Seen], known: tuple[Place, ...] = ()) -> tuple[dict[Place,
 
 PROXY, ZONE, HOST = ("proxy", "203.0.113.7"), ("zone", "example.com"), ("host", "h1")
 THREE = [fails(name) for name in "abc"]
-ELSEWHERE = {"proxy": "198.51.100.1", "zone": "example.org", "host": "h2"}
+ELSEWHERE: dict[str, Any] = {"proxy": "198.51.100.1", "zone": "example.org", "host": "h2"}
 OTHERS = [well(f"w{n}", **ELSEWHERE) for n in range(9)]
 
 
