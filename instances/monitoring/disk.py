@@ -17,6 +17,7 @@ from instances.db.moments import ahead
 from instances.engine.pool import Engines
 from instances.errors import DockmgrError
 from instances.incidents.hosts import open_on_hosts, watch_all
+from instances.lib.clock import is_due
 from instances.models import Host, HostWatch, Instance, Usage
 from instances.models.usage import CONSUMED
 from instances.monitoring.resources import settle
@@ -25,6 +26,7 @@ from instances.outside import Outside, engine_address
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = timedelta(minutes=1)  # for engines that are due, where none was
 AT_ONCE = 4  # engines that look at their files for this process at the same time
 READ = ("disk", "on_disk", "disk_read_at", "near", "hour")
 
@@ -34,11 +36,16 @@ class DiskReader:
 
     def __init__(self, outside: Outside, every: timedelta) -> None:
         self._outside, self._every = outside, every
+        self._looked_at: datetime | None = None
 
     def turn(self) -> None:
         """Ask engines that are due, each once, and write down what they hold."""
-        hosts = take_due(self._outside.clock.now(), self._every)
+        now = self._outside.clock.now()
+        if not is_due(self._looked_at, LOOK_EVERY, now):
+            return
+        hosts = take_due(now, self._every)
         if not hosts:
+            self._looked_at = now
             return
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="disk") as pool:
             found = list(pool.map(partial(_read, engines=self._outside.engines), hosts))

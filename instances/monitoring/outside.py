@@ -22,12 +22,14 @@ from instances.http.probe import ProbeResult
 from instances.incidents.rules import Availability
 from instances.lib.clock import is_due
 from instances.models import Instance, OutsideCheck, OutsideTransition
-from instances.monitoring.outside_judge import judge
+from instances.monitoring.outside_judge import judge, judge_certificates
 from instances.monitoring.outside_rules import inside_view, next_look, zone_of
 from instances.outside import Outside
 
 AT_ONCE = 32  # addresses that a process asks at the same time
 JUDGE_EVERY = timedelta(seconds=10)
+CERTIFY_EVERY = timedelta(minutes=1)
+LONGEST_URL = 600
 WRITTEN = (
     "next_at", "asked_at", "url", "outcome", "fault", "error", "http_status", "latency_ms", "failures",
     "failing_since", "proxy", "zone", "certificate", "certificate_begins", "certificate_ends",
@@ -56,6 +58,7 @@ class Rota:
         self._outside, self._every = outside, every
         self._added_at: datetime | None = None
         self._judged_at: datetime | None = None
+        self._certified_at: datetime | None = None
 
     def turn(self) -> None:
         """Ask one portion, and tell of what is wrong."""
@@ -72,6 +75,9 @@ class Rota:
         if is_due(self._judged_at, JUDGE_EVERY, now):
             self._judged_at = now
             hurry(judge(asked(), now), now)
+        if is_due(self._certified_at, CERTIFY_EVERY, now):
+            self._certified_at = now
+            judge_certificates(asked(), now)
 
 
 def add_rows(now: datetime, every: timedelta) -> None:
@@ -123,7 +129,7 @@ def _advance(row: OutsideCheck, look: Look, now: datetime, every: timedelta) -> 
     failed = result.outcome is Outcome.FAIL
     row.failing_since = (row.failing_since or now) if failed else None
     row.failures = row.failures + 1 if failed else 0
-    row.next_at, row.asked_at, row.url = now + next_look(row.failures, every), now, look.url
+    row.next_at, row.asked_at, row.url = now + next_look(row.failures, every), now, look.url[:LONGEST_URL]
     row.outcome, row.http_status, row.latency_ms = result.outcome.value, result.http_status, result.latency_ms
     row.fault, row.error = (diagnosis.fault.value, diagnosis.message) if failed else ("", "")
     row.zone = zone_of(urlsplit(look.url).hostname or "")

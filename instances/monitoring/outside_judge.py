@@ -20,6 +20,7 @@ from instances.monitoring.outside_rules import EVERYWHERE, Group, Place, Seen, g
 TOGETHER = timedelta(seconds=60)  # until a group is told: by then most of it has been asked
 ALONE = timedelta(seconds=90)  # until one customer's failure is: by then a group has been seen
 PART_OF_MORE, AGAIN = "it is part of a larger trouble", "customers get through again"
+LONGEST_NAME = 100  # characters of what is shared: keys of incidents have 128
 LONGEST = 255  # characters of an incident's message
 FROM_OUTSIDE = "outside:"
 _CALLED = {Fault.PROXY.value: "The proxy", Fault.TLS.value: "TLS", Fault.DNS.value: "DNS"}
@@ -42,11 +43,11 @@ def judge(asked: QuerySet[Instance], now: datetime) -> list[int]:
 
     Those share what is at fault for others, or what is well again.
     """
-    rows = list(OutsideCheck.objects.filter(instance__in=asked).exclude(asked_at=None).order_by("pk"))
-    judge_certificates(rows, now)
+    looks_of = OutsideCheck.objects.filter(instance__in=asked).exclude(asked_at=None)
     opened = list(Incident.objects.open().filter(kind=OUTSIDE))
-    if not opened and not any(row.failures for row in rows):
+    if not opened and not looks_of.filter(failures__gt=0).exists():
         return []
+    rows = list(looks_of.order_by("pk"))
     facts = dict(_facts([row.pk for row in rows]))
     looks = [_seen(row, *facts[row.pk]) for row in rows if row.pk in facts]
     known = [place for incident in opened if (place := _place(incident.key))]
@@ -71,8 +72,8 @@ def _seen(row: OutsideCheck, customer_id: str, host: str) -> Seen:
         fault=row.fault,
         failures=row.failures,
         since=row.failing_since,
-        proxy=row.proxy,
-        zone=row.zone,
+        proxy=row.proxy[:LONGEST_NAME],
+        zone=row.zone[-LONGEST_NAME:],
         host=host,
     )
 
@@ -144,8 +145,10 @@ def _to_hurry(
     return [rows[customer].pk for customer in sorted(soon)]
 
 
-def judge_certificates(rows: Sequence[OutsideCheck], now: datetime) -> None:
+def judge_certificates(asked: QuerySet[Instance], now: datetime) -> None:
     """Warn of each certificate that ends soon and was not renewed in time; once for all who have it."""
+    soon = now + timedelta(days=settings.CERTIFICATE_DAYS)
+    rows = OutsideCheck.objects.filter(instance__in=asked, certificate_ends__lt=soon).order_by("pk")
     ending: dict[str, list[OutsideCheck]] = {}
     for row in rows:
         begins, ends = row.certificate_begins, row.certificate_ends
