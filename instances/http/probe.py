@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import queue
 import re
 import socket
@@ -13,11 +12,11 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import quote, urlsplit
 
 from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
+from instances.http.certificate import Certificate, certificate_of
 from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Wire, read_body, read_head, time_left
 from instances.lib.reserved import is_public
@@ -52,15 +51,6 @@ class Address:
     status: tuple[int, ...] = ()
     tls_verify: bool = True
     public_only: bool = False
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate that was trusted: what it is known by, and from when until when it holds."""
-
-    fingerprint: str
-    begins: datetime
-    ends: datetime
 
 
 @dataclass(frozen=True)
@@ -265,20 +255,8 @@ def _secure(connection: socket.socket, target: _Target, deadline: float, met: _M
     with closing(connection):  # wrapping takes the descriptor over, so this closes only what it left
         connection.settimeout(time_left(deadline))
         secured = _tls_context(target.verify).wrap_socket(connection, server_hostname=target.name)
-    met.certificate = _certificate(secured)
+    met.certificate = certificate_of(secured)
     return secured
-
-
-def _certificate(secured: ssl.SSLSocket) -> Certificate | None:
-    """None where nobody was asked to trust it: then nothing of it is known."""
-    said, whole = secured.getpeercert(), secured.getpeercert(binary_form=True)
-    if not said or not whole:
-        return None
-    begins, ends = (
-        datetime.fromtimestamp(ssl.cert_time_to_seconds(str(said[when])), UTC)
-        for when in ("notBefore", "notAfter")
-    )
-    return Certificate(hashlib.sha256(whole).hexdigest(), begins, ends)
 
 
 @cache

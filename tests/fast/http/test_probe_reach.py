@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from instances.health.response import Outcome
 from instances.http import probe as probe_module
+from instances.http.certificate import Certificate
 from instances.http.probe import Address
 from tests.fast.timed import TIMEOUT, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
@@ -246,7 +247,7 @@ def test_a_trusted_certificate_is_accepted(trusted: Path, host: str) -> None:
     assert (result.outcome, result.version) == (OK, "2026.2.19")
     assert result.places and "127.0.0.1" in result.places
     held = x509.load_pem_x509_certificate(trusted.read_bytes())
-    assert result.certificate == probe_module.Certificate(
+    assert result.certificate == Certificate(
         held.fingerprint(SHA256()).hex(), held.not_valid_before_utc, held.not_valid_after_utc
     )
 

@@ -12,7 +12,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.health.response import PROBER, Outcome
-from instances.http.probe import Address, Certificate, ProbeResult
+from instances.http.certificate import Certificate
+from instances.http.probe import Address, ProbeResult
 from instances.models import Host, Incident, Instance, Operation, OutsideCheck, OutsideTransition, Plan
 from instances.monitoring.outside import AT_ONCE, Rota, look_at
 from tests.factories import World
