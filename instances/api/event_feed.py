@@ -97,7 +97,10 @@ class Feed:
 
     def _read(self, now: datetime) -> None:
         if self._position is None:
-            self._position = self._floor = _beginning(now)
+            begins = _beginning(now)
+            if begins is None:
+                return
+            self._position = self._floor = begins
         while True:
             rows = list(_rows().filter(pk__gt=self._position).order_by("pk")[:PAGE])
             ready = rows[: self._settled([row.pk for row in rows], now)]
@@ -128,12 +131,13 @@ def has_lost(position: int) -> bool:
     return oldest is not None and position < oldest - 1
 
 
-def _beginning(now: datetime) -> int:
-    """Behind all that was committed long ago."""
-    known = FeedEvent.objects.filter(at__lt=now - BEFORE).aggregate(last=Max("pk"))["last"]
-    if known is None:
-        known = (FeedEvent.objects.aggregate(first=Min("pk"))["first"] or 1) - 1
-    return int(known)
+def _beginning(now: datetime) -> int | None:
+    """Behind all that was committed long ago; None where nothing is there: then any id may be the first."""
+    known: int | None = FeedEvent.objects.filter(at__lt=now - BEFORE).aggregate(last=Max("pk"))["last"]
+    if known is not None:
+        return known
+    first: int | None = FeedEvent.objects.aggregate(first=Min("pk"))["first"]
+    return None if first is None else first - 1
 
 
 def _rows() -> QuerySet[FeedEvent]:
