@@ -187,9 +187,9 @@ def test_uptime_is_told_by_instance_by_plan_and_in_all(world: World, run: Run) -
         0, "2026-03-01T11:00:00Z", "2026-03-01T12:00:00Z",
     )  # fmt: skip
     [one], [plan] = ran.document["instances"], ran.document["plans"]
-    assert set(one) == UPTIME | {"customer_id", "plan"}
-    assert set(plan) == UPTIME | {"plan", "instances"}
-    assert set(ran.document["all"]) == UPTIME | {"instances"}
+    assert set(one) == UPTIME | {"customer_id", "plan", "outside"}
+    assert set(plan) == UPTIME | {"plan", "instances", "outside"}
+    assert set(ran.document["all"]) == UPTIME | {"instances", "outside"}
     assert (one["uptime_percent"], one["downtime_seconds"], one["mean_time_to_recover_seconds"]) == (
         75.0, 900.0, 900.0,
     )  # fmt: skip
