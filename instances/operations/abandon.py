@@ -36,7 +36,8 @@ def abandon(operation_id: str, requester: Requester, outside: Outside) -> Operat
     journal = Journal.seize(identity, outside.clock)
     if journal is None:
         raise RequestError(_why_not(identity))
-    journal.write(error=f"abandoned by {requester.requested_by}: {requester.reason}")
+    why = requester.reason.strip().removesuffix(".")
+    journal.write(error=f"abandoned by {requester.requested_by}: {why}.")
     _close(journal, outside)
     courtesy("The state file", state_file.write)
     return Operation.objects.get(pk=identity)

@@ -170,6 +170,12 @@ def test_a_slow_start_is_no_failure(services: dict[str, Any]) -> None:
         assert services[name]["healthcheck"]["start_period"] == "3m0s", name
 
 
+def test_redis_can_start_again_on_what_it_wrote(services: dict[str, Any]) -> None:
+    """As root without capabilities its image's first step fails on a folder that only Redis may enter."""
+    assert (services["redis"]["user"], services["redis"].get("cap_add")) == ("redis", None)
+    assert "DAC_OVERRIDE" in services["postgres"]["cap_add"]
+
+
 def test_every_service_is_bounded_and_can_write_only_where_it_must(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["logging"]["options"] == {"max-file": "5", "max-size": "10m"}, name
