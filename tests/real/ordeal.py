@@ -33,6 +33,7 @@ SETTLED_IN = 300.0  # seconds
 LONGEST_OPERATION = 600.0  # seconds, with every server away now and then; its alarm comes after 1800
 AT_ONCE = 8
 AT_REST = {"healthy", "failed", "paused"}
+ENDS = ("resolved", "summary", "recovered")  # the last of an incident that was never told
 HOURS = (0, 7200, -7200, 30, 86400)  # how far a clock steps, in seconds
 ENVIRON = {
     "DOCKMGR_RECHECK_INTERVAL": "2", "DOCKMGR_PROBE_TIMEOUT": "3", "DOCKMGR_HOLD": "3",
@@ -261,14 +262,19 @@ class Ordeal:
         assert self.fleet.unfinished() == 0
 
     def each_outage_was_told_once(self) -> None:
+        """No end without a beginning of its own: their times tell no order, as a process's clock stepped."""
         rows = self.fleet.sql(
-            "SELECT channel_id, incident_id, kind, level FROM instances_notification"
-            " WHERE kind NOT IN ('reminder', 'digest') ORDER BY created_at, id"
+            "SELECT channel_id, incident_id, kind, level, created_at, payload->>'message'"
+            " FROM instances_notification WHERE kind NOT IN ('reminder', 'digest') ORDER BY created_at"
         )
-        last: dict[tuple[int, int], tuple[str, str]] = {}
-        for channel, incident, kind, level in rows:
-            assert last.get((channel, incident)) != (kind, level), (incident, kind, level)
-            last[channel, incident] = (kind, level)
+        told: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+        for channel, incident, *what in rows:
+            told[channel, incident].append(what)
+        for which, messages in told.items():
+            kinds = Counter(what[0] for what in messages)
+            begun = sum(number for kind, number in kinds.items() if kind not in ENDS)
+            assert kinds["resolved"] + kinds["summary"] <= begun, (which, messages)
+            assert kinds["opened"] <= sum(kinds[end] for end in ENDS) + 1, (which, messages)
 
     def _all_of(self, name: str) -> list[Any]:
         """Every container that mounts the customer's data."""
