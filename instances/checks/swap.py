@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from django.db import connection
@@ -23,23 +24,31 @@ def compare_and_swap(rows: list[tuple[Any, ...]], written: tuple[str, ...] = WRI
     if not rows:
         return set()
     columns = [COLUMNS[name] for name in ("instance", "revision", *written)]
-    row_sql = "(" + ", ".join(f"%s{_cast(column)}" for column in columns) + ")"
+    source, params = _table(columns, rows)
     settings_sql = ", ".join(f"{name} = v.column{place}" for place, name in enumerate(written, start=3))
     sql = (
         f"UPDATE instances_health SET revision = revision + 1, {settings_sql} "  # noqa: S608
-        f"FROM (VALUES {', '.join([row_sql] * len(rows))}) AS v "
-        "WHERE instance_id = v.column1 AND revision = v.column2 RETURNING instance_id"
+        f"FROM {source} WHERE instance_id = v.column1 AND revision = v.column2 RETURNING instance_id"
     )
-    params = [
-        column.get_db_prep_save(value, connection=connection)
-        for row in rows
-        for column, value in zip(columns, row, strict=True)
-    ]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return {row[0] for row in cursor.fetchall()}
 
 
-def _cast(column: Field[Any, Any]) -> str:
-    """PostgreSQL takes the literals of a VALUES list for text unless told otherwise."""
-    return f"::{column.db_type(connection)}" if connection.vendor == "postgresql" else ""
+def _table(columns: list[Field[Any, Any]], rows: list[tuple[Any, ...]]) -> tuple[str, list[Any]]:
+    """The rows as a table `v` of SQL, with its parameters.
+
+    PostgreSQL gets one array for each column: it reads that in a fraction of the time of a list of rows.
+    """
+    values = [
+        [column.get_db_prep_save(row[place], connection=connection) for row in rows]
+        for place, column in enumerate(columns)
+    ]
+    if connection.vendor == "postgresql":
+        names = ", ".join(f"column{place}" for place in range(1, len(columns) + 1))
+        arrays = ", ".join(f"%s::{column.db_type(connection)}[]" for column in columns)
+        return f"unnest({arrays}) AS v({names})", values
+    row_sql = "(" + ", ".join(["%s"] * len(columns)) + ")"
+    return f"(VALUES {', '.join([row_sql] * len(rows))}) AS v", list(
+        chain.from_iterable(zip(*values, strict=True))
+    )
