@@ -44,7 +44,8 @@ def take_hosts(now: datetime, every: timedelta) -> list[int]:
 
 def odd_ones(instances: Sequence[Instance], engines: Engines) -> Iterator[list[CheckRequest]]:
     """Requests for those of the instances whose container lists show what is not known yet."""
-    rows = Health.objects.filter(instance__in=instances).values_list(
+    hosts = {instance.host_id for instance in instances}  # few, where instances may be all there are
+    rows = Health.objects.filter(instance__host__in=hosts).values_list(
         "pk", "status", "container_state", "down_since"
     )
     known = {pk: Known(status, state, since is not None) for pk, status, state, since in rows}
