@@ -35,7 +35,7 @@ class Healthy(asyncio.Protocol):
 
 
 class Engine(asyncio.Protocol):
-    """As much of a Docker Engine as a sweep of healthy instances asks for: version and one list."""
+    """As much of a Docker Engine as a sweep of healthy instances asks for: version, itself and one list."""
 
     def __init__(self, count: int) -> None:
         self._list = json.dumps([_row(number) for number in range(count)]).encode()
@@ -47,7 +47,9 @@ class Engine(asyncio.Protocol):
         assert isinstance(self._transport, asyncio.Transport)
         path = data.split(b" ", 2)[1]
         version = json.dumps({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "bench"}).encode()
-        body = version if b"version" in path else self._list if b"containers" in path else b"OK"
+        itself = json.dumps({"ID": "bench", "ServerVersion": "bench", "NCPU": 2, "MemTotal": 2**34}).encode()
+        answers = {b"version": version, b"containers/json": self._list, b"info": itself}
+        body = next((answer for part, answer in answers.items() if part in path), b"OK")
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
 
