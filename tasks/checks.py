@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +33,7 @@ from instances.operations import service
 from instances.operations.last_words import keep_of_death
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
+from tasks.broker.publishing import publish_many
 from tasks.heartbeat import announce_sweep
 from tasks.host_lanes import HostLanes
 from tasks.operations import heal
@@ -203,25 +203,10 @@ def _recorded(check: Check) -> Recorded:
         raise OutOfReachError("The database does not answer, so what the check saw is lost.") from None
 
 
-def _batch(producer: Any) -> AbstractContextManager[Any]:
-    """kombu's batch mode, which its type stubs do not know yet."""
-    batch: AbstractContextManager[Any] = producer.batch()
-    return batch
-
-
 def publish(requests: Sequence[CheckRequest], expires: timedelta) -> None:
     """Send one message per request, in batches over one connection."""
-    with app.producer_pool.acquire(block=True) as producer, _batch(producer):
-        for request in requests:
-            check_health.apply_async(  # type: ignore[call-arg]
-                kwargs={"customer_id": request.customer_id, "request": request.message()},
-                producer=producer,
-                expires=expires.total_seconds(),
-                ignore_result=True,
-                retry=False,
-                argsrepr="",
-                kwargsrepr="",
-            )
+    many = ({"customer_id": one.customer_id, "request": one.message()} for one in requests)
+    publish_many(app, check_health, many, expires)
 
 
 def enqueue_sweep(by: str) -> str:
