@@ -20,7 +20,7 @@ def publish_many(
     """Send one message for each mapping of keyword arguments, in batches over one connection.
 
     They are what `apply_async(kwargs=…, expires=…, ignore_result=True)` would send: signed, and worthless
-    after `expires`. No argument is told in a log. Raises kombu's OperationalError without a broker; then
+    after `expires`. No argument is told in a log. Raises what `LOST_BROKER` names without a broker; then
     some of the messages may have been sent.
     """
     # Celery makes the message, whatever its protocol is; only the id differs from one to the next.
