@@ -28,7 +28,9 @@ def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
     until = world.now + timedelta(hours=1)
     Mute.objects.create(host=world.host, starts_at=world.now, until=until, by="ann")
     AuditEntry.objects.create(at=world.now, surface="command", actor="cli:ann", action="restart")
-    assert sum(purge(world.now + timedelta(days=399)).values()) == 1  # the health check of the restart
+    early = purge(world.now + timedelta(days=399))
+    assert early.pop("events") > 0
+    assert sum(early.values()) == 1  # the health check of the restart
     purged = purge(world.now + YEARS)
     names = ("incidents", "mutes", "notifications", "operations", "audit entries")
     assert [purged[name] for name in names] == [1, 1, 1, 1, 1]
