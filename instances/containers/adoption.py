@@ -269,5 +269,5 @@ def chosen_port(published: Iterable[int], wanted: int) -> int | None:
 def port_changes(document: Json, port: int) -> bool:
     """Whether the engine chooses another host port at each start."""
     host = document["HostConfig"]
-    bindings = (host.get("PortBindings") or {}).get(f"{port}/tcp")
-    return bool(bindings or host.get("PublishAllPorts")) and is_chosen_by_engine(bindings)
+    bindings, name = host.get("PortBindings") or {}, f"{port}/tcp"
+    return bool(name in bindings or host.get("PublishAllPorts")) and is_chosen_by_engine(bindings.get(name))

@@ -165,10 +165,6 @@ def test_what_cannot_be_adopted_is_refused_in_one_sentence(
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "that removes itself": ({"AutoRemove": True}, "removes itself when it stops"),
     "in another's network": ({"NetworkMode": "container:abc"}, "shares the network of another container"),
-    "without a port or network": (
-        {"PortBindings": {}, "NetworkMode": "none"},
-        "does not publish TCP port 8080",
-    ),
     "with other ports only": (
         {"PortBindings": {f"{p}/tcp": [{"HostIp": "", "HostPort": str(p)}] for p in (81, 82)}},
         "asks for health; it publishes 81, 82.",

@@ -10,7 +10,7 @@ from instances.models import Instance, Port
 from tests.factories import World
 from tests.fakes.outside import fails
 from tests.fast.conftest import Run
-from tests.fast.strangers import NAME, existing, facts_of, words
+from tests.fast.strangers import NAME, existing, facts_of, refused, words
 from tests.fast.updates import publish
 
 pytestmark = pytest.mark.django_db
@@ -69,10 +69,10 @@ def test_an_update_keeps_it_without_a_port(world: World, run: Run) -> None:
 def test_what_does_not_answer_there_is_refused_with_the_place(world: World, run: Run) -> None:
     existing(world, **UNPUBLISHED)
     world.probe.answers[own_url(world)] = fails("refused")
-    refused = run(*words(), "--json")
-    assert refused.code == 1
-    assert f"at {own_url(world)} the connection was refused" in refused.document["error"]
-    assert "it publishes no port, so it is asked in its own network" in refused.document["error"]
+    ran = run(*words(), "--json")
+    assert ran.code == 1
+    assert f"at {own_url(world)} the connection was refused" in ran.document["error"]
+    assert "it publishes no port, so it is asked in its own network" in ran.document["error"]
 
 
 def test_in_no_network_the_engine_is_believed_where_the_plan_says_so(world: World, run: Run) -> None:
@@ -82,6 +82,14 @@ def test_in_no_network_the_engine_is_believed_where_the_plan_says_so(world: Worl
     world.engine.change(NAME, health="healthy", networks={})
     assert run(*words()).code == 0
     assert looked_at(run)["status"] == "healthy"
+
+
+def test_without_a_port_and_an_address_nothing_can_be_asked(world: World, run: Run) -> None:
+    existing(world, PortBindings={}, NetworkMode="none")
+    world.engine.change(NAME, networks={})
+    refused(
+        run(*words(), "--json"), "The container gateway does not publish TCP port 8080, at which plan pro"
+    )
 
 
 def test_in_the_hosts_network_it_is_asked_at_the_host(world: World, run: Run) -> None:
