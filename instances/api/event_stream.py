@@ -45,9 +45,10 @@ class _Events:
             try:
                 if self._position is not None and has_lost(self._position):
                     yield streams.event("{}", "missed")
+                yield from self._more()
                 while SYSTEM.now() < self._until and not ENDING.is_set():
-                    yield from self._more()
                     SYSTEM.sleep(PAUSE)
+                    yield from self._more()
             except streams.TROUBLE as error:
                 yield streams.problem(error)
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import socket
@@ -117,21 +118,25 @@ def test_a_service_orders_watches_and_removes_an_instance(fleet: Fleet) -> None:
         assert service.carried_out(operation)["status"] == "succeeded"
         status, operation = service.ask("DELETE", f"/instances/{customer}?purge_data=true")
         assert service.carried_out(operation)["status"] == "succeeded"
+        assert changes(following, 9) == [
+            f"{kind} {change}"
+            for kind in ("provision", "restart", "decommission")
+            for change in ("queued", "running", "succeeded")
+        ]
     with following:  # the web processes were told to end while it was open
-        told = [line.decode().strip() for line in following if line.startswith((b"event: ", b"data: "))]
-    assert told[-2:] == ["event: end", "data: {}"]
-    changes = [json.loads(line[6:]) for line in told[1:-2:2]]
-    assert [(each["operation"]["kind"], each["change"]) for each in changes] == [
-        (kind, change)
-        for kind in ("provision", "restart", "decommission")
-        for change in ("queued", "running", "succeeded")
-    ]
+        assert following.read().endswith(b"event: end\ndata: {}\n\n")
     assert (fleet.containers(), fleet.volumes()) == ([], [])
     audited = fleet.sql("SELECT action, outcome FROM instances_auditentry WHERE surface = 'api' ORDER BY id")
     assert [action for action, _ in audited] == [
         "provision", "provision", "check", "validate", "logs", "logs", "restart", "decommission",
     ]  # fmt: skip
     assert secret not in str(audited) + (fleet.home / "web.log").read_text()
+
+
+def changes(stream: http.client.HTTPResponse, number: int) -> list[str]:
+    """What the next events say of operations: `restart queued`, …"""
+    told = (json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
+    return [f"{each['operation']['kind']} {each['change']}" for each in itertools.islice(told, number)]
 
 
 def follow_the_log(fleet: Fleet, service: Service, customer: str, secret: str) -> None:

@@ -40,7 +40,9 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
         wait_until(lambda: bool(fleet.restarts("removed") and fleet.restarts("stopped")))
         all_healthy(fleet)
         # A child of it asks for more than its container may have, and the kernel kills the child.
-        fleet.container("stopped").exec_run(["dd", "if=/dev/zero", "of=/dev/null", f"bs={2**30}", "count=1"])
+        fleet.container("stopped").exec_run(
+            ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", f"bs={2**30}", "count=1"]
+        )
         warned = "SELECT message FROM instances_incident WHERE cause = 'oom'"
         wait_until(lambda: bool(fleet.sql(warned)))
         assert "its container goes on without it" in str(fleet.sql(warned))

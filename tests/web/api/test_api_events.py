@@ -234,5 +234,5 @@ def test_no_more_than_a_few_follow_and_odd_ids_are_refused(world: World, caller:
 
 
 def test_who_is_silent_is_shown_that_the_stream_lives(world: World, caller: Caller) -> None:
-    assert caller.get("/events").text.count(": alive\n\n") == 1
+    assert caller.get("/events").text.count(": alive\n\n") == 2
     assert not Incident.objects.exists()
