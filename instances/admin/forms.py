@@ -20,15 +20,10 @@ from instances.containers import image_policy
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address, way_refused
-from instances.fleet.file import (
-    KEEPS_INCIDENTS,
-    ChannelEntry,
-    HostEntry,
-    PlanEntry,
-    RegistryEntry,
-    parse_mapping,
-    shown,
-)
+from instances.fleet.channel_entry import KEEPS_INCIDENTS, ChannelEntry
+from instances.fleet.entry import shown
+from instances.fleet.file import HostEntry, RegistryEntry, parse_mapping
+from instances.fleet.plan_entry import PlanEntry
 from instances.health.question import Question, conflict
 from instances.lib import sizes
 from instances.models import Host

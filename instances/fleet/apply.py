@@ -22,7 +22,8 @@ from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet import accept
 from instances.fleet.accept import way_refused
-from instances.fleet.file import KEEPS_INCIDENTS, ChannelEntry, FleetFile, HostEntry
+from instances.fleet.channel_entry import KEEPS_INCIDENTS, ChannelEntry
+from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Incident, Instance, Plan, Registry

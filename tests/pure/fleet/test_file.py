@@ -6,7 +6,9 @@ import pytest
 
 from instances.containers.timings import Bounds
 from instances.errors import RequestError
-from instances.fleet.file import ChannelEntry, FleetFile, HostEntry, PlanEntry, Tls, parse
+from instances.fleet.channel_entry import ChannelEntry
+from instances.fleet.file import FleetFile, HostEntry, Tls, parse
+from instances.fleet.plan_entry import PlanEntry
 from instances.lib.sizes import in_bytes
 
 GIB = 1024**3

@@ -1,0 +1,139 @@
+"""What a fleet file may say of a plan. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from instances.containers import timings
+from instances.containers.options import DATA, WORDS, Options
+from instances.errors import RequestError
+from instances.fleet.entry import LEAST_MEMORY, NAME, Part, shown
+from instances.health.question import Question
+from instances.lib import placeholders, sizes, validators
+
+LEAST_DISK = 1024**2
+
+
+def _env(value: object) -> dict[str, str]:
+    if isinstance(value, list):
+        value = dict(_pair(line) for line in value)
+    if not isinstance(value, dict):
+        raise ValueError("must map names to texts")
+    empty = [str(name) for name, given in value.items() if given is None]
+    if empty:
+        raise ValueError(f"must have a value for {shown(empty[0])}: nothing is taken from elsewhere")
+    try:
+        given = validators.environment({name: _plain(given) for name, given in value.items()})
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+    placeholders.refuse_unknown(given.values())
+    return given
+
+
+def _pair(line: object) -> tuple[str, str]:
+    """`NAME=value`, which Compose takes as well. What has no name may be a secret, and is not shown."""
+    if not isinstance(line, str) or "=" not in line:
+        raise ValueError(
+            "must map names to texts, or be a list of NAME=value: nothing is taken from elsewhere"
+        )
+    name, _, value = line.partition("=")
+    return name, value
+
+
+def _image(value: object) -> object:
+    try:
+        return value if value == "" else validators.image(value)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _images(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(value):
+        raise ValueError("must be a list of repositories, or of images with their tag or digest")
+    return [str(_image(entry)) for entry in value]
+
+
+def _plain(value: object) -> object:
+    """Numbers and truth values as YAML writes them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _generated(value: object) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ValueError("must map names to bytes of randomness")
+    _env(dict.fromkeys(value, ""))
+    if not all(type(size) is int and 8 <= size <= 512 for size in value.values()):
+        raise ValueError("must have 8 to 512 bytes of randomness for each name")
+    return dict(value)
+
+
+class PlanEntry(Part, Options):
+    """A plan. The options of its containers stand among its own keys, as in Compose."""
+
+    name: str = Field(pattern=NAME)
+    image: Annotated[str, BeforeValidator(_image)] = ""
+    images: Annotated[list[str], BeforeValidator(_images), Field(max_length=100)] = []
+    cpus: float = Field(default=1.0, gt=0, le=1024)
+    memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
+    pids: int | None = Field(default=None, ge=1, le=4_194_304)
+    disk: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_DISK)] | None = None
+    container_port: int = Field(default=8080, ge=1, le=65535)
+    health_path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
+    health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
+    health: Question | None = None
+    start_grace: float = Field(default=60, ge=0, le=3600)
+    stop_timeout: int = Field(default=10, ge=0, le=600)
+    data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
+    env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
+    generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
+    required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
+    public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
+    update_strategy: Literal["recreate", "start_first"] = "recreate"
+
+    @model_validator(mode="after")
+    def _said_once(self) -> PlanEntry:
+        """`data_path: /data` is the volume called data. What is left out keeps its value."""
+        asked = self.health.model_fields_set if self.health else set()
+        for key in {"path", "expect"} & asked:
+            if f"health_{key}" in self.model_fields_set:
+                raise ValueError(f"health_{key} and {key} of health are one thing: say it once")
+        if "data_path" in self.model_fields_set and self.volumes.get(DATA) not in (None, self.data_path):
+            raise ValueError(f"data_path and the volume {DATA} are one thing: say it once")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        """What is said of containers goes into one document, but for the volume that is the `data_path`."""
+        said = {**super().columns(), **self._health()}
+        options = {word: said.pop(word) for word in list(said) if word in WORDS}
+        if "volumes" in options:
+            volumes = self.volumes.copy()
+            said["data_path"] = volumes.pop(DATA, self.data_path if "data_path" in said else None)
+            options["volumes"] = volumes
+        return {**said, **({"options": options} if options else {})}
+
+    def _health(self) -> dict[str, Any]:
+        """`health` says all of the question; `health_path` and `health_expect` are short for two keys."""
+        if "health" not in self.model_fields_set:
+            return {}
+        asked = self.health or Question()
+        short = {
+            f"health_{key}": getattr(asked, key)
+            for key in ("path", "expect")
+            if key in asked.model_fields_set or f"health_{key}" not in self.model_fields_set
+        }
+        return {**short, "health": asked.document(), "health_headers": asked.headers or None}
+
+    @model_validator(mode="after")
+    def _timings_can_work(self, info: ValidationInfo) -> PlanEntry:
+        """A timing the file leaves out keeps its value, which is none of the file's business."""
+        if not self.model_fields_set & {"start_grace", "stop_timeout"}:
+            return self
+        bounds = info.context or timings.Bounds()
+        problems = " ".join(timings.impossible(self.start_grace, self.stop_timeout, bounds))
+        if problems:
+            raise ValueError(problems)
+        return self
