@@ -124,6 +124,7 @@ def limits(world: World) -> dict[str, Reach]:
 
 
 @pytest.mark.parametrize(("by", "seen"), [("customer", {"c1"}), ("plan", set()), ("host", {"c1", "c2"})])
+@pytest.mark.usefixtures("caller")  # for its clock
 def test_a_limited_token_is_told_of_its_own_alone(world: World, by: str, seen: set[str]) -> None:
     caller = a_caller(world, "read")
     reach = limits(world)[by]
