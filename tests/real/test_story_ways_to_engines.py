@@ -65,7 +65,7 @@ def test_what_is_wrong_with_files_is_the_hosts(fleet: Fleet, tmp_path: Path, doc
         fleet.provision("c1")
         assert swept(fleet) == [("certificate", "engine", "warning")]
         shutil.copy(other.cert_file, theirs)
-        assert ("host", "configuration", "critical") in swept(fleet)
+        wait_until(lambda: ("host", "configuration", "critical") in swept(fleet))
         [said] = fleet.sql("SELECT message FROM instances_incident WHERE kind = 'host'")
         assert "its certificate is not signed by the authority in" in said[0]
         theirs.unlink()
@@ -106,5 +106,5 @@ def test_over_ssh_a_change_goes_on_after_its_line_was_cut(
             assert fleet.container("c1").image.id == fleet.docker.images.get(image).id
         assert nobody_is_blamed(fleet)
         apply(fleet, ssh={**keys, "known_hosts": ssh.file("nobody")})
-        assert ("host", "configuration", "critical") in swept(fleet)
+        wait_until(lambda: ("host", "configuration", "critical") in swept(fleet))
         assert nobody_is_blamed(fleet)
