@@ -58,7 +58,7 @@ class PlanAdmin(DeskAdmin):
     }
     fieldsets = (
         ("Container", {"fields": (
-            "name", "image", "images", ("cpus", "memory_mb", "pids", "disk"), ("container_port", "data_path"),
+            "name", "image", "images", ("cpus", "memory_mb", "pids"), ("disk", "container_port", "data_path"),
             "stop_timeout", "options",
         )}),
         ("Health", {"fields": (("health_path", "health_expect"), "health", "start_grace", "public_url")}),
