@@ -30,9 +30,9 @@ def usage_charts(instance: Instance, period: str, now: datetime) -> list[UsageCh
     rows: dict[datetime, Consumed] = {
         row.at: row for row in UsageHour.objects.filter(instance=instance, at__gte=since)
     }
-    last = Usage.objects.filter(instance=instance, hour=hour).first()
-    if last is not None:
-        rows[hour] = last
+    last = Usage.objects.filter(instance=instance, hour__gte=since).first()
+    if last is not None and last.hour is not None:  # its hour may be over and not yet added to the others
+        rows.setdefault(last.hour, last)
     if not rows:
         return []
     step = -(-hours // MOST_PARTS)

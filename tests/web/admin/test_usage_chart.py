@@ -59,6 +59,12 @@ def test_hours_are_drawn_with_the_one_under_way_and_what_was_not_read_is_a_hole(
     assert memory.bars[0].height * 4 == memory.bars[1].height
 
 
+def test_an_hour_that_was_not_added_to_the_others_yet_is_drawn_all_the_same(world: World) -> None:
+    last_read(instance := world.instance())
+    cpu, _, _ = usage_charts(instance, "1d", NOW + timedelta(hours=1))
+    assert len(cpu.bars) == 1
+
+
 def test_a_month_is_drawn_in_parts_and_nothing_at_all_where_nothing_was_read(world: World) -> None:
     instance = world.instance()
     assert usage_charts(instance, "30d", NOW) == []
