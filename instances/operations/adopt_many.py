@@ -77,7 +77,7 @@ def sources_of(pairs: Sequence[str]) -> dict[str, str]:
     sources = {}
     for pair in pairs:
         what, sign, source = pair.partition("=")
-        if not sign or what not in MAPPED or not source:
+        if not sign or what not in MAPPED or source in ("", LABEL):
             raise RequestError(
                 f"--map takes {', '.join(MAPPED)}, each with name, label:KEY or a text such as "
                 f"subdomain={{name}}.example.com, not {pair!r}."

@@ -115,7 +115,7 @@ def _refuse_mixed(options: dict[str, Any]) -> None:
     """One container by name, or many by label. Raises RequestError."""
     one = [name for name in ONE if options[name]]
     many = [name for name in MANY if options[name]]
-    if options["all"] and (one or not options["label"]):
+    if options["all"] and (one or not (options["label"] or "").partition("=")[0]):
         raise RequestError("--all takes --label and --map, and no customer, subdomain or container.")
     if options["all"] and options["request_id"]:
         raise RequestError("--all takes no --request-id: what is managed already is left alone.")

@@ -114,6 +114,14 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         ("--all", "--label", "app=none", "--map", "subdomain=name"),
         "No container on host local has the label app=none.",
     ),
+    "a source without a key": (
+        (*ALL[1:4], "--map", "subdomain=label:"),
+        "--map takes customer_id, subdomain",
+    ),
+    "a label without a key": (
+        ("--all", "--label", "=x", *ALL[4:]),
+        "--all takes --label and --map, and no cus",
+    ),
     "a label without all": (("--label", "app"), "Name a --customer-id, a --subdomain and a --container"),
     "half of the names": (("--customer-id", "c1"), "Name a --customer-id, a --subdomain and a --container"),
 }
