@@ -16,6 +16,7 @@ from instances import documents, lookup, state_file
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
 from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
+from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
@@ -24,7 +25,6 @@ from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
-from instances.fleet.sweep import CLAIM_SECONDS, claim_due
 from instances.incidents.hosts import suspect
 from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life

@@ -18,9 +18,10 @@ from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
 from instances.checks.swap import compare_and_swap
 from instances.db.locks import has_row_locks, lock_in_order
+from instances.health.assess import assess, is_stale
 from instances.health.holding import while_changed
 from instances.health.response import PROBER, Outcome
-from instances.health.state import Observation, State, Status, Verdict, assess, is_stale
+from instances.health.state import Observation, State, Status, Verdict
 from instances.health.trusted import trusted
 from instances.incidents import hosts
 from instances.incidents.deadlines import interruption

@@ -6,30 +6,14 @@ Times are RFC 3339 in UTC; durations say their unit. Builders are where the data
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from instances import models
+from instances.documents.schema import Schema, one_of
 from instances.health import state
 from instances.models.channel import LEVELS
-
-
-class Schema:
-    """What the OpenAPI says of a text beyond being one; pydantic finds it without being imported here."""
-
-    def __init__(self, **says: object) -> None:
-        self._says = says
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {**handler(core_schema), **self._says}
-
-
-def one_of(choices: Iterable[tuple[str, object]]) -> Schema:
-    """One of the choices of a model's column."""
-    return Schema(enum=[value for value, _ in choices])
-
 
 Time = Annotated[str, Schema(format="date-time")]
 Status = Annotated[str, Schema(enum=[status.value for status in state.Status])]

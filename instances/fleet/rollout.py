@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from django.db import connections
 
 from instances.errors import BusyError, LeaseLost, RequestError
-from instances.fleet.sweep import Progress, silent
+from instances.fleet.progress import Progress, silent
 from instances.health.state import Status
 from instances.models import Instance, Operation
 from instances.operations import service

@@ -6,32 +6,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import Exists, F, OuterRef, Q
 
-from instances import documents, state_file
+from instances import state_file
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for
 from instances.checks.dark_hosts import plan_checks
+from instances.checks.due import claim_due
 from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
-from instances.db.locks import locked
-from instances.db.moments import ahead, reached
-from instances.documents import shapes
 from instances.errors import BusyError, LeaseLost
+from instances.fleet.progress import Progress, silent
+from instances.fleet.sweep_report import Report, health_rows
 from instances.health.response import PROBER
 from instances.health.state import Status
-from instances.health.trusted import LONGEST_WAIT
 from instances.incidents.hosts import left_alone, suspect
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat
@@ -47,55 +44,9 @@ from instances.outside import Outside
 PROBE_THREADS = 32
 RESTART_THREADS = 8
 BATCH = 100
-CLAIM_SECONDS = 60.0
 LONGEST_HEALING = timedelta(minutes=30)
 POLL_SECONDS = 0.1
 MOVING = (Status.SUSPECT, Status.UNHEALTHY, Status.STARTING, Status.RESTARTING)
-Progress = Callable[[int, int, str], None]
-
-
-def silent(_done: int, _total: int, _text: str) -> None:
-    """For callers nobody watches."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a sweep found and did, read back from the database after it settled.
-
-    `last` is the last check of each instance, by its key.
-    """
-
-    sweep: Sweep
-    rows: list[Health]
-    last: Mapping[int, Recorded]
-    restarts: list[Operation]
-    seconds: float
-
-    def document(self) -> dict[str, Any]:
-        restarted = sorted({operation.customer_id for operation in self.restarts})
-        return {
-            "sweep_id": str(self.sweep.pk),
-            **documents.checks(self._check(row) for row in self.rows),
-            "restarted": restarted,
-            "restarts": [
-                {"customer_id": op.customer_id, "operation_id": str(op.pk), "status": op.status}
-                for op in self.restarts
-            ],
-            "seconds": round(self.seconds, 3),
-        }
-
-    def _check(self, row: Health) -> shapes.Check:
-        """CHECK as the row stands, unless the last check did not count and nothing was seen since."""
-        made = self.last.get(row.pk)
-        if made is None:
-            return documents.check(row)
-        seen_since = row.checked_at is not None and row.checked_at >= made.seen.finished_at
-        return documents.fresh_check(row, made.seen, "" if seen_since else made.skipped)
-
-
-def health_rows(ids: Iterable[int]) -> list[Health]:
-    rows = Health.objects.filter(pk__in=list(ids)).select_related("instance")
-    return list(rows.defer("instance__env", "instance__adopted"))
 
 
 def check_here(
@@ -132,20 +83,6 @@ def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
             batch = []
     if batch:
         yield batch
-
-
-def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instance]:
-    """Take the checks that are due outside the sweep; nobody else gets them for a minute."""
-    reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
-        Q(next_check_at__isnull=False) & ahead("checked_at", now)
-    )
-    due = Health.objects.filter(reached_or_unknown, instance__in=Instance.objects.active())
-    if among is not None:
-        due = due.filter(pk__in=list(among))
-    with transaction.atomic():
-        ids = [row.pk for row in locked(due, skip_locked=True).only("pk")]
-        Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
-    return list(Instance.objects.filter(pk__in=ids).without_secrets())
 
 
 def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> Report:

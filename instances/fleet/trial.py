@@ -11,7 +11,7 @@ from instances import documents, lookup
 from instances.containers import spec
 from instances.documents import shapes
 from instances.errors import DockmgrError, RequestError
-from instances.fleet.sweep import Progress, silent
+from instances.fleet.progress import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import read_logs, service
 from instances.operations.procedures.provision import ProvisionRequest

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from instances.health.state import (
-    Policy,
-    State,
-    Status,
-    is_healed,
-    one_more_failure,
-    recheck_at,
-    recovered,
-    restart_due,
-    used_up,
-)
+from instances.health.outages import one_more_failure, recheck_at, recovered, restart_due, used_up
+from instances.health.state import Policy, State, Status, is_healed
 
 OWN_TROUBLE_WAIT = 300.0  # seconds
 

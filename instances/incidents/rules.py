@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
-from instances.health.state import Policy, State, Status, is_flapping
+from instances.health.outages import is_flapping
+from instances.health.state import Policy, State, Status
 
 FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind

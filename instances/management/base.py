@@ -20,7 +20,7 @@ from instances.access.audit import audit, earlier_command
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
-from instances.fleet.sweep import Progress as ProgressCall
+from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator

@@ -13,8 +13,9 @@ from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers.published import Binding, is_there, may_be
 from instances.errors import DockmgrError, NotWell, OutOfReachError
+from instances.health.assess import assess
 from instances.health.response import Outcome, sentence
-from instances.health.state import Observation, assess
+from instances.health.state import Observation
 from instances.models import Instance
 from instances.outside import Outside
 

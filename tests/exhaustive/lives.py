@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from instances.alerts import mute
+from instances.checks.due import claim_due
 from instances.errors import BusyError, RequestError
 from instances.fleet import sweep
 from instances.health.state import Status
@@ -164,7 +165,7 @@ class Life(Promises):
     def _work(self) -> None:
         """What beat, workers and the watch do in a while."""
         service.recover(self.world.outside)
-        due = sweep.claim_due(self.world.now)
+        due = claim_due(self.world.now)
         if due:
             self._check(due)
         self.watch.ask()

@@ -14,6 +14,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.alerts import delivery_rules, outbox
+from instances.checks.due import claim_due
 from instances.engine.pool import EngineAddress, Engines, connect
 from instances.engine.port import Engine
 from instances.fleet import sweep as sweeping
@@ -127,7 +128,7 @@ class Working:
         """Work until something is true."""
 
         def worked() -> bool:
-            due = sweeping.claim_due(SYSTEM.now())
+            due = claim_due(SYSTEM.now())
             if due:
                 self.check(due)
             self._watch.round()

@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents, lookup
-from instances.fleet.sweep import check_here, health_rows
+from instances.fleet.sweep import check_here
+from instances.fleet.sweep_report import health_rows
 from instances.management.base import FleetCommand
 from instances.management.health_report import exit_code, show_checks
 from instances.models import Instance

@@ -12,10 +12,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
+from instances.checks.due import claim_due
 from instances.engine import pool
 from instances.errors import BusyError, EngineUnreachable
 from instances.fleet import sweep as sweeping
-from instances.fleet.sweep import Report, check_here, claim_due, sweep_here
+from instances.fleet.sweep import check_here, sweep_here
+from instances.fleet.sweep_report import Report
 from instances.models import Health, HealthCheck, Host, Instance, Operation, Sweep
 from instances.operations import journal, service
 from instances.operations.procedures import restart

@@ -11,9 +11,9 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from instances.checks.due import claim_due
 from instances.checks.record import record
 from instances.errors import PermanentError
-from instances.fleet.sweep import claim_due
 from instances.incidents import documents
 from instances.models import Channel, Incident, Instance, Operation, Plan
 from instances.operations import service

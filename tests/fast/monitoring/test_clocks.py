@@ -13,10 +13,10 @@ from pytest_django.fixtures import Settings
 from instances.alerts import outbox
 from instances.checks import sweeps
 from instances.checks.check_requests import request_for
+from instances.checks.due import claim_due
 from instances.checks.observe import RUNNING, observe
 from instances.checks.record import Recorded, record
 from instances.errors import BusyError
-from instances.fleet.sweep import claim_due
 from instances.health.state import Status
 from instances.models import Channel, Health, HostWatch, Incident, Instance, Operation, Pulse, Sweep
 from instances.monitoring import hosts

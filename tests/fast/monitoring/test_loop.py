@@ -16,7 +16,8 @@ from instances.checks import sweeps
 from instances.checks.record import record
 from instances.documents import Document
 from instances.fleet import sweep as sweeping
-from instances.fleet.sweep import Report, sweep_here
+from instances.fleet.sweep import sweep_here
+from instances.fleet.sweep_report import Report
 from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification
 from instances.monitoring import loop
 from instances.monitoring.loop import Monitor

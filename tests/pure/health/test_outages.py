@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from instances.health import restarts
-from instances.health.state import Observation, Policy, State, Status, assess
+from instances.health.assess import assess
+from instances.health.state import Observation, Policy, State, Status
 from tests.pure.moments import HEALTHY, at, down, ended, fail, seconds
 
 POLICY = Policy()

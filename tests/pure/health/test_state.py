@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from instances.health.assess import assess, is_stale
 from instances.health.state import (
     CRASH_LOOP_RESTARTS,
     HARD_REASONS,
@@ -14,8 +15,6 @@ from instances.health.state import (
     State,
     Status,
     Verdict,
-    assess,
-    is_stale,
 )
 from tests.pure.moments import FLAPPED, HEALTHY, LONG_AGO, at, down, fail, ok, seconds, starting, unknown
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from instances.health.assess import assess, is_stale
 from instances.health.response import Outcome
-from instances.health.state import Observation, Policy, State, Status, assess, is_healed, is_stale
+from instances.health.state import Observation, Policy, State, Status, is_healed
 from instances.health.trusted import PAST, trusted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instances.health import restarts
+from instances.health.assess import assess
 from instances.health.response import Outcome
-from instances.health.state import HARD_REASONS, Observation, Policy, State, Status, Verdict, assess
+from instances.health.state import HARD_REASONS, Observation, Policy, State, Status, Verdict
 from tests.pure.moments import LONG_AGO, at, ok, seconds, seen
 
 POLICIES = st.builds(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from instances.health import restarts
-from instances.health.state import Policy, State, Status, assess, is_stale
+from instances.health.assess import assess, is_stale
+from instances.health.state import Policy, State, Status
 from tests.pure.moments import FLAPPED, HEALTHY, at, down, fail, ok, seconds, unknown
 
 POLICY = Policy()

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from instances.health.assess import assess
 from instances.health.restarts import resumed
-from instances.health.state import Policy, State, Status, assess
+from instances.health.state import Policy, State, Status
 from instances.incidents.rules import (
     FLEET,
     SELF,

@@ -1,0 +1,52 @@
+"""What a sweep in the calling process says when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from instances import documents
+from instances.checks.record import Recorded
+from instances.documents import shapes
+from instances.models import Health, Operation, Sweep
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a sweep found and did, read back from the database after it settled.
+
+    `last` is the last check of each instance, by its key.
+    """
+
+    sweep: Sweep
+    rows: list[Health]
+    last: Mapping[int, Recorded]
+    restarts: list[Operation]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        restarted = sorted({operation.customer_id for operation in self.restarts})
+        return {
+            "sweep_id": str(self.sweep.pk),
+            **documents.checks(self._check(row) for row in self.rows),
+            "restarted": restarted,
+            "restarts": [
+                {"customer_id": op.customer_id, "operation_id": str(op.pk), "status": op.status}
+                for op in self.restarts
+            ],
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _check(self, row: Health) -> shapes.Check:
+        """CHECK as the row stands, unless the last check did not count and nothing was seen since."""
+        made = self.last.get(row.pk)
+        if made is None:
+            return documents.check(row)
+        seen_since = row.checked_at is not None and row.checked_at >= made.seen.finished_at
+        return documents.fresh_check(row, made.seen, "" if seen_since else made.skipped)
+
+
+def health_rows(ids: Iterable[int]) -> list[Health]:
+    rows = Health.objects.filter(pk__in=list(ids)).select_related("instance")
+    return list(rows.defer("instance__env", "instance__adopted"))
