@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from dev.servers.process import ServerProcess, watch
 
 USUAL_URL = "unix:///var/run/docker.sock"
 ANSWER_TIMEOUT = 5  # seconds
-_START_TIMEOUT = 60
+_START_TIMEOUT = 180.0  # with many containers to find again, beside other work
 _STOP_TIMEOUT = 30  # it gives its containers 15
 
 
@@ -49,6 +50,10 @@ class _Daemon:
             self._process.kill()
             self._remains.end_containerd()
 
+    def signal(self, number: int) -> None:
+        if self._process:
+            os.kill(self._process.pid, number)
+
     def _answers(self) -> bool:
         return engine_remains.call(self._remains.socket, "GET", "/_ping") == b"OK"
 
@@ -72,6 +77,15 @@ class EngineServer:
     def start(self) -> None:
         """Start it again with what it had; returns when it answers."""
         self._ours().start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections and answers none of them; its containers run on."""
+        self._ours().signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._ours().signal(signal.SIGCONT)
 
     def _ours(self) -> _Daemon:
         if self._daemon is None:

@@ -16,6 +16,8 @@ from tests.real.live import TAG, wait_until
 
 GATE = "wait until healthy"
 NAMES = ("calm", "killed", "wedged")
+# Of all incidents, whether it is over unless its host fails again soon.
+GRACE = "SELECT resolve_at IS NOT NULL FROM instances_incident"
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,27 @@ def test_an_engine_that_goes_away_is_nobodys_failure(fleet: Fleet, own_engine: E
     assert {check["customer_id"]: check["reason"] for check in report["instances"]} == {
         fleet.customer(name): "engine" for name in NAMES
     }
+
+
+def test_a_restart_outlasts_an_engine_that_is_frozen(
+    home: Path, own_engine: EngineServer, broker_url: str, database: str
+) -> None:
+    environ = {
+        "DOCKMGR_RECHECK_INTERVAL": "2", "DOCKMGR_SWEEP_INTERVAL": "10", "DOCKMGR_ENGINE_TIMEOUT": "3",
+        "DOCKMGR_LEASE": "10", "DOCKMGR_HOST_INTERVAL": "5",
+    }  # fmt: skip
+    with a_fleet(home, own_engine.url, broker_url, TAG, database_url=database, environ=environ) as fleet:
+        fleet.provision_all("calm", "restarted", BOOT_SECONDS="4")
+        before = fleet.container("calm").id
+        with fleet.worker(), fleet.beat(), fleet.stranger() as app:
+            wait_until(lambda: set(fleet.health().values()) == {"healthy"})
+            with own_engine.frozen():
+                app.send_task("dockmgr.restart", kwargs={"customer_id": fleet.customer("restarted")})
+                wait_until(lambda: fleet.at_step("restarted", "stop") and fleet.sql(GRACE) == [(False,)])
+            wait_until(lambda: not fleet.unfinished() and set(fleet.health().values()) == {"healthy"}, 120)
+            wait_until(lambda: fleet.sql(GRACE) == [(True,)], 120)
+        [operation] = fleet.restarts("restarted")
+        assert (operation["status"], operation["error"]) == ("succeeded", None)
+        assert fleet.sql("SELECT DISTINCT kind FROM instances_incident") == [("host",)]
+        assert fleet.health("restarts_used") == {"calm": 0, "restarted": 0}
+        assert (fleet.container("calm").id, len(fleet.containers())) == (before, 2)
