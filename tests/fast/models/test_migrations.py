@@ -15,7 +15,7 @@ from instances.models import Host, Plan
 from tasks.schedule import apply_environment, sweep_interval
 
 pytestmark = pytest.mark.django_db
-fill: Any = import_module("instances.migrations.0002_plans_host_and_schedule").fill
+fill: Any = import_module("instances.migrations.0001_squashed_0039_outside").fill
 
 
 def test_no_migration_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
