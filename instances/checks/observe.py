@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from instances.checks import asking
 from instances.checks.check_requests import MISSING, CheckRequest
 from instances.containers.facts import ContainerFacts
-from instances.containers.identity import ALIVE, REPLACED, Identified, Listing, identify
+from instances.containers.identity import ALIVE, PAUSED, REPLACED, Identified, Listing, identify
 from instances.containers.published import is_located
 from instances.engine.port import Engine
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble
@@ -70,6 +70,8 @@ def _observe(request: CheckRequest, outside: Outside, timeout: float, started: d
         seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
     else:
         reason = look.trouble(outside.clock.now())
+        if look.facts is not None and look.facts.state == PAUSED and not reason:
+            return Check(request, _paused(request, look, started, outside.clock.now()))
         if look.facts is not None and result is None and not reason:
             request = request.located(look.facts.address)
             result = _asked(request, outside, timeout) or asking.reported(request.ask, look.facts)
@@ -172,6 +174,17 @@ def _failed(request: CheckRequest, reason: str, started: datetime, finished: dat
     )
 
 
+def _paused(request: CheckRequest, look: _Look, started: datetime, finished: datetime) -> Observation:
+    """Somebody holds the container still, as backups do: that is no failure, and no reason to restart it."""
+    told = sentence(PAUSED)
+    return replace(
+        _unknown(request, told, started, finished, PAUSED),
+        container_state=PAUSED,
+        finding=look.identified.finding or PAUSED if request.name else None,
+        finding_text=look.identified.sentence or told,
+    )
+
+
 def _from_look(
     request: CheckRequest,
     look: _Look,
@@ -200,7 +213,7 @@ def container_trouble(facts: ContainerFacts | None, now: datetime) -> str:
     """The reason a container's own state is a failure, or nothing when it runs. Pure."""
     if facts is None:
         return "missing"
-    if facts.oom_killed and facts.state not in (RUNNING, "paused"):
+    if facts.oom_killed and facts.state not in (RUNNING, PAUSED):
         return "oom_killed"
     if facts.state not in ALIVE:
         return "exited"

@@ -27,7 +27,7 @@ _LISTS = {
 }
 
 
-def summary(document: Json, env: Iterable[str], published: Iterable[int] = ()) -> list[Row]:
+def summary(document: Json, env: Iterable[str], published: Iterable[str] = ()) -> list[Row]:
     """Rows of (what, which); `env` are names, `published` ports of the container."""
     config, host = document["Config"], document["HostConfig"]
     rows = [

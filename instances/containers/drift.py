@@ -162,7 +162,7 @@ def drift(
     yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
-    yield _same("ports", _wanted_ports(spec), _ports(facts), _published)
+    yield _same("ports", _wanted_ports(spec), facts.published, _published)
     yield _same("mounts", _volumes(spec.volumes), _mounts(facts), _listed)
     yield _entries("labels", {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}, facts.labels)
     yield _network(spec.network, facts.network_mode)
@@ -209,7 +209,7 @@ def _same_size(name: str, wanted: int, found: int) -> Finding:
 
 def replacement_notes(document: dict[str, Any], facts: ContainerFacts) -> Iterator[Note]:
     """What a replacement of this adopted container would change."""
-    yield from (Note("replacement", text) for text in replacement.warnings(document, facts.ports))
+    yield from (Note("replacement", text) for text in replacement.warnings(document, facts.published))
 
 
 def _same(name: str, wanted: T, found: T, show: Callable[[T], str] = str) -> Finding:
@@ -242,11 +242,6 @@ def is_to_move(spec: ContainerSpec, facts: ContainerFacts) -> bool:
 def _wanted_ports(spec: ContainerSpec) -> dict[str, tuple[str, int]]:
     ports = {f"{spec.container_port}/tcp": spec.host_port, **spec.further_ports}
     return {inner: (spec.bind_address, port) for inner, port in ports.items()}
-
-
-def _ports(facts: ContainerFacts) -> dict[str, tuple[str, int]]:
-    tcp = {f"{inner}/tcp": place for inner, place in facts.ports.items()}
-    return tcp | {f"{inner}/udp": place for inner, place in facts.udp_ports.items()}
 
 
 def _volumes(paths: Mapping[str, str]) -> list[str]:

@@ -139,6 +139,12 @@ class ContainerFacts:
         )
 
     @property
+    def published(self) -> dict[str, tuple[str, int]]:
+        """Its published ports, such as 8080/tcp, with address and port of the host."""
+        tcp = {f"{inner}/tcp": place for inner, place in self.ports.items()}
+        return tcp | {f"{inner}/udp": place for inner, place in self.udp_ports.items()}
+
+    @property
     def address(self) -> str:
         """Its own, in its first network, while it runs."""
         return own_address(self.network_mode, self.networks)

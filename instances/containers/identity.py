@@ -15,6 +15,7 @@ from instances.containers.facts import ContainerSummary
 from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
 
 RENAMED = "renamed"
+PAUSED = "paused"  # by `docker pause`: it is still the instance's own
 REPLACED = "replaced"
 ALIVE = frozenset({"running", "paused", "restarting"})
 

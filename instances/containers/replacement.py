@@ -83,12 +83,20 @@ def _is_vendors(mac: str) -> bool:
     return not first & _CHOSEN_LOCALLY
 
 
-def warnings(document: Json, published: Iterable[int]) -> Iterator[str]:
+def warnings(document: Json, published: Iterable[str]) -> Iterator[str]:
     """One sentence for each thing that a replacement of an adopted container may change.
 
-    `published` are the container's ports that are published; where health is asked, the port is kept.
+    `published` are the container's ports that are published, such as 8080/tcp; where health is asked, the
+    port is kept.
     """
-    bindings: Json = document["HostConfig"].get("PortBindings") or {}
-    for port in sorted(set(published) - {document.get("Port")}):
-        if is_chosen_by_engine(bindings.get(f"{port}/tcp")):
-            yield f"The engine chose the host's port for {port}: a replacement is published at another one."
+    host = document["HostConfig"]
+    bindings: Json = host.get("PortBindings") or {}
+    for port in sorted(set(published) - {f"{document.get('Port')}/tcp"}):
+        if is_chosen_by_engine(bindings.get(port)):
+            named = port.removesuffix("/tcp")
+            yield f"The engine chose the host's port for {named}: a replacement is published at another one."
+    if not (host.get("Binds") or host.get("Mounts") or host.get("VolumesFrom")):
+        yield (
+            "It mounts nothing: what its program keeps in files is in the container alone, and is lost "
+            "when an update replaces it."
+        )

@@ -88,7 +88,7 @@ class HostAccess(TypedDict):
     accepted_at: Time | None
 
 
-FindingCode = Literal["renamed", "replaced"]
+FindingCode = Literal["renamed", "replaced", "paused"]
 
 
 class Instance(TypedDict):

@@ -30,6 +30,7 @@ _SENTENCES = {
     "hung": "The Docker Engine answers, but its calls about this container do not.",
     "oom_killed": "The container was killed because it ran out of memory.",
     "missing": "The container does not exist.",
+    "paused": "The container is paused, as `docker pause` does, and is left alone until it is unpaused.",
     "data_missing": "The container does not exist, and neither does the data it had.",
     "image_missing": "The container does not exist, and neither does the exact image it ran.",
     "replaced": "Another container, which dockmgr did not make, stands in its place.",

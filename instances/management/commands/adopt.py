@@ -59,7 +59,7 @@ class Command(FleetCommand):
         found = look(order, service.OUTSIDE)
         if not options["json"]:
             self.console.print(f"What {order.container} has of its own, and keeps:")
-            self.table(("what", "which"), summary(found.document, found.env, found.facts.ports))
+            self.table(("what", "which"), summary(found.document, found.env, found.facts.published))
         return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
     def _adopt_all(self, options: dict[str, Any]) -> tuple[Any, int]:

@@ -81,7 +81,7 @@ def begin(
     """
     plan = _plan(order.checked())
     choice = image_choice.checked(plan, order.image or None, requester)
-    placement = Placement(order.host, outside if ask_engines else None, plan.memory)
+    placement = Placement(_host(order), outside if ask_engines else None, plan.memory)
     now = outside.clock.now()
     sign = image_choice.signing(choice, now)
     try:
@@ -96,6 +96,14 @@ def begin(
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None
+
+
+def _host(order: ProvisionRequest) -> str | None:
+    """The host that is named, or the one that has the data to go on with."""
+    if order.host is None and order.former_data == "keep":
+        former = data.former_with_data(order.customer_id)
+        return former.host.name if former else None
+    return order.host
 
 
 def _plan(order: ProvisionRequest) -> Plan:
@@ -157,6 +165,7 @@ def _volumes(work: Work) -> str:
     names = work.instance.planned_volumes
     for name in names:
         data.refuse_former(work, name)
+    data.refuse_former_elsewhere(work)
     return ", ".join(_volume(work, name) for name in names) or "the plan keeps no data"
 
 

@@ -37,9 +37,6 @@ def create(work: Work, image: str) -> str:
     ports.complete(work)
     generated.complete(work)
     wanted = replace(instance.spec(), image=image)
-    missing = [name for name in storage.volumes(wanted) if work.engine.volume_labels(name) is None]
-    if missing:  # an engine would make them by the way, empty
-        raise missing_data(work, missing)
     if instance.adopted is not None and _any_port(work):
         wanted = replace(wanted, host_port=0)
     container_id = make(work, wanted)
@@ -65,10 +62,11 @@ def make(work: Work, spec: ContainerSpec) -> str:
     When an earlier try of the same operation made it already, that one is kept; what an earlier
     operation on this customer left behind is removed. A container of anybody else under the name is
     never touched: that is a PermanentError. So is an image that the instance may not run, and a way
-    to the host that nobody accepted.
+    to the host that nobody accepted. Raises DataMissing for volumes that are not there.
     """
     image = approval.approved_id(work, spec.image)
     approval.see_host_access(work, spec)
+    _see_data(work, spec)
     earlier = _made_earlier(work, spec.name)
     if earlier and spec.raw is not None:
         # Whoever made it may have died before it had joined all its networks.
@@ -80,6 +78,13 @@ def make(work: Work, spec: ContainerSpec) -> str:
     made = earlier or work.engine.create(replace(spec, image=image, labels=labels, raw=raw))
     owner.give_new_volumes(work, spec)
     return made
+
+
+def _see_data(work: Work, spec: ContainerSpec) -> None:
+    """Engines make volumes that are not there by the way, empty."""
+    missing = [name for name in storage.volumes(spec) if work.engine.volume_labels(name) is None]
+    if missing:
+        raise missing_data(work, missing)
 
 
 def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | None:

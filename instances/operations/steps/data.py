@@ -5,7 +5,7 @@ from __future__ import annotations
 from instances.containers import storage
 from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
 from instances.errors import PermanentError
-from instances.models import PendingPurge
+from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
 
@@ -113,6 +113,38 @@ def refuse_former(work: Work, name: str) -> None:
             f"Customer {work.instance.customer_id} had an instance before, and its data is in {name}: "
             "say whether to go on with it (--keep-data) or to delete it and begin anew (--fresh)."
         )
+
+
+def former_with_data(customer_id: str) -> Instance | None:
+    """The customer's last instance that was decommissioned, if it had data and that was to be kept."""
+    gone = Instance.objects.filter(customer_id=customer_id).exclude(decommissioned_at=None)
+    former = gone.select_related("host", "plan").order_by("-decommissioned_at").first()
+    if former is None or not former.held_volumes:
+        return None
+    purged = Operation.objects.filter(instance=former, kind="decommission", params__purge_data=True)
+    return None if purged.exists() else former
+
+
+def refuse_former_elsewhere(work: Work) -> None:
+    """Raise PermanentError where the customer's former data is not what the new instance would mount.
+
+    To begin anew is always possible, and leaves it where it is.
+    """
+    instance, wanted = work.instance, work.operation.params.get("former_data", "")
+    is_here = any(work.engine.volume_labels(name) is not None for name in instance.planned_volumes)
+    if wanted == "fresh" or is_here:
+        return
+    customer, former = instance.customer_id, former_with_data(instance.customer_id)
+    if former is not None:
+        where = f"{', '.join(former.held_volumes)} on host {former.host.name}"
+        not_here = f"not in what plan {instance.plan.name} mounts on host {instance.host.name}"
+        said = f", {not_here}: name host and plan of it" if wanted else ": go on with it (--keep-data)"
+        raise PermanentError(
+            f"Customer {customer} had an instance before, and its data is in {where}{said}, "
+            "or begin anew (--fresh)."
+        )
+    if wanted:
+        raise PermanentError(f"Host {instance.host.name} has no data of customer {customer} to keep.")
 
 
 def _is_of_customer(work: Work, labels: dict[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from instances.models import Operation
 from instances.operations.procedure import Step, Work
 from instances.operations.steps import container
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
@@ -16,9 +17,21 @@ def started_at(work: Work) -> datetime | None:
 
 
 def _start(work: Work) -> str:
+    _give_back_policy(work)
     container.start_on_free_port(work, work.instance.image_id or work.instance.image_ref)
     note_start(work, work.instance.container_id)
     return f"published on port {work.instance.port}" if work.instance.port else "started"
+
+
+def _give_back_policy(work: Work) -> None:
+    """An update takes it from the container it stops, and may have ended before it could give it back."""
+    container_id = work.instance.container_id
+    updates = Operation.objects.filter(kind="update", params__old_container=container_id)
+    facts = updates.order_by("-created_at").values_list("facts", flat=True).first()
+    policy = (facts or {}).get("old_policy")
+    found = work.engine.inspect(container_id) if policy else None
+    if found is not None and found.restart_policy == "no":
+        work.engine.set_restart_policy(container_id, policy)
 
 
 def _wait(work: Work) -> str:

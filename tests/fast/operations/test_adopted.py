@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, previous_name
 from instances.errors import EngineUnreachable
 from instances.models import Incident, Instance, Plan
 from instances.operations import service
+from instances.operations.abandon import abandon
 from tests.factories import ASKED, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
@@ -115,6 +117,22 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
     assert set(held) == {"no"}
     assert described(world) == before
     assert facts_of(world).restart_policy == policy["Name"]
+
+
+def test_what_an_abandoned_update_took_from_it_a_restart_gives_back(world: World, run: Run) -> None:
+    instance = adopted(world, run, RestartPolicy={"Name": "always"})
+    world.engine.registry[NEWER] = image_facts("agent-2")
+    bad = image_facts("agent-2").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+    world.clock.at(1, lambda: setattr(world.engine, "unreachable", True))
+    operation = service.begin_update("c1", ASKED, image=NEWER, outside=world.outside)
+    service.carry_on(operation, world.outside)
+    world.engine.unreachable = False
+    abandon(str(operation.pk), replace(ASKED, reason="to see"), world.outside)
+    assert facts_of(world, previous_name(NAME)).restart_policy == "no"
+    assert world.restart().status == "succeeded"
+    assert facts_of(world).id == instance.container_id
+    assert facts_of(world).restart_policy == "always"
 
 
 def test_the_plans_way_of_updating_does_not_hold_for_it(world: World, run: Run) -> None:

@@ -12,7 +12,7 @@ from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
-from instances.models import Incident, Instance, Operation, Plan
+from instances.models import Host, Incident, Instance, Operation, Plan
 from instances.operations import service
 from instances.operations.procedures import restart
 from tasks import maintenance
@@ -295,6 +295,33 @@ def test_a_customer_id_used_again_is_asked_what_becomes_of_the_former_data(world
     assert run(*words, "--fresh").code == 0
     assert world.engine.volumes[VOLUME] is not first
     assert run(*words, "--fresh", "--keep-data").code == 2
+
+
+def test_so_it_is_where_that_data_is_on_another_host(world: World) -> None:
+    world.provision("c1")
+    world.decommission()
+    second = Host.objects.create(name="second", docker_url="unix:///second.sock")
+    world.outside.hosts[second.docker_url].images[IMAGE] = world.engine.images[IMAGE]
+    Host.objects.filter(name="local").update(cordoned=True)
+    asked = world.provision("c1")
+    assert asked.status == "failed"
+    assert f"its data is in {VOLUME} on host local: go on with it (--keep-data)" in asked.error
+    there = world.provision("c1", former_data="keep", host="second")
+    assert "on host local, not in what plan pro mounts on host second: name host and plan" in there.error
+    Host.objects.filter(name="local").update(cordoned=False)
+    kept = world.provision("c1", former_data="keep")
+    assert (kept.status, kept.host.name) == ("succeeded", "local")
+    world.decommission()
+    assert world.provision("c1", former_data="fresh", host="second").status == "succeeded"
+
+
+def test_there_must_be_data_to_keep(world: World) -> None:
+    done = world.provision("c1", former_data="keep")
+    assert (done.status, done.error) == ("failed", "Host local has no data of customer c1 to keep.")
+    assert world.engine.volumes == {}
+    world.provision("c1")
+    world.decommission(purge_data=True)
+    assert world.provision("c1").status == "succeeded"
 
 
 def test_a_failed_provisioning_on_former_data_keeps_it(world: World) -> None:

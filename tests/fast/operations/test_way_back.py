@@ -13,6 +13,7 @@ from instances import state_file
 from instances.checks.record import record
 from instances.containers.spec import next_name, previous_name
 from instances.errors import EngineUnreachable, PermanentError, TransientError
+from instances.fleet.sweep import check_here
 from instances.lib.storable import MARK
 from instances.models import Incident, Instance, Operation
 from instances.operations import service
@@ -107,6 +108,22 @@ def test_a_container_that_was_removed_meanwhile_is_made_anew_on_its_image(
     assert now.container_id != old.container_id
     assert (now.image_id, now.failed_images, health_of(old).status) == (OLD, [NEW], "healthy")
     assert now.env == old.env
+
+
+def test_it_is_never_made_on_empty_data(world: World, old: Instance) -> None:
+    def all_is_lost() -> None:
+        for name in world.engine.containers:
+            world.engine.lose(name)
+        del world.engine.volumes[old.volume_name]
+
+    world.clock.at(1, all_is_lost)
+    done = update(world)
+    assert done.status == "failed"
+    assert "neither does the data it had" in done.error
+    assert old.volume_name not in world.engine.volumes
+    old.refresh_from_db()
+    list(check_here([old], world.outside))
+    assert (health_of(old).status, health_of(old).reason) == ("failed", "data_missing")
 
 
 def test_so_it_is_when_the_process_dies_while_it_is_made(world: World, old: Instance) -> None:

@@ -88,9 +88,27 @@ def test_a_port_that_was_asked_for_by_number_and_is_another_one_is_drift() -> No
 
 def test_ports_that_a_replacement_moves_are_named_but_for_the_one_that_is_kept() -> None:
     bindings = {"8080/tcp": [LOOPBACK], "9/tcp": [{"HostPort": "9"}], "10/tcp": [LOOPBACK]}
-    document = {**derived(PortBindings=bindings), "Port": 8080}
-    assert [text.partition(":")[0] for text in warnings(document, [8080, 9, 10])] == [
-        "The engine chose the host's port for 10"
-    ]
-    everything = {**adoption.derive(a_container(PublishAllPorts=True), IMAGE), "Port": 8080}
-    assert len(list(warnings(everything, [8080, 1, 2]))) == 2
+    document = {**derived(PortBindings=bindings, Binds=["data:/data"]), "Port": 8080}
+    found = ["8080/tcp", "8080/udp", "9/tcp", "10/tcp"]
+    assert [text.partition(":")[0] for text in warnings(document, found)] == [
+        "The engine chose the host's port for 10", "The engine chose the host's port for 8080/udp",
+    ]  # fmt: skip
+    everything = a_container(PublishAllPorts=True, Binds=["data:/data"])
+    document = {**adoption.derive(everything, IMAGE), "Port": 8080}
+    assert len(list(warnings(document, ["8080/tcp", "1/tcp", "2/tcp"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [
+        ({}, True),
+        ({"Tmpfs": {"/tmp": ""}}, True),
+        ({"Binds": ["data:/data"]}, False),
+        ({"Binds": ["/srv/c1:/data"]}, False),
+        ({"Mounts": [{"Type": "volume", "Source": "data", "Target": "/data"}]}, False),
+        ({"VolumesFrom": ["other"]}, False),
+    ],
+)
+def test_what_mounts_nothing_keeps_nothing(host: dict[str, Any], *, is_told: bool) -> None:
+    told = list(warnings(derived(**host), []))
+    assert [text.partition(":")[0] for text in told] == (["It mounts nothing"] if is_told else [])
