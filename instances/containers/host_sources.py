@@ -31,6 +31,11 @@ def with_checked_sources(host: Json) -> Json:
     return {**host, "Binds": left or None, "Mounts": [*(host.get("Mounts") or []), *moved]}
 
 
+def mounts_of_host(host: Json) -> bool:
+    """Whether something of the host is mounted that an engine can be made to look for."""
+    return any(mount["Type"] == "bind" for mount in with_checked_sources(host).get("Mounts") or [])
+
+
 def making_sources(document: Json) -> Json:
     """The document told so that an engine makes what is missing of the host, as empty folders."""
     host = document["HostConfig"]

@@ -239,6 +239,7 @@ class FakeEngine:
         if facts.state == "running":
             return
         self._see_network(facts)
+        self._see_sources(self._told[facts.id]["HostConfig"])
         ports = {inner: self._bind(*binding) for inner, binding in self._asked[facts.id].items()}
         self.starts[facts.name] += 1
         self._logs[facts.id] += self.speaks
@@ -407,7 +408,7 @@ class FakeEngine:
             raise errors.PermanentError(f"network {place.network_id} not found")
 
     def _see_sources(self, host: dict[str, Any]) -> None:
-        """What is to be mounted and is not there: refused among `Mounts`, made of `Binds`."""
+        """What is mounted and is not there: refused among `Mounts`, made of `Binds`; starting asks again."""
         for mount in host.get("Mounts") or []:
             if mount["Type"] == "bind" and mount["Source"] in self.missing_sources:
                 raise errors.DataMissing(f"bind source path does not exist: {mount['Source']}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,11 +20,11 @@ from instances.errors import AnotherEngine, BusyError, CannotRemake, NotOurs
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
-from instances.incidents.hosts import healing_held, in_wave
 from instances.models import Host, Instance, Operation
 from instances.operations.begin import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
+from instances.operations.restart_turns import wait_for_turn
 from instances.operations.steps import container, data, exact, own_container
 from instances.operations.steps.explain import last_words
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
@@ -31,8 +32,6 @@ from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_
 RUNNING = ("running", "restarting", "paused")
 STOP = "stop"
 BEFORE = "before"  # the fact that holds status and last restart from before
-HELD_FOR = 30.0  # seconds until an instance is looked at again where nothing may be restarted
-DENIED_FOR = 5.0  # seconds until an instance is looked at again whose host had no restart to spare
 
 
 def begin(
@@ -80,7 +79,7 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
             if instance.leaving_at is not None:
                 return None
             locked(Host.objects.filter(pk=instance.host_id)).get()
-            wait = _wait(instance, now)
+            wait = wait_for_turn(instance, now)
             if wait is None:
                 return _take(instance, now)
             change(
@@ -101,22 +100,6 @@ def _called_for(state: State, now: datetime) -> State:
     return state
 
 
-def _wait(instance: Instance, now: datetime) -> float | None:
-    """Seconds until an instance is looked at again that may not be restarted now; None where it may."""
-    if healing_held(instance, now):
-        return HELD_FOR
-    return DENIED_FOR if _under_way(instance.host_id) >= _at_once(instance.host_id) else None
-
-
-def _at_once(host_id: int) -> int:
-    """In a wave one at a time: if restarting does not help, not all of them go through it together."""
-    return 1 if in_wave(host_id) else int(settings.RESTARTS_PER_HOST)
-
-
-def _under_way(host_id: int) -> int:
-    return Operation.objects.filter(host_id=host_id, kind="restart", automatic=True, finished_at=None).count()
-
-
 def _take(instance: Instance, now: datetime) -> Operation:
     operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
     begun = _begun(operation, instance.pk, now, lambda state: _called_for(state, now))
@@ -134,6 +117,8 @@ def _which(attempt: int) -> str:
 def _stop(work: Work) -> str:
     settled = _settle(work)
     _stop_left_behind(work)
+    with _noting_refusal(work):
+        data.see_sources(work)
     facts = work.engine.inspect(work.instance.container_id) if work.instance.container_id else None
     if facts is None:
         return "there is no container"
@@ -164,15 +149,22 @@ def _recreate_if_missing(work: Work) -> str:
     instance = work.instance
     if instance.container_id and work.engine.inspect(instance.container_id) is not None:
         return "kept"
-    try:
+    with _noting_refusal(work):
         made = data.ready_for_remaking(work)
         image = exact.image_to_run(work)
         container.create(work, image)
+    return f"recreated on {image}{made}"
+
+
+@contextmanager
+def _noting_refusal(work: Work) -> Iterator[None]:
+    """What is missing is the reason for a status of its own, unless the engine lost more than this."""
+    try:
+        yield
     except CannotRemake as error:
         _see_that_others_are_there(work)
         work.journal.remember(cannot_remake=[error.reason, str(error)])
         raise
-    return f"recreated on {image}{made}"
 
 
 def _see_that_others_are_there(work: Work) -> None:

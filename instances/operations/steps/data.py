@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from instances.containers import storage
-from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
-from instances.errors import PermanentError
+from contextlib import suppress
+from dataclasses import replace
+
+from instances.containers import host_sources, storage
+from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed, next_name
+from instances.errors import NotFoundOnEngine, PermanentError
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -25,6 +28,28 @@ def ready_for_remaking(work: Work) -> str:
     for name in missing:
         work.engine.create_volume(name, container.signed(work, spec.labels))
     return f", with {', '.join(missing)} made anew and empty"
+
+
+def see_sources(work: Work) -> None:
+    """Raise DataMissing when a file or folder of the host that an adopted container mounts is not there.
+
+    An engine makes it, empty, when it starts a container that somebody else made, and tells only when it is
+    asked to make one. So one is made, and removed.
+    """
+    instance = work.instance
+    kept = work.engine.inspect(instance.container_id) if instance.adopted and instance.container_id else None
+    if kept is None or not host_sources.mounts_of_host((instance.adopted or {})["HostConfig"]):
+        return
+    if work.operation.params.get("with_empty_data"):
+        return
+    spec, name = instance.spec(), next_name(instance.container_name)
+    left = work.engine.inspect(name)
+    if left is not None:
+        container.remove_left_behind(work, left)
+    labels, raw = container.signed(work, spec.labels), host_sources.checking_sources(spec.raw or {})
+    with suppress(NotFoundOnEngine):  # its image is gone, and it runs without that
+        asked = replace(spec, name=name, image=kept.image_id, labels=labels, raw=raw)
+        work.engine.remove(work.engine.create(asked))
 
 
 def _is_there(work: Work, name: str) -> bool:

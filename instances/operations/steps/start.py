@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from instances.models import Operation
 from instances.operations.procedure import Step, Work
@@ -28,8 +29,10 @@ def _give_back_policy(work: Work) -> None:
     container_id = work.instance.container_id
     updates = Operation.objects.filter(kind="update", params__old_container=container_id)
     facts = updates.order_by("-created_at").values_list("facts", flat=True).first()
-    policy = (facts or {}).get("old_policy")
-    found = work.engine.inspect(container_id) if policy else None
+    policy: dict[str, Any] | None = (facts or {}).get("old_policy")
+    if not policy:
+        return
+    found = work.engine.inspect(container_id)
     if found is not None and found.restart_policy == "no":
         work.engine.set_restart_policy(container_id, policy)
 

@@ -20,7 +20,7 @@ from tests.factories import IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails
 from tests.fast.conftest import Run
-from tests.fast.strangers import NAME, adopted
+from tests.fast.strangers import NAME, adopted, facts_of
 from tests.fast.updates import publish, update
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +151,23 @@ def test_an_adopted_one_is_not_made_anew_without_its_folders(
     assert run(*EMPTY).code == 0
     assert world.engine.missing_sources == set()
     assert run("validate", "--customer-id", "c1", "--json").code == 0
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_nor_is_it_started_again_without_them(world: World, run: Run, *, runs: bool) -> None:
+    instance = adopted(world, run)
+    if not runs:
+        world.engine.change(NAME, state="exited", exit_code=1)
+    world.engine.missing_sources = {"/etc/gateway"}
+    state = facts_of(world).state
+    done = world.restart() if runs else healed(world, instance)
+    health = health_of(instance)
+    assert (done.status, health.status, health.reason) == ("failed", "failed", "data_missing")
+    assert (facts_of(world).state, health.restarts_used) == (state, 0)
+    assert (world.engine.containers, world.engine.missing_sources) == ([NAME], {"/etc/gateway"})
+    world.engine.missing_sources = set()
+    assert world.restart().status == "succeeded"
+    assert (facts_of(world).id, world.engine.containers) == (instance.container_id, [NAME])
 
 
 @pytest.mark.parametrize("data_path", [None, "/srv"])
@@ -310,7 +327,7 @@ def test_so_it_is_where_that_data_is_on_another_host(world: World) -> None:
     assert "on host local, not in what plan pro mounts on host second: name host and plan" in there.error
     Host.objects.filter(name="local").update(cordoned=False)
     kept = world.provision("c1", former_data="keep")
-    assert (kept.status, kept.host.name) == ("succeeded", "local")
+    assert (kept.status, kept.host) == ("succeeded", world.host)
     world.decommission()
     assert world.provision("c1", former_data="fresh", host="second").status == "succeeded"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from instances.incidents import hosts
-from instances.models import Host, Incident, Instance, Mute, Operation
+from instances.models import Health, Host, Incident, Instance, Mute, Operation
 from instances.operations import service
 from instances.operations.procedures import restart
 from tests.factories import World, health_of
@@ -53,6 +53,22 @@ def test_a_wave_is_healed_one_at_a_time(world: World) -> None:
     assert health_of(second).next_check_at == world.now + timedelta(seconds=5)
     service.run_to_end(begun.pk, world.outside)
     assert restart.begin_automatic(second.pk, world.now)
+
+
+def test_in_a_wave_containers_that_ended_come_first(world: World) -> None:
+    world.host_incident(cause="wave")
+    sick, killed = unhealthy(world, "c1"), unhealthy(world, "c2")
+    Health.objects.filter(pk=sick.pk).update(reason="http_503")
+    Health.objects.filter(pk=killed.pk).update(reason="exited", checked_at=world.now)
+    assert restart.begin_automatic(sick.pk, world.now) is None
+    muted = Mute.objects.create(
+        instance=killed, starts_at=world.now, until=world.now + timedelta(hours=1), by="ann"
+    )
+    begun = restart.begin_automatic(sick.pk, world.now)
+    assert begun, "what is left alone keeps nobody waiting"
+    service.run_to_end(begun.pk, world.outside)
+    muted.delete()
+    assert restart.begin_automatic(killed.pk, world.now)
 
 
 def test_other_hosts_are_healed_meanwhile(world: World) -> None:
