@@ -17,6 +17,7 @@ from instances.alerts import outbox
 from instances.db.clock import SYSTEM
 from instances.monitoring.disk import DiskReader
 from instances.monitoring.events import EventWatch
+from instances.monitoring.log_watch import LogWatch
 from instances.monitoring.loop import Monitor
 from instances.monitoring.outside import Rota
 from instances.monitoring.resources import judge_ooms
@@ -106,26 +107,50 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
     itself = SelfCheck(SYSTEM.now(), sweep_interval, crowding_queues, part, is_scheduled)
     watch = Monitor(service.OUTSIDE, engines=engines, itself=itself)
     turns: dict[str, Turn] = {"watch": watch.tick, "ask": watch.ask, "deliver": _deliver}
+    at_end: list[Turn] = []
     if engines:
         turns |= {"clockwork": Clockwork(queues).turn, "follow-up": follow_up_turn}
-    events = EventWatch(service.OUTSIDE, follow_up_turn) if engines and settings.EVENTS else None
-    if events is not None:
-        turns |= {"events": events.turn, "looks": events.order, "ooms": partial(judge_ooms, service.OUTSIDE)}
-    looks = Looks() if engines and settings.LOOK_INTERVAL else None
-    if looks is not None:
-        turns["rounds"] = looks.turn
-    if engines and settings.LIST_INTERVAL:
-        turns["lists"] = list_turn
-    if engines and settings.USAGE_INTERVAL:
-        turns["usage"] = UsageReader(service.OUTSIDE, timedelta(seconds=settings.USAGE_INTERVAL)).turn
-    if engines and settings.OUTSIDE_INTERVAL:
-        turns["outside"] = Rota(service.OUTSIDE, timedelta(seconds=settings.OUTSIDE_INTERVAL)).turn
-    if engines and settings.DISK_INTERVAL:
-        turns["disk"] = DiskReader(service.OUTSIDE, timedelta(seconds=settings.DISK_INTERVAL)).turn
-    rounds = BackgroundThreads(turns, [part.stop for part in (events, looks) if part is not None])
+        turns |= _following(at_end) | _readings(at_end)
+    rounds = BackgroundThreads(turns, at_end)
     _running = (os.getpid(), rounds)
     rounds.start()
     atexit.register(stop_background)
+
+
+def _following(at_end: list[Turn]) -> dict[str, Turn]:
+    """What is heard from engines as it happens; `at_end` takes what is to be done when this process ends."""
+    if not settings.EVENTS:
+        return {}
+    events = EventWatch(service.OUTSIDE, follow_up_turn)
+    turns: dict[str, Turn] = {
+        "events": events.turn,
+        "looks": events.order,
+        "ooms": partial(judge_ooms, service.OUTSIDE),
+    }
+    at_end.append(events.stop)
+    if settings.LOG_STREAMS:
+        logs = LogWatch(service.OUTSIDE, events.held)
+        turns["logs"] = logs.turn
+        at_end.insert(0, logs.stop)
+    return turns
+
+
+def _readings(at_end: list[Turn]) -> dict[str, Turn]:
+    """What is asked of engines and addresses again and again, each where its setting says so."""
+    turns: dict[str, Turn] = {}
+    if settings.LOOK_INTERVAL:
+        looks = Looks()
+        turns["rounds"] = looks.turn
+        at_end.append(looks.stop)
+    if settings.LIST_INTERVAL:
+        turns["lists"] = list_turn
+    if settings.USAGE_INTERVAL:
+        turns["usage"] = UsageReader(service.OUTSIDE, timedelta(seconds=settings.USAGE_INTERVAL)).turn
+    if settings.OUTSIDE_INTERVAL:
+        turns["outside"] = Rota(service.OUTSIDE, timedelta(seconds=settings.OUTSIDE_INTERVAL)).turn
+    if settings.DISK_INTERVAL:
+        turns["disk"] = DiskReader(service.OUTSIDE, timedelta(seconds=settings.DISK_INTERVAL)).turn
+    return turns
 
 
 def stop_background() -> None:

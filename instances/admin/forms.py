@@ -16,7 +16,8 @@ from unfold.widgets import (
 
 from instances.admin.verbs import REASON_LENGTH
 from instances.alerts.pagers import pager_of
-from instances.containers import image_policy
+from instances.containers import image_policy, log_alerts
+from instances.containers.log_alerts import LogAlert
 from instances.containers.options import WORDS, Options, conflicts
 from instances.errors import RequestError
 from instances.fleet.accept import same_address, way_refused
@@ -72,6 +73,31 @@ class WordsDocumentField(forms.Field):
         strangers = sorted(str(word) for word in set(found) - self.words)
         if strangers:
             raise forms.ValidationError(f"{shown(strangers[0])} is not a known option.")
+        return found
+
+
+class LogAlertsField(forms.Field):
+    """A plan's log alerts, as YAML: a list, or nothing."""
+
+    widget = UnfoldAdminExpandableTextareaWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.attrs |= {"rows": 4, "spellcheck": "false"}
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
+
+    def to_python(self, value: Any) -> list[Any]:
+        text = str(value or "").strip()
+        try:
+            found = parse_mapping(f"log_alerts:\n{text}" if text else "").get("log_alerts") or []
+        except RequestError as error:
+            raise forms.ValidationError(str(error)) from None
+        if not isinstance(found, list):
+            raise forms.ValidationError("Write a list: each entry begins with a hyphen.")
         return found
 
 
@@ -184,6 +210,12 @@ class PlanForm(FleetForm):
         help_text="kind (http, https, tcp, docker or none), port, host, status, tls_verify; headers are set "
         "by the fleet file.",
     )
+    log_alerts = LogAlertsField(
+        required=False,
+        label="Log alerts",
+        help_text='Such as - {match: "ERROR .* quota exceeded", more_than: 5, within: 10m}: told when more '
+        "lines than that match in that time.",
+    )
     field_order = ("name", "image", "cpus", "memory_mb")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -207,6 +239,11 @@ class PlanForm(FleetForm):
             for found in conflicts(options, cleaned.get("data_path"), cleaned.get("container_port", 0)):
                 self.add_error("options", f"{found[:1].upper()}{found[1:]}.")
             cleaned["options"] = options.document()
+            alerts = [LogAlert.model_validate(each) for each in cleaned.get("log_alerts") or []]
+            cleaned["log_alerts"] = log_alerts.documents(alerts)
+            unread = log_alerts.conflict(alerts, options.logging.driver)
+            if unread:
+                self.add_error("log_alerts", f"{unread[:1].upper()}{unread[1:]}.")
             cleaned["health"] = Question.model_validate(cleaned.get("health") or {}).document()
             unasked = conflict(cleaned["health"], cleaned.get("container_port", 0), options.ports)
             if unasked:

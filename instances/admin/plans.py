@@ -55,13 +55,16 @@ class PlanAdmin(DeskAdmin):
         "required_env": "required_shown",
         "options": "options_shown",
         "health": "health_shown",
+        "log_alerts": "log_alerts_shown",
     }
     fieldsets = (
         ("Container", {"fields": (
             "name", "image", "images", ("cpus", "memory_mb", "pids"), ("disk", "container_port", "data_path"),
             "stop_timeout", "options",
         )}),
-        ("Health", {"fields": (("health_path", "health_expect"), "health", "start_grace", "public_url")}),
+        ("Health", {"fields": (
+            ("health_path", "health_expect"), "health", "start_grace", "public_url", "log_alerts",
+        )}),
         ("Updates and environment", {"fields": ("update_strategy", "required_env", "reason")}),
     )  # fmt: skip
 
@@ -101,6 +104,12 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="Health question")
     def health_shown(self, plan: Plan) -> str:
         return yaml.safe_dump(plan.health, sort_keys=False) if plan.health else "-"
+
+    @admin.display(description="Log alerts")
+    def log_alerts_shown(self, plan: Plan) -> str:
+        return (
+            yaml.safe_dump(plan.log_alerts, sort_keys=False, allow_unicode=True) if plan.log_alerts else "-"
+        )
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

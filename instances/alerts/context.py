@@ -18,7 +18,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.rules import CONTAINER, OPERATION, OUTSIDE, RESOURCES, Severity
+from instances.incidents.rules import CONTAINER, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
     Channel,
@@ -82,7 +82,7 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     hosts = {row.pk: Extent(customers=held[row.host_id or 0]) for row in rows if row.kind == "host"}
     others = {row.pk: left[row.instance_id] for row in rows if row.instance_id in left}
     extents = {**hosts, **others}
-    for pk, lines in _last_lines([row.pk for row in rows if row.kind == "instance"]).items():
+    for pk, lines in _last_lines([row.pk for row in rows if row.kind in ("instance", LOG)]).items():
         extents[pk] = replace(extents.get(pk, Extent()), last_lines=lines)
     for pk, used in _at_death([row for row in rows if row.kind == "instance"]).items():
         extents[pk] = replace(extents.get(pk, Extent()), at_death=used)
@@ -181,7 +181,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
 
 
 def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
-    if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES, OUTSIDE):
+    if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES, OUTSIDE, LOG):
         return False
     by_host = incident.kind != "host" and ("host", incident.host_id) in covering
     return by_host or any(kind == "fleet" for kind, _ in covering)

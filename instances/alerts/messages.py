@@ -17,6 +17,7 @@ from instances.documents import Document, time
 from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
+    LOG,
     OPERATION,
     ORPHANS,
     OUTSIDE,
@@ -183,6 +184,8 @@ def _subject(incident: Incident, host: str) -> str:
         return f"A change of {incident.customer_id}"
     if incident.kind in (CONTAINER, RESOURCES):
         return f"The container of {incident.customer_id}"
+    if incident.kind == LOG:
+        return f"The log of {incident.customer_id}"
     if incident.kind == OUTSIDE:
         customer = incident.customer_id
         return f"The public address of {customer}" if customer else "What lies before customers"
@@ -212,6 +215,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject} is not all known"
     if incident.kind == RESOURCES:
         return f"{subject} {_SHORT_OF.get(incident.cause, f'is near its limit ({incident.cause})')}"
+    if incident.kind == LOG:
+        return f"{subject} says what its plan warns of"
     if incident.kind == OUTSIDE:
         return f"{subject} {'is out of reach' if incident.customer_id else 'is at fault for many'}"
     if incident.kind != "instance":
@@ -228,7 +233,7 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
         return _sentence(f"{subject}: {ending}" if is_own else f"{ending[:1].upper()}{ending[1:]}")
     if kind == ACKNOWLEDGED:
         return _sentence(f"{incident.acknowledged_by} has seen that {subject} is in trouble")
-    if incident.kind in (CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE):
+    if incident.kind in (CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE, LOG):
         return _sentence(incident.message)
     lasts = _how_long(incident, now)
     nobody = "" if kind in ("opened", "flapping") else _unseen(incident)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.alerts.pagers import OVER
 from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED
-from instances.incidents.rules import CERTIFICATE, CONTAINER, ORPHANS, OUTSIDE, RESOURCES
+from instances.incidents.rules import CERTIFICATE, CONTAINER, LOG, ORPHANS, OUTSIDE, RESOURCES
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
@@ -33,6 +33,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
     if incident.kind == RESOURCES:
         return f"See how it came about with `manage.py usage`, and what it says with {_logs(incident)}."
+    if incident.kind == LOG:
+        return f"See what it says with {_logs(incident)}."
     if incident.kind == OUTSIDE:
         return _way_to(incident)
     if incident.kind != "instance":

@@ -31,6 +31,7 @@ from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
     FLEET,
+    LOG,
     OPERATION,
     ORPHANS,
     OUTSIDE,
@@ -53,7 +54,7 @@ def enqueue_notifications(now: datetime) -> int:
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
     return _drain(WIDE, now) + _drain(
-        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE), now
+        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE, LOG), now
     )
 
 

@@ -14,7 +14,7 @@ from instances import lookup
 from instances.alerts.notify import requeue
 from instances.alerts.pagers import pager_of
 from instances.alerts.send import check_url
-from instances.containers import image_policy
+from instances.containers import image_policy, log_alerts
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
 from instances.db.clock import SYSTEM
@@ -182,7 +182,12 @@ def _whole_options(values: dict[str, Any], row: Any) -> dict[str, Any]:
     options = Options.model_validate({**before, **values.get("options", {})})
     data_path = values.get("data_path", plan.data_path)
     port, health = values.get("container_port", plan.container_port), values.get("health", plan.health)
-    clashes = (*conflicts(options, data_path, port), conflict(health, port, options.ports))
+    alerts = values.get("log_alerts", plan.log_alerts)
+    clashes = (
+        *conflicts(options, data_path, port),
+        conflict(health, port, options.ports),
+        log_alerts.conflict(alerts, options.logging.driver),
+    )
     found = next(filter(None, clashes), "")
     if found:
         raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")

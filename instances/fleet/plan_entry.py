@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from instances.containers import timings
+from instances.containers.log_alerts import MOST_ALERTS, LogAlert, documents
 from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
 from instances.fleet.entry import LEAST_MEMORY, NAME, Part, shown
@@ -71,6 +72,17 @@ def _generated(value: object) -> dict[str, int]:
     return dict(value)
 
 
+def _alerts(value: object) -> object:
+    """None stands for none; a pattern that stands twice would be told twice."""
+    given = [] if value is None else value
+    if not isinstance(given, list):
+        raise ValueError("must be a list of patterns, each with match, more_than, within and level")
+    wanted = [entry.get("match") for entry in given if isinstance(entry, dict)]
+    if len({str(match) for match in wanted}) < len(wanted):
+        raise ValueError("must have each pattern once")
+    return given
+
+
 class PlanEntry(Part, Options):
     """A plan. The options of its containers stand among its own keys, as in Compose."""
 
@@ -93,6 +105,7 @@ class PlanEntry(Part, Options):
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
     public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
+    log_alerts: Annotated[list[LogAlert], BeforeValidator(_alerts), Field(max_length=MOST_ALERTS)] = []
 
     @model_validator(mode="after")
     def _said_once(self) -> PlanEntry:
@@ -108,6 +121,8 @@ class PlanEntry(Part, Options):
     def columns(self) -> dict[str, Any]:
         """What is said of containers goes into one document, but for the volume that is the `data_path`."""
         said = {**super().columns(), **self._health()}
+        if "log_alerts" in said:
+            said["log_alerts"] = documents(self.log_alerts)
         options = {word: said.pop(word) for word in list(said) if word in WORDS}
         if "volumes" in options:
             volumes = self.volumes.copy()

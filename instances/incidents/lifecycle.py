@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.feed import tell_of_incidents
-from instances.incidents.rules import CONTAINER, FLEET, OUTSIDE, RESOURCES, SELF, Severity
+from instances.incidents.rules import CONTAINER, FLEET, LOG, OUTSIDE, RESOURCES, SELF, Severity
 from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
 
@@ -114,7 +114,7 @@ def add_event(incident: Incident, kind: str, text: str, now: datetime) -> None:
 def close_of(instance: Instance, resolution: str, now: datetime) -> None:
     """End the instance's incidents because nobody looks after the instance any more."""
     own = Incident.objects.filter(
-        instance=instance, kind__in=("instance", CONTAINER, RESOURCES, OUTSIDE), resolved_at=None
+        instance=instance, kind__in=("instance", CONTAINER, RESOURCES, OUTSIDE, LOG), resolved_at=None
     )
     rows = locked(own.order_by("pk"))
     writer = IncidentWriter(now)

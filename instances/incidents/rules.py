@@ -17,6 +17,7 @@ CERTIFICATE = "certificate"  # the kind of the incident of a host whose certific
 ORPHANS = "orphans"  # the kind of the incident of what belongs to no instance on a host
 RESOURCES = "resources"  # the kind of the incident of a container that is near one of its limits
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
+LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
 _HOST = "host:"
 
 
@@ -53,6 +54,11 @@ def orphans_key(host_name: str) -> str:
 def resources_key(customer_id: str, what: str) -> str:
     """What the incident of a customer's container that is near a limit is known by."""
     return f"{RESOURCES}:{what}:{customer_id}"
+
+
+def log_key(customer_id: str, alert: str) -> str:
+    """What the incident of a customer's log is known by for one of the alerts of his plan."""
+    return f"{LOG}:{alert}:{customer_id}"
 
 
 def outside_key(shared: str, name: str) -> str:

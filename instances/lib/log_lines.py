@@ -75,6 +75,22 @@ def follow(chunks: Iterable[bytes], redactor: Redactor, max_line: int = MAX_LINE
         yield _render(raw, redactor, max_line).text
 
 
+def raw_lines(chunks: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[RawLine]:
+    """Every line of an endless stream as it ends, as it came; no more than `max_line` bytes of it are kept.
+
+    What is to be shown of one goes through `shown`.
+    """
+    splitter = _Splitter(max_line)
+    for chunk in chunks:
+        yield from splitter.feed(chunk)
+    yield from splitter.rest()
+
+
+def shown(raw: RawLine, redactor: Redactor, max_line: int) -> str:
+    """A raw line treated like those of `tail`."""
+    return _render(raw, redactor, max_line).text
+
+
 def _kept_bytes(max_line: int, redactor: Redactor) -> int:
     """Enough of a line that a secret which begins in the part shown is seen whole."""
     if max_line < _SMALLEST_MAX_LINE:

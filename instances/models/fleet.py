@@ -118,7 +118,7 @@ class Plan(WithEnvironment):
     `images` are those its containers may be made of (see `containers.image_policy`).
     `options` is the document of `containers.options.Options`, as that wrote it; `health` that of
     `health.question.Question`, whose path and expectation have columns of their own. `generate` maps names of
-    variables to bytes of randomness.
+    variables to bytes of randomness. `log_alerts` are documents of `containers.log_alerts.LogAlert`.
     """
 
     EXPECT = (("auto", "auto"), ("json_ok", "json_ok"), ("http_2xx", "http_2xx"))
@@ -143,6 +143,7 @@ class Plan(WithEnvironment):
     generate = JSONField(default=dict, blank=True)
     required_env = JSONField(default=list, blank=True)
     public_url = CharField(max_length=255, blank=True)
+    log_alerts = JSONField(default=list, blank=True)
     update_strategy = CharField(max_length=12, choices=STRATEGY, default="recreate")
 
     class Meta:

@@ -45,6 +45,7 @@ class Incident(models.Model):
             "orphans",
             "resources",
             "outside",
+            "log",
         )
     )
 

@@ -15,6 +15,7 @@ from instances.models.storable import CharField
 
 class LastWords(models.Model):
     """The end of a container's log: before an operation stopped or removed it, or when it was found dead.
+    Of the incident of a log alert it is the last lines that it is about.
 
     Redacted and compressed; `truncated` where a line was cut short, or lines asked for are missing.
     """

@@ -170,6 +170,7 @@ class EventWatch:
         self._noticed = Noticed()
         self._followers: dict[int, Follower] = {}
         self._claimed_at: datetime | None = None
+        self._held: dict[int, EngineAddress] = {}
         self._over = threading.Event()
 
     def turn(self) -> None:
@@ -178,7 +179,7 @@ class EventWatch:
         if self._over.is_set() or (self._claimed_at and abs(now - self._claimed_at) < RENEW_EVERY):
             return
         held = {host.pk: engine_address(host) for host in claim(self._me, now)}
-        self._claimed_at = now
+        self._claimed_at, self._held = now, held
         for pk, follower in list(self._followers.items()):
             if held.get(pk) != follower.address:
                 self._followers.pop(pk).stop()
@@ -188,6 +189,10 @@ class EventWatch:
                 self._followers[pk].start()
         hearing = [pk for pk, follower in self._followers.items() if follower.hears]
         HostWatch.objects.filter(pk__in=hearing).update(events_heard_at=now)
+
+    def held(self) -> dict[int, EngineAddress]:
+        """The engines it follows at the moment, by host."""
+        return self._held
 
     def order(self) -> None:
         """Have what something happened to checked, as it happens."""
@@ -210,6 +215,7 @@ class EventWatch:
     def stop(self) -> None:
         """Follow nothing any more, and leave it to others."""
         self._over.set()
+        self._held = {}
         for follower in self._followers.values():
             follower.stop()
         self._followers.clear()

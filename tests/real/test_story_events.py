@@ -19,13 +19,24 @@ DEAF = {**SWEEPS, "DOCKMGR_LOOK_INTERVAL": "4", "DOCKMGR_LIST_INTERVAL": "1"}
 
 @pytest.fixture
 def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str) -> Iterator[Fleet]:
-    with a_fleet(home, docker_url, broker_url, demo_image, environ=RARELY, start_grace=8) as fleet:
+    plan = {"start_grace": 8, "log_alerts": [{"match": "ERROR .* quota", "more_than": 3, "within": "5m"}]}
+    with a_fleet(home, docker_url, broker_url, demo_image, environ=RARELY, **plan) as fleet:
         yield fleet
 
 
 def follower(fleet: Fleet) -> str:
     rows = fleet.sql("SELECT events_by FROM instances_hostwatch")
     return str(rows[0][0]) if rows else ""
+
+
+def writes(fleet: Fleet, name: str, times: int) -> None:
+    """A program in a customer's container writes so many lines that its plan warns of, and others."""
+    fleet.inside(name, f"for n in $(seq {times}); do echo ERROR $n quota; echo fine; done >/proc/1/fd/1")
+
+
+def told_of_logs(fleet: Fleet) -> list[str]:
+    rows = fleet.sql("SELECT customer_id FROM instances_incident WHERE kind = 'log' ORDER BY customer_id")
+    return [str(customer).removeprefix(f"{fleet.prefix}-") for (customer,) in rows]
 
 
 def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet) -> None:
@@ -46,12 +57,17 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
         warned = "SELECT message FROM instances_incident WHERE cause = 'oom'"
         wait_until(lambda: bool(fleet.sql(warned)))
         assert "its container goes on without it" in str(fleet.sql(warned))
+        writes(fleet, "removed", 2)
+        writes(fleet, "stopped", 4)
+        wait_until(lambda: told_of_logs(fleet) == ["stopped"])
         with fleet.worker():
             end(first)
             wait_until(lambda: follower(fleet) not in ("", leader))
             fleet.container("killed").kill()
             wait_until(lambda: len(fleet.restarts("killed")) == 2)
             all_healthy(fleet)
+            writes(fleet, "removed", 2)  # with what it wrote before another process followed it
+            wait_until(lambda: told_of_logs(fleet) == ["removed", "stopped"])
     assert fleet.health("restarts_used") == {"killed": 2, "removed": 1, "stopped": 1}
     assert not fleet.sql("SELECT 1 FROM instances_sweep")
 

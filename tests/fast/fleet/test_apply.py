@@ -28,6 +28,7 @@ plans:
     memory: 2g
     pids: 512
     disk: 10g
+    log_alerts: [{{match: "ERROR .* quota exceeded", more_than: 5, within: 10m}}]
     container_port: 8080
     health_path: /healthz
     health_expect: auto
@@ -54,6 +55,9 @@ def test_everything_a_file_names_is_created_or_updated(world: World) -> None:
     plan, far = Plan.objects.get(name="pro"), Host.objects.get(name="far")
     assert (plan.cpus, plan.memory, plan.pids, plan.start_grace) == (2, 2 * 1024**3, 512, 60)
     assert plan.disk == 10 * 1024**3
+    assert plan.log_alerts == [
+        {"match": "ERROR .* quota exceeded", "more_than": 5, "within": 600, "level": "warning"}
+    ]
     assert (plan.env, plan.required_env) == ({"TZ": "UTC", "API_KEY": SECRET}, ["API_KEY", "GATEWAY_TOKEN"])
     assert (plan.public_url, plan.update_strategy) == ("https://{subdomain}", "recreate")
     assert far.tls == {"ca": "a", "cert": "b", "key": "c"}
@@ -90,6 +94,16 @@ def test_what_a_file_does_not_name_is_left_alone(world: World) -> None:
     apply(parse(FLEET))
     assert apply(parse("{}")) == []
     assert Channel.objects.count() == 1
+
+
+def test_alerts_of_a_log_that_nobody_keeps_are_refused(world: World) -> None:
+    apply(parse("plans: [{name: pro, log_alerts: [{match: panic}]}]"))
+    with pytest.raises(
+        RequestError, match="plan pro: log_alerts need a log, and logging has the driver none"
+    ):
+        apply(parse("plans: [{name: pro, logging: {driver: none}}]"))
+    apply(parse("plans: [{name: pro, log_alerts: null, logging: {driver: none}}]"))
+    assert Plan.objects.get(name="pro").log_alerts == []
 
 
 def test_null_gives_up_the_data_folder(world: World) -> None:

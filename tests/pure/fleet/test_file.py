@@ -214,6 +214,16 @@ WRONG: dict[str, tuple[str, str]] = {
     "no processes": (plan("pids: 0"), "pids"),
     "no disk": (plan("disk: 0"), "disk"),
     "a disk that is no size": (plan("disk: much"), "disk"),
+    "a pattern that is none": (
+        plan("log_alerts: [{match: '('}]"),
+        "plans.0.log_alerts.0.match: is no pattern",
+    ),
+    "a pattern that stands twice": (plan("log_alerts: [{match: a}, {match: a}]"), "each pattern once"),
+    "a pattern by itself": (plan("log_alerts: 'ERROR'"), "must be a list of patterns"),
+    "more patterns than are few": (
+        plan(f"log_alerts: [{', '.join(f'{{match: a{n}}}' for n in range(11))}]"),
+        "log_alerts",
+    ),
     "port 0": (plan("container_port: 0"), "container_port"),
     "port 65536": (plan("container_port: 65536"), "container_port"),
     "a health path without a slash": (plan("health_path: healthz"), "health_path"),

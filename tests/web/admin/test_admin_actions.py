@@ -131,8 +131,20 @@ def test_a_plan_is_edited_under_the_rules_and_tells_what_drifts(world: World) ->
     assert "errorlist" in refused or "image reference" in refused
     world.plan.refresh_from_db()
     assert world.plan.cpus == 2
-    done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", reason="new"))
+    done = client.post(
+        address,
+        plan_fields(
+            world.plan,
+            image="registry.example.com/agent:2",
+            reason="new",
+            log_alerts="- {match: panic, within: 1h}",
+        ),
+    )
     assert "1 instances run as the plan was before" in said(done)  # type: ignore[arg-type]
+    [alert] = Plan.objects.get().log_alerts
+    assert (alert["match"], alert["within"], alert["more_than"]) == ("panic", 3600, 0)
+    for wrong, why in (("- {match: '('}", "is no pattern that RE2 takes"), ("panic: 5", "Write a list")):
+        assert why in client.post(address, plan_fields(world.plan, log_alerts=wrong)).content.decode()
     entry = audited("change plan")
     assert (entry.target, entry.reason) == ("pro", "new") and "image" in entry.outcome.lower()
     done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", memory_mb=4096))

@@ -1,0 +1,198 @@
+"""Following one container's log, and counting in it what its plan wants to be told of.
+
+The log itself is what is remembered: whoever begins to follow reads the last two windows again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+from instances.containers.log_alerts import LogAlert
+from instances.engine.pool import EngineAddress
+from instances.engine.port import LogStream
+from instances.errors import DockmgrError
+from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
+from instances.lib.redact import Redactor
+from instances.monitoring.log_rules import Pace, Place, Rate, stamped
+from instances.outside import Outside
+
+logger = logging.getLogger(__name__)
+
+LINES_AGAIN = 10_000  # of a log that is opened anew, the newest at most
+LINES_KEPT, LINE_KEPT = 5, 1000  # of those that match, for people; bytes of each
+RATE, BURST = 256 * 1024, 4 * 1024**2  # bytes a second of one log
+RATE_OF_ALL, BURST_OF_ALL = 2 * 1024**2, 16 * 1024**2  # and of all that this process follows
+AGAIN_SECONDS, AGAIN_AT_MOST = 1.0, 15.0  # until a log that has ended is opened anew
+UNSHOWN = "a line that can't be shown, as its secrets could not be read"
+SETTLES = 30.0  # seconds in which a log that was opened anew has told what was missed
+NANO = 10**9
+
+
+class Counted:
+    """One alert of one instance: how often its lines come, and the last of them, redacted."""
+
+    def __init__(self, alert: LogAlert) -> None:
+        self.alert = alert
+        self.told = False
+        self._pattern = alert.pattern
+        self._rate = Rate(alert.more_than, timedelta(seconds=alert.within))
+        self._lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._lock = threading.Lock()
+
+    def has(self, line: bytes) -> bool:
+        """Whether a line, in UTF-8, is one of those that are counted."""
+        return self._pattern.search(line) is not None
+
+    def add(self, at: datetime, line: str) -> None:
+        with self._lock:
+            self._rate.add(at)
+            self._lines.append(line)
+
+    def is_above(self, now: datetime) -> bool:
+        with self._lock:
+            return self._rate.is_above(now)
+
+    def lines(self) -> list[str]:
+        with self._lock:
+            return list(self._lines)
+
+
+class AllPaces:
+    """What all logs of this process may take together."""
+
+    def __init__(self) -> None:
+        self._pace, self._lock = Pace(RATE_OF_ALL, BURST_OF_ALL), threading.Lock()
+
+    def spend(self, size: int, now: float) -> float:
+        with self._lock:
+            return self._pace.spend(size, now)
+
+
+class LogFollower:
+    """A thread that counts in one container's log until it is stopped, whatever becomes of its engine.
+
+    `redactor` is asked for what hides the instance's secrets when the first line is to be kept.
+    """
+
+    def __init__(
+        self,
+        container: str,
+        counted: Sequence[Counted],
+        outside: Outside,
+        address: EngineAddress,
+        redactor: Callable[[], Redactor | None],
+        of_all: AllPaces,
+    ) -> None:
+        self.container, self.address, self.counted = container, address, counted
+        self._outside, self._redactor, self._of_all = outside, redactor, of_all
+        longest = max((each.alert.within for each in counted), default=0)
+        begins = outside.clock.now() - timedelta(seconds=2 * longest)
+        self._place = Place(int(begins.timestamp()) * NANO)
+        self._pace = Pace(RATE, BURST)
+        self._hides: Redactor | None = None
+        self._over = threading.Event()
+        self._stream: LogStream | None = None
+        self._opened_at: float | None = None  # since when nothing was in the way, by the monotonic clock
+        self._heard_at = monotonic()
+        self._thread = threading.Thread(target=self._run, name="log-alerts", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was written is counted, as far as can be known."""
+        opened = self._opened_at
+        return opened is not None and monotonic() - opened > SETTLES
+
+    def stop(self) -> None:
+        """Begin nothing more; the thread ends soon."""
+        self._over.set()
+        self._hang_up()
+
+    def try_anew(self, silence: float) -> None:
+        """Have a log opened anew that has said nothing for so many seconds: it may be a dead line."""
+        if monotonic() - self._heard_at > silence:
+            self._heard_at = monotonic()
+            self._hang_up()
+
+    def join(self, seconds: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _hang_up(self) -> None:
+        stream = self._stream
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+
+    def _run(self) -> None:
+        wait = AGAIN_SECONDS
+        while not self._over.is_set():
+            try:
+                wait = AGAIN_SECONDS if self.follow() else min(2 * wait, AGAIN_AT_MOST)
+            except DockmgrError as error:
+                if self._opened_at is not None:
+                    logger.info("The log of container %s can't be followed: %s", self.container[:12], error)
+                self._opened_at = None
+                wait = min(2 * wait, AGAIN_AT_MOST)
+            except Exception:  # a thread that ended would be missed by nobody
+                logger.exception("Following the log of container %s failed.", self.container[:12])
+                self._opened_at, wait = None, AGAIN_AT_MOST
+            self._over.wait(wait)
+
+    def follow(self) -> int:
+        """Count until the log ends, from where it was read to; returns how many lines were new.
+
+        Raises DockmgrError.
+        """
+        since = datetime.fromtimestamp(self._place.since // NANO, UTC)
+        engine = self._outside.engines.at(self.address)
+        stream = engine.logs(self.container, lines=LINES_AGAIN, since=since, timestamps=True, follow=True)
+        new = 0
+        with closing(stream):
+            self._stream, self._heard_at = stream, monotonic()
+            self._opened_at = self._opened_at or monotonic()
+            self._place.opened()
+            for raw in raw_lines(self._paced(stream)):
+                new += self._count(raw)
+        return new
+
+    def _paced(self, stream: LogStream) -> Iterator[bytes]:
+        for chunk in stream:
+            if self._over.is_set():
+                return
+            yield chunk
+            self._heard_at = now = monotonic()
+            rest = max(self._pace.spend(len(chunk), now), self._of_all.spend(len(chunk), now))
+            if rest and self._over.wait(rest):
+                return
+
+    def _count(self, raw: RawLine) -> bool:
+        """Count a line where it is new; returns whether it is."""
+        now = self._outside.clock.now()
+        kept, dropped = raw
+        at, text = stamped(kept, int(now.timestamp() * NANO))
+        if not self._place.is_new(at):
+            return False
+        text = text.rstrip(b"\r")
+        line = _readable(text)
+        for each in self.counted:
+            if each.has(line):
+                self._hides = self._hides or self._redactor()
+                written = min(datetime.fromtimestamp(at / NANO, UTC), now)
+                hides = self._hides
+                each.add(written, shown((text, dropped), hides, LINE_KEPT) if hides else UNSHOWN)
+        return True
+
+
+def _readable(text: bytes) -> bytes:
+    """A line in UTF-8, whatever it was, and without colours: they stand between words."""
+    line = text.decode("utf-8", "replace")
+    return (for_terminal(line) if "\x1b" in line else line).encode()
