@@ -128,10 +128,9 @@ def _following(at_end: list[Turn]) -> dict[str, Turn]:
         "ooms": partial(judge_ooms, service.OUTSIDE),
     }
     at_end.append(events.stop)
-    if settings.LOG_STREAMS:
-        logs = LogWatch(service.OUTSIDE, events.held)
-        turns["logs"] = logs.turn
-        at_end.insert(0, logs.stop)
+    logs = LogWatch(service.OUTSIDE, events.held)
+    turns["logs"] = logs.turn
+    at_end.insert(0, logs.stop)
     return turns
 
 

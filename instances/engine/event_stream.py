@@ -10,13 +10,19 @@ from instances.engine.answers import UnreadableAnswerError, readable
 
 # What may mean that an instance has to be looked at; the rest (exec, attach, top, …) is left out.
 TOLD = ("die", "oom", "stop", "start", "destroy", "rename", "pause", "unpause", "health_status")
+DISCONNECT = "disconnect"  # of a network, which tells of the container among its attributes
 LONGEST_LINE = 64 * 1024
-_EVENT = {"Action": str, "Actor": {"ID": str}, "timeNano": int}
+_EVENT = {
+    "Type": str,
+    "Action": str,
+    "Actor": {"ID": str, "Attributes": {"container": str}},
+    "timeNano": int,
+}
 
 
 def asked_for(since: int | None) -> dict[str, str]:
     """The parameters of the request; `since` is a moment of the engine's clock, in nanoseconds."""
-    told = {"filters": json.dumps({"type": ["container"], "event": list(TOLD)})}
+    told = {"filters": json.dumps({"type": ["container", "network"], "event": [*TOLD, DISCONNECT]})}
     if since is not None:
         told["since"] = f"{since // 10**9}.{since % 10**9:09d}"
     return told
@@ -37,5 +43,9 @@ def _event(line: bytes) -> ContainerEvent | None:
         told = readable(json.loads(line), _EVENT, "Action")
     except (ValueError, RecursionError, UnreadableAnswerError):
         return None
-    container, at = (told.get("Actor") or {}).get("ID"), told.get("timeNano")
+    actor, at = told.get("Actor") or {}, told.get("timeNano")
+    container = actor.get("ID")
+    if told.get("Type") == "network":
+        is_left = told["Action"] == DISCONNECT
+        container = (actor.get("Attributes") or {}).get("container") if is_left else None
     return ContainerEvent(container, told["Action"], at) if container and at else None

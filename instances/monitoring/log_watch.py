@@ -82,8 +82,8 @@ class LogWatch:
     def choose(self, now: datetime) -> None:
         """Begin and end following, so that those are followed whose plans ask for it at this moment."""
         held = dict(self._held())
-        asked = _asked_for(held)
-        wanted = {each.pk: each for each in self._bounded([each for each in asked if each.container])}
+        asked = self._bounded(_asked_for(held))
+        wanted = {each.pk: each for each in asked if each.container}
         gone = [pk for pk, each in self._followed.items() if wanted.get(pk) != each.wanted]
         before = {pk: self._followed.pop(pk) for pk in gone}
         for each in before.values():

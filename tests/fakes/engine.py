@@ -318,6 +318,7 @@ class FakeEngine:
     def join_anew(self, container: str, network: str) -> None:
         self._enter("join_anew", container)
         self.change(container, networks={network: Attachment(self._network(network).id)})
+        self._happens(self._get(container).id, "disconnect")
 
     def _network(self, name: str) -> NetworkFacts:
         if name not in self.networks:

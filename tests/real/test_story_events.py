@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,15 +13,20 @@ from tests.real.fleet import Fleet, a_fleet, all_healthy, end
 from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
+MB = 1024**2
 NAMES = ("killed", "removed", "stopped")
 SWEEPS = {"DOCKMGR_SWEEP_INTERVAL": "86400"}
-RARELY = {**SWEEPS, "DOCKMGR_EVENTS": "1"}
+RARELY = {**SWEEPS, "DOCKMGR_EVENTS": "1", "DOCKMGR_USAGE_INTERVAL": "1"}
 DEAF = {**SWEEPS, "DOCKMGR_LOOK_INTERVAL": "4", "DOCKMGR_LIST_INTERVAL": "1"}
 
 
 @pytest.fixture
 def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str) -> Iterator[Fleet]:
-    plan = {"start_grace": 8, "log_alerts": [{"match": "ERROR .* quota", "more_than": 3, "within": "5m"}]}
+    plan: dict[str, Any] = {
+        "start_grace": 8,
+        "shm_size": "256m",
+        "log_alerts": [{"match": "ERROR .* quota", "more_than": 3, "within": "5m"}],
+    }
     with a_fleet(home, docker_url, broker_url, demo_image, environ=RARELY, **plan) as fleet:
         yield fleet
 
@@ -37,6 +44,33 @@ def writes(fleet: Fleet, name: str, times: int) -> None:
 def told_of_logs(fleet: Fleet) -> list[str]:
     rows = fleet.sql("SELECT customer_id FROM instances_incident WHERE kind = 'log' ORDER BY customer_id")
     return [str(customer).removeprefix(f"{fleet.prefix}-") for (customer,) in rows]
+
+
+def eats(fleet: Fleet, name: str, up_to: int) -> None:
+    """A program in a customer's container takes memory until its container holds so many bytes."""
+    container = fleet.container(name)
+    used = container.stats(stream=False)["memory_stats"]["usage"]
+    megabytes = max(1, (up_to - used) // MB)
+    script = f"/bin/busybox dd if=/dev/zero bs=1M count={megabytes} >>/dev/shm/eaten"
+    container.exec_run(["/bin/sh", "-c", script])
+
+
+def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(fleet: Fleet) -> None:
+    fleet.provision_all("greedy")
+    with fleet.worker():
+        fleet.inside("greedy", "echo I am hungry >/proc/1/fd/1")
+        eats(fleet, "greedy", 40 * MB)
+        eats(fleet, "greedy", 61 * MB)
+        warnings = "SELECT cause FROM instances_incident WHERE kind = 'resources' AND resolved_at IS NULL"
+        wait_until(lambda: fleet.sql(warnings) == [("memory",)])
+        assert not fleet.restarts("greedy")
+        fleet.container("greedy").kill()
+        wait_until(lambda: bool(fleet.restarts("greedy")))
+        all_healthy(fleet)
+    [incident] = [row for row in fleet.json("incidents", "--events") if row["kind"] == "instance"]
+    [used] = [event["text"] for event in incident["events"] if event["kind"] == "resources"]
+    assert re.match(r"at (5[89]|6\d)(\.\d)? MB of 64 MB of memory when it died", used)
+    assert "I am hungry" in [line for kept in incident["last_words"] for line in kept["lines"]]
 
 
 def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet) -> None:

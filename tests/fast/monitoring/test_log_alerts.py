@@ -127,7 +127,8 @@ def test_whoever_takes_over_counts_what_was_written_before_and_tells_nothing_twi
     following.read()
     following.events.stop()
     following.watch.stop()
-    assert following.watch.turn() is None and not Incident.objects.exists()
+    following.watch.turn()
+    assert not Incident.objects.exists()
     standby = Following(world)
     writes(world, instance, *quota(3))
     standby.read()
@@ -198,6 +199,7 @@ def test_only_who_is_active_and_whose_plan_asks_is_followed(
     following.read()
     assert following.containers() == [first.container_id]
     assert "The logs of 1 containers are not followed" in caplog.text
+    assert [row.customer_id for row in Incident.objects.open()] == ["c1"], "who is left out is not told of"
     ask_for(world)
     following.read()
     assert following.containers() == []

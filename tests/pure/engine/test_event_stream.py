@@ -45,6 +45,19 @@ def test_what_can_not_be_read_is_left_out() -> None:
     assert list(container_events(ODD)) == []
 
 
+def test_a_container_that_left_a_network_is_told_of_and_the_network_is_not() -> None:
+    told = {
+        "Type": "network",
+        "Action": "disconnect",
+        "Actor": {"ID": "n1", "Attributes": {"container": "abc"}},
+        "timeNano": 5,
+    }
+    removed = {**told, "Action": "destroy", "Actor": {"ID": "n1", "Attributes": {"name": "x"}}}
+    odd = {**told, "Actor": {"ID": "n1", "Attributes": {"container": 5}}}
+    wire = b"".join(json.dumps(each).encode() + b"\n" for each in (removed, told, odd))
+    assert list(container_events([wire])) == [ContainerEvent("abc", "disconnect", 5)]
+
+
 def test_a_line_without_an_end_is_not_collected() -> None:
     endless = [b"x" * LONGEST_LINE] * 50
     assert list(container_events([*endless, b"\n", line()])) == [ContainerEvent("abc", "die", 5)]
@@ -53,4 +66,4 @@ def test_a_line_without_an_end_is_not_collected() -> None:
 def test_a_moment_is_asked_for_to_the_nanosecond() -> None:
     assert asked_for(1_700_000_000_000_000_007)["since"] == "1700000000.000000007"
     assert "since" not in asked_for(None)
-    assert json.loads(asked_for(None)["filters"])["type"] == ["container"]
+    assert json.loads(asked_for(None)["filters"])["type"] == ["container", "network"]

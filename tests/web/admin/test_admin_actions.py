@@ -141,7 +141,7 @@ def test_a_plan_is_edited_under_the_rules_and_tells_what_drifts(world: World) ->
         ),
     )
     assert "1 instances run as the plan was before" in said(done)  # type: ignore[arg-type]
-    [alert] = Plan.objects.get().log_alerts
+    [alert] = Plan.objects.get(pk=world.plan.pk).log_alerts
     assert (alert["match"], alert["within"], alert["more_than"]) == ("panic", 3600, 0)
     for wrong, why in (("- {match: '('}", "is no pattern that RE2 takes"), ("panic: 5", "Write a list")):
         assert why in client.post(address, plan_fields(world.plan, log_alerts=wrong)).content.decode()
