@@ -9,9 +9,11 @@ import pytest
 
 from instances.errors import TransientError
 from instances.models import Host, HostWatch, Incident, Usage, UsageHour
+from instances.monitoring import disk
 from instances.monitoring.disk import AT_ONCE, DiskReader
 from instances.monitoring.usage_report import report
 from tests.factories import World
+from tests.fakes.outside import Killed
 from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +111,34 @@ def test_what_is_above_its_plan_s_disk_is_told_once_and_when_there_is_room_again
     turn(world)
     incident.refresh_from_db()
     assert (incident.is_open, incident.resolution) == (False, "it is within the disk of its plan again")
+
+
+def test_who_dies_in_the_middle_costs_one_reading_and_no_warning(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_channel()
+    world.plan.disk = 4 * GB
+    world.plan.save()
+    world.instance()
+    holds(world, 2)
+    turn(world)
+    monkeypatch.setattr(world.engine, "disk", killed)
+    with pytest.raises(Killed):
+        turn(world)
+    monkeypatch.undo()
+    turn(world)
+    assert disk_of(world)["gib_hours"] == 4.0, "the time before counts with the next reading"
+    holds(world, 5)
+    with monkeypatch.context() as dying:
+        dying.setattr(disk, "settle", killed)
+        with pytest.raises(Killed):
+            turn(world)
+    assert told_after(world, 1) == []
+    turn(world)
+    assert told_after(world, 1) == ["ops opened warning c1"]
+    turn(world)
+    assert told_after(world, 1) == []
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed

@@ -17,7 +17,7 @@ from instances.http.probe import Address, ProbeResult
 from instances.models import Host, Incident, Instance, Operation, OutsideCheck, OutsideTransition, Plan
 from instances.monitoring.outside import AT_ONCE, Rota, look_at
 from tests.factories import World
-from tests.fakes.outside import fails, passes
+from tests.fakes.outside import Killed, fails, passes
 from tests.fast.conftest import Run
 from tests.fast.telling import a_channel, outbox, told_after
 
@@ -81,6 +81,23 @@ def test_everybody_is_asked_once_an_interval_and_evenly(world: World) -> None:
     assert len(asked) == len(names) + 1, "the first one's turn has come again"
     watch(world, 3)
     assert Counter(asked) == {**dict.fromkeys(names, 2), "c0": 3}
+
+
+def test_who_is_asked_by_a_process_that_dies_is_asked_by_another_soon(world: World) -> None:
+    def dies() -> ProbeResult:
+        raise Killed
+
+    customers(world, "c1", "c2")
+    Rota(world.outside, EVERY).turn()
+    world.clock.advance(EVERY.total_seconds())
+    world.probe.answers[url("c2")] = dies
+    with pytest.raises(Killed):
+        Rota(world.outside, EVERY).turn()
+    asked_at = set(OutsideCheck.objects.values_list("asked_at", flat=True))
+    answers(world, "c2", passes())
+    watch(world, minutes=1, processes=2)
+    rows = OutsideCheck.objects.all()
+    assert len(rows) == 2 and all(row.asked_at not in asked_at for row in rows)
 
 
 def test_who_has_no_address_or_is_not_looked_after_is_left_alone(world: World) -> None:
