@@ -128,19 +128,19 @@ class LogFollower:
 
     def _hang_up(self) -> None:
         stream = self._stream
-        close = getattr(stream, "close", None)
-        if close is not None:
-            close()
+        if stream is not None:
+            stream.close()
 
     def _run(self) -> None:
-        wait = AGAIN_SECONDS
+        wait, is_said = AGAIN_SECONDS, False
         while not self._over.is_set():
             try:
                 wait = AGAIN_SECONDS if self.follow() else min(2 * wait, AGAIN_AT_MOST)
+                is_said = False
             except DockmgrError as error:
-                if self._opened_at is not None:
+                if not is_said:
                     logger.info("The log of container %s can't be followed: %s", self.container[:12], error)
-                self._opened_at = None
+                self._opened_at, is_said = None, True
                 wait = min(2 * wait, AGAIN_AT_MOST)
             except Exception:  # a thread that ended would be missed by nobody
                 logger.exception("Following the log of container %s failed.", self.container[:12])
@@ -158,6 +158,8 @@ class LogFollower:
         new = 0
         with closing(stream):
             self._stream, self._heard_at = stream, monotonic()
+            if self._over.is_set():
+                return new
             self._opened_at = self._opened_at or monotonic()
             self._place.opened()
             for raw in raw_lines(self._paced(stream)):
