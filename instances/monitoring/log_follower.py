@@ -178,17 +178,16 @@ class LogFollower:
 
     def _count(self, raw: RawLine) -> bool:
         """Count a line where it is new; returns whether it is."""
-        now = self._outside.clock.now()
         kept, dropped = raw
-        at, text = stamped(kept, int(now.timestamp() * NANO))
-        if not self._place.is_new(at):
+        at, text = stamped(kept)
+        if at is None or not self._place.is_new(at):
             return False
         text = text.rstrip(b"\r")
         line = _readable(text)
         for each in self.counted:
             if each.has(line):
                 self._hides = self._hides or self._redactor()
-                written = min(datetime.fromtimestamp(at / NANO, UTC), now)
+                written = min(datetime.fromtimestamp(at / NANO, UTC), self._outside.clock.now())
                 hides = self._hides
                 each.add(written, shown((text, dropped), hides, LINE_KEPT) if hides else UNSHOWN)
         return True

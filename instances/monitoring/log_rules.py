@@ -64,11 +64,13 @@ class Place:
         return True
 
 
-def stamped(line: bytes, now: Moment) -> tuple[Moment, bytes]:
-    """A line's moment and text, as an engine writes them; `now` for one without a moment."""
+def stamped(line: bytes) -> tuple[Moment | None, bytes]:
+    """A line's moment and text, as an engine writes them.
+
+    One without a moment was cut off as its stream broke: it comes again, and is not to be counted.
+    """
     stamp, _, text = line.partition(b" ")
-    at = moment(stamp)
-    return (now, line) if at is None else (at, text)
+    return moment(stamp), text
 
 
 def moment(stamp: bytes) -> Moment | None:

@@ -228,7 +228,7 @@ def test_hostile_lines_cost_little_and_what_they_begin_with_counts(
         b"5Z ERROR 9 quota exceeded",
     )
     world.engine.write_log(instance.container_id, b"".join(stamp + line + b"\n" for line in lines))
-    world.engine.write_log(instance.container_id, b"no moment at all \xff ERROR\n")
+    world.engine.write_log(instance.container_id, b"2026-03 ERROR cut off quota exceeded\n")
     following.read()
     assert Incident.objects.get().severity == "critical"
     shown = LastWords.objects.get().lines
