@@ -339,7 +339,7 @@ def main() -> None:
             wait_until(lambda: bool(trial.fleet.sql(heard)))
             cases: list[Case] = []
             run_faults(trial, "dockmgr", cases)
-            time.sleep(60)  # the last messages are held half a minute
+            time.sleep(45)  # the last messages are held half a minute
         seen_by_dockmgr(trial, cases)
         put_back(trial)
         over = threading.Event()
