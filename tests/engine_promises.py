@@ -186,6 +186,9 @@ class EnginePromises:
             engine.start(spec.name)
         for _ in range(2):
             engine.join_anew(spec.name, name)
+        container = facts_of(engine, spec.name).id
+        with closing(engine.events(1)) as events:
+            assert next(e for e in events if e.container_id == container and e.action == "disconnect")
         engine.start(spec.name)
         facts = facts_of(engine, spec.name)
         assert (facts.network_mode, list(facts.networks)) == (name, [name])
