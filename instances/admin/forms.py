@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import Any, ClassVar
 
 import yaml
@@ -91,9 +92,9 @@ class LogAlertsField(forms.Field):
         return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
 
     def to_python(self, value: Any) -> list[Any]:
-        text = str(value or "").strip()
+        text = indent(str(value or "").strip("\r\n"), "  ")
         try:
-            found = parse_mapping(f"log_alerts:\n{text}" if text else "").get("log_alerts") or []
+            found = parse_mapping(f"log_alerts:\n{text}").get("log_alerts") or []
         except RequestError as error:
             raise forms.ValidationError(str(error)) from None
         if not isinstance(found, list):
