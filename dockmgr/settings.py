@@ -94,7 +94,7 @@ ROOT_URLCONF = "dockmgr.urls"
 WSGI_APPLICATION = "dockmgr.wsgi.application"
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # the desk is imported with the URLs, by who serves it
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

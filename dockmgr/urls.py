@@ -14,6 +14,7 @@ def healthz(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ok": True, "status": "live"})
 
 
+admin.autodiscover()
 pages, application, namespace = admin.site.urls
 # Nothing here has a page on another site, and Django's way there fails on ids it does not expect.
 desk = [page for page in pages if getattr(page, "name", None) != "view_on_site"]

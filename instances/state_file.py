@@ -7,31 +7,100 @@ import json
 import logging
 import os
 import tempfile
+import threading
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, connections
 
+from instances.db.errors import database_sentence
 from instances.models import Health, Sweep
 
 logger = logging.getLogger(__name__)
 
 
-def write(path: Path | None = None) -> None:
-    """Rewrite the state file with what the database says now (mode 0600, epoch seconds).
+EVERY = 1.0  # seconds; what is asked for sooner is written when they have passed
 
-    Writers take turns under a lock and read inside it, so an older picture never replaces a newer
-    one. A folder that can't be written is logged as an error and stops nothing.
+
+def write(path: Path | None = None) -> None:
+    """Have the state file say what the database says now (mode 0600, epoch seconds).
+
+    It is written once a second at most, whichever processes ask: at once, or by a thread as soon as a
+    second has passed; a process that ends waits for it. Writers take turns under a lock and read inside it,
+    so an older picture never replaces a newer one, and who is served by another's picture writes none. A
+    folder that can't be written is logged as an error and stops nothing.
     """
-    target = path or settings.STATE_FILE
+    target, now = path or settings.STATE_FILE, time.time()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _replace(target, json.dumps(content(), separators=(",", ":")))
+        passed = now - _last_read(target.with_suffix(".lock"))
     except OSError as error:
-        logger.error("The state file can't be written: %s.", error.strerror)
+        _tell(error)
+        return
+    if 0 <= passed < EVERY:
+        LATER.write(target, EVERY - passed, now)
+    else:
+        _write_now(target, now)
+
+
+def _write_now(target: Path, asked_at: float) -> None:
+    """Write, unless somebody has read the database since it was asked for."""
+    try:
+        with open(target.with_suffix(".lock"), "a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            began = time.time()
+            if asked_at < _last_read(Path(lock.name)) <= began:
+                return
+            _replace(target, json.dumps(content(), separators=(",", ":")))
+            lock.truncate(0)
+            lock.write(repr(began))
+    except OSError as error:
+        _tell(error)
+
+
+def _last_read(lock: Path) -> float:
+    """When the database was last read for a file that was written; a time long ago if that is not known."""
+    try:
+        return float(lock.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0.0
+
+
+def _tell(error: OSError) -> None:
+    logger.error("The state file can't be written: %s.", error.strerror)
+
+
+class Later:
+    """Writes that wait for their time, one for each file."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[tuple[int, Path], float] = {}
+
+    def write(self, target: Path, wait: float, asked_at: float) -> None:
+        """Have the file written in `wait` seconds; one that waits already serves this one as well."""
+        key = os.getpid(), target  # a forked child inherits no thread
+        with self._lock:
+            is_waiting = key in self._asked
+            self._asked[key] = asked_at
+        if not is_waiting:
+            threading.Timer(wait, self._write, [key]).start()
+
+    def _write(self, key: tuple[int, Path]) -> None:
+        with self._lock:
+            asked_at = self._asked.pop(key)
+        try:
+            _write_now(key[1], asked_at)
+        except DatabaseError as error:
+            logger.error("The state file is not up to date: %s", database_sentence(error))
+        finally:
+            connections.close_all()
+
+
+LATER = Later()
 
 
 def content() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
 
+from instances import state_file
 from instances.db.batch_writer import BatchWriter
 from instances.management.commands import logs as logs_command
 from instances.models import Host, Plan
@@ -60,6 +61,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
     if connection.vendor == "postgresql" and connection.in_atomic_block:
         # The keeper has a session of its own, which can't see the rows of a test's transaction.
         monkeypatch.setattr(KEEPER, "keeping", lambda _lease: nullcontext())
+    monkeypatch.setattr(state_file, "EVERY", 0.0)  # else what is written soon after is written by a thread
     outside = fake_outside()
     plan = Plan(name="pro", image=IMAGE, start_grace=5, cpus=2, memory=2 * 1024**3)
     host = Host(name="local", docker_url="unix:///fake/one.sock")

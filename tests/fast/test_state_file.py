@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +94,69 @@ def test_a_failing_write_leaves_the_old_file_and_no_drafts(
     assert path.read_text() == before
     assert {file.name for file in path.parent.iterdir()} <= {path.name, path.with_suffix(".lock").name}
     assert "The state file can't be written: No space left on device." in caplog.text
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
+    """What waits for its time, which does not pass by itself."""
+    begun: list[Timer] = []
+    monkeypatch.setattr(state_file, "EVERY", 3600.0)
+    monkeypatch.setattr(state_file.threading, "Timer", partial(Timer, begun))
+    monkeypatch.setattr(state_file, "connections", SimpleNamespace(close_all=lambda: None))
+    return begun
+
+
+class Timer:
+    def __init__(self, begun: list[Timer], wait: float, work: Callable[..., None], args: list[Any]) -> None:
+        self._begun, self.wait, self._work, self._args = begun, wait, work, args
+
+    def start(self) -> None:
+        self._begun.append(self)
+
+    def passes(self) -> None:
+        self._begun.remove(self)
+        self._work(*self._args)
+
+
+def test_what_is_asked_for_soon_is_written_once_and_later(
+    world: World, path: Path, timers: list[Timer]
+) -> None:
+    state_file.write()
+    world.instance("first")
+    state_file.write()
+    world.instance("second")
+    state_file.write()
+    assert read(path)["instances"] == {}
+    [timer] = timers
+    assert 3590 < timer.wait <= 3600
+    timer.passes()
+    assert set(read(path)["instances"]) == {"first", "second"}
+    state_file.write()
+    assert len(timers) == 1
+
+
+def test_who_is_served_by_anothers_picture_writes_none(world: World, path: Path, timers: list[Timer]) -> None:
+    path.with_suffix(".lock").write_text(repr(time.time() - 1))
+    state_file.write()
+    path.with_suffix(".lock").write_text(repr(time.time()))  # another process has read and written since
+    timers[0].passes()
+    assert not path.exists()
+
+
+def test_a_clock_that_was_ahead_holds_nothing_up(world: World, path: Path, timers: list[Timer]) -> None:
+    path.with_suffix(".lock").write_text(repr(time.time() + 3600))
+    state_file.write()
+    assert path.exists()
+    assert not timers
+
+
+def test_a_failed_write_counts_as_none(world: World, path: Path, timers: list[Timer]) -> None:
+    path.with_suffix(".lock").write_text("not a number")
+    path.mkdir()  # nothing can take its place
+    state_file.write()
+    path.rmdir()
+    state_file.write()
+    assert path.exists()
 
 
 def test_a_folder_that_cannot_be_made_stops_nothing(
