@@ -7,8 +7,6 @@ import re
 import time
 from collections.abc import Callable
 
-from tasks.broker.reasons import LOST_BROKER, broker_sentence
-
 DROPPED = "A message was dropped"
 CONNECTIONS = (
     "consumer: Cannot connect to",
@@ -38,6 +36,8 @@ class BrokerFilter(logging.Filter):
         failed = _lost(record)
         if failed is None:
             return True
+        from tasks.broker.reasons import broker_sentence
+
         sentence = broker_sentence(failed)
         now, (last, at) = self._monotonic(), BrokerFilter._said
         if sentence == last and now - at < SAID_EVERY:
@@ -54,6 +54,8 @@ class BrokerFilter(logging.Filter):
 
 def _lost(record: logging.LogRecord) -> BaseException | None:
     """What a record tells of a broker that is lost; None where it tells of something else."""
+    from tasks.broker.reasons import LOST_BROKER  # needs kombu and Redis, which are slow to load
+
     args = record.args if isinstance(record.args, tuple) else ()
     carried = record.exc_info[1] if record.exc_info else None
     if isinstance(carried, LOST_BROKER):  # of a task's own code it would be another error by now

@@ -26,7 +26,6 @@ from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
-from instances.operations import service
 from instances.operations.requester import Requester, at_machine
 
 logger = logging.getLogger(__name__)
@@ -116,6 +115,8 @@ class FleetCommand(BaseCommand):
             return document, code
         said = document.get("error") if isinstance(document, dict) else None
         outcome = said or ("done" if code == GOOD else f"exit code {code}")
+        from instances.operations import service  # all that changes containers, which is slow to load
+
         reason, now = options.get("reason") or "", service.OUTSIDE.clock.now()
         try:
             target, request_id = _target(options), (options.get("request_id") or "") if self.once else ""
@@ -171,6 +172,8 @@ class FleetCommand(BaseCommand):
             from tasks.operations import enqueue_or_withdraw  # needs Celery, which is slow to load
 
             return enqueue_or_withdraw(operation)
+        from instances.operations import service
+
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
             done = service.run_or_wait(operation.pk)
