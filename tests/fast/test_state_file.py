@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -101,7 +102,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
     """What waits for its time, which does not pass by itself."""
     begun: list[Timer] = []
     monkeypatch.setattr(state_file, "EVERY", 3600.0)
-    monkeypatch.setattr(state_file.threading, "Timer", partial(Timer, begun))
+    monkeypatch.setattr(threading, "Timer", partial(Timer, begun))
     monkeypatch.setattr(state_file, "connections", SimpleNamespace(close_all=lambda: None))
     return begun
 
