@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from celery.backends.cache import CacheBackend
 
+import dockmgr.urls
 from instances.api import event_stream, log_stream
 from instances.api import middleware as api_middleware
 from tasks.app import app
@@ -16,6 +17,7 @@ from tests.factories import World
 from tests.fast.conftest import Message, flushing_is_cheap, run, sent, world
 from tests.web.callers import Caller, Workers, a_caller
 
+assert dockmgr.urls.desk  # tests are made for each page of the desk, which is imported with the URLs
 __all__ = ["flushing_is_cheap", "run", "sent", "world"]
 
 

@@ -25,6 +25,7 @@ pytestmark = [
 ]
 INSTANCE = "/admin/instances/instance/"
 MODELS = [model._meta.model_name for model in admin.site._registry if model._meta.app_label == "instances"]
+assert len(MODELS) > 10
 ACTIVE = re.compile(r"<script(?![^>]* src=)|<style| style=\"| on[a-z]+=\"")
 
 
