@@ -136,7 +136,7 @@ def test_what_is_asked_for_soon_is_written_once_and_later(
     assert len(timers) == 1
 
 
-def test_who_is_served_by_anothers_picture_writes_none(world: World, path: Path, timers: list[Timer]) -> None:
+def test_who_is_served_by_another_picture_writes_none(world: World, path: Path, timers: list[Timer]) -> None:
     path.with_suffix(".lock").write_text(repr(time.time() - 1))
     state_file.write()
     path.with_suffix(".lock").write_text(repr(time.time()))  # another process has read and written since
