@@ -17,7 +17,8 @@ from instances.admin.host_load import loads
 from instances.admin.instance_list import COLOURS
 from instances.db.clock import SYSTEM
 from instances.lib.durations import span
-from instances.models import Channel, Health, HealthCheck, Incident, Operation, Sweep
+from instances.models import Channel, HealthCheck, Incident, Instance, Operation, Sweep
+from instances.models.instance import LEAVING
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -27,7 +28,7 @@ SWEEPS_SHOWN = 48
 ROWS_SHOWN = 8
 MOST_OPERATIONS = 5000
 WORST_FIRST = Case(When(severity="critical", then=0), When(severity="warning", then=1), default=2)
-ORDER = ("healthy", "starting", "restarting", "suspect", "unhealthy", "failed", "unknown", "paused")
+ORDER = ("healthy", "starting", "restarting", "suspect", "unhealthy", "failed", "unknown", "paused", LEAVING)
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def live_view(request: HttpRequest) -> HttpResponse:
 
 def figures(now: datetime) -> dict[str, Any]:
     """All that the page shows."""
+    hosts = loads()
     return {
         "now": now,
         "colours": COLOURS,
@@ -52,7 +54,8 @@ def figures(now: datetime) -> dict[str, Any]:
         "last_day": _last_day(now),
         "sweeps": _sweeps(now),
         "slowest": _slowest(),
-        "hosts": loads(ROWS_SHOWN),
+        "hosts": hosts[:ROWS_SHOWN],
+        "hosts_in_all": len(hosts),
         "nobody_is_told": not Channel.objects.told_of_incidents().exists(),
     }
 
@@ -71,10 +74,10 @@ class Statuses:
 
 
 def _statuses() -> Statuses:
-    rows = dict(Health.objects.order_by().values_list("status").annotate(count=Count("*")))
-    counts = [(status, rows.get(status, 0)) for status in ORDER]
+    rows = Instance.objects.present().numbers()
+    counts = [(status, rows[status,]) for status in ORDER]
     drawn = [Value(count, status, f"{count} {status}") for status, count in counts]
-    return Statuses(counts, sum(rows.values()), stacked(drawn))
+    return Statuses(counts, rows.total(), stacked(drawn))
 
 
 def _incidents() -> dict[str, Any]:
@@ -148,12 +151,14 @@ class Sweeps:
 
     @property
     def words(self) -> str:
+        if self.last is None:
+            return "no sweep has finished yet"
         return f"the last sweep finished {self.age} ago and took {self.duration}; the longest {self.longest}"
 
 
 def _sweeps(now: datetime) -> Sweeps:
     rows = list(Sweep.objects.order_by("-started_at")[:SWEEPS_SHOWN])
-    last = next((row for row in rows if row.finished_at), None)
+    last = Sweep.objects.filter(state="finished").order_by("-started_at").first()
     longest = max((_seconds(row, now) for row in rows), default=0)
     return Sweeps(
         last=last,

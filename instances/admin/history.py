@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
+
 from instances.admin.charts import Bar, Mark, Value, bars, bucket_of, place_of
 from instances.models import HealthCheck, Instance, Operation
 
@@ -53,6 +55,7 @@ class History:
     failures: int
     unknown: int
     slowest: int
+    operations: int  # restarts, updates and provisionings, of which the newest are `marks`
     drawn_since: datetime | None  # the oldest check drawn, where older ones are left out
 
     @property
@@ -64,8 +67,8 @@ class History:
         """What somebody who does not see the chart is told."""
         return (
             f"Checks: {self.checks}, of which {self.failures} failed and {self.unknown} saw nothing; "
-            f"slowest answer: {self.slowest} ms; restarts, updates and provisionings: {len(self.marks)}."
-            f"{self._left_out}"
+            f"slowest answer: {self.slowest} ms; restarts, updates and provisionings: {self.operations}."
+            f"{self._left_out}{self._not_marked}"
         )
 
     @property
@@ -74,24 +77,32 @@ class History:
             return ""
         return f" Only the newest {MOST_CHECKS} checks are drawn, since {_moment(self.drawn_since)} UTC."
 
+    @property
+    def _not_marked(self) -> str:
+        return f" Only the newest {MOST_MARKS} of those are marked." if self.operations > MOST_MARKS else ""
+
 
 def history(instance: Instance, period: str, now: datetime, sweep_interval: float) -> History:
-    """The newest checks of the period, at most 10,000, in two queries; seconds between two sweeps."""
+    """The newest checks of the period, at most 10,000, in three queries; seconds between two sweeps."""
     since = now - PERIODS[period]
     rows = HealthCheck.objects.filter(instance=instance, checked_at__gt=since).order_by("-checked_at")
     checks = list(rows.values_list("checked_at", "outcome", "latency_ms")[:MOST_CHECKS])
     step = (now - since) / number_of_parts(PERIODS[period], sweep_interval)
+    operations = Operation.objects.filter(
+        customer_id=instance.customer_id, created_at__gt=since, kind__in=MARKED
+    )
     parts = _parts(checks, since, now, step)
     slowest = max((part.slowest for part in parts), default=0)
     return History(
         since=since,
         until=now,
         bars=bars([_value(part, slowest, since + number * step, step) for number, part in enumerate(parts)]),
-        marks=_marks(instance, since, now),
+        marks=_marks(operations, since, now),
         checks=len(checks),
         failures=sum(part.failures for part in parts),
         unknown=sum(part.unknown for part in parts),
         slowest=slowest,
+        operations=operations.count(),
         drawn_since=checks[-1][0] if len(checks) == MOST_CHECKS else None,
     )
 
@@ -126,13 +137,12 @@ def _moment(moment: datetime) -> str:
     return f"{moment:%d %b %H:%M}"
 
 
-def _marks(instance: Instance, since: datetime, now: datetime) -> list[Mark]:
-    rows = Operation.objects.filter(customer_id=instance.customer_id, created_at__gt=since, kind__in=MARKED)
+def _marks(operations: QuerySet[Operation], since: datetime, now: datetime) -> list[Mark]:
     return [
         Mark(
             place_of(row.created_at, since, now),
             row.kind,
             f"{row.kind} {row.status}, {row.created_at:%d %b %H:%M} UTC",
         )
-        for row in rows.order_by("-created_at")[:MOST_MARKS]
+        for row in operations.order_by("-created_at")[:MOST_MARKS]
     ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count
-
 from instances.admin.instance_list import UNHEALTHY
-from instances.models import Health, Host, Incident, Instance, Plan
+from instances.incidents.hosts import OUT_OF_REACH, open_on_hosts, trouble_shown
+from instances.models import Host, Instance, Plan
 
 GB = 1024**3
 
@@ -23,7 +22,11 @@ class HostLoad:
     unknown: int = 0
     cpus: float = 0.0
     memory: float = 0.0
-    out_of_reach: bool = False
+    trouble: str = ""  # what its open incident says, as a state
+
+    @property
+    def out_of_reach(self) -> bool:
+        return self.trouble == OUT_OF_REACH
 
     @property
     def percent(self) -> int | None:
@@ -48,35 +51,33 @@ class HostLoad:
     @property
     def rank(self) -> tuple[Any, ...]:
         """Hosts in trouble first, then the fullest."""
-        return (not self.out_of_reach, -self.unwell, -(self.percent or 0), -self.instances, self.host.name)
+        return (
+            not self.out_of_reach,
+            not self.trouble,
+            -self.unwell,
+            -(self.percent or 0),
+            -self.instances,
+            self.host.name,
+        )
 
 
-def loads(most: int | None = None) -> list[HostLoad]:
-    """The hosts that need a look first; all of them, or the first `most`. Five queries."""
+def loads() -> list[HostLoad]:
+    """All hosts, those that need a look first. Four queries."""
     found = {host.pk: HostLoad(host) for host in Host.objects.all()}
     _count_instances(found)
-    _count_unwell(found)
-    for host_id in Incident.objects.open().filter(kind="host").values_list("host_id", flat=True):
-        if host_id in found:
-            found[host_id].out_of_reach = True
-    return sorted(found.values(), key=lambda load: load.rank)[:most]
+    for incident in open_on_hosts():
+        if load := found.get(incident.host_id or 0):
+            load.trouble = trouble_shown(incident)
+    return sorted(found.values(), key=lambda load: load.rank)
 
 
 def _count_instances(found: dict[int, HostLoad]) -> None:
     plans = {plan.pk: plan for plan in Plan.objects.defer("env")}
-    rows = Instance.objects.present().order_by().values_list("host_id", "plan_id")
-    for host_id, plan_id, count in rows.annotate(count=Count("*")):
+    rows = Instance.objects.present().numbers("host_id", "plan_id")
+    for (host_id, plan_id, status), count in rows.items():
         load, plan = found[host_id], plans[plan_id]
         load.instances += count
         load.cpus += count * plan.cpus
         load.memory += count * plan.memory / GB
-
-
-def _count_unwell(found: dict[int, HostLoad]) -> None:
-    wanted = Health.objects.filter(status__in=(*UNHEALTHY, "unknown")).order_by()
-    rows = wanted.values_list("instance__host_id", "status").annotate(count=Count("*"))
-    for host_id, status, count in rows:
-        if status == "unknown":
-            found[host_id].unknown += count
-        else:
-            found[host_id].unwell += count
+        load.unwell += count if status in UNHEALTHY else 0
+        load.unknown += count if status == "unknown" else 0

@@ -23,7 +23,15 @@ from instances.admin.views import behind
 from instances.incidents import mutes
 from instances.lib.clock import SYSTEM
 from instances.models import Host
+from instances.templatetags.desk import words
 from tasks import inspection
+
+IN_DOUBT = "did not answer, asked again"
+REACHABILITY = {
+    "answers": "success", "not asked yet": "info", IN_DOUBT: "warning", "is back": "warning",
+    "answers but many fail": "warning", "out of reach": "danger", "another engine answers": "danger",
+    "has lost its data": "danger", "in trouble": "danger",
+}  # fmt: skip
 
 
 class HostChangeList(ChangeList):
@@ -62,12 +70,13 @@ class HostAdmin(DeskAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return HostChangeList
 
-    @display(label={"answers": "success", "out of reach": "danger", "not asked yet": "info"})
+    @display(label=REACHABILITY)
     def reachability(self, host: Any) -> str:
+        if host.load.trouble:
+            return words(host.load.trouble)
         watch = getattr(host, "watch", None)
-        failing = host.load.out_of_reach or (watch is not None and watch.failures > 0)
-        if failing:
-            return "out of reach"
+        if watch is not None and watch.failures > 0:
+            return IN_DOUBT
         return "answers" if watch is not None and watch.answered_at is not None else "not asked yet"
 
     @display(description="muted", label="warning")

@@ -100,20 +100,26 @@ def _known(object_id: str) -> Incident:
 
 def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     now = SYSTEM.now()
-    sent = incident.notifications.select_related("channel").order_by("-created_at")
+    sent = incident.notifications.select_related("channel").order_by("-created_at")[: NOTIFICATIONS_SHOWN + 1]
+    events = incident.events.order_by("-at", "-pk")[: EVENTS_SHOWN + 1]
+    told, happened = list(sent), list(events)
     return {
         "incident": incident,
         "downtime": incident.downtime_until(now),
-        "events": list(incident.events.all()[:EVENTS_SHOWN]),
+        "events": happened[EVENTS_SHOWN - 1 :: -1],
+        "events_left_out": EVENTS_SHOWN if len(happened) > EVENTS_SHOWN else 0,
         "last_words": shown_last_words(request, incident.last_words.all()),
-        "notifications": list(sent[:NOTIFICATIONS_SHOWN]),
+        "notifications": told[:NOTIFICATIONS_SHOWN],
+        "notifications_left_out": NOTIFICATIONS_SHOWN if len(told) > NOTIFICATIONS_SHOWN else 0,
         "nobody_is_told": incident.is_open and not Channel.objects.told_of_incidents().exists(),
         "colours": COLOURS,
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
         and incident.is_open
         and incident.acknowledged_at is None,
         "muted_until": mutes.incident_ends([incident], now).get(incident.pk),
-        "may_mute": request.user.has_perm(OPERATE) and (incident.instance or incident.host) is not None,
+        "may_mute": request.user.has_perm(OPERATE) and _is_muted_here(incident),
+        "mute_warning": _mute_warning(incident),
+        "muted_elsewhere": incident.is_open and incident.host is not None and not _is_muted_here(incident),
         "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
         "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
     }
@@ -158,12 +164,26 @@ def mute_view(request: HttpRequest, object_id: str) -> HttpResponse:
     return _back(incident)
 
 
+def _is_muted_here(incident: Incident) -> bool:
+    """A mute holds healing as well: nobody does that to a host's customers for the sake of a certificate."""
+    return incident.instance is not None or (incident.kind == "host" and incident.host is not None)
+
+
+def _mute_warning(incident: Incident) -> str:
+    if incident.instance is not None:
+        return f"Nothing is sent for {incident.customer_id}, and it is not healed."
+    return f"Nothing is sent for host {incident.host} and its instances, and nothing is healed there."
+
+
 def _scope(incident: Incident) -> muting.Scope:
     if incident.instance is not None:
         return muting.Scope("instance", incident.instance)
-    if incident.host is not None:
+    if incident.host is not None and _is_muted_here(incident):
         return muting.Scope("host", incident.host)
-    raise RequestError("Only incidents of an instance or a host can be muted.")
+    raise RequestError(
+        "Here only incidents of an instance, or of a host's engine, can be muted: "
+        "a mute of the host, on its page, holds the healing of its instances as well."
+    )
 
 
 def _back(incident: Incident) -> HttpResponse:

@@ -19,10 +19,9 @@ from instances.incidents.uptime import uptime_percent
 from instances.lib.sizes import shown
 from instances.models import Host, Instance, Plan, Usage
 from instances.models.health import STATUSES
-from instances.models.instance import SECRETS
+from instances.models.instance import LEAVING, SECRETS, InstanceQuerySet
 
 UPTIME_DAYS = 30
-LEAVING = "leaving"  # shown in place of the health of what nobody looks after any more
 COLOURS = {
     "healthy": "success", "starting": "info", "restarting": "info", "suspect": "warning",
     "unknown": "warning", "unhealthy": "danger", "failed": "danger",
@@ -50,12 +49,11 @@ class StatusFilter(ChoiceFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("bad", "all that are unwell"), (LEAVING, "being removed"), *STATUSES]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        if self.value() == "bad":
-            return queryset.filter(health__status__in=UNHEALTHY)
-        if self.value() == LEAVING:
-            return queryset.exclude(leaving_at=None)
-        return queryset.filter(health__status=self.value()) if self.value() else queryset
+    def queryset(self, request: HttpRequest, queryset: InstanceQuerySet) -> InstanceQuerySet:  # type: ignore[override]
+        value = self.value()
+        if value == "bad":
+            return queryset.shown_as(*UNHEALTHY)
+        return queryset.shown_as(value) if value else queryset
 
 
 class PlanFilter(ChoiceFilter):

@@ -18,6 +18,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
+from instances.incidents.hosts import WAVE
 from instances.incidents.rules import CONTAINER, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
@@ -78,8 +79,7 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     """How far those of these incidents go that are open, by their ids; most are left out."""
     rows = [row for row in batch if row.is_open]
     left = _not_restarted([row.instance_id for row in rows if row.instance_id])
-    held = _held([row.host_id for row in rows if row.kind == "host" and row.host_id])
-    hosts = {row.pk: Extent(customers=held[row.host_id or 0]) for row in rows if row.kind == "host"}
+    hosts = _of_hosts([row for row in rows if row.kind == "host"])
     others = {row.pk: left[row.instance_id] for row in rows if row.instance_id in left}
     extents = {**hosts, **others}
     for pk, lines in _last_lines([row.pk for row in rows if row.kind in ("instance", LOG)]).items():
@@ -121,10 +121,15 @@ def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
     }
 
 
-def _held(host_ids: Sequence[int]) -> Counter[int]:
-    """How many active instances these hosts hold."""
-    rows = Instance.objects.active().filter(host__in=host_ids).values_list("host_id", flat=True)
-    return Counter(rows if host_ids else ())
+def _of_hosts(incidents: Sequence[Incident]) -> dict[int, Extent]:
+    """How many customers each host's trouble affects: of a wave those that are down, else all it holds."""
+    of_wave = [row.host_id for row in incidents if row.cause == WAVE]
+    others = [row.host_id for row in incidents if row.cause != WAVE]
+    rows = Instance.objects.active().filter(
+        Q(host__in=others) | Q(host__in=of_wave, health__down_since__isnull=False)
+    )
+    affected = Counter(rows.values_list("host_id", flat=True) if incidents else ())
+    return {row.pk: Extent(customers=affected[row.host_id or 0]) for row in incidents}
 
 
 def listener(channel: Channel) -> ChannelRules:

@@ -14,6 +14,7 @@ from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.containers.consumption import DISK, OOM
 from instances.documents import Document, time
+from instances.incidents.hosts import WAVE
 from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
@@ -219,6 +220,8 @@ def _title(incident: Incident, kind: str, host: str) -> str:
         return f"{subject} says what its plan warns of"
     if incident.kind == OUTSIDE:
         return f"{subject} {'is out of reach' if incident.customer_id else 'is at fault for many'}"
+    if incident.kind == "host" and incident.cause == WAVE:
+        return f"{subject} answers, but many of its instances fail at once"
     if incident.kind != "instance":
         return f"{subject} is in trouble"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
@@ -247,7 +250,9 @@ def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Ex
 def _how_long(incident: Incident, now: datetime) -> str:
     if incident.down_since is None:
         return "recovers and fails again"
-    state = "has been down" if incident.kind == "instance" else "has been in trouble"
+    is_wave = incident.kind == "host" and incident.cause == WAVE
+    trouble = "answers, but has had a wave of failures" if is_wave else "has been in trouble"
+    state = "has been down" if incident.kind == "instance" else trouble
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
     longest = f", up to {span((now - incident.well_at).total_seconds())}" if incident.well_at else ""
     return f"{state} since {incident.down_since:%H:%M:%S} UTC ({lasted}{longest})"

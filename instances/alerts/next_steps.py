@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from instances.alerts.pagers import OVER
-from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED
-from instances.incidents.rules import CERTIFICATE, CONTAINER, LOG, ORPHANS, OUTSIDE, RESOURCES
+from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED, WAVE
+from instances.incidents.rules import (
+    CERTIFICATE,
+    CONTAINER,
+    LOG,
+    OPERATION,
+    ORPHANS,
+    OUTSIDE,
+    RESOURCES,
+    clock_in,
+    operation_in,
+)
 from instances.models import Incident
 
 NOTHING_TO_DO = "Nothing needs to be done."
 _WHO_IS_LEFT = "See who is still down with `manage.py incidents --open`."
 _NEW_CERTIFICATE = "Put a new one in its place before it ends; the path stays, and nothing is restarted."
 _OF_THE_FLEET = "See what its hosts have in common with `manage.py incidents --open`."
+_WITHOUT_CONTAINER = {
+    "data_missing": "Put its data back under its old name, which the next check finds; or begin anew, "
+    "empty: `manage.py restart --customer-id {customer} --with-empty-data`.",
+    "image_missing": "Bring exactly that image back to its host, then "
+    "`manage.py restart --customer-id {customer}`.",
+}
 _OF_DOCKMGR = "See which part stands still at /readyz, or with `manage.py incidents --open`."
 
 
@@ -29,8 +45,13 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         )
     if incident.kind == "host":
         return _of_host(incident.cause, host)
+    if incident.kind == OPERATION:
+        return (
+            f"Mend what holds it up, and it goes on; or end it: `manage.py operations --abandon "
+            f"{operation_in(incident.key)} --reason …` says what is left where."
+        )
     if incident.kind == CONTAINER:
-        return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
+        return _validate(incident)
     if incident.kind == RESOURCES:
         return f"See how it came about with `manage.py usage`, and what it says with {_logs(incident)}."
     if incident.kind == LOG:
@@ -38,20 +59,45 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
     if incident.kind == OUTSIDE:
         return _way_to(incident)
     if incident.kind != "instance":
-        return _OF_THE_FLEET if incident.kind == "fleet" else _OF_DOCKMGR
+        return _OF_THE_FLEET if incident.kind == "fleet" else _of_dockmgr(incident)
+    if incident.cause in _WITHOUT_CONTAINER:
+        return _WITHOUT_CONTAINER[incident.cause].format(customer=incident.customer_id)
+    if incident.cause == "replaced":
+        return _validate(incident)
     logs = _logs(incident)
     if by_hand:
         return f"Read {logs}, mend the cause, then `manage.py restart --customer-id {incident.customer_id}`."
     return f"See what it says with {logs}."
 
 
+def _validate(incident: Incident) -> str:
+    return f"See what to do with `manage.py validate --customer-id {incident.customer_id}`."
+
+
+def _of_dockmgr(incident: Incident) -> str:
+    machine = clock_in(incident.key)
+    return (
+        f"Set the clock of {machine} right, and of the database's machine: `timedatectl`."
+        if machine
+        else _OF_DOCKMGR
+    )
+
+
 def _of_host(cause: str, host: str) -> str:
+    if cause == WAVE:
+        return (
+            "Look at what they have in common; `manage.py incidents --open` names them, "
+            "`manage.py logs --customer-id ID` says what one of them wrote."
+        )
     if cause == MISCONFIGURED:
         return "Set right what it names: in the fleet file, on the workers' machine or on the host."
     if cause == ANOTHER_ENGINE:
         return f"Bring the known one back, or say that it is meant: `manage.py accept_engine --host {host}`."
     if cause == DATA_LOST:
-        return f"Bring the data of host {host}'s engine back, or do without it customer by customer."
+        return (
+            f"Bring the data of host {host}'s engine back, or do without it customer by customer: "
+            "`manage.py restart --customer-id ID --with-empty-data`."
+        )
     return f"See whether the Docker Engine of host {host} runs and can be reached from the workers."
 
 

@@ -19,6 +19,14 @@ MISCONFIGURED = "configuration"  # of one that can't be reached in the way it is
 ANOTHER_ENGINE = "another_engine"  # of one at whose address another engine answers
 DATA_LOST = "data_lost"  # of one whose engine has lost its containers and their data
 WAVE = "wave"  # the cause of one whose instances began to fail together
+OUT_OF_REACH = "out_of_reach"  # the state a host is shown in while its engine can't be asked
+_SHOWN = {
+    ENGINE: OUT_OF_REACH,
+    MISCONFIGURED: OUT_OF_REACH,
+    ANOTHER_ENGINE: "another_engine_answers",
+    DATA_LOST: "has_lost_its_data",
+    WAVE: "answers_but_many_fail",
+}
 
 
 @transaction.atomic(savepoint=False)
@@ -59,6 +67,11 @@ def host_summary(host_id: int) -> str:
 def open_on_hosts() -> QuerySet[Incident]:
     """Incidents of hosts that are open, their grace included."""
     return Incident.objects.open().filter(kind="host")
+
+
+def trouble_shown(incident: Incident) -> str:
+    """The state in which a host with this open incident is shown."""
+    return "is_back" if incident.resolve_at else _SHOWN.get(incident.cause, "in_trouble")
 
 
 def engines_out_of_reach() -> dict[int, Incident]:

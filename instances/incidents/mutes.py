@@ -43,12 +43,15 @@ def ends(instance_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
 
 
 def incident_ends(incidents: Iterable[Incident], now: datetime) -> dict[int, datetime]:
-    """Until when incidents are muted, by their ids, in two queries; incidents without a mute are left out."""
+    """Until when incidents are muted, by their ids, in two queries; incidents without a mute are left out.
+
+    The mute of a host covers all that is told of the host itself: its engine, certificates, orphans.
+    """
     rows = list(incidents)
     instances = ends([row.instance_id for row in rows if row.instance_id], now)
-    hosts = host_ends([row.host_id for row in rows if row.kind == "host" and row.host_id], now)
+    hosts = host_ends([row.host_id for row in rows if row.host_id and not row.instance_id], now)
     found = {
-        row.pk: hosts.get(row.host_id or 0) if row.kind == "host" else instances.get(row.instance_id or 0)
+        row.pk: instances.get(row.instance_id) if row.instance_id else hosts.get(row.host_id or 0)
         for row in rows
     }
     return {pk: until for pk, until in found.items() if until is not None}

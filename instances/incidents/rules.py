@@ -19,6 +19,8 @@ RESOURCES = "resources"  # the kind of the incident of a container that is near 
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
 LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
 _HOST = "host:"
+_CLOCK = "clock:"
+KEY_LENGTH = 128
 
 
 def instance_key(customer_id: str) -> str:
@@ -34,6 +36,21 @@ def host_key(host_name: str) -> str:
 def operation_key(operation_id: UUID) -> str:
     """What the incident of an operation is known by."""
     return f"{OPERATION}:{operation_id}"
+
+
+def operation_in(key: str) -> str:
+    """The operation's id in the key of an operation's incident."""
+    return key.removeprefix(f"{OPERATION}:")
+
+
+def clock_key(machine: str) -> str:
+    """What the incident of a machine's clock is known by, shortened to what a key may be."""
+    return f"{_CLOCK}{machine}"[:KEY_LENGTH]
+
+
+def clock_in(key: str) -> str:
+    """The machine in the key of a clock's incident; empty for any other key."""
+    return key.removeprefix(_CLOCK) if key.startswith(_CLOCK) else ""
 
 
 def container_key(customer_id: str) -> str:

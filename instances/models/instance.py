@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Count, F, Q, Value, When
 from django.utils.crypto import salted_hmac
 
 from instances.containers import adoption, host_access, image_fit, spec, storage
@@ -24,6 +25,7 @@ from instances.models.fleet import Host, Plan
 from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
+LEAVING = "leaving"  # stands in place of the health of what nobody looks after any more
 # For `defer`: what is not read is not decrypted.
 SECRETS = ("env", "former_values", "adopted", "approved_image", "plan__env", "plan__former_values")
 
@@ -37,6 +39,19 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         """Instances a sweep looks after: provisioned, present, not paused and not on their way out."""
         watched = self.present().filter(leaving_at=None)
         return watched.exclude(provisioned_at=None).exclude(health__status="paused")
+
+    def shown_as(self, *statuses: str) -> Self:
+        """Those shown as one of these: by their health, or as `leaving` whatever that is."""
+        looked_after = Q(leaving_at=None, health__status__in=statuses)
+        return self.filter(
+            looked_after | Q(leaving_at__isnull=False) if LEAVING in statuses else looked_after
+        )
+
+    def numbers(self, *columns: str) -> Counter[tuple[Any, ...]]:
+        """How many there are of each combination of the columns and, last, of what they are shown as."""
+        shown = Case(When(leaving_at=None, then=F("health__status")), default=Value(LEAVING))
+        rows = self.order_by().annotate(shown=shown).values_list(*columns, "shown")
+        return Counter({tuple(values): count for *values, count in rows.annotate(count=Count("pk"))})
 
     def without_secrets(self) -> Self:
         """With plan and host, for whoever looks at instances and makes no container: no secret is read."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import DateTimeField, Max
 
 from instances.db.moments import ahead
-from instances.incidents.rules import SELF
+from instances.incidents.rules import SELF, clock_key
 from instances.lib.clock import AHEAD, Clock
 from instances.lib.durations import span
 from instances.models import Health, Incident, Pulse, Sweep
@@ -35,7 +35,7 @@ def judge_clock(clock: Clock, now: datetime) -> None:
 
 
 def _raise(machine: str, message: str, now: datetime) -> None:
-    raise_alarm(f"{CLOCK}:{machine}"[:128], SELF, CLOCK, message, now, resolve_at=now + CLEAN)
+    raise_alarm(clock_key(machine), SELF, CLOCK, message, now, resolve_at=now + CLEAN)
 
 
 def _difference(skew: timedelta) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+MOST_FAILING, FEW_WELL = 0.75, 0.25  # parts of them that make what failing instances have in common
+Traits = Mapping[str, str]  # of one instance: the reason it fails for, its image, plan, version
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,29 @@ def ask_soon(found: HostFacts, is_open: bool) -> bool:
     return is_open or found.asked.failures > 0 or found.failed > 0
 
 
-def describe(trouble: Trouble, host: str, found: HostFacts, rules: HostRules) -> str:
-    """The trouble as a sentence."""
+def describe(
+    trouble: Trouble, host: str, found: HostFacts, rules: HostRules, shared: Mapping[str, str] | None = None
+) -> str:
+    """The trouble as a sentence; of a wave also what its instances have in common."""
     if trouble is not Trouble.WAVE:
         return found.asked.error
     number = f"{found.failed} of {found.active} instances of host {host}"
-    return f"{number} failed within {rules.wave_window:g} s."
+    told = ", ".join(f"{name} {value}" for name, value in (shared or {}).items())
+    common = f"in common: {told}" if told else "with nothing in common"
+    return f"{number} failed within {rules.wave_window:g} s, {common}."
+
+
+def in_common(failing: Sequence[Traits], well: Sequence[Traits]) -> dict[str, str]:
+    """What most of the failing share and few of the well ones do, by name: where to look first."""
+    names = dict.fromkeys(name for traits in failing for name in traits)
+    most = {name: Counter(traits.get(name, "") for traits in failing).most_common(1)[0] for name in names}
+    return {
+        name: value
+        for name, (value, count) in most.items()
+        if value
+        and count >= MOST_FAILING * len(failing)
+        and sum(traits.get(name) == value for traits in well) <= FEW_WELL * len(well)
+    }
 
 
 def half_are_bad(bad: int, hosts: int) -> bool:

@@ -28,12 +28,21 @@ from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
 from instances.monitoring.certificates import judge_certificates
-from instances.monitoring.host_rules import HostFacts, HostRules, HostStep, OpenIncident, PingRecord, Trouble
+from instances.monitoring.host_rules import (
+    HostFacts,
+    HostRules,
+    HostStep,
+    OpenIncident,
+    PingRecord,
+    Traits,
+    Trouble,
+)
 from instances.outside import Outside, engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 16  # engines asked side by side
+SHORT_ID = 12  # characters by which people know an image's id again
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
 
@@ -222,6 +231,22 @@ def _found(host: Host, asked: PingRecord, last: Incident | None, now: datetime) 
     return HostFacts(asked, counts["active"], counts["failed"])
 
 
+def _in_common(host: Host, last: Incident | None, now: datetime) -> dict[str, str]:
+    """What the instances of a wave share that the others of the host do not."""
+    begins = host_rules.wave_begins(now, last.resolved_at if last else None, rules())
+    groups: tuple[list[Traits], list[Traits]] = ([], [])
+    rows = Instance.objects.active().filter(host=host).values_list(
+        "health__noticed_at", "health__reason", "image", "plan__image", "image_id", "plan__name",
+        "health__version",
+    )  # fmt: skip
+    for noticed, reason, own, of_plan, image_id, plan, version in rows:
+        fails = noticed is not None and noticed > begins
+        image = f"{own or of_plan} ({image_id.removeprefix('sha256:')[:SHORT_ID]})"
+        traits = {"reason": reason if fails else "", "image": image, "plan": plan, "version": version}
+        groups[not fails].append(traits)
+    return host_rules.in_common(*groups)
+
+
 def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> bool:
     """Open, go on with or begin to end the host's incident; returns whether it is open now."""
     incident = last if last is not None and last.is_open else None
@@ -229,7 +254,8 @@ def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> 
     step = host_rules.next_step(found, known, rules())
     trouble = host_rules.trouble_of(found, rules())
     if step is HostStep.OPEN and trouble is not None:
-        message = host_rules.describe(trouble, host.name, found, rules())
+        shared = _in_common(host, last, now) if trouble is Trouble.WAVE else None
+        message = host_rules.describe(trouble, host.name, found, rules(), shared)
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
         return True
     if incident is not None and step is HostStep.GRACE:

@@ -14,6 +14,7 @@ from instances.health.response import Outcome
 from instances.health.state import Status
 from instances.models import Incident, Operation
 from instances.models.channel import LEVELS
+from instances.models.instance import LEAVING
 from instances.observability.readings import Labels, Numbers, Readings
 
 KINDS = [kind for kind, _ in Operation.KINDS]
@@ -55,7 +56,7 @@ def fleet(readings: Readings, now: datetime) -> Iterator[Metric]:
 
 
 def _instances(readings: Readings) -> Metric:
-    statuses = [status.value for status in Status]
+    statuses = [*(status.value for status in Status), LEAVING]
     numbers: dict[Labels, int] = {
         (status, plan, host): by_status.get(status, 0)
         for (plan, host), by_status in sorted(readings.instances.items())

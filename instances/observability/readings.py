@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from instances import counters
-from instances.models import Health, Host, Incident, Notification, Operation, Plan, Pulse, Sweep
+from instances.models import Host, Incident, Instance, Notification, Operation, Plan, Pulse, Sweep
 
 MOST_NAMES = 200
 OTHER = "other"
@@ -51,10 +51,8 @@ def read() -> Readings:
 
 def _instances() -> dict[tuple[str, str], dict[str, int]]:
     """Numbers of present instances by status, for each plan and host that has any."""
-    grouped = Health.objects.filter(instance__decommissioned_at=None).values_list(
-        "instance__plan", "instance__host", "status"
-    )
-    rows = list(grouped.annotate(number=Count("pk")))
+    counted = Instance.objects.present().numbers("plan_id", "host_id")
+    rows = [(*values, number) for values, number in counted.items()]
     plans = _names(Plan.objects.values_list("pk", "name"), ((plan, n) for plan, _, _, n in rows))
     hosts = _names(Host.objects.values_list("pk", "name"), ((host, n) for _, host, _, n in rows))
     numbers: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))

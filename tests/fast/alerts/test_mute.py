@@ -11,6 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 from instances.alerts.mute import LONGEST, Scope, end, mute, scope, unmute
 from instances.errors import RequestError
 from instances.incidents import mutes
+from instances.incidents.lifecycle import open_incident
+from instances.incidents.rules import Severity
 from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
 from tests.factories import World
 
@@ -91,6 +93,20 @@ def test_only_a_mute_of_the_host_itself_covers_the_host(world: World) -> None:
     muted(world, scope(customer_id="c1"))
     muted(world, scope(plan="pro"))
     assert mutes.host_ends([world.host.pk], world.now) == {}
+
+
+def test_a_mute_of_the_host_covers_all_that_is_told_of_the_host(world: World) -> None:
+    world.instance()
+    rows = [
+        open_incident(
+            f"{kind}:local", kind, Severity.WARNING, kind, "It ends soon.", world.now, host=world.host
+        )
+        for kind in ("host", "certificate", "orphans")
+    ]
+    muted(world, scope(customer_id="c1"))
+    assert mutes.incident_ends(rows, world.now) == {}
+    muted(world, scope(host="local"))
+    assert set(mutes.incident_ends(rows, world.now)) == {row.pk for row in rows}
 
 
 def test_muting_again_replaces_the_end_and_keeps_a_record_of_both(world: World) -> None:

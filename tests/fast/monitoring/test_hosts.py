@@ -197,7 +197,18 @@ def test_a_wave_of_failures_is_the_host(world: World) -> None:
     ask(world)
     incident = incident_of(world)
     assert (incident.cause, incident.severity) == ("wave", "critical")
-    assert incident.message == "6 of 10 instances of host local failed within 120 s."
+    common = "in common: reason refused"
+    assert incident.message == f"6 of 10 instances of host local failed within 120 s, {common}."
+
+
+def test_a_wave_names_the_image_that_only_the_failing_run(world: World) -> None:
+    instances = a_fleet(world, 10)
+    Instance.objects.filter(pk__in=[i.pk for i in instances[:6]]).update(
+        image="agent:2.0", image_id="sha256:" + "ab" * 32
+    )
+    fail_all(world, instances[:6])
+    ask(world)
+    assert incident_of(world).message.endswith("in common: reason refused, image agent:2.0 (abababababab).")
 
 
 def test_failures_spread_over_time_are_no_wave(world: World) -> None:
@@ -325,7 +336,9 @@ def test_the_settings_are_the_rules(world: World, settings: Settings) -> None:
     settings.WAVE_LEAST, settings.WAVE_WINDOW, settings.HOST_GRACE = 2, 10, 20
     fail_all(world, a_fleet(world, 2))
     ask(world)
-    assert incident_of(world).message == "2 of 2 instances of host local failed within 10 s."
+    assert incident_of(world).message.startswith(
+        "2 of 2 instances of host local failed within 10 s, in common"
+    )
     ask_for(world, 15)
     assert incident_of(world).resolve_at
     ask_for(world, 25)

@@ -19,6 +19,7 @@ from instances.monitoring.host_rules import (
     ask_soon,
     describe,
     half_are_bad,
+    in_common,
     next_step,
     trouble_of,
     wave_begins,
@@ -130,6 +131,29 @@ def test_a_wave_is_never_smaller_than_either_limit(active: int, least: int, perc
     assert limit == least or (limit - 1) * 100 < active * percent
 
 
+OLD, NEW, EXITED = {"image": "old", "plan": "pro"}, {"image": "new", "plan": "pro"}, {"reason": "exited"}
+
+
+@pytest.mark.parametrize(
+    ("failing", "well", "shared"),
+    [
+        ([NEW] * 5, [OLD] * 5, {"image": "new"}),
+        ([NEW] * 5, [], {"image": "new", "plan": "pro"}),
+        ([NEW] * 3 + [OLD], [OLD] * 4, {"image": "new"}),
+        ([NEW] * 3 + [OLD] * 2, [OLD] * 4, {}),
+        ([NEW] * 5, [OLD] * 3 + [NEW], {"image": "new"}),
+        ([NEW] * 5, [OLD] * 2 + [NEW], {}),
+        ([NEW | EXITED] * 5, [NEW] * 5, EXITED),
+        ([{"version": ""}] * 5, [], {}),
+        ([], [OLD], {}),
+    ],
+)
+def test_a_wave_has_in_common_what_most_that_fail_share_and_few_others(
+    failing: list[dict[str, str]], well: list[dict[str, str]], shared: dict[str, str]
+) -> None:
+    assert in_common(failing, well) == shared
+
+
 @pytest.mark.parametrize(
     ("bad", "hosts", "half"),
     [
@@ -149,5 +173,8 @@ def test_two_hosts_that_are_half_of_all_are_the_fleet(bad: int, hosts: int, half
 
 def test_trouble_is_said_in_a_sentence() -> None:
     wave = describe(Trouble.WAVE, "far", HostFacts(WELL, 100, 37), RULES)
-    assert wave == "37 of 100 instances of host far failed within 120 s."
+    assert wave == "37 of 100 instances of host far failed within 120 s, with nothing in common."
+    shared = {"reason": "refused", "plan": "pro"}
+    wave = describe(Trouble.WAVE, "far", HostFacts(WELL, 100, 37), RULES, shared)
+    assert wave == "37 of 100 instances of host far failed within 120 s, in common: reason refused, plan pro."
     assert describe(Trouble.ENGINE, "far", HostFacts(TWICE, 100, 0), RULES) == SILENT

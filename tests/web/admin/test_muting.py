@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 
 from instances.alerts import mute
+from instances.incidents.lifecycle import open_incident
+from instances.incidents.rules import Severity
 from instances.lib.clock import SYSTEM
 from instances.models import Host, Mute, Plan
 from tests.desk import INSTANCE, at_desk, audited, do, said
@@ -78,3 +80,23 @@ def test_an_acknowledgement_over_the_api_may_say_why(world: World, caller: Calle
     incident = world.incident(world.instance("c1"))
     seen = caller.post(f"/incidents/{incident.pk}/acknowledge", {"reason": "on it"}).document
     assert seen["events"][-1]["text"] == "by api:admin: on it"
+
+
+def test_the_page_of_a_certificate_does_not_stop_the_healing_of_its_host(world: World) -> None:
+    row = open_incident(
+        "certificate:local",
+        "certificate",
+        Severity.WARNING,
+        "ends",
+        "It ends.",
+        SYSTEM.now(),
+        host=world.host,
+    )
+    client, page = at_desk("operator"), f"{ROOT}incident/{row.pk}/"
+    shown = text(client, f"{page}change/")
+    assert "dialog-mute" not in shown and "holds the healing of its instances as well" in shown
+    done = client.post(f"{page}mute/", {"reason": "known", "lasts": "2h"})
+    assert "holds the healing" in said(done) and not Mute.objects.exists()  # type: ignore[arg-type]
+    mute.mute(mute.scope(host="local"), mute.end("2h", None, SYSTEM.now()), SYSTEM.now(), by="cli:ann")
+    assert "is-muted" in text(client, f"{page}change/")
+    assert "nothing is healed there" in text(client, f"{ROOT}incident/{world.host_incident().pk}/change/")
