@@ -16,12 +16,14 @@ from unfold.views import ChangeList
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
+from instances.lib.durations import span
 from instances.lib.sizes import shown
 from instances.models import Host, Instance, Plan, Usage
 from instances.models.health import STATUSES
 from instances.models.instance import LEAVING, SECRETS, InstanceQuerySet
 
 UPTIME_DAYS = 30
+OLD_READING = timedelta(minutes=10)  # a reading that is older says how old it is
 COLOURS = {
     "healthy": "success", "starting": "info", "restarting": "info", "suspect": "warning",
     "unknown": "warning", "unhealthy": "danger", "failed": "danger",
@@ -29,6 +31,13 @@ COLOURS = {
     LEAVING: "warning", "critical": "danger", "warning": "warning", "info": "info",
 }  # fmt: skip
 UNHEALTHY = ("suspect", "unhealthy", "failed")
+
+
+def _age(usage: Usage | None, now: datetime) -> str:
+    """How old a reading is that does not say how things are now; else empty."""
+    if usage is None or usage.read_at is None or now - usage.read_at <= OLD_READING:
+        return ""
+    return f", {span((now - usage.read_at).total_seconds())} ago"
 
 
 def until(moment: datetime | None) -> str:
@@ -89,6 +98,7 @@ class InstanceChangeList(ChangeList):
         found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
         muted = mutes.ends([row.pk for row in rows], now)
         for row in rows:
+            row.read_before = _age(getattr(row, "usage", None), now)
             row.muted_until = muted.get(row.pk)
             row.uptime_percent = found.get(row.pk)
 
@@ -146,14 +156,20 @@ class InstanceListMixin:
         return "-" if percent is None else f"{floor(percent * 100) / 100:.2f} %"
 
     @admin.display(description="CPU", ordering="usage__cpu_percent")
-    def cpu(self, instance: Instance) -> str:
+    def cpu(self, instance: Any) -> str:
         usage: Usage | None = getattr(instance, "usage", None)
-        return "-" if usage is None or usage.cpu_percent is None else f"{usage.cpu_percent:.1f} %"
+        return (
+            "-"
+            if usage is None or usage.cpu_percent is None
+            else f"{usage.cpu_percent:.1f} %{instance.read_before}"
+        )
 
     @admin.display(description="memory", ordering="usage__memory")
-    def memory(self, instance: Instance) -> str:
+    def memory(self, instance: Any) -> str:
         usage: Usage | None = getattr(instance, "usage", None)
-        return "-" if usage is None or usage.memory is None else shown(usage.memory)
+        if usage is None or usage.memory is None:
+            return "-"
+        return f"{shown(usage.memory)}{instance.read_before}"
 
     @admin.display(description="disk", ordering="usage__disk")
     def disk(self, instance: Instance) -> str:

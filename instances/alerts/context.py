@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import F, Max, Min, Q
 
 from instances.alerts.messages import Extent
@@ -116,7 +117,11 @@ def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
     rows = rows.filter(Q(status=Status.FAILED) | Q(last_healthy_at=None), pk__in=instance_ids)
     facts = rows.values_list("pk", "status", "last_healthy_at") if instance_ids else ()
     return {
-        pk: Extent(restarts_used_up=status == Status.FAILED, never_healthy=healthy_at is None)
+        pk: Extent(
+            restarts_used_up=status == Status.FAILED and settings.RESTART_LIMIT > 0,
+            never_restarted=settings.RESTART_LIMIT == 0,
+            never_healthy=healthy_at is None,
+        )
         for pk, status, healthy_at in facts
     }
 

@@ -1,4 +1,4 @@
-"""Alerts while no channel is enabled: each is logged at its level, once, and noted in its timeline."""
+"""Alerts while no channel hears of them: each is logged at its level, once, and noted in its timeline."""
 
 from __future__ import annotations
 
@@ -78,6 +78,6 @@ def _log(
     incident: Incident, notice: Notice, host: str, now: datetime, extent: messages.Extent | None
 ) -> None:
     document = messages.of_incident(uuid.uuid4(), incident, notice, host, now, extent)
-    text = "%s %s No channel is enabled, so nobody else is told."
+    text = "%s %s No channel that is told of incidents is enabled, so nobody else is told."
     said = (document["message"], document["next_step"])
     logger.log(LEVELS[notice.level], text, *said, extra={"customer_id": incident.customer_id})

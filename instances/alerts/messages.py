@@ -14,6 +14,7 @@ from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
 from instances.containers.consumption import DISK, OOM
 from instances.documents import Document, time
+from instances.incidents.from_health import NO_RESTARTS
 from instances.incidents.hosts import WAVE
 from instances.incidents.rules import (
     CERTIFICATE,
@@ -61,11 +62,12 @@ _EMPTY: Document = {
 @dataclass(frozen=True)
 class Extent:
     """How far the trouble goes: how many customers a host holds, and whether nothing restarts an instance,
-    because that was tried or because it was never healthy. `last_lines` are its container's last words,
-    `at_death` says what it used then.
+    because that was tried, because nothing is restarted at all, or because it was never healthy.
+    `last_lines` are its container's last words, `at_death` says what it used then.
     """
 
     restarts_used_up: bool = False
+    never_restarted: bool = False
     never_healthy: bool = False
     customers: int | None = None
     last_lines: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ def of_incident(
     """A message about one incident as it is at `now`."""
     extent = extent or Extent()
     title = _title(incident, notice.kind, host)
-    by_hand = extent.restarts_used_up or extent.never_healthy
+    by_hand = extent.restarts_used_up or extent.never_restarted or extent.never_healthy
     message = _message(incident, notice.kind, host, now, extent)
     return {
         **blank(identity, notice.kind, notice.level.value, title, message),
@@ -261,6 +263,8 @@ def _how_long(incident: Incident, now: datetime) -> str:
 def _how_far(extent: Extent) -> str:
     if extent.restarts_used_up:
         return " with its automatic restarts used up"
+    if extent.never_restarted:
+        return f"; {NO_RESTARTS}"
     if extent.never_healthy:
         return " and is not restarted automatically, as it was never seen healthy"
     if extent.customers is None:

@@ -47,8 +47,9 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return _of_host(incident.cause, host)
     if incident.kind == OPERATION:
         return (
-            f"Mend what holds it up, and it goes on; or end it: `manage.py operations --abandon "
-            f"{operation_in(incident.key)} --reason …` says what is left where."
+            f"Mend what holds it up, and it goes on; where the engine of host {host} is gone for good, apply "
+            f"a new one for it and `manage.py accept_engine --host {host}`. Or end it: `manage.py operations "
+            f"--abandon {operation_in(incident.key)} --reason …`, which says what is left where."
         )
     if incident.kind == CONTAINER:
         return _validate(incident)

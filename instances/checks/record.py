@@ -71,6 +71,7 @@ class Stored:
     busy: bool
     interrupted: bool
     gone: bool
+    leaving: bool
     reason: str = ""
     http_status: int | None = None
     container_state: str = ""
@@ -188,7 +189,8 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         start_grace=grace,
         busy=interrupted is not None,
         interrupted=bool(interrupted),
-        gone=decommissioned is not None or leaving is not None,
+        gone=decommissioned is not None,
+        leaving=leaving is not None,
         reason=reason,
         http_status=http_status,
         container_state=container_state,
@@ -218,6 +220,8 @@ def _is_news(check: Check, verdict: Verdict, stored: Stored) -> bool:
 def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
     if stored is None or stored.gone:
         return "no longer there"
+    if stored.leaving:
+        return "being removed, so nobody looks after it"
     if stored.state.status is Status.PAUSED:
         return "paused"
     if stored.interrupted:

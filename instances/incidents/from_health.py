@@ -74,6 +74,9 @@ def _down_from(begun: Mapping[int, datetime | None]) -> dict[int, datetime]:
     return {pk: max(since, last.get(pk, since)) for pk, since in begun.items() if since}
 
 
+NO_RESTARTS = "nothing is restarted automatically, as DOCKMGR_RESTART_LIMIT is 0"
+
+
 class _Incidents:
     def __init__(self, concerned: list[tuple[HealthChange, Effect]], rules: Policy, now: datetime) -> None:
         self._concerned, self._rules, self._now = concerned, rules, now
@@ -150,7 +153,8 @@ class _Incidents:
         if change.cause:
             incident.cause, incident.message = change.cause, change.message
         unused = change.cause in CANNOT_REMAKE | NOT_OURS
-        given_up = change.message if unused else "automatic restarts are used up"
+        exhausted = "automatic restarts are used up" if self._rules.restart_limit else NO_RESTARTS
+        given_up = change.message if unused else exhausted
         failures = f"{change.after.failures} failures in a row"
         self._writer.raised(incident, severity, given_up if severity is Severity.CRITICAL else failures)
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from instances.incidents.rules import OPERATION, operation_key
-from instances.lib.durations import span
 from instances.models import Incident, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
 
@@ -27,7 +26,7 @@ def judge_operations(now: datetime) -> None:
         end_alarm(key, "the operation is over or goes on", now)
     for key in stuck.keys() - known:
         operation = stuck[key]
-        raise_alarm(key, OPERATION, CAUSE, _message(operation, now), now, instance=operation.instance)
+        raise_alarm(key, OPERATION, CAUSE, _message(operation), now, instance=operation.instance)
 
 
 def _stuck(now: datetime) -> list[Operation]:
@@ -36,10 +35,10 @@ def _stuck(now: datetime) -> list[Operation]:
     return list(rows.filter(finished_at=None).select_related("instance").defer(*secrets))
 
 
-def _message(operation: Operation, now: datetime) -> str:
-    """Which operation it is, for how long, and where it is stuck."""
+def _message(operation: Operation) -> str:
+    """Which operation it is, since when, and where it is stuck."""
     last = operation.steps[-1] if operation.steps else None
     where = f"at the step {last['name']}" if last else "nobody has begun it"
     why = f": {last['detail']}" if last and last["detail"] else ""
-    lasts = span((now - operation.created_at).total_seconds())
-    return f"The {operation.kind} of {operation.customer_id} is open for {lasts}, {where}{why}"
+    since = f"{operation.created_at:%d %b %H:%M:%S} UTC"
+    return f"The {operation.kind} of {operation.customer_id} is open since {since}, {where}{why}"

@@ -47,7 +47,7 @@ SENTENCES = {
     Part.CHANGES_SERVED: "No worker serves the queue operations: nothing is restarted or changed.",
     Part.MESSAGES_SERVED: "No worker serves the queue notifications.",
     Part.ORDERS: "An order has waited for more than 5 minutes: look at the workers of the queue operations.",
-    Part.CHANNELS: "Every channel is disabled, the last one by a refusal: nobody is told of anything.",
+    Part.CHANNELS: "After refusals no channel that is told of incidents is enabled: nobody is told of them.",
     Part.LOOKS: "Sweeps go on, but two in a row could not look at some instances: see the workers' log.",
     Part.BROKER: "Another dockmgr uses the same broker: give one of them a DOCKMGR_BROKER_PREFIX of its own.",
 }

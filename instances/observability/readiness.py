@@ -126,8 +126,9 @@ def _channels() -> Part:
         return Part(FAILING, self_rules.SENTENCES[self_rules.Part.CHANNELS])
     enabled = Channel.objects.told_of_incidents().count()
     if not enabled:
-        return Part(OK, "No channel is in use: nobody is told of anything.")
-    return Part(OK, f"{enabled} channels are in use." if enabled > 1 else "One channel is in use.")
+        return Part(OK, "No channel for incidents is in use: nobody is told of anything wrong.")
+    number = f"{enabled} channels are" if enabled > 1 else "One channel is"
+    return Part(OK, f"{number} told of incidents.")
 
 
 def _sweep(now: datetime) -> Part:

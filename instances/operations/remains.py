@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from instances.containers import storage
 from instances.containers.facts import ContainerFacts
 from instances.containers.spec import next_name, previous_name
 from instances.engine.port import Engine
@@ -14,16 +15,30 @@ SHORT = 12  # characters by which people know a container's id again
 
 
 def remains(instance: Instance, engine: Engine, operation: Operation) -> str:
-    """Which of the customer's containers are there now; those known of, when the engine does not say."""
+    """What the customer has there now; what is known of, when the engine does not say."""
     where = f"host {instance.host.name}"
     try:
         found = {facts.id: facts for which in _known(instance, operation) if (facts := engine.inspect(which))}
+        names = _volumes(instance, operation)
+        volumes = [f"volume {name}" for name in names if _is_there(name, instance, engine)]
     except DockmgrError:
-        known = ", ".join(_short(which) for which in _known(instance, operation))
+        known = ", ".join(
+            [_short(which) for which in _known(instance, operation)] + _volumes(instance, operation)
+        )
         return f"What is left can't be seen, as the engine of {where} does not answer; known are {known}."
-    if not found:
-        return f"No container is left on {where}."
-    return f"Left on {where}: {'; '.join(_described(facts) for facts in found.values())}."
+    left = "; ".join([*(_described(facts) for facts in found.values()), *volumes])
+    return f"Left on {where}: {left}." if left else f"No container is left on {where}."
+
+
+def _volumes(instance: Instance, operation: Operation) -> list[str]:
+    """Of a provisioning or a removal they are left over; those of a customer who stays are not."""
+    own = operation.kind in ("provision", "decommission") and not instance.is_adopted
+    return sorted({*instance.held_volumes, *instance.planned_volumes}) if own else []
+
+
+def _is_there(volume: str, instance: Instance, engine: Engine) -> bool:
+    labels = engine.volume_labels(volume)
+    return labels is not None and storage.is_customers(labels, instance.customer_id)
 
 
 def _known(instance: Instance, operation: Operation) -> Iterator[str]:

@@ -18,7 +18,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     lines = [
         (record.levelname, record.getMessage().partition(" since")[0])
         for record in caplog.records
-        if "No channel is enabled" in record.getMessage()
+        if "No channel that is told of incidents is enabled" in record.getMessage()
     ]
     caplog.clear()
     return lines

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+from pytest_django.fixtures import Settings
 
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome
 from instances.alerts.messages import blank, disabled
@@ -172,6 +173,16 @@ class TestWhatMessagesSay:
         assert "with its automatic restarts used up" in said["message"]
         assert said["next_step"].startswith("Read `manage.py logs --customer-id c1`, mend the cause")
         assert health_of(instance).status == "failed"
+
+    def test_where_nothing_is_restarted_that_nothing_is(self, world: World, settings: Settings) -> None:
+        a_channel()
+        settings.RESTART_LIMIT = 0
+        incident = world.incident(world.instance(status="failed"), "critical")
+        told_after(world, 30)
+        said = self.payload(incident)
+        assert "nothing is restarted automatically, as DOCKMGR_RESTART_LIMIT is 0" in said["message"]
+        assert "used up" not in said["message"] + str(list(incident.events.values_list("text")))
+        assert "manage.py restart" in said["next_step"]
 
     def test_one_that_is_still_restarted_does_not(self, world: World) -> None:
         a_channel()

@@ -8,6 +8,7 @@ from instances.alerts.next_steps import next_step
 from instances.containers.facts import EngineFacts
 from instances.errors import AnotherEngine, RequestError
 from instances.fleet import sweep as sweeping
+from instances.fleet.accept import accept_engine
 from instances.fleet.apply import apply
 from instances.fleet.file import parse
 from instances.fleet.sweep import sweep_here
@@ -83,6 +84,19 @@ def test_a_wrong_address_makes_nobody_anew_and_is_one_critical_incident(world: W
     assert "accept_engine --host h1" in next_step(incident, "opened", "h1", by_hand=False)
     assert {health_of(instance).status for instance in instances} == {"unknown"}
     assert not Incident.objects.filter(kind="instance").exists()
+
+
+def test_who_leaves_a_host_that_is_gone_for_good_is_removed_with_its_next_engine(world: World) -> None:
+    watched(world)
+    world.engine.unreachable = True
+    operation = service.begin_decommission("c1", ASKED, purge_data=True, outside=world.outside)
+    assert service.carry_on(operation, world.outside) is None
+    moved(world)
+    world.host.refresh_from_db()
+    accept_engine(world.host, world.outside.engines, world.now)
+    world.clock.advance(600)
+    service.carry_on(operation, world.outside)
+    assert Operation.objects.get().status == "succeeded"
 
 
 def test_an_engine_that_lost_its_data_is_another_one_at_the_same_address(world: World) -> None:

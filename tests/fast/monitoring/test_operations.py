@@ -49,7 +49,8 @@ def test_one_that_is_open_for_half_an_hour_is_told_once(world: World, operation:
         f"operation:{operation.pk}", "critical", "c1",
     )  # fmt: skip
     assert incident.host == world.host
-    assert incident.message == "The update of c1 is open for 30 min 20 s, nobody has begun it"
+    since = f"{operation.created_at:%d %b %H:%M:%S} UTC"
+    assert incident.message == f"The update of c1 is open since {since}, nobody has begun it"
     assert look(world) == [incident]
     assert told() == [("ops", "opened", "critical")]
     [document] = Notification.objects.values_list("payload", flat=True)

@@ -13,8 +13,9 @@ from instances.operations import service
 from instances.operations.abandon import abandon
 from instances.operations.journal import Journal
 from instances.operations.requester import Requester
-from tests.factories import IMAGE, World, health_of
+from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
+from tests.fakes.outside import fails
 from tests.fast.conftest import Run
 from tests.fast.updates import answers_by_image, begin, publish, update
 
@@ -137,3 +138,15 @@ def test_one_that_is_over_is_refused(world: World, run: Run) -> None:
     ran = run("operations", "--abandon", str(done.pk), "--reason", WHY)
     assert (ran.code, ran.err) == (2, f"Operation {done.pk} is over: it succeeded.\n")
     assert run("operations", "--reason", WHY).code == 2
+
+
+def test_of_a_provisioning_it_names_the_volume_as_well(world: World, run: Run) -> None:
+    world.probe.answers[20000] = fails("refused")
+    world.clock.at(1, lambda: setattr(world.engine, "unreachable", True))
+    operation = service.begin_provision(world.order(), ASKED, world.outside)
+    world.engine.images[IMAGE] = image_facts("agent-1")
+    for _ in range(4):
+        assert service.carry_on(operation, world.outside) is None
+        world.clock.advance(120)
+    ran = run("operations", "--abandon", str(operation.pk), "--reason", WHY, "--json")
+    assert "known are dockmgr-new" in ran.document["error"] and "dockmgr-new-data" in ran.document["error"]

@@ -111,7 +111,10 @@ def test_a_check_that_was_under_way_does_not_heal_a_leaving_customer(world: Worl
     world.decommission()
     world.clock.advance(1)
     [late], _ = record([replace(check, seen=replace(check.seen, started_at=world.now))], world.now)
-    assert (late.skipped, health_of(instance).failures) == ("no longer there", 0)
+    assert (late.skipped, health_of(instance).failures) == (
+        "being removed, so nobody looks after it",
+        0,
+    )
     instance.health.status = "unhealthy"
     instance.health.save()
     assert restart.begin_automatic(instance.pk, world.now) is None

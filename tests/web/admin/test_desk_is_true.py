@@ -14,7 +14,7 @@ from instances.admin import read_only
 from instances.fleet.sweep import check_here
 from instances.incidents.acknowledge import acknowledge
 from instances.lib.clock import SYSTEM
-from instances.models import Health, HostWatch, Incident, Instance, Operation, Sweep
+from instances.models import Channel, Health, HostWatch, Incident, Instance, Operation, Sweep, Usage
 from instances.operations import service
 from tests.desk import INSTANCE, at_desk
 from tests.factories import World
@@ -196,3 +196,28 @@ def test_cut_lists_show_the_newest_and_say_so(
     assert re.findall(r"attempt (\d)", page) == ["2", "3", "4"] and "The newest 3 events" in page
     page = text(admin_client, f"{INSTANCE}{instance.pk}/change/")
     assert "updates and provisionings: 5. Only the newest 2 of those are marked." in page
+
+
+def test_what_was_seen_before_a_pause_is_no_reason_now(admin_client: Client, world: World) -> None:
+    instance = world.instance("c1", reason="http_503", error="It answered 503.", checked_at=world.now)
+    page = f"{INSTANCE}{instance.pk}/live/"
+    assert "http_503" in text(admin_client, page)
+    service.pause("c1")
+    service.resume("c1")
+    assert "http_503" not in text(admin_client, page)
+
+
+def test_an_old_reading_says_how_old_it_is(admin_client: Client, world: World) -> None:
+    read = {"next_read_at": SYSTEM.now(), "cpu_percent": 50.0, "memory": 1024**2}
+    for number, hours in enumerate((0, 3)):
+        at = SYSTEM.now() - timedelta(hours=hours)
+        Usage.objects.create(instance=world.instance(f"c{number}"), read_at=at, **read)
+    page = text(admin_client, INSTANCE)
+    assert page.count("50.0 %, 3 h") == 1 and page.count("50.0 %") == 2 and page.count(" ago") == 2
+
+
+def test_a_channel_for_operations_alone_is_not_taken_for_one_that_tells(
+    admin_client: Client, world: World
+) -> None:
+    Channel.objects.create(name="ops", url="json://example.com", incidents=False, operations=True)
+    assert "that is told of incidents is enabled" in text(admin_client, "/admin/")

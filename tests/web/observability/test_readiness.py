@@ -249,11 +249,11 @@ def test_an_order_that_waits_too_long_is_not_ready(world: World) -> None:
 @pytest.mark.parametrize(
     ("channels", "state", "told"),
     [
-        ([], "ok", "No channel is in use"),
+        ([], "ok", "No channel for incidents is in use"),
         ([(True, "")], "ok", "One channel"),
         ([(True, ""), (False, "It answered 404.")], "ok", "One channel"),
         ([(False, "It answered 404.")], "failing", "nobody is told"),
-        ([(False, "")], "ok", "No channel is in use"),
+        ([(False, "")], "ok", "No channel for incidents is in use"),
     ],
 )
 def test_channels_that_all_refused_are_not_ready(
