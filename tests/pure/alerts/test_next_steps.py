@@ -10,7 +10,7 @@ from instances.alerts.next_steps import next_step
 from instances.incidents.rules import clock_key, container_key, host_key, instance_key, operation_key
 from instances.models import Incident
 
-ID = uuid.uuid4()
+ID = uuid.UUID(int=7)
 OWN = instance_key("c1")
 
 # kind, cause, key, words of the next step, and what it must not advise
