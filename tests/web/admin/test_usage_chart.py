@@ -77,7 +77,7 @@ def test_a_month_is_drawn_in_parts_and_nothing_at_all_where_nothing_was_read(wor
 def test_the_page_and_the_list_say_what_it_uses(world: World, admin_client: Client) -> None:
     instance = world.instance()
     address = f"/admin/instances/instance/{instance.pk}/"
-    assert "Memory now" not in admin_client.get(f"{address}live/").content.decode()
+    assert "<dt>Memory" not in admin_client.get(f"{address}live/").content.decode()
     assert 'data-part="usage"' not in admin_client.get(f"{address}past/").content.decode()
     last_read(instance)
     world.plan.disk = 10 * MB
