@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from dev.servers import engine_remains
@@ -26,6 +27,18 @@ USUAL_URL = "unix:///var/run/docker.sock"
 ANSWER_TIMEOUT = 5  # seconds
 _START_TIMEOUT = 180.0  # with many containers to find again, beside other work
 _STOP_TIMEOUT = 30  # it gives its containers 15
+
+
+class Daemon(Protocol):
+    """What serves as an engine, and can be ended and started again."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def signal(self, how: signal.Signals) -> None: ...
 
 
 class _Daemon:
@@ -64,7 +77,7 @@ class EngineServer:
 
     url: str
     private: bool
-    _daemon: _Daemon | None = None
+    _daemon: Daemon | None = None
 
     def stop(self) -> None:
         """End it in good order: its containers are stopped first, in up to 15 seconds."""
@@ -87,7 +100,7 @@ class EngineServer:
         finally:
             self._ours().signal(signal.SIGCONT)
 
-    def _ours(self) -> _Daemon:
+    def _ours(self) -> Daemon:
         if self._daemon is None:
             raise PermissionError(f"The Docker Engine at {self.url} is not ours to stop or start.")
         return self._daemon

@@ -6,15 +6,16 @@ import itertools
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from dev.demo_image import build
-from dev.servers import EngineServer, broker, docker_engine, postgres
+from dev.servers import EngineServer, broker, postgres
 from tests.real.live import docker_client
+from tests.real.tried_engine import an_engine, is_tried
 from tests.settings import GIVEN
 
 LONGEST = (  # begun last, one of them would keep the run waiting
@@ -50,8 +51,14 @@ def hear_interrupts() -> None:
 
 
 @pytest.fixture(scope="session")
-def engine_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServer]:
-    with docker_engine(tmp_path_factory.mktemp("engine"), GIVEN) as server:
+def engine_server(
+    tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None]
+) -> Iterator[EngineServer]:
+    with an_engine(tmp_path_factory.mktemp("engine"), GIVEN) as server:
+        if is_tried():
+            with docker_client(server.url) as client:
+                record_testsuite_property("engine", client.version()["Version"])
+                record_testsuite_property("store", client.info()["Driver"])
         yield server
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from dev.demo_image import build
-from dev.servers import EngineServer, docker_engine
+from dev.servers import EngineServer
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.live import TAG, wait_until
+from tests.real.tried_engine import an_engine
 
 GATE = "wait until healthy"
 NAMES = ("calm", "killed", "wedged")
@@ -23,7 +24,7 @@ GRACE = "SELECT resolve_at IS NOT NULL FROM instances_incident"
 @pytest.fixture(scope="module")
 def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServer]:
     """A private engine, which may be stopped whatever engine the other tests share."""
-    with docker_engine(tmp_path_factory.mktemp("own-engine"), {}) as server:
+    with an_engine(tmp_path_factory.mktemp("own-engine"), {}) as server:
         build(server.url, TAG)
         yield server
 

@@ -1,0 +1,1 @@
+"""The suite's promises on engines that this machine does not have: `make test-engines`."""
