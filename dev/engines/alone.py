@@ -1,12 +1,19 @@
-"""A command with a network, processes and mounts of its own: at its end nothing of them is left."""
+"""The tests with a network, processes and mounts of their own: at their end nothing of them is left."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from dev.engines.kinds import FIRST_PORT, LAST_PORT, Kind
+from dev.servers.engine_remains import remove_cgroups
+from dev.servers.other_system import SHARED
+from dev.servers.process import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMISES = "tests/real/test_docker_engine.py"
@@ -20,25 +27,48 @@ STORIES = (
 )
 # The shell stays, because the first process of its kind has to wait for those that lost their parent.
 _SCRIPT = f"""
+cd {ROOT}
 ip link set lo up
 sysctl -qw net.ipv4.ip_local_port_range="{FIRST_PORT} {LAST_PORT}"
 "$@"
 exit $?
 """
 _APART = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_TIDY_SECONDS = 60
 
 
-def command(work: Path, only: Sequence[str]) -> list[str]:
-    """Run the promises and the stories; what came of it is in `work`/report.xml. `only` are words to pytest."""
-    tests = [PROMISES, *STORIES]
-    options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--basetemp={work}/tmp", f"--junitxml={report(work)}"]
-    return ["unshare", *_APART, "sh", "-c", _SCRIPT, "sh", sys.executable, "-m", "pytest", *options, *tests, *only]
+class Trial:
+    """A run of the tests on one engine, in processes of its own; `log` is what it writes."""
 
+    def __init__(self, kind: Kind, system: Path, tests: Sequence[str], words: Sequence[str]) -> None:
+        self.log = Path(tempfile.gettempdir(), f"dockmgr-test-engines-{kind.name}.log")
+        self.log.unlink(missing_ok=True)
+        self._work = Path(tempfile.mkdtemp(prefix=f"dockmgr-{kind.name}-", dir=SHARED))
+        self._report = self._work / "report.xml"
+        environ = {
+            "DOCKMGR_TRIED_ENGINE": kind.name,
+            "DOCKMGR_TRIED_SYSTEM": str(system),
+            "PYTHONUNBUFFERED": "1",
+        }
+        named = [f"{name}={value}" for name, value in environ.items()]
+        options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--basetemp={self._work / 'tmp'}"]
+        asked = ["-m", "pytest", *options, f"--junitxml={self._report}", *tests, *words]
+        command = ["unshare", *_APART, "env", *named, "sh", "-c", _SCRIPT, "sh", sys.executable, *asked]
+        # All its processes die with the first one, which the watcher ends when this one was killed.
+        self._run = ServerProcess(
+            f"The trial of {kind.name}", command, self.log, folders=[self._work], stop_signal=signal.SIGKILL
+        )
 
-def environ(kind: Kind, system: Path) -> dict[str, str]:
-    """What tells the tests which engine to start."""
-    return {"DOCKMGR_TRIED_ENGINE": kind.name, "DOCKMGR_TRIED_SYSTEM": str(system)}
+    def report(self) -> str:
+        """Wait for its end: the report in JUnit's form, empty where it came to none."""
+        self._run.ended()
+        return self._report.read_text() if self._report.exists() else ""
 
-
-def report(work: Path) -> Path:
-    return work / "report.xml"
+    def close(self) -> None:
+        """End it, in good order where it lets itself be ended so, and remove what it has."""
+        if not self._run.ended(0):
+            os.killpg(self._run.pid, signal.SIGINT)
+            self._run.ended(_TIDY_SECONDS)
+        self._run.stop()
+        remove_cgroups([folder.name for folder in self._work.glob("tmp/**/data/containers/*")])
+        shutil.rmtree(self._work, ignore_errors=True)

@@ -12,8 +12,8 @@ from dev.servers.other_system import within
 from dev.servers.podman import podman
 
 FIRST_PORT, LAST_PORT = 42000, 43999  # where servers of a run listen: Podman must know registries by port
-CONTAINERD = {"features": {"containerd-snapshotter": True}}
-CLASSIC = {"features": {"containerd-snapshotter": False}}
+CONTAINERD: dict[str, object] = {"features": {"containerd-snapshotter": True}}
+CLASSIC: dict[str, object] = {"features": {"containerd-snapshotter": False}}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,6 @@ def started(wanted: Kind, folder: Path, system: Path) -> Iterator[EngineServer]:
         with podman(folder, words, trusted_ports=range(FIRST_PORT, LAST_PORT + 1)) as server:
             yield server
         return
-    features: dict[str, object] = CONTAINERD if wanted.store == "containerd" else CLASSIC
+    features = CONTAINERD if wanted.store == "containerd" else CLASSIC
     with docker_engine(folder, {}, settings=features if wanted.is_newer else None, within=words) as server:
         yield server

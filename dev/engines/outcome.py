@@ -49,7 +49,9 @@ def outcome(report: str, engine: str, store: str) -> Outcome:
 
 
 def _first_line(message: str) -> str:
-    line = re.sub(r"^[\w.]+(Error|Exception)?: ", "", message.strip().splitlines()[0] if message.strip() else "")
+    line = re.sub(
+        r"^[\w.]+(Error|Exception)?: ", "", message.strip().splitlines()[0] if message.strip() else ""
+    )
     return line[:_LONGEST]
 
 
@@ -62,8 +64,8 @@ def table(outcomes: Sequence[tuple[Outcome, Mapping[str, str]]]) -> str:
         stories = f"{each.stories - failed} of {each.stories}"
         missing = each.trouble or str(len(each.unexpected(known)))
         rows.append((each.engine, each.store, promises, stories, missing))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join((*(cell.ljust(width) for cell, width in zip(row, widths)), row[4])) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)) for row in rows]
     for each, known in outcomes:
         lines += _reasons(each, known)
     return "\n".join(line.rstrip() for line in lines)

@@ -68,7 +68,7 @@ class Remains:
         _end(lambda: _with_descendants(_processes(marks)), signal.SIGKILL, _KILL_TIMEOUT)
         for mount in _mounts_below(self.short, self.work):
             _run("umount", "--lazy", mount)
-        _remove_cgroups(containers)
+        remove_cgroups(containers)
         for bridge in (self.bridge, *self._further_bridges()):
             _run("ip", "link", "delete", bridge)
         shutil.rmtree(self.short, ignore_errors=True)
@@ -180,7 +180,7 @@ def _mounts_below(*folders: Path) -> list[str]:
     return sorted(below, key=len, reverse=True)
 
 
-def _remove_cgroups(containers: list[str]) -> None:
+def remove_cgroups(containers: list[str]) -> None:
     """A container whose engine was killed leaves empty control groups (version 1 has several trees)."""
     trees = [CGROUPS, *CGROUPS.iterdir()] if CGROUPS.is_dir() else []
     left = [tree / "docker" / container for tree in trees for container in containers]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SHARED = ("proc", "sys", "dev", "tmp")
+SHARED = "/tmp"  # noqa: S108 what another system sees as this one does
+_MOUNTED = ("proc", "sys", "dev", SHARED.strip("/"))
 # pivot_root and not chroot, because an engine unpacks images in roots of its own below it.
 _ENTER = """
 root=$1; shift
@@ -24,5 +25,5 @@ def within(root: Path) -> list[str]:
 
     Processes, devices, network and temporary files are this machine's; so are what it mounts below /tmp.
     """
-    script = "set -e" + _ENTER.format(shared=" ".join(_SHARED))
+    script = "set -e" + _ENTER.format(shared=" ".join(_MOUNTED))
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(root)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dev.servers.engine import EngineServer
-from dev.servers.engine_remains import call
+from dev.servers.engine_remains import CGROUPS, call
 from dev.servers.folders import short_folder, work_folder
 from dev.servers.process import ServerProcess
 
@@ -23,6 +23,7 @@ network_config_dir = "{folder}/networks"
 """
 _TRUSTED = '[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n'
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
+_CGROUP = "libpod_parent"
 _START_TIMEOUT = 60
 
 
@@ -76,6 +77,15 @@ def podman(
             for container in json.loads(call(service.socket, "GET", "/containers/json?all=1") or "[]"):
                 call(service.socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
             service.stop()
+            _remove_cgroups()
+
+
+def _remove_cgroups() -> None:
+    """It leaves them behind; those that somebody is in stay."""
+    for top in CGROUPS.glob(f"**/{_CGROUP}"):
+        for folder in (*sorted(top.glob("**/"), reverse=True), top):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _command(short: Path, work: Path) -> list[str]:

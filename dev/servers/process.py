@@ -74,12 +74,18 @@ class ServerProcess:
                 raise self._failure(f"did not answer within {seconds:g} seconds")
             time.sleep(_POLL)
 
-    def stop(self, seconds: float = 10) -> None:
-        """End it: its stop signal, then KILL after `seconds`. A server that has ended already is fine."""
-        self._child.send_signal(self._stop_signal)
+    def ended(self, seconds: float | None = None) -> bool:
+        """Whether it has ended, or does within `seconds`; without a number it is waited for."""
         try:
             self._child.wait(seconds)
         except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self, seconds: float = 10) -> None:
+        """End it: its stop signal, then KILL after `seconds`. A server that has ended already is fine."""
+        self._child.send_signal(self._stop_signal)
+        if not self.ended(seconds):
             self._child.kill()
         self.reap()
 

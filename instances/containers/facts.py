@@ -187,3 +187,4 @@ class EngineFacts:
     security: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()  # limits that it can't hold
     time: datetime | None = None
+    is_podman: bool = False

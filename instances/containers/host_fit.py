@@ -20,9 +20,9 @@ def findings(
     """`free` are bytes where the engine keeps its data, None where that can't be seen; it was asked at
     `asked_at` and took so many `seconds` to answer.
     """
-    same = known_id in ("", facts.id)
+    same = facts.id == "" or known_id in ("", facts.id)
     yield Finding("identity", same, "the known engine" if same else "another engine answers at its address")
-    yield _version(facts.version)
+    yield _version(facts)
     copies = facts.driver == _COPIES_ALL
     text = "copies the whole image for each container" if copies else "keeps layers"
     yield Finding("storage_driver", not copies, f"{facts.driver or 'unknown'}: {text}")
@@ -42,7 +42,10 @@ def notes(free: int | None) -> Iterator[Note]:
         yield Note("disk", "The host's disk can't be seen from here.")
 
 
-def _version(version: str) -> Finding:
+def _version(facts: EngineFacts) -> Finding:
+    version = facts.version
+    if facts.is_podman:
+        return Finding("version", True, f"Podman {version}".strip())
     parts = version.split(".")
     numbers = tuple(int(part) for part in parts[:2] if part.isdecimal())
     new_enough = len(numbers) < 2 or numbers >= OLDEST  # one that is not told may be new

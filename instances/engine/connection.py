@@ -30,6 +30,7 @@ from docker.utils.proxy import ProxyConfig
 from instances.engine import ssh
 from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, refusal, unusable
 from instances.engine.image_payloads import api_version
+from instances.engine.lacking import lacks
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
 from instances.engine.ssh import SshFiles
 from instances.engine.ssh_line import SshAdapter
@@ -41,6 +42,7 @@ from instances.errors import (
     EngineUnusable,
     OwnDefect,
     OwnPassingTrouble,
+    PermanentError,
     RetryLater,
     TransientError,
 )
@@ -59,6 +61,8 @@ _SDK_FAILURES = (
     urllib3.exceptions.HTTPError,
     OSError,
 )
+# What a refusal is where its words say no more.
+_UNEXPLAINED = (PermanentError, TransientError)
 # What reading an answer of another form than promised raises, in the SDK or here.
 _NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -69,6 +73,8 @@ class EngineClient(docker.APIClient):
     It is set up here and not by the SDK, which reads the home's Docker configuration on its way and
     fails for what it finds there.
     """
+
+    is_podman = False
 
     def __init__(
         self, url: str, version: str, timeout: float, tls: TLSConfig | None, line: Sequence[str] = ()
@@ -213,6 +219,9 @@ class EngineConnection:
     def _refused(self, what: str, kind: type[DockmgrError], text: str) -> DockmgrError:
         if speaks_of_version(text):
             self._forget()
+        missing = lacks(text) if kind in _UNEXPLAINED else ""
+        if missing:
+            return PermanentError(f"The Docker Engine at {self._where} did not {what}: {missing}.")
         sentence = f"The Docker Engine at {self._where} did not {what}: {brief(text)}"
         return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)
 
@@ -264,10 +273,12 @@ class EngineConnection:
     def _negotiate(self) -> EngineClient:
         with closing(self._open(DEFAULT_DOCKER_API_VERSION)) as client:
             try:
-                version = api_version(client.version(api_version=False))
+                version, is_podman = api_version(client.version(api_version=False))
             except (*_SDK_FAILURES, *_NO_ANSWER) as error:
                 raise self._unreachable(error) from None
-        return self._open(version)
+        client = self._open(version)
+        client.is_podman = is_podman
+        return client
 
     def _open(self, version: str, timeout: float | None = None) -> EngineClient:
         """A client that has contacted nobody yet."""

@@ -70,7 +70,7 @@ class DockerEngine(EngineConnection):
 
     def facts(self) -> EngineFacts:
         with self._calling("say what it runs on") as client:
-            return engine_facts(client.info())
+            return engine_facts(client.info(), is_podman=client.is_podman)
 
     def list_containers(self) -> list[ContainerSummary]:
         with self._calling("list containers") as client:

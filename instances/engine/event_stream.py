@@ -11,6 +11,7 @@ from instances.engine.answers import UnreadableAnswerError, readable
 # What may mean that an instance has to be looked at; the rest (exec, attach, top, …) is left out.
 TOLD = ("die", "oom", "stop", "start", "destroy", "rename", "pause", "unpause", "health_status")
 DISCONNECT = "disconnect"  # of a network, which tells of the container among its attributes
+_ALSO = {"remove": "destroy"}  # as Podman calls it
 LONGEST_LINE = 64 * 1024
 _EVENT = {
     "Type": str,
@@ -22,7 +23,7 @@ _EVENT = {
 
 def asked_for(since: int | None) -> dict[str, str]:
     """The parameters of the request; `since` is a moment of the engine's clock, in nanoseconds."""
-    told = {"filters": json.dumps({"type": ["container", "network"], "event": [*TOLD, DISCONNECT]})}
+    told = {"filters": json.dumps({"type": ["container", "network"], "event": [*TOLD, *_ALSO, DISCONNECT]})}
     if since is not None:
         told["since"] = f"{since // 10**9}.{since % 10**9:09d}"
     return told
@@ -48,4 +49,5 @@ def _event(line: bytes) -> ContainerEvent | None:
     if told.get("Type") == "network":
         is_left = told["Action"] == DISCONNECT
         container = (actor.get("Attributes") or {}).get("container") if is_left else None
-    return ContainerEvent(container, told["Action"], at) if container and at else None
+    action = str(_ALSO.get(told["Action"], told["Action"]))
+    return ContainerEvent(container, action, at) if container and at else None

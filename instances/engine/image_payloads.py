@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from instances.containers.facts import EngineFacts, ImageFacts
-from instances.engine.answers import IMAGE, INFO, UnreadableAnswerError, readable
+from instances.engine.answers import IMAGE, INFO, ListOf, UnreadableAnswerError, readable
 from instances.engine.option_payloads import told_by_image
 from instances.engine.payloads import environment, parse_time, tcp_ports
 from instances.engine.port import RegistryLogin
@@ -20,6 +20,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686":
 
 _LIMITS = {"CpuCfsQuota": "cpus", "MemoryLimit": "memory", "PidsLimit": "pids"}
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")
+_VERSION = {"ApiVersion": str, "Components": ListOf({"Name": str}, ("Name",))}
+_PODMAN = "Podman Engine"
 
 
 def image_described(answer: object) -> Json:
@@ -48,8 +50,11 @@ def _has_healthcheck(said: Json) -> bool:
     return (said.get("Test") or ["NONE"])[0] not in ("NONE", "")
 
 
-def engine_facts(answer: object) -> EngineFacts:
-    """The engine's answer to a request for information about itself. Raises UnreadableAnswerError."""
+def engine_facts(answer: object, *, is_podman: bool = False) -> EngineFacts:
+    """The engine's answer to a request for information about itself. Raises UnreadableAnswerError.
+
+    Podman calls itself something else each time it is asked, which is as good as no name.
+    """
     info = readable(answer, INFO)
     machine = info.get("Architecture") or ""
     return EngineFacts(
@@ -57,21 +62,23 @@ def engine_facts(answer: object) -> EngineFacts:
         cpus=info.get("NCPU") or 0,
         memory=info.get("MemTotal") or 0,
         root=info.get("DockerRootDir") or "",
-        id=info.get("ID") or "",
+        id="" if is_podman else info.get("ID") or "",
         version=info.get("ServerVersion") or "",
         driver=info.get("Driver") or "",
         security=tuple(info.get("SecurityOptions") or ()),
         lacking=tuple(word for key, word in _LIMITS.items() if info.get(key) is False),
         time=parse_time(info.get("SystemTime") or ""),
+        is_podman=is_podman,
     )
 
 
-def api_version(answer: object) -> str:
-    """The version of its interface an engine names. Raises UnreadableAnswerError."""
-    version = str(readable(answer, {"ApiVersion": str}, "ApiVersion")["ApiVersion"])
+def api_version(answer: object) -> tuple[str, bool]:
+    """The version of its interface an engine names, and if it is Podman. Raises UnreadableAnswerError."""
+    told = readable(answer, _VERSION, "ApiVersion")
+    version = str(told["ApiVersion"])
     if not _API_VERSION.fullmatch(version):
         raise UnreadableAnswerError("a version that is none")
-    return version
+    return version, any(part["Name"] == _PODMAN for part in told.get("Components") or ())
 
 
 def pull_progress(events: Iterable[object], refuse: Callable[[str], DockmgrError]) -> Iterator[str]:

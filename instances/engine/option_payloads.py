@@ -85,7 +85,7 @@ def told_by_container(described: Json) -> Json:
         "init": bool(host.get("Init")),
         "tmpfs": host.get("Tmpfs") or {},
         "shm_size": host.get("ShmSize") or 0,
-        "ulimits": {u["Name"]: (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
+        "ulimits": {_limit(u["Name"]): (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
         "sysctls": host.get("Sysctls") or {},
         "extra_hosts": tuple(host.get("ExtraHosts") or ()),
         "dns": tuple(host.get("Dns") or ()),
@@ -93,8 +93,13 @@ def told_by_container(described: Json) -> Json:
         "read_only": bool(host.get("ReadonlyRootfs")),
         "devices": tuple(map(_told_device, host.get("Devices") or ())),
         "gpus": sum(_told_gpus(asked) for asked in host.get("DeviceRequests") or ()),
-        "logging": Logging.model_construct(driver=log.get("Type") or "", options=log.get("Config") or {}),
+        "logging": Logging.model_construct(driver=log.get("Type") or "", options=log.get("Config")),
     }
+
+
+def _limit(name: str) -> str:
+    """Podman calls `nofile` as the kernel does."""
+    return name.lower().removeprefix("rlimit_")
 
 
 def _told_device(device: Json) -> str:

@@ -25,15 +25,26 @@ _NO_SOURCE = ("bind source path does not exist",)
 _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _WANTS_TLS = ("client sent an http request to an https server",)
-_NEVER_BINDS = ("cannot assign requested address",)
+# Podman calls it a failure of its own when it refuses something.
+_REFUSED = (
+    *("cannot assign requested address", "name is already in use", "unique constraint failed"),
+    *("fill out specgen", "network not found", "oci permission denied", "is not a directory"),
+    "oci runtime attempted to invoke a command that was not found",
+)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
-_NO_REGISTRY = ("dial tcp", "no such host", "timeout", "unexpected eof", "http status: 50")
+_NO_REGISTRY = (
+    *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
+    *("timeout", "unexpected eof", "http status: 50"),
+)
 _LOGIN_REFUSED = (
     *("unauthorized", "denied", "no basic auth credentials", "authentication required"),
     *("http status: 401", "http status: 403"),
 )
 _UNTRUSTED = ("x509:",)
-_REGISTRY_REFUSES = ("no matching manifest", "invalid reference", "server gave http response to https client")
+_REGISTRY_REFUSES = (
+    *("no matching manifest", "invalid reference"),
+    *("server gave http response to https client", "first record does not look like a tls handshake"),
+)
 _REFUSALS: tuple[tuple[tuple[str, ...], type[DockmgrError]], ...] = (
     (_LOGIN_REFUSED, LoginRefused),
     (_UNTRUSTED, UntrustedRegistry),
@@ -56,7 +67,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return TransientError
     if status == 404 and says(("no such",)):
         return NotFoundOnEngine
-    if 400 <= status < 500 or status == 501 or says(_NEVER_BINDS):
+    if 400 <= status < 500 or status == 501 or says(_REFUSED):
         return PermanentError
     return TransientError
 

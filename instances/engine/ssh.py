@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +17,7 @@ _URL = re.compile(
 _AT_THE_FAR_SIDE = "docker system dial-stdio"
 _ALIVE_EVERY, _ALIVE_MISSED = 5, 3  # seconds; a line that was cut is noticed after their product
 NO_PROGRAM = "there is no program ssh"
-_PROGRAM_ENDED = "The SSH connection ended."
+_PROGRAM_ENDED = "The SSH connection ended without a word (does that user have a shell there?)."
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ _MEND = {  # signs in what `ssh` says, and what people have to set right
 }
 _PASSES = {  # the same, of what may pass by itself
     "cannot connect to the docker daemon": "its Docker Engine does not run",
+    "dial unix": "its Docker Engine does not run",
     "connection refused": "its SSH server refuses the connection",
     "timed out": "it did not answer in time",
     "timeout, server": "it did not answer in time",
@@ -128,9 +131,24 @@ _PASSES = {  # the same, of what may pass by itself
 
 
 def _refused(key: str) -> str:
-    if key and _has_passphrase(key):
+    if not key:
+        agent = "those of the agent are not let in" if _has_agent() else "there is no agent that has one"
+        return f"it refuses our SSH keys: the host names none, and {agent}"
+    if _has_passphrase(key):
         return f"the SSH key {key} has a passphrase: load it into an agent, or take a key without one"
-    return f"it refuses the SSH key {key}" if key else "it refuses our SSH keys"
+    return (
+        f"it refuses the SSH key {key}" if _is_private(key) else f"the file {key} holds no private key of SSH"
+    )
+
+
+def _has_agent() -> bool:
+    return Path(os.environ.get("SSH_AUTH_SOCK") or "/nowhere").exists()
+
+
+def _is_private(key: str) -> bool:
+    with suppress(OSError):
+        return b"PRIVATE KEY-----" in Path(key).read_bytes()
+    return True  # it was there a moment ago
 
 
 def _has_passphrase(key: str) -> bool:

@@ -69,6 +69,9 @@ class StubServer:
 
 def _handler(stub: StubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        # Who speaks TLS to it is told in HTTP that it does not, as by any other server.
+        default_request_version = "HTTP/1.0"
+
         def do_GET(self) -> None:
             answer = stub.answer(self.command, self.path.partition("?")[0])
             self.send_response(answer.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ class SshServer:
         make_key(folder / "locked", "passphrase")
         allowed = [(folder / f"{name}.pub").read_text() for name in ("good", "locked")]
         (folder / "authorized").write_text("".join(allowed))
-        (folder / "nobody").touch()
+        (folder / "nobody").touch(0o600)
+        shutil.copy(folder / "good", folder / "shared")
+        (folder / "shared").chmod(0o644)
 
     @contextmanager
     def running(self) -> Iterator[SshServer]:

@@ -44,7 +44,7 @@ class Doors:
         return DockerEngine(self.urls[door], insecure=False, timeout=TIMEOUT)
 
     def by_ssh(self, key: str = "good", known: str = "known", url: str = "") -> DockerEngine:
-        files = SshFiles(self.ssh.file(key), self.ssh.file(known))
+        files = SshFiles(self.ssh.file(key) if key else "", self.ssh.file(known))
         return DockerEngine(url or self.ssh.url, keys=files, timeout=TIMEOUT)
 
 
@@ -97,6 +97,9 @@ FAULTS: dict[str, tuple[Callable[[Doors], DockerEngine], str]] = {
     "changed SSH host": (lambda d: d.by_ssh(known="changed_hosts"), "is not the one the known hosts have"),
     "refused SSH key": (lambda d: d.by_ssh("stranger"), r"it refuses the SSH key \S+stranger"),
     "SSH key with a passphrase": (lambda d: d.by_ssh("locked"), r"the SSH key \S+ has a passphrase"),
+    "no SSH key": (lambda d: d.by_ssh("nobody"), r"the file \S+nobody holds no private key"),
+    "neither key nor agent": (lambda d: d.by_ssh(""), "names none, and there is no agent that has one"),
+    "SSH key that others may read": (lambda d: d.by_ssh("shared"), "because others may read its file"),
     "missing SSH key": (lambda d: d.by_ssh("gone"), r"gone can't be read: No such file"),
     "unknown SSH name": (lambda d: d.by_ssh(url="ssh://engine.invalid"), "there is no machine of that name"),
     "a password in the address": (lambda d: d.by_ssh(url="ssh://a:b@c"), "must read ssh://user@host"),
@@ -105,8 +108,13 @@ FAULTS: dict[str, tuple[Callable[[Doors], DockerEngine], str]] = {
 
 @pytest.mark.parametrize(("way", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_what_is_set_up_wrongly_is_told_in_words(
-    doors: Doors, way: Callable[[Doors], DockerEngine], words: str, capfd: pytest.CaptureFixture[str]
+    doors: Doors,
+    way: Callable[[Doors], DockerEngine],
+    words: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with closing(way(doors)) as engine, pytest.raises(EngineUnusable) as caught:
         engine.ping()
     told = str(caught.value)

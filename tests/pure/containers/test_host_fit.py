@@ -27,6 +27,7 @@ def test_a_good_host_has_nothing_against_it() -> None:
     names = [finding.name for finding in findings(FACTS, "E1", 10 << 30, NOW, 0)]
     assert names == ["identity", "version", "storage_driver", "isolation", "disk", "clock", "limits"]
     assert bad() == bad(known="") == bad(free=None) == bad(time=None) == bad(version="dev") == {}
+    assert bad(version="5.8.6", is_podman=True, id="") == {}
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_however_the_stream_is_cut_events_are_whole(size: int) -> None:
     ]
 
 
+def test_podman_has_a_word_of_its_own_for_a_container_that_is_removed() -> None:
+    assert list(container_events([line("remove")])) == [ContainerEvent("abc", "destroy", 5)]
+    assert "remove" in json.loads(asked_for(None)["filters"])["event"]
+
+
 def test_what_can_not_be_read_is_left_out() -> None:
     assert list(container_events(ODD)) == []
 

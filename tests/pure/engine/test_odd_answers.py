@@ -151,6 +151,17 @@ def test_an_odd_version_is_not_read(version: Any) -> None:
         api_version({"ApiVersion": version})
 
 
+@pytest.mark.parametrize("parts", ODD)
+def test_an_engine_with_odd_parts_is_not_podman(parts: Any) -> None:
+    assert api_version({"ApiVersion": "1.41", "Components": parts}) == ("1.41", False)
+
+
+def test_podman_is_known_by_its_parts_and_has_no_name_that_lasts() -> None:
+    assert api_version({"ApiVersion": "1.44", "Components": [{"Name": "Podman Engine"}]}) == ("1.44", True)
+    assert engine_facts({"ID": "8efaa69b"}, is_podman=True).id == ""
+    assert engine_facts({"ID": "8efaa69b"}).id == "8efaa69b"
+
+
 @pytest.mark.parametrize(
     "event", [5, None, [], ["error"], "error", {}, {"id": 5, "status": []}, {"error": None}]
 )

@@ -117,6 +117,23 @@ def test_what_an_engine_made_is_no_drift(said: dict[str, Any]) -> None:
     assert (facts.volumes, facts.binds) == (spec.volumes, ())
 
 
+def test_podman_names_limits_as_the_kernel_does_and_tells_no_options_of_logs() -> None:
+    spec = spec_of(ulimits={"nofile": 4096}, logging=FULL["logging"])
+    described = created(spec)
+    told = {
+        "Ulimits": [{"Name": "RLIMIT_NOFILE", "Soft": 4096, "Hard": 4096}],
+        "LogConfig": {"Type": "local"},
+    }
+    described["HostConfig"] |= told
+    assert [w for w, same in compared(spec, described) if not same] == []
+    described["HostConfig"] |= {"LogConfig": {"Type": "json-file", "Config": None}}
+    assert [w for w, same in compared(spec, described) if not same] == ["logging"]
+
+
+def compared(spec: ContainerSpec, described: dict[str, Any]) -> list[tuple[str, bool]]:
+    return list(option_drift.differing(spec, container_facts(described).options, told_by_image(IMAGE)))
+
+
 @pytest.mark.parametrize("said", ["SIGTERM", "15"])
 def test_the_usual_signal_goes_by_several_names(said: str) -> None:
     spec = spec_of(stop_signal=said)
