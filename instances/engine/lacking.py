@@ -17,7 +17,8 @@ _WORDS = (
     ),
     (
         _CGROUPS,
-        "it can't hold a limit on cpus, memory or processes: its kernel has that control group (cgroup) switched off",
+        "it can't hold a limit on cpus, memory or processes: "
+        "its kernel has that control group (cgroup) switched off",
     ),
     (
         r"could not select device driver|unresolvable CDI devices|no known GPU vendor",

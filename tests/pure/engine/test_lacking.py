@@ -1,4 +1,4 @@
-"""What engines say that lack something, in their own words: Docker 20.10 and 28.5, Podman 5.8, runc and crun."""
+"""What engines say that lack something: Docker 20.10 and 28.5, Podman 5.8, runc and crun."""
 
 from __future__ import annotations
 
