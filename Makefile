@@ -9,10 +9,10 @@ DJANGO := 5.2
 
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode every test process starts twice as fast
 
-.PHONY: help setup demo up test check lock image bench clean
+.PHONY: help setup demo up test test-engines check lock image bench clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 setup: ## make .venv with everything in it
 	@./dev/setup.sh
@@ -27,6 +27,9 @@ test: setup check ## all tests, on real servers
 	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
 	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/exhaustive tests/real
 	$(PYTHON) -m pytest tests/real/test_desk.py  # alone: a browser drops its connections when others make bridges
+
+test-engines: setup ## what engines promise, on Debian's newest ones too (root on Debian; half an hour, not part of `make test`)
+	@$(PYTHON) -m dev.engines
 
 check: setup ## format, lint, spelling, types, import rules
 	.venv/bin/ruff check
