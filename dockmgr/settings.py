@@ -193,6 +193,7 @@ CELERY_RESULT_BACKEND_THREAD_SAFE = True
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"global_keyprefix": BROKER_PREFIX}
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # a refusal of Redis passes; it would end the worker else
 # The visibility timeout is longer than any task. A killed worker's operation does not wait for it:
 # its lease in the database runs out first, and any worker takes it over.
 CELERY_BROKER_TRANSPORT_OPTIONS = {

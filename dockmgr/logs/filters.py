@@ -17,9 +17,9 @@ CONNECTIONS = (
     "Couldn't reject",
 )
 # A warning with a traceback in its text; what is no lost connection is a defect, and stays as it is.
-OUTSIDE_BODY = re.compile(
-    r"Exception raised outside body: [\w.:]*(?:ConnectionError|OperationalError|TimeoutError)"
-)
+OUTSIDE_BODY = re.compile(r"Exception raised outside body: [\w.:]*?(\w+Error)\b")
+_LOST_BY_NAME = {"ConnectionError", "OperationalError", "TimeoutError"}
+FREQUENT = "Frequent restarts detected"  # of a broker that refuses at once; its reason stands beside
 SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
 
 
@@ -33,6 +33,8 @@ class BrokerFilter(logging.Filter):
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith(FREQUENT):
+            return False
         failed = _lost(record)
         if failed is None:
             return True
@@ -60,10 +62,24 @@ def _lost(record: logging.LogRecord) -> BaseException | None:
     carried = record.exc_info[1] if record.exc_info else None
     if isinstance(carried, LOST_BROKER):  # of a task's own code it would be another error by now
         return carried
-    outside = record.name == "py.warnings" and OUTSIDE_BODY.search(str(args[0] if args else ""))
-    if outside or str(record.msg).startswith(CONNECTIONS):
+    if record.name == "py.warnings":
+        return _raised_outside(str(args[0] if args else ""))
+    if str(record.msg).startswith(CONNECTIONS):
         return next((arg for arg in args if isinstance(arg, BaseException)), ConnectionError())
     return None
+
+
+def _raised_outside(warning: str) -> BaseException | None:
+    """The refusal or the lost connection that a warning tells of by its name."""
+    found = OUTSIDE_BODY.search(warning)
+    if found is None:
+        return None
+    from tasks.broker.reasons import OF_KINDS
+
+    refusal = next((kind for kind, _ in OF_KINDS if kind.__name__ == found[1]), None)
+    if refusal is not None:
+        return refusal()
+    return ConnectionError() if found[1] in _LOST_BY_NAME else None
 
 
 class BriefFilter(logging.Filter):

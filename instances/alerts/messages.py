@@ -213,7 +213,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == CONTAINER:
         return f"{subject} was {incident.cause}"
     if incident.kind == CERTIFICATE:
-        return f"{subject} ends soon"
+        return f"{subject} ends soon or is over"
     if incident.kind == ORPHANS:
         return f"{subject} is not all known"
     if incident.kind == RESOURCES:

@@ -167,9 +167,10 @@ class EngineConnection:
             yield client
 
     def _must_take_connections(self) -> None:
-        """Raise EngineUnreachable when the engine is going down.
+        """Raise EngineUnreachable when whoever comes anew is not let in.
 
-        It closes its door first, then stops its containers, and meanwhile goes on answering whoever is in.
+        An engine that is going down closes its door first, then stops its containers, and meanwhile goes on
+        answering whoever is in. So does one whose certificates or keys have ceased to serve.
         """
         version = str(self._connected().api_version)
         with closing(self._open(version)) as client, self._mapped("answer a ping"):

@@ -65,8 +65,7 @@ class DockerEngine(EngineConnection):
     """Keeps the promises of `instances.engine.port.Engine` on the engine at `url`."""
 
     def ping(self) -> None:
-        with self._calling("answer a ping") as client:
-            client.ping()
+        self._must_take_connections()
 
     def facts(self) -> EngineFacts:
         with self._calling("say what it runs on") as client:

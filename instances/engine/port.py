@@ -71,7 +71,7 @@ class Engine(Protocol):
     """
 
     def ping(self) -> None:
-        """Return when the engine answers."""
+        """Return when the engine answers whoever connects anew."""
 
     def facts(self) -> EngineFacts:
         """The machine the engine runs on."""

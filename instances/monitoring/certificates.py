@@ -20,13 +20,25 @@ def judge_certificates(host: Host, found: Sequence[CertificateEnd], now: datetim
     if ending:
         cause = ",".join(sorted(each.side for each in ending))
         raise_alarm(
-            key, CERTIFICATE, cause, message(host.name, ending), now, host=host, severity=Severity.WARNING
+            key,
+            CERTIFICATE,
+            cause,
+            message(host.name, ending, now),
+            now,
+            host=host,
+            severity=Severity.WARNING,
         )
     elif found:
         end_alarm(key, f"the certificates of host {host.name} were renewed", now)
 
 
-def message(host: str, ending: Sequence[CertificateEnd]) -> str:
-    """Which certificates end when, as a sentence."""
-    each = " and ".join(f"{end.whose} ends on {end.at:%Y-%m-%d at %H:%M} UTC" for end in ending)
-    return f"Host {host}: {each}; without new ones its engine can't be reached after that."
+def message(host: str, ending: Sequence[CertificateEnd], now: datetime) -> str:
+    """Which certificates end when, or have ended, as a sentence."""
+    over = any(end.at <= now for end in ending)
+    each = " and ".join(
+        f"{end.whose} {'expired' if end.at <= now else 'ends'} on {end.at:%Y-%m-%d at %H:%M} UTC"
+        for end in ending
+    )
+    return (
+        f"Host {host}: {each}; without new ones its engine can't be reached{'' if over else ' after that'}."
+    )

@@ -1,27 +1,62 @@
-"""Messages a worker has in hand when its connection to Redis breaks."""
+"""Messages a worker has in hand when its connection to Redis breaks, or when Redis takes no writes."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from kombu.transport import redis, virtual
+from redis.exceptions import ResponseError
+
+from tasks.outages import SaidOnce
+
+_IN_HAND = SaidOnce(logging.getLogger(__name__))
+_QUEUES = SaidOnce(logging.getLogger(__name__))
+_bind = redis.Channel._queue_bind
 
 
 class LastingQoS(redis.QoS):
     """Gives back and acknowledges what it holds over a connection that is there, and forgets it else.
 
     Redis hands such messages out again by itself, and an operation that is over is not done twice.
-    kombu's own ends the worker then: it asks a connection that is gone where its server is.
+    kombu's own ends the worker then: it asks a connection that is gone where its server is. It also ends it,
+    and loses the message, where Redis does not take the note that a message is in hand: a Redis that is
+    full would never be emptied.
     """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        try:
+            super().append(message, delivery_tag)
+        except ResponseError as error:  # the message is off its queue already
+            _IN_HAND.failed("Noting at the broker what is in hand", error)
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            _IN_HAND.worked()
+
+    def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
+        if pipe is not None:
+            return super()._remove_from_indices(delivery_tag, pipe)
+        with self.channel.conn_or_acquire() as client:  # a full Redis refuses all of a transaction
+            done = client.pipeline(transaction=False)
+            return done.zrem(self.unacked_index_key, delivery_tag).hdel(self.unacked_key, delivery_tag)
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().restore_visible(*args, **kwargs)
+        except ResponseError as error:
+            _IN_HAND.failed("Handing out again what nobody finished", error)
 
     @property
     def _is_cut(self) -> bool:
         return getattr(self.channel.connection, "client", None) is None
 
     def restore_unacked(self, client: Any = None) -> None:
-        if not self._is_cut:
-            super().restore_unacked(client)
-        elif self._delivered:
+        try:
+            if not self._is_cut:
+                super().restore_unacked(client)
+        except ResponseError as error:
+            _IN_HAND.failed("Giving back to the broker what is in hand", error)
+        if self._delivered:
             self._delivered.clear()
 
     def ack(self, delivery_tag: str) -> None:
@@ -35,6 +70,24 @@ class LastingQoS(redis.QoS):
             super().reject(delivery_tag, requeue)
 
 
+def _lasting_bind(channel: Any, *args: Any, **kwargs: Any) -> None:
+    """Note at the broker where a queue's messages come from, which is there since the first start."""
+    try:
+        _bind(channel, *args, **kwargs)
+    except ResponseError as error:
+        _QUEUES.failed("Noting a queue at the broker", error)
+
+
+def _size(channel: Any, queue: str) -> int:
+    """How many messages wait in a queue, asked for without a transaction."""
+    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as asked:
+        for priority in channel.priority_steps:
+            asked.llen(channel._q_for_pri(queue, priority))
+        return sum(asked.execute())
+
+
 def survive_lost_connections() -> None:
-    """From now on this process outlives the loss of a broker, whatever it has in hand."""
+    """From now on this process outlives a broker that is lost or full, whatever it has in hand."""
     redis.Channel.QoS = LastingQoS
+    redis.Channel._size = _size
+    redis.Channel._queue_bind = _lasting_bind

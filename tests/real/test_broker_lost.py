@@ -1,13 +1,17 @@
-"""A connection to Redis breaks while messages are in hand."""
+"""A connection to Redis breaks while messages are in hand, or Redis is full and takes no note of them."""
 
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kombu import Connection, Queue
+from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
+from dev.servers import redis_server
 from tasks.broker.unacknowledged import survive_lost_connections
 
 pytestmark = pytest.mark.real
@@ -51,3 +55,33 @@ def test_what_is_in_hand_is_given_back_over_a_connection_that_is_there(broker_ur
         assert again
         again.ack()
         channel_of(another).queue_delete(name)
+
+
+def test_a_redis_that_is_full_is_emptied_by_those_who_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    survive_lost_connections()
+    with (
+        redis_server(tmp_path) as url,
+        Redis.from_url(url.replace("redis+socket", "unix")) as server,
+        Connection(url) as sender,
+        Connection(url) as worker,
+    ):
+        queue = Queue("full", channel=sender.default_channel)
+        queue.declare()
+        for number in range(3):
+            sender.Producer().publish({"number": number}, routing_key="full")
+        server.config_set("maxmemory", 1)
+        with pytest.raises(OutOfMemoryError):
+            server.set("more", "x")
+        taken: list[Any] = []
+        with worker.Consumer([Queue("full")], callbacks=[lambda body, message: taken.append(message)]):
+            while len(taken) < 3:
+                worker.drain_events(timeout=10)
+            for message in taken:
+                message.ack()
+        channel_of(worker).qos.restore_visible()
+        assert [message.payload["number"] for message in taken] == [0, 1, 2]
+        assert server.llen("full") == 0
+    told = [record.getMessage() for record in caplog.records if "its memory is full" in record.getMessage()]
+    assert 1 <= len(told) <= 3, told

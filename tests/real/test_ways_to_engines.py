@@ -139,6 +139,19 @@ def test_both_sides_certificates_tell_when_they_end(doors: Doors) -> None:
     assert (found[0].at - found[1].at).days == 91
 
 
+def test_who_asks_whether_an_engine_answers_comes_anew_each_time(doors: Doors) -> None:
+    """Connections that are open go on working when their certificate has ceased to."""
+    for end in ("pem", "key"):
+        shutil.copy(doors.folder / f"client.{end}", doors.folder / f"changing.{end}")
+    with closing(doors.tls("good", own="changing")) as engine:
+        engine.list_containers()
+        for end in ("pem", "key"):
+            shutil.copy(doors.folder / f"late.{end}", doors.folder / f"changing.{end}")
+        engine.list_containers()
+        with pytest.raises(EngineUnusable, match="expired on 2"):
+            engine.ping()
+
+
 def ssh_processes(doors: Doors) -> list[str]:
     """Processes of either side of this server's lines."""
     found = []

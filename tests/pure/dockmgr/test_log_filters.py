@@ -61,6 +61,22 @@ LOST: dict[str, tuple[str, str, tuple[object, ...]]] = {
 }
 
 
+def test_a_refusal_that_a_warning_tells_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
+    told = WARNING % "server:OutOfMemoryError: \n"
+    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", (told,), None)
+    assert BrokerFilter().filter(record)
+    assert "its memory is full (maxmemory)" in record.getMessage()
+    other = logging.LogRecord(
+        "py.warnings", logging.WARNING, "x.py", 1, "%s", (WARNING % "KeyError: 'x'",), None
+    )
+    assert BrokerFilter().filter(other) and "KeyError" in other.getMessage()
+    often = logging.LogRecord(
+        "celery", logging.CRITICAL, "x.py", 1, "Frequent restarts detected: %r", ("x",), None
+    )
+    assert not BrokerFilter().filter(often)
+
+
 @pytest.mark.parametrize(("name", "form", "args"), LOST.values(), ids=LOST)
 def test_what_a_lost_broker_interrupts_is_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, form: str, args: tuple[object, ...]
