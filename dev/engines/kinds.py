@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.servers import EngineServer, docker_engine
-from dev.servers.other_system import within
+from dev.servers.other_system import other_system
 from dev.servers.podman import podman
 
 FIRST_PORT, LAST_PORT = 42000, 43999  # where servers of a run listen: Podman must know registries by port
@@ -42,11 +42,12 @@ def kind(name: str) -> Kind:
 @contextmanager
 def started(wanted: Kind, folder: Path, system: Path) -> Iterator[EngineServer]:
     """An engine of this kind with its data below `folder`; the newer ones are programs of `system`."""
-    words = within(system) if wanted.is_newer else []
-    if wanted.is_podman:
-        with podman(folder, words, trusted_ports=range(FIRST_PORT, LAST_PORT + 1)) as server:
-            yield server
-        return
-    features = CONTAINERD if wanted.store == "containerd" else CLASSIC
-    with docker_engine(folder, {}, settings=features if wanted.is_newer else None, within=words) as server:
-        yield server
+    with ExitStack() as stack:
+        words = stack.enter_context(other_system(system)) if wanted.is_newer else []
+        if wanted.is_podman:
+            ports = range(FIRST_PORT, LAST_PORT + 1)
+            yield stack.enter_context(podman(folder, words, trusted_ports=ports))
+            return
+        features = CONTAINERD if wanted.store == "containerd" else CLASSIC
+        settings = features if wanted.is_newer else None
+        yield stack.enter_context(docker_engine(folder, {}, settings=settings, within=words))

@@ -5,5 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
-    "podman": {},
+    "podman": {
+        "test_an_engine_says_who_it_is_and_stays_the_same": (
+            "it calls itself something else each time: another engine at its address is not noticed"
+        ),
+        "test_a_created_container_is_what_its_spec_says_and_does_not_run": (
+            "a port it may choose is chosen when a container is made, not when it is started"
+        ),
+        "test_options_come_back_as_they_were_asked_for": "it has no log driver called local",
+        "test_a_mount_of_what_the_host_does_not_have_is_refused_as_missing_data": (
+            "it makes a folder of the host that is missing, empty"
+        ),
+        "test_a_network_is_found_by_its_name_alone_and_made_once": (
+            "it does not take Docker's options of a bridge: containers on one reach each other"
+        ),
+        "test_a_stopped_container_joins_the_network_that_came_in_the_place_of_its_own": (
+            "it knows networks by name: a container starts in the new one without having joined it"
+        ),
+        "test_limits_and_safety_settings_reach_the_engine": "it does not tell the options of a log",
+        "test_a_crash_loop_shows_in_restart_count_and_exit_code": "it does not tell how often it restarted",
+    },
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from kombu.transport import redis, virtual
@@ -11,8 +12,6 @@ from redis.exceptions import ResponseError
 from tasks.outages import SaidOnce
 
 _IN_HAND = SaidOnce(logging.getLogger(__name__))
-_QUEUES = SaidOnce(logging.getLogger(__name__))
-_bind = redis.Channel._queue_bind
 
 
 class LastingQoS(redis.QoS):
@@ -35,8 +34,9 @@ class LastingQoS(redis.QoS):
 
     def _remove_from_indices(self, delivery_tag: str, pipe: Any = None) -> Any:
         if pipe is not None:
-            return super()._remove_from_indices(delivery_tag, pipe)
-        with self.channel.conn_or_acquire() as client:  # a full Redis refuses all of a transaction
+            return super()._remove_from_indices(delivery_tag, pipe)  # type: ignore[misc]  # older stubs
+        channel: Any = self.channel
+        with channel.conn_or_acquire() as client:  # a full Redis refuses all of a transaction
             done = client.pipeline(transaction=False)
             return done.zrem(self.unacked_index_key, delivery_tag).hdel(self.unacked_key, delivery_tag)
 
@@ -70,24 +70,24 @@ class LastingQoS(redis.QoS):
             super().reject(delivery_tag, requeue)
 
 
-def _lasting_bind(channel: Any, *args: Any, **kwargs: Any) -> None:
-    """Note at the broker where a queue's messages come from, which is there since the first start."""
-    try:
-        _bind(channel, *args, **kwargs)
-    except ResponseError as error:
-        _QUEUES.failed("Noting a queue at the broker", error)
+class LastingChannel(redis.Channel):
+    """Works on what waits in a Redis that is full, which refuses whatever is written or in a transaction."""
 
+    QoS = LastingQoS
 
-def _size(channel: Any, queue: str) -> int:
-    """How many messages wait in a queue, asked for without a transaction."""
-    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as asked:
-        for priority in channel.priority_steps:
-            asked.llen(channel._q_for_pri(queue, priority))
-        return sum(asked.execute())
+    def _queue_bind(self, *args: Any) -> None:
+        # It is there since the first start; where it is not, what is published next says why.
+        with suppress(ResponseError):
+            super()._queue_bind(*args)  # type: ignore[misc]  # older stubs
+
+    def _size(self, queue: str) -> int:
+        own: Any = self
+        with own.conn_or_acquire() as client, client.pipeline(transaction=False) as asked:
+            for priority in own.priority_steps:
+                asked.llen(own._q_for_pri(queue, priority))
+            return int(sum(asked.execute()))
 
 
 def survive_lost_connections() -> None:
     """From now on this process outlives a broker that is lost or full, whatever it has in hand."""
-    redis.Channel.QoS = LastingQoS
-    redis.Channel._size = _size
-    redis.Channel._queue_bind = _lasting_bind
+    redis.Transport.Channel = LastingChannel

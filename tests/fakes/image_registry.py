@@ -49,6 +49,11 @@ class ImageRegistry:
         self._tags[name] = json.dumps(manifest).encode()
         return _digest(config)
 
+    def ids(self, name: str) -> set[str]:
+        """What engines call the image `name` points to: the digest of its configuration, or its manifest."""
+        manifest = self._tags[name]
+        return {str(json.loads(manifest)["config"]["digest"]), _digest(manifest)}
+
     def _keep(self, media_type: str, data: bytes) -> dict[str, Any]:
         self._blobs[_digest(data)] = data
         return {"mediaType": media_type, "size": len(data), "digest": _digest(data)}
