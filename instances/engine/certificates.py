@@ -95,7 +95,10 @@ def fault(text: str, files: TlsFiles | None, now: datetime | None = None) -> str
     if files is not None and (refused or any(words in says for words in _CUT_SHORT)):
         outdated = _outdated(files.cert, now or datetime.now(UTC))
         if outdated or refused:
-            return outdated or f"it refuses our certificate {files.cert}: is that signed by its authority?"
+            return (
+                outdated
+                or f"it refuses our certificate {files.cert}, which its authority has probably not signed"
+            )
     return "it refuses to speak TLS with us" if refused else ""
 
 

@@ -38,7 +38,7 @@ class Part(StrEnum):
 NEEDED = (Part.CHECKS_SERVED, Part.CHANGES_SERVED)
 
 SENTENCES = {
-    Part.SWEEPS: "No sweep has finished for two intervals: look at beat and the workers.",
+    Part.SWEEPS: "No sweep has finished for two intervals: look at beat, the workers and the broker.",
     Part.SCHEDULE: "Beat has no enabled schedule for sweeps: look at the periodic task of dockmgr.sweep.",
     Part.BEAT: "Beat shows no sign of life: is it running?",
     Part.CLOCKWORK: "No worker does the clockwork: look at the broker and the workers.",

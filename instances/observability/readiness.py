@@ -91,7 +91,7 @@ def ask_database(now: datetime) -> Parts:
 
 def ask_broker() -> Parts:
     try:
-        waiting = sum(queue_lengths().values())
+        waiting = sum(queue_lengths(writing=True).values())
     except OutOfReachError as error:
         return {"broker": Part(FAILING, str(error))}
     return {"broker": Part(OK, f"It answers; {waiting} messages wait.")}
@@ -142,7 +142,7 @@ def _sweep(now: datetime) -> Part:
         return Part(OK, f"{told}; there is no instance to sweep.", age)
     return Part(
         FAILING,
-        f"{told}, which is more than two intervals; look at beat and the workers.{_unscheduled()}",
+        f"{told}, which is more than two intervals; look at beat, the workers and the broker.{_unscheduled()}",
         age,
     )
 

@@ -10,6 +10,7 @@ import redis
 from django.conf import settings
 
 from tasks.broker.connection import redis_at
+from tasks.broker.reasons import broker_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class Counter:
                 pipeline.incr(f"{self._prefix}dockmgr:count:{key}")
                 pipeline.expire(f"{self._prefix}dockmgr:count:{key}", keep)
                 return int(pipeline.execute()[0])
-        except (redis.RedisError, OSError, ValueError):  # ValueError: a broker that is no Redis
-            self._failed()
+        except (redis.RedisError, OSError, ValueError) as error:  # ValueError: a broker that is no Redis
+            self._failed(error)
             return None
 
     def _connected(self) -> redis.Redis:
@@ -49,7 +50,7 @@ class Counter:
                 self._client = redis_at(self._url, TIMEOUT)
             return self._client
 
-    def _failed(self) -> None:
+    def _failed(self, error: Exception) -> None:
         now = monotonic()
         with self._lock:
             self._rest_until = now + REST
@@ -57,7 +58,7 @@ class Counter:
             if telling:
                 self._said = now
         if telling:
-            logger.warning("Calls of the API are not being counted: the broker's Redis is out of reach.")
+            logger.warning("Calls of the API are not being counted: %s", broker_sentence(error))
 
 
 COUNTER = Counter(settings.CELERY_BROKER_URL, settings.BROKER_PREFIX)

@@ -9,11 +9,14 @@ from django.conf import settings
 from instances.errors import OutOfReachError
 from tasks.broker.connection import ANSWER_SECONDS, reaching_broker, redis_at
 
+_TRIED, _TRIED_SECONDS = "dockmgr:tried", 60  # a key that says nothing
 
-def queue_lengths(timeout: float = ANSWER_SECONDS) -> dict[str, int]:
+
+def queue_lengths(timeout: float = ANSWER_SECONDS, *, writing: bool = False) -> dict[str, int]:
     """Messages in each queue that no worker has taken yet, by a connection of its own.
 
-    `timeout` (seconds) bounds connecting and answering, each. Raises OutOfReachError.
+    `timeout` (seconds) bounds connecting and answering, each. With `writing` a broker that answers but takes
+    nothing, such as one that is full, is refused as well. Raises OutOfReachError.
     """
     names = [queue.name for queue in settings.CELERY_TASK_QUEUES]
     try:
@@ -23,4 +26,6 @@ def queue_lengths(timeout: float = ANSWER_SECONDS) -> dict[str, int]:
     with reaching_broker(), closing(client), client.pipeline(transaction=False) as asked:
         for name in names:
             asked.llen(f"{settings.BROKER_PREFIX}{name}")
-        return dict(zip(names, asked.execute(), strict=True))
+        if writing:
+            asked.set(f"{settings.BROKER_PREFIX}{_TRIED}", "", ex=_TRIED_SECONDS)
+        return dict(zip(names, asked.execute(), strict=False))

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from kombu import Connection, Queue
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from dev.servers import redis_server
+from instances.errors import OutOfReachError
+from tasks.broker.queues import queue_lengths
 from tasks.broker.unacknowledged import survive_lost_connections
 
 pytestmark = pytest.mark.real
@@ -58,7 +61,7 @@ def test_what_is_in_hand_is_given_back_over_a_connection_that_is_there(broker_ur
 
 
 def test_a_redis_that_is_full_is_emptied_by_those_who_work(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     survive_lost_connections()
     with (
@@ -74,6 +77,10 @@ def test_a_redis_that_is_full_is_emptied_by_those_who_work(
         server.config_set("maxmemory", 1)
         with pytest.raises(OutOfMemoryError):
             server.set("more", "x")
+        monkeypatch.setattr(settings, "CELERY_BROKER_URL", url)
+        assert sum(queue_lengths().values()) == 0
+        with pytest.raises(OutOfReachError, match="its memory is full"):
+            queue_lengths(writing=True)
         taken: list[Any] = []
         with worker.Consumer([Queue("full")], callbacks=[lambda body, message: taken.append(message)]):
             while len(taken) < 3:

@@ -83,7 +83,9 @@ def test_sweeps_that_stop_are_an_alarm_after_two_intervals(world: World, watch: 
     watch.judge(world.now)
     found = alarm()
     assert found and (found.key, found.severity, found.cause) == ("self", "critical", "sweeps")
-    assert found.message == "No sweep has finished for two intervals: look at beat and the workers."
+    assert (
+        found.message == "No sweep has finished for two intervals: look at beat, the workers and the broker."
+    )
     assert found.notify_at == world.now
     sweep(world)
     watch.judge(world.now)

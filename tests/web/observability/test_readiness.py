@@ -174,7 +174,7 @@ def test_parts_that_do_not_answer_are_named(stuck: threading.Event, monkeypatch:
 @pytest.fixture
 def ready(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """An installation in which all is well, asked by the clock of the world."""
-    monkeypatch.setattr(readiness, "queue_lengths", lambda: {"health": 3})
+    monkeypatch.setattr(readiness, "queue_lengths", lambda **_: {"health": 3})
     monkeypatch.setattr(views, "READINESS", Readiness(world.clock.now))
     world.instance()
     clockwork(world)
