@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,10 @@ class _Service:
     def kill(self) -> None:
         if self._process:
             self._process.kill()
+
+    def signal(self, number: int) -> None:
+        if self._process:
+            os.kill(self._process.pid, number)
 
     def _answers(self) -> bool:
         return call(self.socket, "GET", "/_ping") == b"OK"

@@ -142,7 +142,8 @@ def _sweep(now: datetime) -> Part:
         return Part(OK, f"{told}; there is no instance to sweep.", age)
     return Part(
         FAILING,
-        f"{told}, which is more than two intervals; look at beat, the workers and the broker.{_unscheduled()}",
+        f"{told}, which is more than two intervals; look at beat, the workers and the broker."
+        f"{_unscheduled()}",
         age,
     )
 
