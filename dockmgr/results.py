@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery.backends.redis import RedisBackend
+from redis.exceptions import ResponseError
 
+from tasks.outages import SaidOnce
 from tasks.policies import POLICIES
+
+_KEPT = SaidOnce(logging.getLogger(__name__))
 
 
 class LookedUpResults(RedisBackend):
@@ -22,8 +27,16 @@ class LookedUpResults(RedisBackend):
     def store_result(
         self, task_id: Any, result: Any, state: Any, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
-        """What may be large, and is somebody's, is kept for as long as its reader is about to come."""
-        stored = super().store_result(task_id, result, state, traceback, request, **kwargs)
+        """What may be large, and is somebody's, is kept for as long as its reader is about to come.
+
+        A Redis that refuses to keep it costs the reader: raised on, it would cost the worker its connection.
+        """
+        try:
+            stored = super().store_result(task_id, result, state, traceback, request, **kwargs)
+        except ResponseError as error:
+            _KEPT.failed("Keeping a task's result", error)
+            return result
+        _KEPT.worked()
         policy = POLICIES.get(getattr(request, "task", None) or "")
         if policy is not None and policy.result_expires is not None:
             self.expire_in(str(task_id), policy.result_expires)
