@@ -44,11 +44,7 @@ def other_system(root: Path) -> Iterator[list[str]]:
             said = holder.stdout.readline() if holder.stdout else ""
             if said != "ready\n":
                 raise ServerFailed(f"The system in {root} can't be entered: {said.strip()}")
-            yield [
-                "nsenter",
-                f"--mount=/proc/{holder.pid}/ns/mnt",
-                f"--root=/proc/{holder.pid}/root",
-                "--wd=/",
-            ]
+            there = f"/proc/{holder.pid}"
+            yield ["nsenter", f"--mount={there}/ns/mnt", f"--root={there}/root", "env", "--chdir=/"]
         finally:
             holder.kill()
