@@ -272,6 +272,7 @@ LOGGING = {
         "django_celery_beat.schedulers": {"filters": ["brief"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
         "celery.worker.request": {"filters": ["broker"]},
+        "kombu.transport.redis": {"filters": ["broker"]},
         "py.warnings": {"filters": ["broker"]},
     },
 }
