@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
+from queue import Empty
 from typing import Any
 
 from kombu.transport import redis, virtual
@@ -12,6 +14,9 @@ from redis.exceptions import ResponseError
 from tasks.outages import SaidOnce
 
 _IN_HAND = SaidOnce(logging.getLogger(__name__))
+
+_TAKEN = SaidOnce(logging.getLogger(__name__))
+_REFUSED_SECONDS = 1.0  # between two tries to take a message from a Redis that refuses
 
 
 class LastingQoS(redis.QoS):
@@ -74,6 +79,18 @@ class LastingChannel(redis.Channel):
     """Works on what waits in a Redis that is full, which refuses whatever is written or in a transaction."""
 
     QoS = LastingQoS
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            taken = super()._brpop_read(**options)  # type: ignore[misc]  # older stubs
+        except (
+            ResponseError
+        ) as error:  # a replica, or one that can't save, would make it connect anew for ever
+            _TAKEN.failed("Taking messages", error)
+            time.sleep(_REFUSED_SECONDS)
+            raise Empty from None
+        _TAKEN.worked()
+        return taken
 
     def _queue_bind(self, *args: Any) -> None:
         # It is there since the first start; where it is not, what is published next says why.

@@ -96,5 +96,10 @@ def test_a_redis_that_is_full_is_emptied_by_those_who_work(
         channel_of(worker).qos.restore_visible()
         assert [message.payload["number"] for message in taken] == [0, 1, 2]
         assert server.llen("full") == 0
+        server.config_set("maxmemory", 0)
+        server.replicaof("127.0.0.1", "1")
+        with worker.Consumer([Queue("full")]), pytest.raises(TimeoutError):
+            worker.drain_events(timeout=1)
+    assert "it is a replica" in caplog.text
     told = [record.getMessage() for record in caplog.records if "its memory is full" in record.getMessage()]
     assert 1 <= len(told) <= 3, told
