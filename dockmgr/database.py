@@ -20,6 +20,7 @@ NETWORK_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SQLITE_OPTIONS = {
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
@@ -40,6 +41,7 @@ def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
     config = _parsed(url, engine="instances.db.postgresql")
     given = dict(config.get("OPTIONS", {}))
     pooled = str(given.pop("pgbouncer", "0")).lower() not in ("", "0", "false", "no")
+    _refuse_unknown(given)
     session = "" if pooled else _limits(statement_seconds)
     options = " ".join(filter(None, (session, given.pop("options", ""))))
     config["OPTIONS"] = {
@@ -79,6 +81,17 @@ def _parsed(url: str, **given: str) -> dict[str, Any]:
             f"{SPECIAL_CHARACTERS}"
         )
     return config
+
+
+def _refuse_unknown(given: dict[str, Any]) -> None:
+    """What each connection would fail for; it is not shown, as it may be a part of a password."""
+    from psycopg.pq import Conninfo  # SQLite needs no psycopg
+
+    known = {each.keyword.decode() for each in Conninfo.get_defaults()}
+    if not given.keys() <= known or given.get("sslmode", "require") not in SSL_MODES:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL has an option that PostgreSQL's client does not take. {SPECIAL_CHARACTERS}"
+        )
 
 
 def _limits(statement_seconds: float) -> str:

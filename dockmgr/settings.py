@@ -274,5 +274,6 @@ LOGGING = {
         "celery.worker.request": {"filters": ["broker"]},
         "kombu.transport.redis": {"filters": ["broker"]},
         "py.warnings": {"filters": ["broker"]},
+        "django.security.DisallowedHost": {"filters": ["brief"]},
     },
 }

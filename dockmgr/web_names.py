@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Django reads `*` and a leading dot as any name; neither is one that people reach.
+_VISIBLE = re.compile(r"[!-~]+")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -35,7 +36,7 @@ def web_names(name: str, public_url: str) -> WebNames:
         host, port = _host(parts), parts.port
     except ValueError:
         raise _no_address(name) from None
-    if not host or parts.scheme not in DEFAULT_PORTS:
+    if not host or parts.scheme not in DEFAULT_PORTS or not _VISIBLE.fullmatch(public_url):
         raise _no_address(name)
     # Browsers leave out the port that goes without saying, and Django compares letter by letter.
     shown = host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"

@@ -7,9 +7,10 @@ import time
 from datetime import datetime
 from typing import Any
 
+from celery.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.db import connections
-from django_celery_beat.models import PeriodicTasks
+from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from instances.db.clock import elapsed
@@ -24,9 +25,19 @@ PAUSE = 5.0  # seconds between two tries while the database is away
 
 
 class Entry(ModelEntry):  # type: ignore[misc]
-    """An entry whose last run lies in the future counts as run now: it is due after its interval."""
+    """An entry whose last run lies in the future counts as run now: it is due after its interval.
+
+    Raises ValueError, for which beat leaves it out, where its kind of schedule needs what is not installed.
+    """
 
     last_run_at: datetime
+
+    def __init__(self, model: PeriodicTask, app: Any = None) -> None:
+        try:
+            super().__init__(model, app)
+        except ImproperlyConfigured:
+            logger.error("The schedule %s follows the sun, which beat can't: it is left out.", model.name)
+            raise ValueError(model.name) from None
 
     def is_due(self) -> Any:
         now: datetime = self._default_now()

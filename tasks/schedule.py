@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from celery.exceptions import ImproperlyConfigured
 from celery.schedules import BaseSchedule
 from django.conf import settings
 from django.db import transaction
@@ -30,7 +31,7 @@ def _schedules() -> Iterator[BaseSchedule]:
     for entry in PeriodicTask.objects.filter(task=TASK, enabled=True, one_off=False, clocked=None):
         try:
             yield entry.schedule
-        except ValueError:  # a day that never comes: beat leaves it out as well
+        except (ValueError, ImproperlyConfigured):  # a day that never comes, the sun: beat leaves it out too
             continue
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import PeriodicTask, SolarSchedule
 
 from tasks.app import app
 from tasks.beat import Entry, Scheduler
@@ -55,6 +55,16 @@ def test_without_a_step_the_plan_is_kept(scheduler: Any) -> None:
     before = scheduler._heap
     scheduler.tick()
     assert scheduler._heap is before
+
+
+def test_a_schedule_that_needs_what_is_not_installed_is_left_out(
+    scheduler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sunset = SolarSchedule.objects.create(event="sunset", latitude=50, longitude=8)
+    PeriodicTask.objects.create(name="evening", task="dockmgr.sweep", solar=sunset)
+    found = scheduler.all_as_schedule()
+    assert SWEEP in found and "evening" not in found
+    assert "The schedule evening follows the sun" in caplog.text
 
 
 def test_beat_uses_this_scheduler() -> None:

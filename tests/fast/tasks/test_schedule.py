@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from pytest_django.fixtures import Settings
 
 from instances.models import Applied
@@ -94,6 +94,11 @@ def test_a_schedule_that_is_disabled_or_missing_is_none(settings: Settings) -> N
     assert (is_scheduled(), sweep_interval()) == (False, 900)
     crontab = CrontabSchedule.objects.create(minute="0", hour="0", day_of_month="30", month_of_year="2")
     PeriodicTask.objects.filter(name=SWEEP).update(enabled=True, interval=None, crontab=crontab)
+    assert (is_scheduled(), sweep_interval()) == (False, 900)
+    sunset = SolarSchedule.objects.create(
+        event="sunset", latitude=50, longitude=8
+    )  # without the library for it
+    PeriodicTask.objects.filter(name=SWEEP).update(crontab=None, solar=sunset)
     assert (is_scheduled(), sweep_interval()) == (False, 900)
     PeriodicTask.objects.all().delete()
     assert (is_scheduled(), sweep_interval()) == (False, 900)

@@ -63,6 +63,16 @@ def test_behind_a_pooler_a_session_begins_without_settings(word: str, pooled: bo
     assert config["OPTIONS"]["answer_timeout"] == 9
 
 
+@pytest.mark.parametrize(
+    "option", ["sslmode=sometimes", "s3ntinel@h/d=1", "conn_max_agee=1", "sslmod=require"]
+)
+def test_an_option_that_no_connection_takes_is_refused(option: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="has an option that") as refused:
+        database(f"postgres://u:p@h/d?{option}")
+    assert "s3ntinel" not in str(refused.value)
+    assert database("postgres://u:p@h/d?sslmode=verify-full")["OPTIONS"]["sslmode"] == "verify-full"
+
+
 def test_another_database_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="allowed are sqlite:/// and postgres://"):
         database("mysql://u:p@h/d")

@@ -55,6 +55,7 @@ def test_an_address_on_this_machine_is_named_once() -> None:
         "dockmgr.example.com",
         "ftp://s3ntinel.example.com",
         "https://",
+        "https://dockmgr.example.com/a b",
         "https://*",
         "https://*.s3ntinel.example.com",
         "https://.s3ntinel.example.com",
