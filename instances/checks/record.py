@@ -16,6 +16,7 @@ from instances import counters
 from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
+from instances.checks.stored import Stored, read_stored
 from instances.checks.swap import compare_and_swap
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
@@ -24,7 +25,6 @@ from instances.health.response import PROBER, Outcome
 from instances.health.state import Observation, State, Status, Verdict
 from instances.health.trusted import trusted
 from instances.incidents import hosts
-from instances.incidents.deadlines import interruption
 from instances.incidents.findings import FindingChange, apply_findings
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.models import Health, HealthCheck, Instance, Sweep
@@ -53,28 +53,6 @@ class Recorded:
     def seen(self) -> Observation:
         """The observation, as judged where that says more."""
         return (self.verdict.seen if self.verdict else None) or self.check.seen
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An instance's health as read, with what decides whether a check may be applied to it.
-
-    `busy` while an operation is open, `interrupted` while that cuts the customer off.
-    """
-
-    revision: int
-    state: State
-    version: str
-    container_id: str
-    finding: str
-    start_grace: float
-    busy: bool
-    interrupted: bool
-    gone: bool
-    leaving: bool
-    reason: str = ""
-    http_status: int | None = None
-    container_state: str = ""
 
 
 def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[str]]:
@@ -128,7 +106,7 @@ def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
     # No row is locked while it is judged: it is written only at the revision that was read, and
     # what somebody else changed in between is read and judged anew.
     for _ in range(MAX_CAS_ROUNDS):
-        stored = _read([check.request.instance_id for check in checks], now)
+        stored = read_stored([check.request.instance_id for check in checks], now)
         judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict], now)
@@ -155,46 +133,6 @@ def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterato
         of_instance, seen = r.check.request.instance_id, r.check.seen
         if seen.finding is not None and seen.finding != stored[of_instance].finding:
             yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
-
-
-def _read(ids: list[int], now: datetime) -> dict[int, Stored]:
-    rows = Health.objects.filter(pk__in=ids).values_list(
-        "instance_id",
-        "revision",
-        "version",
-        "instance__container_id",
-        "instance__finding",
-        "instance__plan__start_grace",
-        "instance__decommissioned_at",
-        "instance__leaving_at",
-        interruption("instance__customer_id", now),
-        "reason",
-        "http_status",
-        "container_state",
-        *STATE_FIELDS,
-    )
-    return {row[0]: _stored(row) for row in rows}
-
-
-def _stored(row: tuple[Any, ...]) -> Stored:
-    _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *rest = row
-    reason, http_status, container_state, *values = rest
-    state = dict(zip(STATE_FIELDS, values, strict=True))
-    return Stored(
-        revision=revision,
-        state=State(**{**state, "status": Status(state["status"])}),
-        version=version,
-        container_id=container_id,
-        finding=finding,
-        start_grace=grace,
-        busy=interrupted is not None,
-        interrupted=bool(interrupted),
-        gone=decommissioned is not None,
-        leaving=leaving is not None,
-        reason=reason,
-        http_status=http_status,
-        container_state=container_state,
-    )
 
 
 def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:

@@ -15,6 +15,7 @@ from instances.checks import record as recording
 from instances.checks import sweeps
 from instances.checks.observe import Check
 from instances.checks.record import Recorded, record
+from instances.checks.stored import read_stored
 from instances.health.response import Outcome
 from instances.health.state import Status
 from instances.lib.redact import MARK
@@ -83,7 +84,7 @@ def test_a_row_changed_between_reading_and_writing_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance()
-    real = recording._read
+    real = read_stored
     rounds: list[list[int]] = []
 
     def read(ids: list[int], now: datetime) -> Any:
@@ -93,7 +94,7 @@ def test_a_row_changed_between_reading_and_writing_is_judged_again(
         rounds.append(ids)
         return stored
 
-    monkeypatch.setattr(recording, "_read", read)
+    monkeypatch.setattr(recording, "read_stored", read)
     result = one(world, a_failure(world, instance))
     assert result.verdict is not None
     assert result.verdict.restart
@@ -107,14 +108,14 @@ def test_a_row_that_never_keeps_still_is_left_alone_and_counted(
 ) -> None:
     instance, sweep = world.instance(), sweeps.start(world.now, 900)
     Sweep.objects.update(total=2)
-    real = recording._read
+    real = read_stored
 
     def read(ids: list[int], now: datetime) -> Any:
         stored = real(ids, now)
         Health.objects.update(revision=F("revision") + 1)
         return stored
 
-    monkeypatch.setattr(recording, "_read", read)
+    monkeypatch.setattr(recording, "read_stored", read)
     result = one(world, a_failure(world, instance, sweep_id=str(sweep.pk)))
     assert (result.verdict, result.skipped) == (None, "its row was changed all the time")
     assert health_of(instance).failures == 0
