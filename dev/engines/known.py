@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_NO_FOREIGN_IMAGE = {
+    "test_each_kind_of_image_ends_as_it_should": (
+        "none of it: the test can't rewrite what newer engines save into an image for another processor"
+    )
+}
 KNOWN: Mapping[str, Mapping[str, str]] = {
+    "newest": _NO_FOREIGN_IMAGE,
+    "newest-containerd": _NO_FOREIGN_IMAGE,
     "podman": {
         "test_an_engine_says_who_it_is_and_stays_the_same": (
             "it calls itself something else each time: another engine at its address is not noticed"

@@ -13,8 +13,8 @@ from dev.servers.failures import ServerFailed
 from dev.servers.packages import require
 
 PACKAGES = (
-    "aardvark-dns", "ca-certificates", "catatonit", "docker-cli", "docker.io", "iproute2", "iptables", "netavark",
-    "nftables", "podman", "runc",
+    "aardvark-dns", "ca-certificates", "catatonit", "docker-cli", "docker.io", "iproute2", "iptables",
+    "netavark", "nftables", "podman", "runc",
 )  # fmt: skip
 MIRROR = "http://deb.debian.org/debian"
 _LAST_LINES = 5
