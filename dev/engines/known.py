@@ -31,7 +31,7 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         ),
         "test_limits_and_safety_settings_reach_the_engine": "it does not tell the options of a log",
         "test_one_sweep_heals_what_can_be_healed_and_gives_up_on_the_rest": (
-            "all is healed; a container's environment holds its own id, so one made anew is not quite the same"
+            "all is healed; the environment holds the container's own id, so one made anew differs"
         ),
         "test_an_engine_that_goes_away_is_nobodys_failure": (
             "nobody is blamed; containers live on without it, so that customers stay healthy and not unknown"
