@@ -1,39 +1,28 @@
-"""The connection to a Docker Engine: made late, bounded in time, its failures in our words.
-
-The only module of the domain that imports the SDK.
-"""
+"""The connection to a Docker Engine: made late, bounded in time, its failures in our words."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from typing import Any
 
-import docker
 import requests
 import urllib3
-from docker.auth import AuthConfig
-from docker.constants import DEFAULT_DOCKER_API_VERSION, MINIMUM_DOCKER_API_VERSION
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import (
     DockerException,
-    InvalidVersion,
     StreamParseError,
-    create_api_error_from_http_exception,
 )
 from docker.tls import TLSConfig
-from docker.transport import UnixHTTPAdapter
-from docker.utils import parse_host, version_lt
-from docker.utils.proxy import ProxyConfig
 
 from instances.engine import ssh
 from instances.engine.certificates import IN_CLEAR, TlsFiles, fault, refusal, unusable
+from instances.engine.client import EngineClient
 from instances.engine.image_payloads import api_version
 from instances.engine.lacking import lacks
 from instances.engine.refusals import Kind, call_refused, speaks_of_version, told_wait, wants_tls
 from instances.engine.ssh import SshFiles
-from instances.engine.ssh_line import SshAdapter
 from instances.engine.wording import brief, is_used_up, no_address, reason, without_credentials
 from instances.errors import (
     ContainerHung,
@@ -49,11 +38,8 @@ from instances.errors import (
 from instances.lib.causes import causes
 from instances.lib.redact import Redactor
 
-CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
 ALIVE_TIMEOUT = 3.0  # seconds for the ping that tells a hung container from a hung engine
-PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
 CONNECTING = 3  # times the timeout: what making a connection and asking for its version may take
-CONNECTIONS = 32  # kept open to one engine
 _SDK_FAILURES = (
     DockerException,
     StreamParseError,
@@ -65,55 +51,6 @@ _SDK_FAILURES = (
 _UNEXPLAINED = (PermanentError, TransientError)
 # What reading an answer of another form than promised raises, in the SDK or here.
 _NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-
-
-class EngineClient(docker.APIClient):
-    """The SDK's client, bounded in time: left alone it pulls without any timeout.
-
-    It is set up here and not by the SDK, which reads the home's Docker configuration on its way and
-    fails for what it finds there.
-    """
-
-    is_podman = False
-
-    def __init__(
-        self, url: str, version: str, timeout: float, tls: TLSConfig | None, line: Sequence[str] = ()
-    ) -> None:
-        requests.Session.__init__(self)
-        self.timeout = timeout  # type: ignore[assignment]
-        self.credstore_env = None
-        self._general_configs: dict[str, Any] = {}
-        self._auth_configs = AuthConfig({})
-        self._proxy_configs = ProxyConfig()
-        self._version = version
-        self.trust_env = False
-        if version_lt(version, MINIMUM_DOCKER_API_VERSION):
-            raise InvalidVersion(f"it speaks API version {version}, which is too old")
-        self._reach(str(parse_host(url, tls=tls is not None)), tls, line)
-
-    def _reach(self, url: str, tls: TLSConfig | None, line: Sequence[str]) -> None:
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
-        self.base_url, self._custom_adapter = url, None
-        if tls:
-            tls.configure_client(self)
-        elif url.startswith("http+unix://"):
-            self._reach_through("http+docker://localhost", UnixHTTPAdapter)
-        elif line:
-            self._reach_through("http+docker://localhost", SshAdapter, line)
-
-    def _reach_through(
-        self, url: str, adapter: Callable[..., requests.adapters.BaseAdapter], where: object = None
-    ) -> None:
-        self.mount(url, adapter(where or self.base_url, self.timeout, max_pool_size=CONNECTIONS))
-        self.base_url = url
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        if request.method != "GET":
-            asked = kwargs.get("timeout")
-            wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
-            kwargs["timeout"] = (self.timeout, wait)
-        return super().send(request, **kwargs)
 
 
 class EngineConnection:
@@ -319,11 +256,3 @@ class EngineConnection:
 def _is_own(error: Exception) -> bool:
     """Whether the SDK itself failed, with no engine's part in it."""
     return isinstance(error, DockerException) and not isinstance(error, requests.RequestException)
-
-
-def raise_for_status(response: requests.Response) -> None:
-    """As the SDK does it, which reads the engine's explanation into the error."""
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)

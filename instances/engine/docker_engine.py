@@ -20,11 +20,10 @@ from instances.containers.facts import (
     DiskUse,
     EngineFacts,
     ImageFacts,
-    NetworkFacts,
 )
-from instances.containers.spec import MANAGED_LABEL, ContainerSpec, is_managed
+from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
-from instances.engine.connection import EngineClient, EngineConnection, raise_for_status
+from instances.engine.client import EngineClient, raise_for_status
 from instances.engine.dependents import shares_with
 from instances.engine.disk_answer import ASKED, disk_use
 from instances.engine.event_stream import asked_for, container_events
@@ -36,7 +35,6 @@ from instances.engine.image_payloads import (
     registry_auth,
 )
 from instances.engine.log_stream import CHUNK, WireStream, demultiplex
-from instances.engine.network_payloads import network_facts
 from instances.engine.owner_payloads import HELD, HOLDER, folder_archive, folder_mode, volume_holder
 from instances.engine.payloads import (
     container_described,
@@ -44,15 +42,13 @@ from instances.engine.payloads import (
     container_summaries,
     create_arguments,
     has_terminal,
-    labels_by_volume,
     log_tail,
     networks_to_join,
-    users_of,
-    volume_labels,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import network_refused, pull_refused
+from instances.engine.refusals import pull_refused
 from instances.engine.usage_answer import ONCE, container_usage
+from instances.engine.volumes_and_networks import VolumesAndNetworks
 from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
 from instances.lib.redact import Redactor
 
@@ -61,7 +57,7 @@ DISK_SECONDS = 300.0  # in which an engine has looked at all its files
 EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 
-class DockerEngine(EngineConnection):
+class DockerEngine(VolumesAndNetworks):
     """Keeps the promises of `instances.engine.port.Engine` on the engine at `url`."""
 
     def ping(self) -> None:
@@ -165,12 +161,6 @@ class DockerEngine(EngineConnection):
             raise
         return container
 
-    def _join(self, container: str, network: str, endpoint: dict[str, Any]) -> None:
-        with self._calling(f"connect {container} to network {network}", change=True) as client:
-            url = f"{client.base_url}/v{client.api_version}/networks/{quote(network, safe='')}/connect"
-            asked = {"Container": container, "EndpointConfig": endpoint}
-            raise_for_status(client.post(url, json=asked, timeout=client.timeout))
-
     def start(self, container: str) -> None:
         with self._calling(f"start container {container}", change=True, container=container) as client:
             client.start(container)
@@ -201,13 +191,6 @@ class DockerEngine(EngineConnection):
         ) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
 
-    def create_volume(self, name: str, labels: dict[str, str]) -> bool:
-        if self.volume_labels(name) is not None:
-            return False
-        with self._calling(f"create volume {name}", change=True) as client:
-            client.create_volume(name, labels=labels)
-        return True
-
     def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
         """The engine unpacks into a container that never ran what it is given, with owners as that says."""
         with self._calling(f"give volume {name} an owner", change=True) as client:
@@ -222,45 +205,6 @@ class DockerEngine(EngineConnection):
                 client.put_archive(container, HOLDER, folder_archive(HELD, mode, owner))
         finally:
             self.remove(container, anonymous_volumes=True)
-
-    def volume_labels(self, name: str) -> dict[str, str] | None:
-        with suppress(NotFoundOnEngine), self._calling(f"inspect volume {name}") as client:
-            return volume_labels(client.inspect_volume(name))
-        return None
-
-    def managed_volumes(self) -> dict[str, dict[str, str]]:
-        with self._calling("list volumes") as client:
-            return labels_by_volume(client.volumes(filters={"label": f"{MANAGED_LABEL}=true"}))
-
-    def remove_volume(self, name: str) -> None:
-        with suppress(NotFoundOnEngine), self._calling(f"remove volume {name}", change=True) as client:
-            client.remove_volume(name)
-
-    def network(self, name: str) -> NetworkFacts | None:
-        with (
-            suppress(NotFoundOnEngine),
-            self._calling(f"inspect network {name}", kind=network_refused) as client,
-        ):
-            found = network_facts(client.inspect_network(name))
-            return found if found.name == name else None  # an engine also finds by the beginning of an id
-        return None
-
-    def create_network(self, name: str, options: dict[str, str], labels: dict[str, str]) -> None:
-        with self._calling(f"create network {name}", change=True) as client:
-            client.create_network(name, driver="bridge", options=options, labels=labels, check_duplicate=True)
-
-    def join_anew(self, container: str, network: str) -> None:
-        what = f"take {container} out of network {network}"
-        # It may be out of it already; what else is wrong with it shows when it joins.
-        with suppress(PermanentError), self._calling(what, change=True) as client:
-            client.disconnect_container_from_network(container, network, force=True)
-        self._join(container, network, {})
-
-    def volume_users(self, name: str) -> list[str]:
-        with self._calling(f"say who uses volume {name}") as client:
-            rows = client.containers(all=True, filters={"volume": name})
-            # The engine's filter finds paths in containers of the same name, too.
-            return sorted(users_of(rows, name))
 
     def dependents(self, container: str) -> list[str]:
         own = self.inspect(container)

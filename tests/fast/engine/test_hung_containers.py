@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from instances.engine import connection
+from instances.engine import client
 from instances.engine.docker_engine import DockerEngine
 from instances.errors import ContainerHung, EngineUnreachable
 from tests.fakes.stub_server import Answer, StubServer, as_json
@@ -56,7 +56,7 @@ def hung(silent: tuple[str, ...] = ()) -> Iterator[DockerEngine]:
 def test_a_call_that_times_out_while_the_engine_answers_is_the_containers_trouble(
     call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CHANGE_TIMEOUT", SHORT)
+    monkeypatch.setattr(client, "CHANGE_TIMEOUT", SHORT)
     with hung() as engine:
         began = time.monotonic()
         with pytest.raises(ContainerHung, match="answers, but its calls about this container do not"):

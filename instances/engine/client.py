@@ -1,0 +1,82 @@
+"""The SDK's client, bounded in time; with `connection` the only module of the domain that imports the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import docker
+import requests
+from docker.auth import AuthConfig
+from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.errors import (
+    InvalidVersion,
+    create_api_error_from_http_exception,
+)
+from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
+from docker.utils import parse_host, version_lt
+from docker.utils.proxy import ProxyConfig
+
+from instances.engine.ssh_line import SshAdapter
+
+CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
+PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
+CONNECTIONS = 32  # kept open to one engine
+
+
+class EngineClient(docker.APIClient):
+    """The SDK's client, bounded in time: left alone it pulls without any timeout.
+
+    It is set up here and not by the SDK, which reads the home's Docker configuration on its way and
+    fails for what it finds there.
+    """
+
+    is_podman = False
+
+    def __init__(
+        self, url: str, version: str, timeout: float, tls: TLSConfig | None, line: Sequence[str] = ()
+    ) -> None:
+        requests.Session.__init__(self)
+        self.timeout = timeout  # type: ignore[assignment]
+        self.credstore_env = None
+        self._general_configs: dict[str, Any] = {}
+        self._auth_configs = AuthConfig({})
+        self._proxy_configs = ProxyConfig()
+        self._version = version
+        self.trust_env = False
+        if version_lt(version, MINIMUM_DOCKER_API_VERSION):
+            raise InvalidVersion(f"it speaks API version {version}, which is too old")
+        self._reach(str(parse_host(url, tls=tls is not None)), tls, line)
+
+    def _reach(self, url: str, tls: TLSConfig | None, line: Sequence[str]) -> None:
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self.base_url, self._custom_adapter = url, None
+        if tls:
+            tls.configure_client(self)
+        elif url.startswith("http+unix://"):
+            self._reach_through("http+docker://localhost", UnixHTTPAdapter)
+        elif line:
+            self._reach_through("http+docker://localhost", SshAdapter, line)
+
+    def _reach_through(
+        self, url: str, adapter: Callable[..., requests.adapters.BaseAdapter], where: object = None
+    ) -> None:
+        self.mount(url, adapter(where or self.base_url, self.timeout, max_pool_size=CONNECTIONS))
+        self.base_url = url
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if request.method != "GET":
+            asked = kwargs.get("timeout")
+            wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
+            kwargs["timeout"] = (self.timeout, wait)
+        return super().send(request, **kwargs)
+
+
+def raise_for_status(response: requests.Response) -> None:
+    """As the SDK does it, which reads the engine's explanation into the error."""
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
