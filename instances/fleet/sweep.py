@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, Min, OuterRef, Q
 
 from instances import state_file
 from instances.checks import sweeps
@@ -46,6 +46,7 @@ RESTART_THREADS = 8
 BATCH = 100
 LONGEST_HEALING = timedelta(minutes=30)
 POLL_SECONDS = 0.1
+LONGEST_PAUSE = 1.0  # seconds; what other processes do is noticed as soon as that
 MOVING = (Status.SUSPECT, Status.UNHEALTHY, Status.STARTING, Status.RESTARTING)
 
 
@@ -159,9 +160,18 @@ class _Healing:
                 if due:
                     self._act_on(check_here(due, self._outside), pool)
                 else:
-                    self._outside.clock.sleep(POLL_SECONDS)
+                    self._outside.clock.sleep(self._pause(ids))
             self._collect(wait=True)
         self._progress(len(ids), len(ids), "settled")
+
+    def _pause(self, ids: list[int]) -> float:
+        """Seconds until there may be something to do: restarts of its own end at any moment."""
+        if self._restarts:
+            return POLL_SECONDS
+        now, asked_for = self._outside.clock.now(), Health.objects.filter(pk__in=ids)
+        due: datetime | None = asked_for.aggregate(due=Min("next_check_at"))["due"]
+        wait = (due - now).total_seconds() if due else LONGEST_PAUSE
+        return min(LONGEST_PAUSE, max(POLL_SECONDS, wait))
 
     def _act_on(self, recorded: Iterable[Recorded], pool: ThreadPoolExecutor) -> None:
         for result in recorded:
