@@ -8,6 +8,7 @@ from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
+from instances.monitoring.log_watch import end_where_nobody_follows
 from instances.monitoring.usage_report import roll_up
 from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
@@ -53,6 +54,7 @@ def _waiting() -> int | None:
 def tidy_up() -> None:
     """Remove throwaway instances past their time, data that was in use, and images nobody needs any more."""
     now = SYSTEM.now()
+    end_where_nobody_follows(now)
     for operation in expired(now):
         enqueue(operation)
     learn_digests(service.OUTSIDE.engines)
