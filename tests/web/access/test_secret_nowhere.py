@@ -196,7 +196,7 @@ def day(
     for threaded in (sweep, rollout):
         monkeypatch.setattr(threaded, "ThreadPoolExecutor", InlineExecutor)
     for asked in (exposition, readiness):
-        monkeypatch.setattr(asked, "queue_lengths", lambda *_: {"health": 0})
+        monkeypatch.setattr(asked, "queue_lengths", lambda *_, **__: {"health": 0})
     monkeypatch.setattr(views, "METRICS", exposition.Metrics(world.clock.now, fresh_for=0))
     groups: Any = import_module("instances.migrations.0005_permissions_and_groups")
     groups.make_groups(apps, None)  # an earlier test may have emptied the tables
