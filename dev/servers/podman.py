@@ -87,8 +87,9 @@ def podman(
 
 def _remove_cgroups() -> None:
     """It leaves them behind; those that somebody is in stay."""
-    for top in CGROUPS.glob(f"**/{_CGROUP}"):
-        for folder in (*sorted(top.glob("**/"), reverse=True), top):
+    folders = [Path(folder) for folder, _, _ in os.walk(CGROUPS, topdown=False)]  # goes on where some vanish
+    for folder in folders:
+        if _CGROUP in folder.parts:
             with suppress(OSError):
                 folder.rmdir()
 

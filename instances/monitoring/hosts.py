@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from instances.checks import trust
 from instances.checks.trust import Stake
@@ -56,8 +56,8 @@ def rules() -> HostRules:
     )
 
 
-def ask_due(outside: Outside) -> int:
-    """Ask the engines of hosts that are due, and judge those hosts; returns how many were asked.
+def ask_due(outside: Outside, by: datetime | None = None) -> int:
+    """Ask the engines of hosts due now, or due `by` then, and judge those hosts; returns how many were asked.
 
     Every host in use is due once in DOCKMGR_HOST_INTERVAL, whether or not anything fails there.
 
@@ -65,7 +65,7 @@ def ask_due(outside: Outside) -> int:
     and answering. Safe in any number of processes: each due host is asked by one of them.
     """
     _begin_watching(outside.clock.now())
-    watches = _claim(outside.clock.now())
+    watches = _claim(outside.clock.now(), by or outside.clock.now())
     for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
         if not answer.unasked:
             _conclude(watch, answer, outside.clock.now())
@@ -81,14 +81,22 @@ def ask_before_looking(outside: Outside) -> None:
         with transaction.atomic():
             watched = lock_in_order(HostWatch.objects.filter(host__in=dark))
             HostWatch.objects.filter(pk__in=watched).update(ask_at=now, asked_at=None)
-    while ask_due(outside):
-        pass  # a part at a time; one that fails is not due again for a while
+    began = outside.clock.now()
+    while ask_due(outside, began):  # a part at a time; whose turn comes meanwhile is left to the watch
+        pass
 
 
 def in_doubt(now: datetime) -> bool:
-    """Whether a host is suspected and asking its engine has not yet shown what to think of it."""
+    """Whether a host is suspected and asking its engine has not yet shown what to think of it.
+
+    Its turn has come like any other's when it was last asked an interval ago: that is no suspicion, and where
+    engines are asked all the time somebody's turn always has.
+    """
+    in_turn = F("asked_at") + timedelta(seconds=settings.HOST_INTERVAL)
+    before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
+    suspected = reached("ask_at", now, LONGEST_WAIT) & before_its_turn
     doubtful = HostWatch.objects.filter(
-        reached("ask_at", now, LONGEST_WAIT) | Q(ask_at__gt=now, failures__gt=0), host__in=_in_use()
+        suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=_in_use()
     )
     return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
 
@@ -112,13 +120,13 @@ def _due(now: datetime) -> QuerySet[HostWatch]:
     return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT), host__in=_in_use())
 
 
-def _claim(now: datetime) -> list[HostWatch]:
-    """Take due hosts; should this process die, they are due again when an answer would have come."""
-    if not _due(now).exists():
+def _claim(now: datetime, by: datetime) -> list[HostWatch]:
+    """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
+    if not _due(by).exists():
         return []
     again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
     with transaction.atomic():
-        due = locked(_due(now), skip_locked=True).select_related("host")
+        due = locked(_due(by), skip_locked=True).select_related("host")
         watches = list(due.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:

@@ -64,11 +64,15 @@ class NarrowPath:
 
     def _serve(self, client: socket.socket) -> None:
         with client:
-            if self._state is State.BROKEN:
+            try:
+                server = None if self._state is State.BROKEN else socket.create_connection(self._target)
+            except ConnectionRefusedError:  # it stands still between two starts
+                server = None
+            if server is None:
                 client.recv(CHUNK)
                 client.sendall(GATEWAY_ERROR)
                 return
-            with socket.create_connection(self._target) as server:
+            with server:
                 self._connections += [client, server]
                 back = threading.Thread(target=self._carry, args=(server, client, True))
                 back.start()

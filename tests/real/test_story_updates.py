@@ -238,7 +238,7 @@ def longest_silence(answers: list[tuple[float, str]]) -> float:
 def test_a_customer_who_keeps_data_is_away_for_about_a_second(
     make_fleet: Callable[..., Fleet], good: str
 ) -> None:
-    fleet = make_fleet(start_grace=2)
+    fleet = make_fleet(start_grace=10)
     # The kernel takes a second to wake an empty bridge, and whoever connects too early hangs that long.
     fleet.provision_all("one", "neighbour")
     port = fleet.instances()["one"]["port"]

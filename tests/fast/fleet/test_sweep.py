@@ -286,6 +286,18 @@ def test_a_sweep_that_breaks_off_does_not_block_the_next(
     assert sweep(world).rows[0].status == "healthy"
 
 
+def test_a_host_that_is_asked_all_the_time_keeps_no_sweep_from_its_end(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HOST_INTERVAL = settings.HOST_ASK_INTERVAL = 1
+    settings.WATCH_INTERVAL = 2
+    world.instance()
+    began = world.now
+    monkeypatch.setattr(world.engine, "ping", lambda: world.clock.advance(1.2))
+    sweep_here("test", world.outside)
+    assert (world.now - began).total_seconds() < 10
+
+
 def test_a_fleet_of_nobody_is_swept_at_once(world: World) -> None:
     report = sweep(world)
     assert report.document()["instances"] == []

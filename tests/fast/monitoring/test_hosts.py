@@ -319,14 +319,14 @@ def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyP
 
 def test_a_host_whose_asker_died_is_asked_again(world: World) -> None:
     hosts.suspect([world.host.pk], world.now)
-    host_watching._claim(world.now)
+    host_watching._claim(world.now, world.now)
     assert ask(world, 29) == 0
     assert ask(world, 1) == 1
 
 
 def test_an_answer_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:
     hosts.suspect([world.host.pk], world.now)
-    [late] = host_watching._claim(world.now)
+    [late] = host_watching._claim(world.now, world.now)
     assert ask(world, 30) == 1
     host_watching._conclude(late, Answer(error="It did not answer in time."), world.now)
     assert watch_of(world).failures == 0
