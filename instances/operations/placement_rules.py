@@ -82,6 +82,7 @@ def ports_in_order(
 
     What still asks at the port of somebody who left must not soon find somebody else there.
     """
-    free = [port for port in range(max(first, above + 1), last + 1) if port not in taken]
-    yield from (port for port in free if port not in freed)
-    yield from sorted((port for port in free if port in freed), key=lambda port: (freed[port], port))
+    ports = range(max(first, above + 1), last + 1)
+    yield from (port for port in ports if port not in taken and port not in freed)
+    given_back = (port for port in freed if port in ports and port not in taken)
+    yield from sorted(given_back, key=lambda port: (freed[port], port))
