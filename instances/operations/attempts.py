@@ -6,16 +6,14 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from instances.checks.policy import jitter
 from instances.db.errors import may_pass
 from instances.errors import DockmgrError, LeaseLost, OwnDefect, TransientError
 from instances.lib.backoff import wait_before_next
 from instances.limits import REFUSALS, UNDO
-
-if TYPE_CHECKING:
-    from instances.operations.procedure import Work
+from instances.operations.procedure import Work
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +27,6 @@ class TryAgain(DockmgrError):
     def __init__(self, sentence: str, seconds: float) -> None:
         super().__init__(sentence)
         self.seconds = seconds
-
-
-class StepTookTooLong(TransientError):
-    """A step went past its bound: it is undone, and not tried again."""
 
 
 class NothingToDo(Exception):

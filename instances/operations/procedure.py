@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from instances.checks.observe import Check
+from instances.errors import TransientError
 from instances.lib.redact import Redactor
 from instances.limits import PULL_SECONDS, STEP_SECONDS
 from instances.models import Instance, Operation
-from instances.operations.attempts import (
-    StepTookTooLong,
-)
 from instances.operations.fence import FencedEngine
 from instances.operations.journal import Journal
 from instances.outside import Outside
+
+
+class StepTookTooLong(TransientError):
+    """A step went past its bound: it is undone, and not tried again."""
 
 
 @dataclass

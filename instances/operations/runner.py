@@ -29,7 +29,6 @@ from instances.limits import LATER, LONGEST_CALL, REFUSALS, STEP
 from instances.models import Operation
 from instances.operations.attempts import (
     NothingToDo,
-    StepTookTooLong,
     TryAgain,
     as_told,
     attempt,
@@ -40,7 +39,7 @@ from instances.operations.attempts import (
 from instances.operations.fence import fenced
 from instances.operations.journal import Journal
 from instances.operations.last_words import keep_before_end
-from instances.operations.procedure import Procedure, Step, Work
+from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work
 from instances.operations.remains import remains
 from instances.outside import Outside, engine_address, learn_engine
 
