@@ -25,7 +25,7 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 
 test: setup check ## all tests, on real servers
 	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
-	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/exhaustive tests/real
+	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
 	$(PYTHON) -m pytest tests/real/test_desk.py  # alone: a browser drops its connections when others make bridges
 
 test-engines: setup ## what engines promise, on Debian's newest ones too (root on Debian; half an hour, not part of `make test`)

@@ -1,6 +1,5 @@
 """The same fakes as in the fast tests."""
 
-from tests.fast.conftest import run, sent, world
-from tests.web.conftest import caller, workers
+from tests.fast.conftest import flushing_is_cheap, run, sent, world
 
-__all__ = ["caller", "run", "sent", "workers", "world"]
+__all__ = ["flushing_is_cheap", "run", "sent", "world"]

@@ -1,4 +1,4 @@
-"""The same generated cases on SQLite and on PostgreSQL: there fewer, and outside of a test's transaction."""
+"""The same generated cases on SQLite, and one of five on PostgreSQL, outside of a test's transaction."""
 
 from __future__ import annotations
 
