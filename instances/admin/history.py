@@ -14,7 +14,7 @@ from instances.models import HealthCheck, Instance, Operation
 PERIODS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 LABELS = {"1d": "a day", "7d": "a week", "30d": "a month"}
 MOST_PARTS = 120
-OF_A_SWEEP = 1.5  # a part this long holds a check, unless there was none
+PART_LENGTH = 1.5  # a part this long holds a check, unless there was none
 LEAST = 0.01  # ms: an answer without a latency is drawn all the same
 MOST_CHECKS = 10_000
 MOST_MARKS = 200
@@ -66,7 +66,7 @@ class History:
     def words(self) -> str:
         """What somebody who does not see the chart is told."""
         return (
-            f"Checks: {self.checks}, of which {self.failures} failed and {self.unknown} saw nothing; "
+            f"Checks kept: {self.checks}, of which {self.failures} failed and {self.unknown} saw nothing; "
             f"slowest answer: {self.slowest} ms; restarts, updates and provisionings: {self.operations}."
             f"{self._left_out}{self._not_marked}"
         )
@@ -82,12 +82,12 @@ class History:
         return f" Only the newest {MOST_MARKS} of those are marked." if self.operations > MOST_MARKS else ""
 
 
-def history(instance: Instance, period: str, now: datetime, sweep_interval: float) -> History:
-    """The newest checks of the period, at most 10,000, in three queries; seconds between two sweeps."""
+def history(instance: Instance, period: str, now: datetime, interval: float) -> History:
+    """The newest checks of the period, at most 10,000, in three queries; `interval` seconds between two."""
     since = now - PERIODS[period]
     rows = HealthCheck.objects.filter(instance=instance, checked_at__gt=since).order_by("-checked_at")
     checks = list(rows.values_list("checked_at", "outcome", "latency_ms")[:MOST_CHECKS])
-    step = (now - since) / number_of_parts(PERIODS[period], sweep_interval)
+    step = (now - since) / number_of_parts(PERIODS[period], interval)
     operations = Operation.objects.filter(
         customer_id=instance.customer_id, created_at__gt=since, kind__in=MARKED
     )
@@ -107,9 +107,9 @@ def history(instance: Instance, period: str, now: datetime, sweep_interval: floa
     )
 
 
-def number_of_parts(period: timedelta, sweep_interval: float) -> int:
+def number_of_parts(period: timedelta, interval: float) -> int:
     """No part is so short that regular checks miss it: an empty one means that none was made."""
-    return max(1, min(MOST_PARTS, int(period.total_seconds() / (OF_A_SWEEP * sweep_interval))))
+    return max(1, min(MOST_PARTS, int(period.total_seconds() / (PART_LENGTH * interval))))
 
 
 def _parts(
@@ -126,8 +126,8 @@ def _value(part: Part, slowest: int, begins: datetime, step: timedelta) -> Value
     if not part.checks:
         return Value(None, "none", "")
     title = (
-        f"{_moment(begins)} to {_moment(begins + step)} UTC: {part.checks} checks, {part.failures} failed, "
-        f"{part.unknown} unknown, slowest {part.slowest} ms"
+        f"{_moment(begins)} to {_moment(begins + step)} UTC: {part.checks} checks kept, {part.failures} "
+        f"failed, {part.unknown} unknown, slowest {part.slowest} ms"
     )
     amount = slowest or 1 if part.failures or part.unknown else part.slowest or LEAST
     return Value(amount, part.kind, title)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Task
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -102,7 +103,7 @@ def _past(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     asked = request.GET.get("period", "1d")
     period = asked if asked in PERIODS else "1d"
     return {
-        "history": history(instance, period, SYSTEM.now(), sweep_interval()),
+        "history": history(instance, period, SYSTEM.now(), max(sweep_interval(), settings.HISTORY_EVERY)),
         "usage_charts": usage_charts(instance, period, SYSTEM.now()),
         "period": period,
         "periods": LABELS,

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from instances import counters
+from instances.checks.kept_rules import is_kept
 from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
@@ -40,7 +42,7 @@ MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw
 class Recorded:
     """What became of a check. `verdict` is None when it was not applied, and `skipped` says why.
 
-    A look between sweeps is no news when it saw what was known.
+    A look between sweeps is no news when it saw what was known. Those that are kept go into the history.
     """
 
     check: Check
@@ -48,6 +50,7 @@ class Recorded:
     before: State = field(default_factory=State)
     skipped: str = ""
     is_news: bool = True
+    is_kept: bool = False
 
     @property
     def seen(self) -> Observation:
@@ -143,12 +146,22 @@ def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
     verdict = assess(check.seen, state, rules, now, jitter())
     if stored.busy:
         verdict = while_changed(state, verdict, rules, now)
-    return Recorded(check, verdict, before=stored.state, is_news=_is_news(check, verdict, stored))
+    says_more = _says_more(check, verdict, stored)
+    kept = is_kept(
+        (verdict.seen or check.seen).outcome,
+        is_news=says_more,
+        earlier=stored.state.checked_at,
+        at=check.seen.finished_at,
+        every=settings.HISTORY_EVERY,
+        instance_id=check.request.instance_id,
+    )
+    is_news = says_more or not check.request.look
+    return Recorded(check, verdict, before=stored.state, is_news=is_news, is_kept=kept)
 
 
-def _is_news(check: Check, verdict: Verdict, stored: Stored) -> bool:
-    """Whether the history needs this check: a look that saw what was known only moves times on."""
-    if not check.request.look or check.seen.finding not in (None, stored.finding):
+def _says_more(check: Check, verdict: Verdict, stored: Stored) -> bool:
+    """Whether a check saw anything but what was known."""
+    if check.seen.finding not in (None, stored.finding):
         return True
     seen = verdict.seen or check.seen
     was = (stored.state.status, stored.reason, stored.http_status)
@@ -206,7 +219,7 @@ def _values(recorded: Recorded, stored: Stored) -> list[Any]:
 
 
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:
-    told = (r for r in recorded if r.is_news)
+    told = (r for r in recorded if r.is_kept)
     return [history_row(Check(r.check.request, r.seen), r.verdict.state) for r in told if r.verdict]
 
 

@@ -68,10 +68,7 @@ class Health(models.Model):
 
 
 class HealthCheck(models.Model):
-    """A probe that was judged and recorded: one row for each check that was applied.
-
-    Looks between sweeps have one only where they saw something new.
-    """
+    """A probe that was judged and recorded, of those that are kept: see `checks.kept_rules`."""
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="checks", db_index=False)
     sweep = models.ForeignKey(

@@ -18,7 +18,7 @@ SWEPT = "SELECT count(*) FROM instances_sweep WHERE slot IS NOT NULL AND state =
 
 @pytest.fixture
 def fleet(tmp_path: Path, docker_url: str, broker_url: str, demo_image: str) -> Iterator[Fleet]:
-    environ = {"DOCKMGR_SWEEP_INTERVAL": "2"}
+    environ = {"DOCKMGR_SWEEP_INTERVAL": "2", "DOCKMGR_HISTORY_EVERY": "0"}
     with a_fleet(tmp_path, docker_url, broker_url, demo_image, environ=environ, start_grace=3) as fleet:
         yield fleet
 

@@ -106,7 +106,7 @@ def told(path: str) -> object:
 def fleet(tmp_path: Path, docker_url: str, broker_url: str) -> Iterator[Fleet]:
     environ = {
         "DOCKMGR_SWEEP_INTERVAL": "60", "DOCKMGR_PROBE_TIMEOUT": "5", "DOCKMGR_RECHECK_INTERVAL": "30",
-        "DOCKMGR_LEASE": "30",
+        "DOCKMGR_LEASE": "30", "DOCKMGR_HISTORY_EVERY": "0",
     }  # fmt: skip
     with (
         a_fleet(tmp_path, docker_url, broker_url, "app:1", environ=environ) as fleet,

@@ -139,26 +139,33 @@ def look(check: Any) -> Any:
     return about(check, look=True)
 
 
-def test_a_look_leaves_history_only_when_it_saw_something_new(world: World) -> None:
-    instance = world.instance(http_status=200)
+def test_the_history_keeps_what_failed_what_is_new_and_a_success_now_and_then(
+    world: World, settings: Settings
+) -> None:
+    instance = world.instance(http_status=200, checked_at=world.now)
+    settings.HISTORY_EVERY = 1_000_000  # seconds
     renamed = {"finding": "renamed", "finding_text": "It is called so."}
     for outcome, status, changes, rows in (
         (Outcome.OK, 200, {}, 0),
         (Outcome.FAIL, None, {}, 1),
-        (Outcome.FAIL, None, {}, 1),
-        (Outcome.FAIL, 503, {}, 2),
-        (Outcome.OK, 200, {}, 3),
+        (Outcome.FAIL, None, {}, 2),
+        (Outcome.FAIL, 503, {}, 3),
         (Outcome.OK, 200, {}, 4),
-        (Outcome.OK, 200, {}, 4),
-        (Outcome.OK, 200, renamed, 5),
-        (Outcome.OK, 200, renamed, 5),
+        (Outcome.OK, 200, {}, 5),
+        (Outcome.OK, 200, {}, 5),
+        (Outcome.OK, 200, renamed, 6),
+        (Outcome.OK, 200, renamed, 6),
     ):
         world.clock.advance(60)
         reason = "" if outcome is Outcome.OK else "refused"
         check = a_check(world, instance, outcome, reason, http_status=status, **changes)
-        record([look(check)], world.now)
+        record([look(check) if rows % 2 else check], world.now)
         assert HealthCheck.objects.count() == rows
     assert health_of(instance).last_healthy_at == world.now, "that it was well is known to the minute"
+    settings.HISTORY_EVERY = 60
+    world.clock.advance(60)
+    record([look(a_check(world, instance, http_status=200))], world.now)
+    assert HealthCheck.objects.count() == 7
 
 
 def test_a_wedged_program_is_down_and_restarted_as_after_any_check(world: World) -> None:

@@ -200,7 +200,7 @@ def test_the_history_chart_tells_failures_from_answers(world: World, admin_clien
     for period in ("1d", "7d", "30d"):
         page = text(admin_client, f"{INSTANCE}{instance.pk}/change/?period={period}")
         assert "kind-bad" in page and "mark-restart" in page
-        assert "Checks: 1, of which 1 failed" in page
+        assert "Checks kept: 1, of which 1 failed" in page
 
 
 def test_nobody_gets_in_without_a_password(client: Client) -> None:

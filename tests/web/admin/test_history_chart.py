@@ -64,7 +64,7 @@ def test_a_bar_says_when_and_what(world: World) -> None:
     instance = world.instance()
     checked(instance, 3, "unknown")
     [bar] = drawn(instance).bars
-    assert bar.title == "01 Mar 11:37 to 01 Mar 12:00 UTC: 1 checks, 0 failed, 1 unknown, slowest 5 ms"
+    assert bar.title == "01 Mar 11:37 to 01 Mar 12:00 UTC: 1 checks kept, 0 failed, 1 unknown, slowest 5 ms"
     assert "0 failed and 1 saw nothing" in drawn(instance).words
 
 
