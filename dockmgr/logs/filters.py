@@ -20,6 +20,7 @@ CONNECTIONS = (
 OUTSIDE_BODY = re.compile(r"Exception raised outside body: [\w.:]*?(\w+Error)\b")
 _LOST_BY_NAME = {"ConnectionError", "OperationalError", "TimeoutError"}
 FREQUENT = "Frequent restarts detected"  # of a broker that refuses at once; its reason stands beside
+OF_A_SETTING = "worker_cancel_long_running_tasks_on_connection_loss"  # Celery warns at each outage; it is set
 SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
 
 
@@ -33,7 +34,7 @@ class BrokerFilter(logging.Filter):
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith(FREQUENT):
+        if str(record.msg).startswith(FREQUENT) or OF_A_SETTING in str(record.args):
             return False
         failed = _lost(record)
         if failed is None:

@@ -76,6 +76,7 @@ class SelfCheck:
         self._scheduled = scheduled
         self._crowded_since: Mapping[str, datetime] | None = {}
         self._unseen = 0
+        self._told = ""  # of a broker that does not answer: one line an outage
 
     def look_at_queues(self, now: datetime) -> None:
         """Ask the broker, which may take its time, how many messages wait; and count who is not looked at."""
@@ -83,9 +84,11 @@ class SelfCheck:
         try:
             lengths = self._lengths()
         except OutOfReachError as error:
-            logger.warning("%s", error)
-            self._crowded_since = None
+            if str(error) != self._told:
+                logger.warning("%s", error)
+            self._told, self._crowded_since = str(error), None
             return
+        self._told = ""
         long = [queue for queue, length in lengths.items() if length > LEAST_CROWD]
         most = self_rules.crowd(Instance.objects.active().count()) if long else 0
         known = self._crowded_since or {}

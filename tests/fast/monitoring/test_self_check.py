@@ -69,6 +69,15 @@ def pass_time(world: World, seconds: float, *alive: Part) -> None:
         show_life(part, world.now)
 
 
+def test_a_broker_that_stays_away_is_one_line(
+    world: World, watch: SelfCheck, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    for down in (True, True, True, False, True):
+        broker.down = down
+        watch.look_at_queues(world.now)
+    assert caplog.messages == ["The broker can't be reached (DOCKMGR_BROKER_URL)."] * 2
+
+
 def test_all_is_well_and_nothing_is_said(world: World, watch: SelfCheck) -> None:
     watch.look_at_queues(world.now)
     watch.judge(world.now)

@@ -77,6 +77,16 @@ def test_a_refusal_that_a_warning_tells_of_is_named(monkeypatch: pytest.MonkeyPa
     assert not BrokerFilter().filter(often)
 
 
+def test_what_celery_says_of_its_own_default_at_each_outage_is_no_line() -> None:
+    told = (
+        "consumer.py:427: CPendingDeprecationWarning: \n"
+        "In Celery 5.1 we introduced an optional breaking change. You can enable this behavior using the"
+        " worker_cancel_long_running_tasks_on_connection_loss\nsetting.\n"
+    )
+    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", (told,), None)
+    assert not BrokerFilter().filter(record)
+
+
 @pytest.mark.parametrize(("name", "form", "args"), LOST.values(), ids=LOST)
 def test_what_a_lost_broker_interrupts_is_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, form: str, args: tuple[object, ...]
