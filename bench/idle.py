@@ -1,8 +1,9 @@
-"""What watching costs while nothing happens: dockmgr, its engine and its database, with and without what is beside sweeps.
+"""What watching costs while nothing happens: our processes, the engine and the database, by what is done.
 
-`python -m bench.idle [COUNT [MINUTES]]` makes COUNT (100) idle containers on an engine of its own and measures
-MINUTES (15) for each way, one after another on the same containers, in CPU seconds. What the engine does for the
-containers themselves is in all ways alike. Disk, which is asked for once an hour as shipped, is asked for once in each span.
+`python -m bench.idle [COUNT [MINUTES]]` makes COUNT (100) idle containers on an engine of its own and
+measures MINUTES (15) for each way, one after another on the same containers, in CPU seconds. What the engine does for
+the containers themselves is in all ways alike. Disk, as shipped asked for once an hour, is asked for once in
+each span.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from tests.real.fleet import Fleet, a_fleet, end
 
 TAG = "dockmgr-bench-idle:1"
 SETTLES = 30  # seconds after worker and beat have started
+# The pools of a test engine have room for 126 containers on a bridge.
+ROOM = {"default-address-pools": [{"base": "192.168.0.0/16", "size": 21}]}
 PARTS = ("worker", "beat", "engine", "database")
 
 
@@ -75,11 +78,9 @@ def engine_process(url: str) -> int:
 def measured(
     fleet: Fleet, way: str, count: int, minutes: float, environ: dict[str, str], servers: tuple[int, int]
 ) -> Idle:
-    name = ("worker", "-n", f"{fleet.prefix}-idle@bench"), ("beat", "--pidfile=")
-    ours = [
-        fleet.start("-m", "celery", "-A", "dockmgr", *words, environ=environ, log=fleet.home / f"{words[0]}.log")
-        for words in name
-    ]
+    celery, log = ("-m", "celery", "-A", "dockmgr"), fleet.home / "celery.log"
+    names = ("worker", "-n", f"{fleet.prefix}-idle@bench"), ("beat", "--pidfile=")
+    ours = [fleet.start(*celery, *words, environ=environ, log=log) for words in names]
     try:
         time.sleep(SETTLES)
         parts = (*(process.pid for process in ours), *servers)
@@ -104,7 +105,7 @@ def show(rows: list[Idle]) -> None:
 def run(folder: Path, count: int, minutes: float) -> list[Idle]:
     folder.chmod(0o755)
     with contextlib.ExitStack() as held:
-        url = held.enter_context(docker_engine(folder, {})).url
+        url = held.enter_context(docker_engine(folder, {}, settings=ROOM)).url
         broker = held.enter_context(redis_server(folder))
         database = held.enter_context(postgres(folder, {}))
         build(url, TAG)
