@@ -1,9 +1,9 @@
 """What watching costs while nothing happens: our processes, the engine and the database, by what is done.
 
 `python -m bench.idle [COUNT [MINUTES]]` makes COUNT (100) idle containers on an engine of its own and
-measures MINUTES (15) for each way, one after another on the same containers, in CPU seconds. What the engine does for
-the containers themselves is in all ways alike. Disk, as shipped asked for once an hour, is asked for once in
-each span.
+measures MINUTES (15) for each way, one after another on the same containers, in CPU seconds. What the
+engine does for the containers themselves is in all ways alike. Disk, as shipped asked for once an hour,
+is asked for once in each span.
 """
 
 from __future__ import annotations
