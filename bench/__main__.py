@@ -46,7 +46,8 @@ def compare(scene: Scene) -> list[Cost]:
     listening = json.loads(scene.ports_file.read_text())
     database.fill(listening["ports"], listening["engine"])
     scene.servers = [database.postmaster(), database.redis_server()]
-    return [bare(scene), dockmgr_way(scene, ROUNDS), obvious_way(scene, 1)]
+    ways = [dockmgr_way(scene, ROUNDS, way) for way in ("bulk", "stock")]
+    return [bare(scene), *ways, obvious_way(scene, 1)]
 
 
 def show(costs: list[Cost]) -> None:

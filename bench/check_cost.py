@@ -47,10 +47,10 @@ class Scene:
         self.servers: list[int] = []
 
     @contextmanager
-    def process(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
         with open(self.folder / "processes.log", "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *words], cwd=ROOT, env=self.environ, stdout=log, stderr=log
+                [sys.executable, *words], cwd=ROOT, env={**self.environ, **environ}, stdout=log, stderr=log
             )
         try:
             yield process
@@ -88,11 +88,13 @@ def bare(scene: Scene) -> Cost:
 
 
 def measured(
-    scene: Scene, way: str, worker: str, start: Callable[[], object], done: Callable[[int], bool], rounds: int
-) -> Cost:
+    scene: Scene, way: str, worker: str, start: Callable[[], object], done: Callable[[int], bool],
+    rounds: int,
+    **environ: str,
+) -> Cost:  # fmt: skip
     """The median of `rounds` passes by one worker; the first pass warms up and does not count."""
     costs = []
-    with scene.process("-m", "celery", *worker.split(), "-n", "bench@localhost") as process:
+    with scene.process("-m", "celery", *worker.split(), "-n", "bench@localhost", **environ) as process:
         for number in range(rounds + 1):
             cpu, began = scene.cpu(process.pid), time.perf_counter()
             start()
@@ -102,19 +104,20 @@ def measured(
     return sorted(costs[1:], key=lambda cost: cost.cpu_seconds)[rounds // 2]
 
 
-def dockmgr(scene: Scene, rounds: int) -> Cost:
-    """As it is deployed: one sweep message, one worker process with 50 threads."""
+def dockmgr(scene: Scene, rounds: int, way: str) -> Cost:
+    """As it is deployed: one sweep message, one worker process with 50 threads. `way` is DOCKMGR_CHECKS."""
     from bench.database import finished_sweeps, publish_sweep
 
     already = finished_sweeps()
     worker = "-A dockmgr worker -Q health -P threads -c 50"
     return measured(
         scene,
-        "dockmgr: sweep, messages, threads, group commit",
+        f"dockmgr ({way}): sweep, messages, probes, group commit",
         f"{worker} --without-gossip --without-mingle --without-heartbeat",
         publish_sweep,
         lambda number: finished_sweeps() > already + number,
         rounds,
+        DOCKMGR_CHECKS=way,
     )
 
 

@@ -20,11 +20,8 @@ except ImproperlyConfigured as error:
     sys.exit(2)
 
 from tasks.app import app
-from tasks.broker.unacknowledged import survive_lost_connections
 
 __all__ = ["app"]
-
-survive_lost_connections()
 
 
 @setup_logging.connect

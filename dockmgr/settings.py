@@ -29,6 +29,7 @@ DOCKER_HOST = forms.engine("DOCKER_HOST", env.text("DOCKER_HOST", "unix:///var/r
 SWEEP_INTERVAL = env.whole("DOCKMGR_SWEEP_INTERVAL", 900, least=1)
 RECHECK_INTERVAL = env.seconds("DOCKMGR_RECHECK_INTERVAL", 30, least=0.1)
 PROBE_TIMEOUT = env.seconds("DOCKMGR_PROBE_TIMEOUT", 5, least=0.1)
+CHECKS = env.choice("DOCKMGR_CHECKS", "BULK", ("BULK", "STOCK")).lower()
 FAILURE_THRESHOLD = env.whole("DOCKMGR_FAILURE_THRESHOLD", 3, least=1)
 SUCCESS_THRESHOLD = env.whole("DOCKMGR_SUCCESS_THRESHOLD", 2, least=1)
 RESTART_LIMIT = env.whole("DOCKMGR_RESTART_LIMIT", 3)
@@ -274,6 +275,7 @@ LOGGING = {
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
         "celery.worker.request": {"filters": ["broker"]},
         "kombu.transport.redis": {"filters": ["broker"]},
+        "kombu.asynchronous.hub": {"filters": ["broker"]},
         "py.warnings": {"filters": ["broker"]},
         "django.security.DisallowedHost": {"filters": ["brief"]},
     },

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery, Task
 from django.db import Error as DatabaseFailure
+from kombu.transport import TRANSPORT_ALIASES
 
 from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence, may_pass
@@ -18,6 +19,9 @@ from tasks.broker.reasons import LOST_BROKER, broker_sentence
 from tasks.policies import POLICIES
 
 logger = logging.getLogger(__name__)
+
+# kombu looks its transports up here, by the scheme of a URL.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.broker.transport:Transport"))
 
 app = Celery("dockmgr")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
 from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
-from instances.checks.observe import Check, observe, unseen
+from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
 from instances.db.batch_writer import BatchWriter
@@ -30,7 +30,7 @@ from instances.models import Health, Instance, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
 from instances.operations import service
-from instances.operations.last_words import keep_of_death
+from instances.operations.last_words import is_new_death, keep_of_death
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.broker.publishing import publish_many
@@ -45,7 +45,7 @@ UNSEEN_AT_ONCE = 500
 COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
 
-def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
+def commit(checks: Sequence[Check]) -> Sequence[Recorded]:
     recorded, finished = record(checks, SYSTEM.now())
     for sweep_id in finished:
         logger.info("Sweep %s finished.", sweep_id, extra={"sweep_id": sweep_id})
@@ -54,7 +54,7 @@ def _commit(checks: Sequence[Check]) -> Sequence[Recorded]:
     return recorded
 
 
-COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(_commit)
+COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(commit)
 
 
 @task("dockmgr.sweep")
@@ -105,35 +105,51 @@ def fan_out(instances: Sequence[Instance], expires: timedelta, sweep_id: str | N
 def write_down_unseen(plan: Plan) -> None:
     """Write down what is known of the instances of dark hosts without looking."""
     for first in range(0, len(plan.unseen), UNSEEN_AT_ONCE):
-        _commit(plan.unseen[first : first + UNSEEN_AT_ONCE])
+        commit(plan.unseen[first : first + UNSEEN_AT_ONCE])
 
 
 @dataclass(frozen=True)
-class _Order:
-    """A check to be made, unless it is later than `until` by then."""
+class Order:
+    """A check to be made, unless it is later than `until` by then.
+
+    `asked` is an answer that was fetched for it already, `again` as in `Check`. Each of `ended` is called
+    once it is over, with whether what it saw is lost.
+    """
 
     request: CheckRequest
     until: datetime | None = None
+    asked: Asked | None = None
+    again: bool = False
+    ended: tuple[Callable[[bool], None], ...] = ()
+
+    def is_over(self, now: datetime) -> bool:
+        return self.until is not None and now >= self.until
 
 
-def _join(waiting: _Order, coming: _Order) -> _Order:
+def _join(waiting: Order, coming: Order) -> Order:
     """One look serves both; a sweep waits for its own until its time is over, and is told in the history."""
     sweep_id = coming.request.sweep_id or waiting.request.sweep_id
     look = (coming.request.look and waiting.request.look) or None
     until = max(coming.until, waiting.until) if coming.until and waiting.until else None
-    return _Order(replace(coming.request, sweep_id=sweep_id, look=look), until)
+    request = replace(coming.request, sweep_id=sweep_id, look=look)
+    again, ended = waiting.again or coming.again, waiting.ended + coming.ended
+    return replace(coming, request=request, until=until, again=again, ended=ended)
 
 
-def _carry_out(order: _Order) -> None:
-    if order.until is not None and SYSTEM.now() >= order.until:
-        return
+def _carry_out(order: Order) -> None:
+    is_lost = False
     try:
-        _check(order.request)
+        if not order.is_over(SYSTEM.now()):
+            _check(order)
     except OutOfReachError as error:
+        is_lost = True
         logger.warning("%s: %s", order.request.customer_id, error)
+    finally:
+        for ended in order.ended:
+            ended(is_lost)
 
 
-LANES: HostLanes[_Order] = HostLanes(_carry_out, _join)
+LANES: HostLanes[Order] = HostLanes(_carry_out, _join)
 _dark: Mapping[EngineAddress, str] = {}
 
 
@@ -143,7 +159,7 @@ def note_dark_hosts() -> None:
     _dark = dark_engines()
 
 
-@task("dockmgr.check_health", bind=True)
+@task("dockmgr.check_health", bind=True, Strategy="tasks.many_checks:strategy")
 def check_health(
     self: Task[..., Any], customer_id: str, request: dict[str, Any] | None = None
 ) -> shapes.Check | None:
@@ -153,41 +169,58 @@ def check_health(
     which says what was seen and, if that did not count, why.
     """
     if request is not None:
-        order = _Order(CheckRequest.from_message(request), _expiry(self))
+        order = Order(CheckRequest.from_message(request), expiry(self.request.expires))
         LANES.run(order.request.engine, order.request.instance_id, order)
         return None
     [own] = requests_for([lookup.instance(customer_id)], service.OUTSIDE.engines)
     if self.request.ignore_result:
-        LANES.run(own.engine, own.instance_id, _Order(own))
+        LANES.run(own.engine, own.instance_id, Order(own))
         return None
-    made = _check(replace(own, leads=True))
+    made = _check(Order(replace(own, leads=True)))
     health = Health.objects.select_related("instance").get(pk=own.instance_id)
     return documents.fresh_check(health, made.seen, made.skipped)
 
 
-def _expiry(task: Task[..., Any]) -> datetime | None:
-    """When the message that is being worked on is worth nothing any more."""
-    expires: object = task.request.expires
+def expiry(expires: object) -> datetime | None:
+    """When a message that says so is worth nothing any more."""
     if isinstance(expires, str):
         return datetime.fromisoformat(expires)
     return expires if isinstance(expires, datetime) else None
 
 
-def _look(request: CheckRequest) -> Check:
+def known_dark(request: CheckRequest) -> Check | None:
+    """The check of an instance that need not be looked at, because its host is known to be out of reach."""
     why = None if request.leads else _dark.get(request.engine)
-    if why is not None:
-        return unseen(request, why, SYSTEM.now())
-    return observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT)
+    return None if why is None else unseen(request, why, SYSTEM.now())
 
 
-def _check(request: CheckRequest) -> Recorded:
+def _look(order: Order) -> Check:
+    request, asked = order.request, order.asked
+    if check := known_dark(request):
+        return check
+    if asked and SYSTEM.now() - asked.started > timedelta(seconds=2 * settings.PROBE_TIMEOUT):
+        asked = None  # It had to wait for so long that this says little about now.
+    return replace(observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT, asked), again=order.again)
+
+
+def _check(order: Order) -> Recorded:
     with COMMITTER.expecting():
-        check = _look(request)
+        check = _look(order)
         recorded = _recorded(check)
-    if recorded.verdict and recorded.verdict.restart:
-        heal.apply_async(kwargs={"instance_id": request.instance_id})
-    keep_of_death(recorded, service.OUTSIDE)
+    follow(recorded)
     return recorded
+
+
+def calls_for_more(recorded: Recorded) -> bool:
+    """Whether something is to be done now that a check is recorded."""
+    return is_new_death(recorded) or bool(recorded.verdict and recorded.verdict.restart)
+
+
+def follow(recorded: Recorded) -> None:
+    """Order the restart that a check calls for, and keep a dead container's last words."""
+    if recorded.verdict and recorded.verdict.restart:
+        heal.apply_async(kwargs={"instance_id": recorded.check.request.instance_id})
+    keep_of_death(recorded, service.OUTSIDE)
 
 
 def _recorded(check: Check) -> Recorded:

@@ -33,25 +33,29 @@ def _kind(ask: Ask | None) -> str:
     return str((ask or {}).get("kind", "http"))
 
 
-def probed(
-    url: str, expect: str, ask: Ask | None, outside: Outside, timeout: float, *, public_only: bool = False
-) -> ProbeResult:
-    """One look at the address as the plan asks for it."""
+def address(url: str, expect: str, ask: Ask | None, *, public_only: bool = False) -> Address:
+    """Where and how to ask as the plan says. Raises UnreadableSecret."""
     said = ask or {}
-    try:
-        headers = _headers(said)
-    except UnreadableSecret as error:
-        return ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, str(error))
-    address = Address(
+    return Address(
         url,
         Expect(expect),
         host=said.get("host") or "",
-        headers=headers,
+        headers=_headers(said),
         status=tuple(said.get("status") or ()),
         tls_verify=said.get("tls_verify", True),
         public_only=public_only,
     )
-    return outside.probe(address, timeout)
+
+
+def probed(
+    url: str, expect: str, ask: Ask | None, outside: Outside, timeout: float, *, public_only: bool = False
+) -> ProbeResult:
+    """One look at the address as the plan asks for it."""
+    try:
+        asked = address(url, expect, ask, public_only=public_only)
+    except UnreadableSecret as error:
+        return ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, str(error))
+    return outside.probe(asked, timeout)
 
 
 def _headers(said: Ask) -> dict[str, str]:

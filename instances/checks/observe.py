@@ -14,10 +14,10 @@ from instances.containers.facts import ContainerFacts
 from instances.containers.identity import ALIVE, PAUSED, REPLACED, Identified, Listing, identify
 from instances.containers.published import is_located
 from instances.engine.port import Engine
-from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble
+from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble, UnreadableSecret
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
-from instances.http.probe import ProbeResult
+from instances.http.probe import Address, ProbeResult
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -27,22 +27,54 @@ RUNNING = "running"
 
 @dataclass(frozen=True)
 class Check:
-    """A request and what was seen for it: the unit that is judged and recorded."""
+    """A request and what was seen for it: the unit that is judged and recorded.
+
+    `again` marks one whose message was taken before, by somebody who may have recorded it.
+    """
 
     request: CheckRequest
     seen: Observation
+    again: bool = False
 
 
-def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
+@dataclass(frozen=True)
+class Asked:
+    """An instance's answer that somebody has fetched already, and when they began."""
+
+    result: ProbeResult
+    started: datetime
+
+
+def asks_first(request: CheckRequest) -> Address | None:
+    """Whom a look begins with; None where that is the engine, or a reason of ours is in the way."""
+    if request.distrust or request.listed not in (RUNNING, None):
+        return None
+    if not asking.asks_network(request.ask) or not is_located(request.url):
+        return None
+    try:
+        return asking.address(request.url, request.expect, request.ask)
+    except UnreadableSecret:
+        return None
+
+
+def settled(request: CheckRequest, asked: Asked, now: datetime) -> Check | None:
+    """The check, where the answer says enough; None where the engine has to be asked as well."""
+    if asked.result.outcome is Outcome.FAIL:
+        return None
+    return Check(request, _from_probe(request, asked.result, asked.started, now))
+
+
+def observe(request: CheckRequest, outside: Outside, timeout: float, asked: Asked | None = None) -> Check:
     """Look at one instance: HTTP first, and at its container only when that is not enough.
 
     A container can run and not answer, so its state proves nothing; an answer proves both.
     Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises: a look that can't
-    be made for a reason of ours, a defect included, has the reason `prober` and says nothing.
+    be made for a reason of ours, a defect included, has the reason `prober` and says nothing. What was
+    `asked` already is not asked again.
     """
-    started = outside.clock.now()
+    started = asked.started if asked else outside.clock.now()
     try:
-        return _observe(request, outside, timeout, started)
+        return _observe(request, outside, timeout, started, asked)
     except Exception as error:
         if not isinstance(error, OwnTrouble):
             frames = traceback.format_list(traceback.extract_tb(error.__traceback__))  # without its text
@@ -50,14 +82,16 @@ def observe(request: CheckRequest, outside: Outside, timeout: float) -> Check:
         return Check(request, _unknown(request, sentence(PROBER), started, outside.clock.now(), PROBER))
 
 
-def _observe(request: CheckRequest, outside: Outside, timeout: float, started: datetime) -> Check:
+def _observe(
+    request: CheckRequest, outside: Outside, timeout: float, started: datetime, asked: Asked | None
+) -> Check:
     if request.distrust:
         return Check(request, _unknown(request, request.distrust, started, started))
     result: ProbeResult | None = None
     if request.listed in (RUNNING, None):
-        result = _asked(request, outside, timeout)
-        if result is not None and result.outcome is not Outcome.FAIL:
-            return Check(request, _from_probe(request, result, started, outside.clock.now()))
+        result = asked.result if asked else _asked(request, outside, timeout)
+        if result and (check := settled(request, Asked(result, started), outside.clock.now())):
+            return check
     try:
         look = outside.engines.look(request.engine, lambda engine: _look(engine, request))
     except EngineUnreachable as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +18,10 @@ from instances.checks.kept_rules import is_kept
 from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
+from instances.checks.repeated import OfSweep, made_before, of_known_sweep, of_sweep
 from instances.checks.stored import Stored, read_stored
 from instances.checks.swap import compare_and_swap
+from instances.checks.sweeps import beginnings
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
 from instances.health.holding import while_changed
@@ -35,6 +37,7 @@ from instances.models.health import STATE_FIELDS
 logger = logging.getLogger(__name__)
 
 MAX_CAS_ROUNDS = 10
+MADE_BEFORE = "its sweep has it already"
 MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw what was known
 
 
@@ -53,6 +56,10 @@ class Recorded:
     is_kept: bool = False
 
     @property
+    def is_counted(self) -> bool:
+        return self.verdict is not None or not (self.check.again or self.skipped == MADE_BEFORE)
+
+    @property
     def seen(self) -> Observation:
         """The observation, as judged where that says more."""
         return (self.verdict.seen if self.verdict else None) or self.check.seen
@@ -62,37 +69,26 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     """Judge and commit checks together; returns what became of each, and the sweeps this finished.
 
     Each check is applied only if it could be made, is newer than the last one applied, about the same
-    container, and no operation cuts the customer off meanwhile. A row changed between reading and
-    writing is read and judged again. Either all of this is committed or nothing is.
+    container, no operation cuts the customer off meanwhile, and its sweep has none of the instance yet.
+    A row changed between reading and writing is read and judged again. Either all of this is committed or
+    nothing is.
     """
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
             lock_in_order(Health.objects.filter(pk__in={check.request.instance_id for check in checks}))
-        checks = _of_known_sweeps(checks)
-        recorded = [result for group in _one_per_instance(checks) for result in _apply(group, now)]
-        HealthCheck.objects.bulk_create(_history(recorded))
+        began = beginnings({check.request.sweep_id for check in checks if check.request.sweep_id})
+        checks = [of_known_sweep(check, began) for check in checks]
+        recorded: list[Recorded] = []
+        for group in _one_per_instance(checks):
+            results = list(_apply(group, began, now))
+            HealthCheck.objects.bulk_create(_history(results))
+            recorded += results
         hosts.suspect(_hosts_in_question(recorded), now)
         finished = _count(recorded, now)
         counters.add(counters.CHECKS.counts(_durations(recorded)))
     _tell(recorded)
     order = {id(check): place for place, check in enumerate(checks)}
     return sorted(recorded, key=lambda r: order[id(r.check)]), finished
-
-
-def _of_known_sweeps(checks: Sequence[Check]) -> list[Check]:
-    """The same checks; one whose sweep is not here any more stands for itself."""
-    named = {check.request.sweep_id for check in checks if check.request.sweep_id}
-    known = (
-        {str(pk) for pk in Sweep.objects.filter(pk__in=named).values_list("pk", flat=True)}
-        if named
-        else named
-    )
-    return [
-        check
-        if check.request.sweep_id is None or check.request.sweep_id in known
-        else replace(check, request=replace(check.request, sweep_id=None))
-        for check in checks
-    ]
 
 
 def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
@@ -105,12 +101,13 @@ def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
         left = [check for check in left if id(check) not in chosen]
 
 
-def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
+def _apply(checks: list[Check], began: Mapping[str, datetime], now: datetime) -> Iterator[Recorded]:
     # No row is locked while it is judged: it is written only at the revision that was read, and
     # what somebody else changed in between is read and judged anew.
     for _ in range(MAX_CAS_ROUNDS):
         stored = read_stored([check.request.instance_id for check in checks], now)
-        judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
+        made = made_before(checks, began, {pk: row.state.checked_at for pk, row in stored.items()})
+        judged = [_judge(check, stored.get(check.request.instance_id), made, now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict], now)
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
@@ -138,8 +135,8 @@ def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterato
             yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
 
 
-def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
-    why = _why_not(check, stored, now)
+def _judge(check: Check, stored: Stored | None, made: set[OfSweep], now: datetime) -> Recorded:
+    why = MADE_BEFORE if of_sweep(check) in made else _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
     state, rules = trusted(stored.state, now), policy(stored.start_grace)
@@ -250,9 +247,13 @@ def _tell(recorded: Sequence[Recorded]) -> None:
 
 
 def _count(recorded: Sequence[Recorded], now: datetime) -> set[str]:
-    """Add to the sweeps' progress; the batch that completes a sweep finishes it."""
+    """Add to the sweeps' progress; the batch that completes a sweep finishes it.
+
+    What came again and changed nothing may have been counted before: rather too few than too many.
+    """
     finished = set()
-    counts = Counter(r.check.request.sweep_id for r in recorded if r.check.request.sweep_id)
+    counted = (r.check.request.sweep_id for r in recorded if r.is_counted)
+    counts = Counter(sweep_id for sweep_id in counted if sweep_id)
     for sweep_id, number in sorted(counts.items()):
         Sweep.objects.filter(pk=sweep_id).update(done=F("done") + number)
         complete = Sweep.objects.filter(pk=sweep_id, state="running", attended=False, done__gte=F("total"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -34,6 +35,12 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
 def lifetime(interval: float) -> timedelta:
     """How long a sweep may take before it is closed as incomplete: not quite an interval, at least 15 s."""
     return timedelta(seconds=max(0.95 * interval, LEAST_LIFETIME))
+
+
+def beginnings(ids: Collection[str]) -> dict[str, datetime]:
+    """When each of these sweeps began, of those that are still here."""
+    rows = Sweep.objects.filter(pk__in=ids).values_list("pk", "started_at") if ids else []
+    return {str(pk): started_at for pk, started_at in rows}
 
 
 def keep(sweep: Sweep, now: datetime) -> None:

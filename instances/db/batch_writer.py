@@ -22,18 +22,24 @@ class BatchWriter(Generic[C, R]):
     """Collects items from many threads and hands them to `commit` in batches, on one thread.
 
     A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody
-    who announced work through `expecting()` is still out. A batch that fails is committed again one
-    by one, so that one bad item can't take others with it; whoever submitted it gets the error. Where
-    the database is away, all of the batch get its error at once. Whoever waits for a future should
-    wait for so long only, and cancel it then.
+    who announced work through `expecting()` is still out; one that is `patient` waits for its `linger`
+    whoever announced work. A batch that fails is committed again one by one, so that one bad item can't
+    take others with it; whoever submitted it gets the error. Where the database is away, all of the batch
+    get its error at once. Whoever waits for a future should wait for so long only, and cancel it then.
     """
 
     def __init__(
-        self, commit: Callable[[Sequence[C]], Sequence[R]], *, largest: int = 500, linger: float = 0.05
+        self,
+        commit: Callable[[Sequence[C]], Sequence[R]],
+        *,
+        largest: int = 500,
+        linger: float = 0.05,
+        patient: bool = False,
     ) -> None:
         self._commit = commit
         self._largest = largest
         self._linger = linger
+        self._patient = patient
         self._changed = threading.Condition()
         self._waiting: list[tuple[C, Future[R]]] = []
         self._out = 0
@@ -49,7 +55,8 @@ class BatchWriter(Generic[C, R]):
         finally:
             with self._changed:
                 self._out -= 1
-                self._changed.notify()
+                if self._is_complete():
+                    self._changed.notify()
 
     def submit(self, item: C) -> Future[R]:
         """Hand in an item; the future holds its result once it is committed."""
@@ -57,8 +64,14 @@ class BatchWriter(Generic[C, R]):
         with self._changed:
             self._ensure_thread()
             self._waiting.append((item, future))
-            self._changed.notify()
+            if len(self._waiting) == 1 or self._is_complete():
+                self._changed.notify()
         return future
+
+    def _is_complete(self) -> bool:
+        """Whether nothing more is waited for. `_out` counts those whose item is here already as well."""
+        waiting = len(self._waiting)
+        return waiting >= self._largest or (not self._patient and self._out <= waiting)
 
     def _ensure_thread(self) -> None:
         """A forked child inherits this object but no thread."""
@@ -77,8 +90,7 @@ class BatchWriter(Generic[C, R]):
             while not self._waiting:
                 self._changed.wait()
             until = time.monotonic() + self._linger
-            # `_out` counts those whose item is waiting here already as well.
-            while len(self._waiting) < self._largest and self._out > len(self._waiting):
+            while not self._is_complete():
                 if not self._changed.wait(until - time.monotonic()):
                     break
             batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]

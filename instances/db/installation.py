@@ -60,6 +60,10 @@ class Installation:
             self.refresh()
         return self._known
 
+    def known(self) -> str | None:
+        """The identity as it was told last, without asking. None before the first answer."""
+        return self._known
+
     def refresh(self) -> str | None:
         """The same, asked now. Where the database can't be asked, what was known before."""
         if connection.needs_rollback:

@@ -1,15 +1,19 @@
-"""One HTTP/1 answer off a socket, under a deadline and with a bound on every part of it."""
+"""One HTTP/1 answer, with a bound on every part of it, read as it comes: whoever has the socket feeds it."""
 
 from __future__ import annotations
 
 import re
-import socket
-import time
+from collections.abc import Generator
+from typing import TypeVar
 
 BODY_LIMIT = 64 * 1024
 HEAD_LIMIT = 32 * 1024
 CHUNK_LINE_LIMIT = 256
 RECEIVE_SIZE = 16 * 1024
+
+T = TypeVar("T")
+# Asks for more of the answer by yielding; is sent what came, nothing when the other side has closed.
+Reading = Generator[None, bytes, T]
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
 
@@ -22,28 +26,18 @@ class AnswerError(Exception):
         self.reason = reason
 
 
-def time_left(deadline: float) -> float:
-    """Seconds until `deadline`; raises TimeoutError rather than returning none."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
 class Wire:
-    """A connection read under one deadline, never holding more than a bound and one receive."""
+    """What has come of an answer and was not read yet; never more than a bound and one receive."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
-        self._connection = connection
-        self._deadline = deadline
+    def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def line(self, room: int) -> bytes:
+    def line(self, room: int) -> Reading[bytes]:
         """The next line without its ending; longer than `room` bytes is no HTTP."""
         seen = 0
         while (end := self._buffer.find(b"\n", seen)) < 0 and len(self._buffer) <= room:
             seen = len(self._buffer)
-            if not self._more():
+            if not (yield from self._more()):
                 end = seen
                 break
         if not 0 <= end <= room:
@@ -52,22 +46,21 @@ class Wire:
             raise AnswerError("closed")
         return self._take(end + 1).rstrip(b"\r\n")
 
-    def exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> Reading[bytes]:
         while len(self._buffer) < size:
-            if not self._more():
+            if not (yield from self._more()):
                 raise AnswerError("closed")
         return self._take(size)
 
-    def rest(self, limit: int) -> bytes:
+    def rest(self, limit: int) -> Reading[bytes]:
         """Everything until the other side closes; more than `limit` bytes is too large."""
         while len(self._buffer) <= limit:
-            if not self._more():
+            if not (yield from self._more()):
                 return bytes(self._buffer)
         raise AnswerError("too_large")
 
-    def _more(self) -> bool:
-        self._connection.settimeout(time_left(self._deadline))
-        data = self._connection.recv(RECEIVE_SIZE)
+    def _more(self) -> Reading[bool]:
+        data = yield
         self._buffer += data
         return bool(data)
 
@@ -77,15 +70,15 @@ class Wire:
         return data
 
 
-def read_head(wire: Wire) -> tuple[int, dict[bytes, bytes]]:
+def read_head(wire: Wire) -> Reading[tuple[int, dict[bytes, bytes]]]:
     """Status and headers (names in lower case) of the final answer, after any interim ones."""
     room = HEAD_LIMIT
     while True:
-        line = wire.line(room)
+        line = yield from wire.line(room)
         status, lines = _status(line), []
         while line:
             room -= len(line) + 2
-            line = wire.line(room)
+            line = yield from wire.line(room)
             lines.append(line)
         if status >= 200 or status == 101:
             return status, _headers(lines[:-1])
@@ -111,22 +104,27 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
     return headers
 
 
-def read_body(wire: Wire, headers: dict[bytes, bytes]) -> bytes:
+def read_body(wire: Wire, headers: dict[bytes, bytes]) -> Reading[bytes]:
     if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
-        return _read_chunks(wire)
+        return (yield from _read_chunks(wire))
     length = headers.get(b"content-length")
     if length is None:
-        return wire.rest(BODY_LIMIT)
-    return wire.exactly(_size(length, 10, BODY_LIMIT))
+        return (yield from wire.rest(BODY_LIMIT))
+    return (yield from wire.exactly(_size(length, 10, BODY_LIMIT)))
 
 
-def _read_chunks(wire: Wire) -> bytes:
+def _read_chunks(wire: Wire) -> Reading[bytes]:
     body = bytearray()
-    while size := _size(wire.line(CHUNK_LINE_LIMIT).partition(b";")[0].strip(), 16, BODY_LIMIT - len(body)):
-        body += wire.exactly(size)
-        if wire.line(CHUNK_LINE_LIMIT):
+    while size := (yield from _chunk_size(wire, BODY_LIMIT - len(body))):
+        body += yield from wire.exactly(size)
+        if (yield from wire.line(CHUNK_LINE_LIMIT)):
             raise AnswerError("bad_response")
     return bytes(body)
+
+
+def _chunk_size(wire: Wire, limit: int) -> Reading[int]:
+    line = yield from wire.line(CHUNK_LINE_LIMIT)
+    return _size(line.partition(b";")[0].strip(), 16, limit)
 
 
 def _size(digits: bytes, base: int, limit: int) -> int:

@@ -103,8 +103,3 @@ class LastingChannel(redis.Channel):
             for priority in own.priority_steps:
                 asked.llen(own._q_for_pri(queue, priority))
             return int(sum(asked.execute()))
-
-
-def survive_lost_connections() -> None:
-    """From now on this process outlives a broker that is lost or full, whatever it has in hand."""
-    redis.Transport.Channel = LastingChannel

@@ -26,7 +26,7 @@ from instances.models import Host, Plan
 from instances.operations import service
 from instances.operations.leases import KEEPER
 from tasks import app as tasks_app
-from tasks import checks, clockwork, looks, maintenance, operations
+from tasks import checks, clockwork, looks, maintenance, many_checks, operations
 from tasks.app import app
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
@@ -69,7 +69,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
     monkeypatch.setattr(service, "OUTSIDE", outside)
-    for clocked in (tasks_app, checks, clockwork, looks, operations, maintenance, logs_command):
+    for clocked in (tasks_app, checks, clockwork, looks, many_checks, operations, maintenance, logs_command):
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")
@@ -126,7 +126,7 @@ def committer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def commit(items: Any) -> Any:
         try:
-            return checks._commit(items)
+            return checks.commit(items)
         finally:
             connection.close()
 

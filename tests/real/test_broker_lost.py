@@ -17,8 +17,8 @@ from redis.exceptions import OutOfMemoryError
 from dev.servers import redis_server
 from dockmgr.results import LookedUpResults
 from instances.errors import OutOfReachError
+from tasks.app import app
 from tasks.broker.queues import queue_lengths
-from tasks.broker.unacknowledged import survive_lost_connections
 
 pytestmark = pytest.mark.real
 
@@ -41,8 +41,7 @@ def one_in_hand(connection: Connection) -> tuple[str, Any]:
 def test_what_is_done_is_done_although_its_message_can_not_be_acknowledged(
     broker_url: str, late: str
 ) -> None:
-    survive_lost_connections()
-    connection = Connection(broker_url)
+    connection = app.connection_for_write(broker_url)
     _, message = one_in_hand(connection)
     channel = channel_of(connection)
     connection._do_close_transport()
@@ -52,11 +51,10 @@ def test_what_is_done_is_done_although_its_message_can_not_be_acknowledged(
 
 
 def test_what_is_in_hand_is_given_back_over_a_connection_that_is_there(broker_url: str) -> None:
-    survive_lost_connections()
-    connection = Connection(broker_url)
+    connection = app.connection_for_write(broker_url)
     name, _ = one_in_hand(connection)
     connection.close()
-    with Connection(broker_url) as another:
+    with app.connection_for_write(broker_url) as another:
         again = channel_of(another).basic_get(name)
         assert again
         again.ack()
@@ -67,7 +65,6 @@ def test_what_is_in_hand_is_given_back_over_a_connection_that_is_there(broker_ur
 def test_a_redis_that_is_full_is_emptied_by_those_who_work(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    survive_lost_connections()
     with (
         redis_server(tmp_path) as url,
         Redis.from_url(url.replace("redis+socket", "unix")) as server,

@@ -19,7 +19,7 @@ from instances.health.response import Outcome
 from instances.http import probe as probe_module
 from instances.http.certificate import Certificate
 from instances.http.probe import Address
-from tests.fast.timed import TIMEOUT, timed_probe
+from tests.fast.timed import PATIENCE, TIMEOUT, many_probes, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
 
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
@@ -165,6 +165,7 @@ def test_a_malformed_address_is_our_trouble(url: str) -> None:
 
 
 def test_no_descriptor_left_is_our_trouble() -> None:
+    many_probes(PATIENCE)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
@@ -214,14 +215,17 @@ def test_an_address_we_cannot_use_does_not_hide_one_that_refuses(
 
 def fail_to_connect(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
     def connect(_: socket.socket, place: tuple[str, int]) -> None:
-        raise OSError(codes[place[0]], "connect says so")
+        raise OSError(codes[place[0]], os.strerror(codes[place[0]]))
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda _, place: codes[place[0]])
 
 
 def test_no_connection_stays_open_after_a_failure(closed_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}/"
+        for timeout in (PATIENCE, 0.05, 0.0, -1.0):
+            many_probes(timeout)
         before = os.listdir("/proc/self/fd")
         for timeout in (0.05, 0.0, -1.0):
             assert timed_probe(f"http://{address}", timeout).reason == "timeout"

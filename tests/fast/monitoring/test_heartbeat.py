@@ -92,7 +92,7 @@ def test_a_finished_sweep_has_the_workers_ping(world: World, settings: Settings,
     instance = world.instance()
     row = sweeps.start(world.now, 900)
     Sweep.objects.update(total=1)
-    checks._commit([a_check(world, instance, sweep_id=str(row.pk))])
+    checks.commit([a_check(world, instance, sweep_id=str(row.pk))])
     [message] = sent("notifications")
     assert (message.task, message.kwargs) == ("dockmgr.ping_heartbeat", {})
     assert "secret" not in message.everything

@@ -1,0 +1,207 @@
+"""One question to an instance and its answer, whoever has the socket: what is sent, and what it means."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
+from instances.http.certificate import Certificate
+from instances.http.encoding import decoded
+from instances.http.http1 import AnswerError, Reading, Wire, read_body, read_head
+
+_HOST = re.compile(r"[0-9A-Za-z._:%-]+")
+_SAFE_IN_TARGET = "%/:=&?~+!$,;'@()*[]|"
+
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "closed",
+    errno.ECONNABORTED: "closed",
+    errno.EPIPE: "closed",
+    errno.ENOTCONN: "closed",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+}
+_NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and how to ask. `url` is http, https or, for a bare connection, tcp; `expect` says how to read
+    the answer, `status` which ones pass instead of 2xx. `host` is asked for in place of the URL's; `headers`
+    may hold secrets. With `public_only` no address is asked that is not one of the internet.
+    """
+
+    url: str
+    expect: Expect = Expect.AUTO
+    host: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: tuple[int, ...] = ()
+    tls_verify: bool = True
+    public_only: bool = False
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one look saw. `error` is a sentence for people, empty when all is well.
+
+    `places` are the addresses the host name stands for, as far as they may be asked; None where that could
+    not be found out.
+    """
+
+    outcome: Outcome
+    reason: str
+    http_status: int | None
+    latency_ms: int
+    version: str | None
+    error: str
+    places: tuple[str, ...] | None = ()
+    certificate: Certificate | None = None
+
+
+PRIVATE = "private_address"
+
+
+class NotPublicError(Exception):
+    """The host name leads to no address of the internet."""
+
+
+class OwnTrouble(Exception):
+    """The look could not be made for a reason on our side; the text says which."""
+
+
+@dataclass(frozen=True)
+class Target:
+    tls: bool
+    host: str
+    port: int
+    request: bytes
+    name: str
+    verify: bool
+    public_only: bool
+
+
+class Exchange:
+    """The answer to one question as it comes, and what is to be told of it in the end.
+
+    `places` and `certificate` are of whom was met; whoever has the socket says so.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.places: tuple[str, ...] | None = None
+        self.certificate: Certificate | None = None
+        self._address, self._started = address, time.monotonic()
+        self._status: int | None = None
+        self._reading = self._read(Wire())
+        next(self._reading)
+
+    def feed(self, data: bytes) -> Reply | None:
+        """Take what came (nothing: the other side closed); the reply as soon as it is known.
+
+        Raises AnswerError for what is no answer that can be judged.
+        """
+        try:
+            self._reading.send(data)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        return None
+
+    def _read(self, wire: Wire) -> Reading[Reply]:
+        address = self._address
+        self._status, headers = status, _ = yield from read_head(wire)
+        wanted = 200 <= status < 300 and status != 204 and address.expect != Expect.HTTP_2XX
+        body = decoded((yield from read_body(wire, headers)), headers) if wanted else b""
+        return judge_response(status, body, address.expect, address.status)
+
+    def result(self, reply: Reply, detail: str = "") -> ProbeResult:
+        """What the look saw; `detail` is for people."""
+        latency_ms = int((time.monotonic() - self._started) * 1000)
+        error = sentence(reply.reason)
+        if detail:
+            error = f"{error[:-1]} ({detail})."
+        return ProbeResult(
+            reply.outcome, reply.reason, reply.http_status, latency_ms, reply.version, error,
+            self.places, self.certificate,
+        )  # fmt: skip
+
+    def failure(self, error: AnswerError | NotPublicError | OwnTrouble | OSError) -> ProbeResult:
+        """What it saw when this is what became of it."""
+        if isinstance(error, NotPublicError):
+            return self.result(failed(PRIVATE, self._status))
+        if isinstance(error, AnswerError):
+            return self.result(failed(error.reason, self._status))
+        if isinstance(error, OwnTrouble):
+            return self.result(failed(PROBER, self._status), str(error))
+        return self.result(failed(reason_of(error), self._status), _detail(error))
+
+
+def failed(reason: str, status: int | None) -> Reply:
+    """The reply of a look that brought no answer."""
+    return Reply(Outcome.UNKNOWN if reason == PROBER else Outcome.FAIL, reason, status)
+
+
+def reason_of(error: OSError) -> str:
+    """The code of what went wrong with a connection."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, socket.gaierror):
+        return "dns" if error.errno in _NO_SUCH_NAME else PROBER
+    return _REASONS.get(error.errno or 0, PROBER)
+
+
+def _detail(error: OSError) -> str:
+    """What the system says about an error whose code alone leaves a person guessing."""
+    if isinstance(error, ssl.SSLError):
+        return str(getattr(error, "verify_message", "") or error.reason or "").rstrip(".")
+    return (error.strerror or "").rstrip(".") if reason_of(error) == PROBER else ""
+
+
+def target_of(address: Address) -> Target:
+    """Where to connect and what to send. Raises OwnTrouble for what is no URL."""
+    try:
+        parts = urlsplit(address.url)
+        port = parts.port
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError as error:
+        raise OwnTrouble("the address is malformed") from error
+    if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
+        raise OwnTrouble("the address is not an http or https URL")
+    if parts.scheme == "tcp":
+        return Target(False, host, port or 0, b"", host, True, address.public_only)
+    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE_IN_TARGET)
+    tls = parts.scheme == "https"
+    authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+    request = _request(path, address.host or authority, address.headers)
+    default_port = 443 if tls else 80
+    place = default_port if port is None else port
+    name, verify = address.host or host, address.tls_verify
+    return Target(tls, host, place, request, name, verify, address.public_only)
+
+
+def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
+    ours = {"User-Agent": "dockmgr", "Accept": "*/*"}
+    said = {name.lower() for name in headers}
+    free = {**{name: text for name, text in ours.items() if name.lower() not in said}, **headers}
+    lines = [f"{name}: {text}\r\n" for name, text in free.items()]
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{''.join(lines)}"
+        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    ).encode("ascii")
+
+
+def is_literal(family: socket.AddressFamily, host: str) -> bool:
+    """Whether the host is an address, and no name that has to be looked up."""
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return False
+    return True

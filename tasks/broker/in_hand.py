@@ -1,0 +1,141 @@
+"""Messages taken from Redis many at a time: each is registered in the same step, and held until it is done.
+
+kombu's own book is used, under the same names and in the same form, so that any worker hands out again
+what a worker that was killed had in hand, a minute after that one was last there and not after an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tasks.broker.connection import redis_at
+from tasks.outages import SaidOnce
+
+logger = logging.getLogger(__name__)
+
+LEASE = 60.0  # seconds a message is held without a sign of life
+TIMEOUT = 5.0  # seconds Redis may take to answer
+
+# KEYS: index, book, queues of falling priority. ARGV: how many at most, the index's score, the queue's name.
+TAKE = """
+local taken, most = {}, tonumber(ARGV[1])
+for place = 3, #KEYS do
+    local found = #taken < most and redis.call('RPOP', KEYS[place], most - #taken)
+    for _, raw in ipairs(found or {}) do
+        local is_json, message = pcall(cjson.decode, raw)
+        local tag = is_json and type(message) == 'table' and type(message.properties) == 'table'
+            and message.properties.delivery_tag
+        if type(tag) == 'string' then
+            redis.call('ZADD', KEYS[1], ARGV[2], tag)
+            redis.call('HSET', KEYS[2], tag, '[' .. raw .. ',"",' .. cjson.encode(ARGV[3]) .. ']')
+        end
+        taken[#taken + 1] = raw
+    end
+end
+return taken
+"""
+
+
+class InHand:
+    """The messages this process has taken, and not yet said that they are done. Any thread may ask."""
+
+    def __init__(self, client: Redis, prefix: str, visibility_timeout: float) -> None:
+        self._client, self._visibility = client, visibility_timeout
+        self._index, self._book = f"{prefix}unacked_index", f"{prefix}unacked"
+        self._script = client.register_script(TAKE)
+        self._once = SaidOnce(logger)
+        self._lock = threading.Lock()
+        self._held: set[str] = set()
+        self._aside: set[str] = set()
+        self._done: set[str] = set()
+
+    @classmethod
+    def at(cls, url: str, prefix: str, visibility_timeout: float) -> InHand:
+        """The same by a connection of its own. `visibility_timeout` is kombu's, seconds."""
+        return cls(redis_at(url, TIMEOUT), prefix, visibility_timeout)
+
+    def number(self) -> int:
+        """How many are held and not set aside."""
+        with self._lock:
+            return len(self._held) - len(self._aside)
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._held
+
+    def take(self, keys: Sequence[str], queue: str, most: int) -> list[bytes]:
+        """At most so many messages off the lists at these keys. Raises RedisError."""
+        found: Any = self._script(
+            keys=[self._index, self._book, *keys], args=[most, self._expiring_in(LEASE), queue]
+        )
+        return list(found)
+
+    def hold(self, tag: str) -> None:
+        """From now on this one is ours until it is done or let go."""
+        with self._lock:
+            self._held.add(tag)
+
+    def set_aside(self, tags: Iterable[str]) -> None:
+        """These wait for something slow, and take no room from others meanwhile."""
+        with self._lock:
+            self._aside.update(self._held.intersection(tags))
+
+    def done(self, tags: Iterable[str]) -> None:
+        """These are never handed out again. Where Redis can't be told now, it is told later."""
+        with self._lock:
+            ended = set(tags)
+            self._held -= ended
+            self._aside -= ended
+            self._done |= ended
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            untold = list(self._done)
+        if not untold:
+            return
+        try:
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.zrem(self._index, *untold)
+                pipeline.hdel(self._book, *untold)
+                pipeline.execute()
+        except RedisError as error:
+            self._once.failed("Acknowledging messages", error)
+            return
+        self._once.worked()
+        with self._lock:
+            self._done.difference_update(untold)
+
+    def let_go(self, tags: Iterable[str]) -> None:
+        """These are handed out again when their lease is over."""
+        with self._lock:
+            gone = set(tags)
+            self._held -= gone
+            self._aside -= gone
+
+    def renew(self) -> None:
+        """Have all that is held stay ours for another lease, and say what is done. Raises RedisError."""
+        self._score(LEASE)
+        self._tell()
+
+    def release(self) -> None:
+        """Give back all that is held: whoever looks next hands it out again. Raises RedisError."""
+        self._score(-1.0)
+        with self._lock:
+            self._held.clear()
+            self._aside.clear()
+
+    def _score(self, seconds: float) -> None:
+        with self._lock:
+            held = list(self._held)
+        if held:
+            self._client.zadd(self._index, dict.fromkeys(held, self._expiring_in(seconds)), xx=True)
+
+    def _expiring_in(self, seconds: float) -> float:
+        return time.time() - self._visibility + seconds

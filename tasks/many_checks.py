@@ -1,0 +1,208 @@
+"""Checks many at a time: taken, asked and recorded in bulk, and each acknowledged once it is recorded.
+
+One thread asks all instances, one records what they answered; threads of the worker's pool do what needs
+an engine. A check goes to them as soon as the answer alone does not settle it, so what is recorded is the
+same as when each check is a task of its own, which DOCKMGR_CHECKS=stock makes of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any
+
+from celery import Celery, Task, signals
+from celery.concurrency.thread import TaskPool
+from celery.worker import strategy as stock
+from django.conf import settings
+from django.db import connections
+from redis.exceptions import RedisError
+
+from instances.checks.check_requests import CheckRequest
+from instances.checks.observe import Asked, Check, asks_first, settled
+from instances.checks.record import Recorded
+from instances.db.batch_writer import BatchWriter
+from instances.db.clock import SYSTEM
+from instances.db.installation import INSTALLATION
+from instances.http.exchange import Address, ProbeResult
+from instances.http.many_probes import ManyProbes, Then, takes
+from tasks import checks
+from tasks.broker.foreign import HEADER
+from tasks.broker.in_hand import InHand
+from tasks.broker.transport import Transport
+from tasks.checks import Order
+from tasks.outages import SaidOnce, in_words
+
+logger = logging.getLogger(__name__)
+
+MOST_IN_HAND = 1000
+LINGER = 0.5  # seconds a check waits to be recorded together with others
+FINISHING = 1.0  # seconds more than a probe may take, that a worker which ends waits for what it began
+Handler = Callable[..., Any]
+Ask = Callable[[Address, Then], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A check to be made, and the tag of its message."""
+
+    order: Order
+    tag: str
+
+
+class ManyChecks:
+    """The checks of this process. `ask` asks many at once; `pool`, which a worker sets, has the threads."""
+
+    queue = "health"
+
+    def __init__(self, in_hand: InHand, ask: Ask, pool: Any = None) -> None:
+        self.in_hand = in_hand
+        self.pool = pool
+        self._ask = ask
+        self._once = SaidOnce(logger)
+        self.writer: BatchWriter[tuple[Taken, Check], Recorded] = BatchWriter(
+            self.write, linger=LINGER, patient=True
+        )
+        self._is_over = False
+        # Each check in hand may hold a socket; others of the process need some as well.
+        self._most = min(MOST_IN_HAND, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+    def room(self) -> int:
+        """How many more messages are wanted. Those that wait for a slow host take no room from others."""
+        return 0 if self._is_over else self._most - self.in_hand.number()
+
+    def begin(self, taken: Taken) -> None:
+        """Have a check made and recorded; returns at once."""
+        request = taken.order.request
+        if taken.order.is_over(SYSTEM.now()):
+            self.in_hand.done([taken.tag])
+        elif check := checks.known_dark(request):
+            self._record(taken, check)
+        else:
+            address = asks_first(request)
+            if address is not None and takes(address):
+                self._ask(address, partial(self._answered, taken))
+            else:
+                self._set_aside(taken)
+
+    def _answered(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
+        now = SYSTEM.now()
+        asked = Asked(result, now - timedelta(seconds=seconds))
+        if check := settled(taken.order.request, asked, now):
+            self._record(taken, check)
+        else:
+            self._set_aside(replace(taken, order=replace(taken.order, asked=asked)))
+
+    def _record(self, taken: Taken, check: Check) -> None:
+        written = self.writer.submit((taken, replace(check, again=taken.order.again)))
+        written.add_done_callback(partial(self._recorded, taken))
+
+    def _recorded(self, taken: Taken, written: Future[Recorded]) -> None:
+        error = written.exception()
+        if isinstance(error, Exception):
+            self._ended(taken.tag, True)
+            self._once.failed("Recording a check", error)
+        else:
+            self._once.worked()
+
+    def write(self, many: Sequence[tuple[Taken, Check]]) -> Sequence[Recorded]:
+        """Record checks together, and acknowledge their messages."""
+        recorded = checks.commit([check for _, check in many])
+        self.in_hand.done([taken.tag for taken, _ in many])
+        for one in recorded:
+            if checks.calls_for_more(one):
+                self._on_a_thread(checks.follow, one)
+        return recorded
+
+    def _set_aside(self, taken: Taken) -> None:
+        """Leave it to a thread, as one of those that may be at its host."""
+        self.in_hand.set_aside([taken.tag])
+        order = replace(taken.order, ended=(partial(self._ended, taken.tag),))
+        self._on_a_thread(checks.LANES.run, order.request.engine, order.request.instance_id, order)
+
+    def _ended(self, tag: str, is_lost: bool) -> None:
+        """What could not be recorded is handed out again later, unless that is too late by then."""
+        if is_lost:
+            self.in_hand.let_go([tag])
+        else:
+            self.in_hand.done([tag])
+
+    def _on_a_thread(self, work: Callable[..., object], *what: object) -> None:
+        try:
+            self.pool.apply_async(self._quietly, (work, *what), callback=lambda _: None)
+        except RuntimeError:  # the pool has ended, and with it the process will
+            logger.info("A worker that ends leaves a check to others.")
+
+    def _quietly(self, work: Callable[..., object], *what: object) -> None:
+        """On a thread of the pool, where nobody looks at what went wrong and sessions would stay open."""
+        try:
+            work(*what)
+        except Exception as error:
+            self._once.failed("A check", error)
+        finally:
+            connections.close_all()
+
+    def finish(self, **_: Any) -> None:
+        """Take no more, wait a little for what was begun, and give back the rest for others to do."""
+        self._is_over = True
+        until = time.monotonic() + settings.PROBE_TIMEOUT + FINISHING
+        while self.in_hand.number() > 0 and time.monotonic() < until:
+            time.sleep(0.05)
+        try:
+            self.in_hand.release()
+        except RedisError as error:
+            logger.warning("Checks in hand come back after a minute: %s", in_words(error))
+
+
+@cache
+def many_checks() -> ManyChecks:
+    """Those of this process, made when it is known to work for them. They end with its worker."""
+    options: Any = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    in_hand = InHand.at(settings.CELERY_BROKER_URL, settings.BROKER_PREFIX, options["visibility_timeout"])
+    many = ManyChecks(in_hand, ManyProbes(settings.PROBE_TIMEOUT).ask)
+    signals.worker_shutdown.connect(many.finish, weak=False)
+    return many
+
+
+def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
+    """How a worker handles messages of `dockmgr.check_health`; Celery asks whenever it has connected.
+
+    A request of a sweep or a look is one of many. What is not one is handled as any other task: a check
+    that is asked for by hand, a message of another installation, one that was revoked.
+    """
+    one_by_one: Handler = stock.default(task, app, consumer)
+    transport = consumer.connection.transport
+    has_means = consumer.hub is not None and isinstance(consumer.pool, TaskPool)
+    if settings.CHECKS == "stock" or not has_means or not isinstance(transport, Transport):
+        return one_by_one
+    many = many_checks()
+    many.pool, transport.taker = consumer.pool, many
+    revoked = consumer.controller.state.revoked
+
+    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
+        if message.delivery_tag in many.in_hand and (order := order_of(message, revoked)):
+            return many.begin(Taken(order, message.delivery_tag))
+        return one_by_one(message, body, ack, reject, callbacks)
+
+    return handle
+
+
+def order_of(message: Any, revoked: Any) -> Order | None:
+    """The check a message asks for, if it needs nothing of a task's."""
+    headers = message.headers
+    sender = headers.get(HEADER)
+    is_plain = headers.get("ignore_result") and not headers.get("eta") and headers.get("id") not in revoked
+    if not is_plain or (sender and sender != INSTALLATION.known()):
+        return None
+    try:
+        request = CheckRequest.from_message(message.payload[1]["request"])
+        until, again = checks.expiry(headers.get("expires")), bool(headers.get("redelivered"))
+        return Order(request, until, again=again)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None  # As a task it fails, and is told.

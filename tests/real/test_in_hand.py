@@ -1,0 +1,165 @@
+"""Messages taken from Redis many at a time: none is lost with who took it, none that is done comes again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection, Queue
+from kombu.utils.json import loads
+from redis.exceptions import ResponseError
+
+from dev.servers import redis_server
+from tasks.app import app
+from tasks.broker import in_hand
+from tasks.broker.in_hand import InHand
+
+pytestmark = pytest.mark.real
+assert app.main  # whose transport it is
+HOUR = 3600.0
+MESSAGES = 5
+
+
+@dataclass
+class Bench:
+    """A queue of five messages, and a worker's two ways to them."""
+
+    connection: Connection
+    queue: Queue
+    taker: InHand
+
+    @property
+    def channel(self) -> Any:
+        return self.connection.default_channel
+
+    def take(self, most: int) -> list[str]:
+        """The tags of what was taken."""
+        keys = [self.channel.global_keyprefix + self.queue.name]
+        found = self.taker.take(keys, self.queue.name, most)
+        tags = [_tag(raw) for raw in found]
+        for tag in tags:
+            self.taker.hold(tag)
+        return tags
+
+    def hand_out_again(self) -> None:
+        """What any other worker does every five seconds."""
+        self.channel.qos._vrestore_count = 0
+        self.channel.qos.restore_visible(num=None)
+
+    def waiting(self) -> list[Any]:
+        messages = list(iter(lambda: self.queue.get(no_ack=True), None))
+        return [(message.payload, bool(message.headers.get("redelivered"))) for message in messages]
+
+
+def _tag(raw: bytes) -> str:
+    return str(loads(raw.decode())["properties"]["delivery_tag"])
+
+
+@contextmanager
+def a_bench(url: str) -> Iterator[Bench]:
+    prefix = f"in-hand-{uuid.uuid4().hex}-"
+    options = {"global_keyprefix": prefix, "visibility_timeout": HOUR}
+    with Connection(url, transport_options=options) as connection:
+        queue = Queue("health", channel=connection.default_channel)
+        queue.declare()
+        for number in range(MESSAGES):
+            connection.Producer().publish([number], routing_key=queue.name)
+        yield Bench(connection, queue, InHand.at(url, prefix, HOUR))
+
+
+@pytest.fixture
+def bench(broker_url: str) -> Iterator[Bench]:
+    with a_bench(broker_url) as made:
+        yield made
+        with made.channel.conn_or_acquire() as client:
+            prefix = made.channel.global_keyprefix
+            for key in client.keys(f"{prefix}*"):
+                client.delete(key.decode().removeprefix(prefix))
+
+
+def test_what_is_held_is_nobody_elses_and_what_is_done_is_gone(bench: Bench) -> None:
+    taken = bench.take(3)
+    assert (len(taken), bench.taker.number()) == (3, 3)
+    bench.taker.done(taken[:2])
+    bench.taker.set_aside(taken)
+    bench.hand_out_again()
+    assert (bench.waiting(), bench.taker.number()) == ([([3], False), ([4], False)], 0)
+
+
+def test_what_a_killed_worker_held_comes_again_and_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_hand, "LEASE", -1.0)
+    first, *_ = bench.take(2)
+    bench.taker.done([first])
+    bench.hand_out_again()
+    assert bench.waiting() == [([1], True), ([2], False), ([3], False), ([4], False)]
+
+
+def test_a_worker_that_lives_keeps_what_it_holds_and_gives_it_back_when_it_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_hand, "LEASE", -1.0)
+    bench.take(9)
+    monkeypatch.undo()
+    bench.taker.renew()
+    bench.hand_out_again()
+    assert bench.waiting() == []
+    bench.taker.release()
+    bench.hand_out_again()
+    assert sorted(bench.waiting()) == [([number], True) for number in range(5)]
+
+
+def test_an_acknowledgement_redis_did_not_hear_is_told_with_the_next(bench: Bench, broker_url: str) -> None:
+    taken = bench.take(2)
+    client, away = bench.taker._client, InHand.at("redis://127.0.0.1:9/0", "", HOUR)._client
+    bench.taker._client = away
+    bench.taker.done(taken[:1])
+    bench.taker._client = client
+    bench.taker.done(taken[1:])
+    bench.taker.hold(taken[0])
+    bench.taker.release()
+    bench.hand_out_again()
+    assert [payload for payload, _ in bench.waiting()] == [[2], [3], [4]]
+
+
+def test_one_it_did_not_hear_alone_is_told_when_what_is_held_is_renewed(bench: Bench) -> None:
+    [tag] = bench.take(1)
+    client, away = bench.taker._client, InHand.at("redis://127.0.0.1:9/0", "", HOUR)._client
+    bench.taker._client = away
+    bench.taker.done([tag])
+    bench.taker._client = client
+    bench.taker.renew()
+    bench.taker.hold(tag)
+    bench.taker.release()
+    bench.hand_out_again()
+    assert [payload for payload, _ in bench.waiting()] == [[1], [2], [3], [4]]
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_redis_that_refuses_loses_nothing(tmp_path: Path, trouble: str) -> None:
+    with redis_server(tmp_path) as url, a_bench(url) as bench, bench.channel.conn_or_acquire() as client:
+        if trouble == "full":
+            client.config_set("maxmemory", 1)
+        else:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        with suppress(ResponseError):
+            bench.take(3)
+        assert client.llen(bench.queue.name) + client.hlen("unacked") == MESSAGES
+        assert client.hlen("unacked") == client.zcard(f"{bench.channel.global_keyprefix}unacked_index")
+
+
+def test_a_message_that_is_none_is_taken_off_and_registered_nowhere(bench: Bench) -> None:
+    bench.waiting()
+    with bench.channel.conn_or_acquire() as client:
+        for raw in ("no json", "[1]", '{"properties": 3}'):
+            client.lpush(bench.queue.name, raw)
+    key = bench.channel.global_keyprefix + bench.queue.name
+    assert bench.taker.take([key], bench.queue.name, 9) == [b"no json", b"[1]", b'{"properties": 3}']
+    bench.hand_out_again()
+    assert bench.waiting() == []
