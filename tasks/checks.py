@@ -126,7 +126,7 @@ class Order:
         return self.until is not None and now >= self.until
 
 
-def _join(waiting: Order, coming: Order) -> Order:
+def join(waiting: Order, coming: Order) -> Order:
     """One look serves both; a sweep waits for its own until its time is over, and is told in the history."""
     sweep_id = coming.request.sweep_id or waiting.request.sweep_id
     look = (coming.request.look and waiting.request.look) or None
@@ -149,7 +149,7 @@ def _carry_out(order: Order) -> None:
             ended(is_lost)
 
 
-LANES: HostLanes[Order] = HostLanes(_carry_out, _join)
+LANES: HostLanes[Order] = HostLanes(_carry_out, join)
 _dark: Mapping[EngineAddress, str] = {}
 
 

@@ -8,14 +8,14 @@ same as when each check is a task of its own, which DOCKMGR_CHECKS=stock makes o
 from __future__ import annotations
 
 import logging
-import resource
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 from celery import Celery, Task, signals
 from celery.concurrency.thread import TaskPool
@@ -30,8 +30,8 @@ from instances.checks.record import Recorded
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
-from instances.http.exchange import Address, ProbeResult
-from instances.http.many_probes import ManyProbes, Then, takes
+from instances.http.exchange import ProbeResult
+from instances.http.many_probes import ManyProbes, Question, Then, Turn, question_of
 from tasks import checks
 from tasks.broker.foreign import HEADER
 from tasks.broker.in_hand import InHand
@@ -42,10 +42,18 @@ from tasks.outages import SaidOnce, in_words
 logger = logging.getLogger(__name__)
 
 MOST_IN_HAND = 1000
+MOST_WAITING = 20_000  # in hand, with those at hosts that answer late: what a process has memory for
 LINGER = 0.5  # seconds a check waits to be recorded together with others
 FINISHING = 1.0  # seconds more than a probe may take, that a worker which ends waits for what it began
 Handler = Callable[..., Any]
-Ask = Callable[[Address, Then], None]
+
+
+class Asker(Protocol):
+    """Who asks many instances beside each other; `ManyProbes` says how."""
+
+    def line_up(self, host: str, turn: Turn) -> None: ...
+
+    def standing(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -55,41 +63,79 @@ class Taken:
     order: Order
     tag: str
 
+    def joined(self, coming: Taken) -> tuple[Taken, str]:
+        """One that serves both, by the message of a sweep where one is, and the tag that is left over."""
+        is_kept = bool(self.order.request.sweep_id and not coming.order.request.sweep_id)
+        kept, spare = (self.tag, coming.tag) if is_kept else (coming.tag, self.tag)
+        return Taken(checks.join(self.order, coming.order), kept), spare
+
 
 class ManyChecks:
-    """The checks of this process. `ask` asks many at once; `pool`, which a worker sets, has the threads."""
+    """The checks of this process. `asker` asks many at once; `pool`, which a worker sets, has the threads."""
 
     queue = "health"
 
-    def __init__(self, in_hand: InHand, ask: Ask, pool: Any = None) -> None:
+    def __init__(self, in_hand: InHand, asker: Asker, pool: Any = None, most: int = MOST_IN_HAND) -> None:
         self.in_hand = in_hand
         self.pool = pool
-        self._ask = ask
+        self._asker = asker
+        self._most = most
         self._once = SaidOnce(logger)
         self.writer: BatchWriter[tuple[Taken, Check], Recorded] = BatchWriter(
             self.write, linger=LINGER, patient=True
         )
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[Taken, Question]] = {}  # by instance, for the turn of its host
         self._is_over = False
-        # Each check in hand may hold a socket; others of the process need some as well.
-        self._most = min(MOST_IN_HAND, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
     def room(self) -> int:
         """How many more messages are wanted. Those that wait for a slow host take no room from others."""
-        return 0 if self._is_over else self._most - self.in_hand.number()
+        if self._is_over:
+            return 0
+        at_work = self.in_hand.number() - self._asker.standing()
+        return max(0, min(self._most - at_work, MOST_WAITING - self.in_hand.number(with_aside=True)))
 
     def begin(self, taken: Taken) -> None:
         """Have a check made and recorded; returns at once."""
-        request = taken.order.request
+        if not self._is_wanted(taken):
+            return
+        address = asks_first(taken.order.request)
+        question = address and question_of(address)
+        if question:
+            self._line_up(taken, question)
+        else:
+            self._set_aside(taken)
+
+    def _is_wanted(self, taken: Taken) -> bool:
+        """Whether the instance has to be looked at; if not, all that is to be done has been."""
         if taken.order.is_over(SYSTEM.now()):
             self.in_hand.done([taken.tag])
-        elif check := checks.known_dark(request):
+        elif check := checks.known_dark(taken.order.request):
             self._record(taken, check)
         else:
-            address = asks_first(request)
-            if address is not None and takes(address):
-                self._ask(address, partial(self._answered, taken))
-            else:
-                self._set_aside(taken)
+            return True
+        return False
+
+    def _line_up(self, taken: Taken, question: Question) -> None:
+        """Have it asked when its host may be; a look and a sweep's check that wait are one."""
+        key, spare = taken.order.request.instance_id, None
+        with self._lock:
+            earlier = self._waiting.get(key)
+            if earlier is not None:
+                taken, spare = earlier[0].joined(taken)
+            self._waiting[key] = (taken, question)
+        if spare is None:
+            self._asker.line_up(question.target.host, partial(self._turn, key))
+        elif spare != taken.tag:
+            self.in_hand.done([spare])
+
+    def _turn(self, key: int) -> tuple[Question, Then] | None:
+        """What to ask now, unless that is too late or is known by now."""
+        with self._lock:
+            taken, question = self._waiting.pop(key, (None, None))
+        if taken is None or question is None or not self._is_wanted(taken):
+            return None
+        return question, partial(self._answered, taken)
 
     def _answered(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
         now = SYSTEM.now()
@@ -150,7 +196,10 @@ class ManyChecks:
 
     def finish(self, **_: Any) -> None:
         """Take no more, wait a little for what was begun, and give back the rest for others to do."""
-        self._is_over = True
+        with self._lock:
+            self._is_over, waiting = True, [taken.tag for taken, _ in self._waiting.values()]
+            self._waiting.clear()
+        self.in_hand.set_aside(waiting)
         until = time.monotonic() + settings.PROBE_TIMEOUT + FINISHING
         while self.in_hand.number() > 0 and time.monotonic() < until:
             time.sleep(0.05)
@@ -165,7 +214,7 @@ def many_checks() -> ManyChecks:
     """Those of this process, made when it is known to work for them. They end with its worker."""
     options: Any = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     in_hand = InHand.at(settings.CELERY_BROKER_URL, settings.BROKER_PREFIX, options["visibility_timeout"])
-    many = ManyChecks(in_hand, ManyProbes(settings.PROBE_TIMEOUT).ask)
+    many = ManyChecks(in_hand, ManyProbes(settings.PROBE_TIMEOUT))
     signals.worker_shutdown.connect(many.finish, weak=False)
     return many
 

@@ -5,22 +5,37 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from instances.http.exchange import Address, Exchange, OwnTrouble, ProbeResult, Target, is_literal, target_of
 from instances.http.http1 import RECEIVE_SIZE, AnswerError
-from instances.http.pace import YOUNG, Pace
+from instances.http.pace import YOUNG, Line, Pace
 
 logger = logging.getLogger(__name__)
 
 Then = Callable[[ProbeResult, float], None]  # is told for how many seconds it was asked
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+MOST_OPEN = 4096
+PAUSE = 1.0  # seconds after a defect of ours
+
+
+@dataclass(frozen=True)
+class Question:
+    """An address that can be asked beside many others: by HTTP, at a number and not a name to look up."""
+
+    address: Address
+    target: Target
+
+
+# Is called when a look's turn has come: what to ask and who is told, None where nobody wants it any more.
+Turn = Callable[[], tuple[Question, Then] | None]
 
 
 @dataclass
@@ -35,22 +50,14 @@ class _Open:
     pace: Pace
 
 
-@dataclass
-class _Host:
-    """What waits to be asked at one host, and how much of it may be asked at a time."""
-
-    waiting: deque[tuple[Target, Address, Then]] = field(default_factory=deque)
-    pace: Pace = field(default_factory=Pace)
-
-
-def takes(address: Address) -> bool:
-    """Whether the address can be asked here: by HTTP, at a number and not a name that is looked up."""
+def question_of(address: Address) -> Question | None:
+    """The address as one that can be asked here, if it can."""
     try:
         target = target_of(address)
     except OwnTrouble:
-        return False
+        return None
     is_plain = bool(target.request) and not target.tls and not target.public_only
-    return is_plain and is_literal(_family(target), target.host)
+    return Question(address, target) if is_plain and is_literal(_family(target), target.host) else None
 
 
 def _family(target: Target) -> socket.AddressFamily:
@@ -66,21 +73,31 @@ class ManyProbes:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._coming: deque[tuple[Address, Then]] = deque()
-        self._hosts: dict[str, _Host] = {}
+        self._coming: deque[tuple[str, Turn]] = deque()
+        self._lines: dict[str, Line[Turn]] = {}
         self._open: dict[int, _Open] = {}  # in the order of their beginnings, which is that of their ends
         self._young: dict[int, _Open] = {}  # the same, of those that are young
+        # Others of the process need sockets as well.
+        self._most = min(MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._lock = threading.Lock()
         self._epoll: select.epoll | None = None
         self._is_asleep = False
 
-    def ask(self, address: Address, then: Then) -> None:
-        """Ask an address that this `takes`; `then` gets the result on the asking thread: be quick."""
-        self._coming.append((address, then))
+    def line_up(self, host: str, turn: Turn) -> None:
+        """Have `turn` called, on the asking thread, when the host may be asked; as its answer: be quick."""
+        self._coming.append((host, turn))
         if self._epoll is None:
             self._begin()
         elif self._is_asleep:
             self._wake_writer.send(b"\0")
+
+    def standing(self) -> int:
+        """How many looks only wait: for a host that answers late, or for an answer that is late."""
+        now = time.monotonic()
+        return sum(line.standing(now) for line in list(self._lines.values())) + self._grown_old()
+
+    def _grown_old(self) -> int:
+        return max(0, len(self._open) - len(self._young))
 
     def _begin(self) -> None:
         with self._lock:
@@ -94,18 +111,30 @@ class ManyProbes:
 
     def _run(self, epoll: select.epoll) -> None:
         while True:
-            self._is_asleep = True
-            # What was handed in before the flag was seen is here now; what comes later rings.
-            wait = 0.0 if self._coming else self._until_next()
-            events = epoll.poll(wait)
-            self._is_asleep = False
-            for descriptor, _ in events:
-                self._go_on(descriptor)
-            self._let_time_pass(time.monotonic())
-            for _ in range(len(self._coming)):
-                self._line_up(*self._coming.popleft())
-            for name in list(self._hosts):
-                self._ask_host(epoll, name)
+            try:
+                self._go_round(epoll)
+            except Exception as error:  # else nobody would be asked as long as this process lives
+                logger.error("Asking instances met a defect: %s", type(error).__name__)
+                time.sleep(PAUSE)
+
+    def _go_round(self, epoll: select.epoll) -> None:
+        self._is_asleep = True
+        # What was handed in before the flag was seen is here now; what comes later rings.
+        wait = 0.0 if self._coming else self._until_next()
+        events = epoll.poll(wait)
+        self._is_asleep = False
+        for descriptor, _ in events:
+            self._go_on(descriptor)
+        now = time.monotonic()
+        self._let_time_pass(now)
+        for _ in range(len(self._coming)):
+            host, turn = self._coming.popleft()
+            self._lines.setdefault(host, Line()).join(turn, now)
+        for name, line in list(self._lines.items()):
+            while len(self._open) < self._most and (next_turn := line.next()):
+                self._take_turn(epoll, line.pace, next_turn)
+            if line.is_over():
+                del self._lines[name]
 
     def _until_next(self) -> float | None:
         """Seconds until one is no longer young, or is to be given up."""
@@ -114,38 +143,38 @@ class ManyProbes:
         ends += [young.began + YOUNG] if young else []
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def _line_up(self, address: Address, then: Then) -> None:
+    def _take_turn(self, epoll: select.epoll, pace: Pace, turn: Turn) -> None:
         try:
-            target = target_of(address)
-        except OwnTrouble as error:
-            _tell(then, Exchange(address).failure(error), 0.0)
+            wanted = turn()
+        except Exception as error:
+            logger.error("The turn of a look failed: %s", type(error).__name__)
             return
-        self._hosts.setdefault(target.host, _Host()).waiting.append((target, address, then))
-
-    def _ask_host(self, epoll: select.epoll, name: str) -> None:
-        """Begin as many looks at a host as its pace allows; forget one where nobody waits or is asked."""
-        host = self._hosts[name]
-        while host.waiting and host.pace.has_room():
-            self._connect(epoll, host.pace, *host.waiting.popleft())
-        if not host.waiting and not host.pace.young:
-            del self._hosts[name]
-
-    def _connect(self, epoll: select.epoll, pace: Pace, target: Target, address: Address, then: Then) -> None:
-        exchange, began = Exchange(address), time.monotonic()
-        exchange.places = (target.host,)
+        if wanted is None:
+            return
+        question, then = wanted
+        exchange = Exchange(question.address)
+        exchange.places = (question.target.host,)
         try:
-            connection = socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            self._connect(epoll, pace, question.target, exchange, then)
         except OSError as error:
             _tell(then, exchange.failure(error), 0.0)
-            return
-        known = _Open(connection, exchange, then, began, target.request, pace)
-        self._open[connection.fileno()] = self._young[connection.fileno()] = known
-        pace.began()
+
+    def _connect(
+        self, epoll: select.epoll, pace: Pace, target: Target, exchange: Exchange, then: Then
+    ) -> None:
+        connection = socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         code = connection.connect_ex((target.host, target.port))
         if code not in (0, errno.EINPROGRESS):
-            self._end(known, exchange.failure(OSError(code, os.strerror(code))))
-            return
-        epoll.register(connection, _EVENTS)
+            connection.close()
+            raise OSError(code, os.strerror(code))
+        try:
+            epoll.register(connection, _EVENTS)
+        except OSError:
+            connection.close()
+            raise
+        known = _Open(connection, exchange, then, time.monotonic(), target.request, pace)
+        self._open[connection.fileno()] = self._young[connection.fileno()] = known
+        pace.began()
 
     def _go_on(self, descriptor: int) -> None:
         known = self._open.get(descriptor)

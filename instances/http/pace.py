@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 YOUNG = 0.5  # seconds after which a look counts as one that hangs, and takes no room from others
 FIRST, LEAST, MOST = 32.0, 4.0, 512.0
+STANDS = 1.0  # seconds the first of a line waits, after which those in it take no room from other hosts
 LATE_SHARE = 0.25  # of the looks at a host: more of them late is no hanging instance, but a busy machine
 
 
@@ -36,3 +41,30 @@ class Pace:
             is_busy = self.late > LATE_SHARE * (self.late + self.soon)
             self.room = max(self.room / 2, LEAST) if is_busy else min(self.room * 1.5, MOST)
             self.late = self.soon = 0
+
+
+@dataclass
+class Line(Generic[T]):
+    """Who waits to be asked at one host, in the order they came, and the pace of that host."""
+
+    pace: Pace = field(default_factory=Pace)
+    waiting: deque[tuple[float, T]] = field(default_factory=deque)
+
+    def join(self, who: T, now: float) -> None:
+        self.waiting.append((now, who))
+
+    def next(self) -> T | None:
+        """Whose turn it is; None while nobody may be asked, or nobody waits."""
+        return self.waiting.popleft()[1] if self.waiting and self.pace.has_room() else None
+
+    def is_over(self) -> bool:
+        """Whether nobody waits or is asked, so that it may be forgotten."""
+        return not self.waiting and not self.pace.young
+
+    def standing(self, now: float) -> int:
+        """How many wait at a host that answers late, and have the first of them wait for long."""
+        try:
+            since = self.waiting[0][0]
+        except IndexError:
+            return 0
+        return len(self.waiting) if self.pace.room < FIRST and now - since > STANDS else 0

@@ -61,10 +61,10 @@ class InHand:
         """The same by a connection of its own. `visibility_timeout` is kombu's, seconds."""
         return cls(redis_at(url, TIMEOUT), prefix, visibility_timeout)
 
-    def number(self) -> int:
-        """How many are held and not set aside."""
+    def number(self, *, with_aside: bool = False) -> int:
+        """How many are held and not set aside, or held at all."""
         with self._lock:
-            return len(self._held) - len(self._aside)
+            return len(self._held) - (0 if with_aside else len(self._aside))
 
     def __contains__(self, tag: str) -> bool:
         return tag in self._held
@@ -121,21 +121,22 @@ class InHand:
 
     def renew(self) -> None:
         """Have all that is held stay ours for another lease, and say what is done. Raises RedisError."""
-        self._score(LEASE)
-        self._tell()
-
-    def release(self) -> None:
-        """Give back all that is held: whoever looks next hands it out again. Raises RedisError."""
-        self._score(-1.0)
-        with self._lock:
-            self._held.clear()
-            self._aside.clear()
-
-    def _score(self, seconds: float) -> None:
         with self._lock:
             held = list(self._held)
-        if held:
-            self._client.zadd(self._index, dict.fromkeys(held, self._expiring_in(seconds)), xx=True)
+        self._score(held, LEASE)
+        self._tell()
+
+    def release(self, tags: Iterable[str] | None = None) -> None:
+        """Give these back, or all that is held: whoever looks next hands them out. Raises RedisError."""
+        with self._lock:
+            given = list(self._held if tags is None else self._held.intersection(tags))
+            self._held.difference_update(given)
+            self._aside.difference_update(given)
+        self._score(given, -1.0)
+
+    def _score(self, tags: Sequence[str], seconds: float) -> None:
+        if tags:
+            self._client.zadd(self._index, dict.fromkeys(tags, self._expiring_in(seconds)), xx=True)
 
     def _expiring_in(self, seconds: float) -> float:
         return time.time() - self._visibility + seconds

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 
 from instances.health.response import Expect
-from instances.http.many_probes import ManyProbes, takes
+from instances.http.many_probes import ManyProbes, Then, question_of
 from instances.http.probe import Address, ProbeResult, probe
 
 TIMEOUT = 0.15
@@ -23,7 +23,7 @@ def timed_probe(url: str, timeout: float = PATIENCE, expect: Expect = Expect.AUT
     What can be asked beside many others as well has to get the same result there.
     """
     result = _held(probe, Address(url, expect), timeout)
-    if takes(Address(url, expect)):
+    if question_of(Address(url, expect)):
         beside = _held(probe_beside_others, Address(url, expect), timeout)
         assert replace(beside, latency_ms=0) == replace(result, latency_ms=0)
     return result
@@ -32,7 +32,10 @@ def timed_probe(url: str, timeout: float = PATIENCE, expect: Expect = Expect.AUT
 def probe_beside_others(address: Address, timeout: float) -> ProbeResult:
     """One look by the thread that makes many."""
     future: Future[ProbeResult] = Future()
-    many_probes(timeout).ask(address, lambda result, _seconds: future.set_result(result))
+    question = question_of(address)
+    assert question
+    then: Then = lambda result, _seconds: future.set_result(result)  # noqa: E731
+    many_probes(timeout).line_up(question.target.host, lambda: (question, then))
     return future.result(max(timeout, 0) + MARGIN)
 
 
@@ -40,7 +43,7 @@ def probe_beside_others(address: Address, timeout: float) -> ProbeResult:
 def many_probes(timeout: float) -> ManyProbes:
     """Its thread and its descriptors stay until the tests end."""
     many = ManyProbes(timeout)
-    many.ask(Address("http://127.0.0.1:9/"), lambda _result, _seconds: None)
+    many.line_up("nobody", lambda: None)
     return many
 
 

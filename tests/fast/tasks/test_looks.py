@@ -17,7 +17,7 @@ from instances.models import Health, HealthCheck, Pulse
 from instances.monitoring.events import EventWatch
 from instances.operations import service
 from tasks import looks as rounds
-from tasks.checks import Order, _join
+from tasks.checks import Order, join
 from tasks.looks import Looks, list_turn
 from tests.factories import World, a_check, a_failure, about, health_of
 from tests.fast.conftest import Message
@@ -188,10 +188,10 @@ def test_a_look_that_meets_a_sweeps_check_makes_it_neither_shorter_nor_a_look(
         "sweep": Order(request, world.now + timedelta(seconds=800)),
         "look": Order(as_look, world.now + timedelta(seconds=60)),
     }
-    joined = _join(*(of[name] for name in order))
+    joined = join(*(of[name] for name in order))
     assert (joined.request.sweep_id, joined.request.look) == ("a-sweep", None)
     assert joined.until == world.now + timedelta(seconds=800)
-    assert _join(of["look"], of["look"]).request.look is True
+    assert join(of["look"], of["look"]).request.look is True
 
 
 def lists(world: World, sent: Sent) -> list[str]:

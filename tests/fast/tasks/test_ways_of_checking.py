@@ -16,7 +16,7 @@ from django.db.models import Model
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for
 from instances.checks.observe import asks_first
-from instances.http.many_probes import takes
+from instances.http.many_probes import Turn, question_of
 from instances.models import Health, HealthCheck, HostWatch, Incident, Instance, Sweep
 from instances.operations import service
 from tasks import checks
@@ -69,6 +69,22 @@ class AtOnce:
         results = self._commit([item for item, _ in waiting]) if waiting else []
         for (_, future), result in zip(waiting, results, strict=True):
             future.set_result(result)
+
+
+@dataclass
+class Asker:
+    """Asks at once, on the thread that calls."""
+
+    world: World
+
+    def line_up(self, _host: str, turn: Turn) -> None:
+        wanted = turn()
+        if wanted:
+            question, then = wanted
+            then(self.world.outside.probe(question.address, 5), 0.0)
+
+    def standing(self) -> int:
+        return 0
 
 
 class Pool:
@@ -144,7 +160,7 @@ def one_by_one(orders: list[Order]) -> None:
 
 def many_at_a_time(world: World, orders: list[Order], book: Any, repeated: int) -> None:
     """The same messages; the worker is killed after recording, so that some come again."""
-    many = ManyChecks(book, lambda address, then: then(world.outside.probe(address, 5), 0.0), Pool())
+    many = ManyChecks(book, Asker(world), Pool())
     writer: Any = AtOnce(many.write, waits=True)
     many.writer = writer
     tagged = [Taken(order, str(number)) for number, order in enumerate(orders)]
@@ -208,4 +224,4 @@ def test_both_leave_the_same(ordered: list[int], seed: int, monkeypatch: pytest.
 
 def takes_any(request: CheckRequest) -> bool:
     address = asks_first(request)
-    return address is not None and takes(address)
+    return address is not None and question_of(address) is not None

@@ -1,0 +1,152 @@
+"""Checks in hand: a host that answers late holds up no other, and nothing waits past its time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from instances.checks.check_requests import CheckRequest
+from instances.engine.pool import EngineAddress
+from instances.http import pace
+from instances.http.many_probes import ManyProbes, Turn
+from tasks import checks, many_checks
+from tasks.broker.in_hand import InHand
+from tasks.checks import Order
+from tasks.many_checks import ManyChecks, Taken
+from tests.hostile_server import HostileServer, answer
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HANGING, WELL = 500, 50
+PATIENCE = 20.0  # seconds
+
+
+class Written:
+    """Whose checks were handed in to be recorded, in their order, and what was seen."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Any] = {}
+
+    def submit(self, item: Any) -> Future[Any]:
+        taken, check = item
+        self.checks[taken.tag] = check
+        return Future()
+
+
+class Later:
+    """An asker for whom nobody's turn has come yet."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+
+    def line_up(self, _host: str, turn: Turn) -> None:
+        self.turns.append(turn)
+
+    def standing(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    made = SimpleNamespace(time=NOW)
+    made.now = lambda: made.time
+    for module in (many_checks, checks):
+        monkeypatch.setattr(module, "SYSTEM", made)
+    monkeypatch.setattr(InHand, "_tell", lambda _: None)
+    yield made
+
+
+def many_of(asker: Any, most: int = 100) -> tuple[ManyChecks, Written]:
+    pool = SimpleNamespace(apply_async=lambda *_, **__: None)
+    many = ManyChecks(InHand.at("redis://127.0.0.1:9/0", "", 3600), asker, pool, most)
+    many.writer = written = Written()  # type: ignore[assignment]
+    return many, written
+
+
+def a_message(
+    number: int, url: str = "http://127.0.0.1:9/", sweep: str | None = None, **limits: Any
+) -> Taken:
+    request = CheckRequest(
+        number, f"c{number}", "c", "c", url, "http_2xx", "unix:///e", listed="running", sweep_id=sweep
+    )
+    return Taken(Order(request, **limits), f"{number}-{sweep}")
+
+
+def hold_and_begin(many: ManyChecks, *messages: Taken) -> None:
+    for message in messages:
+        many.in_hand.hold(message.tag)
+        many.begin(message)
+
+
+def test_a_host_that_hangs_holds_up_no_other(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "STANDS", 0.1)
+    many, written = many_of(ManyProbes(timeout=60.0))
+    with HostileServer(answer(b"{}")) as server, closing(socket.create_server(("127.0.0.2", 0))) as silent:
+        urls = [f"http://127.0.0.2:{silent.getsockname()[1]}/"] * HANGING + [server.url()] * WELL
+        queue = deque(a_message(number, url) for number, url in enumerate(urls))
+        until = time.monotonic() + PATIENCE
+        while len(written.checks) < WELL and time.monotonic() < until:
+            for _ in range(min(many.room(), len(queue))):
+                hold_and_begin(many, queue.popleft())
+            time.sleep(0.01)
+        assert {check.seen.outcome for check in written.checks.values()} == {"ok"}
+        assert len(written.checks) == WELL
+        assert not queue
+
+
+@pytest.mark.parametrize("why", ["too late", "its host is dark"])
+def test_what_need_not_be_asked_any_more_when_its_turn_comes_is_not(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    many, written = many_of(asker := Later())
+    hold_and_begin(many, a_message(1, until=NOW + timedelta(seconds=60)))
+    if why == "too late":
+        clock.time += timedelta(seconds=60)
+    else:
+        monkeypatch.setattr(checks, "_dark", {EngineAddress("unix:///e"): "It is out of reach."})
+    assert asker.turns[0]() is None
+    assert [check.seen.error for check in written.checks.values()] == (
+        [] if why == "too late" else ["It is out of reach."]
+    )
+    assert many.in_hand.number() == len(written.checks)  # until it is recorded
+
+
+@pytest.mark.parametrize("first", ["sweep", "look"])
+def test_one_that_waits_serves_a_sweep_and_a_look(clock: SimpleNamespace, first: str) -> None:
+    many, _ = many_of(asker := Later())
+    both = [a_message(1, sweep="s"), a_message(1)]
+    hold_and_begin(many, *(both if first == "sweep" else reversed(both)))
+    assert len(asker.turns) == 1
+    assert "1-s" in many.in_hand  # which says for whom it is, should it come again
+    assert many.in_hand.number() == 1
+    assert asker.turns[0]()
+
+
+def test_no_more_is_taken_than_a_process_has_memory_for(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_checks, "MOST_WAITING", 7)
+    many, _ = many_of(Later())
+    hold_and_begin(many, *map(a_message, range(5)))
+    many.in_hand.set_aside(["0-None"])
+    assert many.room() == 2
+
+
+def test_what_waits_when_its_worker_ends_is_left_to_others(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    score: Callable[..., None] = lambda _, tags, seconds: given.extend(tags)  # noqa: E731
+    monkeypatch.setattr(InHand, "_score", score)
+    many, _ = many_of(asker := Later())
+    hold_and_begin(many, a_message(1))
+    many.finish()
+    assert (given, asker.turns[0](), many.room()) == (["1-None"], None, 0)
