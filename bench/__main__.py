@@ -19,6 +19,8 @@ from dev.servers import postgres, redis_server
 
 COUNT = 2000
 ROUNDS = 3
+# What else workers would do meanwhile.
+BESIDE = ("LOOK_INTERVAL", "LIST_INTERVAL", "USAGE_INTERVAL", "EVENTS")
 
 
 def run(count: int) -> list[Cost]:
@@ -28,6 +30,7 @@ def run(count: int) -> list[Cost]:
         postgres(Path(name), {}) as database,
     ):
         folder = Path(name)
+        os.environ.update({f"DOCKMGR_{what}": "0" for what in BESIDE})
         os.environ.update(
             DOCKMGR_HOME=str(folder / "home"),
             DOCKMGR_STATE_FILE=str(folder / "home" / "state.json"),

@@ -35,6 +35,32 @@ def fill(ports: list[int], engine_port: int) -> None:
     Health.objects.bulk_create(Health(instance=instance, status="healthy") for instance in instances)
 
 
+def add_dead_host(ports: list[int], first: int) -> None:
+    """A host whose engine and instances take connections at these ports of 127.0.0.2 and say nothing."""
+    host = Host.objects.create(
+        name="dead", docker_url=f"tcp://127.0.0.2:{ports[0]}", insecure=True, address="127.0.0.2"
+    )
+    plan, now = Plan.objects.get(name=PLAN), timezone.now()
+    instances = Instance.objects.bulk_create(
+        Instance(
+            customer_id=customer(number), subdomain=f"{customer(number)}.example.com", plan=plan, host=host,
+            port=port, container_id=f"{number:064x}", provisioned_at=now,
+        )
+        for number, port in enumerate(ports, first)
+    )  # fmt: skip
+    Health.objects.bulk_create(Health(instance=instance, status="healthy") for instance in instances)
+
+
+def checked_by_sweep(number: int, host: str) -> int:
+    """How many of a host's instances the sweep of this number, from 0, has in its history."""
+    sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]
+    return HealthCheck.objects.filter(sweep_id__in=sweep, instance__host__name=host).count()
+
+
+def sweeps_begun() -> int:
+    return Sweep.objects.count()
+
+
 def finished_sweeps() -> int:
     return Sweep.objects.filter(state="finished").count()
 

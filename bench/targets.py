@@ -1,7 +1,7 @@
 """The other side of a benchmark: many health endpoints and one engine, answering at once.
 
 Run as `python -m bench.targets COUNT FILE`: it listens on COUNT ports and one engine port, writes
-them to FILE as JSON, and serves until it is ended.
+them to FILE as JSON, and serves until it is ended. After SIGUSR1 every fiftieth target does not answer.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import signal
 import sys
 from pathlib import Path
 
 from instances.containers.spec import container_name, labels_for
 
 PLAN = "free"
+HANGS_OF = 50
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
@@ -34,8 +36,18 @@ class Healthy(asyncio.Protocol):
         self._transport.close()
 
 
+class Hanging(Healthy):
+    """Does so too, until it is told to answer no more."""
+
+    answers = True
+
+    def data_received(self, data: bytes) -> None:
+        if Hanging.answers:
+            super().data_received(data)
+
+
 class Engine(asyncio.Protocol):
-    """As much of a Docker Engine as a sweep of healthy instances asks for: version, itself and one list."""
+    """As much of a Docker Engine as a sweep asks for: version, itself, one list, and containers that run."""
 
     def __init__(self, count: int) -> None:
         self._list = json.dumps([_row(number) for number in range(count)]).encode()
@@ -50,6 +62,8 @@ class Engine(asyncio.Protocol):
         itself = json.dumps({"ID": "bench", "ServerVersion": "bench", "NCPU": 2, "MemTotal": 2**34}).encode()
         answers = {b"version": version, b"containers/json": self._list, b"info": itself}
         body = next((answer for part, answer in answers.items() if part in path), b"OK")
+        if path.endswith(b"/json") and b"containers/json" not in path:
+            body = _described(path.split(b"/")[-2].decode())
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
 
@@ -69,9 +83,26 @@ def _row(number: int) -> dict[str, object]:
     }
 
 
+def _described(identifier: str) -> bytes:
+    """A container that runs."""
+    number = int(identifier, 16) if len(identifier) == 64 else int(identifier.rpartition("-")[2])
+    container = {
+        "Id": f"{number:064x}",
+        "Name": f"/{container_name(customer(number))}",
+        "Image": "sha256:0",
+        "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z"},
+        "Config": {"Labels": labels_for(customer(number), PLAN)},
+    }
+    return json.dumps(container).encode()
+
+
 async def serve(count: int, file: Path) -> None:
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(Healthy, "127.0.0.1", 0, backlog=16) for _ in range(count)]
+    loop.add_signal_handler(signal.SIGUSR1, setattr, Hanging, "answers", False)
+    servers = [
+        await loop.create_server(Healthy if number % HANGS_OF else Hanging, "127.0.0.1", 0, backlog=16)
+        for number in range(count)
+    ]
     engine = await loop.create_server(lambda: Engine(count), "127.0.0.1", 0)
     ports = [server.sockets[0].getsockname()[1] for server in servers]
     draft = file.with_suffix(".draft")

@@ -96,7 +96,14 @@ class ManyChecks:
         return max(0, min(self._most - at_work, MOST_WAITING - self.in_hand.number(with_aside=True)))
 
     def begin(self, taken: Taken) -> None:
-        """Have a check made and recorded; returns at once."""
+        """Have a check made and recorded; returns at once. One that can't be begun comes again later."""
+        try:
+            self._begin(taken)
+        except Exception as error:  # others were taken with it, and are begun after it
+            self._once.failed("Beginning a check", error)
+            self.in_hand.let_go([taken.tag])
+
+    def _begin(self, taken: Taken) -> None:
         if not self._is_wanted(taken):
             return
         address = asks_first(taken.order.request)

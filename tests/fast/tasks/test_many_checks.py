@@ -150,3 +150,14 @@ def test_what_waits_when_its_worker_ends_is_left_to_others(
     hold_and_begin(many, a_message(1))
     many.finish()
     assert (given, asker.turns[0](), many.room()) == (["1-None"], None, 0)
+
+
+def test_one_that_can_not_be_begun_is_told_and_left(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    many, _ = many_of(asker := Later())
+    no_text: Any = 7
+    hold_and_begin(many, a_message(1, url=no_text), a_message(2))
+    assert "1-None" not in many.in_hand
+    assert len(asker.turns) == 1
+    assert "Beginning a check failed" in caplog.text

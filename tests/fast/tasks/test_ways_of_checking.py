@@ -123,9 +123,11 @@ def scene(world: World, seed: int) -> list[Order]:
         else:
             world.engine.lose(instance.container_name)
     requests = requests_for(instances, world.outside.engines, str(row.pk))
+    rnd.shuffle(requests)
+    # Of one instance all are alike: which of two that differ is recorded first is chance, in both ways.
+    requests[0] = replace(requests[0], distrust="Its engine is another one.")
     orders = [Order(request, world.now + rnd.choice([MINUTE, MINUTE, -MINUTE])) for request in requests]
-    orders += [Order(replace(request, sweep_id=None, look=True)) for request in rnd.sample(requests, 2)]
-    orders += [Order(replace(rnd.choice(requests), distrust="Its engine is another one."))]
+    orders += [Order(replace(request, sweep_id=None, look=True)) for request in rnd.sample(requests[1:], 2)]
     rnd.shuffle(orders)
     for instance in instances:
         world.outside.probe.answers[instance.port or 0] = answering(rnd, instance)

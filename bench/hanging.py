@@ -1,0 +1,91 @@
+"""`python -m bench.hanging [COUNT]`: sweeps in which instances hang, and a worker's memory over many checks.
+
+One fleet of COUNT targets on one host and two workers: a sweep in which all answer, one in which two of a
+hundred hang for the whole time a look may take, one beside a dead host of 500, and sweeps enough for 100,000
+checks. Prints seconds and megabytes as one JSON document.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from bench.__main__ import BESIDE
+from bench.check_cost import Scene, wait_for
+from dev.servers import postgres, redis_server
+
+COUNT, DEAD, CHECKS = 10_000, 500, 100_000
+WORKER = "-m celery -A dockmgr worker -Q health -P threads -c 50 --without-gossip -n {}@bench"
+
+
+def swept(count: int) -> tuple[float, float]:
+    """Seconds from the order for a sweep until all that answer are recorded, and until it is over."""
+    from bench.database import checked_by_sweep, finished_sweeps, publish_sweep, sweeps_begun
+
+    number, already, began = sweeps_begun(), finished_sweeps(), time.perf_counter()
+    publish_sweep()
+    wait_for(lambda: checked_by_sweep(number, "bench") >= count, 600, "What a sweep was to find")
+    seconds = time.perf_counter() - began
+    wait_for(lambda: finished_sweeps() > already, 600, "The end of a sweep")
+    return round(seconds, 2), round(time.perf_counter() - began, 2)
+
+
+def megabytes(pid: int, what: str) -> float:
+    """A process' memory now (VmRSS) or at most (VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0]) / 1024
+
+
+def measure(count: int, targets: int, workers: list[int]) -> dict[str, object]:
+    """Each time is a pair: until all of the living are recorded, and until the sweep is over."""
+    from bench.database import add_dead_host
+
+    found: dict[str, object] = {"targets": count, "load before": os.getloadavg()}
+    swept(count)
+    times, memory = [], []
+    for _ in range(max(3, CHECKS // count)):
+        times.append(swept(count))
+        memory.append([round(megabytes(pid, "VmRSS")) for pid in workers])
+    found |= {"seconds": sorted(times)[len(times) // 2], "all": times, "MB": memory}
+    with ExitStack() as stack:
+        silent = [stack.enter_context(closing(socket.create_server(("127.0.0.2", 0)))) for _ in range(DEAD)]
+        add_dead_host([server.getsockname()[1] for server in silent], count)
+        found["beside a dead host"] = [swept(count) for _ in range(2)]
+    os.kill(targets, signal.SIGUSR1)
+    found["2 % hanging, the dead host known"] = [swept(count) for _ in range(3)]
+    found["peak MB"] = [round(megabytes(pid, "VmHWM")) for pid in workers]
+    return found | {"load after": os.getloadavg()}
+
+
+def main(count: int) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="dockmgr-bench-") as name,
+        redis_server(Path(name)) as broker,
+        postgres(Path(name), {}) as database,
+    ):
+        folder = Path(name)
+        folder.chmod(0o755)
+        os.environ.update({f"DOCKMGR_{what}": "0" for what in BESIDE})
+        os.environ.update(DOCKMGR_HOME=str(folder / "home"), DOCKMGR_BROKER_URL=broker, DATABASE_URL=database,
+                          DOCKMGR_STATE_FILE=str(folder / "home" / "state.json"))  # fmt: skip
+        scene = Scene(folder, count, dict(os.environ))
+        with scene.process("-m", "bench.targets", str(count), str(scene.ports_file)) as targets:
+            wait_for(scene.ports_file.exists, 60, "Listening on all ports")
+            from bench import database as rows
+
+            listening = json.loads(scene.ports_file.read_text())
+            rows.fill(listening["ports"], listening["engine"])
+            a, b = (WORKER.format(name).split() for name in "ab")
+            with scene.process(*a) as one, scene.process(*b) as other:
+                print(json.dumps(measure(count, targets.pid, [one.pid, other.pid])))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
