@@ -123,7 +123,7 @@ class Stage:
         self.commands = Commands({
             "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKMGR_HOME": str(home),
             "DOCKMGR_STATE_FILE": str(home / "state.json"), "DOCKMGR_BROKER_URL": broker.url,
-            "DATABASE_URL": database, "DOCKMGR_PROBE_TIMEOUT": "120",
+            "DATABASE_URL": database, "DOCKMGR_PROBE_TIMEOUT": "120", "DOCKMGR_HISTORY_EVERY": "0",
             **{f"DOCKMGR_{name}": "0" for name in quiet},
         })  # fmt: skip
         done = self.commands.run("shell", "-c", targets.fill)
