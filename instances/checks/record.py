@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,10 +18,10 @@ from instances.checks.kept_rules import is_kept
 from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
-from instances.checks.repeated import OfSweep, made_before, of_known_sweep, of_sweep
+from instances.checks.repeated import of_known_sweep
 from instances.checks.stored import Stored, read_stored
-from instances.checks.swap import compare_and_swap
-from instances.checks.sweeps import beginnings
+from instances.checks.swap import WRITTEN, compare_and_swap
+from instances.checks.sweeps import known_sweeps
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
 from instances.health.holding import while_changed
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 MAX_CAS_ROUNDS = 10
 MADE_BEFORE = "its sweep has it already"
+CHECKED = (*WRITTEN, "last_sweep")
 MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw what was known
 
 
@@ -76,11 +77,11 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
             lock_in_order(Health.objects.filter(pk__in={check.request.instance_id for check in checks}))
-        began = beginnings({check.request.sweep_id for check in checks if check.request.sweep_id})
-        checks = [of_known_sweep(check, began) for check in checks]
+        known = known_sweeps({check.request.sweep_id for check in checks if check.request.sweep_id})
+        checks = [of_known_sweep(check, known) for check in checks]
         recorded: list[Recorded] = []
         for group in _one_per_instance(checks):
-            results = list(_apply(group, began, now))
+            results = list(_apply(group, now))
             HealthCheck.objects.bulk_create(_history(results))
             recorded += results
         hosts.suspect(_hosts_in_question(recorded), now)
@@ -101,13 +102,12 @@ def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
         left = [check for check in left if id(check) not in chosen]
 
 
-def _apply(checks: list[Check], began: Mapping[str, datetime], now: datetime) -> Iterator[Recorded]:
+def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
     # No row is locked while it is judged: it is written only at the revision that was read, and
     # what somebody else changed in between is read and judged anew.
     for _ in range(MAX_CAS_ROUNDS):
         stored = read_stored([check.request.instance_id for check in checks], now)
-        made = made_before(checks, began, {pk: row.state.checked_at for pk, row in stored.items()})
-        judged = [_judge(check, stored.get(check.request.instance_id), made, now) for check in checks]
+        judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict], now)
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
@@ -135,8 +135,8 @@ def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterato
             yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
 
 
-def _judge(check: Check, stored: Stored | None, made: set[OfSweep], now: datetime) -> Recorded:
-    why = MADE_BEFORE if of_sweep(check) in made else _why_not(check, stored, now)
+def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
+    why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
     state, rules = trusted(stored.state, now), policy(stored.start_grace)
@@ -168,6 +168,8 @@ def _says_more(check: Check, verdict: Verdict, stored: Stored) -> bool:
 def _why_not(check: Check, stored: Stored | None, now: datetime) -> str:
     if stored is None or stored.gone:
         return "no longer there"
+    if check.request.sweep_id and check.request.sweep_id == stored.last_sweep:
+        return MADE_BEFORE
     if stored.leaving:
         return "being removed, so nobody looks after it"
     if stored.state.status is Status.PAUSED:
@@ -187,7 +189,9 @@ def _swap(judged: list[tuple[Recorded, Stored]], now: datetime) -> set[int]:
     quiet = [(r, stored) for r, stored in to_write if _only_moves_on(r, stored)]
     known = {id(r) for r, _ in quiet}
     full = [(r, stored) for r, stored in to_write if id(r) not in known]
-    written = compare_and_swap([(_key(r), stored.revision, *_values(r, stored)) for r, stored in full])
+    written = compare_and_swap(
+        [(_key(r), stored.revision, *_values(r, stored)) for r, stored in full], CHECKED
+    )
     moved = [(_key(r), stored.revision, *(r.seen.finished_at, now, r.seen.latency_ms)) for r, stored in quiet]
     return written | compare_and_swap(moved, MOVED_ON)
 
@@ -212,7 +216,8 @@ def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     state, seen = recorded.verdict.state, recorded.seen
     of_instance = recorded.check.request.instance_id
     judged = [getattr(state, name) for name in STATE_FIELDS]
-    return judged + seen_values(of_instance, seen, stored.version)
+    swept = recorded.check.request.sweep_id or stored.last_sweep
+    return [*judged, *seen_values(of_instance, seen, stored.version), swept]
 
 
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:

@@ -32,6 +32,7 @@ class Stored:
     reason: str = ""
     http_status: int | None = None
     container_state: str = ""
+    last_sweep: str | None = None
 
 
 def read_stored(ids: list[int], now: datetime) -> dict[int, Stored]:
@@ -49,6 +50,7 @@ def read_stored(ids: list[int], now: datetime) -> dict[int, Stored]:
         "reason",
         "http_status",
         "container_state",
+        "last_sweep",
         *STATE_FIELDS,
     )
     return {row[0]: _stored(row) for row in rows}
@@ -56,7 +58,7 @@ def read_stored(ids: list[int], now: datetime) -> dict[int, Stored]:
 
 def _stored(row: tuple[Any, ...]) -> Stored:
     _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *rest = row
-    reason, http_status, container_state, *values = rest
+    reason, http_status, container_state, last_sweep, *values = rest
     state = dict(zip(STATE_FIELDS, values, strict=True))
     return Stored(
         revision=revision,
@@ -72,4 +74,5 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         reason=reason,
         http_status=http_status,
         container_state=container_state,
+        last_sweep=str(last_sweep) if last_sweep else None,
     )

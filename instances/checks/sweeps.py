@@ -37,10 +37,9 @@ def lifetime(interval: float) -> timedelta:
     return timedelta(seconds=max(0.95 * interval, LEAST_LIFETIME))
 
 
-def beginnings(ids: Collection[str]) -> dict[str, datetime]:
-    """When each of these sweeps began, of those that are still here."""
-    rows = Sweep.objects.filter(pk__in=ids).values_list("pk", "started_at") if ids else []
-    return {str(pk): started_at for pk, started_at in rows}
+def known_sweeps(ids: Collection[str]) -> set[str]:
+    """Those of them that are still here."""
+    return {str(pk) for pk in Sweep.objects.filter(pk__in=ids).values_list("pk", flat=True)} if ids else set()
 
 
 def keep(sweep: Sweep, now: datetime) -> None:

@@ -49,6 +49,7 @@ class Health(models.Model):
     container_state = Excerpt(max_length=16, blank=True)
     reason = Excerpt(max_length=32, blank=True)
     error = Excerpt(max_length=255, blank=True)
+    last_sweep = models.UUIDField(null=True, blank=True, editable=False)  # whose check was applied last
 
     class Meta:
         verbose_name_plural = "health"

@@ -178,8 +178,12 @@ def many_at_a_time(world: World, orders: list[Order], book: Any, repeated: int) 
 
 def left(orders: list[int]) -> dict[str, Any]:
     """All that is left in the database, and the restarts that were ordered."""
+    swept = Health.objects.exclude(last_sweep=None)
     return {
-        "health": told(Health, "revision"),
+        "health": told(Health, "revision", "last_sweep"),
+        "swept": sorted(
+            Health.objects.exclude(last_sweep=None).values_list("instance__customer_id", flat=True)
+        ),
         "history": told(HealthCheck, "id", "sweep"),
         "sweeps": list(Sweep.objects.values_list("state", "done", "total")),
         "incidents": sorted(map(str, Incident.objects.values_list("key", "severity", "cause", "message"))),
