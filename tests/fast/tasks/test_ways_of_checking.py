@@ -181,9 +181,7 @@ def left(orders: list[int]) -> dict[str, Any]:
     swept = Health.objects.exclude(last_sweep=None)
     return {
         "health": told(Health, "revision", "last_sweep"),
-        "swept": sorted(
-            Health.objects.exclude(last_sweep=None).values_list("instance__customer_id", flat=True)
-        ),
+        "swept": sorted(swept.values_list("instance__customer_id", flat=True)),
         "history": told(HealthCheck, "id", "sweep"),
         "sweeps": list(Sweep.objects.values_list("state", "done", "total")),
         "incidents": sorted(map(str, Incident.objects.values_list("key", "severity", "cause", "message"))),
