@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.table import Table
 from bench.check_cost import Cost, Scene, bare, wait_for
 from bench.check_cost import dockmgr as dockmgr_way
 from bench.check_cost import obvious as obvious_way
+from bench.results import write
 from dev.servers import postgres, redis_server
 
 COUNT = 2000
@@ -48,7 +48,7 @@ def compare(scene: Scene) -> list[Cost]:
 
     listening = json.loads(scene.ports_file.read_text())
     database.fill(listening["ports"], listening["engine"])
-    scene.servers = [database.postmaster(), database.redis_server()]
+    scene.servers = {"PostgreSQL": database.postmaster(), "Redis": database.redis_server()}
     ways = [dockmgr_way(scene, ROUNDS, way) for way in ("bulk", "stock")]
     return [bare(scene), *ways, obvious_way(scene, 1)]
 
@@ -66,11 +66,7 @@ def show(costs: list[Cost]) -> None:
 def main() -> None:
     costs = run(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
     show(costs)
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    file = results / f"check-cost-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
-    file.write_text(json.dumps([cost.document() for cost in costs], indent=2) + "\n")
-    print(f"written: {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    write("check-cost", [cost.document() for cost in costs])
 
 
 if __name__ == "__main__":

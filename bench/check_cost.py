@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.processes import cpu_seconds
@@ -19,12 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Cost:
-    """One way of doing `checks` checks; CPU is of everything but the targets."""
+    """One way of doing `checks` checks; CPU is of everything but the targets, `servers` the part of each."""
 
     way: str
     checks: int
     seconds: float
     cpu_seconds: float
+    servers: dict[str, float] = field(default_factory=dict)
 
     @property
     def cpu_ms(self) -> float:
@@ -44,7 +45,7 @@ class Scene:
     def __init__(self, folder: Path, count: int, environ: dict[str, str]) -> None:
         self.folder, self.count, self.environ = folder, count, environ
         self.ports_file = folder / "targets.json"
-        self.servers: list[int] = []
+        self.servers: dict[str, int] = {}  # process ids
 
     @contextmanager
     def process(self, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -69,8 +70,8 @@ class Scene:
         )
         return done.stdout
 
-    def cpu(self, *roots: int) -> float:
-        return sum(cpu_seconds(root) for root in (*self.servers, *roots))
+    def cpu_of_servers(self) -> dict[str, float]:
+        return {name: cpu_seconds(pid) for name, pid in self.servers.items()}
 
 
 def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
@@ -96,11 +97,13 @@ def measured(
     costs = []
     with scene.process("-m", "celery", *worker.split(), "-n", "bench@localhost", **environ) as process:
         for number in range(rounds + 1):
-            cpu, began = scene.cpu(process.pid), time.perf_counter()
+            servers, own, began = scene.cpu_of_servers(), cpu_seconds(process.pid), time.perf_counter()
             start()
             wait_for(lambda number=number: done(number), 300, f"A pass of {way}")  # type: ignore[misc]
             seconds = time.perf_counter() - began
-            costs.append(Cost(way, scene.count, seconds, scene.cpu(process.pid) - cpu))
+            servers = {name: cpu - servers[name] for name, cpu in scene.cpu_of_servers().items()}
+            own = cpu_seconds(process.pid) - own
+            costs.append(Cost(way, scene.count, seconds, own + sum(servers.values()), servers))
     return sorted(costs[1:], key=lambda cost: cost.cpu_seconds)[rounds // 2]
 
 

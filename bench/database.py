@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import django
@@ -52,9 +55,9 @@ def add_dead_host(ports: list[int], first: int) -> None:
 
 
 def checked_by_sweep(number: int, host: str) -> int:
-    """How many of a host's instances the sweep of this number, from 0, has in its history."""
+    """How many of a host's instances the sweep of this number, from 0, has looked at."""
     sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]
-    return HealthCheck.objects.filter(sweep_id__in=sweep, instance__host__name=host).count()
+    return Health.objects.filter(last_sweep__in=sweep, instance__host__name=host).count()
 
 
 def sweeps_begun() -> int:
@@ -73,6 +76,19 @@ def publish_sweep() -> None:
     app.send_task("dockmgr.sweep", kwargs={"requested_by": "bench"}, queue="health")
 
 
+def publishing() -> tuple[float, float]:
+    """CPU seconds of this process, and bytes in Redis, for each message of a sweep that no worker takes."""
+    from tasks import checks
+
+    with _redis() as client:
+        held, began = client.info("memory")["used_memory"], time.process_time()
+        number = checks.sweep(requested_by="bench")["total"]
+        seconds, bytes_ = time.process_time() - began, client.info("memory")["used_memory"] - held
+        client.delete("health")
+    Sweep.objects.update(state="finished")
+    return seconds / number, bytes_ / number
+
+
 def publish_obvious() -> None:
     obvious.send_task("obvious.sweep")
 
@@ -86,6 +102,12 @@ def postmaster() -> int:
 
 def redis_server() -> int:
     """The process id of the Redis server."""
+    with _redis() as client:
+        return int(client.info("server")["process_id"])
+
+
+@contextmanager
+def _redis() -> Iterator[Any]:
     with app.connection_for_write() as wire:
         channel: Any = wire.default_channel
-        return int(channel.client.info("server")["process_id"])
+        yield channel.client

@@ -21,6 +21,7 @@ class Costs:
     broker: float
     database: float
     message_bytes: float
+    answering: float = 0.0  # the targets', where they are on the same cores
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class _Sweep:
         self._workers = [_Unit(env, 1, cores) for _ in range(machines.processes)]
         self._broker = _Unit(env, machines.brokers, others)
         self._database = _Unit(env, database_cores * machines.databases, others)
+        self._answerer = _Unit(env, 1, others)
         self._queue = simpy.Store(env)
         self._batch = max(1, min(BATCH, way.at_once // 10))
         self._queued = self._most_queued = self._taken = self._done = 0
@@ -166,6 +168,8 @@ class _Sweep:
 
     def _ask(self, worker: _Unit, room: simpy.Container, number: int) -> Events:
         yield self._env.timeout(self._targets.answers_after)
+        if self._machines.shares_cores:
+            yield from self._answerer.work(number * self._way.costs.answering)
         yield from self._record(worker, number)
         if number:
             yield room.put(number)
