@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 # Servers named by the environment are one for all tests, and some tests compare them before and after.
-# Otherwise three on two cores: a real test waits for more than half of its time.
-AT_ONCE := $(if $(DOCKER_HOST)$(DOCKMGR_BROKER_URL),0,3)
+# Otherwise four on two cores: a real test waits for half of its time.
+AT_ONCE := $(if $(DOCKER_HOST)$(DOCKMGR_BROKER_URL),0,4)
 PACKAGES := dev dockmgr instances tasks tests
 DJANGO := 5.2
 

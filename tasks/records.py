@@ -10,6 +10,7 @@ from django.db import Error as DatabaseFailure
 from instances.access.audit import audit
 from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence
+from instances.db.retry import retry_on_disconnect
 from instances.errors import DockmgrError, RequestError
 from instances.lib import validators
 from instances.models import AuditEntry, Operation
@@ -24,10 +25,11 @@ def recorded(
 ) -> Operation:
     """Begin an operation and write down that it was asked for, or why it was refused.
 
-    What names no customer touched nothing and is not written down.
+    What names no customer touched nothing and is not written down. While others hold the rows, or the
+    database is away, it is tried again for most of a minute: the same request never begins twice.
     """
     try:
-        operation = begin()
+        operation = retry_on_disconnect(begin, SYSTEM)
     except DockmgrError as error:
         if _names_a_customer(customer_id):
             record(action, customer_id, requester, str(error))

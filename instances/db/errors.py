@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError
 # writes, others were in the way.
 PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
 READ_ONLY, DISK_FULL = "25006", "53100"
+BUSY = ("40001", "40P01", "55P03")
 OLD_SCHEMA = ("no such table", "no such column", "does not exist", "has no column")
 
 
@@ -20,6 +21,8 @@ def database_sentence(error: DatabaseFailure) -> str:
         return "The database takes no writes: it is read-only (DATABASE_URL)."
     if _state(error) == DISK_FULL or "disk is full" in str(error):
         return "The database takes no writes: its disk is full (DATABASE_URL)."
+    if _state(error) in BUSY or "database is locked" in str(error):
+        return "The database was busy with changes of others for too long. Try again."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 

@@ -26,7 +26,15 @@ from instances.models import Host, Plan
 from instances.operations import service
 from instances.operations.leases import KEEPER
 from tasks import app as tasks_app
-from tasks import checks, clockwork, looks, maintenance, many_checks, operations
+from tasks import (
+    checks,
+    clockwork,
+    looks,
+    maintenance,
+    many_checks,
+    operations,
+    records,
+)
 from tasks.app import app
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
@@ -56,6 +64,9 @@ def world(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iter
     state.unlink(missing_ok=True)
 
 
+CLOCKED = (tasks_app, checks, clockwork, looks, many_checks, operations, maintenance, records, logs_command)
+
+
 def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A fresh world that commands, tasks and calls see from now on."""
     if connection.vendor == "postgresql" and connection.in_atomic_block:
@@ -69,7 +80,7 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
         many: Any = type(row)._default_manager
         many.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=changed)
     monkeypatch.setattr(service, "OUTSIDE", outside)
-    for clocked in (tasks_app, checks, clockwork, looks, many_checks, operations, maintenance, logs_command):
+    for clocked in CLOCKED:
         monkeypatch.setattr(clocked, "SYSTEM", outside.clock)
     world = World(outside, plan, host)
     world.engine.images[IMAGE] = image_facts("agent-1")

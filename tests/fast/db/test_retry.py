@@ -13,6 +13,7 @@ from instances.db.retry import PATIENCE, retry_on_disconnect
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.journal import Journal
+from tasks.operations import restart
 from tests.factories import World
 from tests.fast.updates import NEW, begin, in_order, publish, steps
 
@@ -94,3 +95,22 @@ def test_an_update_cut_off_at_any_write_goes_on_where_it_was(
     assert len(steps(done)) == len(done.steps)
     assert world.engine.stops[previous_name(old.container_name)] == 1
     assert Operation.objects.count() == 1
+
+
+def test_a_request_that_met_the_locks_of_others_is_begun_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance("c1")
+    real, crowded = (
+        service.begin_restart,
+        failing(2, OperationalError("canceling statement due to lock timeout")),
+    )
+
+    def begin_restart(*request: Any, **options: Any) -> Operation:
+        crowded()
+        return real(*request, **options)
+
+    monkeypatch.setattr(service, "begin_restart", begin_restart)
+    done = restart.apply(kwargs={"customer_id": "c1"}, throw=True).get()
+    assert done["status"] == "succeeded"
+    assert world.clock.slept[:2] == [pytest.approx(0.2), pytest.approx(0.4)]

@@ -27,6 +27,9 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "read-only file": (OperationalError("attempt to write a readonly database"), "it is read-only", True),
     "full": (refused("53100"), "its disk is full", True),
     "full file": (OperationalError("database or disk is full"), "its disk is full", True),
+    "locked by others": (refused("55P03"), "was busy with changes of others", True),
+    "a ring of locks": (refused("40P01"), "was busy with changes of others", True),
+    "locked file": (OperationalError("database is locked"), "was busy with changes of others", True),
     "not migrated": (refused("42P01"), "can't be reached", False),
     "not migrated file": (OperationalError("no such table: x"), "run manage.py migrate first", True),
 }
