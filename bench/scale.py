@@ -30,6 +30,7 @@ from dev.servers import postgres, redis_server
 
 COUNT, ROUNDS, HANGING = 2000, 3, 0.02
 HOLDS = {"bulk": (1000, 0.5), "stock": (50, 5.0)}  # at once, and for how long one that hangs takes a place
+ROUND = ("seconds", "broker_bytes")
 AHEAD = [  # instances, worker processes and their cores, cores of the database, brokers
     (50_000, 2, 2, 1, 1),
     (50_000, 4, 4, 2, 1),
@@ -121,19 +122,15 @@ def show(ways: Sequence[Way], held: Sequence[Held], ahead: Sequence[dict[str, ob
     tables = [Table("way", *parties, title="CPU ms a check")]
     for way in ways:
         costs = asdict(way.costs)
-        tables[0].add_row(
-            way.name,
-            *(f"{v:.0f}" if name == "message_bytes" else f"{v * 1000:.3f}" for name, v in costs.items()),
-        )
+        message = f"{costs.pop('message_bytes'):.0f}"
+        tables[0].add_row(way.name, *(f"{seconds * 1000:.3f}" for seconds in costs.values()), message)
     tables.append(Table("sweep", "model, s", "measured, s", "off by", title="As said and as it was"))
     for row in held:
         tables[1].add_row(row.what, f"{row.said:.2f}", f"{row.measured:.2f}", f"{row.off_by:+.0%}")
     columns = ("instances", "processes", "database_cores", "brokers", "seconds", "broker_bytes", "busiest")
     tables.append(Table(*columns, title="And on"))
     for found in ahead:
-        tables[2].add_row(
-            *(f"{found[name]:,.4g}" if name == "seconds" else str(found[name]) for name in columns)
-        )
+        tables[2].add_row(*(f"{found[name]:.0f}" if name in ROUND else str(found[name]) for name in columns))
     for table in tables:
         Console(width=None if sys.stdout.isatty() else 130).print(table)
 
