@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.arguments import count
 from bench.check_cost import Cost, Scene, bare, wait_for
 from bench.check_cost import dockmgr as dockmgr_way
 from bench.check_cost import obvious as obvious_way
@@ -64,7 +65,7 @@ def show(costs: list[Cost]) -> None:
 
 
 def main() -> None:
-    costs = run(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
+    costs = run(count(COUNT))
     show(costs)
     write("check-cost", [cost.document() for cost in costs])
 

@@ -11,13 +11,13 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from bench.__main__ import BESIDE
+from bench.arguments import count
 from bench.check_cost import Scene, wait_for
 from bench.targets import HANGS_OF
 from dev.servers import postgres, redis_server
@@ -91,4 +91,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
+    main(count(COUNT))

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.__main__ import BESIDE
+from bench.arguments import count
 from bench.check_cost import ROOT, Cost, Scene, wait_for
 from bench.check_cost import dockmgr as swept
 from bench.processes import cpu_seconds
@@ -162,4 +163,4 @@ def main(count: int) -> None:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
+    main(count(COUNT))

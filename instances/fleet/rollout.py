@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from django.db import connections
 
+from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.fleet.progress import Progress, silent
 from instances.health.state import Status
@@ -125,8 +126,12 @@ class _Rollout:
         request_id = self._requester.request_id and self._share_of(self._requester.request_id, instance)
         try:
             requester = replace(self._requester, request_id=request_id)
-            operation = begin_update(
-                instance.customer_id, requester, image=self._image, outside=self._outside
+            # What meets the locks of others must not end the rollout.
+            operation = retry_on_disconnect(
+                lambda: begin_update(
+                    instance.customer_id, requester, image=self._image, outside=self._outside
+                ),
+                self._outside.clock,
             )
             return run_or_wait(operation.pk, self._outside)
         finally:

@@ -24,6 +24,7 @@ from instances.checks.due import claim_due
 from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.trust import learn_engines
+from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost
 from instances.fleet.progress import Progress, silent
 from instances.fleet.sweep_report import Report, health_rows
@@ -178,11 +179,13 @@ class _Healing:
             self._note(result)
             keep_of_death(result, self._outside)
             if result.verdict and result.verdict.restart:
-                operation = restart.begin_automatic(
-                    result.check.request.instance_id, self._outside.clock.now()
-                )
+                operation = self._begin_restart(result.check.request.instance_id)
                 if operation:
                     self._restarts[operation.pk] = pool.submit(_restart, operation, self._outside)
+
+    def _begin_restart(self, instance_id: int) -> Operation | None:
+        clock = self._outside.clock
+        return retry_on_disconnect(lambda: restart.begin_automatic(instance_id, clock.now()), clock)
 
     def _note(self, result: Recorded) -> None:
         key = result.check.request.instance_id

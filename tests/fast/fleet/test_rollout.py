@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from instances.containers.facts import ImageFacts
 from instances.containers.spec import previous_name
@@ -220,6 +221,23 @@ def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: py
     result = update_all(None, ASKED, outside=real_time)
     assert [operation.status for operation in result.operations] == ["succeeded"] * 9
     assert [crowd.most for crowd in crowds] == [2, 2]
+
+
+def test_an_update_that_meets_the_locks_of_others_does_not_end_the_rollout(
+    world: World, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet(2)
+    real, refusals = service.begin_update, [OperationalError("canceling statement due to lock timeout")]
+
+    def begin_update(*asked: Any, **options: Any) -> Operation:
+        if refusals:
+            raise refusals.pop()
+        return real(*asked, **options)
+
+    monkeypatch.setattr(rollout, "begin_update", begin_update)
+    result = update_all(None, ASKED, outside=world.outside)
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 2
+    assert not refusals
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
@@ -74,6 +75,23 @@ def test_what_is_down_is_restarted_once_and_healthy_at_the_end(world: World, bre
     assert world.engine.containers == [instance.container_name, neighbour.container_name]
     assert health_of(instance).restarts_used == 1
     assert report.sweep.pk == Sweep.objects.get(state="finished").pk
+
+
+def test_a_restart_that_meets_the_locks_of_others_is_begun_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    kill(world, instance)
+    real, refusals = restart.begin_automatic, [OperationalError("canceling statement due to lock timeout")]
+
+    def begin_automatic(*asked: Any) -> Operation | None:
+        if refusals:
+            raise refusals.pop()
+        return real(*asked)
+
+    monkeypatch.setattr(restart, "begin_automatic", begin_automatic)
+    assert [row.status for row in sweep(world).rows] == ["healthy"]
+    assert not refusals
 
 
 def test_a_lost_container_comes_back_on_its_volume_port_and_image(world: World) -> None:
