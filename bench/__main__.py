@@ -48,7 +48,7 @@ def compare(scene: Scene) -> list[Cost]:
     from bench import database
 
     listening = json.loads(scene.ports_file.read_text())
-    database.fill(listening["ports"], listening["engine"])
+    database.fill(listening["ports"], listening["engines"])
     scene.servers = {"PostgreSQL": database.postmaster(), "Redis": database.redis_server()}
     ways = [dockmgr_way(scene, ROUNDS, way) for way in ("bulk", "stock")]
     return [bare(scene), *ways, obvious_way(scene, 1)]

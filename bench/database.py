@@ -18,20 +18,23 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
-from bench.targets import PLAN, customer  # noqa: E402
+from bench.targets import PER_HOST, PLAN, customer  # noqa: E402
 from instances.models import Health, HealthCheck, Host, Instance, Plan, Sweep  # noqa: E402
 from tasks.app import app  # noqa: E402
 
 
-def fill(ports: list[int], engine_port: int) -> None:
-    """One provisioned, healthy instance per target."""
+def fill(ports: list[int], engine_ports: list[int]) -> None:
+    """One provisioned, healthy instance per target, on as many hosts as there are engines."""
     call_command("migrate", verbosity=0)
-    host = Host.objects.create(name="bench", docker_url=f"tcp://127.0.0.1:{engine_port}", insecure=True)
+    hosts = Host.objects.bulk_create(
+        Host(name=f"bench-{place}", docker_url=f"tcp://127.0.0.1:{port}", insecure=True)
+        for place, port in enumerate(engine_ports)
+    )
     plan, now = Plan.objects.get(name=PLAN), timezone.now()
     instances = Instance.objects.bulk_create(
         Instance(
-            customer_id=customer(number), subdomain=f"{customer(number)}.example.com", plan=plan, host=host,
-            port=port, container_id=f"{number:064x}", provisioned_at=now,
+            customer_id=customer(number), subdomain=f"{customer(number)}.example.com", plan=plan,
+            host=hosts[number // PER_HOST], port=port, container_id=f"{number:064x}", provisioned_at=now,
         )
         for number, port in enumerate(ports)
     )  # fmt: skip
@@ -54,10 +57,10 @@ def add_dead_host(ports: list[int], first: int) -> None:
     Health.objects.bulk_create(Health(instance=instance, status="healthy") for instance in instances)
 
 
-def checked_by_sweep(number: int, host: str) -> int:
-    """How many of a host's instances the sweep of this number, from 0, has looked at."""
+def checked_by_sweep(number: int, hosts: str) -> int:
+    """How many instances of hosts whose names begin so the sweep of this number, from 0, has looked at."""
     sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]
-    return Health.objects.filter(last_sweep__in=sweep, instance__host__name=host).count()
+    return Health.objects.filter(last_sweep__in=sweep, instance__host__name__startswith=hosts).count()
 
 
 def sweeps_begun() -> int:

@@ -84,7 +84,7 @@ def main(count: int) -> None:
             from bench import database as rows
 
             listening = json.loads(scene.ports_file.read_text())
-            rows.fill(listening["ports"], listening["engine"])
+            rows.fill(listening["ports"], listening["engines"])
             a, b = (WORKER.format(name).split() for name in "ab")
             with scene.process(*a) as one, scene.process(*b) as other:
                 print(json.dumps(measure(count, targets.pid, [one.pid, other.pid])))

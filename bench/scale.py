@@ -153,7 +153,7 @@ def main(count: int) -> None:
         from bench import database
 
         listening = json.loads(scene.ports_file.read_text())
-        database.fill(listening["ports"], listening["engine"])
+        database.fill(listening["ports"], listening["engines"])
         scene.servers = {"PostgreSQL": database.postmaster(), "Redis": database.redis_server()}
         ways, held = hold(Stand(scene, targets), count)
     ahead = go_on(ways[0])

@@ -1,6 +1,6 @@
-"""The other side of a benchmark: many health endpoints and one engine, answering at once.
+"""The other side of a benchmark: many health endpoints and an engine for each 500 of them, answering at once.
 
-Run as `python -m bench.targets COUNT FILE`: it listens on COUNT ports and one engine port, writes
+Run as `python -m bench.targets COUNT FILE`: it listens on COUNT ports and on one for each engine, writes
 them to FILE as JSON, and serves until it is ended. After SIGUSR1 every fiftieth target does not answer.
 """
 
@@ -11,12 +11,14 @@ import json
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from instances.containers.spec import container_name, labels_for
 
 PLAN = "free"
 HANGS_OF = 50
+PER_HOST = 500
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
@@ -49,8 +51,9 @@ class Hanging(Healthy):
 class Engine(asyncio.Protocol):
     """As much of a Docker Engine as a sweep asks for: version, itself, one list, and containers that run."""
 
-    def __init__(self, count: int) -> None:
-        self._list = json.dumps([_row(number) for number in range(count)]).encode()
+    def __init__(self, numbers: range) -> None:
+        self._id = f"bench-{numbers.start}"
+        self._list = json.dumps([_row(number) for number in numbers]).encode()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -59,7 +62,7 @@ class Engine(asyncio.Protocol):
         assert isinstance(self._transport, asyncio.Transport)
         path = data.split(b" ", 2)[1]
         version = json.dumps({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "bench"}).encode()
-        itself = json.dumps({"ID": "bench", "ServerVersion": "bench", "NCPU": 2, "MemTotal": 2**34}).encode()
+        itself = json.dumps({"ID": self._id, "ServerVersion": "bench", "NCPU": 2, "MemTotal": 2**34}).encode()
         answers = {b"version": version, b"containers/json": self._list, b"info": itself}
         body = next((answer for part, answer in answers.items() if part in path), b"OK")
         if path.endswith(b"/json") and b"containers/json" not in path:
@@ -103,10 +106,15 @@ async def serve(count: int, file: Path) -> None:
         await loop.create_server(Healthy if number % HANGS_OF else Hanging, "127.0.0.1", 0, backlog=16)
         for number in range(count)
     ]
-    engine = await loop.create_server(lambda: Engine(count), "127.0.0.1", 0)
-    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    engines = [
+        await loop.create_server(partial(Engine, range(first, min(first + PER_HOST, count))), "127.0.0.1", 0)
+        for first in range(0, count, PER_HOST)
+    ]
+    ports, engine_ports = (
+        [server.sockets[0].getsockname()[1] for server in all_] for all_ in (servers, engines)
+    )
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({"ports": ports, "engine": engine.sockets[0].getsockname()[1]}))
+    draft.write_text(json.dumps({"ports": ports, "engines": engine_ports}))
     draft.rename(file)
     await asyncio.Event().wait()
 

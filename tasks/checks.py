@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from celery import Task
@@ -19,6 +21,7 @@ from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
+from instances.checks.roster import Roster
 from instances.checks.trust import learn_engines
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
@@ -26,7 +29,7 @@ from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
 from instances.incidents.hosts import suspect
-from instances.models import Health, Instance, Sweep
+from instances.models import Health, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
 from instances.operations import service
@@ -68,14 +71,14 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
         logger.info("No sweep now: %s", error)
         return {"sweep_id": None, "refused": str(error)}
     suspect(learn_engines(service.OUTSIDE.engines), now)
-    instances = list(Instance.objects.active().without_secrets())
-    Sweep.objects.filter(pk=row.pk).update(total=len(instances))
-    if not instances:
+    roster = Roster.of_active()
+    Sweep.objects.filter(pk=row.pk).update(total=len(roster))
+    if not roster:
         sweeps.finish(row, now)
         state_file.write()
         announce_sweep()
-    fan_out(instances, sweeps.lifetime(interval), str(row.pk))
-    return {"sweep_id": str(row.pk), "total": len(instances)}
+    fan_out(roster, sweeps.lifetime(interval), str(row.pk))
+    return {"sweep_id": str(row.pk), "total": len(roster)}
 
 
 @task("dockmgr.follow_up")
@@ -88,14 +91,13 @@ def publish_due() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
     now = SYSTEM.now()
     show_life(Part.CLOCKWORK, now)
-    due = claim_due(now)
-    if due:
+    while due := claim_due(now):
         fan_out(due, timedelta(seconds=CLAIM_SECONDS))
 
 
-def fan_out(instances: Sequence[Instance], expires: timedelta, sweep_id: str | None = None) -> None:
+def fan_out(roster: Roster, expires: timedelta, sweep_id: str | None = None) -> None:
     """Publish what is to be looked at, and write down what is known without looking."""
-    plan = plan_checks(instances, SYSTEM.now(), sweep_id)
+    plan = plan_checks(roster, sweep_id)
     publish(plan.leads, expires)
     for requests in requests_in_turn(plan.usual, service.OUTSIDE.engines, sweep_id):
         publish(requests, expires)
@@ -104,8 +106,9 @@ def fan_out(instances: Sequence[Instance], expires: timedelta, sweep_id: str | N
 
 def write_down_unseen(plan: Plan) -> None:
     """Write down what is known of the instances of dark hosts without looking."""
-    for first in range(0, len(plan.unseen), UNSEEN_AT_ONCE):
-        commit(plan.unseen[first : first + UNSEEN_AT_ONCE])
+    unseen = plan.unseen(SYSTEM.now())
+    while some := list(islice(unseen, UNSEEN_AT_ONCE)):
+        commit(some)
 
 
 @dataclass(frozen=True)
@@ -184,13 +187,16 @@ def check_health(
 def expiry(expires: object) -> datetime | None:
     """When a message that says so is worth nothing any more."""
     if isinstance(expires, str):
-        return datetime.fromisoformat(expires)
+        return _moment(expires)
     return expires if isinstance(expires, datetime) else None
+
+
+_moment = lru_cache(maxsize=16)(datetime.fromisoformat)  # all messages of a sweep say the same
 
 
 def known_dark(request: CheckRequest) -> Check | None:
     """The check of an instance that need not be looked at, because its host is known to be out of reach."""
-    why = None if request.leads else _dark.get(request.engine)
+    why = _dark.get(request.engine) if _dark and not request.leads else None
     return None if why is None else unseen(request, why, SYSTEM.now())
 
 
@@ -236,7 +242,7 @@ def _recorded(check: Check) -> Recorded:
         raise OutOfReachError("The database does not answer, so what the check saw is lost.") from None
 
 
-def publish(requests: Sequence[CheckRequest], expires: timedelta) -> None:
+def publish(requests: Iterable[CheckRequest], expires: timedelta) -> None:
     """Send one message per request, in batches over one connection."""
     many = ({"customer_id": one.customer_id, "request": one.message()} for one in requests)
     publish_many(app, check_health, many, expires)

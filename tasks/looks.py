@@ -53,7 +53,7 @@ class Looks:
             self._make_round(now, every)
 
     def _make_round(self, now: datetime, every: timedelta) -> None:
-        plan = plan_checks(between_sweeps(now, every), now)
+        plan = plan_checks(between_sweeps(now, every))
         publish(plan.leads, every)
         write_down_unseen(plan)
         portion, end = at_once(len(plan.usual), every), now + every

@@ -7,10 +7,12 @@ same as when each check is a task of its own, which DOCKMGR_CHECKS=stock makes o
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -78,6 +80,7 @@ class ManyChecks:
     def __init__(self, in_hand: InHand, asker: Asker, pool: Any = None, most: int = MOST_IN_HAND) -> None:
         self.in_hand = in_hand
         self.pool = pool
+        self.revoked: Container[str] = ()
         self._asker = asker
         self._most = most
         self._once = SaidOnce(logger)
@@ -94,6 +97,13 @@ class ManyChecks:
             return 0
         at_work = self.in_hand.number() - self._asker.standing()
         return max(0, min(self._most - at_work, MOST_WAITING - self.in_hand.number(with_aside=True)))
+
+    def takes(self, message: Mapping[str, Any]) -> bool:
+        """Begin the check that a message in hand asks for; False when it has to be a task like any other."""
+        order = order_of(message, self.revoked)
+        if order is not None:
+            self.begin(Taken(order, message["properties"]["delivery_tag"]))
+        return order is not None
 
     def begin(self, taken: Taken) -> None:
         """Have a check made and recorded; returns at once. One that can't be begun comes again later."""
@@ -153,7 +163,8 @@ class ManyChecks:
             self._set_aside(replace(taken, order=replace(taken.order, asked=asked)))
 
     def _record(self, taken: Taken, check: Check) -> None:
-        written = self.writer.submit((taken, replace(check, again=taken.order.again)))
+        made = replace(check, again=True) if taken.order.again else check
+        written = self.writer.submit((taken, made))
         written.add_done_callback(partial(self._recorded, taken))
 
     def _recorded(self, taken: Taken, written: Future[Recorded]) -> None:
@@ -229,36 +240,39 @@ def many_checks() -> ManyChecks:
 def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
     """How a worker handles messages of `dockmgr.check_health`; Celery asks whenever it has connected.
 
-    A request of a sweep or a look is one of many. What is not one is handled as any other task: a check
-    that is asked for by hand, a message of another installation, one that was revoked.
+    The transport hands a request of a sweep or a look to those that are made in bulk. What is not one comes
+    here and is handled as any other task: a check that is asked for by hand, a message of another
+    installation, one that was revoked.
     """
     one_by_one: Handler = stock.default(task, app, consumer)
     transport = consumer.connection.transport
     has_means = consumer.hub is not None and isinstance(consumer.pool, TaskPool)
-    if settings.CHECKS == "stock" or not has_means or not isinstance(transport, Transport):
-        return one_by_one
-    many = many_checks()
-    many.pool, transport.taker = consumer.pool, many
-    revoked = consumer.controller.state.revoked
-
-    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> Any:
-        if message.delivery_tag in many.in_hand and (order := order_of(message, revoked)):
-            return many.begin(Taken(order, message.delivery_tag))
-        return one_by_one(message, body, ack, reject, callbacks)
-
-    return handle
+    if settings.CHECKS != "stock" and has_means and isinstance(transport, Transport):
+        many = many_checks()
+        many.pool, many.revoked, transport.taker = consumer.pool, consumer.controller.state.revoked, many
+    return one_by_one
 
 
-def order_of(message: Any, revoked: Any) -> Order | None:
-    """The check a message asks for, if it needs nothing of a task's."""
-    headers = message.headers
-    sender = headers.get(HEADER)
-    is_plain = headers.get("ignore_result") and not headers.get("eta") and headers.get("id") not in revoked
-    if not is_plain or (sender and sender != INSTALLATION.known()):
-        return None
+def order_of(message: Mapping[str, Any], revoked: Container[str]) -> Order | None:
+    """The check a message asks for, if it asks for one that needs nothing of a task's."""
     try:
-        request = CheckRequest.from_message(message.payload[1]["request"])
+        headers = message["headers"]
+        if not _is_plain(headers, revoked) or message["content-type"] != "application/json":
+            return None
+        request = CheckRequest.from_message(_body(message)[1]["request"])
         until, again = checks.expiry(headers.get("expires")), bool(headers.get("redelivered"))
         return Order(request, until, again=again)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None  # As a task it fails, and is told.
+
+
+def _is_plain(headers: Mapping[str, Any], revoked: Container[str]) -> bool:
+    sender = headers.get(HEADER)
+    is_own = not sender or sender == INSTALLATION.known()
+    is_check = headers["task"] == "dockmgr.check_health" and headers.get("ignore_result")
+    return bool(is_own and is_check and not headers.get("eta") and headers.get("id") not in revoked)
+
+
+def _body(message: Mapping[str, Any]) -> Any:
+    body = message["body"]
+    return json.loads(b64decode(body) if message["properties"].get("body_encoding") == "base64" else body)

@@ -10,12 +10,13 @@ from typing import Any, Self
 
 from instances.checks.asking import ask_of
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts
+from instances.checks.roster import Roster, rows_of
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
 from instances.containers.published import located
 from instances.engine.pool import EngineAddress, Engines
 from instances.health.response import VERSION_LENGTH
-from instances.models import Instance
+from instances.models import Host, Instance
 from instances.outside import engine_address
 
 MISSING = "missing"
@@ -94,41 +95,34 @@ def requests_for(
     instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
 ) -> list[CheckRequest]:
     """One request per instance, in their order, informed by one container list per host."""
-    of_host = _by_host(instances)
+    of_host: dict[EngineAddress, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        of_host[engine_address(instance.host)].append(instance)
     listings = {
         address: believed(of_host[address], listing, engines)
         for address, listing in list_hosts(of_host, engines).items()
     }
-    return [_informed(instance, listings[engine_address(instance.host)], sweep_id) for instance in instances]
+    addressed = ((instance, engine_address(instance.host)) for instance in instances)
+    return [_informed(instance, address, listings[address], sweep_id) for instance, address in addressed]
 
 
 def requests_in_turn(
-    instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
-) -> Iterator[list[CheckRequest]]:
-    """`requests_for`, first of all hosts that list at once, then of each that does when it has.
+    roster: Roster, engines: Engines, sweep_id: str | None = None
+) -> Iterator[Iterator[CheckRequest]]:
+    """One request per instance, made when it is asked for: of some hosts that list soon, then of others.
 
-    Within a list hosts take turns, so that none has to wait until another one is through.
+    Hosts take turns, so that none has to wait until another one is through.
     """
-    of_host = _by_host(instances)
-    for listings in as_listed(of_host, engines):
-        yield interleaved(
-            _of_one_host(of_host[address], believed(of_host[address], listing, engines), sweep_id)
-            for address, listing in listings.items()
-        )
+    for listed in _listed(roster, engines):
+        yield interleaved(_of_one_host(address, rows, seen, sweep_id) for address, rows, seen in listed)
 
 
-def listed_in_turn(
-    instances: Sequence[Instance], engines: Engines
-) -> Iterator[list[tuple[CheckRequest, str]]]:
+def listed_in_turn(roster: Roster, engines: Engines) -> Iterator[list[tuple[CheckRequest, str]]]:
     """Requests with what the image's own health check says, of each host whose list can be believed."""
-    of_host = _by_host(instances)
-    for listings in as_listed(of_host, engines):
-        for address, seen in listings.items():
-            listing = believed(of_host[address], seen, engines)
+    for listed in _listed(roster, engines):
+        for address, rows, listing in listed:
             if isinstance(listing, Listing):
-                yield [
-                    (_informed(row, listing, None), _image_health(row, listing)) for row in of_host[address]
-                ]
+                yield [(_informed(row, address, listing, None), _image_health(row, listing)) for row in rows]
 
 
 def _image_health(instance: Instance, listing: Listing) -> str:
@@ -136,41 +130,52 @@ def _image_health(instance: Instance, listing: Listing) -> str:
     return container.health if container else ""
 
 
-def _by_host(instances: Iterable[Instance]) -> dict[EngineAddress, list[Instance]]:
-    of_host: dict[EngineAddress, list[Instance]] = defaultdict(list)
-    for instance in instances:
-        of_host[engine_address(instance.host)].append(instance)
-    return of_host
+def _listed(roster: Roster, engines: Engines) -> Iterator[list[tuple[EngineAddress, list[Instance], Seen]]]:
+    """Hosts whose lists came at about the same time, each with its rows and the list as far as believed."""
+    ids: dict[EngineAddress, list[Sequence[int]]] = defaultdict(list)
+    for host in Host.objects.in_bulk(list(roster.of_host)).values():
+        ids[engine_address(host)].append(roster.of_host[host.pk])
+    for listings in as_listed(ids, engines):
+        rows = {address: list(rows_of(chain(*ids[address]))) for address in listings}
+        yield [
+            (address, rows[address], believed(rows[address], listing, engines))
+            for address, listing in listings.items()
+        ]
 
 
-def _of_one_host(instances: Iterable[Instance], listing: Seen, sweep_id: str | None) -> list[CheckRequest]:
-    return [_informed(instance, listing, sweep_id) for instance in instances]
+def _of_one_host(
+    address: EngineAddress, instances: Iterable[Instance], listing: Seen, sweep_id: str | None
+) -> Iterator[CheckRequest]:
+    return (_informed(instance, address, listing, sweep_id) for instance in instances)
 
 
-def interleaved(of_hosts: Iterable[list[CheckRequest]]) -> list[CheckRequest]:
+def interleaved(of_hosts: Iterable[Iterable[CheckRequest]]) -> Iterator[CheckRequest]:
     """One of each host, then the next of each. Pure."""
     rounds = chain.from_iterable(zip_longest(*of_hosts))
-    return [request for request in rounds if request is not None]
+    return (request for request in rounds if request is not None)
 
 
-def _informed(instance: Instance, listing: Seen, sweep_id: str | None) -> CheckRequest:
+def _informed(
+    instance: Instance, address: EngineAddress, listing: Seen, sweep_id: str | None
+) -> CheckRequest:
     if isinstance(listing, Untrusted):
-        return replace(request_for(instance, None), distrust=listing.sentence, sweep_id=sweep_id)
+        return _request(instance, address, sweep_id=sweep_id, distrust=listing.sentence)
     if listing is None:
-        return replace(request_for(instance, None), version=_version(instance, None), sweep_id=sweep_id)
+        return _request(instance, address, sweep_id=sweep_id, version=_version(instance, None))
     found = identify(instance.wanted, listing)
-    container = found.serves
-    request = request_for(instance, container.state if container else MISSING)
-    request = request.located(container.address if container else "")
-    known = found.finding == instance.finding
-    return replace(
-        request,
-        container=found.container.id if found.container else request.container,
+    container, own = found.serves, found.container
+    is_known = found.finding == instance.finding
+    return _request(
+        instance,
+        address,
+        listed=container.state if container else MISSING,
+        url=located(instance.health_url, container.address if container else ""),
+        container=own.id if own else "",
         version=_version(instance, container),
-        reported=container.health if container and container is found.container and request.ask else None,
+        reported=container.health if container and container is own and ask_of(instance.plan) else None,
         sweep_id=sweep_id,
-        finding=None if known else found.finding,
-        finding_text=None if known else found.sentence,
+        finding=None if is_known else found.finding,
+        finding_text=None if is_known else found.sentence,
     )
 
 
@@ -181,14 +186,20 @@ def _version(instance: Instance, container: ContainerSummary | None) -> str | No
 
 def request_for(instance: Instance, listed: str | None) -> CheckRequest:
     """What to ask of one instance whose container is known, or believed, to be in a state."""
-    address = engine_address(instance.host)
+    return _request(instance, engine_address(instance.host), listed=listed)
+
+
+def _request(
+    instance: Instance, address: EngineAddress, *, container: str = "", url: str = "", **found: Any
+) -> CheckRequest:
+    """The request as the row says, and as was `found` on its host."""
     return CheckRequest(
         instance_id=instance.pk,
         customer_id=instance.customer_id,
-        container=instance.container_id or instance.container_name,
+        container=container or instance.container_id or instance.container_name,
         container_id=instance.container_id,
         name=instance.container_name,
-        url=instance.health_url,
+        url=url or instance.health_url,
         expect=instance.plan.health_expect,
         ask=ask_of(instance.plan),
         engine_url=address.url,
@@ -197,7 +208,7 @@ def request_for(instance: Instance, listed: str | None) -> CheckRequest:
         engine_ssh=address.ssh,
         engine_insecure=address.insecure or None,
         volumes=tuple(instance.held_volumes),
-        listed=listed,
+        **found,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from instances.checks.roster import PAGE, Roster
 from instances.db.locks import locked
 from instances.db.moments import ahead, reached
 from instances.health.trusted import LONGEST_WAIT
@@ -16,15 +16,17 @@ from instances.models import Health, Instance
 CLAIM_SECONDS = 60.0
 
 
-def claim_due(now: datetime, among: Iterable[int] | None = None) -> list[Instance]:
-    """Take the checks that are due outside the sweep; nobody else gets them for a minute."""
+def claim_due(now: datetime, among: QuerySet[Instance] | None = None) -> Roster:
+    """Take checks that are due outside the sweep, those due first, and at most a thousand at a time.
+
+    Nobody else gets them for a minute.
+    """
     reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
         Q(next_check_at__isnull=False) & ahead("checked_at", now)
     )
-    due = Health.objects.filter(reached_or_unknown, instance__in=Instance.objects.active())
-    if among is not None:
-        due = due.filter(pk__in=list(among))
+    wanted = Instance.objects.active() if among is None else among
+    due = Health.objects.filter(reached_or_unknown, instance__in=wanted).order_by("next_check_at", "pk")
     with transaction.atomic():
-        ids = [row.pk for row in locked(due, skip_locked=True).only("pk")]
+        ids = [row.pk for row in locked(due, skip_locked=True).only("pk")[:PAGE]]
         Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
-    return list(Instance.objects.filter(pk__in=ids).without_secrets())
+    return Roster.of(Instance.objects.filter(pk__in=ids).values_list("host_id", "pk"))

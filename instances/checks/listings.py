@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 
 from instances.checks import trust
 from instances.containers.identity import Listing, identify
@@ -14,7 +15,7 @@ from instances.models import Host, Instance
 from instances.outside import engine_address
 
 LISTING_THREADS = 16
-LISTED_SOON = 1.0  # seconds in which an engine that is well has listed its containers
+LISTED_SOON = 0.2  # seconds in which an engine that is well has listed its containers
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,20 @@ def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[Eng
 
 
 def as_listed(addresses: Iterable[EngineAddress], engines: Engines) -> Iterator[dict[EngineAddress, Seen]]:
-    """First the lists of all engines that answer at once, then each of the others when it has."""
+    """The lists of engines that answer soon, some hosts' at a time, and each of the others when it has.
+
+    No more of them are asked for, or kept, than are asked beside each other.
+    """
+    left, asked = iter(addresses), dict[Future[Seen], EngineAddress]()
     with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host") as pool:
-        asked = {pool.submit(_list_host, address, engines): address for address in addresses}
-        done, pending = wait(asked, LISTED_SOON)
-        while done or pending:
-            yield {asked[future]: future.result() for future in done}
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        while True:
+            for address in islice(left, LISTING_THREADS - len(asked)):
+                asked[pool.submit(_list_host, address, engines)] = address
+            if not asked:
+                return
+            done, _ = wait(asked, LISTED_SOON)
+            done = done or wait(asked, return_when=FIRST_COMPLETED).done
+            yield {asked.pop(future): future.result() for future in done}
 
 
 def _list_host(address: EngineAddress, engines: Engines) -> Seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,12 +11,13 @@ from django.db.models import Q
 
 from instances.checks.check_requests import CheckRequest, listed_in_turn
 from instances.checks.observe import RUNNING
+from instances.checks.roster import Roster
 from instances.db.locks import locked
 from instances.db.moments import ahead
 from instances.engine.pool import Engines
 from instances.health.state import Status
 from instances.incidents.hosts import watch_all
-from instances.models import Health, HostWatch, Instance
+from instances.models import Health, HostWatch
 
 DEAF_AFTER = timedelta(seconds=15)  # without a word of whoever follows the engine's events
 
@@ -42,14 +43,13 @@ def take_hosts(now: datetime, every: timedelta) -> list[int]:
     return ids
 
 
-def odd_ones(instances: Sequence[Instance], engines: Engines) -> Iterator[list[CheckRequest]]:
+def odd_ones(roster: Roster, engines: Engines) -> Iterator[list[CheckRequest]]:
     """Requests for those of the instances whose container lists show what is not known yet."""
-    hosts = {instance.host_id for instance in instances}  # few, where instances may be all there are
-    rows = Health.objects.filter(instance__host__in=hosts).values_list(
+    rows = Health.objects.filter(instance__host__in=roster.of_host).values_list(
         "pk", "status", "container_state", "down_since"
     )
     known = {pk: Known(status, state, since is not None) for pk, status, state, since in rows}
-    for found in listed_in_turn(instances, engines):
+    for found in listed_in_turn(roster, engines):
         yield [
             request
             for request, image_health in found

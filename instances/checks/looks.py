@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
+from instances.checks.roster import Roster
 from instances.lib.clock import known
 from instances.models import Instance, Pulse, Sweep
 
@@ -44,16 +45,17 @@ def next_round(
     return due if now < due + every / 2 else now
 
 
-def between_sweeps(now: datetime, soon: timedelta, hosts: Collection[int] | None = None) -> list[Instance]:
+def between_sweeps(now: datetime, soon: timedelta, hosts: Collection[int] | None = None) -> Roster:
     """Whom a round looks at, those first that were not looked at for longest; of these `hosts`, or of all.
 
     Who is to be looked at `soon` anyway is left out: a look more would count one failure twice as fast.
     """
     later = Q(health__next_check_at=None) | Q(health__next_check_at__gt=now + soon)
-    rows = Instance.objects.active().filter(later).without_secrets()
+    rows = Instance.objects.active().filter(later)
     if hosts is not None:
         rows = rows.filter(host__in=hosts)
-    return list(rows.order_by(F("health__checked_at").asc(nulls_first=True), "pk"))
+    in_order = rows.order_by(F("health__checked_at").asc(nulls_first=True), "pk")
+    return Roster.of(in_order.values_list("host_id", "pk"))
 
 
 def at_once(number: int, every: timedelta) -> int:

@@ -25,7 +25,7 @@ class Stake:
 
 def stakes_on(host_id: int) -> list[Stake]:
     """The stakes of a host's active instances."""
-    rows = Instance.objects.active().filter(host_id=host_id).without_secrets()
+    rows = Instance.objects.active().filter(host_id=host_id).for_checks()
     return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows]
 
 

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import chain
+from queue import SimpleQueue
 from uuid import UUID
 
 from django.conf import settings
@@ -18,11 +19,12 @@ from django.db.models import Exists, F, Min, OuterRef, Q
 
 from instances import state_file
 from instances.checks import sweeps
-from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, requests_in_turn
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.due import claim_due
 from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
+from instances.checks.roster import Roster
 from instances.checks.trust import learn_engines
 from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost
@@ -43,6 +45,7 @@ from instances.operations.service import recover, run_to_end
 from instances.outside import Outside
 
 PROBE_THREADS = 32
+IN_HAND = 1000
 RESTART_THREADS = 8
 BATCH = 100
 LONGEST_HEALING = timedelta(minutes=30)
@@ -52,28 +55,35 @@ MOVING = (Status.SUSPECT, Status.UNHEALTHY, Status.STARTING, Status.RESTARTING)
 
 
 def check_here(
-    instances: Sequence[Instance],
+    roster: Roster,
     outside: Outside | None = None,
     sweep_id: str | None = None,
     progress: Progress = silent,
 ) -> Iterator[Recorded]:
     """Probe, judge and record instances in this process, in batches as answers come in."""
     outside = outside or service.OUTSIDE
-    plan = plan_checks(instances, outside.clock.now(), sweep_id)
-    requests = [*plan.leads, *requests_for(plan.usual, outside.engines, sweep_id)]
+    plan = plan_checks(roster, sweep_id)
+    requests = chain(plan.leads, *requests_in_turn(plan.usual, outside.engines, sweep_id))
     done = 0
-    for batch in _batches(chain(plan.unseen, _observed(requests, outside)), BATCH):
+    for batch in _batches(chain(plan.unseen(outside.clock.now()), _observed(requests, outside)), BATCH):
         recorded, _ = record(batch, outside.clock.now())
         done += len(batch)
-        progress(done, len(instances), "checked")
+        progress(done, len(roster), "checked")
         yield from recorded
 
 
-def _observed(requests: Sequence[CheckRequest], outside: Outside) -> Iterator[Check]:
+def _observed(requests: Iterable[CheckRequest], outside: Outside) -> Iterator[Check]:
+    """What was seen, in the order it was, while no more than some wait for their turn."""
+    seen, out = SimpleQueue[Future[Check]](), 0
     with ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe") as pool:
-        futures = [pool.submit(observe, request, outside, settings.PROBE_TIMEOUT) for request in requests]
-        for future in as_completed(futures):
-            yield future.result()
+        for request in requests:
+            pool.submit(observe, request, outside, settings.PROBE_TIMEOUT).add_done_callback(seen.put)
+            out += 1
+            if out >= IN_HAND:
+                yield seen.get().result()
+                out -= 1
+        for _ in range(out):
+            yield seen.get().result()
 
 
 def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
@@ -101,14 +111,14 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
         suspect(learn_engines(outside.engines), began)
         ask_before_looking(outside)
         watch.tick()  # where nothing else runs, this is what meets deadlines
-        instances = list(Instance.objects.active().without_secrets())
-        Sweep.objects.filter(pk=sweep.pk).update(total=len(instances))
+        roster = Roster.of_active()
+        Sweep.objects.filter(pk=sweep.pk).update(total=len(roster))
         healing = _Healing(sweep, outside, progress, watch)
-        healing.run(instances)
+        healing.run(roster)
     finally:
         sweeps.finish(sweep, outside.clock.now())
         state_file.write()
-    rows = health_rows(instance.pk for instance in instances)
+    rows = health_rows(roster)
     seconds = (outside.clock.now() - began).total_seconds()
     report = Report(sweep, rows, healing.last, _restarts(rows, began), seconds)
     heartbeat.ping(settings.HEARTBEAT_URL)
@@ -127,12 +137,9 @@ def _start(by: str, outside: Outside) -> Sweep:
 
 
 def _restarts(rows: Sequence[Health], since: datetime) -> list[Operation]:
-    customers = [row.instance.customer_id for row in rows]
-    return list(
-        Operation.objects.filter(
-            kind="restart", automatic=True, customer_id__in=customers, created_at__gte=since
-        ).order_by("created_at")
-    )
+    customers = {row.instance.customer_id for row in rows}
+    made = Operation.objects.filter(kind="restart", automatic=True, created_at__gte=since)
+    return [operation for operation in made.order_by("created_at") if operation.customer_id in customers]
 
 
 class _Healing:
@@ -146,30 +153,32 @@ class _Healing:
         self._restarts: dict[UUID, Future[Operation | None]] = {}
         self.last: dict[int, Recorded] = {}
         self._hindered: set[int] = set()  # what dockmgr itself can't look at, or restart, for now
+        self._own = Instance.objects.active()
 
-    def run(self, instances: Sequence[Instance]) -> None:
-        ids = [instance.pk for instance in instances]
-        end = self._outside.clock.now() + LONGEST_HEALING
+    def run(self, roster: Roster) -> None:
+        # Those it began with, less what is paused or leaves since; a list of their ids would be too long.
+        self._own = self._own.filter(pk__lte=max(roster, default=0))
+        total, end = len(roster), self._outside.clock.now() + LONGEST_HEALING
         with ThreadPoolExecutor(RESTART_THREADS, thread_name_prefix="restart") as pool:
-            self._act_on(check_here(instances, self._outside, str(self._sweep.pk), self._tell), pool)
+            self._act_on(check_here(roster, self._outside, str(self._sweep.pk), self._tell), pool)
             self._watch.round()  # also where all is at rest: hosts in trouble are asked by nobody else then
-            while (left := self._unsettled(ids)) is not None and self._outside.clock.now() < end:
-                self._progress(len(ids) - left, len(ids), "settled")
+            while (left := self._unsettled()) is not None and self._outside.clock.now() < end:
+                self._progress(max(0, total - left), total, "settled")
                 self._watch.round()
                 self._take_over(pool)
-                due = claim_due(self._outside.clock.now(), ids)
+                due = claim_due(self._outside.clock.now(), self._own)
                 if due:
                     self._act_on(check_here(due, self._outside), pool)
                 else:
-                    self._outside.clock.sleep(self._pause(ids))
+                    self._outside.clock.sleep(self._pause())
             self._collect(wait=True)
-        self._progress(len(ids), len(ids), "settled")
+        self._progress(total, total, "settled")
 
-    def _pause(self, ids: list[int]) -> float:
+    def _pause(self) -> float:
         """Seconds until there may be something to do: restarts of its own end at any moment."""
         if self._restarts:
             return POLL_SECONDS
-        now, asked_for = self._outside.clock.now(), Health.objects.filter(pk__in=ids)
+        now, asked_for = self._outside.clock.now(), Health.objects.filter(instance__in=self._own)
         due: datetime | None = asked_for.aggregate(due=Min("next_check_at"))["due"]
         wait = (due - now).total_seconds() if due else LONGEST_PAUSE
         return min(LONGEST_PAUSE, max(POLL_SECONDS, wait))
@@ -201,7 +210,7 @@ class _Healing:
             if operation.pk not in self._restarts:
                 self._restarts[operation.pk] = pool.submit(_carry_on, operation, self._outside)
 
-    def _unsettled(self, ids: list[int]) -> int | None:
+    def _unsettled(self) -> int | None:
         """How many instances are not at rest; None when all are, and no host is in doubt.
 
         Also keeps the sweep's row alive.
@@ -213,9 +222,9 @@ class _Healing:
         sooner = Q(restart_not_before=None) | ~Q(next_check_at=F("restart_not_before"))
         unsettled = Q(status__in=MOVING) | Q(sooner, status=Status.FAILED, next_check_at__isnull=False)
         never_healed = Q(status=Status.UNHEALTHY, last_healthy_at=None, next_check_at=None)
-        waited_for = Health.objects.filter(unsettled & ~never_healed, pk__in=ids)
-        waited_for = waited_for.exclude(self._held_by_others()).exclude(pk__in=self._hindered)
-        rows = dict(waited_for.values_list("pk", "status"))
+        waited_for = Health.objects.filter(unsettled & ~never_healed, instance__in=self._own)
+        found = waited_for.exclude(self._held_by_others()).values_list("pk", "status")
+        rows = {pk: status for pk, status in found if pk not in self._hindered}
         to_heal = [pk for pk, status in rows.items() if status in (Status.UNHEALTHY, Status.FAILED)]
         left = len(rows) - len(left_alone(to_heal, now))
         return left if left or in_doubt(now) else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from instances import documents
 from instances.checks.record import Recorded
+from instances.checks.roster import pages
 from instances.documents import shapes
 from instances.models import Health, Operation, Sweep
 
@@ -48,5 +49,6 @@ class Report:
 
 
 def health_rows(ids: Iterable[int]) -> list[Health]:
-    rows = Health.objects.filter(pk__in=list(ids)).select_related("instance")
-    return list(rows.defer("instance__env", "instance__adopted"))
+    """With their instances, whose secrets are not read."""
+    rows = Health.objects.select_related("instance").defer("instance__env", "instance__adopted")
+    return [row for page in pages(ids) for row in rows.filter(pk__in=page)]

@@ -17,6 +17,8 @@ from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Reading, Wire, read_body, read_head
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
+_NUMBER = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
+_OURS = {"User-Agent": "dockmgr", "Accept": "*/*"}
 _SAFE_IN_TARGET = "%/:=&?~+!$,;'@()*[]|"
 
 _REASONS = {
@@ -170,7 +172,8 @@ def target_of(address: Address) -> Target:
     try:
         parts = urlsplit(address.url)
         port = parts.port
-        host = (parts.hostname or "").encode("idna").decode()
+        name = parts.hostname or ""
+        host = name if _NUMBER.fullmatch(name) else name.encode("idna").decode()
     except ValueError as error:
         raise OwnTrouble("the address is malformed") from error
     if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
@@ -188,12 +191,11 @@ def target_of(address: Address) -> Target:
 
 
 def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
-    ours = {"User-Agent": "dockmgr", "Accept": "*/*"}
-    said = {name.lower() for name in headers}
-    free = {**{name: text for name, text in ours.items() if name.lower() not in said}, **headers}
-    lines = [f"{name}: {text}\r\n" for name, text in free.items()]
+    said = set(map(str.lower, headers))
+    free = {name: text for name, text in _OURS.items() if name.lower() not in said} if said else _OURS
+    lines = "".join([f"{name}: {text}\r\n" for name, text in (free | dict(headers)).items()])
     return (
-        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{''.join(lines)}"
+        f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{lines}"
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
     ).encode("ascii")
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import rule
 
 from instances.alerts import mute
 from instances.checks.due import claim_due
+from instances.checks.roster import Roster
 from instances.errors import BusyError, RequestError
 from instances.fleet import sweep
 from instances.health.state import Status
@@ -91,7 +92,7 @@ class Life(Promises):
 
     @rule()
     def a_sweep(self) -> None:
-        self._check(Instance.objects.active().select_related("plan", "host"))
+        self._check(Roster.of_active())
 
     @rule(customer=customers, moment=st.integers(0, 12))
     def a_restart_whose_worker_dies(self, customer: str, moment: int) -> None:
@@ -150,7 +151,7 @@ class Life(Promises):
     def a_process_with_a_wrong_clock_works(self, hours: int, customer: str) -> None:
         with self._stepped(hours * HOUR):
             self._work()
-            self._check([self.instances[customer]])
+            self._check(Roster.of_rows([self.instances[customer]]))
 
     @contextmanager
     def _stepped(self, seconds: float) -> Iterator[None]:
@@ -171,8 +172,8 @@ class Life(Promises):
         self.watch.ask()
         self.watch.tick()
 
-    def _check(self, instances: Any) -> None:
-        for recorded in list(sweep.check_here(list(instances), self.world.outside)):
+    def _check(self, roster: Roster) -> None:
+        for recorded in list(sweep.check_here(roster, self.world.outside)):
             if recorded.verdict and recorded.verdict.restart:
                 self._heal(recorded.check.request.instance_id)
 
@@ -242,7 +243,7 @@ class Life(Promises):
                 self._mend(instance)
             self.world.clock.advance(300)
             self._work()
-            self._check(Instance.objects.active().select_related("plan", "host"))
+            self._check(Roster.of_active())
 
     def _help(self, instance: Instance) -> None:
         """A person does what dockmgr says is to be done, with dockmgr's own means alone."""

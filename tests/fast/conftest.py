@@ -155,7 +155,14 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Messa
 @contextmanager
 def broker_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
     """The broker of whatever runs meanwhile, empty at first, by a way to take a queue's messages off."""
-    monkeypatch.setitem(app.conf, "broker_url", "memory://")
+    with broker_at("memory://", monkeypatch) as take:
+        yield take
+
+
+@contextmanager
+def broker_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Message]]]:
+    """The same on any broker."""
+    monkeypatch.setitem(app.conf, "broker_url", url)
     monkeypatch.setattr(app, "_backend_cache", DisabledBackend(app))
     _forget_connections()
     with app.connection_for_read() as connection:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
 from dev.servers import redis_server
+from instances.checks.check_requests import requests_for
+from tasks import checks
 from tasks.app import app
-from tasks.broker import in_hand
+from tasks.broker import in_hand, transport
 from tasks.broker.in_hand import InHand
+from tests.fast.conftest import a_world, broker_at
 
 pytestmark = pytest.mark.real
 assert app.main  # whose transport it is
@@ -163,3 +167,28 @@ def test_a_message_that_is_none_is_taken_off_and_registered_nowhere(bench: Bench
     assert bench.taker.take([key], bench.queue.name, 9) == [b"no json", b"[1]", b'{"properties": 3}']
     bench.hand_out_again()
     assert bench.waiting() == []
+
+
+@pytest.mark.django_db
+def test_many_are_published_as_celery_publishes_one(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = a_world(monkeypatch)
+    prefix = f"published-{uuid.uuid4().hex}-"
+    monkeypatch.setitem(app.conf, "broker_transport_options", {"global_keyprefix": prefix})
+    monkeypatch.setattr(transport, "PUT_AT_ONCE", 2)
+    requests = requests_for([world.instance(f"c{number}") for number in range(5)], world.outside.engines)
+    with broker_at(broker_url, monkeypatch) as sent:
+        checks.publish(requests, timedelta(seconds=60))
+        many = sent("health")
+        for request in requests:
+            kwargs = {"customer_id": request.customer_id, "request": request.message()}
+            send: Any = checks.check_health.apply_async
+            send(kwargs=kwargs, expires=60, ignore_result=True, argsrepr="", kwargsrepr="")
+        alone = sent("health")
+    assert [m.kwargs for m in many] == [m.kwargs for m in alone], "in the order they were given"
+    assert [_shared(m.headers) for m in many] == [_shared(m.headers) for m in alone]
+    assert all(m.headers["id"] == m.headers["root_id"] for m in many)
+    assert len({m.headers["id"] for m in many}) == len(requests)
+
+
+def _shared(headers: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in headers.items() if name not in ("id", "root_id", "expires")}

@@ -25,7 +25,7 @@ from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 MANY, HANGING = 40, 5
-FILL = "from bench.database import fill; fill({ports}, {engine})"
+FILL = "from bench.database import fill; fill({ports}, [{engine}])"
 
 
 class Answering(Healthy):
@@ -59,7 +59,7 @@ class Targets:
         makers: list[Any] = [lambda n=n: Answering(self, n) for n in range(number)]
         servers = [
             await self._loop.create_server(maker, "127.0.0.1", 0)
-            for maker in (*makers, lambda: Engine(number))
+            for maker in (*makers, lambda: Engine(range(number)))
         ]
         return [int(server.sockets[0].getsockname()[1]) for server in servers]
 

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from instances.alerts import delivery_rules, outbox
 from instances.checks.due import claim_due
+from instances.checks.roster import Roster
 from instances.engine.pool import EngineAddress, Engines, connect
 from instances.engine.port import Engine
 from instances.fleet import sweep as sweeping
@@ -116,13 +117,13 @@ class Working:
     def __init__(self, outside: Outside) -> None:
         self._outside, self._watch = outside, Monitor(outside)
 
-    def check(self, instances: Any) -> None:
-        for recorded in sweeping.check_here(list(instances), self._outside):
+    def check(self, roster: Roster) -> None:
+        for recorded in sweeping.check_here(roster, self._outside):
             if recorded.verdict and recorded.verdict.restart:
                 restart.begin_automatic(recorded.check.request.instance_id, SYSTEM.now())
 
     def sweep(self) -> None:
-        self.check(Instance.objects.active().select_related("plan", "host"))
+        self.check(Roster.of_active())
 
     def until(self, done: Callable[[], bool], seconds: float = 60) -> None:
         """Work until something is true."""

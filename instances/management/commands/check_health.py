@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents, lookup
+from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here
 from instances.fleet.sweep_report import health_rows
 from instances.management.base import FleetCommand
@@ -24,8 +25,9 @@ class Command(FleetCommand):
         instances = self._chosen(options)
         if options["enqueue"]:
             return _enqueue(instances), 0
+        roster = Roster.of_rows(instances)
         with self.progress(options) as tell:
-            made = {r.check.request.instance_id: r for r in check_here(instances, progress=tell)}
+            made = {r.check.request.instance_id: r for r in check_here(roster, progress=tell)}
         document = documents.checks(
             documents.fresh_check(row, made[row.pk].seen, made[row.pk].skipped) for row in health_rows(made)
         )

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from instances.checks import listings
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.dark_hosts import plan_checks
+from instances.checks.roster import Roster
 from instances.fleet.sweep import sweep_here
 from instances.http.probe import ProbeResult
 from instances.models import Health, HealthCheck, Host, HostWatch, Incident, Instance, Sweep
@@ -92,21 +93,28 @@ def _noted(looked: list[str], customer_id: str) -> ProbeResult:
 
 def test_a_host_in_its_grace_is_looked_at_again(world: World, dark: Host) -> None:
     world.host_incident(dark, resolve_at=world.now)
-    plan = plan_checks(list(Instance.objects.select_related("plan", "host")), world.now)
-    assert (len(plan.usual), plan.leads, plan.unseen) == (7, [], [])
+    plan = plan_checks(Roster.of_active())
+    assert (len(plan.usual), plan.leads, list(plan.unseen(world.now))) == (7, [], [])
 
 
 def test_a_wave_is_no_reason_not_to_look(world: World, dark: Host) -> None:
     world.host_incident(dark, cause="wave")
-    assert not plan_checks(list(Instance.objects.select_related("plan", "host")), world.now).unseen
+    assert not list(plan_checks(Roster.of_active()).unseen(world.now))
 
 
-def test_the_plan_costs_one_statement_however_many_there_are(world: World, dark: Host) -> None:
+def test_what_a_plan_costs_does_not_grow_with_the_fleet(world: World, dark: Host) -> None:
     world.host_incident(dark)
-    instances = list(Instance.objects.select_related("plan", "host"))
-    with CaptureQueriesContext(connection) as asked:
-        plan_checks(instances, world.now)
-    assert len(asked) == 1
+    with CaptureQueriesContext(connection) as few:
+        plan = plan_checks(Roster.of_active())
+    assert (len(plan.leads), len(list(plan.unseen(world.now)))) == (1, 4)
+    world.outside.hosts[dark.engine_url].unreachable = False
+    for number in range(20):
+        world.instance(f"more{number}", host=dark)
+    with CaptureQueriesContext(connection) as many:
+        plan = plan_checks(Roster.of_active())
+        list(plan.unseen(world.now))
+    assert len(plan.dark) == 24
+    assert len(many) <= len(few) + 3, "the rows, their plans and their host are read once"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -143,8 +151,7 @@ def test_the_one_a_dark_host_is_judged_by_is_looked_at_all_the_same(
 
 def test_hosts_take_turns(world: World, dark: Host) -> None:
     world.outside.hosts[dark.engine_url].unreachable = False
-    instances = list(Instance.objects.select_related("plan", "host").order_by("host_id", "pk"))
-    [requests] = list(requests_in_turn(instances, world.outside.engines))
+    [requests] = map(list, requests_in_turn(Roster.of_active(), world.outside.engines))
     hosts = [request.engine_url for request in requests]
     assert hosts[0] != hosts[1] and hosts[0] == hosts[2] and hosts[1] == hosts[3]
     assert len(set(hosts[4:])) == 1
@@ -163,8 +170,7 @@ def test_a_host_that_lists_late_holds_up_nobody_else(
         return listing()
 
     monkeypatch.setattr(engine, "list_containers", late)
-    instances = list(Instance.objects.select_related("plan", "host"))
-    groups = requests_in_turn(instances, world.outside.engines)
+    groups = requests_in_turn(Roster.of_active(), world.outside.engines)
     assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
     answers.set()
     assert len([request for group in groups for request in group]) == 5

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from instances.checks.check_requests import requests_for
+from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here, sweep_here
 from instances.models import Incident, Instance, Operation
 from tests.factories import World, health_of
@@ -36,7 +37,7 @@ def test_it_is_seen_from_the_list_without_waiting_for_an_answer(world: World, pa
     [request] = requests_for([paused], world.outside.engines)
     assert request.listed == "paused"
     world.probe.answers[request.url] = lambda: pytest.fail("it was asked")
-    [recorded] = check_here([paused], world.outside)
+    [recorded] = check_here(Roster.of_rows([paused]), world.outside)
     assert recorded.seen.reason == "paused"
 
 
@@ -50,20 +51,20 @@ def test_one_that_is_paused_after_the_list_was_made_is_seen_when_it_does_not_ans
         return listed
 
     world.engine.list_containers = paused_after_it  # type: ignore[method-assign,assignment]
-    [recorded] = check_here([instance], world.outside)
+    [recorded] = check_here(Roster.of_rows([instance]), world.outside)
     assert (recorded.seen.reason, health_of(instance).failures) == ("paused", 0)
 
 
 def test_nobody_is_told_of_a_short_pause(world: World, paused: Instance) -> None:
     began = world.now
-    list(check_here([paused], world.outside))
+    list(check_here(Roster.of_rows([paused]), world.outside))
     incident = Incident.objects.get()
     assert (incident.kind, incident.severity, incident.cause) == ("container", "warning", "paused")
     assert incident.notify_at == began + timedelta(minutes=10)
     world.clock.advance(300)
     world.engine.change(paused.container_name, state="running")
     paused.refresh_from_db()
-    list(check_here([paused], world.outside))
+    list(check_here(Roster.of_rows([paused]), world.outside))
     incident.refresh_from_db()
     paused.refresh_from_db()
     assert (incident.resolved_at, paused.finding) == (world.now, "")

@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
 from instances.checks.due import claim_due
+from instances.checks.roster import Roster
 from instances.engine import pool
 from instances.errors import BusyError, EngineUnreachable
 from instances.fleet import sweep as sweeping
@@ -179,7 +180,7 @@ def test_an_engine_that_dies_before_an_automatic_restart_costs_no_attempt(
     monkeypatch.setattr(pool, "REST_SECONDS", 0.0)
     instance = world.instance()
     kill(world, instance)
-    checks = list(check_here([instance], world.outside))
+    checks = list(check_here(Roster.of_rows([instance]), world.outside))
     assert checks[0].verdict and checks[0].verdict.restart
     operation = restart.begin_automatic(instance.pk, world.now)
     assert operation
@@ -351,8 +352,8 @@ def test_the_state_file_is_written_after_the_sweep(world: World, settings: Setti
 def test_a_due_check_is_claimed_once(world: World) -> None:
     instance = world.instance(status="suspect", next_check_at=world.now)
     world.instance("c2", status="suspect", next_check_at=world.now + timedelta(seconds=1))
-    assert claim_due(world.now) == [instance]
-    assert claim_due(world.now) == []
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert not claim_due(world.now)
     world.clock.advance(61)
     assert len(claim_due(world.now)) == 2
 

@@ -68,7 +68,7 @@ def test_an_outage_is_found_and_healed_at_once(world: World) -> None:
         look(world, instance)
         world.clock.advance(30)
     set_right(world)
-    assert [due.pk for due in claim_due(world.now)] == [instance.pk]
+    assert list(claim_due(world.now)) == [instance.pk]
     recorded = look(world, instance)
     assert recorded.verdict
     assert recorded.verdict.restart

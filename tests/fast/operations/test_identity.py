@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from instances import documents
+from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here, sweep_here
 from instances.models import Health, Incident, Instance, Operation
 from instances.operations import service
@@ -41,7 +42,7 @@ def copy(world: World, instance: Instance, **changes: Any) -> str:
 def look(world: World, times: int = 1) -> Health:
     for _ in range(times):
         world.clock.advance(60)
-        list(check_here(list(Instance.objects.all().without_secrets()), world.outside))
+        list(check_here(Roster.of_rows(Instance.objects.all()), world.outside))
     return Health.objects.get()
 
 

@@ -11,6 +11,7 @@ from django.db import DataError, OperationalError
 
 from instances import state_file
 from instances.checks.record import record
+from instances.checks.roster import Roster
 from instances.containers.spec import next_name, previous_name
 from instances.errors import EngineUnreachable, PermanentError, TransientError
 from instances.fleet.sweep import check_here
@@ -122,7 +123,7 @@ def test_it_is_never_made_on_empty_data(world: World, old: Instance) -> None:
     assert "neither does the data it had" in done.error
     assert old.volume_name not in world.engine.volumes
     old.refresh_from_db()
-    list(check_here([old], world.outside))
+    list(check_here(Roster.of_rows([old]), world.outside))
     assert (health_of(old).status, health_of(old).reason) == ("failed", "data_missing")
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 from instances.admin import history as instance_history
 from instances.admin import incidents as incident_pages
 from instances.admin import read_only
+from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here
 from instances.incidents.acknowledge import acknowledge
 from instances.lib.clock import SYSTEM
@@ -126,7 +127,7 @@ def test_a_container_that_others_renamed_is_named_on_its_page_and_as_an_incident
 ) -> None:
     instance = world.instance()
     world.engine.rename(instance.container_id, "c0ffee_dockmgr-c1")
-    list(check_here([instance], world.outside))
+    list(check_here(Roster.of_rows([instance]), world.outside))
     page = text(admin_client, f"{INSTANCE}{instance.pk}/change/")
     assert "is called c0ffee_dockmgr-c1" in page and "Seen since" in page and "is-renamed" in page
     incident = Incident.objects.get(kind="container")
@@ -134,7 +135,7 @@ def test_a_container_that_others_renamed_is_named_on_its_page_and_as_an_incident
     world.engine.rename(instance.container_id, instance.container_name)
     instance.refresh_from_db()
     world.clock.advance(1)
-    list(check_here([instance], world.outside))
+    list(check_here(Roster.of_rows([instance]), world.outside))
     assert "c0ffee" not in text(admin_client, f"/admin/instances/instance/{instance.pk}/live/")
 
 

@@ -1,0 +1,64 @@
+"""Who is to be looked at: the numbers of instances by host. Their rows are read a page at a time."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Self
+
+from instances.models import Instance
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Keys of instances in the order they are to be looked at, by the keys of their hosts.
+
+    A fleet's numbers fit into a process' memory where its rows would not.
+    """
+
+    of_host: Mapping[int, Sequence[int]]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, int]]) -> Self:
+        """From pairs of host and instance."""
+        found: dict[int, array[int]] = defaultdict(lambda: array("q"))
+        for host, instance in pairs:
+            found[host].append(instance)
+        return cls(dict(found))
+
+    @classmethod
+    def of_active(cls) -> Self:
+        """All that a sweep looks at."""
+        return cls.of(Instance.objects.active().order_by("pk").values_list("host_id", "pk"))
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Instance]) -> Self:
+        return cls.of((row.host_id, row.pk) for row in rows)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.of_host.values()))
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.of_host.values())
+
+    def without(self, hosts: Collection[int]) -> Self:
+        return type(self)({host: ids for host, ids in self.of_host.items() if host not in hosts})
+
+
+def pages(ids: Iterable[int]) -> Iterator[list[int]]:
+    """The numbers in lists of at most a thousand, as one statement takes them."""
+    left = iter(ids)
+    while page := list(islice(left, PAGE)):
+        yield page
+
+
+def rows_of(ids: Iterable[int]) -> Iterator[Instance]:
+    """Their rows in this order, with all a check's request is made of; what is gone by now is left out."""
+    for page in pages(ids):
+        found = Instance.objects.for_checks().in_bulk(page)
+        yield from (found[pk] for pk in page if pk in found)

@@ -1,0 +1,74 @@
+"""A fleet is known by its numbers, and read a page at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import chain
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from instances.checks import due, listings, roster
+from instances.checks.check_requests import requests_in_turn
+from instances.checks.roster import Roster, rows_of
+from instances.models import Host, Instance
+from tasks import checks
+from tests.factories import World
+from tests.fast.conftest import Message
+from tests.fast.tasks.test_tasks import Sent
+
+pytestmark = pytest.mark.django_db
+
+
+def fleet(world: World, number: int, first: int = 0, host: Host | None = None) -> list[Instance]:
+    return [world.instance(f"c{place}", host=host) for place in range(first, first + number)]
+
+
+def customers(messages: list[Message]) -> list[str]:
+    return [message.kwargs["customer_id"] for message in messages]
+
+
+def test_rows_come_in_order_whatever_the_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "PAGE", 2)
+    wanted = [instance.pk for instance in reversed(fleet(world, 5))]
+    with CaptureQueriesContext(connection) as asked:
+        found = [row.pk for row in rows_of([*wanted, 10_000])]
+    assert found == wanted, "what is gone by now is left out"
+    assert sum('FROM "instances_instance"' in query["sql"] for query in asked) == 3
+
+
+def test_a_row_needs_no_statement_of_its_own(world: World, sent: Sent) -> None:
+    fleet(world, 3)
+    with CaptureQueriesContext(connection) as few:
+        assert len(list(chain(*requests_in_turn(Roster.of_active(), world.outside.engines)))) == 3
+    fleet(world, 20, first=3)
+    with CaptureQueriesContext(connection) as many:
+        [requests] = map(list, requests_in_turn(Roster.of_active(), world.outside.engines))
+    assert len(requests) == 23
+    assert len(many) == len(few)
+
+
+def test_what_is_due_is_taken_a_page_at_a_time(
+    world: World, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "PAGE", 2)
+    for number in range(5):
+        world.instance(f"c{number}", status="suspect", next_check_at=world.now - timedelta(seconds=number))
+    assert len(due.claim_due(world.now)) == 2
+    checks.follow_up()
+    published = customers(sent("health"))
+    assert (sorted(published), published[-1]) == (["c0", "c1", "c2"], "c0"), "first what is due for longest"
+
+
+def test_no_more_hosts_are_listed_than_are_asked_beside_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "LISTING_THREADS", 1)
+    other = Host.objects.create(
+        name="other", docker_url="unix:///fake/other.sock", first_port=30000, last_port=30999
+    )
+    fleet(world, 2)
+    fleet(world, 3, first=2, host=other)
+    groups = requests_in_turn(Roster.of_active(), world.outside.engines)
+    assert [len(list(requests)) for requests in groups] == [2, 3]
