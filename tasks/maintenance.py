@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from instances.checks import sweeps
 from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
+from instances.fleet import history
 from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
 from instances.monitoring.log_watch import end_where_nobody_follows
@@ -18,6 +21,8 @@ from tasks.broker.connection import reaching_broker, require_broker
 from tasks.broker.queues import queue_lengths
 from tasks.bulk import enqueue_turn
 from tasks.operations import enqueue
+
+HISTORY_SECONDS = 60  # of each call
 
 
 @task("dockmgr.recover")
@@ -67,6 +72,13 @@ def enqueue_tidying() -> None:
     require_broker()
     with reaching_broker():
         tidy_up.apply_async(ignore_result=True)
+
+
+@task("dockmgr.keep_history")
+def keep_history() -> int:
+    """Roll the history up for a while; returns how many steps were made. The next call goes on."""
+    until = time.monotonic() + HISTORY_SECONDS
+    return history.keep(SYSTEM.now(), lambda: time.monotonic() > until)
 
 
 @task("dockmgr.purge_history")

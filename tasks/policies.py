@@ -66,6 +66,9 @@ PROBE = TaskPolicy(queue="health", acks_late=False, time_limit=60)
 # Starting a sweep or the other clockwork: the next beat does it again, a late one is worthless.
 CLOCKWORK = TaskPolicy(queue="health", acks_late=False, time_limit=300, expires=30, ignore_result=True)
 
+# Rolling up, moving and forgetting history: beside changes, where no check and no message waits for it.
+HISTORY = replace(CLOCKWORK, queue="operations", expires=240)
+
 # The same for the sweep, whose id other services may want.
 SWEEP = replace(CLOCKWORK, ignore_result=False)
 
@@ -105,7 +108,8 @@ POLICIES: dict[str, TaskPolicy] = {
     "dockmgr.sweep": SWEEP,
     "dockmgr.follow_up": CLOCKWORK,
     "dockmgr.recover": CLOCKWORK,
-    "dockmgr.purge_history": CLOCKWORK,
+    "dockmgr.purge_history": HISTORY,
+    "dockmgr.keep_history": HISTORY,
     "dockmgr.tidy_up": CLOCKWORK,
     "dockmgr.heal": HEAL,
     "dockmgr.ping_heartbeat": HEARTBEAT,

@@ -17,14 +17,29 @@ def newest_first(
     rows: QuerySet[Row], column: str, cursor: str | None, limit: int
 ) -> tuple[QuerySet[Row], str | None]:
     """The rows of a page by the time in `column`, the newest first, and the cursor of the next page."""
-    if cursor is not None:
-        moment, key = _position(cursor, rows.model)
-        earlier = Q(**{f"{column}__lt": moment}) | Q(pk__lt=key)
-        rows = rows.filter(earlier, **{f"{column}__lte": moment})
+    rows = _after(rows, column, cursor)
     keys = list(rows.order_by(f"-{column}", "-pk").values_list(column, "pk")[: limit + 1])
     following = _cursor(*keys[limit - 1]) if len(keys) > limit else None
     page = rows.model._default_manager.filter(pk__in=[key for _, key in keys[:limit]])
     return page.order_by(f"-{column}", "-pk"), following
+
+
+def newest_rows(
+    rows: QuerySet[Row], column: str, cursor: str | None, limit: int
+) -> tuple[list[Row], str | None]:
+    """The same in one query, for tables whose rows are not found by their key."""
+    found = list(_after(rows, column, cursor).order_by(f"-{column}", "-pk")[: limit + 1])
+    page = found[:limit]
+    following = _cursor(getattr(page[-1], column), page[-1].pk) if len(found) > limit else None
+    return page, following
+
+
+def _after(rows: QuerySet[Row], column: str, cursor: str | None) -> QuerySet[Row]:
+    if cursor is None:
+        return rows
+    moment, key = _position(cursor, rows.model)
+    earlier = Q(**{f"{column}__lt": moment}) | Q(pk__lt=key)
+    return rows.filter(earlier, **{f"{column}__lte": moment})
 
 
 def by_name(rows: QuerySet[Row], column: str, cursor: str | None, limit: int) -> tuple[list[Row], str | None]:

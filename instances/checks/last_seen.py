@@ -11,6 +11,7 @@ from instances.health.response import VERSION_LENGTH
 from instances.health.state import Observation, State
 from instances.lib.redact import Redactor
 from instances.models import HealthCheck, Instance
+from instances.models.history import MOST_FAILURES
 
 SEEN_FIELDS = ("http_status", "latency_ms", "version", "container_state", "reason", "error")
 ERROR_LENGTH = 255
@@ -40,7 +41,7 @@ def history_row(check: Check, state: State) -> HealthCheck:
         status=state.status.value,
         http_status=seen.http_status,
         latency_ms=seen.latency_ms,
-        consecutive_failures=state.failures,
+        consecutive_failures=min(state.failures, MOST_FAILURES),
         container_state=seen.container_state or "",
         error=seen.error[:ERROR_LENGTH],
         checked_at=seen.finished_at,

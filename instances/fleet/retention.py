@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
+from instances.fleet import history
 from instances.models import (
     ApiRequest,
     AuditEntry,
     FeedEvent,
-    HealthCheck,
     Incident,
     LastWords,
     Mute,
@@ -38,10 +38,11 @@ def purge(now: datetime) -> dict[str, int]:
     measured = now - timedelta(days=settings.HISTORY_DAYS)
     recorded = now - timedelta(days=settings.RECORD_DAYS)
     return {
-        "checks": _delete(HealthCheck.objects.filter(checked_at__lt=measured)),
+        "checks": history.forget_checks(now),
+        **history.forget_sums(now),
         "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
         "hours of usage": _delete(UsageHour.objects.filter(at__lt=now - hours_kept())),
-        "days of usage": _delete(UsageDay.objects.filter(at__lt=recorded)),
+        "days of usage": _delete(UsageDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS))),
         "last words": _delete(
             LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS))
         ),

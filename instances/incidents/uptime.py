@@ -51,14 +51,14 @@ class Report:
 def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> Report:
     """The uptime of `instances` in a period, in five queries however many they are."""
     restarts = _restarts(instances, since, until)
-    outside = {line.instance_id: line.uptime for line in _lines(instances, since, until, OutsideTransition)}
+    outside = {line.instance_id: line.uptime for line in lines_of(instances, since, until, OutsideTransition)}
     lines = [
         replace(
             line,
             uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
             outside=outside[line.instance_id],
         )
-        for line in _lines(instances, since, until)
+        for line in lines_of(instances, since, until)
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]
     ]
     return Report(since, until, lines)
@@ -67,12 +67,13 @@ def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> R
 def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) -> dict[int, float | None]:
     """Up of up and down since then, for each instance, in two queries; None where nothing is known."""
     instances = Instance.objects.filter(pk__in=set(instance_ids))
-    return {line.instance_id: line.uptime.percent for line in _lines(instances, since, now)}
+    return {line.instance_id: line.uptime.percent for line in lines_of(instances, since, now)}
 
 
-def _lines(
+def lines_of(
     instances: QuerySet[Instance], since: datetime, until: datetime, seen: Seen = Transition
 ) -> Iterator[Line]:
+    """How available each of `instances` was, by customer id, without its restarts; in two queries."""
     within = _changes_within(instances, since, until, seen)
     before = seen._default_manager.filter(instance=OuterRef("pk"), at__lte=since).order_by("-at", "-pk")
     rows = instances.order_by("customer_id", "pk").values_list(

@@ -6,7 +6,8 @@ from instances.models.bulk import Bulk
 from instances.models.channel import Channel, Notification, Pulse
 from instances.models.feed import FeedEvent
 from instances.models.fleet import FreedPort, Host, HostWatch, PendingPurge, Plan, Port
-from instances.models.health import Health, HealthCheck, Transition
+from instances.models.health import Health, Transition
+from instances.models.history import CheckDay, CheckHour, FormerCheck, HealthCheck, HistoryProgress
 from instances.models.incident import Incident, IncidentEvent, Mute, NotifiedState
 from instances.models.instance import Instance
 from instances.models.last_words import LastWords
@@ -24,10 +25,14 @@ __all__ = [
     "AuditEntry",
     "Bulk",
     "Channel",
+    "CheckDay",
+    "CheckHour",
     "FeedEvent",
+    "FormerCheck",
     "FreedPort",
     "Health",
     "HealthCheck",
+    "HistoryProgress",
     "Host",
     "HostWatch",
     "Incident",

@@ -1,4 +1,4 @@
-"""An instance's health: its present state, one narrow and hot row, and its history."""
+"""An instance's health: its present state, one narrow and hot row, and when it was available."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from django.db.models import Q
 from instances.health.state import State, Status
 from instances.models.instance import Instance
 from instances.models.storable import CharField, Excerpt
-from instances.models.sweep import Sweep
 
 STATUSES = tuple((status.value, status.value) for status in Status)
 STATE_FIELDS = tuple(field.name for field in fields(State))
@@ -66,33 +65,6 @@ class Health(models.Model):
     def state(self) -> State:
         values = {name: getattr(self, name) for name in STATE_FIELDS}
         return State(**{**values, "status": Status(self.status)})
-
-
-class HealthCheck(models.Model):
-    """A probe that was judged and recorded, of those that are kept: see `checks.kept_rules`."""
-
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="checks", db_index=False)
-    sweep = models.ForeignKey(
-        Sweep, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False
-    )
-    outcome = CharField(max_length=8)
-    reason = Excerpt(max_length=32, blank=True)
-    status = CharField(max_length=10, choices=STATUSES)
-    http_status = models.PositiveIntegerField(null=True)
-    latency_ms = models.PositiveIntegerField(null=True)
-    consecutive_failures = models.PositiveIntegerField()
-    container_state = Excerpt(max_length=16, blank=True)
-    error = Excerpt(max_length=255, blank=True)
-    checked_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["instance", "-checked_at"], name="check_by_instance"),
-            models.Index(fields=["sweep", "-latency_ms"], name="check_by_sweep"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.instance_id} {self.outcome} {self.checked_at:%Y-%m-%d %H:%M:%S}"
 
 
 class Transition(models.Model):

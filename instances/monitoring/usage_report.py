@@ -30,13 +30,13 @@ Totals = dict[str, float]
 
 def hours_kept() -> timedelta:
     """How long hours are kept before days have to do."""
-    return max(LEAST_HOURS, timedelta(days=settings.HISTORY_DAYS))
+    return max(LEAST_HOURS, timedelta(days=settings.HOURLY_DAYS))
 
 
 def report(since: datetime, until: datetime, customer_id: str | None = None) -> list[shapes.Usage]:
     """USAGE of each customer between two times, by name; those that were removed meanwhile included.
 
-    From the hour on in which the period begins; what is older than DOCKMGR_HISTORY_DAYS, from the day on.
+    From the hour on in which the period begins; what is older than DOCKMGR_HOURLY_DAYS, from the day on.
     """
     first = since.replace(minute=0, second=0, microsecond=0)
     by_hour = max(first, _midnight(until - hours_kept()) + timedelta(days=1))

@@ -79,7 +79,7 @@ def list_checks(
     """The newest first, back to `since`: each failure, each change, and of the rest one in ten minutes."""
     begin = forms.since(since, call_of(request).now)
     rows = HealthCheck.objects.filter(instance=present(request, customer_id), checked_at__gte=begin)
-    page, following = paging.newest_first(rows, "checked_at", cursor, limit)
+    page, following = paging.newest_rows(rows, "checked_at", cursor, limit)
     items = [documents.history(row) for row in page]
     return {"customer_id": customer_id, "items": items, "next": following}
 
