@@ -32,7 +32,7 @@ PAGES = {
     "operations": "/admin/instances/operation/",
     "hosts": "/admin/instances/host/",
 }
-BIG = ("instances_instance", "instances_health", "instances_healthcheck", "instances_operation")
+BIG = ("instances_instance", "instances_health", "instances_check", "instances_operation")
 FLEET = """
 INSERT INTO instances_host (name, docker_url, address, bind, max_instances, first_port, last_port)
   SELECT 'bench-' || n, '', '127.0.0.1', '', 100, 20000, 29999 FROM generate_series(1, %(hosts)s) n;
@@ -54,10 +54,10 @@ INSERT INTO instances_sweep (id, slot, state, requested_by, attended, total, don
     %(count)s, %(count)s, now() - n * interval '15 minutes', now(),
     now() - n * interval '15 minutes' + interval '40 seconds'
   FROM generate_series(1, %(sweeps)s) n;
-INSERT INTO instances_healthcheck (instance_id, sweep_id, outcome, reason, status, http_status, latency_ms,
+INSERT INTO instances_check (instance_id, sweep_id, outcome, reason, status, http_status, latency_ms,
     consecutive_failures, container_state, error, checked_at)
-  SELECT i.id, s.id, CASE WHEN random() < 0.01 THEN 'fail' ELSE 'ok' END, '', 'healthy', 200,
-    (random() * 300)::int, 0, 'running', '', s.started_at
+  SELECT i.id, s.id, CASE WHEN random() < 0.01 THEN 1 ELSE 0 END, '', 2, 200,
+    (random() * 300)::int, 0, 2, '', s.started_at
   FROM (SELECT * FROM instances_sweep ORDER BY started_at DESC LIMIT %(sweeps)s) s, instances_instance i;
 INSERT INTO instances_operation (id, kind, instance_id, customer_id, status, requested_by, reason, automatic,
     params, facts, steps, undoing, error, image_before, image_after, created_at, started_at, finished_at,

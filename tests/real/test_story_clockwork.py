@@ -92,6 +92,6 @@ def every_sweep_once(fleet: Fleet) -> None:
     )]  # fmt: skip
     assert min(later - sooner for sooner, later in pairwise(slots)) >= 2
     counted = (
-        "SELECT count(*) FROM instances_healthcheck WHERE sweep_id IS NOT NULL GROUP BY sweep_id, instance_id"
+        "SELECT count(*) FROM instances_check WHERE sweep_id IS NOT NULL GROUP BY sweep_id, instance_id"
     )
     assert set(fleet.sql(counted)) == {(1,)}

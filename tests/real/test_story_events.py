@@ -112,7 +112,7 @@ def test_without_events_lists_find_what_died_and_looks_what_is_wedged(
 ) -> None:
     with a_fleet(home, docker_url, broker_url, demo_image, environ=DEAF, start_grace=8) as fleet:
         fleet.provision_all("removed", "wedged", "well")
-        checks = "SELECT count(*) FROM instances_healthcheck"
+        checks = "SELECT count(*) FROM instances_check"
         with fleet.worker(), fleet.worker():
             fleet.container("removed").remove(force=True)
             fleet.switch("wedged", "hang")
