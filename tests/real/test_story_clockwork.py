@@ -91,7 +91,5 @@ def every_sweep_once(fleet: Fleet) -> None:
         "SELECT strftime('%s', slot) FROM instances_sweep WHERE slot IS NOT NULL ORDER BY slot"
     )]  # fmt: skip
     assert min(later - sooner for sooner, later in pairwise(slots)) >= 2
-    counted = (
-        "SELECT count(*) FROM instances_check WHERE sweep_id IS NOT NULL GROUP BY sweep_id, instance_id"
-    )
+    counted = "SELECT count(*) FROM instances_check WHERE sweep_id IS NOT NULL GROUP BY sweep_id, instance_id"
     assert set(fleet.sql(counted)) == {(1,)}

@@ -104,7 +104,7 @@ def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
         hour.cpu_seconds
         for hour in UsageHour.objects.filter(at__lt=UsageDay.objects.get().at + timedelta(days=1))
     )
-    world.clock.advance(86400 * 32)
+    world.clock.advance(86400 * 37)
     roll_up(world.now)
     purge(world.now)
     assert (UsageHour.objects.count(), UsageDay.objects.count()) == (0, 2)

@@ -43,4 +43,8 @@ def test_partitions_are_named_by_their_day_and_made_ahead() -> None:
     assert partitions.day_of("instances_check", "instances_check_20260302") == date(2026, 3, 2)
     assert partitions.day_of("instances_check", "instances_check_default") is None
     assert partitions.day_of("instances_check", "others_20260302") is None
-    assert partitions.wanted(date(2026, 2, 27))[:3] == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
+    assert partitions.wanted(date(2026, 2, 27))[:3] == [
+        date(2026, 2, 27),
+        date(2026, 2, 28),
+        date(2026, 3, 1),
+    ]
