@@ -9,38 +9,20 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from instances.admin.charts import Bar, Mark, Value, bars, bucket_of, place_of
-from instances.models import HealthCheck, Instance, Operation
+from instances.fleet import past
+from instances.fleet.history_rules import Frame, Source, Sum, framed
+from instances.incidents.uptime import uptime_percent
+from instances.lib.calendar import DAY
+from instances.models import Instance, Operation
 
-PERIODS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-LABELS = {"1d": "a day", "7d": "a week", "30d": "a month"}
+PERIODS = {"1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "1y": 365 * DAY}
+LABELS = {"1d": "a day", "7d": "a week", "30d": "a month", "1y": "a year"}
 MOST_PARTS = 120
 PART_LENGTH = 1.5  # a part this long holds a check, unless there was none
 LEAST = 0.01  # ms: an answer without a latency is drawn all the same
 MOST_CHECKS = 10_000
 MOST_MARKS = 200
 MARKED = ("restart", "update", "provision")
-
-
-@dataclass
-class Part:
-    """What the checks of one part of the period saw."""
-
-    checks: int = 0
-    failures: int = 0
-    unknown: int = 0
-    slowest: int = 0
-
-    def add(self, outcome: str, latency_ms: int | None) -> None:
-        self.checks += 1
-        self.failures += outcome == "fail"
-        self.unknown += outcome == "unknown"
-        self.slowest = max(self.slowest, latency_ms or 0)
-
-    @property
-    def kind(self) -> str:
-        if self.failures:
-            return "bad"
-        return "unknown" if self.unknown else "good"
 
 
 @dataclass(frozen=True)
@@ -57,6 +39,7 @@ class History:
     slowest: int
     operations: int  # restarts, updates and provisionings, of which the newest are `marks`
     drawn_since: datetime | None  # the oldest check drawn, where older ones are left out
+    uptime_percent: float | None = None
 
     @property
     def middle(self) -> datetime:
@@ -66,10 +49,14 @@ class History:
     def words(self) -> str:
         """What somebody who does not see the chart is told."""
         return (
-            f"Checks kept: {self.checks}, of which {self.failures} failed and {self.unknown} saw nothing; "
-            f"slowest answer: {self.slowest} ms; restarts, updates and provisionings: {self.operations}."
-            f"{self._left_out}{self._not_marked}"
+            f"{self._uptime}Checks kept: {self.checks}, of which {self.failures} failed and {self.unknown} "
+            f"saw nothing; slowest answer: {self.slowest} ms; "
+            f"restarts, updates and provisionings: {self.operations}.{self._left_out}{self._not_marked}"
         )
+
+    @property
+    def _uptime(self) -> str:
+        return "" if self.uptime_percent is None else f"Uptime: {self.uptime_percent:g} %. "
 
     @property
     def _left_out(self) -> str:
@@ -83,27 +70,31 @@ class History:
 
 
 def history(instance: Instance, period: str, now: datetime, interval: float) -> History:
-    """The newest checks of the period, at most 10,000, in three queries; `interval` seconds between two."""
-    since = now - PERIODS[period]
-    rows = HealthCheck.objects.filter(instance=instance, checked_at__gt=since).order_by("-checked_at")
-    checks = list(rows.values_list("checked_at", "outcome", "latency_ms")[:MOST_CHECKS])
-    step = (now - since) / number_of_parts(PERIODS[period], interval)
+    """What is known of the period, in few queries; `interval` seconds between two checks.
+
+    Of checks that are not summed up yet, or are asked for one by one, the newest 10,000 are drawn.
+    """
+    length = PERIODS[period]
+    frame = framed(length, number_of_parts(length, interval), now, past.kept(now))
+    seen = {part.source: past.seen(instance, part, MOST_CHECKS) for part in frame.stretches}
     operations = Operation.objects.filter(
-        customer_id=instance.customer_id, created_at__gt=since, kind__in=MARKED
+        customer_id=instance.customer_id, created_at__gt=frame.since, kind__in=MARKED
     )
-    parts = _parts(checks, since, now, step)
-    slowest = max((part.slowest for part in parts), default=0)
+    parts = _parts([each for found in seen.values() for each in found], frame)
+    slowest = max((part.latency_max or 0 for part in parts), default=0)
+    checks = seen.get(Source.CHECKS, [])
     return History(
-        since=since,
-        until=now,
-        bars=bars([_value(part, slowest, since + number * step, step) for number, part in enumerate(parts)]),
-        marks=_marks(operations, since, now),
-        checks=len(checks),
+        since=frame.since,
+        until=frame.until,
+        bars=bars([_value(part, slowest, frame.step) for part in parts]),
+        marks=_marks(operations, frame.since, frame.until),
+        checks=sum(part.kept for part in parts),
         failures=sum(part.failures for part in parts),
         unknown=sum(part.unknown for part in parts),
         slowest=slowest,
         operations=operations.count(),
-        drawn_since=checks[-1][0] if len(checks) == MOST_CHECKS else None,
+        drawn_since=checks[-1].at if len(checks) == MOST_CHECKS else None,
+        uptime_percent=uptime_percent([instance.pk], frame.since, now)[instance.pk],
     )
 
 
@@ -112,25 +103,26 @@ def number_of_parts(period: timedelta, interval: float) -> int:
     return max(1, min(MOST_PARTS, int(period.total_seconds() / (PART_LENGTH * interval))))
 
 
-def _parts(
-    checks: Iterable[tuple[datetime, str, int | None]], since: datetime, until: datetime, step: timedelta
-) -> list[Part]:
-    parts = [Part() for _ in range(round((until - since) / step))]
-    for moment, outcome, latency in checks:
-        parts[min(len(parts) - 1, bucket_of(moment, since, step))].add(outcome, latency)
+def _parts(seen: Iterable[Sum], frame: Frame) -> list[Sum]:
+    parts = [Sum(frame.since + number * frame.step) for number in range(frame.parts)]
+    for each in seen:
+        number = min(frame.parts - 1, bucket_of(each.at, frame.since, frame.step))
+        parts[number] += each
     return parts
 
 
-def _value(part: Part, slowest: int, begins: datetime, step: timedelta) -> Value:
+def _value(part: Sum, slowest: int, step: timedelta) -> Value:
     """A part in which something failed or could not be seen reaches the top, whatever its latency."""
-    if not part.checks:
+    if not part.kept:
         return Value(None, "none", "")
+    longest = part.latency_max or 0
     title = (
-        f"{_moment(begins)} to {_moment(begins + step)} UTC: {part.checks} checks kept, {part.failures} "
-        f"failed, {part.unknown} unknown, slowest {part.slowest} ms"
+        f"{_moment(part.at)} to {_moment(part.at + step)} UTC: {part.kept} checks kept, {part.failures} "
+        f"failed, {part.unknown} unknown, slowest {longest} ms"
     )
-    amount = slowest or 1 if part.failures or part.unknown else part.slowest or LEAST
-    return Value(amount, part.kind, title)
+    if part.failures or part.unknown:
+        return Value(slowest or 1, "bad" if part.failures else "unknown", title)
+    return Value(longest or LEAST, "good", title)
 
 
 def _moment(moment: datetime) -> str:

@@ -22,6 +22,7 @@ from instances.admin.read_only import MOST_COUNTED, PageAdmin, ReadOnlyAdmin, fo
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.admin.views import behind
 from instances.documents import told_in_full
+from instances.fleet.history import longest_kept
 from instances.lib import durations
 from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry, HealthCheck, Operation, Sweep
@@ -123,7 +124,7 @@ class SweepAdmin(ReadOnlyAdmin):
 
 
 class NewestChecks(ChangeList):
-    """All checks, back to where there are more than a list counts: no index has them all in order of time."""
+    """All checks, back to where there are more than a list counts: no index has them in order of time."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[HealthCheck]:
         rows: QuerySet[HealthCheck] = super().get_queryset(request, exclude_parameters)
@@ -133,7 +134,7 @@ class NewestChecks(ChangeList):
             newest = rows.filter(checked_at__gt=SYSTEM.now() - length)
             if newest.order_by()[: MOST_COUNTED + 1].count() > MOST_COUNTED:
                 return newest
-        return rows
+        return rows.filter(checked_at__gt=SYSTEM.now() - longest_kept())
 
 
 @admin.register(HealthCheck)

@@ -46,6 +46,7 @@ def since(text: str, now: datetime) -> datetime:
 
 
 Status = Literal["unknown", "starting", "healthy", "suspect", "unhealthy", "restarting", "failed", "paused"]
+By = Literal["hour", "day"]
 OperationStatus = Literal["queued", "running", "succeeded", "failed", "rolled_back"]
 CustomerId = Annotated[
     str,

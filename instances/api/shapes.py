@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from instances.documents.shapes import Incident, Instance, Operation, Past, Time, TrialResult
+from instances.documents.shapes import Incident, Instance, Operation, Past, PastSum, Time, TrialResult
 
 
 class Malformed(BaseModel):
@@ -59,6 +59,13 @@ class PastPage(BaseModel):
     customer_id: str
     items: list[Past]
     next: str | None
+
+
+class PastSums(BaseModel):
+    """Hours or days, the newest first; those of which nothing is known are left out."""
+
+    customer_id: str
+    items: list[PastSum]
 
 
 class OperationPage(BaseModel):

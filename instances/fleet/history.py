@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Model
+from django.db.models import QuerySet
 
 from instances.db import partitions
 from instances.fleet import former_checks, roll_up
@@ -14,7 +15,7 @@ from instances.fleet.history_rules import first_to_keep
 from instances.models import CheckDay, CheckHour, HealthCheck
 
 TABLE = HealthCheck._meta.db_table
-AT_ONCE = 2000  # instances whose old sums are deleted in one statement
+AT_ONCE = 200  # instances whose old rows are deleted in one statement
 ROWS_AT_ONCE = 5000
 
 
@@ -31,10 +32,15 @@ def keep(now: datetime, is_over: Callable[[], bool]) -> int:
     return steps
 
 
+def longest_kept() -> timedelta:
+    """After which a check is forgotten even where it was never rolled up."""
+    return timedelta(days=max(settings.HISTORY_DAYS, settings.HOURLY_DAYS))
+
+
 def forget_checks(now: datetime) -> int:
     """Delete checks older than their setting in days that are rolled up; returns how many."""
-    kept, most = timedelta(days=settings.HISTORY_DAYS), timedelta(days=settings.HOURLY_DAYS)
-    before = first_to_keep(now, kept, roll_up.reached(roll_up.HOURS), most)
+    kept = timedelta(days=settings.HISTORY_DAYS)
+    before = first_to_keep(now, kept, roll_up.reached().get(roll_up.HOURS), longest_kept())
     if not partitions.is_partitioned():
         return _in_steps(lambda: HealthCheck.objects.filter(
             pk__in=HealthCheck.objects.filter(checked_at__lt=before).values("pk")[:ROWS_AT_ONCE]
@@ -53,17 +59,21 @@ def _in_steps(delete: Callable[[], int]) -> int:
 
 def forget_sums(now: datetime) -> dict[str, int]:
     """Delete sums older than their settings in days; returns how many."""
+    hours, days = (now - timedelta(days=kept) for kept in (settings.HOURLY_DAYS, settings.DAILY_DAYS))
     return {
-        "hours of checks": _forget(CheckHour, now - timedelta(days=settings.HOURLY_DAYS)),
-        "days of checks": _forget(CheckDay, now - timedelta(days=settings.DAILY_DAYS)),
+        "hours of checks": forget_by_instance(CheckHour.objects.filter(at__lt=hours)),
+        "days of checks": forget_by_instance(CheckDay.objects.filter(at__lt=days)),
     }
 
 
-def _forget(model: type[Model], before: datetime) -> int:
-    """By the key, which begins with the instance: so no further index is needed."""
-    rows = model._default_manager
-    last = rows.order_by("-instance_id").values_list("instance_id", flat=True).first() or 0
+def forget_by_instance(rows: QuerySet[Any]) -> int:
+    """Delete the rows, some instances at a time; returns how many.
+
+    For tables whose index begins with the instance: so none is needed for the time alone.
+    """
+    newest = rows.model._default_manager.order_by("-instance_id").values_list("instance_id", flat=True)
+    last = newest.first() or 0
     return sum(
-        rows.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE, at__lt=before).delete()[0]
+        rows.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE).delete()[0]
         for first in range(0, last + 1, AT_ONCE)
     )

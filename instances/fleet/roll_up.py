@@ -15,26 +15,26 @@ from django.db import transaction
 from django.db.models import Avg, Count, F, Max, Min, Q, Sum
 
 from instances.fleet import history_rules as rules
-from instances.fleet.history_rules import DAY, HOUR
 from instances.incidents.uptime import lines_of
+from instances.lib.calendar import DAY, HOUR, day_of
 from instances.models import CheckDay, CheckHour, HealthCheck, HistoryProgress, Instance
 
 AT_ONCE = 2000  # instances in a step
 MOST = 32_767  # of what an hour's row holds
 HOURS, DAYS = "hours", "days"
-SUMS = ("kept", "failures", "up", "down", "latency_min", "latency_avg", "latency_max")
+SUMS = ("kept", "failures", "unknown", "up", "down", "latency_min", "latency_avg", "latency_max")
 Row = dict[str, Any]
 
 
-def reached(name: str) -> datetime | None:
-    """Until when a roll-up is complete; None where it has not begun."""
-    return HistoryProgress.objects.filter(pk=name).values_list("at", flat=True).first()
+def reached() -> dict[str, datetime]:
+    """Until when each roll-up is complete, of those that have begun; in one query."""
+    return dict(HistoryProgress.objects.values_list("name", "at"))
 
 
 def step(now: datetime) -> bool:
     """One step of the hours, or else of the days; False when nothing is due."""
     hours = _progress(HOURS, now, _first_day)
-    days = _progress(DAYS, now, lambda *_: rules.day_of(hours.at))
+    days = _progress(DAYS, now, lambda *_: day_of(hours.at))
     if rules.hour_is_due(hours.at, now):
         return _step(hours, HOUR)
     return rules.day_is_due(days.at, hours.at) and _step(days, DAY)
@@ -42,7 +42,7 @@ def step(now: datetime) -> bool:
 
 def _progress(name: str, now: datetime, first: Callable[[datetime, datetime], datetime]) -> HistoryProgress:
     found = HistoryProgress.objects.filter(pk=name).first()
-    earliest = rules.day_of(now - timedelta(days=settings.HOURLY_DAYS))
+    earliest = day_of(now - timedelta(days=settings.HOURLY_DAYS))
     if found is None:
         begin = {"at": first(earliest, now)}
         found, _ = HistoryProgress.objects.get_or_create(name=name, defaults=begin)
@@ -95,6 +95,7 @@ def _of_hour(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
         for row in found.values("instance_id").annotate(
             kept=Count("*"),
             failures=Count("pk", filter=Q(outcome="fail")),
+            unknown=Count("pk", filter=Q(outcome="unknown")),
             latency_min=Min("latency_ms"),
             latency_avg=Avg("latency_ms"),
             latency_max=Max("latency_ms"),
@@ -107,8 +108,7 @@ def _of_hour(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
                 line.instance_id,
                 {
                     **_latencies(row),
-                    "kept": min(row.get("kept", 0), MOST),
-                    "failures": min(row.get("failures", 0), MOST),
+                    **{name: min(row.get(name, 0), MOST) for name in ("kept", "failures", "unknown")},
                     "up": round(spent.up),
                     "down": round(spent.down),
                 },
@@ -136,6 +136,7 @@ def _of_day(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
         .annotate(
             of_kept=Sum("kept"),
             of_failures=Sum("failures"),
+            of_unknown=Sum("unknown"),
             of_up=Sum("up"),
             of_down=Sum("down"),
             of_latency_min=Min("latency_min"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.conf import settings
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 
 from instances.incidents.rules import Availability
 from instances.incidents.uptime_rules import AvailabilityChange, Uptime, measure
-from instances.models import Instance, Operation, OutsideTransition, Transition
+from instances.lib.calendar import day_of, next_day
+from instances.models import CheckDay, Instance, Operation, OutsideTransition, Transition
 
 Seen = type[Transition] | type[OutsideTransition]
 
@@ -58,7 +60,7 @@ def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> R
             uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
             outside=outside[line.instance_id],
         )
-        for line in lines_of(instances, since, until)
+        for line in _long_lines(instances, since, until)
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]
     ]
     return Report(since, until, lines)
@@ -67,7 +69,35 @@ def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> R
 def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) -> dict[int, float | None]:
     """Up of up and down since then, for each instance, in two queries; None where nothing is known."""
     instances = Instance.objects.filter(pk__in=set(instance_ids))
-    return {line.instance_id: line.uptime.percent for line in lines_of(instances, since, now)}
+    return {line.instance_id: line.uptime.percent for line in _long_lines(instances, since, now)}
+
+
+def _long_lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> Iterator[Line]:
+    """The same as `lines_of`, also for times of which no transitions are kept any more.
+
+    Of those it knows up and down alone, from the day on in which the period begins; in one query more.
+    """
+    told = next_day(until - timedelta(days=settings.RECORD_DAYS))
+    if since >= told:
+        yield from lines_of(instances, since, until)
+        return
+    days = CheckDay.objects.filter(instance__in=_keys(instances), at__gte=day_of(since), at__lt=told)
+    summed = days.order_by().values_list("instance_id").annotate(Sum("up"), Sum("down"))
+    before = {pk: Uptime(up=up, down=down) for pk, up, down in summed}
+    for line in lines_of(instances, told, until):
+        yield replace(line, uptime=before.get(line.instance_id, Uptime()) + line.uptime)
+
+
+def changes_of(instance: Instance, since: datetime, until: datetime) -> list[AvailabilityChange]:
+    """What became of an instance's availability, beginning with what it was at `since`; in two queries."""
+    changes = Transition.objects.filter(instance=instance, at__lte=until)
+    before = changes.filter(at__lte=since).order_by("-at", "-pk")[:1]
+    within = changes.filter(at__gt=since).order_by("at", "pk")
+    return [
+        AvailabilityChange(at, Availability(availability))
+        for rows in (before, within)
+        for at, availability in rows.values_list("at", "availability")
+    ]
 
 
 def lines_of(

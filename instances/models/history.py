@@ -94,8 +94,9 @@ class FormerCheck(models.Model):
 class Sums(models.Model):
     """What became of an instance in a stretch of time that began `at`.
 
-    `kept` and `failures` are rows of the history (successes are thinned, failures are not); `up` and
-    `down` are seconds, from its transitions; the rest, in which nobody knew or watched, is in neither.
+    `kept` are rows of the history (successes are thinned), of which `failures` failed and `unknown` saw
+    nothing; `up` and `down` are seconds, from its transitions; the rest, in which nobody knew or watched,
+    is in neither.
     Latencies are in milliseconds, None where nothing answered.
     """
 
@@ -120,6 +121,7 @@ class CheckHour(Sums):
     pk = models.CompositePrimaryKey("instance_id", "at")
     kept = models.SmallIntegerField(default=0)
     failures = models.SmallIntegerField(default=0)
+    unknown = models.SmallIntegerField(default=0)
     up = models.SmallIntegerField(default=0)
     down = models.SmallIntegerField(default=0)
 
@@ -130,6 +132,7 @@ class CheckDay(Sums):
     pk = models.CompositePrimaryKey("instance_id", "at")
     kept = models.IntegerField(default=0)
     failures = models.IntegerField(default=0)
+    unknown = models.IntegerField(default=0)
     up = models.IntegerField(default=0)
     down = models.IntegerField(default=0)
 

@@ -14,6 +14,7 @@ from django.db.models import Max, QuerySet, Sum
 
 from instances.db.locks import locked
 from instances.documents import shapes, time
+from instances.lib.calendar import DAY, day_of, hour_of
 from instances.models import Usage, UsageDay, UsageHour
 from instances.models.usage import CONSUMED
 from instances.monitoring.usage import end_hour
@@ -38,9 +39,9 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
 
     From the hour on in which the period begins; what is older than DOCKMGR_HOURLY_DAYS, from the day on.
     """
-    first = since.replace(minute=0, second=0, microsecond=0)
-    by_hour = max(first, _midnight(until - hours_kept()) + timedelta(days=1))
-    days = UsageDay.objects.filter(at__gte=_midnight(first), at__lt=by_hour)
+    first = hour_of(since)
+    by_hour = max(first, day_of(until - hours_kept()) + DAY)
+    days = UsageDay.objects.filter(at__gte=day_of(first), at__lt=by_hour)
     hours = UsageHour.objects.filter(at__gte=by_hour, at__lt=until)
     under_way = Usage.objects.filter(hour__gte=first, hour__lt=until)
     parts: list[QuerySet[Any]] = [days, hours, under_way] if first < by_hour else [hours, under_way]
@@ -58,10 +59,6 @@ def _add(total: Totals, found: dict[str, Any]) -> None:
     for name in CONSUMED:
         value = found[f"of_{name}"] or 0
         total[name] = max(total[name], value) if name in PEAKS else total[name] + value
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _document(customer: str, plan: str, total: Totals, since: datetime, until: datetime) -> shapes.Usage:
@@ -96,7 +93,7 @@ def as_csv(rows: Sequence[shapes.Usage]) -> str:
 
 def roll_up(now: datetime) -> int:
     """Write down the hours nobody has ended, and the days that are over; returns how many rows of days."""
-    hour, today = now.replace(minute=0, second=0, microsecond=0), _midnight(now)
+    hour, today = hour_of(now), day_of(now)
     with transaction.atomic():
         left = list(locked(Usage.objects.filter(hour__lt=hour)).order_by("pk"))
         for row in left:
@@ -109,14 +106,14 @@ def roll_up(now: datetime) -> int:
 def _days_left(today: datetime) -> Iterable[datetime]:
     last = UsageDay.objects.order_by("-at").values_list("at", flat=True).first()
     first = UsageHour.objects.order_by("at").values_list("at", flat=True).first()
-    day = last + timedelta(days=1) if last else _midnight(first) if first else today
+    day = last + DAY if last else day_of(first) if first else today
     while day < today:
         yield day
-        day += timedelta(days=1)
+        day += DAY
 
 
 def _roll_up_day(day: datetime) -> int:
-    hours = UsageHour.objects.filter(at__gte=day, at__lt=day + timedelta(days=1)).order_by()
+    hours = UsageHour.objects.filter(at__gte=day, at__lt=day + DAY).order_by()
     found: Any = hours.values("instance_id").annotate(**{f"of_{name}": of for name, of in TOTALS.items()})
     rows = [
         UsageDay(instance_id=each["instance_id"], at=day, **{name: each[f"of_{name}"] for name in CONSUMED})

@@ -27,7 +27,7 @@ PARTS = {
                     "fast/monitoring/test_outside.py", "fast/monitoring/test_log_alerts.py",
                     "web/api/test_api_events.py",
                     "fast/fleet/test_apply.py", "fast/fleet/test_cleanup.py", "fast/fleet/test_retention.py",
-                     "fast/fleet/test_history.py",
+                    "fast/fleet/test_history.py", "fast/fleet/test_past.py", "web/test_history_plans.py",
                     "fast/operations/test_healing_held.py", "fast/operations/test_journal.py",
                     "fast/operations/test_leases.py", "fast/operations/test_identity.py",
                     "fast/operations/test_last_words.py",

@@ -29,7 +29,7 @@ MOST_ROWS = 4
 GETS = (
     "/instances", "/operations?limit=200", "/incidents", "/sweeps/latest", "/openapi.json",
 )  # fmt: skip
-OF_AN_INSTANCE = ("", "/history", "/logs?lines=100")
+OF_AN_INSTANCE = ("", "/history", "/history/sums", "/logs?lines=100")
 MONITORS = ("/metrics", "/healthz", "/readyz")
 
 

@@ -14,6 +14,7 @@ from instances.api.call import call_of
 from instances.api.changing import present
 from instances.api.docs import responses
 from instances.api.routes.router import router
+from instances.fleet import past
 from instances.models import HealthCheck, Instance
 from instances.models.instance import SECRETS
 from instances.operations import service
@@ -82,6 +83,24 @@ def list_checks(
     page, following = paging.newest_rows(rows, "checked_at", cursor, limit)
     items = [documents.history(row) for row in page]
     return {"customer_id": customer_id, "items": items, "next": following}
+
+
+@router.get(
+    "/instances/{customer_id}/history/sums",
+    tags=TAGS,
+    auth=may("read", limited=True),
+    response=responses(shapes.PastSums, 404),
+    operation_id="listPastSums",
+    summary="Sum up an instance's past by hour or day",
+)
+def list_past_sums(
+    request: HttpRequest, customer_id: forms.CustomerId, since: forms.Since = "30d", by: forms.By = "day"
+) -> dict[str, Any]:
+    """Back to the hour or day of `since`, in UTC, for as long as sums are kept."""
+    now = call_of(request).now
+    summed = past.by_hour if by == "hour" else past.by_day
+    sums = summed(present(request, customer_id), forms.since(since, now), now)
+    return {"customer_id": customer_id, "items": [past.document(each) for each in sums]}
 
 
 @router.post(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from instances.db import partitions
 from instances.fleet import former_checks, history, roll_up
 from instances.fleet.retention import purge
 from instances.health.response import Outcome
@@ -126,6 +127,29 @@ def test_what_is_not_summed_up_yet_is_not_forgotten(monday: Instance, settings: 
     assert history.forget_checks(later) == 5
     assert not HealthCheck.objects.exists()
     assert CheckDay.objects.filter(failures=2).exists(), "what it came to is still known"
+
+
+def test_days_are_dropped_as_a_whole_where_there_are_partitions(monday: Instance, settings: Settings) -> None:
+    settings.HISTORY_DAYS = 3
+    HealthCheck.objects.all().delete()
+    days = [(MONDAY + number * DAY).date() for number in range(8)]
+    if partitions.is_partitioned():
+        assert partitions.make(history.TABLE, days) == days
+    for number in range(8):
+        checked(monday, MONDAY + number * DAY + 6 * HOUR)
+        checked(monday, MONDAY + number * DAY + 23 * HOUR)
+    checked(monday, MONDAY - 2 * DAY)  # of a day that has no partition
+    now = MONDAY + 7 * DAY + 23 * HOUR
+    history.keep(now, to_the_end())
+    if partitions.is_partitioned():
+        assert set(days) < set(partitions.days(history.TABLE)), "and some that are yet to come"
+    assert history.forget_checks(now) == (9 if partitions.is_partitioned() else 10)
+    left = sorted(HealthCheck.objects.values_list("checked_at", flat=True))
+    if partitions.is_partitioned():
+        assert partitions.days(history.TABLE)[0] == days[4]
+        assert left[0] == MONDAY + 4 * DAY + 6 * HOUR, "a day goes when all of it is old"
+    assert left[-1] == MONDAY + 7 * DAY + 23 * HOUR
+    assert len(left) == (8 if partitions.is_partitioned() else 7)
 
 
 def test_sums_are_forgotten_after_their_days(monday: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,10 @@ def test_what_changes_something_or_shows_a_log_is_recorded(
     assert SECRET not in str(found.__dict__)
 
 
-READ = ["/instances", "/instances/c1", "/instances/c1/history", "/operations", "/incidents", "/sweeps/latest"]
+READ = [
+    "/instances", "/instances/c1", "/instances/c1/history", "/instances/c1/history/sums", "/operations",
+    "/incidents", "/sweeps/latest",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", READ)

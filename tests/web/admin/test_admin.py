@@ -197,7 +197,7 @@ def test_the_deployment_check_is_silent_behind_https(settings: Settings) -> None
 
 def test_the_history_chart_tells_failures_from_answers(world: World, admin_client: Client) -> None:
     instance = a_troubled_fleet(world)
-    for period in ("1d", "7d", "30d"):
+    for period in ("1d", "7d", "30d", "1y"):
         page = text(admin_client, f"{INSTANCE}{instance.pk}/change/?period={period}")
         assert "kind-bad" in page and "mark-restart" in page
         assert "Checks kept: 1, of which 1 failed" in page

@@ -47,7 +47,7 @@ def test_a_stretch_of_unknown_reaches_the_top(world: World) -> None:
     assert [(bar.kind, bar.height) for bar in drawn(instance).bars] == [("unknown", 100), ("unknown", 100)]
 
 
-@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("period", ["1d", "7d", "30d"])
 def test_regular_checks_leave_no_hole_and_missing_ones_do(world: World, period: str) -> None:
     instance = world.instance()
     checks = int(PERIODS[period].total_seconds() / QUARTER)

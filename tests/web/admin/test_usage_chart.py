@@ -10,7 +10,7 @@ from django.test import Client
 
 from instances.admin.usage_chart import usage_charts
 from instances.lib.clock import SYSTEM
-from instances.models import Instance, Usage, UsageHour
+from instances.models import Instance, Usage, UsageDay, UsageHour
 from tests.factories import World
 
 pytestmark = [
@@ -72,6 +72,24 @@ def test_a_month_is_drawn_in_parts_and_nothing_at_all_where_nothing_was_read(wor
         used(instance, hours)
     bars = usage_charts(instance, "30d", NOW)[0].bars
     assert 100 < len(bars) < 24 * 29
+
+
+def test_a_year_is_drawn_from_days_and_from_hours_that_are_in_none_yet(world: World) -> None:
+    instance = world.instance()
+    midnight = HOUR.replace(hour=0)
+    for days in (1, 2, 300, 400):
+        UsageDay.objects.create(
+            instance=instance, at=midnight - timedelta(days=days), seconds=86400, cpu_seconds=864 * days,
+            memory_peak=days * MB,
+        )  # fmt: skip
+    used(instance, 0, memory_peak=500 * MB)
+    UsageHour.objects.create(
+        instance=instance, at=midnight - timedelta(days=1), seconds=60, memory_peak=999 * MB
+    )
+    cpu, memory, _ = usage_charts(instance, "1y", NOW)
+    assert 2 <= len(memory.bars) <= 3
+    assert memory.words == "Most memory of an hour or a day: 500 MB."
+    assert cpu.words == "Most CPUs of an hour or a day: 3 CPUs."
 
 
 def test_the_page_and_the_list_say_what_it_uses(world: World, admin_client: Client) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instances.models import Health, HealthCheck, Host, Instance
+from instances.models import Health, HealthCheck, Host, Instance, Transition
 from tests.factories import SECRET, World
 from tests.web.callers import OVER_HTTP, Caller
 
@@ -94,6 +94,38 @@ def test_the_history_comes_in_pages_back_to_a_time(world: World, caller: Caller)
     assert ([row["latency_ms"] for row in second["items"]], second["next"]) == ([3], None)
     assert len(caller.get("/instances/c1/history").document["items"]) == 4
     assert len(caller.get("/instances/c1/history?since=2026-03-01T11:58:30Z").document["items"]) == 1
+
+
+def test_the_past_is_summed_up_by_hour_and_day(world: World, caller: Caller) -> None:
+    instance = world.instance("c1")
+    Transition.objects.all().delete()
+    noon = world.now
+    changes = ((26, "up"), (2, "down"), (1, "up"))  # hours before noon
+    for hours, availability in changes:
+        Transition.objects.create(
+            instance=instance, at=noon - timedelta(hours=hours), availability=availability
+        )
+    for minutes, outcome, latency in (
+        (100, "fail", None),
+        (50, "ok", 10),
+        (40, "ok", 21),
+        (30, "unknown", None),
+    ):
+        HealthCheck.objects.create(
+            instance=instance, outcome=outcome, status="healthy", consecutive_failures=0, latency_ms=latency,
+            checked_at=noon - timedelta(minutes=minutes),
+        )  # fmt: skip
+    days = caller.get("/instances/c1/history/sums").document["items"]
+    assert [row["at"][:10] for row in days] == [f"{noon:%Y-%m-%d}", f"{noon - timedelta(days=1):%Y-%m-%d}"]
+    assert (days[0]["uptime_percent"], days[0]["uptime_seconds"]) == (91.6667, 11 * 3600)
+    hours = caller.get("/instances/c1/history/sums?by=hour&since=2h").document["items"]
+    assert hours[0] == {
+        "at": f"{noon - timedelta(hours=1):%Y-%m-%dT%H}:00:00Z", "checks": 3, "failures": 0, "unknown": 1,
+        "uptime_percent": 100.0, "uptime_seconds": 3600.0, "downtime_seconds": 0.0,
+        "latency_min_ms": 10, "latency_avg_ms": 16, "latency_max_ms": 21,
+    }  # fmt: skip
+    assert (hours[1]["failures"], hours[1]["uptime_percent"], hours[1]["latency_avg_ms"]) == (1, 0.0, None)
+    assert len(hours) == 2
 
 
 def test_pausing_takes_an_instance_out_of_watch_and_resuming_back(world: World, caller: Caller) -> None:

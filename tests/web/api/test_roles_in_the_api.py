@@ -81,6 +81,7 @@ ROUTES = (
     shown("/instances"),
     shown("/instances/c1", "/instances/{customer_id}"),
     shown("/instances/c1/history", "/instances/{customer_id}/history"),
+    shown("/instances/c1/history/sums", "/instances/{customer_id}/history/sums"),
     shown("/operations"),
     shown("/operations/{operation}", "/operations/{operation_id}"),
     Route("GET", "/operations/{operation}/log", "/operations/{operation_id}/log", "operate", "logs"),

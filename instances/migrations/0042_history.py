@@ -84,6 +84,7 @@ def sums(name, number):
             ),
             ("kept", number(default=0)),
             ("failures", number(default=0)),
+            ("unknown", number(default=0)),
             ("up", number(default=0)),
             ("down", number(default=0)),
         ],
@@ -94,7 +95,7 @@ def sums(name, number):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("instances", "0040_log_alerts"),
+        ("instances", "0041_last_sweep"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 
