@@ -34,18 +34,22 @@ PAGES = {
 }
 BIG = ("instances_instance", "instances_health", "instances_check", "instances_operation")
 FLEET = """
-INSERT INTO instances_host (name, docker_url, address, bind, max_instances, first_port, last_port)
-  SELECT 'bench-' || n, '', '127.0.0.1', '', 100, 20000, 29999 FROM generate_series(1, %(hosts)s) n;
+INSERT INTO instances_host (name, docker_url, address, bind, max_instances, first_port, last_port, insecure,
+    network, overcommit, cordoned, engine_id)
+  SELECT 'bench-' || n, '', '127.0.0.1', '', 100, 20000, 29999, false, 'dockmgr', 1, false, ''
+  FROM generate_series(1, %(hosts)s) n;
 INSERT INTO instances_instance (customer_id, subdomain, plan_id, host_id, image, env, container, container_id,
-    image_id, failed_images, created_at, provisioned_at)
+    image_id, failed_images, created_at, provisioned_at, image_digest, further_ports, finding, finding_text,
+    paused_by, pause_reason)
   SELECT 'customer-' || lpad(n::text, 7, '0'), 'customer-' || lpad(n::text, 7, '0') || '.example.com',
     (SELECT min(id) FROM instances_plan) + n %% 3, (SELECT min(id) FROM instances_host) + n %% %(hosts)s,
-    '', %(env)s, '', md5(n::text), '', '[]', now(), now() - interval '40 days'
+    '', %(env)s, '', md5(n::text), '', '[]', now() - interval '40 days', now() - interval '40 days',
+    '', '{}', '', '', '', ''
   FROM generate_series(1, %(count)s) n;
 INSERT INTO instances_health (instance_id, revision, status, failures, successes, restarts_used, flaps,
-    checked_at, last_healthy_at, latency_ms, version, container_state, reason, error)
+    restarts_helped, checked_at, last_healthy_at, latency_ms, version, container_state, reason, error)
   SELECT id, 1, CASE WHEN id %% 500 = 0 THEN 'unhealthy' WHEN id %% 900 = 0 THEN 'failed' ELSE 'healthy' END,
-    0, 2, 0, 0, now(), now(), id %% 400, '2026.2.19', 'running', '', '' FROM instances_instance;
+    0, 2, 0, 0, 0, now(), now(), id %% 400, '2026.2.19', 'running', '', '' FROM instances_instance;
 INSERT INTO instances_transition (instance_id, at, availability)
   SELECT id, now() - interval '40 days', 'up' FROM instances_instance;
 INSERT INTO instances_sweep (id, slot, state, requested_by, attended, total, done, started_at, expires_at,
@@ -61,10 +65,10 @@ INSERT INTO instances_check (instance_id, sweep_id, outcome, reason, status, htt
   FROM (SELECT * FROM instances_sweep ORDER BY started_at DESC LIMIT %(sweeps)s) s, instances_instance i;
 INSERT INTO instances_operation (id, kind, instance_id, customer_id, status, requested_by, reason, automatic,
     params, facts, steps, undoing, error, image_before, image_after, created_at, started_at, finished_at,
-    lease_owner, lease_expires_at, token, tries)
+    lease_owner, lease_expires_at, token, tries, interrupts)
   SELECT gen_random_uuid(), 'restart', i.id, i.customer_id,
     CASE WHEN i.id %% 9 = 0 THEN 'failed' ELSE 'succeeded' END,
-    'dockmgr', '', true, '{}', '{}', '[]', false, '', '', '', t.at, t.at, t.at, '', t.at, 1, 1
+    'dockmgr', '', true, '{}', '{}', '[]', false, '', '', '', t.at, t.at, t.at, '', t.at, 1, 1, false
   FROM instances_instance i, LATERAL (SELECT now() - random() * interval '30 days' AS at) t;
 """
 

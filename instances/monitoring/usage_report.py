@@ -20,6 +20,7 @@ from instances.models.usage import CONSUMED
 from instances.monitoring.usage import end_hour
 
 LEAST_HOURS = timedelta(days=3)  # so that the daily roll-up finds all of a day
+AT_ONCE = 1000  # instances whose day is rolled up in one query
 GIB_HOURS = 1024**3 * 3600
 WHO = ("instance__customer_id", "instance__plan__name")
 PEAKS = ("memory_peak", "disk_peak")
@@ -112,12 +113,18 @@ def _days_left(today: datetime) -> Iterable[datetime]:
         day += DAY
 
 
+@transaction.atomic  # half a day would count as done
 def _roll_up_day(day: datetime) -> int:
     hours = UsageHour.objects.filter(at__gte=day, at__lt=day + DAY).order_by()
-    found: Any = hours.values("instance_id").annotate(**{f"of_{name}": of for name, of in TOTALS.items()})
-    rows = [
-        UsageDay(instance_id=each["instance_id"], at=day, **{name: each[f"of_{name}"] for name in CONSUMED})
-        for each in found
-    ]
-    UsageDay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
-    return len(rows)
+    last, rolled_up = hours.aggregate(last=Max("instance_id"))["last"] or 0, 0
+    for first in range(0, last + 1, AT_ONCE):
+        some: Any = hours.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE).values(
+            "instance_id"
+        )
+        rows = [
+            UsageDay(at=day, instance_id=row["instance_id"], **{name: row[f"of_{name}"] for name in CONSUMED})
+            for row in some.annotate(**{f"of_{name}": of for name, of in TOTALS.items()})
+        ]
+        UsageDay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+        rolled_up += len(rows)
+    return rolled_up

@@ -188,6 +188,33 @@ def test_the_former_table_is_moved_newest_first_and_before_anything_is_summed_up
     )  # fmt: skip
 
 
+def test_a_process_that_dies_while_it_moves_the_former_table_loses_and_doubles_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(former_checks, "AT_ONCE", 2)
+    instance, now = world.instance("c1"), MONDAY + 2 * DAY
+    HealthCheck.objects.all().delete()
+    for number in range(5):
+        former(instance, MONDAY + number * HOUR, latency_ms=number)
+    copy = former_checks._copy
+
+    def die(*given: Any) -> None:
+        copy(*given)
+        raise SystemExit
+
+    for _ in range(2):
+        with monkeypatch.context() as dying:
+            dying.setattr(former_checks, "_copy", die)
+            with pytest.raises(SystemExit):
+                history.keep(now, to_the_end())
+        assert FormerCheck.objects.count() + HealthCheck.objects.count() == 5
+        history.keep(now, after_steps(1))
+    assert FormerCheck.objects.count() == 1
+    history.keep(now, to_the_end())
+    moved = HealthCheck.objects.order_by("checked_at").values_list("latency_ms", flat=True)
+    assert (list(moved), FormerCheck.objects.count()) == ([0, 1, 2, 3, 4], 0)
+
+
 def test_words_keep_their_places() -> None:
     assert OUTCOMES == (Outcome.OK, Outcome.FAIL, Outcome.STARTING, Outcome.UNKNOWN)
     assert ",".join(CHECKED_STATUSES) == "unknown,starting,healthy,suspect,unhealthy,restarting,failed,paused"

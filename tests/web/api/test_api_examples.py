@@ -61,7 +61,7 @@ def test_every_example_is_answered_as_its_comment_says(
         if words[2:4] == ["-X", "POST"] and words[4] == "$DOCKMGR/instances":
             operation = answer.document["id"]
             workers.work()
-    assert len(commands()) == 24
+    assert len(commands()) == 26
 
 
 def test_every_route_and_problem_is_on_the_page(world: World, caller: Caller) -> None:
