@@ -16,6 +16,7 @@ from instances.incidents.uptime_rules import Uptime, measure
 from instances.lib.calendar import DAY, HOUR, day_of, hour_of
 from instances.models import CheckDay, CheckHour, HealthCheck, Instance
 
+SUMMED = ("at", "kept", "failures", "unknown", "up", "down", "latency_min", "latency_max", "latency_avg")
 MODELS: dict[Source, type[Any]] = {Source.HOURS: CheckHour, Source.DAYS: CheckDay}
 
 
@@ -39,7 +40,8 @@ def seen(instance: Instance, stretch: Stretch, most: int | None = None) -> list[
         newest = rows.order_by("-checked_at").values_list("checked_at", "outcome", "latency_ms")
         return [_of_check(*row) for row in newest[:most]]
     sums = MODELS[stretch.source].objects.filter(instance=instance, at__gte=stretch.since)
-    return [_of_row(row) for row in sums.filter(at__lt=stretch.until).order_by("-at")]
+    rows = sums.filter(at__lt=stretch.until).order_by("-at").values_list(*SUMMED)
+    return [_of_sums(*row) for row in rows]
 
 
 def _of_check(at: datetime, outcome: str, latency: int | None) -> Sum:
@@ -47,19 +49,8 @@ def _of_check(at: datetime, outcome: str, latency: int | None) -> Sum:
     return Sum(at, 1, int(failed), int(unknown), 0, 0, latency, latency, latency, int(answered))
 
 
-def _of_row(row: CheckHour | CheckDay) -> Sum:
-    return Sum(
-        at=row.at,
-        kept=row.kept,
-        failures=row.failures,
-        unknown=row.unknown,
-        up=row.up,
-        down=row.down,
-        latency_min=row.latency_min,
-        latency_max=row.latency_max,
-        latency_avg=row.latency_avg,
-        weight=0 if row.latency_avg is None else row.kept,
-    )
+def _of_sums(at: datetime, kept: int, *rest: Any) -> Sum:
+    return Sum(at, kept, *rest, 0 if rest[-1] is None else kept)
 
 
 def document(each: Sum) -> shapes.PastSum:
