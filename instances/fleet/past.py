@@ -50,7 +50,8 @@ def _of_check(at: datetime, outcome: str, latency: int | None) -> Sum:
 
 
 def _of_sums(at: datetime, kept: int, *rest: Any) -> Sum:
-    return Sum(at, kept, *rest, 0 if rest[-1] is None else kept)
+    failures, unknown, up, down, least, most, average = rest
+    return Sum(at, kept, failures, unknown, up, down, least, most, average, 0 if average is None else kept)
 
 
 def document(each: Sum) -> shapes.PastSum:
