@@ -88,7 +88,7 @@ def test_what_is_rolled_back_was_never_counted(world: World) -> None:
 
 def test_counters_do_not_go_down_when_history_is_deleted(world: World, settings: Settings) -> None:
     look(world, a_check(world, world.instance()))
-    settings.HISTORY_DAYS = 1
+    settings.HISTORY_DAYS = settings.HOURLY_DAYS = 1
     world.clock.advance(3 * 86400)
     maintenance.purge_history()
     assert not HealthCheck.objects.exists()
