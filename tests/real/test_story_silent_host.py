@@ -19,8 +19,9 @@ from tests.real.live import wait_until
 DEAD, WELL = 500, 300
 SILENT, LIVELY = "127.0.0.98", "127.0.0.97"
 ENGINE_PORT, FIRST_PORT = 2375, 21000
+# Outcome 0 is `ok`.
 LOOKED_AT = """SELECT count(DISTINCT c.instance_id) FROM instances_check c
- JOIN instances_instance i ON i.id = c.instance_id WHERE i.customer_id LIKE 'well%' AND c.outcome = 'ok'"""
+ JOIN instances_instance i ON i.id = c.instance_id WHERE i.customer_id LIKE 'well%' AND c.outcome = 0"""
 STARTED = "SELECT count(*) FROM instances_sweep WHERE state = 'running'"
 FINISHED = "SELECT count(*) FROM instances_sweep WHERE state = 'finished'"
 ALARMS = "SELECT key, cause FROM instances_incident WHERE kind IN ('self', 'fleet', 'instance')"
