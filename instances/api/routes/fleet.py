@@ -77,7 +77,10 @@ def list_checks(
     cursor: forms.TimeCursor | None = None,
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
-    """The newest first, back to `since`: each failure, each change, and of the rest one in ten minutes."""
+    """The newest first, back to `since`: each failure, each change, and of the rest one in ten minutes.
+
+    They are kept for a week as shipped; sums reach further back.
+    """
     begin = forms.since(since, call_of(request).now)
     rows = HealthCheck.objects.filter(instance=present(request, customer_id), checked_at__gte=begin)
     page, following = paging.newest_rows(rows, "checked_at", cursor, limit)
