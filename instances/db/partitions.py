@@ -14,13 +14,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "500ms"
 AHEAD = 7  # days
 MOST_COUNTED = 100_000  # rows
+FORESTALLED = {  # what is tried again, or was done by another process meanwhile
+    "55P03",  # lock_not_available
+    "40P01",  # deadlock_detected
+    "42P07",  # duplicate_table
+    "23505",  # unique_violation: the same, a moment sooner
+    "42P01",  # undefined_table
+    "23514",  # check_violation: a row of that day has come into the default partition
+}
 DAY = timedelta(days=1)
 
 
@@ -100,8 +108,8 @@ def drop(table: str, day: date) -> int | None:
 def _about(name: str) -> int:
     """How many rows a table has by the server's own estimate, which it makes where there are many."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [name])
-        estimate = int(cursor.fetchone()[0])
+        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [name])
+        estimate = int((cursor.fetchone() or [0])[0])
         if estimate < 0:
             cursor.execute(f"SELECT count(*) FROM (SELECT FROM {name} LIMIT {MOST_COUNTED}) rows")  # noqa: S608
             estimate = int(cursor.fetchone()[0])
@@ -128,6 +136,8 @@ def _briefly(otherwise: str) -> Iterator[list[date]]:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             yield done
-    except OperationalError as error:  # lock_not_available
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", None) not in FORESTALLED:
+            raise
         done.clear()
         logger.info("%s: %s", otherwise, type(error.__cause__).__name__)

@@ -152,6 +152,20 @@ def test_days_are_dropped_as_a_whole_where_there_are_partitions(monday: Instance
     assert len(left) == (8 if partitions.is_partitioned() else 7)
 
 
+def test_two_that_make_or_drop_the_same_partition_do_it_once(
+    monday: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if partitions.is_partitioned():
+        day, table = (MONDAY + 5 * DAY).date(), history.TABLE
+        assert partitions.make(table, [day]) == [day]
+        with monkeypatch.context() as before_that:
+            before_that.setattr(partitions, "days", lambda _: [])
+            assert partitions.make(table, [day]) == []
+        assert partitions.drop(table, day) == 0
+        assert partitions.drop(table, day) is None
+        assert partitions.make(table, [MONDAY.date()]) == [], "the default one has rows of it"
+
+
 def test_sums_are_forgotten_after_their_days(monday: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "AT_ONCE", 1)
     history.keep(MONDAY + DAY + 2 * HOUR, to_the_end())
