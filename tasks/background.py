@@ -12,9 +12,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, connections
+from django.db.models import F
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
+from instances.errors import OutOfReachError
+from instances.models import Pulse
 from instances.monitoring.disk import DiskReader
 from instances.monitoring.events import EventWatch
 from instances.monitoring.log_watch import LogWatch
@@ -26,9 +29,10 @@ from instances.monitoring.self_rules import Part
 from instances.monitoring.usage import UsageReader
 from instances.operations import service
 from tasks.broker.queues import queue_lengths
+from tasks.broker.reasons import LOST_BROKER
 from tasks.clockwork import Clockwork, follow_up_turn
 from tasks.looks import Looks, list_turn
-from tasks.outages import SaidOnce
+from tasks.outages import SaidOnce, in_words
 from tasks.schedule import is_scheduled, sweep_interval
 
 logger = logging.getLogger(__name__)
@@ -71,7 +75,7 @@ class BackgroundThreads:
             logger.info("What this process watched is not left to others at once: %s", type(error).__name__)
 
     def _run(self, name: str, turn: Turn) -> None:
-        once = SaidOnce(logger)
+        once = SaidOnce(logger, _is_over)
         while True:
             try:
                 _with_fresh_connections(turn)
@@ -81,6 +85,18 @@ class BackgroundThreads:
                 once.worked()
             if self._over.wait(settings.WATCH_INTERVAL):
                 return
+
+
+def _is_over(error: Exception) -> bool:
+    """Whether what a turn met is over: most turns find nothing due, and write nothing and publish nothing."""
+    try:
+        if isinstance(error, DatabaseError):
+            _with_fresh_connections(partial(Pulse.objects.update, at=F("at")))
+        elif isinstance(error, (OutOfReachError, *LOST_BROKER)):
+            queue_lengths(writing=True)
+    except Exception as now:
+        return in_words(now) != in_words(error)
+    return True
 
 
 def _with_fresh_connections(turn: Turn) -> None:

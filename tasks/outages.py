@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import DatabaseError
@@ -23,19 +24,30 @@ def in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
+def _at_once(_error: Exception) -> bool:
+    return True
+
+
 @dataclass
 class SaidOnce:
-    """What was said last of something that fails again and again."""
+    """What was said last of something that fails again and again.
+
+    `is_over` tells whether what failed works again, for work that does not try it each time.
+    """
 
     logger: logging.Logger
+    is_over: Callable[[Exception], bool] = _at_once
     said: str = ""
+    met: Exception | None = None
 
     def failed(self, what: str, error: Exception) -> None:
         """Log it, unless that was the last thing said."""
         text = in_words(error)
         if text != self.said:
             self.logger.error("%s failed: %s", what, text)
-        self.said = text
+        self.said, self.met = text, error
 
     def worked(self) -> None:
-        self.said = ""
+        """Say the next failure again, unless the last one goes on where nobody tried."""
+        if self.met is not None and self.is_over(self.met):
+            self.said, self.met = "", None

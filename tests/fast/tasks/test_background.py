@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
@@ -177,3 +177,62 @@ def test_an_outage_is_told_once_and_a_new_one_again(caplog: pytest.LogCaptureFix
     assert turns.enough.wait(PATIENCE)
     rounds.stop()
     assert len(caplog.records) == 2
+
+
+class Refusing:
+    """A broker that refuses while `reason` is set."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __call__(self, **_: bool) -> dict[str, int]:
+        if self.reason:
+            raise OutOfReachError(f"The broker refuses: {self.reason} (DOCKMGR_BROKER_URL).")
+        return {}
+
+
+def test_an_outage_that_turns_meet_only_now_and_then_is_told_once_as_well(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Refusing("its memory is full (maxmemory)")
+    monkeypatch.setattr(threads, "queue_lengths", broker)
+    due = iter([True, False] * 3)
+    enough = threading.Event()
+
+    def turn() -> None:
+        publishes = next(due, None)
+        if publishes is None:
+            enough.set()
+        if publishes:
+            broker()
+
+    def run() -> None:
+        rounds = BackgroundThreads({"rounds": turn})
+        rounds.start()
+        assert enough.wait(PATIENCE)
+        rounds.stop()
+
+    run()
+    assert len(caplog.records) == 1
+    broker.reason = ""
+    once = threads.SaidOnce(threads.logger, threads._is_over)
+    refused = OutOfReachError("The broker refuses: its memory is full (maxmemory) (DOCKMGR_BROKER_URL).")
+    once.failed("A turn of rounds", refused)
+    once.worked()
+    once.failed("A turn of rounds", refused)
+    assert len(caplog.records) == 3
+
+
+@pytest.mark.django_db
+def test_a_database_that_takes_no_writes_is_out_although_it_can_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = OperationalError("attempt to write a readonly database")
+    monkeypatch.setattr(threads, "_with_fresh_connections", lambda turn: turn())
+    assert threads._is_over(refused)
+
+    def read_only(**_: object) -> int:
+        raise refused
+
+    monkeypatch.setattr(threads.Pulse.objects, "update", read_only)
+    assert not threads._is_over(refused)
