@@ -6,9 +6,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 from instances import documents, lookup
 from instances.containers import spec
+from instances.db.retry import retry_on_disconnect
 from instances.documents import shapes
 from instances.errors import DockmgrError, RequestError
 from instances.fleet.progress import Progress, silent
@@ -20,6 +23,7 @@ from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside, engine_address
 
+T = TypeVar("T")
 LIFETIME = timedelta(hours=1)
 STEPS = 8
 PLACEHOLDER = "placeholder-of-a-test-deployment"
@@ -90,16 +94,16 @@ class _Deployment:
         made = self._step("provision", self._provision)
         if made:
             for name, act in (
-                ("limits", self._limits),
-                ("validate", self._validate),
-                ("logs", self._logs),
+                ("limits", partial(self._patiently, self._limits)),
+                ("validate", partial(self._patiently, self._validate)),
+                ("logs", partial(self._patiently, self._logs)),
                 ("restart", self._restart),
                 ("update", self._update),
             ):
                 if not self._step(name, act):
                     break
             self._step("decommission", self._decommission)
-        self._step("nothing left", self._nothing_left)
+        self._step("nothing left", partial(self._patiently, self._nothing_left))
         return self._result
 
     def _step(self, name: str, act: Callable[[], str | None]) -> bool:
@@ -117,6 +121,10 @@ class _Deployment:
         self._result.steps.append(StepResult(name, error is None, round(seconds, 3), error))
         return error is None
 
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What meets the locks of others, or a database that is away for a moment, must not end the trial."""
+        return retry_on_disconnect(call, self._outside.clock)
+
     def _provision(self) -> str | None:
         given = {*self._plan.generate, *(name for name, value in self._plan.env.items() if value)}
         order = ProvisionRequest(
@@ -128,14 +136,16 @@ class _Deployment:
             image=self._image,
             expires_at=self._outside.clock.now() + LIFETIME,
         )
-        operation = service.begin_provision(order, self._own_requester(), self._outside)
-        return self._end_of(operation)
+        return self._end_of(lambda asked: service.begin_provision(order, asked, self._outside))
 
     def _own_requester(self) -> Requester:
-        """Each operation of the trial is one of its own."""
-        return replace(self._requester, reason=self._requester.reason or "test deployment", request_id=None)
+        """Each operation of the trial is one of its own, and begins once however often it is asked for."""
+        reason = self._requester.reason or "test deployment"
+        return replace(self._requester, reason=reason, request_id=f"{self._customer}-{secrets.token_hex(6)}")
 
-    def _end_of(self, operation: Operation) -> str | None:
+    def _end_of(self, begin: Callable[[Requester], Operation]) -> str | None:
+        requester = self._own_requester()
+        operation = self._patiently(lambda: begin(requester))
         done = service.run_or_wait(operation.pk, self._outside)
         told = documents.told_in_full(done) if self._requester.surface == "command" else done.error
         return None if done.status == "succeeded" else told
@@ -164,18 +174,17 @@ class _Deployment:
         return None
 
     def _restart(self) -> str | None:
-        return self._end_of(service.begin_restart(self._customer, self._own_requester(), self._outside))
+        return self._end_of(lambda asked: service.begin_restart(self._customer, asked, self._outside))
 
     def _update(self) -> str | None:
-        return self._end_of(
-            service.begin_update(self._customer, self._own_requester(), outside=self._outside)
-        )
+        return self._end_of(lambda asked: service.begin_update(self._customer, asked, outside=self._outside))
 
     def _decommission(self) -> str | None:
-        operation = service.begin_decommission(
-            self._customer, self._own_requester(), purge_data=True, outside=self._outside
+        return self._end_of(
+            lambda asked: service.begin_decommission(
+                self._customer, asked, purge_data=True, outside=self._outside
+            )
         )
-        return self._end_of(operation)
 
     def _remove_pulled_image(self) -> None:
         """An image that came with the test goes with it, unless somebody runs it by now."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from django.db import OperationalError
+
+from instances import lookup
 from instances.containers.facts import ContainerFacts
 from instances.errors import NotFoundOnEngine, RequestError
 from instances.fleet import cleanup
@@ -140,6 +144,44 @@ def test_what_is_left_is_named(world: World, monkeypatch: pytest.MonkeyPatch) ->
     done = tried(world)
     assert [step.name for step in done.steps if not step.ok] == ["nothing left"]
     assert str(done.error).startswith("Left behind: volume dockmgr-test-")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["begin_provision", "begin_restart", "begin_update", "begin_decommission"])
+def test_a_step_that_meets_the_locks_of_others_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    real, calls = getattr(service, verb), []
+    crowded = OperationalError("canceling statement due to lock timeout")
+
+    def begin(*asked: Any, **options: Any) -> Operation:
+        calls.append(asked)
+        if len(calls) == 1:
+            raise crowded
+        operation: Operation = real(*asked, **options)
+        if len(calls) == 2:  # begun, and nobody was told
+            raise crowded
+        return operation
+
+    monkeypatch.setattr(service, verb, begin)
+    done = tried(world)
+    assert (done.success, done.error, len(calls)) == (True, None, 3)
+    assert nothing_left(world)
+    assert Operation.objects.count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_that_only_reads_is_tried_again_as_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [OperationalError("server closed the connection unexpectedly")]
+    real = lookup.instance
+
+    def instance(name: str) -> Instance:
+        if refusals:
+            raise refusals.pop()
+        return real(name)
+
+    monkeypatch.setattr(lookup, "instance", instance)
+    assert tried(world).success and not refusals
 
 
 def test_a_wrong_request_is_refused_before_anything(world: World) -> None:
