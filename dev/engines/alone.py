@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dev.engines.kinds import FIRST_PORT, LAST_PORT, Kind
+from dev.engines.name_server import ADDRESS
 from dev.servers.engine_remains import remove_cgroups
 from dev.servers.other_system import SHARED
 from dev.servers.process import ServerProcess
@@ -25,11 +26,15 @@ STORIES = (
     "tests/real/test_adopting.py",
     "tests/real/test_validating.py",
 )
+# Nobody in a network of its own has a name server, without which no name is known not to exist.
 # The shell stays, because the first process of its kind has to wait for those that lost their parent.
 _SCRIPT = f"""
 cd {ROOT}
 ip link set lo up
 sysctl -qw net.ipv4.ip_local_port_range="{FIRST_PORT} {LAST_PORT}"
+mount --bind "$1" /etc/resolv.conf
+shift
+{sys.executable} -m dev.engines.name_server &
 "$@"
 exit $?
 """
@@ -53,7 +58,10 @@ class Trial:
         named = [f"{name}={value}" for name, value in environ.items()]
         options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--basetemp={self._work / 'tmp'}"]
         asked = ["-m", "pytest", *options, f"--junitxml={self._report}", *tests, *words]
-        command = ["unshare", *_APART, "env", *named, "sh", "-c", _SCRIPT, "sh", sys.executable, *asked]
+        resolver = self._work / "resolv.conf"
+        resolver.write_text(f"nameserver {ADDRESS}\n")
+        shell = ["sh", "-c", _SCRIPT, "sh", str(resolver)]
+        command = ["unshare", *_APART, "env", *named, *shell, sys.executable, *asked]
         # All its processes die with the first one, which the watcher ends when this one was killed.
         self._run = ServerProcess(
             f"The trial of {kind.name}", command, self.log, folders=[self._work], stop_signal=signal.SIGKILL

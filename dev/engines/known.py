@@ -36,6 +36,15 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "test_an_engine_that_goes_away_is_nobodys_failure": (
             "nobody is blamed; containers live on without it, so that customers stay healthy and not unknown"
         ),
+        "test_a_container_made_anew_is_the_same[a range of ports]": (
+            "it publishes no port on one of a range, so that there is no such container to adopt"
+        ),
+        "test_changes_made_by_hand_are_named_field_by_field": (
+            "it sets the restart policy to none when a container's limits are changed, which is named as well"
+        ),
+        "test_a_line_of_100_megabytes_is_read_in_bounded_memory": (
+            "it gathers a line of 100 MB for longer than a call may take before it hands on the first byte"
+        ),
         "test_a_crash_loop_shows_in_restart_count_and_exit_code": "it does not tell how often it restarted",
     },
 }

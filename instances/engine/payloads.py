@@ -11,6 +11,7 @@ from typing import Any
 from instances.containers import adoption
 from instances.containers.facts import ContainerFacts, ContainerSummary, own_address
 from instances.containers.spec import ContainerSpec
+from instances.engine import podman_words
 from instances.engine.answers import (
     CONTAINER,
     LISTED,
@@ -144,11 +145,12 @@ def _own_name(names: list[str]) -> str:
 def container_described(answer: object) -> Json:
     """The engine's answer to inspecting a container, in its own words, without what has another form.
 
-    Raises UnreadableAnswerError.
+    What Podman adds of its own accord is left out. Raises UnreadableAnswerError.
     """
     described = readable(answer, CONTAINER, "Id", "State")
     readable(described["State"], CONTAINER["State"], "Status")
-    return {**described, **{part: described.get(part) or {} for part in ("Config", "HostConfig")}}
+    parts = {part: described.get(part) or {} for part in ("Config", "HostConfig")}
+    return podman_words.without_its_own({**described, **parts})
 
 
 def container_facts(answer: object) -> ContainerFacts:
@@ -178,7 +180,7 @@ def container_facts(answer: object) -> ContainerFacts:
         privileged=bool(host.get("Privileged")),
         security_opt=tuple(host.get("SecurityOpt") or ()),
         cap_add=tuple(host.get("CapAdd") or ()),
-        network_mode=host.get("NetworkMode") or "default",
+        network_mode=podman_words.network_mode(described),
         ended_at=parse_time(state.get("FinishedAt") or ""),
         binds=tuple(m["Destination"] for m in mounts if m["Type"] not in ("volume", "tmpfs")),
         options=told_by_container(described),

@@ -72,6 +72,7 @@ def made_by_hand(fleet: Fleet, name: str, port: int | None = None, **options: An
         "security_opt": ["no-new-privileges"],
         "log_config": host["LogConfig"],
         "nano_cpus": host["NanoCpus"], "mem_limit": host["Memory"], "pids_limit": host["PidsLimit"],
+        "shm_size": host["ShmSize"],
     }  # fmt: skip
     # A container without our labels would be a stranger's, of which nothing is compared.
     fleet.docker.containers.run(

@@ -37,7 +37,9 @@ class Workshop:
 
     def _remember_volumes(self, container: str) -> None:
         mounts = self.client.api.inspect_container(container)["Mounts"]
-        self._volumes += [mount["Name"] for mount in mounts if mount["Type"] == "volume"]
+        self._volumes += [
+            mount["Name"] for mount in mounts if mount["Type"] == "volume" and mount.get("Name")
+        ]
 
     def clean_up(self) -> None:
         for container in self.client.containers.list(all=True, filters={"name": self.prefix}):

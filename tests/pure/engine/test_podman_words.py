@@ -1,0 +1,65 @@
+"""What Podman adds to a container's description is nobody's wish: as seen on Podman 5.8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instances.containers import adoption
+from instances.engine.payloads import container_described, container_facts
+from tests.pure.container_samples import IMAGE, a_container
+
+ENV = ["PATH=/bin", "MODE=image", "A=1"]
+ITS_OWN = ["container=podman", "HOME=", "HOSTNAME=c0ffee123456"]
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    return container_described({**a_container(**changes), "State": {"Status": "running"}})
+
+
+def test_its_environment_is_not_the_containers() -> None:
+    container = described(config={"Env": [*ENV, *ITS_OWN]})
+    assert container["Config"]["Env"] == ENV
+    assert adoption.environment(container, IMAGE) == {"A": "1"}
+    assert container_facts(container).env == {"PATH": "/bin", "MODE": "image", "A": "1"}
+
+
+@pytest.mark.parametrize("given", [["HOME=/data"], ["HOSTNAME=gw"], ["container=mine", "HOME=/root"]])
+def test_what_somebody_gave_is_kept(given: list[str]) -> None:
+    mark = [] if any(line.startswith("container=") for line in given) else ITS_OWN[:1]
+    assert described(config={"Env": [*ENV, *given, *mark]})["Config"]["Env"] == [*ENV, *given]
+
+
+def test_another_engines_container_stays_as_it_is() -> None:
+    assert described(config={"Env": [*ENV, "HOME=/root"]})["Config"]["Env"] == [*ENV, "HOME=/root"]
+
+
+def test_its_annotations_are_no_drift() -> None:
+    first = described(Annotations={"io.podman.annotations.privileged": "TRUE", "mine": "1"})
+    document = adoption.derive(first, IMAGE)
+    assert document["HostConfig"]["Annotations"] == {"mine": "1"}
+    second = described(Annotations={"io.podman.annotations.pids-limit": "2048", "mine": "1"})
+    assert adoption.drift(document, second) == []
+
+
+def test_a_device_whose_rights_it_does_not_tell_has_all() -> None:
+    device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/nil", "CgroupPermissions": ""}
+    assert described(Devices=[device])["HostConfig"]["Devices"] == [{**device, "CgroupPermissions": "rwm"}]
+
+
+@pytest.mark.parametrize(
+    ("mode", "joined", "expected"),
+    [
+        ("bridge", ["dockmgr"], "dockmgr"),  # Podman
+        ("bridge", ["podman"], "bridge"),
+        ("dockmgr", ["dockmgr"], "dockmgr"),  # Docker
+        ("bridge", ["bridge", "x"], "bridge"),
+        ("default", ["bridge"], "default"),
+        ("bridge", [], "bridge"),
+        ("host", ["host"], "host"),
+    ],
+)
+def test_a_network_goes_by_its_name(mode: str, joined: list[str], expected: str) -> None:
+    container = described(networks={name: {} for name in joined}, NetworkMode=mode)
+    assert container_facts(container).network_mode == expected
