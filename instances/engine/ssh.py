@@ -115,6 +115,7 @@ _MEND = {  # signs in what `ssh` says, and what people have to set right
     "docker: command not found": "there is no program docker for that user",
     "docker: not found": "there is no program docker for that user",
     "permission denied while trying to connect to the docker": "that user may not use Docker there",
+    "connect: permission denied": "that user may not use Docker there",
 }
 _PASSES = {  # the same, of what may pass by itself
     "cannot connect to the docker daemon": "its Docker Engine does not run",

@@ -32,16 +32,29 @@ SetEnv DOCKER_HOST={engine}
 """
 
 
+# What the owners of further keys come to: somebody whom the engine's socket is closed to, and no program.
+FORCED = {
+    "powerless": "setpriv --reuid 65534 --regid 65534 --clear-groups docker system dial-stdio",
+    "empty_handed": "PATH=/nowhere docker system dial-stdio",
+}
+
+
 class SshServer:
-    """sshd that lets in the keys called `good` and `locked`, which has a passphrase, and not `stranger`."""
+    """sshd that lets in the keys called `good` and `locked`, which has a passphrase, and not `stranger`.
+
+    Those of `FORCED` come no further than there.
+    """
 
     def __init__(self, folder: Path, engine: str) -> None:
         self.folder = folder
         self._engine = engine
-        for name in ("host", "good", "stranger", "changed"):
+        for name in ("host", "good", "stranger", "changed", *FORCED):
             make_key(folder / name)
         make_key(folder / "locked", "passphrase")
         allowed = [(folder / f"{name}.pub").read_text() for name in ("good", "locked")]
+        allowed += [
+            f'command="{forced}" {(folder / f"{name}.pub").read_text()}' for name, forced in FORCED.items()
+        ]
         (folder / "authorized").write_text("".join(allowed))
         (folder / "nobody").touch(0o600)
         shutil.copy(folder / "good", folder / "shared")

@@ -19,12 +19,15 @@ from instances.engine.docker_engine import DockerEngine
 from instances.engine.pool import EngineAddress, certificate_ends
 from instances.engine.ssh import SshFiles
 from instances.errors import EngineUnreachable, EngineUnusable
+from tests.hostile_server import HostileServer
 from tests.real.certificates import Signed, TlsDoor, sign
 from tests.real.live import wait_until
+from tests.real.silent_path import SilentPath
 from tests.real.ssh_server import SshServer
 
 pytestmark = pytest.mark.real
 TIMEOUT = 20.0  # seconds: the machine may be busy
+SHORT = 3.0
 
 
 @dataclass
@@ -62,11 +65,14 @@ def doors(tmp_path_factory: pytest.TempPathFactory, docker_url: str) -> Iterator
     sign(folder, "stranger", other)
     sign(folder, "locked", ca, passphrase=b"passphrase")
     shutil.copy(folder / "ca.key", folder / "no_pem.pem")
+    (folder / "folder.key").mkdir()
     ssh = SshServer(tmp_path_factory.mktemp("ssh"), docker_url)
     good, outdated, elsewhere = (TlsDoor(socket_path, signed, ca) for signed in own.values())
-    with good.open(), outdated.open(), elsewhere.open(), ssh.running():
+    plain = HostileServer("ok json")
+    with good.open(), outdated.open(), elsewhere.open(), ssh.running(), plain:
         urls = {name: door.url for name, door in zip(own, (good, outdated, elsewhere), strict=True)}
         urls["ssh"] = f"tcp://127.0.0.1:{ssh.port}"
+        urls["plain"] = f"tcp://{urlsplit(plain.url('')).netloc}"
         urls["nowhere"] = "tcp://engine.invalid:2376"
         yield Doors(folder, urls, ssh)
 
@@ -91,6 +97,11 @@ FAULTS: dict[str, tuple[Callable[[Doors], DockerEngine], str]] = {
     "missing authority": (lambda d: d.tls("good", ca="gone"), r"gone.pem can't be read: No such file"),
     "no certificate": (lambda d: d.tls("good", ca="no_pem"), "holds no certificate of an authority"),
     "no TLS there": (lambda d: d.tls("ssh"), "it does not speak TLS at that port"),
+    "no TLS but HTTP there": (lambda d: d.tls("plain"), "it does not speak TLS at that port"),
+    "a folder for a key": (
+        lambda d: d.tls("good", key="folder"),
+        r"folder.key can't be read: Is a directory",
+    ),
     "in clear": (lambda d: d.in_clear("good"), "give the host tls files, or say insecure: true"),
     "unknown name": (lambda d: d.tls("nowhere"), "there is no machine of that name"),
     "unknown SSH host": (lambda d: d.by_ssh(known="nobody"), "its SSH host key is not among the known hosts"),
@@ -101,6 +112,11 @@ FAULTS: dict[str, tuple[Callable[[Doors], DockerEngine], str]] = {
     "neither key nor agent": (lambda d: d.by_ssh(""), "names none, and there is no agent that has one"),
     "SSH key that others may read": (lambda d: d.by_ssh("shared"), "because others may read its file"),
     "missing SSH key": (lambda d: d.by_ssh("gone"), r"gone can't be read: No such file"),
+    "SSH user without Docker": (lambda d: d.by_ssh("powerless"), "that user may not use Docker there"),
+    "SSH user without a program": (
+        lambda d: d.by_ssh("empty_handed"),
+        "there is no program docker for that user",
+    ),
     "unknown SSH name": (lambda d: d.by_ssh(url="ssh://engine.invalid"), "there is no machine of that name"),
     "a password in the address": (lambda d: d.by_ssh(url="ssh://a:b@c"), "must read ssh://user@host"),
 }
@@ -128,6 +144,31 @@ def test_an_ssh_server_that_is_away_is_out_of_reach(doors: Doors) -> None:
         with pytest.raises(EngineUnreachable, match="its SSH server refuses the connection") as caught:
             engine.ping()
         assert not isinstance(caught.value, EngineUnusable)
+
+
+def silenced(doors: Doors, way: str, port: int) -> DockerEngine:
+    """The engine by another port, as its keys and certificates have it."""
+    if way == "tls":
+        files = TlsFiles(*(str(doors.folder / name) for name in ("ca.pem", "client.pem", "client.key")))
+        return DockerEngine(f"tcp://127.0.0.1:{port}", tls=files, timeout=SHORT)
+    known = Path(doors.ssh.file("known")).read_text().replace(str(doors.ssh.port), str(port))
+    Path(doors.ssh.file("by_another_port")).write_text(known)
+    keys = SshFiles(doors.ssh.file("good"), doors.ssh.file("by_another_port"))
+    return DockerEngine(doors.ssh.url.replace(str(doors.ssh.port), str(port)), keys=keys, timeout=SHORT)
+
+
+@pytest.mark.parametrize("way", ["tls", "ssh"])
+def test_a_line_that_falls_silent_is_given_up_in_words_and_serves_again(doors: Doors, way: str) -> None:
+    port = doors.ssh.port if way == "ssh" else int(doors.urls["good"].rpartition(":")[2])
+    path = SilentPath(("127.0.0.1", port))
+    with path.running(), closing(silenced(doors, way, path.port)) as engine:
+        for _ in ("a line that is there", "one that is made anew"):
+            engine.ping()
+            path.fall_silent()
+            with pytest.raises(EngineUnreachable, match="it did not answer in time") as caught:
+                engine.ping()
+            assert not isinstance(caught.value, EngineUnusable)
+            path.speak()
 
 
 def test_both_sides_certificates_tell_when_they_end(doors: Doors) -> None:
