@@ -276,6 +276,7 @@ LOGGING = {
         "django_celery_beat.schedulers": {"filters": ["brief"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
         "celery.worker.request": {"filters": ["broker"]},
+        "celery.bootsteps": {"filters": ["broker"]},
         "kombu.transport.redis": {"filters": ["broker"]},
         "kombu.asynchronous.hub": {"filters": ["broker"]},
         "py.warnings": {"filters": ["broker"]},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,16 +39,23 @@ def broker(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
 
 @contextmanager
 def redis_server(
-    folder: Path, *, socket: Path | None = None, persist: bool = False, tcp: bool = False
+    folder: Path,
+    *,
+    socket: Path | None = None,
+    persist: bool = False,
+    tcp: bool = False,
+    options: Sequence[str] = (),
 ) -> Iterator[str]:
     """Broker URL of a private Redis, which ends at exit.
 
     It listens on a Unix socket (`socket`, or one in a temporary folder) or, with `tcp`, on a free
-    port of 127.0.0.1. With `persist` its data stay in `folder`/redis for the next start.
+    port of 127.0.0.1. With `persist` its data stay in `folder`/redis for the next start. `options` are
+    further words of its command.
     """
     program = require("redis-server", "redis-server", "Redis")
     with work_folder(folder, "redis", persist=persist) as data, short_folder() as short:
         start = _Starter(program, data, persist, [short] if persist else [short, data])
+        start.add(options)
         path = socket or short / "redis.sock"
         server, url = on_free_port(start.on_port) if tcp else start.on_socket(path)
         try:
@@ -64,6 +71,10 @@ class _Starter:
         self._command = [program, "--dir", str(data), "--save", "", "--appendonly", append, *SQUEEZED]
         self._log = data / "redis.log"
         self._folders = folders
+
+    def add(self, options: Sequence[str]) -> None:
+        """Further words of the command."""
+        self._command += options
 
     def on_port(self, port: int) -> tuple[ServerProcess, str]:
         listen = ["--port", str(port), "--bind", "127.0.0.1"]

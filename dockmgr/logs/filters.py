@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Callable
 
+from instances.lib.causes import causes
+
 DROPPED = "A message was dropped"
 CONNECTIONS = (
     "consumer: Cannot connect to",
@@ -21,6 +23,7 @@ OUTSIDE_BODY = re.compile(r"Exception raised outside body: [\w.:]*?(\w+Error)\b"
 _LOST_BY_NAME = {"ConnectionError", "OperationalError", "TimeoutError"}
 FREQUENT = "Frequent restarts detected"  # of a broker that refuses at once; its reason stands beside
 OF_A_SETTING = "worker_cancel_long_running_tasks_on_connection_loss"  # Celery warns at each outage; it is set
+RESTARTING = "celery.bootsteps"  # where a part of the worker that ends badly is told of
 SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
 
 
@@ -34,7 +37,7 @@ class BrokerFilter(logging.Filter):
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith(FREQUENT) or OF_A_SETTING in str(record.args):
+        if str(record.msg).startswith(FREQUENT) or OF_A_SETTING in _warned(record):
             return False
         failed = _lost(record)
         if failed is None:
@@ -64,10 +67,17 @@ def _lost(record: logging.LogRecord) -> BaseException | None:
     if isinstance(carried, LOST_BROKER):  # of a task's own code it would be another error by now
         return carried
     if record.name == "py.warnings":
-        return _raised_outside(str(args[0] if args else ""))
+        return _raised_outside(_warned(record))
+    if record.name == RESTARTING:  # it trips over the connection that is gone
+        return next((cause for cause in causes(carried) if isinstance(cause, LOST_BROKER)), None)
     if str(record.msg).startswith(CONNECTIONS):
         return next((arg for arg in args if isinstance(arg, BaseException)), ConnectionError())
     return None
+
+
+def _warned(record: logging.LogRecord) -> str:
+    """The text of a warning, empty for any other record."""
+    return record.getMessage() if record.name == "py.warnings" else ""
 
 
 def _raised_outside(warning: str) -> BaseException | None:

@@ -57,19 +57,40 @@ LOST: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "what beat could not send": ("celery.beat", "Message Error: %s\n%s", (ConnectionError(), ["a stack"])),
     "an acknowledgement": ("celery.worker.request", "Couldn't ack %r, reason:%r", ("1", ConnectionError())),
     "a task's result": ("celery.app.trace", "Task %(name)s raised unexpected", ({"name": "x"},)),
-    "a task's end": ("py.warnings", "%s", (WARNING % "network:ConnectionError: (Error 2),",)),
+    "a task's end": ("py.warnings", WARNING % "network:ConnectionError: (Error 2),", ()),
 }
+
+
+def a_warning(text: str) -> logging.LogRecord:
+    """As Python logs what it captures: the text is the form, and there are no arguments."""
+    return logging.LogRecord("py.warnings", logging.WARNING, "warnings.py", 1, text, (), None)
+
+
+def test_what_trips_over_a_lost_connection_is_that_connections_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tripped = AttributeError("'NoneType' object has no attribute 'connection_errors'")
+    tripped.__context__ = redis.exceptions.ConnectionError("gone")
+    info = (AttributeError, tripped, None)
+    form, args = "Error on %s %s: %r", ("restarting", "Gossip", tripped)
+    record = logging.LogRecord("celery.bootsteps", logging.ERROR, "x.py", 1, form, args, info)
+    monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
+    assert BrokerFilter().filter(record)
+    assert logging.Formatter().format(record) == f"{OUT_OF_REACH} Trying again."
+    defect = KeyError("x")
+    record = logging.LogRecord(
+        "celery.bootsteps", logging.ERROR, "x.py", 1, form, args, (KeyError, defect, None)
+    )
+    assert BrokerFilter().filter(record) and record.exc_info
 
 
 def test_a_refusal_that_a_warning_tells_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
     told = WARNING % "server:OutOfMemoryError: \n"
-    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", (told,), None)
+    record = a_warning(told)
     assert BrokerFilter().filter(record)
     assert "its memory is full (maxmemory)" in record.getMessage()
-    other = logging.LogRecord(
-        "py.warnings", logging.WARNING, "x.py", 1, "%s", (WARNING % "KeyError: 'x'",), None
-    )
+    other = a_warning(WARNING % "KeyError: 'x'")
     assert BrokerFilter().filter(other) and "KeyError" in other.getMessage()
     often = logging.LogRecord(
         "celery", logging.CRITICAL, "x.py", 1, "Frequent restarts detected: %r", ("x",), None
@@ -83,7 +104,7 @@ def test_what_celery_says_of_its_own_default_at_each_outage_is_no_line() -> None
         "In Celery 5.1 we introduced an optional breaking change. You can enable this behavior using the"
         " worker_cancel_long_running_tasks_on_connection_loss\nsetting.\n"
     )
-    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", (told,), None)
+    record = a_warning(told)
     assert not BrokerFilter().filter(record)
 
 
@@ -100,8 +121,7 @@ def test_what_a_lost_broker_interrupts_is_one_line(
 
 
 def test_a_defect_outside_a_task_keeps_its_traceback() -> None:
-    args = (WARNING % "KeyError('x'):",)
-    record = logging.LogRecord("py.warnings", logging.WARNING, "x.py", 1, "%s", args, None)
+    record = a_warning(WARNING % "KeyError('x'):")
     assert BrokerFilter().filter(record) and "Traceback" in record.getMessage()
 
 
