@@ -20,6 +20,7 @@ from instances.models import Channel, Incident, Notification, Operation, Pulse
 from instances.operations import service
 from tasks import background as threads
 from tasks.background import BackgroundThreads, start_background, stop_background
+from tasks.outages import SaidOnce
 from tests.factories import ASKED, World, a_failure
 from tests.fast.conftest import Message
 
@@ -215,7 +216,7 @@ def test_an_outage_that_turns_meet_only_now_and_then_is_told_once_as_well(
     run()
     assert len(caplog.records) == 1
     broker.reason = ""
-    once = threads.SaidOnce(threads.logger, threads._is_over)
+    once = SaidOnce(threads.logger, threads._is_over)
     refused = OutOfReachError("The broker refuses: its memory is full (maxmemory) (DOCKMGR_BROKER_URL).")
     once.failed("A turn of rounds", refused)
     once.worked()
@@ -234,5 +235,5 @@ def test_a_database_that_takes_no_writes_is_out_although_it_can_be_read(
     def read_only(**_: object) -> int:
         raise refused
 
-    monkeypatch.setattr(threads.Pulse.objects, "update", read_only)
+    monkeypatch.setattr(Pulse.objects, "update", read_only)
     assert not threads._is_over(refused)
