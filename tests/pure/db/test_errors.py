@@ -23,6 +23,26 @@ def refused(state: str, kind: type[DatabaseError] = OperationalError) -> Databas
 FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "away": (OperationalError("connection refused"), "can't be reached", True),
     "cut": (refused("57P01"), "can't be reached", True),
+    "a wrong password": (
+        OperationalError('FATAL:  password authentication failed for user "s3ntinel"'),
+        "its user name or password is wrong",
+        True,
+    ),
+    "no such database": (
+        OperationalError('FATAL:  database "s3ntinel" does not exist'),
+        "it has no database or no user of that name",
+        True,
+    ),
+    "no session left": (
+        OperationalError("FATAL:  sorry, too many clients already"),
+        "as many sessions as it takes (max_connections)",
+        True,
+    ),
+    "starting": (
+        OperationalError("FATAL:  the database system is starting up"),
+        "it is starting up",
+        True,
+    ),
     "read-only": (refused("25006", InternalError), "it is read-only", True),
     "read-only file": (OperationalError("attempt to write a readonly database"), "it is read-only", True),
     "full": (refused("53100"), "its disk is full", True),
