@@ -54,6 +54,7 @@ COPY --from=build /srv/venv /srv/venv
 
 # In a container everybody has the same account: who runs a command that is recorded says who it is.
 ENV PATH=/srv/venv/bin:$PATH \
+    MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DOCKMGR_ASK_WHO=1 \

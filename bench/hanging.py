@@ -75,7 +75,9 @@ def main(count: int) -> None:
     ):
         folder = Path(name)
         folder.chmod(0o755)
-        os.environ.update({f"DOCKMGR_{what}": "0" for what in BESIDE})
+        os.environ.update(
+            {f"DOCKMGR_{what}": "0" for what in BESIDE}, MALLOC_ARENA_MAX="2"
+        )  # as in the image
         os.environ.update(DOCKMGR_HOME=str(folder / "home"), DOCKMGR_BROKER_URL=broker, DATABASE_URL=database,
                           DOCKMGR_STATE_FILE=str(folder / "home" / "state.json"))  # fmt: skip
         scene = Scene(folder, count, dict(os.environ))

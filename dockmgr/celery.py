@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
+# Django's checks load the desk and the API, 23 MB that no worker needs; commands and the web make them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 try:
     importlib.import_module("dockmgr.settings")  # a bad value stops the start here, in one sentence
 except ImproperlyConfigured as error:

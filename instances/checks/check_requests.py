@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any, Self
 
 from instances.checks.asking import ask_of
@@ -20,6 +20,7 @@ from instances.models import Host, Instance
 from instances.outside import engine_address
 
 MISSING = "missing"
+HOSTS_AT_ONCE = 4  # whose rows are kept
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
@@ -136,11 +137,13 @@ def _listed(roster: Roster, engines: Engines) -> Iterator[list[tuple[EngineAddre
     for host in Host.objects.in_bulk(list(roster.of_host)).values():
         ids[engine_address(host)].append(roster.of_host[host.pk])
     for listings in as_listed(ids, engines):
-        rows = {address: list(rows_of(chain(*ids[address]))) for address in listings}
-        yield [
-            (address, rows[address], believed(rows[address], listing, engines))
-            for address, listing in listings.items()
-        ]
+        left = iter(listings.items())
+        while some := list(islice(left, HOSTS_AT_ONCE)):
+            rows = [list(rows_of(chain(*ids[address]))) for address, _ in some]
+            yield [
+                (address, own, believed(own, listing, engines))
+                for (address, listing), own in zip(some, rows, strict=True)
+            ]
 
 
 def _of_one_host(
