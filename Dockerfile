@@ -53,6 +53,7 @@ COPY --from=build /build/bin/ /usr/local/bin/
 COPY --from=build /srv/venv /srv/venv
 
 # In a container everybody has the same account: who runs a command that is recorded says who it is.
+# Two arenas of memory are enough for threads that wait for most of their time; more would keep what is free.
 ENV PATH=/srv/venv/bin:$PATH \
     MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1 \

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number of at least so much, for `argparse`."""
+
+    def read(given: str) -> int:
+        if not given.isascii() or not given.isdecimal() or int(given) < least:
+            raise argparse.ArgumentTypeError(f"{given} is no whole number of at least {least}.")
+        return int(given)
+
+    return read
 
 
 def count(default: int, least: int = 50) -> int:
     """The first argument, a number of targets; ends the program with code 2 where it is none."""
-    given = sys.argv[1] if len(sys.argv) > 1 else str(default)
-    if not given.isascii() or not given.isdecimal() or int(given) < least:
+    if len(sys.argv) < 2:
+        return default
+    try:
+        return whole(least)(sys.argv[1])
+    except argparse.ArgumentTypeError:
         print(f"How many targets must be a whole number of at least {least}.", file=sys.stderr)
-        raise SystemExit(2)
-    return int(given)
+        raise SystemExit(2) from None

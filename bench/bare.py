@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -33,4 +34,5 @@ if __name__ == "__main__":
     began, cpu = time.perf_counter(), time.process_time()
     healthy = asyncio.run(probe_all(ports))
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
-    print(json.dumps({"checks": healthy, "seconds": seconds, "cpu_seconds": used}))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"checks": healthy, "seconds": seconds, "cpu_seconds": used, "megabytes": memory}))

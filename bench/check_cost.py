@@ -8,24 +8,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.processes import cpu_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
+WORKER = (
+    "-A dockmgr worker -Q health -P threads -c 50 -n bench@localhost"
+    " --without-gossip --without-mingle --without-heartbeat"
+)
+LOOKS_A_SECOND = 200
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One way of doing `checks` checks; CPU is of everything but the targets, `servers` the part of each."""
+    """One way of doing `checks` checks; CPU is of everything but the targets, `servers` the part of each.
+
+    `memory` is the most that one of its processes had, in megabytes.
+    """
 
     way: str
     checks: int
     seconds: float
     cpu_seconds: float
     servers: dict[str, float] = field(default_factory=dict)
+    memory: float = 0.0
+    is_as_fast_as_it_can: bool = True
 
     @property
     def cpu_ms(self) -> float:
@@ -47,11 +57,15 @@ class Scene:
         self.ports_file = folder / "targets.json"
         self.servers: dict[str, int] = {}  # process ids
 
+    def process(self, *words: str, **environ: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """One of ours, by what Python is to run."""
+        return self.program(sys.executable, *words, **environ)
+
     @contextmanager
-    def process(self, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    def program(self, *command: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
         with open(self.folder / "processes.log", "ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *words], cwd=ROOT, env={**self.environ, **environ}, stdout=log, stderr=log
+                command, cwd=ROOT, env={**self.environ, **environ}, stdout=log, stderr=log
             )
         try:
             yield process
@@ -85,7 +99,13 @@ def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
 def bare(scene: Scene) -> Cost:
     result = json.loads(scene.run("-m", "bench.bare", str(scene.ports_file)))
     return Cost("bare asynchronous prober (aiohttp), no state", result["checks"], result["seconds"],
-                result["cpu_seconds"])  # fmt: skip
+                result["cpu_seconds"], memory=result["megabytes"])  # fmt: skip
+
+
+def megabytes(pid: int, what: str) -> float:
+    """A process' memory now (VmRSS) or at most (VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0]) / 1024
 
 
 def measured(
@@ -95,7 +115,7 @@ def measured(
 ) -> Cost:  # fmt: skip
     """The median of `rounds` passes by one worker; the first pass warms up and does not count."""
     costs = []
-    with scene.process("-m", "celery", *worker.split(), "-n", "bench@localhost", **environ) as process:
+    with scene.process("-m", "celery", *worker.split(), **environ) as process:
         for number in range(rounds + 1):
             servers, own, began = scene.cpu_of_servers(), cpu_seconds(process.pid), time.perf_counter()
             start()
@@ -103,7 +123,8 @@ def measured(
             seconds = time.perf_counter() - began
             servers = {name: cpu - servers[name] for name, cpu in scene.cpu_of_servers().items()}
             own = cpu_seconds(process.pid) - own
-            costs.append(Cost(way, scene.count, seconds, own + sum(servers.values()), servers))
+            memory = megabytes(process.pid, "VmHWM")
+            costs.append(Cost(way, scene.count, seconds, own + sum(servers.values()), servers, memory))
     return sorted(costs[1:], key=lambda cost: cost.cpu_seconds)[rounds // 2]
 
 
@@ -112,15 +133,33 @@ def dockmgr(scene: Scene, rounds: int, way: str) -> Cost:
     from bench.database import finished_sweeps, publish_sweep
 
     already = finished_sweeps()
-    worker = "-A dockmgr worker -Q health -P threads -c 50"
     return measured(
         scene,
         f"dockmgr ({way}): sweep, messages, probes, group commit",
-        f"{worker} --without-gossip --without-mingle --without-heartbeat",
+        WORKER,
         publish_sweep,
         lambda number: finished_sweeps() > already + number,
         rounds,
         DOCKMGR_CHECKS=way,
+    )
+
+
+def looks(scene: Scene) -> Cost:
+    """Two rounds of looks between sweeps after a first one, with all else a worker does meanwhile."""
+    from bench.database import checked_since, now
+
+    every, began = max(10, scene.count // LOOKS_A_SECOND), now()
+    with scene.process("-m", "celery", *WORKER.split(), DOCKMGR_LOOK_INTERVAL=str(every)) as process:
+        wait_for(lambda: checked_since(began) == scene.count, 60 + 3 * every, "The first round of looks")
+        servers, own, started = scene.cpu_of_servers(), cpu_seconds(process.pid), time.perf_counter()
+        time.sleep(2 * every)
+        seconds = time.perf_counter() - started
+        spent = {name: cpu - servers[name] for name, cpu in scene.cpu_of_servers().items()}
+        own = cpu_seconds(process.pid) - own
+        memory, checks = megabytes(process.pid, "VmHWM"), round(scene.count * seconds / every)
+    total = own + sum(spent.values())
+    return Cost(
+        "dockmgr: looks between sweeps", checks, seconds, total, spent, memory, is_as_fast_as_it_can=False
     )
 
 
@@ -132,7 +171,7 @@ def obvious(scene: Scene, rounds: int) -> Cost:
     return measured(
         scene,
         "the obvious way: prefork, delay, ORM, requests.get",
-        "-A bench.obvious worker -c 2",
+        "-A bench.obvious worker -c 2 -n bench@localhost",
         publish_obvious,
         lambda number: history_length() >= already + (number + 1) * scene.count,
         rounds,

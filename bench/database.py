@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import django
@@ -26,6 +27,9 @@ from tasks.app import app  # noqa: E402
 def fill(ports: list[int], engine_ports: list[int]) -> None:
     """One provisioned, healthy instance per target, on as many hosts as there are engines."""
     call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor, _redis() as client:
+        cursor.execute("TRUNCATE instances_host, instances_instance, instances_sweep CASCADE")
+        client.flushdb()
     hosts = Host.objects.bulk_create(
         Host(name=f"bench-{place}", docker_url=f"tcp://127.0.0.1:{port}", insecure=True)
         for place, port in enumerate(engine_ports)
@@ -69,6 +73,15 @@ def sweeps_begun() -> int:
 
 def finished_sweeps() -> int:
     return Sweep.objects.filter(state="finished").count()
+
+
+def now() -> datetime:
+    return timezone.now()
+
+
+def checked_since(moment: datetime) -> int:
+    """How many instances were looked at after a moment."""
+    return Health.objects.filter(checked_at__gt=moment).count()
 
 
 def history_length() -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.__main__ import BESIDE
 from bench.arguments import count
-from bench.check_cost import Scene, wait_for
+from bench.check_cost import Scene, megabytes, wait_for
 from bench.targets import HANGS_OF
 from dev.servers import postgres, redis_server
 
@@ -36,12 +36,6 @@ def swept(count: int) -> tuple[float, float]:
     seconds = time.perf_counter() - began
     wait_for(lambda: finished_sweeps() > already, 600, "The end of a sweep")
     return round(seconds, 2), round(time.perf_counter() - began, 2)
-
-
-def megabytes(pid: int, what: str) -> float:
-    """A process' memory now (VmRSS) or at most (VmHWM)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition(f"{what}:")[2].split()[0]) / 1024
 
 
 def measure(count: int, targets: int, workers: list[int]) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The other side of a benchmark: many health endpoints and an engine for each 500 of them, answering at once.
 
-Run as `python -m bench.targets COUNT FILE`: it listens on COUNT ports and on one for each engine, writes
-them to FILE as JSON, and serves until it is ended. After SIGUSR1 every fiftieth target does not answer.
+Run as `python -m bench.targets COUNT FILE [MS]`: it listens on COUNT ports and on one for each engine,
+writes them to FILE as JSON, and serves until it is ended. A target takes MS milliseconds (0) to answer.
+After SIGUSR1 every fiftieth target does not answer.
 """
 
 from __future__ import annotations
@@ -27,12 +28,20 @@ ANSWER = (
 
 
 class Healthy(asyncio.Protocol):
-    """Answers the first bytes of a request and closes."""
+    """Answers the first bytes of a request, at once or after some seconds, and closes."""
+
+    takes = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def data_received(self, _data: bytes) -> None:
+        if self.takes:
+            asyncio.get_running_loop().call_later(self.takes, self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
         assert isinstance(self._transport, asyncio.Transport)
         self._transport.write(ANSWER)
         self._transport.close()
@@ -122,4 +131,5 @@ async def serve(count: int, file: Path) -> None:
 if __name__ == "__main__":
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    Healthy.takes = float(sys.argv[3]) / 1000 if len(sys.argv) > 3 else 0.0
     asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
