@@ -22,7 +22,7 @@ from bench.arguments import whole
 from bench.check_cost import Cost, Scene, bare, looks, wait_for
 from bench.check_cost import dockmgr as dockmgr_way
 from bench.check_cost import obvious as obvious_way
-from bench.growth import draw
+from bench.growth import drawn
 from bench.prometheus import is_installed, prometheus
 from bench.results import write
 from dev.servers import postgres, redis_server
@@ -104,7 +104,9 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = [{"targets": count, **cost.document()} for count, costs in by_count.items() for cost in costs]
     file = write("check-cost", rows)
     if len(by_count) > 1:
-        draw(by_count, file.with_suffix(".svg"))
+        picture = drawn(by_count)
+        print(picture)
+        file.with_suffix(".txt").write_text(picture)
 
 
 def _parser() -> argparse.ArgumentParser:
