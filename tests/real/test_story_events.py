@@ -56,6 +56,12 @@ def eats(fleet: Fleet, name: str, up_to: int) -> None:
     container.exec_run(["/bin/sh", "-c", script])
 
 
+def dies_first(fleet: Fleet, name: str) -> None:
+    """The kernel, when it has to kill something in a customer's container, chooses its first process."""
+    container = fleet.container(name)
+    Path(f"/proc/{container.attrs['State']['Pid']}/oom_score_adj").write_text("1000")
+
+
 def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(fleet: Fleet) -> None:
     fleet.provision_all("greedy")
     with fleet.worker():
@@ -65,10 +71,12 @@ def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(f
         warnings = "SELECT cause FROM instances_incident WHERE kind = 'resources' AND resolved_at IS NULL"
         wait_until(lambda: fleet.sql(warnings) == [("memory",)])
         assert not fleet.restarts("greedy")
-        fleet.container("greedy").kill()
+        dies_first(fleet, "greedy")
+        eats(fleet, "greedy", 80 * MB)  # more than it may have
         wait_until(lambda: bool(fleet.restarts("greedy")))
         all_healthy(fleet)
     [incident] = [row for row in fleet.json("incidents", "--events") if row["kind"] == "instance"]
+    assert incident["cause"] == "oom_killed"
     [used] = [event["text"] for event in incident["events"] if event["kind"] == "resources"]
     assert re.match(r"at (5[89]|6\d)(\.\d)? MB of 64 MB of memory when it died", used)
     assert "I am hungry" in [line for kept in incident["last_words"] for line in kept["lines"]]
