@@ -76,8 +76,10 @@ def above_disk(used: int, allowed: int | None, *, before: bool) -> bool:
 
 
 def lived_on(state: str, started_at: datetime | None, killed_at: datetime) -> bool:
-    """Whether a container of which the kernel killed a process goes on, so that it was not its first one.
-
-    What was started since has ended before, and its death is told as such.
-    """
+    """Whether a container of which the kernel killed a process goes on, so that it was not its first one."""
     return state == "running" and started_at is not None and started_at < killed_at
+
+
+def was_started_again(state: str, started_at: datetime | None, killed_at: datetime) -> bool:
+    """Whether it ended of that and runs again, by whoever started it."""
+    return state == "running" and started_at is not None and started_at >= killed_at

@@ -7,13 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
-from instances.containers.consumption import DISK, LOOKS, MEMORY, OOM, PIDS, THROTTLED, lived_on
+from instances.containers.consumption import (
+    DISK,
+    LOOKS,
+    MEMORY,
+    OOM,
+    PIDS,
+    THROTTLED,
+    lived_on,
+    was_started_again,
+)  # fmt: skip
 from instances.db.locks import locked
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.sizes import shown
-from instances.models import Instance, Usage
+from instances.models import Incident, Instance, Operation, Usage
 from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.outside import Outside, engine_address
 
@@ -97,7 +107,10 @@ def note_ooms(killed: Mapping[str, int], now: datetime) -> None:
 
 
 def judge_ooms(outside: Outside) -> None:
-    """Warn of containers that lost a process to the kernel and live on; of their death others tell."""
+    """Warn of containers that lost a process to the kernel and run; of those that ended others tell.
+
+    One that its engine started again at once was well whenever it was looked at, so nobody else would.
+    """
     now = outside.clock.now()
     due = Usage.objects.filter(oom_since__lte=now - ENDS_WITHIN).order_by("oom_since", "pk")
     for row in _asked(due[:AT_ONCE], outside, now):
@@ -123,11 +136,25 @@ def _asked(rows: Iterable[Usage], outside: Outside, now: datetime) -> Iterable[U
 
 def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) -> None:
     facts = outside.engines.at(engine_address(instance.host)).inspect(instance.container_id)
-    if row.oom_at is None or facts is None or not lived_on(facts.state, facts.started_at, row.oom_at):
+    if row.oom_at is None or facts is None:
+        return
+    if lived_on(facts.state, facts.started_at, row.oom_at):
+        since = "its container goes on without it"
+    elif was_started_again(facts.state, facts.started_at, row.oom_at) and not _is_known(instance, row):
+        since = "its container ended, and its engine started it again"
+    else:
         return
     limit = f" of {shown(facts.memory)}" if facts.memory else ""
     told = (
         f"The kernel killed a process of {instance.customer_id} at {row.oom_at:%H:%M:%S} UTC, as its memory "
-        f"limit{limit} was reached; its container goes on without it."
+        f"limit{limit} was reached; {since}."
     )
     _tell(instance, OOM, told, now, now + timedelta(seconds=settings.FLAPPING_CLEAN))
+
+
+def _is_known(instance: Instance, row: Usage) -> bool:
+    """Whether an end of its container since then is told, or is the work of an operation of ours."""
+    since = (row.oom_since or instance.created_at) - ENDS_WITHIN
+    of_customer = Operation.objects.filter(customer_id=instance.customer_id)
+    is_ours = of_customer.filter(Q(finished_at=None) | Q(finished_at__gte=since)).exists()
+    return is_ours or Incident.objects.open().filter(instance=instance, kind="instance").exists()

@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.incidents import deadlines
-from instances.models import Incident, Instance, Usage
+from instances.models import Incident, Instance, Operation, Usage
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
 from instances.monitoring.resources import WORTH_ASKING, judge_ooms
@@ -59,7 +59,41 @@ def test_a_child_that_was_killed_is_told_once_and_is_over_when_none_was_killed_f
     assert (incident.is_open, incident.resolution) == (False, "the kernel has killed no process of it since")
 
 
-@pytest.mark.parametrize("then", ["ends", "is started again", "is gone", "is unknown"])
+def test_one_that_its_engine_started_again_at_once_is_told(world: World, watch: EventWatch) -> None:
+    instance = world.instance()
+    world.engine.kill_child(instance.container_name)
+    hear(world, watch)
+    world.engine.change(instance.container_id, started_at=world.now + timedelta(seconds=1))
+    [incident] = judged(world)
+    assert (incident.kind, incident.cause) == ("resources", "oom")
+    assert incident.message.endswith("was reached; its container ended, and its engine started it again.")
+
+
+@pytest.mark.parametrize("by", ["a restart", "an update under way", "the incident of its death"])
+def test_one_whose_end_is_known_is_not_told_twice(world: World, watch: EventWatch, by: str) -> None:
+    instance = world.instance()
+    world.engine.kill_child(instance.container_name)
+    hear(world, watch)
+    if by == "the incident of its death":
+        world.incident(instance)
+    else:
+        ended = world.now if by == "a restart" else None
+        Operation.objects.create(
+            kind="restart",
+            customer_id="c1",
+            host=world.host,
+            status="running",
+            requested_by="tests",
+            created_at=world.now,
+            finished_at=ended,
+            lease_expires_at=world.now,
+        )
+    known = Incident.objects.count()
+    world.engine.change(instance.container_id, started_at=world.now + timedelta(seconds=1))
+    assert len(judged(world)) == known
+
+
+@pytest.mark.parametrize("then", ["ends", "is gone", "is unknown"])
 def test_a_container_that_ended_of_it_is_left_to_those_who_tell_of_deaths(
     world: World, watch: EventWatch, then: str
 ) -> None:
@@ -68,8 +102,6 @@ def test_a_container_that_ended_of_it_is_left_to_those_who_tell_of_deaths(
     hear(world, watch)
     if then == "ends":
         world.engine.change(instance.container_id, state="exited", oom_killed=True)
-    elif then == "is started again":
-        world.engine.change(instance.container_id, started_at=world.now + timedelta(seconds=1))
     elif then == "is gone":
         world.engine.lose(instance.container_id)
     else:

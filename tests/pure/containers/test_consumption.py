@@ -14,6 +14,7 @@ from instances.containers.consumption import (
     near_limits,
     on_disk,
     spent,
+    was_started_again,
     was_throttled,
 )
 from instances.containers.facts import ContainerUsage, DiskUse
@@ -96,11 +97,19 @@ def test_disk_is_told_above_what_the_plan_allows_until_there_is_room_again(
 
 
 @pytest.mark.parametrize(
-    ("state", "started", "lives"),
-    [("running", -1, True), ("running", 1, False), ("exited", -1, False), ("restarting", -1, False)],
+    ("state", "started", "lives", "again"),
+    [
+        ("running", -1, True, False),
+        ("running", 0, False, True),
+        ("running", 1, False, True),
+        ("exited", -1, False, False),
+        ("exited", 1, False, False),
+        ("restarting", -1, False, False),
+    ],
 )
 def test_a_container_that_was_started_after_the_kill_has_died_of_it(
-    state: str, started: int, lives: bool
+    state: str, started: int, lives: bool, again: bool
 ) -> None:
-    assert lived_on(state, NOON + timedelta(seconds=started), NOON) is lives
-    assert lived_on(state, None, NOON) is False
+    at = NOON + timedelta(seconds=started)
+    assert (lived_on(state, at, NOON), was_started_again(state, at, NOON)) == (lives, again)
+    assert not lived_on(state, None, NOON) and not was_started_again(state, None, NOON)
