@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from instances.containers import consumption
 from instances.containers.consumption import COUNTERS, LOOKS, MEMORY, PIDS, THROTTLED
@@ -26,6 +26,7 @@ from instances.outside import Outside, engine_address
 
 OWN = frozenset({MEMORY, PIDS, THROTTLED})  # what these readings tell
 AT_ONCE = 16  # readings of a process at the same time: engines before 23 take a second for each
+A_SECOND = 3  # readings of one engine, which pays about a hundredth of a core's second for each
 READ = (
     "read_at", "container_id", "counters", "cpu_percent", "memory", "memory_limit", "pids", "pids_limit",
     "near", "warned", "hour",
@@ -37,17 +38,34 @@ class UsageReader:
 
     def __init__(self, outside: Outside, every: timedelta) -> None:
         self._outside, self._every = outside, every
+        self._of_hosts: dict[int, timedelta] = {}  # those whose readings are further apart
         self._looked_at: datetime | None = None
 
     def turn(self) -> None:
         """Read one portion of the containers whose time has come."""
         now = self._outside.clock.now()
         if is_due(self._looked_at, self._every, now):
-            add_rows(now, self._every)
+            self._of_hosts = intervals(self._every)
+            add_rows(now, self._longest())
             self._looked_at = now
-        due = take_due(now, self._every)
+        due = take_due(now, self._every, self._of_hosts)
         if due:
-            write(read(due, self._outside.engines), self._outside.clock.now(), self._every)
+            write(read(due, self._outside.engines), self._outside.clock.now(), self._longest())
+
+    def _longest(self) -> timedelta:
+        return max((self._every, *self._of_hosts.values()))
+
+
+def interval(every: timedelta, instances: int) -> timedelta:
+    """Between two readings of a container on a host of so many, so that its engine can bear it. Pure."""
+    return max(every, timedelta(seconds=instances / A_SECOND))
+
+
+def intervals(every: timedelta) -> dict[int, timedelta]:
+    """By host, where that is longer than `every`."""
+    rows = Instance.objects.active().order_by().values_list("host").annotate(number=Count("pk"))
+    found = {host: interval(every, number) for host, number in rows}
+    return {host: its for host, its in found.items() if its > every}
 
 
 def add_rows(now: datetime, every: timedelta) -> None:
@@ -58,13 +76,18 @@ def add_rows(now: datetime, every: timedelta) -> None:
     Usage.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
 
 
-def take_due(now: datetime, every: timedelta) -> list[Instance]:
-    """Take the readings that are due for longest; nobody else gets them for an interval."""
-    due = Q(next_read_at__lte=now) | ahead("next_read_at", now + every)
+def take_due(
+    now: datetime, every: timedelta, of_hosts: Mapping[int, timedelta] | None = None
+) -> list[Instance]:
+    """Take the readings that are due for longest; nobody else gets them for an interval, or their host's."""
+    longest = max((every, *(of_hosts or {}).values()))
+    due = Q(next_read_at__lte=now) | ahead("next_read_at", now + longest)
     with transaction.atomic():
         rows = locked(Usage.objects.filter(due, instance__in=Instance.objects.active()), skip_locked=True)
         ids = [row.pk for row in rows.order_by("next_read_at", "pk").only("pk")[:AT_ONCE]]
         Usage.objects.filter(pk__in=ids).update(next_read_at=now + every)
+        for host, its in (of_hosts or {}).items():
+            Usage.objects.filter(pk__in=ids, instance__host=host).update(next_read_at=now + its)
     return list(Instance.objects.filter(pk__in=ids).without_secrets())
 
 

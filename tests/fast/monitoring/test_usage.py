@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from instances.checks.record import record
 from instances.containers.facts import ContainerUsage
 from instances.fleet.retention import purge
-from instances.models import Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
-from instances.monitoring.usage import AT_ONCE, UsageReader
+from instances.models import Host, Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
+from instances.monitoring import usage
+from instances.monitoring.usage import AT_ONCE, UsageReader, interval
 from instances.monitoring.usage_report import report, roll_up
 from instances.operations.last_words import keep_of_death
 from tests.factories import World, a_failure
@@ -71,6 +73,34 @@ def test_each_reading_is_made_once_and_spread_over_the_interval(world: World) ->
         read.append(Usage.objects.exclude(read_at=None).count() - before)
         world.clock.advance(1)
     assert (sum(read), max(read)) == (AT_ONCE + 4, 1)
+
+
+@pytest.mark.parametrize(("instances", "seconds"), [(1, 60), (180, 60), (181, 60.333333), (500, 166.666667)])
+def test_a_full_host_is_read_less_often(instances: int, seconds: float) -> None:
+    assert interval(EVERY, instances) == timedelta(seconds=seconds)
+
+
+def test_an_engine_is_read_no_faster_than_it_can_be(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "A_SECOND", 0.1)
+    small = Host.objects.create(
+        name="small", docker_url="unix:///fake/small.sock", first_port=30000, last_port=30999
+    )
+    few = world.instance("few", host=small)
+    for number in range(12):
+        world.instance(f"c{number}")
+    reader, read = UsageReader(world.outside, EVERY), list[int]()
+
+    def made() -> set[tuple[int, Any]]:
+        return set(Usage.objects.exclude(read_at=None).values_list("pk", "read_at"))
+
+    for _ in range(240):
+        before = made()
+        reader.turn()
+        read += [pk for pk, _ in made() - before]
+        world.clock.advance(1)
+    times = Counter(read)
+    assert times.pop(few.pk) >= 3
+    assert set(times.values()) == {2}
 
 
 @pytest.mark.parametrize("why", ["stopped", "unreachable", "paused"])
