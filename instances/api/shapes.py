@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from instances.documents.shapes import Incident, Instance, Operation, Past, PastSum, Time, TrialResult
+from instances.documents.past_shapes import Past, PastSum
+from instances.documents.shapes import Incident, Instance, Operation, Time, TrialResult
 
 
 class Malformed(BaseModel):

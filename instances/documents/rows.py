@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, cast, overload
 
 from instances.documents import shapes
+from instances.documents.past_shapes import Past
 from instances.health.response import Outcome
 from instances.health.state import Observation, Status, is_healed
 from instances.models import ApiToken, Health, HealthCheck, Instance, LastWords, Operation, Sweep
@@ -159,7 +160,7 @@ def token(row: ApiToken) -> Document:
     }
 
 
-def history(row: HealthCheck) -> shapes.Past:
+def history(row: HealthCheck) -> Past:
     return {
         "checked_at": time(row.checked_at),
         "outcome": row.outcome,

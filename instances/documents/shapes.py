@@ -125,38 +125,6 @@ class Instance(TypedDict):
     created_at: Time
 
 
-class Past(TypedDict):
-    """One recorded check: what it saw, and what it made of the instance."""
-
-    checked_at: Time
-    outcome: str
-    reason: str | None
-    status: Status
-    http_status: int | None
-    latency_ms: int | None
-    consecutive_failures: int
-    container_state: str | None
-    error: str | None
-
-
-class PastSum(TypedDict):
-    """What is known of an hour or a day that began `at`: of its kept checks, and of the time itself.
-
-    What is neither up nor down was unknown, or nobody watched.
-    """
-
-    at: Time
-    checks: int
-    failures: int
-    unknown: int
-    uptime_percent: float | None
-    uptime_seconds: float
-    downtime_seconds: float
-    latency_min_ms: int | None
-    latency_avg_ms: int | None
-    latency_max_ms: int | None
-
-
 class Sweep(TypedDict):
     """How far one pass over the fleet is."""
 

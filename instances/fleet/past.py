@@ -8,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from instances.documents import shapes, time
+from instances.documents import time
+from instances.documents.past_shapes import PastSum
 from instances.fleet import roll_up
 from instances.fleet.history_rules import Kept, Source, Stretch, Sum, stretches
 from instances.incidents.uptime import changes_of
@@ -54,7 +55,7 @@ def _of_sums(at: datetime, kept: int, *rest: Any) -> Sum:
     return Sum(at, kept, failures, unknown, up, down, least, most, average, 0 if average is None else kept)
 
 
-def document(each: Sum) -> shapes.PastSum:
+def document(each: Sum) -> PastSum:
     average = each.latency_avg
     return {
         "at": time(each.at),

@@ -26,12 +26,10 @@ from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 LEAVING = "leaving"  # stands in place of the health of what nobody looks after any more
-# For `defer`: what is not read is not decrypted.
 # What `checks.check_requests` reads of an instance.
-ASKED_FOR = (
-    "customer_id", "plan", "host", "image", "port", "further_ports", "container", "container_id", "volumes",
-    "finding",
-)  # fmt: skip
+ASKED = ("customer_id", "plan", "host", "image", "port", "further_ports", "container", "container_id",
+         "volumes", "finding")  # fmt: skip
+# For `defer`: what is not read is not decrypted.
 SECRETS = ("env", "former_values", "adopted", "approved_image", "plan__env", "plan__former_values")
 
 
@@ -61,7 +59,7 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def for_checks(self) -> Self:
         """What a check's request is made of; one object stands for each plan and host of many rows."""
         plans = Plan.objects.defer("env", "former_values")
-        return self.only(*ASKED_FOR).prefetch_related(models.Prefetch("plan", plans), "host")
+        return self.only(*ASKED).prefetch_related(models.Prefetch("plan", plans), "host")
 
     def without_secrets(self) -> Self:
         """With plan and host, for whoever looks at instances and makes no container: no secret is read."""
