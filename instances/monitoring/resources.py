@@ -23,7 +23,7 @@ from instances.db.locks import locked
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.sizes import shown
-from instances.models import Incident, Instance, Operation, Usage
+from instances.models import Instance, Operation, Usage
 from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.outside import Outside, engine_address
 
@@ -140,7 +140,7 @@ def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) 
         return
     if lived_on(facts.state, facts.started_at, row.oom_at):
         since = "its container goes on without it"
-    elif was_started_again(facts.state, facts.started_at, row.oom_at) and not _is_known(instance, row):
+    elif was_started_again(facts.state, facts.started_at, row.oom_at) and not _is_ours(instance, row):
         since = "its container ended, and its engine started it again"
     else:
         return
@@ -152,9 +152,7 @@ def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) 
     _tell(instance, OOM, told, now, now + timedelta(seconds=settings.FLAPPING_CLEAN))
 
 
-def _is_known(instance: Instance, row: Usage) -> bool:
-    """Whether an end of its container since then is told, or is the work of an operation of ours."""
-    since = (row.oom_since or instance.created_at) - ENDS_WITHIN
+def _is_ours(instance: Instance, row: Usage) -> bool:
+    """Whether an operation of ours may have started its container since then, and tells of that."""
     of_customer = Operation.objects.filter(customer_id=instance.customer_id)
-    is_ours = of_customer.filter(Q(finished_at=None) | Q(finished_at__gte=since)).exists()
-    return is_ours or Incident.objects.open().filter(instance=instance, kind="instance").exists()
+    return of_customer.filter(Q(finished_at=None) | Q(finished_at__gte=row.oom_since)).exists()
