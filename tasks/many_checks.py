@@ -7,7 +7,6 @@ same as when each check is a task of its own, which DOCKMGR_CHECKS=stock makes o
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -19,6 +18,7 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Protocol
 
+import orjson
 from celery import Celery, Task, signals
 from celery.concurrency.thread import TaskPool
 from celery.worker import strategy as stock
@@ -275,4 +275,4 @@ def _is_plain(headers: Mapping[str, Any], revoked: Container[str]) -> bool:
 
 def _body(message: Mapping[str, Any]) -> Any:
     body = message["body"]
-    return json.loads(b64decode(body) if message["properties"].get("body_encoding") == "base64" else body)
+    return orjson.loads(b64decode(body) if message["properties"].get("body_encoding") == "base64" else body)

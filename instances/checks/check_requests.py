@@ -21,6 +21,7 @@ from instances.outside import engine_address
 
 MISSING = "missing"
 HOSTS_AT_ONCE = 4  # whose rows are kept
+_TUPLES = ("engine_tls", "engine_ssh", "volumes")
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
@@ -68,11 +69,11 @@ class CheckRequest:
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
         """What a message says; words of a newer release are left out."""
-        tls, ssh = message.get("engine_tls"), message.get("engine_ssh")
-        ways = {"engine_tls": tuple(tls) if tls else None, "engine_ssh": tuple(ssh) if ssh else None}
-        volumes = tuple(message.get("volumes") or ())
-        known = {name: value for name, value in message.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, **ways, "volumes": volumes})
+        said = {name: value for name, value in message.items() if name in cls.__dataclass_fields__}
+        for name in _TUPLES:  # JSON has lists
+            if said.get(name) is not None:
+                said[name] = tuple(said[name])
+        return cls(**said)
 
     @property
     def engine(self) -> EngineAddress:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 MAX_CAS_ROUNDS = 10
 MADE_BEFORE = "its sweep has it already"
 CHECKED = (*WRITTEN, "last_sweep")
+_STATE = attrgetter(*STATE_FIELDS)
 MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw what was known
 
 
@@ -215,9 +217,8 @@ def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     assert recorded.verdict is not None  # noqa: S101
     state, seen = recorded.verdict.state, recorded.seen
     of_instance = recorded.check.request.instance_id
-    judged = [getattr(state, name) for name in STATE_FIELDS]
     swept = recorded.check.request.sweep_id or stored.last_sweep
-    return [*judged, *seen_values(of_instance, seen, stored.version), swept]
+    return [*_STATE(state), *seen_values(of_instance, seen, stored.version), swept]
 
 
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:

@@ -58,11 +58,10 @@ def read_stored(ids: list[int], now: datetime) -> dict[int, Stored]:
 
 def _stored(row: tuple[Any, ...]) -> Stored:
     _, revision, version, container_id, finding, grace, decommissioned, leaving, interrupted, *rest = row
-    reason, http_status, container_state, last_sweep, *values = rest
-    state = dict(zip(STATE_FIELDS, values, strict=True))
+    reason, http_status, container_state, last_sweep, status, *others = rest
     return Stored(
         revision=revision,
-        state=State(**{**state, "status": Status(state["status"])}),
+        state=State(Status(status), *others),
         version=version,
         container_id=container_id,
         finding=finding,

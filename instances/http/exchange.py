@@ -19,6 +19,10 @@ from instances.http.http1 import AnswerError, Reading, Wire, read_body, read_hea
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
 _NUMBER = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
 _OURS = {"User-Agent": "dockmgr", "Accept": "*/*"}
+_PLAIN = re.compile(
+    r"(https?|tcp)://((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?::([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}))?((?:/[A-Za-z0-9._~-]*)*)"
+)
+Parts = tuple[str, str, int | None, str]  # scheme, host, port, and path with query as they are sent
 _SAFE_IN_TARGET = "%/:=&?~+!$,;'@()*[]|"
 
 _REASONS = {
@@ -169,19 +173,10 @@ def _detail(error: OSError) -> str:
 
 def target_of(address: Address) -> Target:
     """Where to connect and what to send. Raises OwnTrouble for what is no URL."""
-    try:
-        parts = urlsplit(address.url)
-        port = parts.port
-        name = parts.hostname or ""
-        host = name if _NUMBER.fullmatch(name) else name.encode("idna").decode()
-    except ValueError as error:
-        raise OwnTrouble("the address is malformed") from error
-    if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
-        raise OwnTrouble("the address is not an http or https URL")
-    if parts.scheme == "tcp":
+    scheme, host, port, path = _plain_parts(address.url) or _parts(address.url)
+    if scheme == "tcp":
         return Target(False, host, port or 0, b"", host, True, address.public_only)
-    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE_IN_TARGET)
-    tls = parts.scheme == "https"
+    tls = scheme == "https"
     authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
     request = _request(path, address.host or authority, address.headers)
     default_port = 443 if tls else 80
@@ -190,14 +185,43 @@ def target_of(address: Address) -> Target:
     return Target(tls, host, place, request, name, verify, address.public_only)
 
 
+def _parts(url: str) -> Parts:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        name = parts.hostname or ""
+        host = name if _NUMBER.fullmatch(name) else name.encode("idna").decode()
+    except ValueError as error:
+        raise OwnTrouble("the address is malformed") from error
+    if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
+        raise OwnTrouble("the address is not an http or https URL")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return parts.scheme, host, port, quote(path, safe=_SAFE_IN_TARGET)
+
+
+def _plain_parts(url: str) -> Parts | None:
+    """The same of an address as almost all instances have it, in a tenth of the time; None for any other."""
+    if not (found := _PLAIN.fullmatch(url)):
+        return None
+    scheme, host, port, path = found.groups()
+    return scheme, host, int(port) if port else None, path or "/"
+
+
 def _request(path: str, authority: str, headers: Mapping[str, str]) -> bytes:
-    said = set(map(str.lower, headers))
-    free = {name: text for name, text in _OURS.items() if name.lower() not in said} if said else _OURS
-    lines = "".join([f"{name}: {text}\r\n" for name, text in (free | dict(headers)).items()])
+    lines = _header_lines(headers) if headers else _OUR_LINES
     return (
         f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{lines}"
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
     ).encode("ascii")
+
+
+def _header_lines(headers: Mapping[str, str]) -> str:
+    said = set(map(str.lower, headers))
+    free = {name: text for name, text in _OURS.items() if name.lower() not in said}
+    return "".join([f"{name}: {text}\r\n" for name, text in (free | dict(headers)).items()])
+
+
+_OUR_LINES = _header_lines({})
 
 
 def is_literal(family: socket.AddressFamily, host: str) -> bool:

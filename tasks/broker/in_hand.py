@@ -76,10 +76,10 @@ class InHand:
         )
         return list(found)
 
-    def hold(self, tag: str) -> None:
-        """From now on this one is ours until it is done or let go."""
+    def hold(self, tags: Iterable[str]) -> None:
+        """From now on these are ours until they are done or let go."""
         with self._lock:
-            self._held.add(tag)
+            self._held.update(tags)
 
     def set_aside(self, tags: Iterable[str]) -> None:
         """These wait for something slow, and take no room from others meanwhile."""

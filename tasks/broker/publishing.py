@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 from celery import Celery, Task
 
 from tasks.broker.foreign import signed
@@ -33,7 +34,7 @@ def publish_many(
         time_limit=task.time_limit, soft_time_limit=task.soft_time_limit,
     )  # fmt: skip
     embedded = model.body[2]
-    bodies = (json.dumps([[], kwargs, embedded], separators=(",", ":")) for kwargs in many)
+    bodies = (orjson.dumps([[], kwargs, embedded]).decode() for kwargs in many)
     queue = app.amqp.queues[app.conf.task_routes[task.name]["queue"]]
     headers, properties = signed(model.headers), {**model.properties, "delivery_mode": 2}
     with app.producer_pool.acquire(block=True) as producer:
@@ -61,6 +62,6 @@ def _envelope(message: dict[str, Any], queue: str) -> Callable[[str], str]:
 
     def envelope(body: str) -> str:
         own = str(uuid4())
-        return f"{before.replace(_ID, own)}{json.dumps(body)}{after.replace(_ID, own)}"
+        return f"{before.replace(_ID, own)}{orjson.dumps(body).decode()}{after.replace(_ID, own)}"
 
     return envelope

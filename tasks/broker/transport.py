@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
+import orjson
 from kombu.transport import redis
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
@@ -115,23 +115,28 @@ class Channel(LastingChannel):
         keys = [
             f"{self.global_keyprefix}{kombus._q_for_pri(taker.queue, step)}" for step in self.priority_steps
         ]
-        for raw in taker.in_hand.take(keys, taker.queue, room):
-            self._hand_on(taker, raw)
-
-    def _hand_on(self, taker: Taker, raw: bytes) -> None:
-        try:
-            message = json.loads(raw)
-            tag = message["properties"]["delivery_tag"]
-        except (ValueError, KeyError, TypeError):
+        taken = taker.in_hand.take(keys, taker.queue, room)
+        messages = [(raw, *known) for raw in taken if (known := _tagged(raw))]
+        for _ in range(len(taken) - len(messages)):
             logger.error("A message on queue %s that can't be read is dropped.", taker.queue)
-            return
-        taker.in_hand.hold(tag)
-        try:
-            if not taker.takes(message):
-                self.connection._deliver(loads(raw.decode()), taker.queue)
-        except Exception:  # else it would be held, and never made, for as long as this process lives
-            taker.in_hand.let_go([tag])
-            raise
+        taker.in_hand.hold(tag for _, tag, _ in messages)
+        for place, (raw, _, message) in enumerate(messages):
+            try:
+                if not taker.takes(message):
+                    self.connection._deliver(loads(raw.decode()), taker.queue)
+            except Exception:  # else they would be held, and never made, for as long as this process lives
+                taker.in_hand.let_go(tag for _, tag, _ in messages[place:])
+                raise
+
+
+def _tagged(raw: bytes) -> tuple[str, dict[str, Any]] | None:
+    """A message and its tag; None for what is none that can be read."""
+    try:
+        message = orjson.loads(raw)
+        tag = message["properties"]["delivery_tag"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (tag, message) if isinstance(tag, str) else None
 
 
 class Transport(redis.Transport):

@@ -47,7 +47,7 @@ class Bench:
         found = self.taker.take(keys, self.queue.name, most)
         tags = [_tag(raw) for raw in found]
         for tag in tags:
-            self.taker.hold(tag)
+            self.taker.hold([tag])
         return tags
 
     def hand_out_again(self) -> None:
@@ -126,7 +126,7 @@ def test_an_acknowledgement_redis_did_not_hear_is_told_with_the_next(bench: Benc
     bench.taker.done(taken[:1])
     bench.taker._client = client
     bench.taker.done(taken[1:])
-    bench.taker.hold(taken[0])
+    bench.taker.hold([taken[0]])
     bench.taker.release()
     bench.hand_out_again()
     assert [payload for payload, _ in bench.waiting()] == [[2], [3], [4]]
@@ -139,7 +139,7 @@ def test_one_it_did_not_hear_alone_is_told_when_what_is_held_is_renewed(bench: B
     bench.taker.done([tag])
     bench.taker._client = client
     bench.taker.renew()
-    bench.taker.hold(tag)
+    bench.taker.hold([tag])
     bench.taker.release()
     bench.hand_out_again()
     assert [payload for payload, _ in bench.waiting()] == [[1], [2], [3], [4]]

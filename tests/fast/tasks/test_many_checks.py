@@ -82,7 +82,7 @@ def a_message(
 
 def hold_and_begin(many: ManyChecks, *messages: Taken) -> None:
     for message in messages:
-        many.in_hand.hold(message.tag)
+        many.in_hand.hold([message.tag])
         many.begin(message)
 
 
