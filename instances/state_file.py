@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from instances.db.errors import database_sentence
+from instances.db.sessions import SESSIONS
 from instances.models import Health, Sweep
 
 logger = logging.getLogger(__name__)
@@ -93,11 +94,10 @@ class Later:
         with self._lock:
             asked_at = self._asked.pop(key)
         try:
-            _write_now(key[1], asked_at)
+            with SESSIONS.turn():
+                _write_now(key[1], asked_at)
         except DatabaseError as error:
             logger.error("The state file is not up to date: %s", database_sentence(error))
-        finally:
-            connections.close_all()
 
 
 LATER = Later()

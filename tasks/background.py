@@ -11,11 +11,12 @@ from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.db.models import F
 
 from instances.alerts import outbox
 from instances.db.clock import SYSTEM
+from instances.db.sessions import SESSIONS
 from instances.errors import OutOfReachError
 from instances.models import Pulse
 from instances.monitoring.disk import DiskReader
@@ -70,7 +71,8 @@ class BackgroundThreads:
     @staticmethod
     def _finish(at_end: Turn) -> None:
         try:
-            _with_fresh_connections(at_end)
+            with SESSIONS.turn():
+                at_end()
         except DatabaseError as error:
             logger.info("What this process watched is not left to others at once: %s", type(error).__name__)
 
@@ -78,7 +80,8 @@ class BackgroundThreads:
         once = SaidOnce(logger, _is_over)
         while True:
             try:
-                _with_fresh_connections(turn)
+                with SESSIONS.turn():
+                    turn()
             except Exception as error:  # a watcher that ended would be missed by nobody
                 once.failed(f"A turn of {name}", error)
             else:
@@ -91,19 +94,13 @@ def _is_over(error: Exception) -> bool:
     """Whether what a turn met is over: most turns find nothing due, and write nothing and publish nothing."""
     try:
         if isinstance(error, DatabaseError):
-            _with_fresh_connections(partial(Pulse.objects.update, at=F("at")))
+            with SESSIONS.turn():
+                Pulse.objects.update(at=F("at"))
         elif isinstance(error, (OutOfReachError, *LOST_BROKER)):
             queue_lengths(writing=True)
     except Exception as now:
         return in_words(now) != in_words(error)
     return True
-
-
-def _with_fresh_connections(turn: Turn) -> None:
-    try:
-        turn()
-    finally:
-        connections.close_all()
 
 
 _running: tuple[int, BackgroundThreads] | None = None

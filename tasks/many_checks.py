@@ -23,7 +23,6 @@ from celery import Celery, Task, signals
 from celery.concurrency.thread import TaskPool
 from celery.worker import strategy as stock
 from django.conf import settings
-from django.db import connections
 from redis.exceptions import RedisError
 
 from instances.checks.check_requests import CheckRequest
@@ -32,6 +31,7 @@ from instances.checks.record import Recorded
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
+from instances.db.sessions import SESSIONS
 from instances.http.exchange import ProbeResult
 from instances.http.many_probes import ManyProbes, Question, Then, Turn, question_of
 from tasks import checks
@@ -206,11 +206,10 @@ class ManyChecks:
     def _quietly(self, work: Callable[..., object], *what: object) -> None:
         """On a thread of the pool, where nobody looks at what went wrong and sessions would stay open."""
         try:
-            work(*what)
+            with SESSIONS.turn():
+                work(*what)
         except Exception as error:
             self._once.failed("A check", error)
-        finally:
-            connections.close_all()
 
     def finish(self, **_: Any) -> None:
         """Take no more, wait a little for what was begun, and give back the rest for others to do."""

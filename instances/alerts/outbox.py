@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from instances.alerts import messages
@@ -33,6 +33,7 @@ from instances.alerts.delivery_rules import (
 from instances.alerts.pagers import pager_of
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
+from instances.db.sessions import SESSIONS
 from instances.documents import Document
 from instances.errors import DockmgrError
 from instances.lib.clock import Clock
@@ -134,11 +135,9 @@ def _attempt(channel: Channel, document: Document, send: Send) -> DeliveryResult
 
 def _deliver_to(channel_id: int, clock: Clock, send: Send) -> int:
     """A channel's round on a thread of its own."""
-    try:
+    with SESSIONS.turn():
         round_ = _Round.claim(channel_id, clock, send)
         return round_.run() if round_ is not None else 0
-    finally:
-        connections.close_all()
 
 
 class _Round:

@@ -15,12 +15,13 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from datetime import datetime, timedelta
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from instances.containers.facts import ContainerEvent
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
+from instances.db.sessions import SESSIONS
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError
 from instances.incidents.hosts import watch_all
@@ -199,10 +200,8 @@ class EventWatch:
         while not self._over.is_set():
             if self._noticed.wait(1.0):
                 self._over.wait(GATHER_SECONDS)
-                try:
+                with SESSIONS.turn():
                     self.order_checks()
-                finally:
-                    connections.close_all()
 
     def order_checks(self) -> None:
         """Have what something happened to since the last time checked."""

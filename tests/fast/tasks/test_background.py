@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pytest_django.fixtures import Settings
 from instances.alerts import outbox
 from instances.alerts.delivery_rules import SENT
 from instances.checks.record import record
+from instances.db.sessions import SESSIONS
 from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Notification, Operation, Pulse
 from instances.operations import service
@@ -229,7 +231,7 @@ def test_a_database_that_takes_no_writes_is_out_although_it_can_be_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     refused = OperationalError("attempt to write a readonly database")
-    monkeypatch.setattr(threads, "_with_fresh_connections", lambda turn: turn())
+    monkeypatch.setattr(SESSIONS, "turn", nullcontext)
     assert threads._is_over(refused)
 
     def read_only(**_: object) -> int:
