@@ -7,7 +7,8 @@ from typing import Any
 
 from instances.admin.instance_list import UNHEALTHY
 from instances.incidents.hosts import OUT_OF_REACH, open_on_hosts, trouble_shown
-from instances.models import Host, Instance, Plan
+from instances.models import Host, Plan
+from instances.models.counting import Numbers, count_by
 
 GB = 1024**3
 
@@ -61,21 +62,22 @@ class HostLoad:
         )
 
 
-def loads() -> list[HostLoad]:
-    """All hosts, those that need a look first. Four queries."""
+def loads(counted: Numbers | None = None) -> list[HostLoad]:
+    """All hosts, those that need a look first; those `counted` by host and plan, if known already."""
     found = {host.pk: HostLoad(host) for host in Host.objects.all()}
-    _count_instances(found)
+    _count_instances(found, count_by("host_id", "plan_id") if counted is None else counted)
     for incident in open_on_hosts():
         if load := found.get(incident.host_id or 0):
             load.trouble = trouble_shown(incident)
     return sorted(found.values(), key=lambda load: load.rank)
 
 
-def _count_instances(found: dict[int, HostLoad]) -> None:
+def _count_instances(found: dict[int, HostLoad], counted: Numbers) -> None:
     plans = {plan.pk: plan for plan in Plan.objects.defer("env")}
-    rows = Instance.objects.present().numbers("host_id", "plan_id")
-    for (host_id, plan_id, status), count in rows.items():
-        load, plan = found[host_id], plans[plan_id]
+    for (host_id, plan_id, status), count in counted.items():
+        load, plan = found.get(host_id), plans.get(plan_id)
+        if load is None or plan is None:  # added since they were read
+            continue
         load.instances += count
         load.cpus += count * plan.cpus
         load.memory += count * plan.memory / GB

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Case, Count, F, Q, Value, When
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from instances.containers import adoption, host_access, image_fit, spec, storage
@@ -49,12 +48,6 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         return self.filter(
             looked_after | Q(leaving_at__isnull=False) if LEAVING in statuses else looked_after
         )
-
-    def numbers(self, *columns: str) -> Counter[tuple[Any, ...]]:
-        """How many there are of each combination of the columns and, last, of what they are shown as."""
-        shown = Case(When(leaving_at=None, then=F("health__status")), default=Value(LEAVING))
-        rows = self.order_by().annotate(shown=shown).values_list(*columns, "shown")
-        return Counter({tuple(values): count for *values, count in rows.annotate(count=Count("pk"))})
 
     def for_checks(self) -> Self:
         """What a check's request is made of; one object stands for each plan and host of many rows."""
@@ -126,6 +119,9 @@ class Instance(WithEnvironment):
         indexes = [
             models.Index(
                 fields=["host", "plan"], condition=Q(decommissioned_at=None), name="instance_by_place"
+            ),
+            models.Index(
+                fields=["leaving_at"], condition=Q(leaving_at__isnull=False), name="instance_leaving"
             ),
             # The beginning of a name is found by these, whatever the database's collation.
             models.Index(fields=["customer_id"], opclasses=PREFIX, name="instance_by_id_prefix"),

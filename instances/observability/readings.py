@@ -11,7 +11,8 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from instances import counters
-from instances.models import Host, Incident, Instance, Notification, Operation, Plan, Pulse, Sweep
+from instances.models import Host, Incident, Notification, Operation, Plan, Pulse, Sweep
+from instances.models.counting import count_by
 
 MOST_NAMES = 200
 OTHER = "other"
@@ -51,7 +52,7 @@ def read() -> Readings:
 
 def _instances() -> dict[tuple[str, str], dict[str, int]]:
     """Numbers of present instances by status, for each plan and host that has any."""
-    counted = Instance.objects.present().numbers("plan_id", "host_id")
+    counted = count_by("plan_id", "host_id")
     rows = [(*values, number) for values, number in counted.items()]
     plans = _names(Plan.objects.values_list("pk", "name"), ((plan, n) for plan, _, _, n in rows))
     hosts = _names(Host.objects.values_list("pk", "name"), ((host, n) for _, host, _, n in rows))
