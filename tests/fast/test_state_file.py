@@ -7,10 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings
 
 from instances import state_file
 from instances.checks import sweeps
+from instances.db.sessions import SESSIONS
 from instances.operations import service
 from instances.operations.requester import Requester
 from tests.factories import World, health_of
@@ -103,7 +104,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
     begun: list[Timer] = []
     monkeypatch.setattr(state_file, "EVERY", 3600.0)
     monkeypatch.setattr(threading, "Timer", partial(Timer, begun))
-    monkeypatch.setattr(state_file, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(SESSIONS, "turn", nullcontext)
     return begun
 
 
