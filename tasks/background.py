@@ -170,6 +170,7 @@ def stop_background() -> None:
     global _running
     if _running is not None and _running[0] == os.getpid():
         _running[1].stop()
+        SESSIONS.end()
         _running = None
 
 

@@ -2,6 +2,8 @@
 
 import gc
 import random
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -29,6 +31,14 @@ def chance_is_the_same_in_every_run(request: pytest.FixtureRequest) -> None:
     """
     if "real" not in request.path.parts:
         random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_session_is_kept() -> Iterator[None]:
+    """A database with sessions of somebody who does not need them any more can't be removed in the end."""
+    yield
+    if sessions := sys.modules.get("instances.db.sessions"):
+        sessions.SESSIONS.end()
 
 
 def pytest_collection_finish() -> None:

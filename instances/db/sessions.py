@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.utils import ConnectionHandler
@@ -21,18 +21,6 @@ def release_session() -> None:
     """Close this thread's session, unless a transaction is open; the next query opens a new one."""
     if not connection.in_atomic_block:
         connection.close()
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A session nobody uses at the moment; `server` is the server's end of it."""
-
-    session: Any
-    server: Any
-    since: float
-
-    def is_fresh(self, now: float) -> bool:
-        return now - self.since < LONGEST
 
 
 class LentSessions:
@@ -48,45 +36,59 @@ class LentSessions:
     ) -> None:
         self._handler, self._clock = handler, clock
         self._lock = threading.Lock()
-        self._free: list[_Kept] = []
+        self._free: list[Any] = []
+        self._since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()  # by the server's end of a session
         self._process = os.getpid()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """What this thread asks meanwhile goes over a session that may be one of before. Not to be nested."""
-        kept = self._take()
+        """What this thread asks meanwhile goes over a session that may be one of before.
+
+        A turn within a turn has one of its own; what the outer one had is lent to others from then on. Within
+        a transaction there is nothing to lend.
+        """
+        if self._handler[DEFAULT_DB_ALIAS].in_atomic_block:
+            yield
+            return
+        self._give_back()
+        self._take()
         try:
             yield
-            self._give_back(kept)
+            self._give_back()
         finally:
             self._handler.close_all()
 
-    def _take(self) -> _Kept | None:
+    def end(self) -> None:
+        """Close those that nobody uses at the moment."""
+        with self._lock:
+            free, self._free = self._free, []
+        for session in free:
+            session.close()
+
+    def _take(self) -> None:
         with self._lock:
             if self._process != os.getpid():  # a forked child must not speak on its parent's sessions
                 self._process, self._free = os.getpid(), []
-            kept = self._free.pop() if self._free else None
-        if kept is None:
-            return None
-        if not kept.is_fresh(self._clock()):
-            kept.session.close()
-            return None
-        kept.session.health_check_done = False  # as Django does between two requests
-        self._handler[DEFAULT_DB_ALIAS] = kept.session
-        return kept
+            session = self._free.pop() if self._free else None
+        if session is None:
+            return
+        if self._clock() - self._since.get(session.connection, 0.0) >= LONGEST:
+            session.close()
+            return
+        session.health_check_done = False  # as Django does between two requests
+        self._handler[DEFAULT_DB_ALIAS] = session
 
-    def _give_back(self, kept: _Kept | None) -> None:
+    def _give_back(self) -> None:
         session = self._handler[DEFAULT_DB_ALIAS]
         if session.vendor != "postgresql" or session.connection is None or session.in_atomic_block:
             return
-        is_same = kept is not None and kept.server is session.connection
-        since = kept.since if kept and is_same else self._clock()
         del self._handler[DEFAULT_DB_ALIAS]
-        if kept is None:
+        if not session.allow_thread_sharing:
             session.inc_thread_sharing()
         with self._lock:
+            self._since.setdefault(session.connection, self._clock())
             if has_room := len(self._free) < KEPT:
-                self._free.append(_Kept(session, session.connection, since))
+                self._free.append(session)
         if not has_room:
             session.close()
 

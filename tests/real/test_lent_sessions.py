@@ -65,8 +65,8 @@ def bench(postgres_url: str, django_db_blocker: Any) -> Iterator[Bench]:
     with django_db_blocker.unblock():
         bench = Bench(postgres_url)
         yield bench
-        for kept in bench.lent._free:
-            kept.session.close()
+        bench.lent.end()
+        wait_until(lambda: bench.open_sessions() == 0, 30)
         bench.own.close()
 
 
@@ -110,6 +110,17 @@ def test_a_turn_that_failed_leaves_no_session(bench: Bench) -> None:
     assert bench.lent._free == []
 
 
+def test_a_transaction_keeps_its_session(bench: Bench) -> None:
+    with bench.lent.turn():
+        first, connection = bench.session(), bench.handler["default"]
+        connection.set_autocommit(False)
+        connection.in_atomic_block = True  # as `atomic` does, for the default handler
+        assert bench.turn() == first == bench.session()
+        connection.in_atomic_block = False
+        connection.rollback()
+        connection.set_autocommit(True)
+
+
 def test_a_session_is_not_used_for_ever(bench: Bench) -> None:
     first = bench.turn()
     bench.now += LONGEST - 1
@@ -126,5 +137,14 @@ def test_a_forked_child_does_not_speak_on_its_parents_sessions(
     with monkeypatch.context() as patched:
         patched.setattr(os, "getpid", lambda: -1)
         assert bench.turn() != first
-    for one in kept:
-        one.session.close()
+    for session in kept:
+        session.close()
+
+
+def test_a_turn_within_a_turn_leaves_none_open(bench: Bench) -> None:
+    with bench.lent.turn():
+        outer = bench.session()
+        inner = {bench.turn(), bench.turn()}
+        again = bench.session()
+    assert inner == {outer} and again != outer
+    assert len(bench.lent._free) == KEPT
