@@ -20,7 +20,18 @@ from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
 from bench.targets import PER_HOST, PLAN, customer  # noqa: E402
-from instances.models import Health, HealthCheck, Host, Instance, Plan, Sweep  # noqa: E402
+from instances.models import (  # noqa: E402
+    Channel,
+    Health,
+    HealthCheck,
+    Host,
+    Incident,
+    Instance,
+    Operation,
+    OutsideCheck,
+    Plan,
+    Sweep,
+)
 from tasks.app import app  # noqa: E402
 
 
@@ -65,6 +76,30 @@ def checked_by_sweep(number: int, hosts: str) -> int:
     """How many instances of hosts whose names begin so the sweep of this number, from 0, has looked at."""
     sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]
     return Health.objects.filter(last_sweep__in=sweep, instance__host__name__startswith=hosts).count()
+
+
+def give_names(names: list[str], channel: str) -> None:
+    """Give each target a public name, in order, and tell a channel of everything."""
+    Plan.objects.filter(name=PLAN).update(public_url="https://{subdomain}")
+    rows = list(Instance.objects.order_by("pk"))
+    for row, name in zip(rows, names, strict=True):
+        row.subdomain = name
+    Instance.objects.bulk_update(rows, ["subdomain"])
+    Channel.objects.create(name="ops", url=channel, min_level="info")
+
+
+def asked_from_outside() -> tuple[int, int]:
+    """How many public addresses were asked, and how many of them are well."""
+    rows = OutsideCheck.objects.exclude(asked_at=None)
+    return rows.count(), rows.filter(outcome="ok").count()
+
+
+def open_incidents() -> int:
+    return Incident.objects.open().count()
+
+
+def operations() -> int:
+    return Operation.objects.count()
 
 
 def sweeps_begun() -> int:

@@ -1,4 +1,5 @@
-"""The other side of a benchmark: many health endpoints and an engine for each 500 of them, answering at once.
+"""The other side of a benchmark: many health endpoints and an engine for each 500 of them (BENCH_PER_HOST),
+answering at once.
 
 Run as `python -m bench.targets COUNT FILE [MS]`: it listens on COUNT ports and on one for each engine,
 writes them to FILE as JSON, and serves until it is ended. A target takes MS milliseconds (0) to answer.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import signal
 import sys
@@ -19,7 +21,7 @@ from instances.containers.spec import container_name, labels_for
 
 PLAN = "free"
 HANGS_OF = 50
-PER_HOST = 500
+PER_HOST = int(os.environ.get("BENCH_PER_HOST", "500"))
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"

@@ -25,6 +25,8 @@ from instances.incidents.rules import (
     OUTSIDE,
     RESOURCES,
     Severity,
+    at_fault,
+    outside_place,
     worse,
 )
 from instances.lib.durations import span
@@ -190,8 +192,8 @@ def _subject(incident: Incident, host: str) -> str:
     if incident.kind == LOG:
         return f"The log of {incident.customer_id}"
     if incident.kind == OUTSIDE:
-        customer = incident.customer_id
-        return f"The public address of {customer}" if customer else "What lies before customers"
+        place = outside_place(incident.key)
+        return at_fault(place, incident.cause) if place else f"The public address of {incident.customer_id}"
     subjects = {
         "host": f"Host {host}",
         CERTIFICATE: f"A certificate of host {host}" if host else "A certificate of a public address",
@@ -221,7 +223,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == LOG:
         return f"{subject} says what its plan warns of"
     if incident.kind == OUTSIDE:
-        return f"{subject} {'is out of reach' if incident.customer_id else 'is at fault for many'}"
+        return f"{subject} {'is at fault for many' if outside_place(incident.key) else 'is out of reach'}"
     if incident.kind == "host" and incident.cause == WAVE:
         return f"{subject} answers, but many of its instances fail at once"
     if incident.kind != "instance":

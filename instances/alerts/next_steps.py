@@ -14,6 +14,7 @@ from instances.incidents.rules import (
     RESOURCES,
     clock_in,
     operation_in,
+    outside_place,
 )
 from instances.models import Incident
 
@@ -26,6 +27,16 @@ _WITHOUT_CONTAINER = {
     "empty: `manage.py restart --customer-id {customer} --with-empty-data`.",
     "image_missing": "Bring exactly that image back to its host, then "
     "`manage.py restart --customer-id {customer}`.",
+}
+_WELL_INSIDE = "Containers are well inside, and nothing is restarted for it."
+_TRY_ELSEWHERE = (
+    "Ask one of them from elsewhere. If it answers there, mend the way out or the name server of dockmgr's "
+    "machines; if not, what all customers have in front of them."
+)
+_BEFORE_CUSTOMERS = {
+    "proxy": "See whether the proxy runs, what its log says, and what was changed in it last.",
+    "tls": "Put a certificate in place that is valid, has these names and comes with its chain.",
+    "dns": "See whether the domain is paid for, and what its name servers answer.",
 }
 _OF_DOCKMGR = "See which part stands still at /readyz, or with `manage.py incidents --open`."
 
@@ -103,9 +114,15 @@ def _of_host(cause: str, host: str) -> str:
 
 
 def _way_to(incident: Incident) -> str:
-    if not incident.customer_id:
-        return "Mend what it names; containers are well inside, and nothing is restarted for it."
-    return f"See where it ends with `manage.py validate --customer-id {incident.customer_id}`."
+    place = outside_place(incident.key)
+    if place is None:
+        return f"See where it ends with `manage.py validate --customer-id {incident.customer_id}`."
+    kind, name = place
+    if kind == "all":
+        return _TRY_ELSEWHERE
+    if kind == "host" and incident.cause == "proxy":
+        return f"See whether the proxy reaches host {name}: address, route, packet filter. {_WELL_INSIDE}"
+    return f"{_BEFORE_CUSTOMERS.get(incident.cause, 'Mend what it names.')} {_WELL_INSIDE}"
 
 
 def _logs(incident: Incident) -> str:

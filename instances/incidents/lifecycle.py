@@ -26,8 +26,8 @@ def last_of(key: str, now: datetime, kind: str = "", *, host: Host | None = None
 
 
 def _whose(key: str, kind: str, host: Host | None) -> Q:
-    """Names change hands: a host's incidents are known by the row they belong to."""
-    return Q(kind=kind, host=host) if host is not None else Q(key=key)
+    """Names change hands: a host's incidents are known by the row they belong to, and are no customer's."""
+    return Q(kind=kind, host=host, customer_id="") if host is not None else Q(key=key)
 
 
 @transaction.atomic

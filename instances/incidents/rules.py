@@ -19,6 +19,7 @@ RESOURCES = "resources"  # the kind of the incident of a container that is near 
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
 LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
 _HOST = "host:"
+_OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
 _CLOCK = "clock:"
 KEY_LENGTH = 128
 
@@ -81,6 +82,23 @@ def log_key(customer_id: str, alert: str) -> str:
 def outside_key(shared: str, name: str) -> str:
     """What the incident of public addresses is known by that share where the trouble lies."""
     return f"{OUTSIDE}:{shared}:{name}"
+
+
+def outside_place(key: str) -> tuple[str, str] | None:
+    """What is shared, and its name, in the key of many public addresses' incident; None for that of one."""
+    kind, _, name = key.removeprefix(f"{OUTSIDE}:").partition(":")
+    return None if kind == "customer" else (kind, name)
+
+
+def at_fault(place: tuple[str, str], cause: str) -> str:
+    """What is at fault for many public addresses, as the subject of a sentence."""
+    kind, name = place
+    if kind == "all":
+        return "The way to all public addresses"
+    if kind == "host" and cause == "proxy":
+        return f"The way from the proxy to host {name}"
+    called = {"proxy": "The proxy", "tls": "TLS", "dns": "DNS"}.get(cause, "The way")
+    return f"{called} {_OF_PLACE.get(kind, 'of')} {name}"
 
 
 def host_in(key: str) -> str:

@@ -8,22 +8,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
-from instances.health.diagnosis import Fault
 from instances.health.response import Outcome
-from instances.incidents.rules import CERTIFICATE, OUTSIDE, Severity, certificate_key, outside_key
-from instances.models import Host, Incident, Instance, OutsideCheck
+from instances.incidents.rules import (
+    CERTIFICATE,
+    OUTSIDE,
+    Availability,
+    Severity,
+    at_fault,
+    certificate_key,
+    outside_key,
+    outside_place,
+)
+from instances.models import Host, Incident, Instance, OutsideCheck, OutsideTransition
 from instances.monitoring.alarms import end_alarm, raise_alarm
-from instances.monitoring.outside_rules import EVERYWHERE, Group, Place, Seen, grouped, is_worrying
+from instances.monitoring.outside_groups import EVERYWHERE, Group, Seen, grouped, to_hurry
+from instances.monitoring.outside_rules import is_worrying
 
 TOGETHER = timedelta(seconds=60)  # until a group is told: by then most of it has been asked
-ALONE = timedelta(seconds=90)  # until one customer's failure is: by then a group has been seen
+ALONE = timedelta(seconds=120)  # until one customer's failure is: by then a group has been seen
 PART_OF_MORE, AGAIN = "it is part of a larger trouble", "customers get through again"
 LONGEST_NAME = 100  # characters of what is shared: keys of incidents have 128
 LONGEST = 255  # characters of an incident's message
-FROM_OUTSIDE = "outside:"
-_CALLED = {Fault.PROXY.value: "The proxy", Fault.TLS.value: "TLS", Fault.DNS.value: "DNS"}
+FROM_OUTSIDE = f"{OUTSIDE}:"
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,31 @@ def judge(asked: QuerySet[Instance], now: datetime) -> list[int]:
     if not opened and not looks_of.filter(failures__gt=0).exists():
         return []
     rows = list(looks_of.order_by("pk"))
-    facts = dict(_facts([row.pk for row in rows]))
-    looks = [_seen(row, *facts[row.pk]) for row in rows if row.pk in facts]
-    known = [place for incident in opened if (place := _place(incident.key))]
-    groups, single = grouped(looks, settings.FAILURE_THRESHOLD, known)
+    ids = [row.pk for row in rows]
+    facts, places = dict(_facts(ids)), {row.key: outside_place(row.key) for row in opened}
+    back = _recovered(ids) if any(places.values()) else {}
+    looks = [_seen(row, *facts[row.pk], back.get(row.pk)) for row in rows if row.pk in facts]
+    told = {place: at for row in opened if (place := places[row.key]) and (at := _told_at(row, now))}
+    every = timedelta(seconds=settings.OUTSIDE_INTERVAL)
+    groups, single = grouped(looks, settings.FAILURE_THRESHOLD, every, told)
     by_customer = {facts[row.pk][0]: row for row in rows if row.pk in facts}
     wanted = [_of_group(group, by_customer) for group in groups]
     wanted += [_of_one(by_customer[look.customer_id]) for look in single]
     _settle(wanted, opened, groups, now)
-    return _to_hurry(groups, looks, by_customer, known)
+    soon = to_hurry(groups, looks, [place for place in places.values() if place], now)
+    return [by_customer[customer].pk for customer in soon]
+
+
+def _told_at(incident: Incident, now: datetime) -> datetime | None:
+    """Since when it stands; None while it is not told, and may give way to what explains it better."""
+    stands = incident.confirmed_at is not None and incident.confirmed_at + TOGETHER <= now
+    return incident.confirmed_at if stands else None
+
+
+def _recovered(ids: Sequence[int]) -> dict[int, datetime]:
+    """When customers got through again last."""
+    back = OutsideTransition.objects.filter(instance__in=ids, availability=Availability.UP)
+    return dict(back.order_by().values_list("instance_id").annotate(last=Max("at")))
 
 
 def _facts(ids: Sequence[int]) -> Iterable[tuple[int, tuple[str, str]]]:
@@ -64,7 +88,7 @@ def _facts(ids: Sequence[int]) -> Iterable[tuple[int, tuple[str, str]]]:
     return ((pk, (customer, host)) for pk, customer, host in rows)
 
 
-def _seen(row: OutsideCheck, customer_id: str, host: str) -> Seen:
+def _seen(row: OutsideCheck, customer_id: str, host: str, recovered_at: datetime | None) -> Seen:
     return Seen(
         customer_id=customer_id,
         asked_at=row.asked_at or row.next_at,
@@ -75,13 +99,8 @@ def _seen(row: OutsideCheck, customer_id: str, host: str) -> Seen:
         proxy=row.proxy[:LONGEST_NAME],
         zone=row.zone[-LONGEST_NAME:],
         host=host,
+        recovered_at=recovered_at,
     )
-
-
-def _place(key: str) -> Place | None:
-    """What a group's incident is about; None for that of one customer."""
-    kind, _, name = key.removeprefix(FROM_OUTSIDE).partition(":")
-    return None if kind == "customer" else (kind, name)
 
 
 def _of_group(group: Group, rows: dict[str, OutsideCheck]) -> _Wanted:
@@ -89,13 +108,14 @@ def _of_group(group: Group, rows: dict[str, OutsideCheck]) -> _Wanted:
     number = len(group.customers)
     customers = f"{number} customer{'' if number == 1 else 's'}"
     example = rows[group.customers[0]]
-    where = {"proxy": f" at {name}", "zone": f" of {name}", "host": f" before host {name}"}.get(kind, "")
-    who = f"{_CALLED[group.fault]}{where}"
-    told = f"{who} is at fault for {customers}. Such as {example.url}: {example.error}"
+    others = f"; {group.of - number} others get through" if group.of > number else ""
+    why = example.error.partition(": ")[2]
+    such = f"One of them: {why if example.url in why else f'{example.url}: {why}'}"
+    told = f"{at_fault(group.place, group.fault)} is at fault for {customers}{others}. {such}"
     if group.place == EVERYWHERE:
         told = (
             f"No public address gets through, of {customers}. Unless all are down, it is the way out of "
-            f"dockmgr's own network. Such as {example.url}: {example.error}"
+            f"dockmgr's own network. {such}"
         )
     host = Host.objects.filter(name=name).first() if kind == "host" else None
     return _Wanted(outside_key(kind, name), group.fault, told[:LONGEST], Severity.CRITICAL, None, host)
@@ -128,21 +148,6 @@ def _raise(kind: str, wanted: _Wanted, now: datetime, wait: timedelta) -> None:
     # More are found out while it goes on; that alone is not told anew.
     others = Incident.objects.open().filter(key=wanted.key).exclude(message=wanted.message)
     others.update(message=wanted.message)
-
-
-def _to_hurry(
-    groups: Sequence[Group], looks: Sequence[Seen], rows: dict[str, OutsideCheck], known: Sequence[Place]
-) -> list[int]:
-    """Who was not asked since a group began to fail; and where one is over, who waits for his next turn."""
-    soon: set[str] = set()
-    for kind, name in {group.place for group in groups} - {EVERYWHERE}:
-        own = [look for look in looks if getattr(look, kind) == name]
-        began = min(look.since for look in own if look.since)
-        soon |= {look.customer_id for look in own if look.asked_at < began}
-        well_at = max((look.asked_at for look in own if look.is_well), default=None)
-        if (kind, name) in known and well_at is not None:
-            soon |= {look.customer_id for look in own if look.failures and look.asked_at < well_at}
-    return [rows[customer].pk for customer in sorted(soon)]
 
 
 def judge_certificates(asked: QuerySet[Instance], now: datetime) -> None:

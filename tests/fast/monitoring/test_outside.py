@@ -14,7 +14,16 @@ from pytest_django.fixtures import Settings
 from instances.health.response import PROBER, Outcome
 from instances.http.certificate import Certificate
 from instances.http.probe import Address, ProbeResult
-from instances.models import Host, Incident, Instance, Operation, OutsideCheck, OutsideTransition, Plan
+from instances.models import (
+    Host,
+    Incident,
+    Instance,
+    Notification,
+    Operation,
+    OutsideCheck,
+    OutsideTransition,
+    Plan,
+)
 from instances.monitoring.outside import AT_ONCE, Rota, look_at
 from tests.factories import World
 from tests.fakes.outside import Killed, fails, passes
@@ -166,13 +175,42 @@ def test_a_proxy_that_fails_many_is_one_message_with_their_number(world: World) 
     assert outbox() == ["ops opened critical outside:proxy:203.0.113.7"]
     message = Incident.objects.open().get().message
     at_fault = f"The proxy at 203.0.113.7 is at fault for {len(names)} customers."
-    assert message.startswith(f"{at_fault} Such as https://c0.example.com/healthz: The proxy is at fault")
+    assert message.startswith(f"{at_fault} One of them: the app itself is well, but https://c0.example.com/")
     for name in names:
         answers(world, name, passes())
     watch(world, 4)
     told_after(world, 0)
     assert open_ones() == []
     assert len(outbox()) == 2
+
+
+def test_a_way_to_one_host_behind_a_proxy_of_all_is_told_as_that_and_once(world: World) -> None:
+    a_channel()
+    there = Host.objects.create(name="h2", docker_url="tcp://h2:2376")
+    names = [f"c{number}" for number in range(12)]
+    for number, name in enumerate(names):
+        customers(world, name, host=there if number % 2 else None)
+    answers(world, "c0", fails("http_404"))
+    watch(world, 8)
+    told_after(world, 0)
+    assert outbox() == ["ops opened warning c0"]
+    for name in names[1::2]:
+        answers(world, name, fails("http_504"))
+    for _ in range(9):
+        watch(world, 1)
+        told_after(world, 0)
+    assert outbox()[1:] == ["ops opened critical outside:host:h2"]
+    incident = Incident.objects.open().get(severity="critical")
+    assert incident.message.startswith("The way from the proxy to host h2 is at fault for 6 customers. One")
+    [told] = Notification.objects.filter(incident=incident)
+    assert told.payload["title"] == "The way from the proxy to host h2 is at fault for many"
+    assert told.payload["next_step"].startswith("See whether the proxy reaches host h2: address, route")
+    for name in names[1::2]:
+        answers(world, name, passes())
+    watch(world, 5)
+    told_after(world, 0)
+    assert outbox()[2:] == ["ops resolved info outside:host:h2"]
+    assert open_ones() == ["outside:customer:c0"]
 
 
 @pytest.mark.parametrize("reason", ["no names", "no way out"])
