@@ -216,21 +216,26 @@ def words_of(message: dict[str, Any]) -> str:
     return f"{message['kind']} {message['level']}: {' | '.join(said)}"
 
 
+def heard_by(receiver: Receiver) -> list[dict[str, Any]]:
+    """What a channel was told, with each message of a digest."""
+    return [each for message in receiver.accepted for each in message.get("messages") or [message]]
+
+
 def tried(fault: Fault, trial: Trial, receiver: Receiver) -> Told:
     """Make the fault, hear what is told, mend it, and hear that it is over."""
     from bench import database
 
-    heard, made = len(receiver.accepted), time.monotonic()
+    heard, made = len(heard_by(receiver)), time.monotonic()
     fault.breaks(trial)
-    told = _wait(lambda: len(receiver.accepted) - heard >= fault.wanted)
+    told = _wait(lambda: len(heard_by(receiver)) - heard >= fault.wanted)
     time.sleep(SETTLES)
-    began = receiver.accepted[heard:]
-    heard, mended = len(receiver.accepted), time.monotonic()
+    began = heard_by(receiver)[heard:]
+    heard, mended = len(heard_by(receiver)), time.monotonic()
     fault.mends(trial)
-    over = _wait(lambda: len(receiver.accepted) - heard >= fault.wanted and not database.open_incidents())
+    over = _wait(lambda: len(heard_by(receiver)) - heard >= fault.wanted and not database.open_incidents())
     time.sleep(SETTLES)
     return Told(
-        fault.name, [words_of(row) for row in began], [words_of(row) for row in receiver.accepted[heard:]],
+        fault.name, [words_of(row) for row in began], [words_of(row) for row in heard_by(receiver)[heard:]],
         told - made, over - mended, database.operations(),
     )  # fmt: skip
 

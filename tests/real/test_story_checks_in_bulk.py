@@ -25,7 +25,8 @@ from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 MANY, HANGING = 40, 5
-FILL = "from bench.database import fill; fill({ports}, [{engine}])"
+A_HOST = MANY // 2
+FILL = "from bench.database import fill; fill({ports}, {engines})"
 
 
 class Answering(Healthy):
@@ -44,11 +45,26 @@ class Answering(Healthy):
         super().data_received(b"")
 
 
+class Listing(Engine):
+    """The engine of one of the hosts, which may keep its list of containers to itself."""
+
+    def __init__(self, targets: Targets, first: int) -> None:
+        super().__init__(range(first, first + A_HOST))
+        self._targets, self._is_last = targets, first == MANY - A_HOST
+
+    def data_received(self, data: bytes) -> None:
+        if b"/containers/json" in data and self._is_last and self._targets.last_host_is_slow:
+            self._targets.asked_for_its_list = True
+        else:
+            super().data_received(data)
+
+
 class Targets:
-    """Instances and their engine, on a thread. The first `hanging` ones do not answer for now."""
+    """Instances and their engines, on a thread. The first `hanging` ones do not answer for now."""
 
     def __init__(self, number: int) -> None:
         self.hanging = 0
+        self.last_host_is_slow = self.asked_for_its_list = False
         self.waiting: list[Answering] = []
         self._loop = asyncio.new_event_loop()
         self._ports = self._loop.run_until_complete(self._listen(number))
@@ -59,13 +75,13 @@ class Targets:
         makers: list[Any] = [lambda n=n: Answering(self, n) for n in range(number)]
         servers = [
             await self._loop.create_server(maker, "127.0.0.1", 0)
-            for maker in (*makers, lambda: Engine(range(number)))
+            for maker in (*makers, *(lambda n=n: Listing(self, n) for n in range(0, number, A_HOST)))
         ]
         return [int(server.sockets[0].getsockname()[1]) for server in servers]
 
     @property
     def fill(self) -> str:
-        return FILL.format(ports=self._ports[:-1], engine=self._ports[-1])
+        return FILL.format(ports=self._ports[:MANY], engines=self._ports[MANY:])
 
     def answer(self) -> None:
         """Answer all who wait, and everybody from now on."""
@@ -123,7 +139,7 @@ class Stage:
         self.commands = Commands({
             "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKMGR_HOME": str(home),
             "DOCKMGR_STATE_FILE": str(home / "state.json"), "DOCKMGR_BROKER_URL": broker.url,
-            "DATABASE_URL": database, "DOCKMGR_PROBE_TIMEOUT": "120",
+            "DATABASE_URL": database, "DOCKMGR_PROBE_TIMEOUT": "120", "BENCH_PER_HOST": str(A_HOST),
             **{f"DOCKMGR_{name}": "0" for name in quiet},
         })  # fmt: skip
         done = self.commands.run("shell", "-c", targets.fill)
@@ -145,13 +161,17 @@ class Stage:
                 process.wait()
 
     def sweep(self, hanging: int) -> None:
-        """Begin a sweep in which so many do not answer, and have all others recorded."""
+        """Make a sweep in which so many do not answer, and have all others recorded."""
+        self.begin_sweep(hanging, published=MANY)
+        wait_until(lambda: self.in_hand() == hanging)
+
+    def begin_sweep(self, hanging: int, published: int) -> None:
+        """Begin one of which so many are published, and have all recorded but those that hang."""
         self.targets.hanging, already = hanging, self.recorded()
         self.app.send_task("dockmgr.sweep", kwargs={"requested_by": "test"}, queue="health")
         self.sweeps += 1
         wait_until(lambda: len(self.targets.waiting) == hanging)
-        wait_until(lambda: self.recorded() == already + MANY - hanging)
-        wait_until(lambda: self.in_hand() == hanging)
+        wait_until(lambda: self.recorded() == already + published - hanging)
 
     def is_complete(self) -> None:
         """Every sweep so far has every instance once, and all of them are well."""
@@ -220,9 +240,12 @@ def test_each_check_is_recorded_once_whatever_ends_or_breaks(stage: Stage) -> No
     assert stage.in_hand() == HANGING
     stage.targets.answer()
     stage.a_minute_passes()
-    with stage.worker("last"):
+    with stage.worker("last") as worker:
         stage.is_complete()
         wait_until(stage.nothing_waits)
+        its_worker_dies_while_it_is_published(stage, worker)
+    with stage.worker("heir"):
+        the_next_one_is_complete(stage)
     assert "Traceback" not in (stage.home / "workers.log").read_text()
 
 
@@ -270,3 +293,32 @@ def the_broker_takes_no_writes(stage: Stage) -> None:
     stage.broker.ask("REPLICAOF", "NO", "ONE")
     stage.sweep(hanging=0)
     wait_until(stage.nothing_waits)
+
+
+def its_worker_dies_while_it_is_published(stage: Stage, worker: Process) -> None:
+    """One host's checks are published and made, but for those that hang, the other's are not."""
+    stage.targets.last_host_is_slow = True
+    stage.begin_sweep(hanging=HANGING, published=A_HOST)
+    assert stage.targets.asked_for_its_list
+    worker.kill()
+    worker.wait()
+    stage.targets.last_host_is_slow = False
+    stage.targets.answer()
+    stage.a_minute_passes()
+
+
+def the_next_one_is_complete(stage: Stage) -> None:
+    """What was published is made, once; the sweep is shown as incomplete when its time is over."""
+    newest = "SELECT state, done, total FROM instances_sweep ORDER BY started_at DESC LIMIT 2"
+    wait_until(lambda: stage.rows(newest)[0] == ("running", A_HOST, MANY))
+    wait_until(stage.nothing_waits)
+    stage.rows("UPDATE instances_sweep SET expires_at = now() WHERE state = 'running' RETURNING 1")
+    stage.begin_sweep(hanging=0, published=MANY)
+    wait_until(lambda: stage.rows(newest)[0][0] == "finished")
+    assert stage.rows(newest) == [("finished", MANY, MANY), ("incomplete", A_HOST, MANY)]
+    wait_until(stage.nothing_waits)
+    often = "SELECT revision, status, count(*) FROM instances_health GROUP BY 1, 2 ORDER BY 1"
+    half = (MANY - A_HOST, A_HOST)
+    assert stage.rows(often) == [
+        (stage.sweeps - 1, "healthy", half[0]), (stage.sweeps, "healthy", half[1])
+    ]  # fmt: skip
