@@ -153,7 +153,7 @@ def _claim(
     asked = sorted(look.asked_at for look in own if look.is_well or _counts(look, place[0]))
     if known_at is not None:
         found: Sequence[Seen] = [look for look in failing if look.began > known_at - 2 * every]
-        if found and _goes_on(own, found):
+        if found and _goes_on(own, found, known_at):
             return _Claim(place, tuple(found), _since(asked, found[0].began), known_at)
     found = _together(failing, every)
     confirmed = [look.began for look in found if look.failures >= needed]
@@ -192,8 +192,8 @@ def _together(found: Sequence[Seen], every: timedelta) -> Sequence[Seen]:
     return found[first:]
 
 
-def _goes_on(own: Iterable[Seen], found: Sequence[Seen]) -> bool:
-    back = [look.recovered_at for look in own if look.recovered_at and look.recovered_at > found[0].began]
+def _goes_on(own: Iterable[Seen], found: Sequence[Seen], known_at: datetime) -> bool:
+    back = [look.recovered_at for look in own if look.recovered_at and look.recovered_at > known_at]
     return len(found) >= LEAST or not back or any(look.asked_at < max(back) for look in found)
 
 

@@ -92,6 +92,8 @@ def test_a_group_goes_on_until_so_few_are_left_that_it_is_theirs() -> None:
     assert found([three[0], *others, *back], PROXY) == ({PROXY: ("a",)}, []), "not asked since one did"
     left = replace(three[0], asked_at=NOON + timedelta(minutes=8))
     assert found([left, *others, *back], PROXY) == ({}, ["a"])
+    later = replace(left, failures=1, since=NOON + timedelta(minutes=8))
+    assert found([later, *others, *back], PROXY) == ({}, []), "who fails after that has his own reason"
     assert found(others, PROXY) == ({}, [])
     assert found([*THREE[:1], fails("x", **ELSEWHERE)], EVERYWHERE) == ({EVERYWHERE: ("a", "x")}, [])
     assert found([*THREE, *OTHERS], EVERYWHERE) == ({PROXY: ("a", "b", "c")}, [])
@@ -103,7 +105,7 @@ def test_what_is_known_gives_way_to_what_explains_it_much_better() -> None:
     assert found([*of_host, *(well(f"w{n}", host="h2") for n in range(6))], PROXY)[0].keys() == {HOST}
 
 
-def spread(*kinds: str, number: int = 12) -> list[dict[str, str]]:
+def spread(number: int) -> list[dict[str, Any]]:
     """Customers of two proxies, three zones and two hosts."""
     return [
         {"proxy": f"203.0.113.{n % 2}", "zone": f"z{n % 3}.org", "host": f"h{n // (number // 2)}"}
@@ -123,7 +125,7 @@ def test_at_fault_is_what_all_who_fail_share_and_nobody_who_gets_through(
     place: Place, fault: str, single: bool
 ) -> None:
     looks = []
-    for number, where in enumerate(spread(number=24)):
+    for number, where in enumerate(spread(24)):
         is_there = where[place[0]] == place[1]
         shown = (
             where if not single else {**where, **({"proxy": "203.0.113.9"} if place[0] != "proxy" else {})}
