@@ -148,7 +148,7 @@ def _without(
 def _claim(
     place: Place, own: Sequence[Seen], needed: int, every: timedelta, known_at: datetime | None
 ) -> _Claim | None:
-    """What a place explains, from when on most of what was seen there failed; None where that is not enough."""
+    """What a place explains, from when on most who were asked there failed; None where that is not enough."""
     failing = sorted((look for look in own if _counts(look, place[0])), key=_began)
     asked = sorted(look.asked_at for look in own if look.is_well or _counts(look, place[0]))
     if known_at is not None:
