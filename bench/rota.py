@@ -353,7 +353,7 @@ def main() -> None:
         parser.error(f"The faults are: {', '.join(fault.name for fault in FAULTS)}.")
     if INSIDE not in os.environ:
         alone(sys.argv[1:])
-    with tempfile.TemporaryDirectory(prefix="dm-br-") as name:
+    with tempfile.TemporaryDirectory(prefix="dm-rota-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         rows, cost = run(asked.faults, folder, asked.single)
