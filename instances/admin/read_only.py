@@ -50,7 +50,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     def _counted(self, rows: QuerySet[Any]) -> int:
         if self._rows is None:
-            self._rows = int(rows[: MOST_COUNTED + 1].count())
+            self._rows = int(rows.order_by()[: MOST_COUNTED + 1].count())
         return self._rows
 
 
