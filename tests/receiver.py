@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -20,13 +20,14 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Got:
-    """One request as it came in. `answered` is the status, 0 when there was none."""
+    """One request as it came in, at a `time.time()`. `answered` is the status, 0 when there was none."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     answered: int
+    at: float = field(default_factory=time.time)
 
     @property
     def document(self) -> Any:

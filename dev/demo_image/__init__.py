@@ -30,6 +30,7 @@ _DOCKERFILE = """FROM scratch
 COPY rootfs/ /
 ENV {environment}
 EXPOSE {port}
+{instruction}
 ENTRYPOINT ["/srv/start.sh"]
 """
 
@@ -41,12 +42,14 @@ def build(
     version: str = "1.0.0",
     environment: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
+    healthcheck: str = "",
 ) -> str:
     """Build the image on that engine, which needs no network and no file of ours; returns its id.
 
-    `environment` and `labels` are added to the image's own. `ServerFailed` when the engine refuses.
+    `environment`, `labels` and the words of a HEALTHCHECK are added to the image's own. `ServerFailed` when
+    the engine refuses.
     """
-    context = _context({"DEMO_VERSION": version, **(environment or {})})
+    context = _context({"DEMO_VERSION": version, **(environment or {})}, healthcheck)
     own = {"dockmgr.demo": "true", "org.opencontainers.image.version": version}
     try:
         client = docker.DockerClient(base_url=docker_url, timeout=BUILD_TIMEOUT, use_ssh_client=True)
@@ -61,11 +64,11 @@ def build(
     return str(image.id)
 
 
-def _context(environment: Mapping[str, str]) -> io.BytesIO:
+def _context(environment: Mapping[str, str], healthcheck: str) -> io.BytesIO:
     busybox = Path(require("busybox", "busybox-static", "A static busybox", _static_busybox))
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
-        _add(tar, "Dockerfile", _dockerfile(environment).encode())
+        _add(tar, "Dockerfile", _dockerfile(environment, healthcheck).encode())
         _add(tar, "rootfs/bin/busybox", busybox.read_bytes())
         for applet in APPLETS:
             _link(tar, f"rootfs/bin/{applet}", "busybox")
@@ -75,9 +78,10 @@ def _context(environment: Mapping[str, str]) -> io.BytesIO:
     return content
 
 
-def _dockerfile(environment: Mapping[str, str]) -> str:
+def _dockerfile(environment: Mapping[str, str], healthcheck: str) -> str:
     settings = " ".join(f"{name}={_quoted(value)}" for name, value in environment.items())
-    return _DOCKERFILE.format(environment=settings, port=PORT)
+    instruction = f"HEALTHCHECK {healthcheck}" if healthcheck else ""
+    return _DOCKERFILE.format(environment=settings, port=PORT, instruction=instruction)
 
 
 def _quoted(value: str) -> str:
