@@ -29,6 +29,7 @@ from instances.monitoring.self_check import SelfCheck
 from instances.monitoring.self_rules import Part
 from instances.monitoring.usage import UsageReader
 from instances.operations import service
+from instances.operations.last_words import keep_of_crashes
 from tasks.broker.queues import queue_lengths
 from tasks.broker.reasons import LOST_BROKER
 from tasks.clockwork import Clockwork, follow_up_turn
@@ -139,6 +140,7 @@ def _following(at_end: list[Turn]) -> dict[str, Turn]:
         "events": events.turn,
         "looks": events.order,
         "ooms": partial(judge_ooms, service.OUTSIDE),
+        "deaths": lambda: keep_of_crashes(events.crashes(), service.OUTSIDE),
     }
     at_end.append(events.stop)
     logs = LogWatch(service.OUTSIDE, events.held)

@@ -20,7 +20,7 @@ from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
 from instances.incidents.hosts import WAVE
-from instances.incidents.rules import CONTAINER, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
+from instances.incidents.rules import CONTAINER, CRASHING, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
     Channel,
@@ -83,7 +83,8 @@ def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     hosts = _of_hosts([row for row in rows if row.kind == "host"])
     others = {row.pk: left[row.instance_id] for row in rows if row.instance_id in left}
     extents = {**hosts, **others}
-    for pk, lines in _last_lines([row.pk for row in rows if row.kind in ("instance", LOG)]).items():
+    wrote = [row.pk for row in rows if row.kind in ("instance", LOG) or row.cause == CRASHING]
+    for pk, lines in _last_lines(wrote).items():
         extents[pk] = replace(extents.get(pk, Extent()), last_lines=lines)
     for pk, used in _at_death([row for row in rows if row.kind == "instance"]).items():
         extents[pk] = replace(extents.get(pk, Extent()), at_death=used)

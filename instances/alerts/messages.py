@@ -19,6 +19,7 @@ from instances.incidents.hosts import WAVE
 from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
+    CRASHING,
     LOG,
     OPERATION,
     ORPHANS,
@@ -39,6 +40,7 @@ _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
 
 _SHORT_OF = {
+    CRASHING: "dies again and again",
     DISK: "has more on disk than its plan allows",
     OOM: "lost a process for want of memory",
 }
@@ -213,7 +215,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if kind == ACKNOWLEDGED:
         return f"{subject} is seen to"
     if incident.kind == CONTAINER:
-        return f"{subject} was {incident.cause}"
+        return f"{subject} {_SHORT_OF.get(incident.cause, f'was {incident.cause}')}"
     if incident.kind == CERTIFICATE:
         return f"{subject} ends soon or is over"
     if incident.kind == ORPHANS:

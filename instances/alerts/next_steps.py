@@ -7,6 +7,7 @@ from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST, MISCONFIGURED, 
 from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
+    CRASHING,
     LOG,
     OPERATION,
     ORPHANS,
@@ -62,6 +63,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
             f"a new one for it and `manage.py accept_engine --host {host}`. Or end it: `manage.py operations "
             f"--abandon {operation_in(incident.key)} --reason …`, which says what is left where."
         )
+    if incident.cause == CRASHING:
+        return f"See what it said each time in the incident, and what it says now with {_logs(incident)}."
     if incident.kind == CONTAINER:
         return _validate(incident)
     if incident.kind == RESOURCES:

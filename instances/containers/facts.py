@@ -55,11 +55,15 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class ContainerEvent:
-    """Something that happened to a container; `at` is nanoseconds of the engine's clock."""
+    """Something that happened to a container; `at` is nanoseconds of the engine's clock.
+
+    `exit_code` is that of one that died, where the engine told it.
+    """
 
     container_id: str
     action: str
     at: int
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)

@@ -220,13 +220,15 @@ class DockerEngine(VolumesAndNetworks):
         *,
         lines: int,
         since: datetime | None = None,
+        until: datetime | None = None,
         timestamps: bool = False,
         follow: bool = False,
     ) -> LogStream:
         params: dict[str, int | str] = {"stdout": 1, "stderr": 1, "tail": log_tail(lines)}
         params |= {"timestamps": int(timestamps), "follow": int(follow)}
-        if since is not None:
-            params["since"] = f"{since.timestamp():.6f}"
+        for name, moment in (("since", since), ("until", until)):
+            if moment is not None:
+                params[name] = f"{moment.timestamp():.6f}"
         what = f"read the log of {container}"
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))

@@ -16,7 +16,7 @@ LONGEST_LINE = 64 * 1024
 _EVENT = {
     "Type": str,
     "Action": str,
-    "Actor": {"ID": str, "Attributes": {"container": str}},
+    "Actor": {"ID": str, "Attributes": {"container": str, "exitCode": str}},
     "timeNano": int,
 }
 
@@ -50,4 +50,6 @@ def _event(line: bytes) -> ContainerEvent | None:
         is_left = told["Action"] == DISCONNECT
         container = (actor.get("Attributes") or {}).get("container") if is_left else None
     action = str(_ALSO.get(told["Action"], told["Action"]))
-    return ContainerEvent(container, action, at) if container and at else None
+    code = str((actor.get("Attributes") or {}).get("exitCode") or "")
+    exit_code = int(code) if code.isascii() and code.isdigit() and len(code) < 4 else None
+    return ContainerEvent(container, action, at, exit_code) if container and at else None

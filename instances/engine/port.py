@@ -195,14 +195,16 @@ class Engine(Protocol):
         *,
         lines: int,
         since: datetime | None = None,
+        until: datetime | None = None,
         timestamps: bool = False,
         follow: bool = False,
     ) -> LogStream:
         """Raw chunks of stdout and stderr, at most 64 KiB each, from the last `lines` lines (at least 1) on.
 
-        `since` is aware and inclusive. `follow` goes on until the container ends; its silence is no
-        error. `RequestError` for any other `lines`, `NotFoundOnEngine` at the call; while reading,
-        `EngineUnreachable` when the stream breaks off. Nothing is held in memory but one chunk.
+        `since` and `until` are aware and inclusive, and what is later is left out of the last lines.
+        `follow` goes on until the container ends; its silence is no error. `RequestError` for any other
+        `lines`, `NotFoundOnEngine` at the call; while reading, `EngineUnreachable` when the stream breaks
+        off. Nothing is held in memory but one chunk.
         """
 
     def close(self) -> None:

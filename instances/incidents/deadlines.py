@@ -81,7 +81,8 @@ def escalate_due(now: datetime) -> int:
 def resolve_due(now: datetime, describe: Resolution) -> int:
     """End a batch of incidents that have stayed clean for long enough; returns how many."""
     writer = IncidentWriter(now)
-    longest = timedelta(seconds=max(settings.FLAPPING_CLEAN, settings.HOST_GRACE, LONGEST_CLEAN))
+    clean = (settings.FLAPPING_CLEAN, settings.FLAP_WINDOW, settings.HOST_GRACE, LONGEST_CLEAN)
+    longest = timedelta(seconds=max(clean))
     rows = _locked(Incident.objects.open().filter(reached("resolve_at", now, longest)), "resolve_at")
     for incident in rows:
         writer.resolved(incident, describe(incident))

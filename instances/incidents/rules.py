@@ -17,6 +17,7 @@ CERTIFICATE = "certificate"  # the kind of the incident of a host whose certific
 ORPHANS = "orphans"  # the kind of the incident of what belongs to no instance on a host
 RESOURCES = "resources"  # the kind of the incident of a container that is near one of its limits
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
+CRASHING = "crashing"  # the cause of one of a container that dies, and that its engine starts again
 LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
 _HOST = "host:"
 _OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
@@ -57,6 +58,11 @@ def clock_in(key: str) -> str:
 def container_key(customer_id: str) -> str:
     """What the incident about the identity of a customer's container is known by."""
     return f"{CONTAINER}:{customer_id}"
+
+
+def crashes_key(customer_id: str) -> str:
+    """What the incident of crashes is known by that the engine of a customer's container made good."""
+    return f"{CONTAINER}:{CRASHING}:{customer_id}"
 
 
 def certificate_key(host_name: str) -> str:

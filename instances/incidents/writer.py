@@ -87,9 +87,9 @@ class IncidentWriter:
         incident.downtime = incident.downtime_until(self.now)
         incident.down_since = incident.well_at = incident.critical_at = None
 
-    def note(self, incident: Incident, kind: str, text: str) -> None:
-        """A line of the timeline; the incident itself is written as well."""
-        event = IncidentEvent(incident=incident, at=self.now, kind=kind, text=text)
+    def note(self, incident: Incident, kind: str, text: str, at: datetime | None = None) -> None:
+        """A line of the timeline, of now or of `at`; the incident itself is written as well."""
+        event = IncidentEvent(incident=incident, at=at or self.now, kind=kind, text=text)
         self._events.append(event)
         if incident.pk:
             self._changed[incident.pk] = incident

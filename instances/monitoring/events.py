@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -26,6 +26,7 @@ from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError
 from instances.incidents.hosts import watch_all
 from instances.models import Health, Host, HostWatch, Instance, Operation
+from instances.monitoring.deaths import Crash, Deaths, judge_deaths
 from instances.monitoring.resources import note_ooms
 from instances.outside import Outside, engine_address
 
@@ -75,15 +76,18 @@ def look_soon(container_ids: Collection[str], now: datetime) -> int:
 class Noticed:
     """Containers something happened to, until somebody takes them.
 
-    `ooms` are those of which the kernel killed a process, with when, in nanoseconds of the engine's clock.
+    `ooms` are those of which the kernel killed a process, with when, in nanoseconds of the engine's clock;
+    `deaths` those that ended.
     """
 
     def __init__(self) -> None:
         self._lock, self._some = threading.Lock(), threading.Event()
         self._ids: set[str] = set()
         self._ooms: dict[str, int] = {}
+        self.deaths = Deaths()
 
     def add(self, event: ContainerEvent) -> None:
+        self.deaths.add(event)
         with self._lock:
             self._ids.add(event.container_id)
             if event.action == OOM:
@@ -210,6 +214,10 @@ class EventWatch:
             note_ooms(ooms, self._outside.clock.now())
         if look_soon(self._noticed.take(), self._outside.clock.now()):
             self._publish()
+
+    def crashes(self) -> Iterator[Crash]:
+        """Deaths since the last time that engines made good, as they are written down."""
+        return judge_deaths(self._noticed.deaths, self._outside)
 
     def stop(self) -> None:
         """Follow nothing any more, and leave it to others."""

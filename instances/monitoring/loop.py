@@ -10,8 +10,9 @@ from instances.alerts import notify, outbox
 from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
-from instances.incidents.rules import RESOURCES
+from instances.incidents.rules import CRASHING, RESOURCES
 from instances.lib.clock import is_due
+from instances.lib.durations import span
 from instances.models import Channel, Incident
 from instances.monitoring import clocks, fleet, hosts, operations
 from instances.monitoring.fleet import SelfTest
@@ -81,6 +82,8 @@ def resolution(incident: Incident) -> str:
         return host_summary(incident.host_id)
     if incident.kind == "instance":
         return how_it_ended(incident)
+    if incident.cause == CRASHING:
+        return f"it has not died again for {span(settings.FLAP_WINDOW)}"
     if incident.kind == RESOURCES:
         return "the kernel has killed no process of it since"
     return "it has passed"

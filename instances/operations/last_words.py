@@ -6,8 +6,9 @@ A courtesy: whatever is in the way of it costs a moment and one line in the log,
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from instances.checks.record import Recorded
@@ -20,12 +21,14 @@ from instances.lib.durations import span
 from instances.lib.log_lines import Tail
 from instances.lib.sizes import shown
 from instances.models import Incident, Instance, LastWords, Operation, Usage
+from instances.monitoring.deaths import Crash
 from instances.operations.attempts import courtesy
 from instances.operations.read_logs import tail_of
 from instances.outside import Outside, engine_address
 
 LINES = 200
 MOST_BYTES = 64 * 1024
+MOST_AN_HOUR = 10  # of one incident's crashes
 SECONDS = 3.0
 MEMORY_KNOWN = timedelta(minutes=10)  # how long a reading says something about a death
 T = TypeVar("T")
@@ -71,6 +74,24 @@ def keep_of_death(recorded: Recorded, outside: Outside) -> None:
     courtesy(f"The last words of {request.customer_id}", keep, _unquoted)
 
 
+def keep_of_crashes(crashes: Iterable[Crash], outside: Outside) -> None:
+    """Keep what containers wrote before they crashed, though their engines have started them again."""
+    for crash in crashes:
+        now = outside.clock.now()
+        lately = LastWords.objects.filter(incident=crash.incident_id, at__gt=now - timedelta(hours=1))
+        if lately.count() < MOST_AN_HOUR:
+            courtesy(
+                f"The last words of {crash.customer_id}", partial(_keep_of_crash, crash, outside), _unquoted
+            )
+
+
+def _keep_of_crash(crash: Crash, outside: Outside) -> None:
+    instance = Instance.objects.select_related("plan", "host").get(pk=crash.instance_id)
+    incident = Incident.objects.get(pk=crash.incident_id)
+    engine = outside.engines.at(engine_address(instance.host))
+    _keep(instance, engine, crash.container_id, outside.clock.now(), incident=incident, until=crash.at)
+
+
 def note_memory(instance_id: int, now: datetime) -> None:
     """Write into the incident how much memory the container had when it was last seen alive."""
     row = Usage.objects.filter(pk=instance_id, read_at__gt=now - MEMORY_KNOWN).first()
@@ -90,18 +111,24 @@ def is_new_death(recorded: Recorded) -> bool:
 
 
 def _keep(
-    instance: Instance, engine: Engine, container: str, now: datetime, operation: Operation | None = None
+    instance: Instance,
+    engine: Engine,
+    container: str,
+    now: datetime,
+    operation: Operation | None = None,
+    *,
+    incident: Incident | None = None,
+    until: datetime | None = None,
 ) -> None:
-    redactor = instance.redactor
-    found = _within(
-        SECONDS, lambda: _read(lambda: tail_of(engine, container, LINES, redactor, SECONDS, MOST_BYTES))
-    )
+    """`incident` is the one they belong to, if not the open one of its health."""
+    read = partial(tail_of, engine, container, LINES, instance.redactor, SECONDS, MOST_BYTES, until)
+    found = _within(SECONDS, lambda: _read(read))
     if found is None or not found.lines:
         return
     LastWords.objects.create(
         customer_id=instance.customer_id,
         operation=operation,
-        incident=Incident.objects.open().filter(kind="instance", instance=instance).first(),
+        incident=incident or Incident.objects.open().filter(kind="instance", instance=instance).first(),
         container_id=container,
         at=now,
         truncated=found.truncated,

@@ -53,13 +53,20 @@ def last_lines(
 
 
 def tail_of(
-    engine: Engine, container: str, lines: int, redactor: Redactor, seconds: float, most_bytes: int
+    engine: Engine,
+    container: str,
+    lines: int,
+    redactor: Redactor,
+    seconds: float,
+    most_bytes: int,
+    until: datetime | None = None,
 ) -> Tail:
     """The last lines of this very container, the newest that fit into `most_bytes`.
 
-    Needs no database. Raises NotFoundOnEngine.
+    With `until` those of the last lines that are no later, by the engine's clock. Needs no database.
+    Raises NotFoundOnEngine.
     """
-    with closing(engine.logs(container, lines=lines)) as chunks:
+    with closing(engine.logs(container, lines=lines, until=until)) as chunks:
         return _tail(chunks, lines, redactor, seconds, most_bytes)
 
 

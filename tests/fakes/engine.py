@@ -7,7 +7,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from instances import errors
@@ -96,6 +96,13 @@ class FakeEngine:
         identity = self._get(container).id
         del self._held[identity]
         self._happens(identity, "destroy")
+
+    def crash(self, container: str, exit_code: int) -> None:
+        """It ends by itself, and the engine starts it again at once."""
+        held = self._get(container)
+        self._happens(held.id, "die", exit_code)
+        self._held[held.id] = replace(held, started_at=self._clock() + timedelta(seconds=0.1))
+        self._happens(held.id, "start")
 
     def kill_child(self, container: str) -> None:
         """The kernel kills one of its processes for want of memory, and not the first one."""
@@ -351,10 +358,11 @@ class FakeEngine:
         *,
         lines: int,
         since: datetime | None = None,
+        until: datetime | None = None,
         timestamps: bool = False,
         follow: bool = False,
     ) -> LogStream:
-        """`since`, `timestamps` and `follow` change nothing here: the log has no times and ends."""
+        """`since`, `until`, `timestamps` and `follow` change nothing here: the log has no times and ends."""
         self._enter("logs", container)
         last = log_tail(lines)
         tail = b"".join(self._logs[self._get(container).id].splitlines(keepends=True)[-last:])
@@ -363,8 +371,9 @@ class FakeEngine:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def _happens(self, identity: str, action: str) -> None:
-        self._events.append(ContainerEvent(identity, action, int(self._clock().timestamp() * 1e9)))
+    def _happens(self, identity: str, action: str, exit_code: int | None = None) -> None:
+        at = int(self._clock().timestamp() * 1e9)
+        self._events.append(ContainerEvent(identity, action, at, exit_code))
 
     def _enter(self, verb: str, container: str = "") -> None:
         if self.unreachable:

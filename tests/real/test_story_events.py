@@ -56,6 +56,14 @@ def eats(fleet: Fleet, name: str, up_to: int) -> None:
     container.exec_run(["/bin/sh", "-c", script])
 
 
+def last_words_of_crash(fleet: Fleet) -> list[str]:
+    """What was kept of who ended by itself with exit code 1."""
+    for incident in fleet.json("incidents", "--events"):
+        if any(event["text"].startswith("ended with exit code 1;") for event in incident["events"]):
+            return [line for kept in incident["last_words"][-1:] for line in kept["lines"]]
+    return []
+
+
 def dies_first(fleet: Fleet, name: str) -> None:
     """The kernel, when it has to kill something in a customer's container, chooses its first process."""
     container = fleet.container(name)
@@ -99,6 +107,9 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
         fleet.container("stopped").stop(timeout=1)
         wait_until(lambda: bool(fleet.restarts("removed") and fleet.restarts("stopped")))
         all_healthy(fleet)
+        fleet.switch("killed", "exit")  # its engine starts it again
+        wait_until(lambda: bool(last_words_of_crash(fleet)))
+        assert "/mode/exit" in "".join(last_words_of_crash(fleet)[-2:]), "not what it wrote since"
         # A child of it asks for more than its container may have, and the kernel kills the child.
         fleet.container("stopped").exec_run(
             ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", f"bs={2**30}", "count=1"]

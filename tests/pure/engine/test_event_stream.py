@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +12,13 @@ from instances.containers.facts import ContainerEvent
 from instances.engine.event_stream import LONGEST_LINE, asked_for, container_events
 
 
-def line(action: object = "die", container: object = "abc", at: object = 5) -> bytes:
+def line(
+    action: object = "die", container: object = "abc", at: object = 5, exit_code: object = None
+) -> bytes:
     told = {
         "Type": "container",
         "Action": action,
-        "Actor": {"ID": container, "Attributes": {}},
+        "Actor": {"ID": container, "Attributes": {"exitCode": exit_code}},
         "timeNano": at,
     }
     return json.dumps(told).encode() + b"\n"
@@ -39,6 +42,14 @@ def test_however_the_stream_is_cut_events_are_whole(size: int) -> None:
         ContainerEvent("b", "health_status: unhealthy", 2),
         ContainerEvent("c", "oom", 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [("0", 0), ("137", 137), (None, None), ("", None), ("-1", None), ("²", None), ("1" * 9, None)],
+)
+def test_a_death_tells_its_exit_code(told: object, read: int | None) -> None:
+    assert list(container_events([line(exit_code=told)])) == [ContainerEvent("abc", "die", 5, read)]
 
 
 def test_podman_has_a_word_of_its_own_for_a_container_that_is_removed() -> None:

@@ -1,0 +1,166 @@
+"""Containers that died and that their engines started again before anybody looked: kept, and told when many.
+
+Looks find such a container well. Its end is known from the engine's events alone, so one that nobody heard
+is not known.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from instances.containers.facts import ContainerEvent
+from instances.db.locks import locked
+from instances.errors import DockmgrError
+from instances.incidents.lifecycle import add_event
+from instances.incidents.rules import CONTAINER, CRASHING, Severity, crashes_key
+from instances.incidents.writer import IncidentWriter
+from instances.lib.durations import span
+from instances.models import Incident, IncidentEvent, Instance, Operation
+from instances.monitoring.death_rules import Death, are_too_many, in_words, started_again
+from instances.outside import Outside, engine_address
+
+logger = logging.getLogger(__name__)
+
+DIE, STOP = "die", "stop"  # engines' words: the first process ended, and it was asked to
+DIED = "died"  # the kind of the event of a death in an incident's timeline
+AT_ONCE = 16
+MOST = 1000  # deaths of an incident that are counted, and of an engine that wait
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A death, and by when it was heard of, by our clock."""
+
+    container_id: str
+    death: Death
+    at: datetime
+
+
+class Deaths:
+    """Deaths that were heard, until it is known whether somebody asked for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fresh: list[tuple[str, Death]] = []
+        self._waiting: list[Heard] = []
+
+    def add(self, event: ContainerEvent) -> None:
+        """Remember a death, until the engine says that it was asked to stop the container."""
+        with self._lock:
+            if event.action == DIE and len(self._fresh) < MOST:
+                self._fresh.append((event.container_id, Death(event.at, event.exit_code)))
+            elif event.action == STOP:
+                self._fresh = [some for some in self._fresh if not _was_asked_for(*some, event)]
+                self._waiting = [
+                    some for some in self._waiting if not _was_asked_for(some.container_id, some.death, event)
+                ]
+
+    def take(self, now: datetime) -> list[Heard]:
+        """Those that were there at the last call already, a few at a time."""
+        with self._lock:
+            taken, left = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            self._waiting = left + [Heard(who, death, now) for who, death in self._fresh]
+            self._fresh = []
+        return taken
+
+
+def _was_asked_for(container_id: str, death: Death, stop: ContainerEvent) -> bool:
+    return container_id == stop.container_id and death.at <= stop.at
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A death that an engine made good, and the incident it belongs to."""
+
+    instance_id: int
+    customer_id: str
+    container_id: str
+    at: datetime
+    incident_id: int
+
+
+def judge_deaths(deaths: Deaths, outside: Outside) -> Iterator[Crash]:
+    """Write down those that their engines made good; of all others operations or checks tell."""
+    for heard in deaths.take(outside.clock.now()):
+        container_id, death = heard.container_id, heard.death
+        rows = Instance.objects.active().without_secrets()
+        instance = rows.filter(container_id=container_id).first()
+        try:
+            if instance is not None and _was_made_good(instance, heard, outside):
+                incident = _note(instance, death, outside.clock.now())
+                if incident is not None:
+                    yield Crash(instance.pk, instance.customer_id, container_id, death.moment, incident.pk)
+        except DockmgrError as error:
+            logger.info("What became of a container of %s is not known: %s", container_id[:12], error)
+
+
+def _was_made_good(instance: Instance, heard: Heard, outside: Outside) -> bool:
+    since = heard.at - timedelta(seconds=settings.WATCH_INTERVAL)
+    by_us = Q(finished_at=None) | Q(finished_at__gte=since)
+    if Operation.objects.filter(by_us, customer_id=instance.customer_id).exists():
+        return False
+    facts = outside.engines.at(engine_address(instance.host)).inspect(instance.container_id)
+    return facts is not None and started_again(facts.state, facts.started_at, heard.death.moment)
+
+
+@transaction.atomic
+def _note(instance: Instance, death: Death, now: datetime) -> Incident | None:
+    """Keep it with the outage that is open, or with the crashes of the last hour.
+
+    None when it is known: another process has heard of it as well.
+    """
+    at, text = min(death.moment, now), f"ended{in_words(death.exit_code)}; its engine started it again"
+    if IncidentEvent.objects.filter(incident__instance=instance, kind=DIED, at=at).exists():
+        return None
+    outage = Incident.objects.open().filter(kind="instance", instance=instance).first()
+    if outage is None:
+        return _crashed(instance, at, text, now)
+    add_event(outage, DIED, text, at)
+    return outage
+
+
+def _crashed(instance: Instance, at: datetime, text: str, now: datetime) -> Incident:
+    """One crash is over at once, and nobody is told; many are a warning until there was none for a while."""
+    writer, within = IncidentWriter(now), timedelta(seconds=settings.FLAP_WINDOW)
+    incident = _last(instance, now - within)
+    if incident is None:
+        incident = Incident(
+            key=crashes_key(instance.customer_id), kind=CONTAINER, cause=CRASHING,
+            message=f"{instance.customer_id} {text}", instance=instance, host_id=instance.host_id,
+            customer_id=instance.customer_id, opened_at=at,
+        )  # fmt: skip
+        writer.opened(incident)
+    elif not incident.is_open:
+        writer.reopened(incident)
+    deaths = [at, *(_deaths_of(incident) if incident.pk else ())]
+    writer.note(incident, DIED, text, at)
+    if incident.confirmed_at is None and are_too_many(deaths, now, settings.FLAPS_ALLOWED, within):
+        lately = f"{settings.FLAPS_ALLOWED} times within {span(settings.FLAP_WINDOW)}"
+        incident.message = f"{instance.customer_id} died {lately}: the last time it {text}"
+        writer.raised(incident, Severity.WARNING, incident.message)
+        incident.notify_at = now
+    if incident.confirmed_at is None:
+        writer.resolved(incident, "its engine started it again")
+    else:
+        incident.resolve_at = now + within
+    writer.save()
+    return incident
+
+
+def _last(instance: Instance, since: datetime) -> Incident | None:
+    """The incident of its crashes that is open, or was so since then; locked."""
+    rows = Incident.objects.filter(Q(resolved_at=None) | Q(resolved_at__gte=since))
+    mine = rows.filter(key=crashes_key(instance.customer_id))
+    return locked(mine).order_by("-opened_at", "-pk").first()
+
+
+def _deaths_of(incident: Incident) -> list[datetime]:
+    return list(incident.events.filter(kind=DIED).order_by("-at").values_list("at", flat=True)[:MOST])

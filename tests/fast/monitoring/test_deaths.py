@@ -1,0 +1,147 @@
+"""A container that died and runs again before anybody looked: kept each time, told when it is a habit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from instances.containers.facts import ContainerEvent
+from instances.errors import EngineUnreachable
+from instances.incidents import deadlines
+from instances.models import Incident, IncidentEvent, LastWords, Notification, Operation
+from instances.monitoring.events import EventWatch, Follower
+from instances.monitoring.loop import resolution
+from instances.operations.last_words import MOST_AN_HOUR, keep_of_crashes
+from instances.outside import engine_address
+from tests.factories import World
+from tests.fast.telling import a_channel, told_after
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def watch(world: World) -> EventWatch:
+    return EventWatch(world.outside, lambda: None)
+
+
+def hears(world: World, watch: EventWatch) -> None:
+    """A process that begins to follow hears what happened in the last minute, and judges it."""
+    Follower(engine_address(world.host), world.outside.engines, watch._noticed, world.now).follow()
+    for _ in range(2):
+        keep_of_crashes(watch.crashes(), world.outside)
+
+
+def crashes(world: World, watch: EventWatch, minutes: float = 0, exit_code: int = 1) -> None:
+    world.engine.crash("dockmgr-c1", exit_code)
+    hears(world, watch)
+    world.clock.advance(minutes * 60)
+
+
+def died() -> list[str]:
+    return list(IncidentEvent.objects.filter(kind="died").values_list("text", flat=True))
+
+
+def test_one_crash_is_kept_with_its_last_words_and_nobody_is_told(world: World, watch: EventWatch) -> None:
+    a_channel()
+    instance = world.instance()
+    world.engine.write_log(instance.container_id, b"no more space\n")
+    crashes(world, watch)
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.cause, incident.severity, incident.is_open) == (
+        "container", "crashing", "info", False,
+    )  # fmt: skip
+    assert died() == ["ended with exit code 1; its engine started it again"]
+    assert incident.events.get(kind="died").at == incident.opened_at == world.now
+    assert LastWords.objects.get(incident=incident).lines == ["no more space"]
+    assert told_after(world, 600) == []
+
+
+def test_what_is_heard_twice_is_kept_once(world: World, watch: EventWatch) -> None:
+    world.instance()
+    crashes(world, watch, 0.5)
+    hears(world, EventWatch(world.outside, lambda: None))
+    assert len(died()) == LastWords.objects.count() + 1 == 1
+
+
+def test_three_within_an_hour_are_told_once_and_are_over_when_it_was_quiet(
+    world: World, watch: EventWatch, settings: Settings
+) -> None:
+    a_channel()
+    instance = world.instance()
+    world.engine.write_log(instance.container_id, b"no more space\n")
+    for _ in range(2):
+        crashes(world, watch, 25, 139)
+    assert told_after(world, 0) == []
+    crashes(world, watch, 1)
+    assert told_after(world, 0) == ["ops opened warning c1"]
+    told = Notification.objects.get().payload
+    assert told["title"] == "The container of c1 dies again and again"
+    assert told["message"] == (
+        "c1 died 3 times within 1 h: the last time it ended with exit code 1; its engine started it again."
+    )
+    assert told["last_lines"] == ["no more space"]
+    for _ in range(4):
+        crashes(world, watch, 20)
+    assert told_after(world, 0) == []
+    world.clock.advance(settings.FLAP_WINDOW)
+    deadlines.apply_due(world.now, resolution)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+    incident = Incident.objects.get()
+    assert (incident.resolution, len(died())) == ("it has not died again for 1 h", 7)
+
+
+def test_crashes_far_apart_are_no_habit(world: World, watch: EventWatch) -> None:
+    world.instance()
+    for _ in range(3):
+        crashes(world, watch, 31)
+    assert (Incident.objects.get().severity, Incident.objects.get().is_open) == ("info", False)
+    world.clock.advance(3600)
+    crashes(world, watch)
+    assert Incident.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "how", ["asked to stop", "made good by us", "ended", "gone", "a stranger's", "engine away"]
+)
+def test_what_is_no_crash_or_told_by_others_is_left_to_them(
+    world: World, watch: EventWatch, how: str
+) -> None:
+    instance = world.instance()
+    world.engine.crash(instance.container_id, 143)
+    if how == "asked to stop":
+        world.engine._happens(instance.container_id, "stop")
+    elif how == "made good by us":
+        Operation.objects.create(
+            kind="restart", customer_id="c1", host=world.host, status="succeeded", requested_by="tests",
+            created_at=world.now, finished_at=world.now, lease_expires_at=world.now,
+        )  # fmt: skip
+    elif how == "ended":
+        world.engine.change(instance.container_id, state="exited")
+    elif how == "gone":
+        world.engine.lose(instance.container_id)
+    elif how == "a stranger's":
+        watch._noticed.add(ContainerEvent("f" * 64, "die", 1, 1))
+        world.engine.lose(instance.container_id)
+    else:
+        world.engine.fail_next("inspect", EngineUnreachable("It does not answer."))
+    hears(world, watch)
+    assert not Incident.objects.exists()
+
+
+def test_a_death_in_an_outage_is_a_line_of_the_outage(world: World, watch: EventWatch) -> None:
+    [outage] = world.incidents([world.instance()])
+    crashes(world, watch)
+    assert IncidentEvent.objects.get(kind="died").incident == outage == Incident.objects.get()
+
+
+def test_of_what_dies_all_the_time_some_last_words_are_kept(world: World, watch: EventWatch) -> None:
+    instance = world.instance()
+    world.engine.write_log(instance.container_id, b"no more space\n")
+    for _ in range(MOST_AN_HOUR + 2):
+        crashes(world, watch, 1)
+    assert (LastWords.objects.count(), len(died())) == (MOST_AN_HOUR, MOST_AN_HOUR + 2)
+    world.clock.advance(timedelta(hours=1).total_seconds())
+    crashes(world, watch)
+    assert LastWords.objects.count() == MOST_AN_HOUR + 1
