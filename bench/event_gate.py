@@ -49,11 +49,17 @@ class EventGate:
             thread.join()
             self._loop.close()
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody hears the stream."""
+        return self._stream is Stream.HEARD and bool(self._followers)
+
     def _turn(self, stream: Stream) -> None:
-        self._stream = stream
-        if stream is not Stream.FROZEN:
+        before, self._stream = self._stream, stream
+        if stream not in (before, Stream.FROZEN):
             for writer in self._followers:
                 writer.close()
+            self._followers.clear()
 
     async def _serve(self, opened: threading.Event) -> None:
         async with await asyncio.start_unix_server(self._connected, self._path):
@@ -82,9 +88,9 @@ class EventGate:
         """Requests. A client sends one after another, so each piece that begins one tells what it is."""
         while data := await reader.read(CHUNK):
             if b"/events?" in data.split(b"\r\n", 1)[0]:
-                self._followers.add(client)
                 if self._stream is Stream.CUT:
                     return
+                self._followers.add(client)
             to_engine.write(data)
             await to_engine.drain()
 
@@ -92,7 +98,7 @@ class EventGate:
         with contextlib.suppress(OSError):
             while data := await engine.read(CHUNK):
                 if client in self._followers and self._stream is Stream.FROZEN:
-                    await self._over.wait()
+                    await self._over.wait()  # or until its client is gone
                 client.write(data)
                 await client.drain()
             client.write_eof()

@@ -54,7 +54,6 @@ HEALTHCHECK = (
 # Fewer on a larger fleet would be no wave, and are what this is about.
 SHIPPED = {**dict.fromkeys(QUICK, ""), "DOCKMGR_WAVE_LEAST": "100000"}
 LOOKED_SINCE = "SELECT 1 FROM instances_health HAVING min(checked_at) > to_timestamp({})"
-HEARD = "SELECT 1 FROM instances_hostwatch WHERE events_heard_at > now() - interval '7 seconds'"
 
 
 def dealt(kills: int) -> list[Fault]:
@@ -108,18 +107,20 @@ def is_healed(fault: Fault) -> bool:
 
 
 def healed_by_dockmgr(scene: Scene, faults: Sequence[Fault]) -> None:
-    """One state of the stream after another. Who is wedged is looked at whatever the stream does."""
+    """One state of the stream after another, and again for the wedged, whose restarts keep others waiting."""
     begun = time.time()
     with scene.fleet.worker(), scene.fleet.beat():
         wait_until(lambda: bool(scene.fleet.sql(LOOKED_SINCE.format(begun))))
         for stream in Stream:
             scene.gate.turn(Stream.HEARD)
-            wait_until(lambda: bool(scene.fleet.sql(HEARD)))
+            wait_until(lambda: scene.gate.is_followed)
             scene.gate.turn(stream)
-            present = [fault for fault in faults if fault.stream is stream]
-            scene.hurt(present)
-            quick = [fault for fault in present if fault.kind is not Kind.WEDGED]
+            quick = [f for f in faults if f.stream is stream and f.kind is not Kind.WEDGED]
+            scene.hurt(quick)
             waited(lambda quick=quick: all(f.noticed and is_healed(f) for f in scene.noted(quick)))  # type: ignore[misc]
+        for stream in Stream:
+            scene.gate.turn(stream)
+            scene.hurt([f for f in faults if f.stream is stream and f.kind is Kind.WEDGED])
         waited(lambda: all(f.noticed and f.told and is_healed(f) for f in scene.noted(faults)))
 
 

@@ -23,6 +23,7 @@ from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
 from instances.db.sessions import SESSIONS
 from instances.engine.pool import EngineAddress, Engines
+from instances.engine.port import EventStream
 from instances.errors import DockmgrError
 from instances.incidents.hosts import watch_all
 from instances.models import Health, Host, HostWatch, Instance, Operation
@@ -145,21 +146,28 @@ class Follower:
             self._over.wait(RETRY_SECONDS if silent else AGAIN_SECONDS)
 
     def follow(self) -> None:
-        """Hand on events until the stream ends, from the last one known on. Raises DockmgrError.
+        """Hand on events until the stream ends or breaks off, from the last one known on.
 
-        It `hears` while the stream is open, and does until that can't be opened anew.
+        It `hears` while the stream is open, and after its end until that can't be opened anew. Raises
+        DockmgrError where it can't be opened.
         """
         try:
-            with closing(self._engines.at(self.address).events(self._since)) as stream:
-                self._close, self.hears = stream.close, True
-                if self._over.is_set():
-                    return
-                for event in stream:
-                    self._since = max(self._since, event.at + 1)
-                    self._noticed.add(event)
+            opened = self._engines.at(self.address).events(self._since)
         except DockmgrError:
             self.hears = False
             raise
+        with closing(opened) as stream:
+            self._close, self.hears = stream.close, True
+            if not self._over.is_set():
+                self._hand_on(stream)
+
+    def _hand_on(self, stream: EventStream) -> None:
+        try:
+            for event in stream:
+                self._since = max(self._since, event.at + 1)
+                self._noticed.add(event)
+        except DockmgrError:  # told when it can't be opened anew
+            self.hears = False
 
 
 class EventWatch:

@@ -16,12 +16,12 @@ PATIENCE = 1200  # seconds
 # Whatever asks more of a database than to keep rows: locks, constraints, comparing while writing, dates.
 # In parts of about the same length, each with the number of tests at least: none selected proves nothing.
 PARTS = {
-    "rows": (248, ["fast/alerts", "fast/checks", "fast/incidents", "fast/monitoring/test_fleet.py",
+    "rows": (260, ["fast/alerts", "fast/checks", "fast/incidents", "fast/monitoring/test_fleet.py",
                    "fast/monitoring/test_hosts.py", "fast/monitoring/test_clocks.py",
                    "fast/monitoring/test_events.py", "fast/tasks/test_looks.py",
                    "fast/tasks/test_ways_of_checking.py",
                    "fast/monitoring/test_usage.py", "fast/monitoring/test_disk.py",
-                   "fast/monitoring/test_ooms.py"]),
+                   "fast/monitoring/test_ooms.py", "fast/monitoring/test_deaths.py"]),
     "locks": (290, ["fast/db", "fast/models", "fast/fleet/test_bulk_portions.py",
                     "fast/fleet/test_orphans.py", "fast/tasks/test_foreign_messages.py",
                     "fast/monitoring/test_outside.py", "fast/monitoring/test_log_alerts.py",

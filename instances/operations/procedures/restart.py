@@ -147,7 +147,7 @@ def _stop_left_behind(work: Work) -> None:
 
 def _recreate_if_missing(work: Work) -> str:
     instance = work.instance
-    if instance.container_id and work.engine.inspect(instance.container_id) is not None:
+    if instance.container_id and container.is_there(work, instance.container_id):
         return "kept"
     with _noting_refusal(work):
         made = data.ready_for_remaking(work)

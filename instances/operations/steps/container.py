@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
+REMOVING = "removing"  # an engine's word
+REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -29,6 +32,19 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
         work.journal.remember(pulled=True)
         image = fetch(work, ref)
     return image
+
+
+def is_there(work: Work, container_id: str) -> bool:
+    """Whether the engine has a container. One that somebody is removing never starts again: it is waited for.
+
+    An engine takes seconds to remove many files, and keeps the name until then.
+    """
+    over_at = work.outside.clock.now() + REMOVAL
+    while (facts := work.engine.inspect(container_id)) is not None:
+        if facts.state != REMOVING or work.outside.clock.now() >= over_at:
+            return True
+        work.outside.wait(REMOVAL_POLL)
+    return False
 
 
 def create(work: Work, image: str) -> str:

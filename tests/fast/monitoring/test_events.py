@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -103,3 +104,21 @@ def test_a_stopped_process_leaves_the_engine_to_others_at_once(world: World) -> 
     assert HostWatch.objects.get().events_by == ""
     watch.turn()
     assert HostWatch.objects.get().events_by == "", "it begins nothing any more"
+
+
+def test_a_stream_that_breaks_off_is_followed_from_there_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, noticed = world.instance(), Noticed()
+    follower = Follower(engine_address(world.host), world.outside.engines, noticed, world.now)
+
+    def breaks_off(_since: int) -> Iterator[ContainerEvent]:
+        yield ContainerEvent(instance.container_id, "die", 7)
+        raise EngineUnreachable("It broke off.")
+
+    monkeypatch.setattr(world.engine, "events", breaks_off)
+    follower.follow()
+    assert (noticed.take(), follower.hears) == ({instance.container_id}, False)
+    monkeypatch.undo()
+    follower.follow()
+    assert follower.hears

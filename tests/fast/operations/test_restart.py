@@ -217,6 +217,15 @@ def test_a_lost_container_runs_the_image_it_ran_and_not_a_newer_one(world: World
     assert world.engine.pulls == []
 
 
+def test_a_container_that_is_being_removed_is_made_anew_once_it_is_gone(world: World) -> None:
+    instance = world.instance()
+    world.engine.change(instance.container_id, state="removing")
+    world.clock.at(5, lambda: world.engine.lose(instance.container_id))
+    done = world.restart()
+    assert done.status == "succeeded"
+    assert world.engine.containers == [instance.container_name]
+
+
 def test_a_strangers_container_under_our_name_is_never_touched(world: World) -> None:
     instance = world.instance()
     world.stranger_takes_over(instance)
