@@ -71,7 +71,7 @@ class EventGate:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the gate closes
             engine, to_engine = await asyncio.open_unix_connection(self._engine)
             back = asyncio.create_task(self._carry_back(engine, writer))
             try:

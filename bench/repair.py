@@ -199,7 +199,7 @@ def show(faults: Sequence[Fault]) -> None:
 
 def main() -> None:
     kills, before = count(COUNT, LEAST), os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="dm-br-") as name:
+    with tempfile.TemporaryDirectory(prefix="dm-heal-") as name:
         faults = run(Path(name), kills)
     show(faults)
     print(f"Load of the machine before it {before:.1f}, at the faults", end=" ")
