@@ -130,6 +130,14 @@ def test_what_is_no_crash_or_told_by_others_is_left_to_them(
     assert not Incident.objects.exists()
 
 
+def test_a_crash_right_after_a_restart_of_ours_is_one(world: World, watch: EventWatch) -> None:
+    world.instance()
+    assert world.restart().status == "succeeded"
+    world.clock.advance(0.5)
+    crashes(world, watch)
+    assert len(died()) == 1
+
+
 def test_a_death_in_an_outage_is_a_line_of_the_outage(world: World, watch: EventWatch) -> None:
     [outage] = world.incidents([world.instance()])
     crashes(world, watch)
