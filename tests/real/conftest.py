@@ -18,30 +18,45 @@ from tests.real.live import docker_client
 from tests.real.tried_engine import an_engine, is_tried
 from tests.settings import GIVEN
 
-LONGEST = (  # begun last, one of them would keep the run waiting
-    "test_on_postgres.py", "test_story_faults.py", "test_story_updates_killed.py", "test_story_updates.py",
-    "test_story_killed.py", "test_story_clockwork.py", "test_interleavings.py", "test_story_engine.py",
-    "test_story_commands.py", "test_story_postgres.py", "test_story_alerts.py", "test_adopting.py",
-)  # fmt: skip
+# About how long a file takes among others, in seconds. Begun last, one of these would keep the run waiting.
+SECONDS = {
+    "test_story_updates.py": 255, "test_on_postgres.py": 245, "test_story_updates_killed.py": 240,
+    "test_story_faults.py": 185, "test_story_silent_host.py": 150, "test_demo.py": 145,
+    "test_story_engine.py": 140, "test_story_hung.py": 125, "test_story_ways_to_engines.py": 110,
+    "test_story_another_engine.py": 105, "test_story_clockwork.py": 105, "test_story_database_cut.py": 100,
+    "test_story_alerts.py": 100, "test_story_ordeal.py": 95, "test_story_killed.py": 95,
+    "test_story_events.py": 85, "test_products.py": 85, "test_compose.py": 80,
+    "test_story_redis_refuses.py": 70, "test_adopting.py": 70,
+}  # fmt: skip
 DIVIDED = ("test_on_postgres.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the files, the longest first: xdist gives each worker a run of equal length to begin with.
+    """Have each worker begin with some of the longest files: xdist gives all a run of as many tests.
 
-    A file with nothing to share is dealt test by test.
+    A file with nothing to share is dealt test by test. Whoever is through takes from the ends of others.
     """
     packs: dict[str, list[pytest.Item]] = {}
     for item in items:
         packs.setdefault(item.nodeid if item.path.name in DIVIDED else str(item.path), []).append(item)
-    ranks = {name: number for number, name in enumerate(LONGEST)}
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for pack in sorted(
-        packs.values(), key=lambda pack: (ranks.get(pack[0].path.name, len(ranks)), -len(pack))
-    ):
-        min(shares, key=len).extend(pack)
+    lengths = [0] * workers
+    for pack in sorted(packs.values(), key=_seconds, reverse=True):
+        if _seconds(pack):
+            least = lengths.index(min(lengths))
+            shares[least].extend(pack)
+            lengths[least] += _seconds(pack)
+    others = itertools.chain.from_iterable(pack for pack in packs.values() if not _seconds(pack))
+    left = len(items)
+    for place, share in enumerate(shares):
+        share.extend(itertools.islice(others, max(0, left // (workers - place) - len(share))))
+        left -= len(share)
     items[:] = itertools.chain.from_iterable(shares)
+
+
+def _seconds(pack: list[pytest.Item]) -> int:
+    return SECONDS.get(pack[0].path.name, 0)
 
 
 @pytest.fixture(scope="session", autouse=True)
