@@ -30,7 +30,8 @@ from bench.scale_model import Costs, Machines, Targets, Way, sweep
 from dev.servers import postgres, redis_server
 
 COUNT, ROUNDS, HANGING = 2000, 3, 0.02
-HOLDS = {"bulk": (1000, 0.5), "stock": (50, 5.0)}  # at once, and for how long one that hangs takes a place
+# At once; for how long one that hangs takes a place; how long one waits to be recorded, half of `LINGER`.
+HOLDS = {"bulk": (1000, 0.5, 0.25), "stock": (50, 5.0, 0.0)}
 ROUND = ("seconds", "broker_bytes")
 AHEAD = [  # instances, worker processes and their cores, cores of the database, brokers
     (50_000, 2, 2, 1, 1),

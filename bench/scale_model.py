@@ -26,12 +26,16 @@ class Costs:
 
 @dataclass(frozen=True)
 class Way:
-    """How a worker process makes checks: so many at once, of which one that hangs holds its place a while."""
+    """How a worker process makes checks: so many at once, of which one that hangs holds its place a while.
+
+    `gathers` is how long a check waits in the mean to be recorded with others, in seconds.
+    """
 
     name: str
     costs: Costs
     at_once: int
     hanging_holds: float
+    gathers: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ class _Sweep:
 
     def _record(self, worker: _Unit, number: int) -> Events:
         costs = self._way.costs
+        yield self._env.timeout(self._way.gathers)
         yield from worker.work(number * costs.worker)
         yield from self._database.work(number * costs.database)
         yield from self._broker.work(number * costs.broker / 2)
