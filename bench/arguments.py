@@ -18,12 +18,12 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def count(default: int, least: int = 50) -> int:
-    """The first argument, a number of targets; ends the program with code 2 where it is none."""
-    if len(sys.argv) < 2:
+def count(default: int, least: int = 50, place: int = 1, what: str = "targets") -> int:
+    """The argument at a place, a number; ends the program with code 2 where it is none."""
+    if len(sys.argv) <= place:
         return default
     try:
-        return whole(least)(sys.argv[1])
+        return whole(least)(sys.argv[place])
     except argparse.ArgumentTypeError:
-        print(f"How many targets must be a whole number of at least {least}.", file=sys.stderr)
+        print(f"How many {what} must be a whole number of at least {least}.", file=sys.stderr)
         raise SystemExit(2) from None

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.arguments import count as counted
 from bench.processes import cpu_seconds
 from dev.servers import postgres
 
@@ -186,7 +187,8 @@ def at_size(count: int, checks: int) -> None:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        at_size(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else int(sys.argv[1]) * 100)
+        number = counted(LARGE, what="instances")
+        at_size(number, counted(number * 100, number, 2, "checks"))
         return
     for count, checks in ((SMALL, SMALL * 100), (LARGE, CHECKS)):
         child = os.posix_spawn(

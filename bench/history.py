@@ -309,7 +309,7 @@ def show(count: int, found: list[Found]) -> None:
 
 
 def main() -> None:
-    count, days = counted(COUNT), int(sys.argv[2]) if len(sys.argv) > 2 else DAYS
+    count, days = counted(COUNT), counted(DAYS, 1, 2, "days")
     with tempfile.TemporaryDirectory(prefix="dockmgr-bench-") as name, database(name):
         found = run(count, days)
     show(count, found)

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.arguments import count as counted
 from bench.processes import cpu_seconds
 from bench.results import write
 from dev.demo_image import build
@@ -123,8 +124,7 @@ def run(folder: Path, count: int, minutes: float) -> list[Idle]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 15
+    count, minutes = counted(100, 1, what="instances"), counted(15, 1, 2, "minutes")
     with tempfile.TemporaryDirectory(prefix="dm-bi-") as name:
         rows = run(Path(name), count, minutes)
     show(rows)
