@@ -75,6 +75,10 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return _way_to(incident)
     if incident.kind != "instance":
         return _OF_THE_FLEET if incident.kind == "fleet" else _of_dockmgr(incident)
+    return _of_instance(incident, by_hand=by_hand)
+
+
+def _of_instance(incident: Incident, *, by_hand: bool) -> str:
     if incident.cause in _WITHOUT_CONTAINER:
         return _WITHOUT_CONTAINER[incident.cause].format(customer=incident.customer_id)
     if incident.cause == "replaced":
