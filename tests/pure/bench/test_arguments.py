@@ -22,3 +22,16 @@ def test_what_is_no_number_is_refused(words: list[str], capsys: pytest.CaptureFi
 def test_one_number_is_read(words: list[str], expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["bench", *words])
     assert arguments.count(7) == expected
+
+
+@pytest.mark.parametrize("wrong", ["x", "0", "-1"])
+def test_the_second_number_is_read_as_strictly(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "50", "3"])
+    assert arguments.count(7, 1, 2, "days") == 3
+    monkeypatch.setattr("sys.argv", ["bench", "50", wrong])
+    with pytest.raises(SystemExit) as ended:
+        arguments.count(7, 1, 2, "days")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "How many days must be a whole number of at least 1.\n"
