@@ -12,7 +12,6 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Container, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
@@ -85,7 +84,7 @@ class ManyChecks:
         self._most = most
         self._once = SaidOnce(logger)
         self.writer: BatchWriter[tuple[Taken, Check], Recorded] = BatchWriter(
-            self.write, linger=LINGER, patient=True
+            self.write, linger=LINGER, patient=True, failed=self._not_recorded
         )
         self._lock = threading.Lock()
         self._waiting: dict[int, tuple[Taken, Question]] = {}  # by instance, for the turn of its host
@@ -164,21 +163,17 @@ class ManyChecks:
 
     def _record(self, taken: Taken, check: Check) -> None:
         made = replace(check, again=True) if taken.order.again else check
-        written = self.writer.submit((taken, made))
-        written.add_done_callback(partial(self._recorded, taken))
+        self.writer.hand_in((taken, made))
 
-    def _recorded(self, taken: Taken, written: Future[Recorded]) -> None:
-        error = written.exception()
-        if isinstance(error, Exception):
-            self._ended(taken.tag, True)
-            self._once.failed("Recording a check", error)
-        else:
-            self._once.worked()
+    def _not_recorded(self, lost: tuple[Taken, Check], error: Exception) -> None:
+        self._ended(lost[0].tag, True)
+        self._once.failed("Recording a check", error)
 
     def write(self, many: Sequence[tuple[Taken, Check]]) -> Sequence[Recorded]:
         """Record checks together, and acknowledge their messages."""
         recorded = checks.commit([check for _, check in many])
         self.in_hand.done([taken.tag for taken, _ in many])
+        self._once.worked()
         for one in recorded:
             if checks.calls_for_more(one):
                 self._on_a_thread(checks.follow, one)

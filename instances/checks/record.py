@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -27,7 +28,7 @@ from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
 from instances.health.holding import while_changed
 from instances.health.response import PROBER, Outcome
-from instances.health.state import Observation, State, Status, Verdict
+from instances.health.state import Observation, Policy, State, Status, Verdict
 from instances.health.trusted import trusted
 from instances.incidents import hosts
 from instances.incidents.findings import FindingChange, apply_findings
@@ -37,18 +38,21 @@ from instances.models.health import STATE_FIELDS
 
 logger = logging.getLogger(__name__)
 
+Rules = Callable[[float], Policy]  # by a plan's grace in seconds
+
 MAX_CAS_ROUNDS = 10
 MADE_BEFORE = "its sweep has it already"
 CHECKED = (*WRITTEN, "last_sweep")
+MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms", "last_sweep")  # by a check that saw what was known
 _STATE = attrgetter(*STATE_FIELDS)
-MOVED_ON = ("checked_at", "last_healthy_at", "latency_ms")  # by a look that saw what was known
+_STAYING = attrgetter(*(name for name in STATE_FIELDS if name not in (*MOVED_ON, "successes")))
 
 
 @dataclass(frozen=True)
 class Recorded:
     """What became of a check. `verdict` is None when it was not applied, and `skipped` says why.
 
-    A look between sweeps is no news when it saw what was known. Those that are kept go into the history.
+    A check is no news when it saw what was known. Those that are kept go into the history.
     """
 
     check: Check
@@ -107,9 +111,10 @@ def _one_per_instance(checks: Sequence[Check]) -> Iterator[list[Check]]:
 def _apply(checks: list[Check], now: datetime) -> Iterator[Recorded]:
     # No row is locked while it is judged: it is written only at the revision that was read, and
     # what somebody else changed in between is read and judged anew.
+    rules = cache(policy)
     for _ in range(MAX_CAS_ROUNDS):
         stored = read_stored([check.request.instance_id for check in checks], now)
-        judged = [_judge(check, stored.get(check.request.instance_id), now) for check in checks]
+        judged = [_judge(check, stored.get(check.request.instance_id), rules, now) for check in checks]
         yield from (result for result in judged if result.verdict is None)
         won = _swap([(r, stored[r.check.request.instance_id]) for r in judged if r.verdict], now)
         applied = [r for r in judged if r.verdict and r.check.request.instance_id in won]
@@ -137,28 +142,27 @@ def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterato
             yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
 
 
-def _judge(check: Check, stored: Stored | None, now: datetime) -> Recorded:
+def _judge(check: Check, stored: Stored | None, rules: Rules, now: datetime) -> Recorded:
     why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
-    state, rules = trusted(stored.state, now), policy(stored.start_grace)
-    verdict = assess(check.seen, state, rules, now, jitter())
+    state, by = trusted(stored.state, now), rules(stored.start_grace)
+    verdict = assess(check.seen, state, by, now, jitter())
     if stored.busy:
-        verdict = while_changed(state, verdict, rules, now)
-    says_more = _says_more(check, verdict, stored)
+        verdict = while_changed(state, verdict, by, now)
+    is_news = _is_news(check, verdict, stored)
     kept = is_kept(
         (verdict.seen or check.seen).outcome,
-        is_news=says_more,
+        is_news=is_news,
         earlier=stored.state.checked_at,
         at=check.seen.finished_at,
         every=settings.HISTORY_EVERY,
         instance_id=check.request.instance_id,
     )
-    is_news = says_more or not check.request.look
     return Recorded(check, verdict, before=stored.state, is_news=is_news, is_kept=kept)
 
 
-def _says_more(check: Check, verdict: Verdict, stored: Stored) -> bool:
+def _is_news(check: Check, verdict: Verdict, stored: Stored) -> bool:
     """Whether a check saw anything but what was known."""
     if check.seen.finding not in (None, stored.finding):
         return True
@@ -194,7 +198,10 @@ def _swap(judged: list[tuple[Recorded, Stored]], now: datetime) -> set[int]:
     written = compare_and_swap(
         [(_key(r), stored.revision, *_values(r, stored)) for r, stored in full], CHECKED
     )
-    moved = [(_key(r), stored.revision, *(r.seen.finished_at, now, r.seen.latency_ms)) for r, stored in quiet]
+    moved = [
+        (_key(r), stored.revision, r.seen.finished_at, now, r.seen.latency_ms, _swept(r, stored))
+        for r, stored in quiet
+    ]
     return written | compare_and_swap(moved, MOVED_ON)
 
 
@@ -202,23 +209,29 @@ def _key(recorded: Recorded) -> int:
     return recorded.check.request.instance_id
 
 
+def _swept(recorded: Recorded, stored: Stored) -> str | None:
+    return recorded.check.request.sweep_id or stored.last_sweep
+
+
 def _only_moves_on(recorded: Recorded, stored: Stored) -> bool:
-    """Whether a look found one that is well as it was, so that only its times have to be written."""
-    seen = recorded.seen
-    is_known = (seen.version or stored.version, seen.container_state or "") == (
-        stored.version,
-        stored.container_state,
-    )
-    is_well = stored.state.status is Status.HEALTHY and stored.state.down_since is None
-    return is_known and is_well and not recorded.is_news and seen.outcome is Outcome.OK
+    """Whether a check found one that is well as it was, so that only its times have to be written.
+
+    How often in a row it was well does not matter any more then.
+    """
+    seen, before = recorded.seen, stored.state
+    if recorded.is_news or seen.outcome is not Outcome.OK or recorded.verdict is None:
+        return False
+    is_well = before.status is Status.HEALTHY and before.down_since is None and before.successes > 0
+    is_known = (seen.version or stored.version) == stored.version
+    is_there = (seen.container_state or "") == stored.container_state
+    return is_well and is_known and is_there and _STAYING(recorded.verdict.state) == _STAYING(before)
 
 
 def _values(recorded: Recorded, stored: Stored) -> list[Any]:
     assert recorded.verdict is not None  # noqa: S101
     state, seen = recorded.verdict.state, recorded.seen
     of_instance = recorded.check.request.instance_id
-    swept = recorded.check.request.sweep_id or stored.last_sweep
-    return [*_STATE(state), *seen_values(of_instance, seen, stored.version), swept]
+    return [*_STATE(state), *seen_values(of_instance, seen, stored.version), _swept(recorded, stored)]
 
 
 def _history(recorded: Sequence[Recorded]) -> list[HealthCheck]:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
 C = TypeVar("C")
 R = TypeVar("R")
+Waiting = tuple[C, Future[R] | None]  # an item, and what is told to whoever waits for it
 
 
 class BatchWriter(Generic[C, R]):
@@ -24,8 +25,9 @@ class BatchWriter(Generic[C, R]):
     A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody
     who announced work through `expecting()` is still out; one that is `patient` waits for its `linger`
     whoever announced work. A batch that fails is committed again one by one, so that one bad item can't
-    take others with it; whoever submitted it gets the error. Where the database is away, all of the batch
-    get its error at once. Whoever waits for a future should wait for so long only, and cancel it then.
+    take others with it; whoever submitted it gets the error, and `failed` is told of an item that was
+    handed in. Where the database is away, all of the batch get its error at once. Whoever waits for a
+    future should wait for so long only, and cancel it then.
     """
 
     def __init__(
@@ -35,13 +37,15 @@ class BatchWriter(Generic[C, R]):
         largest: int = 500,
         linger: float = 0.05,
         patient: bool = False,
+        failed: Callable[[C, Exception], object] = lambda _item, _error: None,
     ) -> None:
         self._commit = commit
         self._largest = largest
         self._linger = linger
         self._patient = patient
+        self._failed = failed
         self._changed = threading.Condition()
-        self._waiting: list[tuple[C, Future[R]]] = []
+        self._waiting: list[Waiting[C, R]] = []
         self._out = 0
         self._thread_of: int | None = None
 
@@ -61,12 +65,19 @@ class BatchWriter(Generic[C, R]):
     def submit(self, item: C) -> Future[R]:
         """Hand in an item; the future holds its result once it is committed."""
         future: Future[R] = Future()
+        self._add(item, future)
+        return future
+
+    def hand_in(self, item: C) -> None:
+        """Have an item committed that nobody waits for: a future costs as much as judging a check."""
+        self._add(item, None)
+
+    def _add(self, item: C, future: Future[R] | None) -> None:
         with self._changed:
             self._ensure_thread()
             self._waiting.append((item, future))
             if len(self._waiting) == 1 or self._is_complete():
                 self._changed.notify()
-        return future
 
     def _is_complete(self) -> bool:
         """Whether nothing more is waited for. `_out` counts those whose item is here already as well."""
@@ -81,11 +92,11 @@ class BatchWriter(Generic[C, R]):
 
     def _run(self) -> None:
         while True:
-            batch = [pair for pair in self._next_batch() if pair[1].set_running_or_notify_cancel()]
+            batch = [waiting for waiting in self._next_batch() if _is_wanted(waiting[1])]
             if batch:
                 self._flush(batch)
 
-    def _next_batch(self) -> list[tuple[C, Future[R]]]:
+    def _next_batch(self) -> list[Waiting[C, R]]:
         with self._changed:
             while not self._waiting:
                 self._changed.wait()
@@ -96,20 +107,30 @@ class BatchWriter(Generic[C, R]):
             batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
         return batch
 
-    def _flush(self, batch: list[tuple[C, Future[R]]]) -> None:
+    def _flush(self, batch: list[Waiting[C, R]]) -> None:
         try:
             results = self._attempt([item for item, _ in batch])
         except Exception as error:  # whatever it is belongs to whoever submitted
             if len(batch) == 1 or isinstance(error, OperationalError | InterfaceError):
-                for _, future in batch:
-                    future.set_exception(error)
+                for item, future in batch:
+                    self._refuse(item, future, error)
                 return
             logger.warning("A batch of %d could not be committed; trying one by one.", len(batch))
             for single in batch:
                 self._flush([single])
             return
         for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+            if future is not None:
+                future.set_result(result)
+
+    def _refuse(self, item: C, future: Future[R] | None, error: Exception) -> None:
+        if future is not None:
+            future.set_exception(error)
+            return
+        try:
+            self._failed(item, error)
+        except Exception as defect:  # the thread that commits must go on
+            logger.error("Telling that an item is lost failed: %s", type(defect).__name__)
 
     def _attempt(self, items: Sequence[C]) -> Sequence[R]:
         """Commit, on a fresh connection if the one at hand turns out to be broken."""
@@ -121,3 +142,7 @@ class BatchWriter(Generic[C, R]):
         if len(results) != len(items):
             raise ValueError(f"{len(items)} items were handed in and {len(results)} results came back.")
         return results
+
+
+def _is_wanted(future: Future[Any] | None) -> bool:
+    return future is None or future.set_running_or_notify_cancel()

@@ -37,11 +37,11 @@ def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitte
 
     `jitter` is drawn by the caller from -1..1 and spreads waits by `policy.spread`.
     """
+    if seen.outcome is Outcome.OK:
+        return Verdict(_passed(seen, state, policy, now, jitter))
     state = replace(state, checked_at=seen.finished_at)
     if seen.outcome is Outcome.UNKNOWN:
         return Verdict(replace(state, status=Status.UNKNOWN, next_check_at=recheck_at(policy, now, jitter)))
-    if seen.outcome is Outcome.OK:
-        return Verdict(_passed(state, policy, now, jitter))
     since = _starting_since(seen, state, now)
     if since is not None:
         state = replace(state, starting_since=since)
@@ -53,16 +53,24 @@ def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitte
     return replace(_failed(seen, state, policy, now, jitter), seen=seen)
 
 
-def _passed(state: State, policy: Policy, now: datetime, jitter: float) -> State:
-    state = replace(
-        state, failures=0, successes=state.successes + 1, starting_since=None, last_healthy_at=now
-    )
+def _passed(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float) -> State:
     if state.down_since is None:
-        return replace(state, status=Status.HEALTHY, next_check_at=None)
-    if state.successes >= policy.success_threshold:
-        return recovered(state, now)
-    status = Status.FAILED if _given_up(state, policy) else Status.SUSPECT
-    return replace(state, status=status, next_check_at=recheck_at(policy, now, jitter))
+        status, next_check_at = Status.HEALTHY, None
+    else:
+        status = Status.FAILED if _given_up(state, policy) else Status.SUSPECT
+        next_check_at = recheck_at(policy, now, jitter)
+    passed = replace(
+        state,
+        status=status,
+        failures=0,
+        successes=state.successes + 1,
+        starting_since=None,
+        next_check_at=next_check_at,
+        checked_at=seen.finished_at,
+        last_healthy_at=now,
+    )
+    is_over = state.down_since is not None and passed.successes >= policy.success_threshold
+    return recovered(passed, now) if is_over else passed
 
 
 def _starting_since(seen: Observation, state: State, now: datetime) -> datetime | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from instances.health.state import State
 from instances.lib.clock import AHEAD, known
@@ -13,6 +15,8 @@ PAST = (
     "noticed_at", "recovered_at", "flaps_since", "starting_since", "checked_at", "last_healthy_at",
     "last_restart_at",
 )  # fmt: skip
+WAITS = ("restart_not_before", "next_check_at")
+_PAST, _WAITS = attrgetter(*PAST), attrgetter(*WAITS)
 
 
 def trusted(state: State, now: datetime) -> State:
@@ -21,16 +25,22 @@ def trusted(state: State, now: datetime) -> State:
     An outage that begins in the future begins now; what was put off by such a clock is due now. What
     was healthy once stays so: until the outage began, or until it was looked at last.
     """
-    past = {name: known(getattr(state, name), now) for name in PAST}
-    is_sound = past == {name: getattr(state, name) for name in PAST}
+    stored = _PAST(state)
+    if _are_past((*stored, state.down_since), now) and _are_past(_WAITS(state), now + LONGEST_WAIT):
+        return state  # as almost always, and each check asks
+    past = {name: known(moment, now) for name, moment in zip(PAST, stored, strict=True)}
+    is_sound = tuple(past.values()) == stored
     down_since = known(state.down_since, now) or (now if state.down_since else None)
     if state.last_healthy_at is not None and past["last_healthy_at"] is None:
         past["last_healthy_at"] = down_since or past["checked_at"] or now
     longest = LONGEST_WAIT if is_sound else timedelta(0)
-    waits = {
-        name: _wait(getattr(state, name), now, longest) for name in ("restart_not_before", "next_check_at")
-    }
+    waits = {name: _wait(getattr(state, name), now, longest) for name in WAITS}
     return replace(state, **past, **waits, down_since=down_since)  # type: ignore[arg-type]
+
+
+def _are_past(moments: Iterable[datetime | None], now: datetime) -> bool:
+    latest = now + AHEAD
+    return all(moment is None or moment <= latest for moment in moments)
 
 
 def _wait(until: datetime | None, now: datetime, longest: timedelta) -> datetime | None:

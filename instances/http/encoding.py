@@ -9,6 +9,7 @@ from instances.http.http1 import BODY_LIMIT, AnswerError
 
 _MOST_CODINGS = 3
 _PLAIN = ("", "identity")
+_NAMING = (b"content-encoding", b"transfer-encoding")
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -18,7 +19,9 @@ def decoded(body: bytes, headers: dict[bytes, bytes]) -> bytes:
     Raises AnswerError: `bad_encoding` for a coding that is not known or not what it says, `too_large`
     for more than a health answer may hold.
     """
-    named = b",".join(headers.get(name, b"") for name in (b"content-encoding", b"transfer-encoding"))
+    if headers.keys().isdisjoint(_NAMING):
+        return body
+    named = b",".join(headers.get(name, b"") for name in _NAMING)
     codings = [coding.strip().lower().decode("latin-1") for coding in named.split(b",")]
     used = [coding for coding in codings if coding not in (*_PLAIN, "chunked")]
     if len(used) > _MOST_CODINGS or not _DECODERS.keys() >= set(used):

@@ -15,6 +15,7 @@ T = TypeVar("T")
 # Asks for more of the answer by yielding; is sent what came, nothing when the other side has closed.
 Reading = Generator[None, bytes, T]
 
+_EMPTY_LINE = re.compile(rb"(?:^|\n)\r*\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
 
 
@@ -46,6 +47,18 @@ class Wire:
             raise AnswerError("closed")
         return self._take(end + 1).rstrip(b"\r\n")
 
+    def block(self, room: int) -> Reading[list[bytes]]:
+        """The lines up to an empty one, without their endings; longer than `room` bytes is no HTTP."""
+        seen = 0
+        while not (end := _EMPTY_LINE.search(self._buffer, seen)) and len(self._buffer) <= room:
+            seen = max(0, self._buffer.rfind(b"\n"))
+            if not (yield from self._more()):
+                raise AnswerError("closed")
+        if not end or end.end() > room:
+            raise AnswerError("bad_response")
+        lines = self._take(end.end())[: end.start()]
+        return [line.rstrip(b"\r") for line in lines.split(b"\n")] if lines else []
+
     def exactly(self, size: int) -> Reading[bytes]:
         while len(self._buffer) < size:
             if not (yield from self._more()):
@@ -75,13 +88,12 @@ def read_head(wire: Wire) -> Reading[tuple[int, dict[bytes, bytes]]]:
     room = HEAD_LIMIT
     while True:
         line = yield from wire.line(room)
-        status, lines = _status(line), []
-        while line:
-            room -= len(line) + 2
-            line = yield from wire.line(room)
-            lines.append(line)
+        status = _status(line)
+        room -= len(line) + 2
+        lines = yield from wire.block(room)
+        room -= sum(map(len, lines)) + 2 * len(lines) + 2
         if status >= 200 or status == 101:
-            return status, _headers(lines[:-1])
+            return status, _headers(lines)
 
 
 def _status(line: bytes) -> int:

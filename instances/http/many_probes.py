@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from instances.http.exchange import Address, Exchange, OwnTrouble, ProbeResult, Target, is_literal, target_of
@@ -21,7 +22,8 @@ from instances.http.pace import YOUNG, Line, Pace
 logger = logging.getLogger(__name__)
 
 Then = Callable[[ProbeResult, float], None]  # is told for how many seconds it was asked
-_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_ANSWER = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_CONNECTION = _ANSWER | select.EPOLLOUT
 MOST_OPEN = 4096
 PAUSE = 1.0  # seconds after a defect of ours
 
@@ -48,6 +50,11 @@ class _Open:
     began: float
     unsent: bytes
     pace: Pace
+
+    def send(self) -> None:
+        """Send what is left; the first time tells as well if there is no connection."""
+        while self.unsent:
+            self.unsent = self.unsent[self.connection.send(self.unsent) :]
 
 
 def question_of(address: Address) -> Question | None:
@@ -167,12 +174,14 @@ class ManyProbes:
         if code not in (0, errno.EINPROGRESS):
             connection.close()
             raise OSError(code, os.strerror(code))
+        known = _Open(connection, exchange, then, time.monotonic(), target.request, pace)
         try:
-            epoll.register(connection, _EVENTS)
+            with suppress(BlockingIOError):  # what is far away has not connected yet
+                known.send()
+            epoll.register(connection, _CONNECTION if known.unsent else _ANSWER)
         except OSError:
             connection.close()
             raise
-        known = _Open(connection, exchange, then, time.monotonic(), target.request, pace)
         self._open[connection.fileno()] = self._young[connection.fileno()] = known
         pace.began()
 
@@ -194,8 +203,7 @@ class ManyProbes:
 
     @staticmethod
     def _exchanged(known: _Open) -> ProbeResult:
-        while known.unsent:  # the first send tells as well if there is no connection
-            known.unsent = known.unsent[known.connection.send(known.unsent) :]
+        known.send()
         while True:
             reply = known.exchange.feed(known.connection.recv(RECEIVE_SIZE))
             if reply is not None:

@@ -64,6 +64,9 @@ class AtOnce:
             self.flush()
         return future
 
+    def hand_in(self, item: Any) -> None:
+        self.submit(item)
+
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         results = self._commit([item for item, _ in waiting]) if waiting else []

@@ -90,6 +90,26 @@ def test_a_bad_item_takes_no_others_with_it() -> None:
     assert book.batches == [[0], [4, -1, 6], [4], [-1], [6]]
 
 
+def test_an_item_nobody_waits_for_is_told_of_when_it_is_lost() -> None:
+    book, lost = Book(), list[tuple[int, str]]()
+
+    def failed(item: int, error: Exception) -> None:
+        lost.append((item, str(error)))
+        raise RuntimeError("whoever is told has a defect")
+
+    committer = BatchWriter(book.commit, failed=failed)
+    book.hold()
+    first = committer.submit(0)
+    assert book.entered.wait(SOON)
+    for item in (4, -1, -2):
+        committer.hand_in(item)
+    last = committer.submit(6)
+    book.release()
+    assert (first.result(SOON), last.result(SOON)) == (0, 12)
+    assert lost == [(-1, "-1 is bad"), (-2, "-2 is bad")]
+    assert book.batches == [[0], [4, -1, -2, 6], [4], [-1], [-2], [6]]
+
+
 def test_every_bad_item_has_its_own_error() -> None:
     book = Book()
     one, two = filled(book, BatchWriter(book.commit), [-1, -2])
