@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging.config
 import os
@@ -24,6 +25,8 @@ except ImproperlyConfigured as error:
 from tasks.app import app
 
 __all__ = ["app"]
+
+GARBAGE = (10_000, 20, 20)  # thresholds of Python's collector
 
 
 @setup_logging.connect
@@ -51,6 +54,14 @@ def watch_beside_the_work(sender: Any = None, **_: Any) -> None:
 
     THREADS.use(getattr(getattr(sender, "pool", None), "limit", None))
     start_background(engines=True, queues=lambda: _served_by(sender))
+
+
+@worker_ready.connect
+def look_for_garbage_less_often(**_: Any) -> None:
+    """What is loaded by now stays, and checks make many objects and keep few."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 def _served_by(consumer: Any) -> list[str]:

@@ -1,0 +1,75 @@
+"""A check that saw what was known writes its times alone, and leaves what a whole write would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.forms.models import model_to_dict
+
+from instances.checks import record as recording
+from instances.checks.record import record
+from instances.checks.sweeps import start
+from instances.health.response import Outcome
+from instances.models import Health, HealthCheck
+from tests.factories import World, a_check, about
+
+pytestmark = pytest.mark.django_db
+WELL: dict[str, Any] = {
+    "status": "healthy", "successes": 3, "version": "1.0.0", "container_state": "running", "http_status": 200,
+}  # fmt: skip
+AGO = timedelta(minutes=5)
+KNOWN: dict[str, dict[str, Any]] = {
+    "well": {},
+    "never passed": {"successes": 0},
+    "asked for a check": {"next_check_at": -AGO},
+    "a restart held back": {"restart_not_before": -AGO},
+    "starting": {"starting_since": -AGO},
+    "down": {"status": "suspect", "down_since": -AGO, "noticed_at": -AGO, "failures": 1, "successes": 0},
+    "recovered before": {"recovered_at": -AGO, "flaps": 1, "flaps_since": -AGO},
+    "by a clock that ran fast": {"last_healthy_at": AGO, "recovered_at": AGO},
+    "another version": {"version": "0.9.0"},
+    "another state": {"container_state": "exited"},
+    "another status": {"http_status": 204},
+    "failed": {"status": "failed"},
+}
+SEEN: dict[str, dict[str, Any]] = {
+    "well": {"version": "1.0.0", "http_status": 200},
+    "no version": {"http_status": 200},
+    "refused": {"outcome": Outcome.FAIL, "reason": "refused"},
+    "unknown": {"outcome": Outcome.UNKNOWN, "reason": "engine"},
+}
+
+
+@pytest.mark.parametrize("sweep", [True, False], ids=["sweep", "look"])
+@pytest.mark.parametrize("seen", SEEN)
+@pytest.mark.parametrize("known", KNOWN)
+def test_it_leaves_what_a_whole_write_would(
+    world: World, monkeypatch: pytest.MonkeyPatch, known: str, seen: str, sweep: bool
+) -> None:
+    monkeypatch.setattr(recording, "jitter", lambda: 0.0)
+    sweep_id = str(start(world.now, 60).pk) if sweep else None
+    said = {**WELL, **KNOWN[known]}
+    columns = {
+        name: world.now + value if isinstance(value, timedelta) else value for name, value in said.items()
+    }
+    left = []
+    for customer in ("c1", "c2"):
+        instance = world.instance(customer, **columns)
+        check = a_check(world, instance, sweep_id=sweep_id, container_state="running", **SEEN[seen])
+        record([about(check, look=None if sweep else True)], world.now)
+        health = model_to_dict(Health.objects.get(pk=instance.pk), exclude=["instance", "successes"])
+        left.append((health, HealthCheck.objects.filter(instance_id=instance.pk).count()))
+        monkeypatch.setattr(recording, "_only_moves_on", lambda *_: False)
+    assert left[0] == left[1]
+
+
+def test_a_sweep_that_saw_what_was_known_is_noted(world: World) -> None:
+    instance = world.instance(**{**WELL, "revision": 7})
+    sweep = start(world.now, 60)
+    seen = a_check(world, instance, sweep_id=str(sweep.pk), container_state="running", **SEEN["well"])
+    record([seen], world.now)
+    health = Health.objects.get(pk=instance.pk)
+    assert (health.last_sweep, health.checked_at, health.revision) == (sweep.pk, world.now, 8)
+    assert health.successes == WELL["successes"]  # which is not counted on
