@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -13,6 +12,8 @@ from typing import Any
 from celery import Task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from msgspec import Struct
+from msgspec.structs import replace
 
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
@@ -111,8 +112,7 @@ def write_down_unseen(plan: Plan) -> None:
         commit(some)
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Struct, frozen=True):
     """A check to be made, unless it is later than `until` by then.
 
     `asked` is an answer that was fetched for it already, `again` as in `Check`. Each of `ended` is called
@@ -244,7 +244,7 @@ def _recorded(check: Check) -> Recorded:
 
 def publish(requests: Iterable[CheckRequest], expires: timedelta) -> None:
     """Send one message per request, in batches over one connection."""
-    many = ({"customer_id": one.customer_id, "request": one.message()} for one in requests)
+    many = ({"customer_id": one.customer_id, "request": one} for one in requests)
     publish_many(app, check_health, many, expires)
 
 

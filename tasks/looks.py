@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from msgspec.structs import replace
 
 from instances.checks.check_requests import CheckRequest, requests_in_turn
 from instances.checks.dark_hosts import plan_checks

@@ -12,16 +12,17 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 from celery import Celery, Task, signals
 from celery.concurrency.thread import TaskPool
 from celery.worker import strategy as stock
 from django.conf import settings
+from msgspec import Struct
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from instances.checks.check_requests import CheckRequest
@@ -49,6 +50,15 @@ FINISHING = 1.0  # seconds more than a probe may take, that a worker which ends 
 Handler = Callable[..., Any]
 
 
+class _Arguments(msgspec.Struct):
+    """The keyword arguments of `dockmgr.check_health`, as far as a check needs them."""
+
+    request: CheckRequest | None = None
+
+
+_BODY = msgspec.json.Decoder(tuple[list[Any], _Arguments, Any])  # of a message: positional, named, embedded
+
+
 class Asker(Protocol):
     """Who asks many instances beside each other; `ManyProbes` says how."""
 
@@ -57,8 +67,7 @@ class Asker(Protocol):
     def standing(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """A check to be made, and the tag of its message."""
 
     order: Order
@@ -253,10 +262,10 @@ def order_of(message: Mapping[str, Any], revoked: Container[str]) -> Order | Non
         headers = message["headers"]
         if not _is_plain(headers, revoked) or message["content-type"] != "application/json":
             return None
-        request = CheckRequest.from_message(_body(message)[1]["request"])
+        _, asked, _ = _BODY.decode(_body(message))
         until, again = checks.expiry(headers.get("expires")), bool(headers.get("redelivered"))
-        return Order(request, until, again=again)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return Order(asked.request, until, again=again) if asked.request else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # As a task it fails, and is told.
 
 
@@ -267,6 +276,6 @@ def _is_plain(headers: Mapping[str, Any], revoked: Container[str]) -> bool:
     return bool(is_own and is_check and not headers.get("eta") and headers.get("id") not in revoked)
 
 
-def _body(message: Mapping[str, Any]) -> Any:
-    body = message["body"]
-    return orjson.loads(b64decode(body) if message["properties"].get("body_encoding") == "base64" else body)
+def _body(message: Mapping[str, Any]) -> str | bytes:
+    body: str = message["body"]
+    return b64decode(body) if message["properties"].get("body_encoding") == "base64" else body

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, requests_for
 from instances.checks.observe import Check
@@ -113,7 +114,7 @@ class World:
     def incidents(self, instances: Sequence[Instance], severity: str = "warning") -> list[Incident]:
         """The incidents of many instances that have failed together for a minute, and had none open."""
         assert not Incident.objects.open().filter(instance__in=instances).exists()
-        before, after = State(Status.HEALTHY), replace(FAILED[severity], down_since=self.now - MINUTE)
+        before, after = State(Status.HEALTHY), structs.replace(FAILED[severity], down_since=self.now - MINUTE)
         cause = ("refused", sentence("refused"))
         changes = [HealthChange(instance.pk, before, after, *cause) for instance in instances]
         with transaction.atomic():
@@ -188,7 +189,7 @@ def a_check(
         finished_at=world.now,
         container_id=instance.container_id,
     )
-    return Check(request, replace(seen, **changes))
+    return Check(request, structs.replace(seen, **changes))
 
 
 def a_failure(
@@ -199,8 +200,8 @@ def a_failure(
 
 def about(check: Check, **changes: Any) -> Check:
     """The same check with another request."""
-    request: CheckRequest = replace(check.request, **changes)
-    return replace(check, request=request)
+    request: CheckRequest = structs.replace(check.request, **changes)
+    return structs.replace(check, request=request)
 
 
 def interrupt(operation: Operation, world: World) -> Journal:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from instances.checks.asking import ask_of
 from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts
@@ -21,12 +24,10 @@ from instances.outside import engine_address
 
 MISSING = "missing"
 HOSTS_AT_ONCE = 4  # whose rows are kept
-_TUPLES = ("engine_tls", "engine_ssh", "volumes")
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
-@dataclass(frozen=True)
-class CheckRequest:
+class CheckRequest(Struct, frozen=True, omit_defaults=True):
     """All a worker needs to look at one instance without reading the database. Holds no secret.
 
     `container` is what to inspect, `name` what the instance's container should be called; without a
@@ -64,16 +65,14 @@ class CheckRequest:
     finding_text: str | None = None
 
     def message(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """What a message says of it: builtin values, without what is as it is by default."""
+        said: dict[str, Any] = msgspec.to_builtins(self)
+        return said
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
-        """What a message says; words of a newer release are left out."""
-        said = {name: value for name, value in message.items() if name in cls.__dataclass_fields__}
-        for name in _TUPLES:  # JSON has lists
-            if said.get(name) is not None:
-                said[name] = tuple(said[name])
-        return cls(**said)
+        """What a message says; words of a newer release are left out. Raises ValueError for another form."""
+        return msgspec.convert(message, cls)
 
     @property
     def engine(self) -> EngineAddress:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from instances.checks import asking
 from instances.checks.check_requests import MISSING, CheckRequest
@@ -25,8 +28,7 @@ logger = logging.getLogger(__name__)
 RUNNING = "running"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """A request and what was seen for it: the unit that is judged and recorded.
 
     `again` marks one whose message was taken before, by somebody who may have recorded it.
@@ -37,8 +39,7 @@ class Check:
     again: bool = False
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """An instance's answer that somebody has fetched already, and when they began."""
 
     result: ProbeResult

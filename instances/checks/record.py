@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -14,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from msgspec import Struct
 
 from instances import counters
 from instances.checks.kept_rules import is_kept
@@ -48,8 +48,7 @@ _STATE = attrgetter(*STATE_FIELDS)
 _STAYING = attrgetter(*(name for name in STATE_FIELDS if name not in (*MOVED_ON, "successes")))
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """What became of a check. `verdict` is None when it was not applied, and `skipped` says why.
 
     A check is no news when it saw what was known. Those that are kept go into the history.
@@ -57,7 +56,7 @@ class Recorded:
 
     check: Check
     verdict: Verdict | None = None
-    before: State = field(default_factory=State)
+    before: State = State()
     skipped: str = ""
     is_news: bool = True
     is_kept: bool = False

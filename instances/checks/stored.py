@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from instances.health.state import State, Status
 from instances.incidents.deadlines import interruption
@@ -12,8 +13,7 @@ from instances.models import Health
 from instances.models.health import STATE_FIELDS
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An instance's health as read, with what decides whether a check may be applied to it.
 
     `busy` while an operation is open, `interrupted` while that cuts the customer off.

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from msgspec import Struct
+
 from instances.containers.facts import ContainerSummary
 from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
 
@@ -20,8 +22,7 @@ REPLACED = "replaced"
 ALIVE = frozenset({"running", "paused", "restarting"})
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The container to look for, as the database knows it; `container_id` may be empty."""
 
     customer_id: str
@@ -47,8 +48,7 @@ class Listing:
         return cls({c.name: c for c in found}, {c.id: c for c in found}, dict(by_customer))
 
 
-@dataclass(frozen=True)
-class Identified:
+class Identified(Struct, frozen=True):
     """The instance's own container, if there is one, and what is odd about it.
 
     `finding` is empty, `renamed` or `replaced`, with a sentence for people. `stranger` has the name of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from instances.health.outages import one_more_failure, recheck_at, recovered, restart_due, used_up
 from instances.health.response import Outcome, sentence

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from instances.health.response import Outcome
 
@@ -28,8 +29,7 @@ class Status(StrEnum):
     PAUSED = "paused"
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The numbers of the state machine; all durations in seconds."""
 
     failure_threshold: int = 3
@@ -47,8 +47,7 @@ class Policy:
     spread: float = 0.2  # waits vary by this part of themselves, so that a fleet does not act in step
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What one probe saw of one container. Facts of the container are set when the engine was asked.
 
     `finding` is what is odd about the container's identity, empty for nothing; None when nobody looked.
@@ -70,8 +69,7 @@ class Observation:
     finding_text: str = ""
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """What dockmgr remembers of an instance's health between checks.
 
     `down_since` is set by the first failure, seen at `noticed_at`, to the moment the container ended
@@ -105,8 +103,7 @@ class State:
         return max(0, self.restarts_used - self.restarts_helped)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The state after a check, whether it calls for a restart now, and the observation as judged."""
 
     state: State

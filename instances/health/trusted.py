@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
+
+from msgspec.structs import replace
 
 from instances.health.state import State
 from instances.lib.clock import AHEAD, known
@@ -35,7 +36,7 @@ def trusted(state: State, now: datetime) -> State:
         past["last_healthy_at"] = down_since or past["checked_at"] or now
     longest = LONGEST_WAIT if is_sound else timedelta(0)
     waits = {name: _wait(getattr(state, name), now, longest) for name in WAITS}
-    return replace(state, **past, **waits, down_since=down_since)  # type: ignore[arg-type]
+    return replace(state, **past, **waits, down_since=down_since)
 
 
 def _are_past(moments: Iterable[datetime | None], now: datetime) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
+from msgspec import Struct
+
 from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
 from instances.http.certificate import Certificate
 from instances.http.encoding import decoded
@@ -53,8 +55,7 @@ class Address:
     public_only: bool = False
 
 
-@dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """What one look saw. `error` is a sentence for people, empty when all is well.
 
     `places` are the addresses the host name stands for, as far as they may be asked; None where that could
@@ -82,8 +83,7 @@ class OwnTrouble(Exception):
     """The look could not be made for a reason on our side; the text says which."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     tls: bool
     host: str
     port: int

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from instances.http.exchange import Address, Exchange, OwnTrouble, ProbeResult, Target, is_literal, target_of
 from instances.http.http1 import RECEIVE_SIZE, AnswerError
 from instances.http.pace import YOUNG, Line, Pace
@@ -28,8 +30,7 @@ MOST_OPEN = 4096
 PAUSE = 1.0  # seconds after a defect of ours
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """An address that can be asked beside many others: by HTTP, at a number and not a name to look up."""
 
     address: Address

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from django.db import models
 from django.db.models import Q
 
@@ -12,7 +10,7 @@ from instances.models.instance import Instance
 from instances.models.storable import CharField, Excerpt
 
 STATUSES = tuple((status.value, status.value) for status in Status)
-STATE_FIELDS = tuple(field.name for field in fields(State))
+STATE_FIELDS = State.__struct_fields__
 
 
 class Health(models.Model):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.conf import settings
+from msgspec.structs import replace
 
 from instances.checks.asking import asks_network
 from instances.checks.check_requests import request_for

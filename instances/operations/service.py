@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
+from msgspec.structs import replace
 
 from instances import lookup
 from instances.checks.transition import change

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 from kombu.transport import redis
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
@@ -132,9 +132,9 @@ class Channel(LastingChannel):
 def _tagged(raw: bytes) -> tuple[str, dict[str, Any]] | None:
     """A message and its tag; None for what is none that can be read."""
     try:
-        message = orjson.loads(raw)
+        message = msgspec.json.decode(raw)
         tag = message["properties"]["delivery_tag"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return (tag, message) if isinstance(tag, str) else None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import cache
+
+from msgspec.structs import replace
 
 from instances.health.response import Expect
 from instances.http.many_probes import ManyProbes, Then, question_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from msgspec.structs import replace
 
 from instances.checks import trust
 from instances.checks.policy import jitter, policy

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
+from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
@@ -222,7 +223,7 @@ def new_request(work: Work) -> CheckRequest:
     """How to ask the new container: by its own id, at the port it publishes."""
     made, instance = str(new_container(work)), work.instance
     url = instance.health_url_at(new_port(work))
-    return replace(request_for(instance, RUNNING).of_container(made), url=url)
+    return structs.replace(request_for(instance, RUNNING).of_container(made), url=url)
 
 
 def gate(work: Work) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from msgspec.structs import replace
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING, Check, observe

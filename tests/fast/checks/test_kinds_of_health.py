@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from instances import lookup
 from instances.checks.check_requests import CheckRequest, requests_for
@@ -114,7 +115,7 @@ def test_docker_is_believed_from_its_list_or_its_word(
     world.engine.change("dockmgr-c1", health=word)
     request: Any = request_of(world, instance)
     if not listed:
-        request = CheckRequest(**{**vars(request), "reported": None})
+        request = structs.replace(request, reported=None)
     seen = observe(request, world.outside, 1).seen
     assert (seen.outcome, seen.reason) == (outcome, reason)
 

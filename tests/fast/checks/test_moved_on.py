@@ -51,12 +51,12 @@ def test_it_leaves_what_a_whole_write_would(
     monkeypatch.setattr(recording, "jitter", lambda: 0.0)
     sweep_id = str(start(world.now, 60).pk) if sweep else None
     said = {**WELL, **KNOWN[known]}
-    columns = {
+    columns: dict[str, Any] = {
         name: world.now + value if isinstance(value, timedelta) else value for name, value in said.items()
     }
     left = []
     for customer in ("c1", "c2"):
-        instance = world.instance(customer, **columns)
+        instance = world.instance(customer, host=None, **columns)
         check = a_check(world, instance, sweep_id=sweep_id, container_state="running", **SEEN[seen])
         record([about(check, look=None if sweep else True)], world.now)
         health = model_to_dict(Health.objects.get(pk=instance.pk), exclude=["instance", "successes"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from django.db.models import F
+from msgspec.structs import replace
 
 from instances.checks.transition import change
 from instances.errors import BusyError

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 from pytest_django.fixtures import Settings
 
 from instances.health.response import PROBER, Outcome
@@ -54,7 +55,7 @@ def customers(world: World, *names: str, host: Host | None = None) -> list[Insta
 
 
 def answers(world: World, name: str, result: ProbeResult, places: tuple[str, ...] | None = PROXY) -> None:
-    world.probe.answers[url(name)] = replace(result, places=places)
+    world.probe.answers[url(name)] = structs.replace(result, places=places)
 
 
 def watch(world: World, minutes: float = 1, processes: int = 1) -> None:
@@ -78,7 +79,7 @@ def test_everybody_is_asked_once_an_interval_and_evenly(world: World) -> None:
     def noted(name: str) -> Callable[[], ProbeResult]:
         def answer() -> ProbeResult:
             asked.append(name)
-            return replace(passes(), places=PROXY)
+            return structs.replace(passes(), places=PROXY)
 
         return answer
 
@@ -221,10 +222,10 @@ def test_when_nobody_gets_through_anywhere_it_may_be_our_own_way_out(world: Worl
         Instance.objects.filter(pk=row.pk).update(subdomain=f"www.{row.customer_id}.org")
         address = f"https://www.{row.customer_id}.org/healthz"
         places = (f"203.0.113.{number}",)
-        world.probe.answers[address] = replace(passes(), places=places)
+        world.probe.answers[address] = structs.replace(passes(), places=places)
     watch(world, 3)
     for row in rows:
-        told = replace(fails("timeout"), places=(f"203.0.113.{row.pk}",))
+        told = structs.replace(fails("timeout"), places=(f"203.0.113.{row.pk}",))
         if reason == "no names":
             told = ProbeResult(Outcome.UNKNOWN, PROBER, None, 5, None, "No resolver.", None)
         world.probe.answers[f"https://www.{row.customer_id}.org/healthz"] = told
@@ -268,7 +269,7 @@ def test_a_certificate_nobody_renewed_is_told_once_for_all_who_have_it(world: Wo
     for name, identity, days in [*((name, "a" * 64, 10.0) for name in names[:3]), (names[3], "b" * 64, 50.0)]:
         ends = world.now + timedelta(days=days)
         held = Certificate(identity, ends - timedelta(days=90), ends)
-        world.probe.answers[url(name)] = replace(passes(), places=PROXY, certificate=held)
+        world.probe.answers[url(name)] = structs.replace(passes(), places=PROXY, certificate=held)
     watch(world, 7)
     told_after(world, 0)
     assert told_after(world, 86400) == []
@@ -279,7 +280,7 @@ def test_a_certificate_nobody_renewed_is_told_once_for_all_who_have_it(world: Wo
     for name in names:
         answers(world, name, passes())
         ends = world.now + timedelta(days=90)
-        world.probe.answers[url(name)] = replace(
+        world.probe.answers[url(name)] = structs.replace(
             passes(), places=PROXY, certificate=Certificate("c" * 64, world.now, ends)
         )
     watch(world, 4)

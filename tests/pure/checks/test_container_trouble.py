@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from instances.checks import trust
 from instances.checks.check_requests import requests_for
@@ -68,7 +69,7 @@ class World:
 
     def look(self, *, stale_list: bool = False) -> tuple[Outcome, str]:
         [request] = requests_for([self.instance], self.engines)
-        request = replace(request, listed="running") if stale_list else request
+        request = structs.replace(request, listed="running") if stale_list else request
         seen = observe(request, Outside(self.engines, StandingClock(), self.probe), 5.0).seen
         self.seen = seen
         return seen.outcome, seen.reason
@@ -166,7 +167,9 @@ def test_a_container_that_is_gone_is_missing(stale_list: bool, monkeypatch: pyte
 def test_a_container_that_was_started_since_the_list_is_probed() -> None:
     world = World()
     [request] = requests_for([world.instance], world.engines)
-    seen = observe(replace(request, listed="exited"), Outside(world.engines, probe=world.probe), 5.0).seen
+    seen = observe(
+        structs.replace(request, listed="exited"), Outside(world.engines, probe=world.probe), 5.0
+    ).seen
     assert (seen.outcome, world.probed) == (Outcome.OK, 1)
 
 
@@ -218,7 +221,7 @@ def test_a_version_comes_from_the_answer_else_the_label_else_the_tag(
     answered: str | None, label: str | None, image: str, version: str | None
 ) -> None:
     world = World(labels={} if label is None else {LABEL: label}, image=image)
-    world.http = replace(world.http, version=answered)
+    world.http = structs.replace(world.http, version=answered)
     world.look()
     assert world.seen.version == version
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from instances.checks.check_requests import CheckRequest
 from instances.checks.lists import Known, calls_for_check
