@@ -65,7 +65,7 @@ def build(
 
 
 def _context(environment: Mapping[str, str], healthcheck: str) -> io.BytesIO:
-    busybox = Path(require("busybox", "busybox-static", "A static busybox", _static_busybox))
+    busybox = Path(require("busybox", "busybox-static", "A static busybox", static_busybox))
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         _add(tar, "Dockerfile", _dockerfile(environment, healthcheck).encode())
@@ -101,7 +101,7 @@ def _link(tar: tarfile.TarFile, name: str, target: str) -> None:
     tar.addfile(entry)
 
 
-def _static_busybox(program: str) -> str | None:
+def static_busybox(program: str) -> str | None:
     """A dynamic one names its loader among its first bytes, and would not run in an empty image."""
     path = find(program)
     if path is None or b"/ld-" in Path(path).read_bytes()[:4096]:

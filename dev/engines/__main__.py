@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from dev.engines.alone import PROMISES, STORIES, Trial
+from dev.engines.alone import PROMISES, STORIES, Trial, have_programs
 from dev.engines.kinds import KINDS, Kind, kind
 from dev.engines.known import KNOWN
 from dev.engines.outcome import Outcome, outcome, table
@@ -30,6 +30,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     kinds = [kind(name) for name in asked.engine or [each.name for each in KINDS]]
     try:
+        have_programs()
         system = Path(asked.cache, asked.suite)
         if any(each.is_newer for each in kinds):
             system = newer_system(Path(asked.cache), asked.suite, anew=asked.anew)

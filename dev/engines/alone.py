@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dev.demo_image import static_busybox
 from dev.engines.kinds import FIRST_PORT, LAST_PORT, Kind
 from dev.engines.name_server import ADDRESS
 from dev.servers.engine_remains import remove_cgroups
 from dev.servers.other_system import SHARED
+from dev.servers.packages import require
 from dev.servers.process import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,10 @@ STORIES = (
     "tests/real/test_adopting.py",
     "tests/real/test_validating.py",
 )
+PROGRAMS = (
+    ("ip", "iproute2"), ("dockerd", "docker.io"), ("docker-registry", "docker-registry"),
+    ("redis-server", "redis-server"),
+)  # fmt: skip
 # Nobody in a network of its own has a name server, without which no name is known not to exist.
 # The shell stays, because the first process of its kind has to wait for those that lost their parent.
 _SCRIPT = f"""
@@ -40,6 +46,16 @@ exit $?
 """
 _APART = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _TIDY_SECONDS = 60
+
+
+def have_programs() -> None:
+    """Install what is missing of the tests' programs: in a network of its own nobody can.
+
+    Raises ServerMissing.
+    """
+    for program, package in PROGRAMS:
+        require(program, package, f"The program {program}")
+    require("busybox", "busybox-static", "A static busybox", static_busybox)
 
 
 class Trial:

@@ -72,7 +72,7 @@ def _refresh_lists() -> None:
 
 
 def _apt_get(*arguments: str) -> None:
-    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5"]
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     done = subprocess.run(  # noqa: S603 our own command line
         [*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

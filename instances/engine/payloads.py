@@ -37,6 +37,7 @@ Json = dict[str, Any]
 _NEVER_ENDED = {"created", "running", "paused"}
 _FIRST_YEAR = 1970  # the engine's zero time is in the year 1
 _PORT = re.compile(r"[0-9]{1,5}/(?:tcp|udp)")
+_VOLUME_FOLDER = re.compile(r".*/volumes/([^/]+)/_data")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 _LAST_PORT = 65535
 
@@ -150,7 +151,16 @@ def container_described(answer: object) -> Json:
     described = readable(answer, CONTAINER, "Id", "State")
     readable(described["State"], CONTAINER["State"], "Status")
     parts = {part: described.get(part) or {} for part in ("Config", "HostConfig")}
+    parts["Mounts"] = [_with_name(mount) for mount in described.get("Mounts") or []]
     return podman_words.without_its_own({**described, **parts})
+
+
+def _with_name(mount: Json) -> Json:
+    """A mount with its volume's name: Docker 28 leaves it out where a bind says no more than a path."""
+    if mount["Type"] != "volume" or mount.get("Name"):
+        return mount
+    found = _VOLUME_FOLDER.fullmatch(mount.get("Source") or "")
+    return {**mount, "Name": found[1]} if found else mount
 
 
 def container_facts(answer: object) -> ContainerFacts:

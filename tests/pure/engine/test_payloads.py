@@ -113,6 +113,25 @@ def test_inspecting_tells_everything_dockmgr_decides_on() -> None:
     assert (facts.cap_add, facts.network_mode, facts.binds) == (("NET_ADMIN",), "host", ("/host",))
 
 
+@pytest.mark.parametrize(
+    ("mount", "volumes"),
+    [
+        ({"Source": "/var/lib/docker/volumes/0a1b/_data"}, {"0a1b": "/data"}),  # as Docker 28 tells it
+        ({"Source": "/var/lib/docker/volumes/0a1b/_data", "Name": ""}, {"0a1b": "/data"}),
+        ({"Source": "/srv/volumes/x/volumes/0a1b/_data", "Name": "named"}, {"named": "/data"}),
+        ({"Source": "/mnt/by-a-plugin"}, {}),
+        ({"Source": ""}, {}),
+        ({}, {}),
+        ({"Type": "bind", "Source": "/var/lib/docker/volumes/0a1b/_data"}, {}),
+    ],
+)
+def test_a_volume_without_a_name_is_named_by_its_folder(
+    mount: dict[str, Any], volumes: dict[str, str]
+) -> None:
+    answer = inspected() | {"Mounts": [{"Type": "volume", "Destination": "/data", **mount}]}
+    assert container_facts(answer).volumes == volumes
+
+
 def test_a_stopped_container_still_tells_the_port_it_asked_for() -> None:
     answer = inspected(Status="exited")
     answer["NetworkSettings"]["Ports"] = {}
