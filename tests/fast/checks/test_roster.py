@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from instances.checks import due, listings, roster
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.roster import Roster, rows_of
-from instances.models import Host, Instance
+from instances.models import Health, Host, Instance
 from tasks import checks
 from tests.factories import World
 from tests.fast.conftest import Message
@@ -36,6 +36,33 @@ def test_rows_come_in_order_whatever_the_pages(world: World, monkeypatch: pytest
         found = [row.pk for row in rows_of([*wanted, 10_000])]
     assert found == wanted, "what is gone by now is left out"
     assert sum('FROM "instances_instance"' in query["sql"] for query in asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("some", "others", "order"),
+    [
+        ("", "abc", "abc"),
+        ("AB", "", "AB"),
+        ("AB", "abc", "AabcB"),
+        ("AB", "abcdefghijk", "AabcdefghiBjk"),
+        ("ABCD", "abcdefghij", "AabcdefghiBjCD"),
+    ],
+)
+def test_some_come_early_and_not_all_at_once(some: str, others: str, order: str) -> None:
+    assert "".join(roster.early(some, others)) == order
+
+
+def test_a_sweep_begins_early_with_those_that_failed(world: World) -> None:
+    other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
+    one, two = fleet(world, 12), fleet(world, 12, first=12, host=other)
+    for late in (one[11], two[10], two[11]):
+        Health.objects.filter(pk=late.pk).update(failures=1)
+    Health.objects.filter(pk=one[0].pk).delete()  # who was never looked at has not failed
+    found = Roster.of_active()
+    keys = [[instance.pk for instance in instances] for instances in (one, two)]
+    assert list(found.at(world.host.pk)) == [keys[0][11], *keys[0][:11]]
+    assert list(found.at(other.pk)) == [keys[1][10], *keys[1][:9], keys[1][11], keys[1][9]]
+    assert len(found) == 24
 
 
 def test_a_row_needs_no_statement_of_its_own(world: World, sent: Sent) -> None:
