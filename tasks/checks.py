@@ -23,13 +23,11 @@ from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
-from instances.checks.trust import learn_engines
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
-from instances.incidents.hosts import suspect
 from instances.models import Health, Sweep
 from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part
@@ -71,7 +69,6 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
     except BusyError as error:
         logger.info("No sweep now: %s", error)
         return {"sweep_id": None, "refused": str(error)}
-    suspect(learn_engines(service.OUTSIDE.engines), now)
     roster = Roster.of_active()
     Sweep.objects.filter(pk=row.pk).update(total=len(roster))
     if not roster:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from instances.checks.asking import ask_of
-from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts
+from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts, recognised
 from instances.checks.roster import Roster, rows_of
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
@@ -133,16 +133,17 @@ def _image_health(instance: Instance, listing: Listing) -> str:
 
 def _listed(roster: Roster, engines: Engines) -> Iterator[list[tuple[EngineAddress, list[Instance], Seen]]]:
     """Hosts whose lists came at about the same time, each with its rows and the list as far as believed."""
-    ids: dict[EngineAddress, list[Sequence[int]]] = defaultdict(list)
+    hosts: dict[EngineAddress, list[Host]] = defaultdict(list)
     for host in Host.objects.in_bulk(list(roster.of_host)).values():
-        ids[engine_address(host)].append(roster.of_host[host.pk])
-    for listings in as_listed(ids, engines):
-        left = iter(listings.items())
+        hosts[engine_address(host)].append(host)
+    for listings in as_listed(hosts, engines):
+        left = ((address, host) for address in listings for host in hosts[address])
         while some := list(islice(left, HOSTS_AT_ONCE)):
-            rows = [list(rows_of(chain(*ids[address]))) for address, _ in some]
+            rows = [list(rows_of(roster.at(host.pk))) for _, host in some]
+            seen = [recognised(host, listings[address], engines) for address, host in some]
             yield [
                 (address, own, believed(own, listing, engines))
-                for (address, listing), own in zip(some, rows, strict=True)
+                for (address, _), own, listing in zip(some, rows, seen, strict=True)
             ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from instances.containers.identity import Listing, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import AnotherEngine, DockmgrError
 from instances.models import Host, Instance
-from instances.outside import engine_address
+from instances.outside import engine_address, learn_engine
+
+logger = logging.getLogger(__name__)
 
 LISTING_THREADS = 16
 LISTED_SOON = 0.2  # seconds in which an engine that is well has listed its containers
@@ -62,6 +65,23 @@ def _list_host(address: EngineAddress, engines: Engines) -> Seen:
         return Untrusted(str(error))
     except DockmgrError:
         return None  # The instances' own probes say what that means for each of them.
+
+
+def recognised(host: Host, listing: Seen, engines: Engines) -> Seen:
+    """The list, unless it is of an engine that is another host's already.
+
+    Who a host's engine is is written down here where that is not known yet: it has just answered, so that
+    no host waits for another one's.
+    """
+    if host.engine_id or not isinstance(listing, Listing):
+        return listing
+    try:
+        learn_engine(host, engines)
+    except AnotherEngine as error:
+        return Untrusted(str(error))
+    except DockmgrError as error:
+        logger.info("Who the engine of host %s is has to be learnt another time: %s", host.name, error)
+    return listing
 
 
 def believed(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Seen:

@@ -6,11 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from instances.containers.identity import Listing, Wanted, identify
-from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import AnotherEngine, DockmgrError
-from instances.models import Host, Instance
-from instances.outside import learn_engine
+from instances.models import Instance
 
 LEAST_LOST = 3
 
@@ -52,22 +49,3 @@ def _sentence(lost: int, stakes: int) -> str:
         f"The containers and the data of {lost} of {stakes} instances are missing at once: is the engine's "
         "data there? Nothing is made anew before it is back or restart --with-empty-data is given for each."
     )
-
-
-def learn_engines(engines: Engines) -> list[int]:
-    """Write down who the engines of hosts with instances are, where that is not known yet.
-
-    Returns the hosts whose engine is another host's already.
-    """
-    unknown = Host.objects.filter(engine_id="", instances__in=Instance.objects.active()).distinct()
-    return [host.pk for host in unknown if _is_another(host, engines)]
-
-
-def _is_another(host: Host, engines: Engines) -> bool:
-    try:
-        learn_engine(host, engines)
-    except AnotherEngine:
-        return True
-    except DockmgrError:
-        return False  # Learnt when it answers.
-    return False

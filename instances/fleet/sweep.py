@@ -25,14 +25,13 @@ from instances.checks.due import claim_due
 from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
-from instances.checks.trust import learn_engines
 from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost
 from instances.fleet.progress import Progress, silent
 from instances.fleet.sweep_report import Report, health_rows
 from instances.health.response import PROBER
 from instances.health.state import Status
-from instances.incidents.hosts import left_alone, suspect
+from instances.incidents.hosts import left_alone
 from instances.models import Health, Instance, Operation, Sweep
 from instances.monitoring import clocks, heartbeat
 from instances.monitoring.hosts import ask_before_looking, in_doubt
@@ -108,7 +107,6 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
     recover(outside)
     sweep = _start(by, outside)
     try:
-        suspect(learn_engines(outside.engines), began)
         ask_before_looking(outside)
         watch.tick()  # where nothing else runs, this is what meets deadlines
         roster = Roster.of_active()

@@ -67,6 +67,8 @@ def test_a_sweep_begins_early_with_those_that_failed(world: World) -> None:
 
 def test_a_row_needs_no_statement_of_its_own(world: World, sent: Sent) -> None:
     fleet(world, 3)
+    Host.objects.update(engine_id="known")
+    world.engine.identity = "known"
     with CaptureQueriesContext(connection) as few:
         assert len(list(chain(*requests_in_turn(Roster.of_active(), world.outside.engines)))) == 3
     fleet(world, 20, first=3)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from instances.alerts.next_steps import next_step
+from instances.checks import listings
+from instances.checks.check_requests import requests_in_turn
+from instances.checks.roster import Roster
 from instances.containers.facts import EngineFacts
 from instances.errors import AnotherEngine, RequestError
 from instances.fleet import sweep as sweeping
@@ -199,6 +204,22 @@ def test_a_host_that_has_another_hosts_engine_is_not_used(world: World) -> None:
     sweep(world)
     three_minutes(world)
     assert Incident.objects.get(host=twin).cause == "another_engine"
+
+
+def test_a_new_host_that_does_not_answer_keeps_no_sweep_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Host.objects.create(name="dead", docker_url=ELSEWHERE, first_port=25000)
+    engine = world.outside.hosts[ELSEWHERE]
+    engine.images[IMAGE] = image_facts("agent-1")
+    world.instance("c1")
+    world.instance("guest", host=dead)
+    engine.unreachable = True
+    asked = []
+    monkeypatch.setattr(listings, "learn_engine", lambda host, engines: asked.append(host.name))
+    requests = chain(*requests_in_turn(Roster.of_active(), world.outside.engines))
+    assert {request.customer_id: request.listed for request in requests} == {"c1": "running", "guest": None}
+    assert asked == ["local"], "only who has just answered is asked who it is"
 
 
 def test_the_engine_is_asked_for_its_id_at_most_once_a_second(world: World) -> None:
