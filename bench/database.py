@@ -72,6 +72,11 @@ def add_dead_host(ports: list[int], first: int) -> None:
     Health.objects.bulk_create(Health(instance=instance, status="healthy") for instance in instances)
 
 
+def leave_dead_host() -> None:
+    """Look after its instances no more: the one it is judged by takes longer than any that hangs."""
+    Instance.objects.filter(host__name="dead").update(decommissioned_at=timezone.now())
+
+
 def checked_by_sweep(number: int, hosts: str) -> int:
     """How many instances of hosts whose names begin so the sweep of this number, from 0, has looked at."""
     sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]

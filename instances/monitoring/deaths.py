@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 
 from instances.containers.facts import ContainerEvent
+from instances.db.errors import may_pass
 from instances.db.locks import locked
 from instances.errors import DockmgrError
 from instances.incidents.lifecycle import add_event
@@ -71,6 +72,11 @@ class Deaths:
             self._fresh = []
         return taken
 
+    def give_back(self, heard: Sequence[Heard]) -> None:
+        """These were taken and could not be judged; they come first the next time."""
+        with self._lock:
+            self._waiting = [*heard, *self._waiting]
+
 
 def _was_asked_for(container_id: str, death: Death, stop: ContainerEvent) -> bool:
     return container_id == stop.container_id and death.at <= stop.at
@@ -88,18 +94,40 @@ class Crash:
 
 
 def judge_deaths(deaths: Deaths, outside: Outside) -> Iterator[Crash]:
-    """Write down those that their engines made good; of all others operations or checks tell."""
-    for heard in deaths.take(outside.clock.now()):
-        container_id, death = heard.container_id, heard.death
-        rows = Instance.objects.active().without_secrets()
-        instance = rows.filter(container_id=container_id).first()
-        try:
-            if instance is not None and _was_made_good(instance, heard, outside):
-                incident = _note(instance, death, outside.clock.now())
-                if incident is not None:
-                    yield Crash(instance.pk, instance.customer_id, container_id, death.moment, incident.pk)
-        except DockmgrError as error:
-            logger.info("What became of a container of %s is not known: %s", container_id[:12], error)
+    """Write down those that their engines made good; of all others operations or checks tell.
+
+    Those that are not judged, because the database is away or whoever asks gave up, are judged another time.
+    """
+    left = deaths.take(outside.clock.now())
+    try:
+        while left:
+            heard = left.pop(0)
+            try:
+                crash = _judged(heard, outside)
+            except DatabaseError as error:
+                if may_pass(error):
+                    left.insert(0, heard)
+                raise
+            if crash is not None:
+                yield crash
+    finally:
+        deaths.give_back(left)
+
+
+def _judged(heard: Heard, outside: Outside) -> Crash | None:
+    container_id, death = heard.container_id, heard.death
+    instance = Instance.objects.active().without_secrets().filter(container_id=container_id).first()
+    if instance is None:
+        return None
+    try:
+        is_crash = _was_made_good(instance, heard, outside)
+    except DockmgrError as error:
+        logger.info("What became of a container of %s is not known: %s", container_id[:12], error)
+        return None
+    incident = _note(instance, death, outside.clock.now()) if is_crash else None
+    if incident is None:
+        return None
+    return Crash(instance.pk, instance.customer_id, container_id, death.moment, incident.pk)
 
 
 def _was_made_good(instance: Instance, heard: Heard, outside: Outside) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
+from django.db import DataError, OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.containers.facts import ContainerEvent
 from instances.errors import EngineUnreachable
 from instances.incidents import deadlines
 from instances.models import Incident, IncidentEvent, LastWords, Notification, Operation
+from instances.monitoring import deaths
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
 from instances.operations.last_words import MOST_AN_HOUR, keep_of_crashes
@@ -63,6 +67,42 @@ def test_what_is_heard_twice_is_kept_once(world: World, watch: EventWatch) -> No
     crashes(world, watch, 0.5)
     hears(world, EventWatch(world.outside, lambda: None))
     assert len(died()) == LastWords.objects.count() + 1 == 1
+
+
+@pytest.mark.parametrize(("error", "kept"), [(OperationalError, 2), (DataError, 1)])
+def test_what_could_not_be_judged_while_the_database_was_away_is_judged_when_it_is_back(
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch, error: type[Exception], kept: int
+) -> None:
+    world.instance("c1")
+    world.instance("c2")
+    for name in ("c1", "c2"):
+        world.engine.crash(f"dockmgr-{name}", 1)
+    Follower(engine_address(world.host), world.outside.engines, watch._noticed, world.now).follow()
+    assert list(watch.crashes()) == []  # until it is known whether somebody asked for it
+    with monkeypatch.context() as away:
+        away.setattr(deaths, "_note", failing(error))
+        with pytest.raises(error):
+            list(watch.crashes())
+    assert len([*watch.crashes(), *watch.crashes()]) == kept
+    assert len(died()) == kept
+
+
+def test_who_gives_up_in_the_middle_loses_none(world: World, watch: EventWatch) -> None:
+    for name in ("c1", "c2"):
+        world.instance(name)
+        world.engine.crash(f"dockmgr-{name}", 1)
+    Follower(engine_address(world.host), world.outside.engines, watch._noticed, world.now).follow()
+    list(watch.crashes())
+    first = next(iter(watch.crashes())).customer_id
+    assert {first, *(crash.customer_id for crash in watch.crashes())} == {"c1", "c2"}
+    assert len(died()) == 2
+
+
+def failing(error: type[Exception]) -> Callable[..., NoReturn]:
+    def fails(*_: object) -> NoReturn:
+        raise error("not now")
+
+    return fails
 
 
 def test_three_within_an_hour_are_told_once_and_are_over_when_it_was_quiet(
