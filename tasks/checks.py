@@ -43,6 +43,7 @@ from tasks.schedule import sweep_rhythm
 
 logger = logging.getLogger(__name__)
 UNSEEN_AT_ONCE = 500
+LIST_PATIENCE = 1.0  # seconds an engine has for its list, before what is due on other hosts would wait for it
 
 COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
@@ -90,14 +91,19 @@ def publish_due() -> None:
     now = SYSTEM.now()
     show_life(Part.CLOCKWORK, now)
     while due := claim_due(now):
-        fan_out(due, timedelta(seconds=CLAIM_SECONDS))
+        fan_out(due, timedelta(seconds=CLAIM_SECONDS), patience=LIST_PATIENCE)
 
 
-def fan_out(roster: Roster, expires: timedelta, sweep_id: str | None = None) -> None:
-    """Publish what is to be looked at, and write down what is known without looking."""
+def fan_out(
+    roster: Roster, expires: timedelta, sweep_id: str | None = None, *, patience: float = float("inf")
+) -> None:
+    """Publish what is to be looked at, and write down what is known without looking.
+
+    An engine is waited for `patience` seconds at most; without its list its instances are looked at as well.
+    """
     plan = plan_checks(roster, sweep_id)
     publish(plan.leads, expires)
-    for requests in requests_in_turn(plan.usual, service.OUTSIDE.engines, sweep_id):
+    for requests in requests_in_turn(plan.usual, service.OUTSIDE.engines, sweep_id, patience=patience):
         publish(requests, expires)
     write_down_unseen(plan)
 

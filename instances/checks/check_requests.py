@@ -108,19 +108,20 @@ def requests_for(
 
 
 def requests_in_turn(
-    roster: Roster, engines: Engines, sweep_id: str | None = None
+    roster: Roster, engines: Engines, sweep_id: str | None = None, *, patience: float = float("inf")
 ) -> Iterator[Iterator[CheckRequest]]:
     """One request per instance, made when it is asked for: of some hosts that list soon, then of others.
 
-    Hosts take turns, so that none has to wait until another one is through.
+    Hosts take turns, so that none has to wait until another one is through. An engine that takes longer
+    than `patience` (seconds) to list is as one that does not answer.
     """
-    for listed in _listed(roster, engines):
+    for listed in _listed(roster, engines, patience):
         yield interleaved(_of_one_host(address, rows, seen, sweep_id) for address, rows, seen in listed)
 
 
 def listed_in_turn(roster: Roster, engines: Engines) -> Iterator[list[tuple[CheckRequest, str]]]:
     """Requests with what the image's own health check says, of each host whose list can be believed."""
-    for listed in _listed(roster, engines):
+    for listed in _listed(roster, engines, float("inf")):
         for address, rows, listing in listed:
             if isinstance(listing, Listing):
                 yield [(_informed(row, address, listing, None), _image_health(row, listing)) for row in rows]
@@ -131,12 +132,14 @@ def _image_health(instance: Instance, listing: Listing) -> str:
     return container.health if container else ""
 
 
-def _listed(roster: Roster, engines: Engines) -> Iterator[list[tuple[EngineAddress, list[Instance], Seen]]]:
+def _listed(
+    roster: Roster, engines: Engines, patience: float
+) -> Iterator[list[tuple[EngineAddress, list[Instance], Seen]]]:
     """Hosts whose lists came at about the same time, each with its rows and the list as far as believed."""
     hosts: dict[EngineAddress, list[Host]] = defaultdict(list)
     for host in Host.objects.in_bulk(list(roster.of_host)).values():
         hosts[engine_address(host)].append(host)
-    for listings in as_listed(hosts, engines):
+    for listings in as_listed(hosts, engines, patience):
         left = ((address, host) for address in listings for host in hosts[address])
         while some := list(islice(left, HOSTS_AT_ONCE)):
             rows = [list(rows_of(roster.at(host.pk))) for _, host in some]

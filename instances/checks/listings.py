@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -41,21 +42,36 @@ def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[Eng
         return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
 
 
-def as_listed(addresses: Iterable[EngineAddress], engines: Engines) -> Iterator[dict[EngineAddress, Seen]]:
+def as_listed(
+    addresses: Iterable[EngineAddress], engines: Engines, patience: float = float("inf")
+) -> Iterator[dict[EngineAddress, Seen]]:
     """The lists of engines that answer soon, some hosts' at a time, and each of the others when it has.
 
-    No more of them are asked for, or kept, than are asked beside each other.
+    No more of them are asked for, or kept, than are asked beside each other. An engine that takes longer
+    than `patience` (seconds) is as one that does not answer.
     """
-    left, asked = iter(addresses), dict[Future[Seen], EngineAddress]()
-    with ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host") as pool:
+    left, asked = iter(addresses), dict[Future[Seen], tuple[EngineAddress, float]]()
+    pool = ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host")
+    try:
         while True:
             for address in islice(left, LISTING_THREADS - len(asked)):
-                asked[pool.submit(_list_host, address, engines)] = address
+                asked[pool.submit(_list_host, address, engines)] = address, time.monotonic() + patience
             if not asked:
                 return
-            done, _ = wait(asked, LISTED_SOON)
-            done = done or wait(asked, return_when=FIRST_COMPLETED).done
-            yield {asked.pop(future): future.result() for future in done}
+            yield {asked.pop(future)[0]: seen for future, seen in _next_listed(asked).items()}
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _next_listed(asked: Mapping[Future[Seen], tuple[EngineAddress, float]]) -> dict[Future[Seen], Seen]:
+    """What has been listed soon, else what is first, else None for those that nobody waits for any longer."""
+    done, _ = wait(asked, LISTED_SOON)
+    if not done:
+        until = min(until for _, until in asked.values())
+        seconds = None if until == float("inf") else max(0.0, until - time.monotonic())
+        done, _ = wait(asked, seconds, return_when=FIRST_COMPLETED)
+    late = {future for future, (_, until) in asked.items() if until <= time.monotonic()} - done
+    return {future: future.result() for future in done} | dict.fromkeys(late)
 
 
 def _list_host(address: EngineAddress, engines: Engines) -> Seen:

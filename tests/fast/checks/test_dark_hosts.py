@@ -157,20 +157,39 @@ def test_hosts_take_turns(world: World, dark: Host) -> None:
     assert len(set(hosts[4:])) == 1
 
 
-def test_a_host_that_lists_late_holds_up_nobody_else(
-    world: World, dark: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def late(world: World, dark: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The dark host's engine lists its containers when this is set."""
     monkeypatch.setattr(listings, "LISTED_SOON", 0.05)
     answers, engine = threading.Event(), world.outside.hosts[dark.engine_url]
     engine.unreachable = False
     listing = engine.list_containers
 
-    def late() -> object:
+    def when_told() -> object:
         answers.wait(10)
         return listing()
 
-    monkeypatch.setattr(engine, "list_containers", late)
+    monkeypatch.setattr(engine, "list_containers", when_told)
+    yield answers
+    answers.set()
+
+
+def test_a_host_that_lists_late_holds_up_nobody_else(world: World, late: threading.Event) -> None:
     groups = requests_in_turn(Roster.of_active(), world.outside.engines)
     assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
-    answers.set()
+    late.set()
     assert len([request for group in groups for request in group]) == 5
+
+
+def test_who_is_due_does_not_wait_for_long_for_a_host_that_lists_late(
+    world: World, late: threading.Event, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks_checks, "LIST_PATIENCE", 0.5)
+    Health.objects.update(next_check_at=world.now)
+    tasks_checks.follow_up()
+    assert not late.is_set()
+    published = {message.kwargs["customer_id"]: message.kwargs["request"] for message in sent("health")}
+    listed = {customer: request.get("listed") for customer, request in published.items()}
+    of_dark = {customer: None for customer in listed if customer.startswith("dark")}
+    assert listed == {"well0": "running", "well1": "running", **of_dark}
+    assert of_dark
