@@ -163,15 +163,19 @@ def fitting(value: object, shape: Any) -> Any:
 
     Of a `ListOf` or an `EntriesOf`, entries of another shape are left out.
     """
+    if isinstance(shape, type):
+        return _of_type(value, shape)
     if isinstance(shape, EntriesOf):
         return _entries(value, shape.shape) if isinstance(value, dict) else None
     if isinstance(shape, ListOf):
         return _items(value, shape) if isinstance(value, list) else None
-    if isinstance(shape, dict):
-        return _object(value, shape) if isinstance(value, dict) else None
-    if shape is int:
+    return _object(value, shape) if isinstance(value, dict) else None
+
+
+def _of_type(value: object, wanted: type) -> Any:
+    if wanted is int:
         return _whole(value)
-    return value if isinstance(value, shape) else None
+    return value if isinstance(value, wanted) else None
 
 
 def readable(value: object, shape: Json, *needed: str) -> Json:
@@ -183,6 +187,8 @@ def readable(value: object, shape: Json, *needed: str) -> Json:
 
 
 def _entries(value: Json, shape: Any) -> Json:
+    if shape is str and all(isinstance(entry, str) for entry in value.values()):
+        return value  # as labels are, which a sweep reads of all containers
     kept = ((key, fitting(entry, shape)) for key, entry in value.items())
     return {key: found for key, found in kept if found is not None}
 
@@ -197,7 +203,7 @@ def _items(value: list[Any], asked: ListOf) -> list[Any]:
 
 
 def _object(value: Json, shape: Json) -> Json:
-    return {key: fitting(entry, shape[key]) if key in shape else entry for key, entry in value.items()}
+    return {key: fitting(entry, shape.get(key, object)) for key, entry in value.items()}
 
 
 def _whole(value: object) -> int | None:
