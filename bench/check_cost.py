@@ -146,10 +146,11 @@ def dockmgr(scene: Scene, rounds: int, way: str) -> Cost:
 
 def looks(scene: Scene) -> Cost:
     """Two rounds of looks between sweeps after a first one, with all else a worker does meanwhile."""
-    from bench.database import checked_since, now
+    from bench.database import checked_since, looked_every, now
 
-    every, began = max(10, scene.count // LOOKS_A_SECOND), now()
-    with scene.process("-m", "celery", *WORKER.split(), DOCKMGR_LOOK_INTERVAL=str(every)) as process:
+    within, began = max(10, scene.count // LOOKS_A_SECOND), now()
+    every = looked_every(within)
+    with scene.process("-m", "celery", *WORKER.split(), DOCKMGR_LOOK_INTERVAL=str(within)) as process:
         wait_for(lambda: checked_since(began) == scene.count, 60 + 3 * every, "The first round of looks")
         servers, own, started = scene.cpu_of_servers(), cpu_seconds(process.pid), time.perf_counter()
         time.sleep(2 * every)

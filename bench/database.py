@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import django
@@ -14,12 +14,14 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
 from bench.targets import PER_HOST, PLAN, customer  # noqa: E402
+from instances.checks.looks import rhythm  # noqa: E402
 from instances.models import (  # noqa: E402
     Channel,
     Health,
@@ -117,6 +119,11 @@ def finished_sweeps() -> int:
 
 def now() -> datetime:
     return timezone.now()
+
+
+def looked_every(within: float) -> float:
+    """Seconds between two rounds of looks, by DOCKMGR_LOOK_INTERVAL."""
+    return rhythm(timedelta(seconds=within), settings.PROBE_TIMEOUT).total_seconds()
 
 
 def checked_since(moment: datetime) -> int:

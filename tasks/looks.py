@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from instances.checks.check_requests import CheckRequest, requests_in_turn
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.lists import odd_ones, take_hosts
-from instances.checks.looks import at_once, begin_round, between_sweeps
+from instances.checks.looks import at_once, begin_round, between_sweeps, rhythm
 from instances.db.clock import SYSTEM
 from instances.operations import service
 from tasks.broker.connection import require_broker
@@ -29,7 +29,9 @@ def waiting_checks() -> int:
 
 
 class Looks:
-    """Looks at everybody every DOCKMGR_LOOK_INTERVAL. `turn` is to be called again and again.
+    """Looks at everybody, so that who hangs is found within DOCKMGR_LOOK_INTERVAL.
+
+    `turn` is to be called again and again.
 
     A round that workers can't keep up with is not published faster than they take it, and what is left
     of it when the next one is due is dropped.
@@ -45,10 +47,11 @@ class Looks:
 
     def turn(self) -> None:
         """Make the round that is due, if one is and nobody else makes it. Takes half an interval."""
-        now, every = SYSTEM.now(), timedelta(seconds=settings.LOOK_INTERVAL)
-        if not every:
+        now, within = SYSTEM.now(), timedelta(seconds=settings.LOOK_INTERVAL)
+        if not within:
             return
         require_broker()
+        every = rhythm(within, settings.PROBE_TIMEOUT)
         if begin_round(now, every) and sweep_interval() > settings.LOOK_INTERVAL:
             self._make_round(now, every)
 

@@ -14,6 +14,7 @@ from instances.models import Instance, Pulse, Sweep
 
 ROUND = "looks"  # the sign of life that says when the last round began
 LEAST_AT_ONCE = 50
+TURNS = 2.0  # seconds until a round that is due begins, and its look is taken
 
 
 def begin_round(now: datetime, every: timedelta) -> bool:
@@ -43,6 +44,15 @@ def next_round(
     if now < due:
         return None
     return due if now < due + every / 2 else now
+
+
+def rhythm(within: timedelta, timeout: float) -> timedelta:
+    """How often rounds begin, so that who hangs is found `within` that time. Pure.
+
+    An answer has `timeout` seconds to come, and a round may begin a little late. Rounds begin earlier by
+    both, but by a fifth at most.
+    """
+    return within - min(timedelta(seconds=timeout + TURNS), within / 5)
 
 
 def between_sweeps(now: datetime, soon: timedelta, hosts: Collection[int] | None = None) -> Roster:

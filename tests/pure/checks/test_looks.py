@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances.checks.looks import at_once, next_round
+from instances.checks.looks import at_once, next_round, rhythm
 from tests.pure.moments import at, seconds
 
 EVERY = timedelta(seconds=60)
@@ -38,3 +38,13 @@ def test_a_round_is_due_an_interval_after_the_last_look_at_everybody(
 @pytest.mark.parametrize(("number", "portion"), [(0, 50), (300, 50), (1500, 50), (1501, 51), (5000, 167)])
 def test_a_round_takes_half_of_its_time(number: int, portion: int) -> None:
     assert at_once(number, EVERY) == portion
+
+
+@pytest.mark.parametrize(
+    ("within", "timeout", "every"),
+    [(60, 5, 53), (900, 5, 893), (60, 10, 48), (10, 5, 8), (1, 1, 0.8), (60, 60, 48)],
+)
+def test_rounds_are_as_much_closer_together_as_an_answer_may_take(
+    within: float, timeout: float, every: float
+) -> None:
+    assert rhythm(timedelta(seconds=within), timeout) == timedelta(seconds=every)
