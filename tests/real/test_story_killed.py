@@ -12,7 +12,7 @@ from tests.real.live import wait_until
 
 GATE = "wait until healthy"
 TWO_MINUTES = 120
-SLOW = {"BOOT_SECONDS": "5"}
+SLOW = {"BOOT_SECONDS": "15"}  # so long are steps under way, for all to be met in theirs
 HELD = (
     "SELECT 1 FROM instances_operation"
     " WHERE finished_at IS NULL AND lease_expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')"
@@ -21,7 +21,7 @@ HELD = (
 
 @pytest.fixture
 def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str) -> Iterator[Fleet]:
-    with a_fleet(home, docker_url, broker_url, demo_image, start_grace=8, stop_timeout=5) as fleet:
+    with a_fleet(home, docker_url, broker_url, demo_image, start_grace=25, stop_timeout=15) as fleet:
         yield fleet
 
 
