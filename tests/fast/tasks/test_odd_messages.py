@@ -1,0 +1,62 @@
+"""What lies in the queue and asks for no check of ours stops nothing: it is a task like others, or none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from instances.checks.check_requests import CheckRequest
+from tasks.broker.transport import _tagged
+from tasks.many_checks import order_of
+
+REQUEST: dict[str, Any] = {
+    "instance_id": 1, "customer_id": "c1", "container": "c", "container_id": "c", "url": "http://127.0.0.1:9/",
+    "expect": "auto", "engine_url": "unix:///e",
+}  # fmt: skip
+
+
+def message(request: object, body: str | None = None, **headers: object) -> dict[str, Any]:
+    said = json.dumps([[], {"customer_id": "c1", "request": request}, {}])
+    own = {"task": "dockmgr.check_health", "ignore_result": True, "id": "1", **headers}
+    return {
+        "headers": own, "content-type": "application/json", "properties": {"delivery_tag": "t"},
+        "body": said if body is None else body,
+    }  # fmt: skip
+
+
+def test_a_request_is_read_as_it_was_written_and_newer_words_are_left_out() -> None:
+    request = CheckRequest(**REQUEST, volumes=("v",), engine_tls=("a", "b", "c"), ask={"kind": "tcp"})
+    order = order_of(message({**request.message(), "newer": 1}), ())
+    assert order and order.request == request
+
+
+ODD: dict[str, object] = {
+    "no request": None,
+    "a number": 7,
+    "a list": [REQUEST],
+    "one without its instance": {name: value for name, value in REQUEST.items() if name != "instance_id"},
+    "an instance that is no number": {**REQUEST, "instance_id": "1"},
+    "a url that is none": {**REQUEST, "url": ["http://127.0.0.1:9/"]},
+    "two files where three belong": {**REQUEST, "engine_tls": ["a", "b"]},
+}
+
+
+@pytest.mark.parametrize("request_", ODD.values(), ids=ODD)
+def test_what_is_no_request_of_ours_is_left_to_the_task(request_: object) -> None:
+    assert order_of(message(request_), ()) is None
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", "[[], {}]", "[" * 100_000, '["', "[[], [], {}]", '{"a": "\\ud800"}', "\ud800"]
+)
+def test_a_body_that_can_not_be_read_is_left_to_the_task(body: str) -> None:
+    assert order_of(message(REQUEST, body), ()) is None
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000, b'{"properties": {"delivery_tag": 1}}']
+)
+def test_what_is_no_message_has_no_tag(raw: bytes) -> None:
+    assert _tagged(raw) is None
