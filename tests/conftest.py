@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-for checked in ("exhaustive.havoc", "exhaustive.lives", "exhaustive.promises", "real.ordeal"):
+for checked in ("engine_promises", "exhaustive", "factories", "fakes", "fast", "real", "web"):
     pytest.register_assert_rewrite(f"tests.{checked}")
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

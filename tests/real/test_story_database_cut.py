@@ -52,7 +52,10 @@ def database(own_postgres: str) -> str:
 @pytest.fixture
 def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str, database: str) -> Iterator[Fleet]:
     quick: dict[str, Any] = {"start_grace": BUSY_GRACE, "stop_timeout": 3}
-    with a_fleet(home, docker_url, broker_url, demo_image, database_url=database, **quick) as fleet:
+    environ = {"DOCKMGR_LEASE": "20"}  # many are at work at once, and none of them is to lose its lease
+    with a_fleet(
+        home, docker_url, broker_url, demo_image, database_url=database, environ=environ, **quick
+    ) as fleet:
         yield fleet
 
 
