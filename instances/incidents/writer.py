@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from instances.db.write_back import write_back
 from instances.incidents.feed import tell_of_incidents
 from instances.incidents.rules import worse
 from instances.models import Incident, IncidentEvent
@@ -96,7 +97,7 @@ class IncidentWriter:
 
     def save(self) -> None:
         Incident.objects.bulk_create(self._new)
-        Incident.objects.bulk_update(self._changed.values(), WRITTEN)
+        write_back(self._changed.values(), WRITTEN)
         for event in self._events:
             event.incident_id = event.incident.pk
         IncidentEvent.objects.bulk_create(self._events)

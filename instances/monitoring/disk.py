@@ -14,6 +14,7 @@ from instances.containers.consumption import DISK, above_disk, on_disk
 from instances.containers.facts import DiskUse
 from instances.db.locks import locked
 from instances.db.moments import ahead
+from instances.db.write_back import write_back
 from instances.engine.pool import Engines
 from instances.errors import DockmgrError
 from instances.incidents.hosts import open_on_hosts, watch_all
@@ -83,7 +84,7 @@ def write(host: Host, found: DiskUse, now: datetime, every: timedelta) -> None:
     with transaction.atomic():
         rows = list(locked(Usage.objects.filter(pk__in=instances)).order_by("pk"))
         told = [row for row in rows if _advance(row, instances[row.pk], found, now, every)]
-        Usage.objects.bulk_update(told, [*READ, *CONSUMED], batch_size=100)
+        write_back(told, [*READ, *CONSUMED])
     for row in told:
         settle(row, {DISK}, {DISK} if row.near[DISK] else set(), now)
 

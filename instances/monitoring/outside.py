@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from instances.checks.asking import probed_publicly, public_url
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
+from instances.db.write_back import write_back
 from instances.health.diagnosis import Fault, ProbeView, diagnose
 from instances.health.response import PROBER, Outcome, sentence
 from instances.http.probe import ProbeResult
@@ -117,7 +118,7 @@ def write(looks: Sequence[Look], now: datetime, every: timedelta) -> None:
         rows = list(locked(OutsideCheck.objects.filter(pk__in=by_id)).order_by("pk"))
         moved = [found for row in rows if (found := _advance(row, by_id[row.pk], now, every))]
         OutsideTransition.objects.bulk_create(moved)
-        OutsideCheck.objects.bulk_update(rows, WRITTEN, batch_size=100)
+        write_back(rows, WRITTEN)
 
 
 def _advance(row: OutsideCheck, look: Look, now: datetime, every: timedelta) -> OutsideTransition | None:

@@ -20,6 +20,7 @@ from instances.containers.consumption import (
     was_started_again,
 )  # fmt: skip
 from instances.db.locks import locked
+from instances.db.write_back import write_back
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.sizes import shown
@@ -103,7 +104,7 @@ def note_ooms(killed: Mapping[str, int], now: datetime) -> None:
         later = [row for row in kept if row.oom_at is None or row.oom_at < moments[row.pk]]
         for row in later:
             row.oom_at, row.oom_since = moments[row.pk], now
-        Usage.objects.bulk_update(later, ["oom_at", "oom_since"])
+        write_back(later, ["oom_at", "oom_since"])
 
 
 def judge_ooms(outside: Outside) -> None:

@@ -16,6 +16,7 @@ from instances.containers.consumption import COUNTERS, LOOKS, MEMORY, PIDS, THRO
 from instances.containers.facts import ContainerUsage
 from instances.db.locks import locked
 from instances.db.moments import ahead
+from instances.db.write_back import write_back
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.lib.clock import is_due
@@ -120,7 +121,7 @@ def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, eve
         for row in rows:
             container, usage = readings[row.pk]
             advance(row, container, usage, now, every)
-        Usage.objects.bulk_update(rows, [*READ, *CONSUMED], batch_size=100)
+        write_back(rows, [*READ, *CONSUMED])
     for row in rows:
         wanted = {what for what in (MEMORY, PIDS) if row.near.get(what, 0) >= LOOKS}
         settle(row, OWN, wanted | ({THROTTLED} if row.near.get(THROTTLED) else set()), now)

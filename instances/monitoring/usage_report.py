@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Max, QuerySet, Sum
 
 from instances.db.locks import locked
+from instances.db.write_back import write_back
 from instances.documents import shapes, time
 from instances.lib.calendar import DAY, day_of, hour_of
 from instances.models import Usage, UsageDay, UsageHour
@@ -100,7 +101,7 @@ def roll_up(now: datetime) -> int:
         for row in left:
             end_hour(row)
             row.hour = None
-        Usage.objects.bulk_update(left, ["hour", *CONSUMED], batch_size=100)
+        write_back(left, ["hour", *CONSUMED])
     return sum(_roll_up_day(day) for day in _days_left(today))
 
 
