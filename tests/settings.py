@@ -8,6 +8,8 @@ from pathlib import Path
 
 HOME = Path(tempfile.mkdtemp(prefix="dockmgr-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+# The processes of one run share what the first of them made.
+HOME_OF_RUN = Path(os.environ.setdefault("TESTS_HOME", str(HOME)))
 GIVEN = dict(os.environ)  # servers named here are used by the real tests
 for name in [name for name in os.environ if name.startswith("DOCKMGR_")]:
     del os.environ[name]

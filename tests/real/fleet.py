@@ -25,7 +25,7 @@ from celery import Celery
 from instances.containers.spec import container_name
 from tests.real.commands import PATIENCE, PROGRAM, ROOT, Commands, Process
 from tests.real.live import file_in, get, wait_until
-from tests.real.migrated import migrated
+from tests.real.migrated import migrated, migrated_on
 from tests.real.records import Records
 
 COMMANDS_AT_ONCE = 3
@@ -145,11 +145,9 @@ class Fleet(Records):
         entry = {"name": "pro", "image": image, "cpus": 0.5, "memory": "64m", "start_grace": 8, **plan}
         host = {"name": "local", "first_port": next(PORT_BLOCKS)}
         fleet = json.dumps({"hosts": [host], "plans": [entry]})  # JSON is YAML
-        if self.database_url:
-            ended_well(self.run("migrate"))
-        else:
-            before = migrated(self.environ["DOCKMGR_SWEEP_INTERVAL"])
-            shutil.copytree(before, self.home, dirs_exist_ok=True)
+        interval = self.environ["DOCKMGR_SWEEP_INTERVAL"]
+        before = migrated_on(self.database_url, interval) if self.database_url else migrated(interval)
+        shutil.copytree(before, self.home, dirs_exist_ok=True)
         ended_well(self.run("apply", "-", stdin=fleet))
 
     def order(self, name: str, **env: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ NUMBER = AT_ONCE + 3
 
 @pytest.fixture(autouse=True)
 def hosts() -> None:
+    Host.objects.all().delete()
     Host.objects.bulk_create(Host(name=f"h{n:03}", docker_url=f"tcp://h{n}:2376") for n in range(NUMBER))
 
 
