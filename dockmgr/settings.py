@@ -14,6 +14,7 @@ from dockmgr.broker import broker
 from dockmgr.database import SQLITE_OPTIONS as SQLITE_OPTIONS
 from dockmgr.database import database
 from dockmgr.environment import Environment
+from dockmgr.packages import folder_of
 from dockmgr.web_names import web_names
 from tasks.policies import POLICIES
 
@@ -94,6 +95,7 @@ ALLOWED_HOSTS = forms.hosts("DOCKMGR_ALLOWED_HOSTS", env.words("DOCKMGR_ALLOWED_
 CSRF_TRUSTED_ORIGINS = forms.origins(
     "DOCKMGR_TRUSTED_ORIGINS", env.words("DOCKMGR_TRUSTED_ORIGINS", NAMES.origins)
 )
+API_PAGES = folder_of("ninja")  # no app: every command would import it, and only the web serves the API
 ROOT_URLCONF = "dockmgr.urls"
 WSGI_APPLICATION = "dockmgr.wsgi.application"
 INSTALLED_APPS = [
@@ -105,7 +107,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
-    "ninja",
     "instances",
 ]
 MIDDLEWARE = [
@@ -125,7 +126,8 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "instances" / "templates"],  # before those of the admin they replace
+        # Ours come before those of the admin they replace.
+        "DIRS": [BASE_DIR / "instances" / "templates", API_PAGES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -147,6 +149,7 @@ LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "dockmgr.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [API_PAGES / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 UNFOLD = {

@@ -14,7 +14,7 @@ from ninja.parser import Parser
 from pydantic_core import ErrorDetails
 
 from instances.api import problems, queries
-from instances.api.docs import DESCRIPTION, TAGS, Api
+from instances.api.docs import DESCRIPTION, TAGS, Api, Page
 from instances.api.middleware import respond
 from instances.api.routes import changes, fleet, looking, records, sweeping, trials, usage
 from instances.api.routes.router import router
@@ -38,6 +38,7 @@ class BoundedParser(Parser):
 api = Api(
     title="dockmgr",
     version=settings.VERSION,
+    docs=Page(),
     description=DESCRIPTION,
     parser=BoundedParser(),
     urls_namespace="api",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from ninja import NinjaAPI
+from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 
 from instances.api.authentication import BearerToken
@@ -38,6 +40,12 @@ ALWAYS = (401, 403, 422, 429, 500, 503)
 def responses(shape: Any, *problems: int, status: int = 200) -> dict[int, Any]:
     """What a route answers: its document, the problems named, and those every route has."""
     return {status: shape, **dict.fromkeys(sorted({*problems, *ALWAYS}), Problem)}
+
+
+class Page(Swagger):
+    """The page to try the API on, with its scripts from here: elsewhere is meant where Ninja is no app."""
+
+    template_cdn = str(settings.API_PAGES / "templates" / Swagger.template)
 
 
 class Api(NinjaAPI):
