@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -45,16 +46,21 @@ Turn = Callable[[], object]
 
 
 class BackgroundThreads:
-    """Threads that each do their turn, rest for DOCKMGR_WATCH_INTERVAL, and begin again.
+    """Threads that each do their turn once in DOCKMGR_WATCH_INTERVAL, or when they are through with the last.
 
-    Whatever goes wrong in a turn is one line in the log, and the next turn is a new attempt.
+    They begin together, and from then on one after the other, so that few need a session of the database
+    at the same moment. Whatever goes wrong in a turn is one line in the log, and the next turn is a new
+    attempt.
     """
 
     def __init__(self, turns: Mapping[str, Turn], at_end: Iterable[Turn] = ()) -> None:
         self._over, self._at_end = threading.Event(), tuple(at_end)
+        self._began = time.monotonic()
         self._threads = [
-            threading.Thread(target=self._run, args=(name, turn), name=f"dockmgr-{name}", daemon=True)
-            for name, turn in turns.items()
+            threading.Thread(
+                target=self._run, args=(name, turn, place / len(turns)), name=f"dockmgr-{name}", daemon=True
+            )
+            for place, (name, turn) in enumerate(turns.items())
         ]
 
     def start(self) -> None:
@@ -77,7 +83,7 @@ class BackgroundThreads:
         except DatabaseError as error:
             logger.info("What this process watched is not left to others at once: %s", type(error).__name__)
 
-    def _run(self, name: str, turn: Turn) -> None:
+    def _run(self, name: str, turn: Turn, place: float) -> None:
         once = SaidOnce(logger, _is_over)
         while True:
             try:
@@ -87,8 +93,14 @@ class BackgroundThreads:
                 once.failed(f"A turn of {name}", error)
             else:
                 once.worked()
-            if self._over.wait(settings.WATCH_INTERVAL):
+            passed = time.monotonic() - self._began
+            if self._over.wait(until_next(passed, settings.WATCH_INTERVAL, place)):
                 return
+
+
+def until_next(passed: float, interval: float, place: float) -> float:
+    """Seconds until the next turn of who has this place (from 0 to 1) in each interval. Pure."""
+    return interval - (passed - place * interval) % interval
 
 
 def _is_over(error: Exception) -> bool:

@@ -29,8 +29,6 @@ from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError
 from instances.models import Health, Sweep
-from instances.monitoring.self_check import show_life
-from instances.monitoring.self_rules import Part
 from instances.operations import service
 from instances.operations.last_words import is_new_death, keep_of_death
 from tasks.app import app, task
@@ -89,7 +87,6 @@ def follow_up() -> None:
 def publish_due() -> None:
     """Publish the checks that are due outside the sweep: suspects, starting ones, held restarts."""
     now = SYSTEM.now()
-    show_life(Part.CLOCKWORK, now)
     while due := claim_due(now):
         fan_out(due, timedelta(seconds=CLAIM_SECONDS), patience=LIST_PATIENCE)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from instances.checks.due import is_any_due
 from instances.db.clock import SYSTEM
 from instances.monitoring.self_check import show_life
-from instances.monitoring.self_rules import queue_part
+from instances.monitoring.self_rules import Part, queue_part
 from tasks.alive import show_alive
 from tasks.broker.connection import require_broker
 from tasks.checks import note_dark_hosts, publish_due
@@ -20,9 +21,15 @@ HAND_OVER_EVERY = timedelta(seconds=10)
 
 
 def follow_up_turn() -> None:
-    """Publish the checks that are due. A thread of its own: hosts that list late hold it up."""
-    require_broker()
-    publish_due()
+    """Publish the checks that are due. A thread of its own: hosts that list late hold it up.
+
+    None is taken while the broker does not answer.
+    """
+    now = SYSTEM.now()
+    if is_any_due(now):
+        require_broker()
+        publish_due()
+    show_life(Part.CLOCKWORK, now)
 
 
 class Clockwork:

@@ -16,17 +16,25 @@ from instances.models import Health, Instance
 CLAIM_SECONDS = 60.0
 
 
+def is_any_due(now: datetime) -> bool:
+    """Whether there is a check for `claim_due` to take, unless somebody else takes it first."""
+    return _due(now, Instance.objects.active()).exists()
+
+
 def claim_due(now: datetime, among: QuerySet[Instance] | None = None) -> Roster:
     """Take checks that are due outside the sweep, those due first, and at most a thousand at a time.
 
     Nobody else gets them for a minute.
     """
-    reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
-        Q(next_check_at__isnull=False) & ahead("checked_at", now)
-    )
-    wanted = Instance.objects.active() if among is None else among
-    due = Health.objects.filter(reached_or_unknown, instance__in=wanted).order_by("next_check_at", "pk")
+    due = _due(now, Instance.objects.active() if among is None else among).order_by("next_check_at", "pk")
     with transaction.atomic():
         ids = [row.pk for row in locked(due, skip_locked=True).only("pk")[:PAGE]]
         Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
     return Roster.of(Instance.objects.filter(pk__in=ids).values_list("host_id", "pk"))
+
+
+def _due(now: datetime, among: QuerySet[Instance]) -> QuerySet[Health]:
+    reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
+        Q(next_check_at__isnull=False) & ahead("checked_at", now)
+    )
+    return Health.objects.filter(reached_or_unknown, instance__in=among)

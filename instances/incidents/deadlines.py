@@ -50,6 +50,8 @@ def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:
 
     `describe` says how a resolved incident ended.
     """
+    if not Incident.objects.open().filter(_critical_due(now) | _resolve_due(now)).exists():
+        return  # as it is nearly always
     while escalate_due(now) == BATCH:
         pass
     while resolve_due(now, describe) == BATCH:
@@ -61,7 +63,7 @@ def escalate_due(now: datetime) -> int:
     """Raise a batch of incidents whose deadline has passed; returns how many."""
     due = (
         Incident.objects.open()
-        .filter(reached("critical_at", now, timedelta(seconds=settings.CRITICAL_AFTER)))
+        .filter(_critical_due(now))
         .exclude(being_changed(now))
         .exclude(_answers_again())
     )
@@ -81,9 +83,7 @@ def escalate_due(now: datetime) -> int:
 def resolve_due(now: datetime, describe: Resolution) -> int:
     """End a batch of incidents that have stayed clean for long enough; returns how many."""
     writer = IncidentWriter(now)
-    clean = (settings.FLAPPING_CLEAN, settings.FLAP_WINDOW, settings.HOST_GRACE, LONGEST_CLEAN)
-    longest = timedelta(seconds=max(clean))
-    rows = _locked(Incident.objects.open().filter(reached("resolve_at", now, longest)), "resolve_at")
+    rows = _locked(Incident.objects.open().filter(_resolve_due(now)), "resolve_at")
     for incident in rows:
         writer.resolved(incident, describe(incident))
         if incident.kind != "instance":
@@ -92,6 +92,15 @@ def resolve_due(now: datetime, describe: Resolution) -> int:
     for incident in rows:
         wake(incident, now)
     return len(rows)
+
+
+def _critical_due(now: datetime) -> Q:
+    return reached("critical_at", now, timedelta(seconds=settings.CRITICAL_AFTER))
+
+
+def _resolve_due(now: datetime) -> Q:
+    clean = (settings.FLAPPING_CLEAN, settings.FLAP_WINDOW, settings.HOST_GRACE, LONGEST_CLEAN)
+    return reached("resolve_at", now, timedelta(seconds=max(clean)))
 
 
 def _locked(due: QuerySet[Incident], column: str) -> list[Incident]:

@@ -21,7 +21,7 @@ from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Notification, Operation, Pulse
 from instances.operations import service
 from tasks import background as threads
-from tasks.background import BackgroundThreads, start_background, stop_background
+from tasks.background import BackgroundThreads, start_background, stop_background, until_next
 from tasks.outages import SaidOnce
 from tests.factories import ASKED, World, a_failure
 from tests.fast.conftest import Message
@@ -239,3 +239,18 @@ def test_a_database_that_takes_no_writes_is_out_although_it_can_be_read(
 
     monkeypatch.setattr(Pulse.objects, "update", read_only)
     assert not threads._is_over(refused)
+
+
+@pytest.mark.parametrize(
+    ("passed", "place", "wait"),
+    [
+        (0.0, 0.0, 2.0),
+        (0.1, 0.0, 1.9),
+        (0.1, 0.25, 0.4),
+        (0.5, 0.25, 2.0),
+        (0.6, 0.25, 1.9),
+        (9.0, 0.75, 0.5),
+    ],
+)
+def test_each_has_a_place_in_the_interval(passed: float, place: float, wait: float) -> None:
+    assert until_next(passed, 2.0, place) == pytest.approx(wait)
