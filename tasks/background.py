@@ -136,6 +136,7 @@ def start_background(*, engines: bool, queues: Callable[[], Iterable[str]] = tup
     at_end: list[Turn] = []
     if engines:
         turns |= {"clockwork": Clockwork(queues).turn, "follow-up": follow_up_turn}
+        turns["orphans"] = watch.compare
         turns |= _following(at_end) | _readings(at_end)
     rounds = BackgroundThreads(turns, at_end)
     _running = (os.getpid(), rounds)

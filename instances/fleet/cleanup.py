@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
@@ -10,12 +11,12 @@ from django.db.models import F, Q, QuerySet
 from instances.containers import storage
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError, PermanentError
+from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
-from instances.outside import engine_address
+from instances.outside import ask_all, engine_address
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +36,32 @@ def expired(now: datetime) -> list[Operation]:
 
 def purge_pending(engines: Engines, now: datetime) -> list[str]:
     """Remove the volumes whose data was to go and that nobody uses any more; returns their names."""
-    rows = PendingPurge.objects.select_related("host")
-    return [row.volume for row in rows if _purged(row, engines, now)]
+    rows = list(PendingPurge.objects.select_related("host"))
+    silent = silent_hosts({row.host_id: row.host for row in rows}.values(), engines)
+    return [row.volume for row in rows if _purged(row, engines, now, silent)]
 
 
-def _purged(row: PendingPurge, engines: Engines, now: datetime) -> bool:
+def silent_hosts(hosts: Iterable[Host], engines: Engines) -> dict[int, DockmgrError]:
+    """Hosts whose engines do not answer, with the reason."""
+    asked = list(hosts)
+    answers = ask_all(asked, engines, lambda engine, _: engine.ping())
+    found = zip(asked, answers, strict=True)
+    return {host.pk: answer for host, answer in found if isinstance(answer, DockmgrError)}
+
+
+def _purged(row: PendingPurge, engines: Engines, now: datetime, silent: dict[int, DockmgrError]) -> bool:
     """Whether the data is gone by this call. The order is kept, with what it waits for, until it is."""
     try:
+        if row.host_id in silent:
+            raise silent[row.host_id]
         engine = engines.at(engine_address(row.host))
         labels = engine.volume_labels(row.volume)
         wanted = labels is not None and storage.is_customers(labels, row.customer_id)
         if wanted:
             _remove_unused(row, engine)
     except DockmgrError as error:
+        if isinstance(error, EngineUnreachable):
+            silent[row.host_id] = error
         logger.info("The volume %s stays for now: %s", row.volume, error)
         PendingPurge.objects.filter(pk=row.pk).update(tried_at=now, holders=str(error)[:255])
         return False
@@ -116,15 +130,17 @@ def _images(operations: QuerySet[Operation]) -> set[str]:
 
 def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]]:
     """Remove them on every host that answers; returns what was removed, by host."""
-    removed: dict[str, list[str]] = {}
-    for host in Host.objects.all():
-        try:
-            engine = engines.at(engine_address(host))
-            unused = sorted(unused_images(host, now))
-            removed[host.name] = [i for i in unused if _is_elsewhere(engine, i) and engine.remove_image(i)]
-        except DockmgrError:
-            continue  # A host out of reach is tidied another day.
-    return removed
+    hosts = list(Host.objects.all())
+    unused = {host.pk: sorted(unused_images(host, now)) for host in hosts}
+
+    def tidied(engine: Engine, host: Host) -> list[str]:
+        return [
+            image for image in unused[host.pk] if _is_elsewhere(engine, image) and engine.remove_image(image)
+        ]
+
+    removed = zip(hosts, ask_all(hosts, engines, tidied), strict=True)
+    # A host out of reach is tidied another day.
+    return {host.name: images for host, images in removed if not isinstance(images, DockmgrError)}
 
 
 def _is_elsewhere(engine: Engine, image_id: str) -> bool:

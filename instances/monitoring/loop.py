@@ -27,9 +27,9 @@ LOOK_EVERY = timedelta(seconds=10)
 
 
 class Monitor:
-    """What to do again and again. `tick` needs the database alone; `ask` waits for others as well.
+    """What to do again and again. `tick` needs the database alone; `ask` and `compare` wait for others.
 
-    Both may run in any number of processes, and beside each other in two threads of one.
+    All may run in any number of processes, and beside each other in threads of one.
     """
 
     def __init__(self, outside: Outside, *, engines: bool = True, itself: SelfCheck | None = None) -> None:
@@ -40,13 +40,15 @@ class Monitor:
         self._round_at: datetime | None = None
         self._judged_at: datetime | None = None
         self._looked_at: datetime | None = None
+        self._compared_at: datetime | None = None
 
     def round(self) -> None:
-        """Ask and tick, if DOCKMGR_WATCH_INTERVAL has passed since the last time."""
+        """Do all of it, if DOCKMGR_WATCH_INTERVAL has passed since the last time."""
         now = self._outside.clock.now()
         if is_due(self._round_at, timedelta(seconds=settings.WATCH_INTERVAL), now):
             self._round_at = now
             self.ask()
+            self.compare()
             self.tick()
 
     def tick(self) -> None:
@@ -71,9 +73,15 @@ class Monitor:
             self._looked_at = now
             if self._engines:
                 self._test.run()
-                look_for_orphans(self._outside)
             if self._itself is not None:
                 self._itself.look_at_queues(now)
+
+    def compare(self) -> None:
+        """Compare what one host holds with what it should. An engine that hangs holds up nothing else."""
+        now = self._outside.clock.now()
+        if self._engines and is_due(self._compared_at, LOOK_EVERY, now):
+            self._compared_at = now
+            look_for_orphans(self._outside)
 
 
 def resolution(incident: Incident) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
+from instances.containers.facts import ContainerSummary
 from instances.containers.orphans import Holding, Orphan, nobody_meant, orphaned
 from instances.containers.spec import CUSTOMER_LABEL
 from instances.db.moments import ahead
 from instances.documents import shapes
+from instances.engine.port import Engine
 from instances.errors import DockmgrError, OutOfReachError
 from instances.incidents.hosts import open_on_hosts
 from instances.incidents.rules import ORPHANS, Severity, orphans_key
 from instances.models import Host, HostWatch, Instance, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
-from instances.outside import Outside, engine_address
+from instances.outside import Outside, ask_all, engine_address
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,10 @@ def orphans_on(host: Host, outside: Outside) -> list[shapes.Orphan]:
 
     Nothing is changed. A container can be adopted; what to do with data only people know.
     """
+    return _documents(host, _found(host, outside))
+
+
+def _documents(host: Host, orphans: Iterable[Orphan]) -> list[shapes.Orphan]:
     return [
         {
             "host": host.name,
@@ -39,19 +45,22 @@ def orphans_on(host: Host, outside: Outside) -> list[shapes.Orphan]:
             "state": orphan.state,
             "why": orphan.why,
         }
-        for orphan in _found(host, outside)
+        for orphan in orphans
     ]
 
 
-def orphans_on_all(hosts: Iterable[Host], outside: Outside) -> shapes.Orphans:
+def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
     """The same of many hosts, and a sentence for each whose engine does not answer."""
     found: list[shapes.Orphan] = []
     unanswered = []
-    for host in hosts:
-        try:
-            found += orphans_on(host, outside)
-        except OutOfReachError as error:
-            unanswered.append(f"Host {host.name} was not looked at: {error}")
+    answers = ask_all(hosts, outside.engines, lambda engine, _: _held_by(engine))
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, OutOfReachError):
+            unanswered.append(f"Host {host.name} was not looked at: {answer}")
+        elif isinstance(answer, DockmgrError):
+            raise answer
+        else:
+            found += _documents(host, _unknown(host, *answer))
     return {"orphans": found, "unanswered": unanswered}
 
 
@@ -88,8 +97,16 @@ def _claim(now: datetime) -> Host | None:
 
 
 def _found(host: Host, outside: Outside) -> list[Orphan]:
-    engine = outside.engines.at(engine_address(host))
-    containers, volumes = engine.list_containers(), engine.managed_volumes()
+    return _unknown(host, *_held_by(outside.engines.at(engine_address(host))))
+
+
+def _held_by(engine: Engine) -> tuple[list[ContainerSummary], dict[str, dict[str, str]]]:
+    return engine.list_containers(), engine.managed_volumes()
+
+
+def _unknown(
+    host: Host, containers: Iterable[ContainerSummary], volumes: Mapping[str, Mapping[str, str]]
+) -> list[Orphan]:
     customers = {labels.get(CUSTOMER_LABEL, "") for labels in volumes.values()}
     return orphaned(containers, volumes, _held(host), _left(customers))
 

@@ -46,6 +46,7 @@ class FakeEngine:
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.identity = str(uuid.uuid4())
         self.unreachable = False
+        self.times_asked = 0
         self.registry_down = False
         self.hung: set[str] = set()
         self.uses: dict[str, ContainerUsage] = {}
@@ -376,6 +377,7 @@ class FakeEngine:
         self._events.append(ContainerEvent(identity, action, at, exit_code))
 
     def _enter(self, verb: str, container: str = "") -> None:
+        self.times_asked += 1
         if self.unreachable:
             raise errors.EngineUnreachable("The Docker Engine is out of reach: it did not answer in time.")
         if self._failures.get(verb):

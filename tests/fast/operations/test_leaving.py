@@ -11,7 +11,7 @@ from instances.containers.spec import ContainerSpec
 from instances.errors import PermanentError, RequestError
 from instances.fleet.cleanup import purge_pending
 from instances.fleet.sweep import sweep_here
-from instances.models import Incident, Instance, Operation, PendingPurge
+from instances.models import Host, Incident, Instance, Operation, PendingPurge
 from instances.operations import service
 from instances.operations.procedures import restart
 from tasks import maintenance
@@ -19,6 +19,7 @@ from tests.factories import ASKED, IMAGE, World, a_failure, health_of
 
 pytestmark = pytest.mark.django_db
 VOLUME = "dockmgr-c1-data"
+UNREACHABLE = "The Docker Engine is out of reach: it did not answer in time."
 
 
 def a_backup(world: World, name: str = "nightly-backup") -> None:
@@ -59,6 +60,23 @@ def test_data_that_was_in_use_goes_once_nobody_uses_it(world: World) -> None:
     world.engine.lose("nightly-backup")
     maintenance.tidy_up()
     assert world.engine.volumes == {}
+    assert not PendingPurge.objects.exists()
+
+
+def test_a_host_that_does_not_answer_is_asked_once_whatever_waits_there(world: World) -> None:
+    away = Host.objects.create(name="away", docker_url="unix:///fake/away.sock")
+    engine = world.outside.hosts[away.engine_url]
+    engine.unreachable = True
+    volumes = [f"dockmgr-c{number}-data" for number in range(3)]
+    PendingPurge.objects.bulk_create(
+        PendingPurge(host=away, volume=volume, customer_id="c1", asked_at=world.now) for volume in volumes
+    )
+    asked = engine.times_asked
+    assert purge_pending(world.outside.engines, world.now) == []
+    assert engine.times_asked == asked + 1
+    assert {row.holders for row in PendingPurge.objects.all()} == {UNREACHABLE}
+    engine.unreachable = False
+    purge_pending(world.outside.engines, world.now)
     assert not PendingPurge.objects.exists()
 
 
