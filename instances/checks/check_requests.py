@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from instances.checks.asking import ask_of
-from instances.checks.listings import Seen, Untrusted, as_listed, believed, list_hosts, recognised
+from instances.checks.engine_answers import EngineAnswers
+from instances.checks.listings import (
+    Seen,
+    Untrusted,
+    as_listed,
+    believed,
+    doubt_of,
+    list_hosts,
+    recognised,
+)
 from instances.checks.roster import Roster, rows_of
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
@@ -25,6 +34,9 @@ from instances.outside import engine_address
 MISSING = "missing"
 HOSTS_AT_ONCE = 4  # whose rows are kept
 VERSION_LABEL = "org.opencontainers.image.version"
+
+
+OfHost: TypeAlias = tuple[EngineAddress, list[Instance], Seen]
 
 
 class CheckRequest(Struct, frozen=True, omit_defaults=True):
@@ -115,7 +127,7 @@ def requests_in_turn(
     Hosts take turns, so that none has to wait until another one is through. An engine that takes longer
     than `patience` (seconds) to list is as one that does not answer.
     """
-    for listed in _listed(roster, engines, patience):
+    for listed in filter(None, _listed(roster, engines, patience)):
         yield interleaved(_of_one_host(address, rows, seen, sweep_id) for address, rows, seen in listed)
 
 
@@ -132,22 +144,48 @@ def _image_health(instance: Instance, listing: Listing) -> str:
     return container.health if container else ""
 
 
-def _listed(
-    roster: Roster, engines: Engines, patience: float
-) -> Iterator[list[tuple[EngineAddress, list[Instance], Seen]]]:
-    """Hosts whose lists came at about the same time, each with its rows and the list as far as believed."""
+def _listed(roster: Roster, engines: Engines, patience: float) -> Iterator[list[OfHost]]:
+    """Hosts whose lists came at about the same time, each with its rows and the list as far as believed.
+
+    A host whose list is in doubt comes when its engine has been asked about that.
+    """
     hosts: dict[EngineAddress, list[Host]] = defaultdict(list)
     for host in Host.objects.in_bulk(list(roster.of_host)).values():
         hosts[engine_address(host)].append(host)
-    for listings in as_listed(hosts, engines, patience):
-        left = ((address, host) for address in listings for host in hosts[address])
-        while some := list(islice(left, HOSTS_AT_ONCE)):
-            rows = [list(rows_of(roster.at(host.pk))) for _, host in some]
-            seen = [recognised(host, listings[address], engines) for address, host in some]
-            yield [
-                (address, own, believed(own, listing, engines))
-                for (address, _), own, listing in zip(some, rows, seen, strict=True)
-            ]
+    with EngineAnswers[int, Seen](patience) as answers:
+        doubts = _Doubts(answers, engines)
+        for listings in as_listed(hosts, engines, patience):
+            left = ((address, host) for address in listings for host in hosts[address])
+            while some := list(islice(left, HOSTS_AT_ONCE)):
+                rows = (list(rows_of(roster.at(host.pk))) for _, host in some)
+                seen = (recognised(host, listings[address]) for address, host in some)
+                found = zip((address for address, _ in some), rows, seen, strict=True)
+                yield [each for each in found if not doubts.take(each)]
+            yield doubts.resolved(answers.at_hand())
+        while answers:
+            yield doubts.resolved(answers.following())
+
+
+class _Doubts:
+    """Hosts whose lists are in doubt, until their engines have answered."""
+
+    def __init__(self, answers: EngineAnswers[int, Seen], engines: Engines) -> None:
+        self._answers, self._engines = answers, engines
+        self._waiting: dict[int, tuple[EngineAddress, list[Instance]]] = {}
+
+    def take(self, found: OfHost) -> bool:
+        """Have the engine asked if the list is in doubt; False if it is not."""
+        address, rows, seen = found
+        doubt = doubt_of(rows, seen, self._engines)
+        if doubt is None:
+            return False
+        host = rows[0].host_id
+        self._waiting[host] = address, rows
+        self._answers.ask(host, doubt)
+        return True
+
+    def resolved(self, answers: dict[int, Seen]) -> list[OfHost]:
+        return [(*self._waiting.pop(host), seen) for host, seen in answers.items()]
 
 
 def _of_one_host(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import NamedTuple, TypeAlias
 
 from instances.checks import trust
+from instances.checks.engine_answers import EngineAnswers
+from instances.checks.trust import Stake
 from instances.containers.identity import Listing, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import AnotherEngine, DockmgrError
 from instances.models import Host, Instance
-from instances.outside import engine_address, learn_engine
+from instances.outside import engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
 
-LISTING_THREADS = 16
-LISTED_SOON = 0.2  # seconds in which an engine that is well has listed its containers
+LISTED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,18 @@ class Untrusted:
 
 
 # None for a host whose engine does not answer.
-Seen = Listing | Untrusted | None
+Seen: TypeAlias = Listing | Untrusted | None
+Doubt: TypeAlias = Callable[[], Seen]
+
+
+class Listed(NamedTuple):
+    """What an engine listed, and who it says it is where nobody knew that yet."""
+
+    seen: Seen
+    engine_id: str = ""
+
+
+UNLISTED = Listed(None)
 
 
 def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Seen]:
@@ -38,40 +51,38 @@ def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[Eng
     todo = list(addresses)
     if len(todo) == 1:
         return {todo[0]: _list_host(todo[0], engines)}
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+    with ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
         return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
 
 
 def as_listed(
     addresses: Iterable[EngineAddress], engines: Engines, patience: float = float("inf")
-) -> Iterator[dict[EngineAddress, Seen]]:
+) -> Iterator[dict[EngineAddress, Listed]]:
     """The lists of engines that answer soon, some hosts' at a time, and each of the others when it has.
 
     No more of them are asked for, or kept, than are asked beside each other. An engine that takes longer
     than `patience` (seconds) is as one that does not answer.
     """
-    left, asked = iter(addresses), dict[Future[Seen], tuple[EngineAddress, float]]()
-    pool = ThreadPoolExecutor(LISTING_THREADS, thread_name_prefix="list-host")
-    try:
+    left = iter(addresses)
+    with EngineAnswers[EngineAddress, Listed](patience) as answers:
         while True:
-            for address in islice(left, LISTING_THREADS - len(asked)):
-                asked[pool.submit(_list_host, address, engines)] = address, time.monotonic() + patience
-            if not asked:
+            for address in islice(left, LISTED_AT_ONCE - len(answers)):
+                answers.ask(address, partial(_listed_with_id, address, engines))
+            if not answers:
                 return
-            yield {asked.pop(future)[0]: seen for future, seen in _next_listed(asked).items()}
-    finally:
-        pool.shutdown(wait=False)
+            yield {address: listed or UNLISTED for address, listed in answers.following().items()}
 
 
-def _next_listed(asked: Mapping[Future[Seen], tuple[EngineAddress, float]]) -> dict[Future[Seen], Seen]:
-    """What has been listed soon, else what is first, else None for those that nobody waits for any longer."""
-    done, _ = wait(asked, LISTED_SOON)
-    if not done:
-        until = min(until for _, until in asked.values())
-        seconds = None if until == float("inf") else max(0.0, until - time.monotonic())
-        done, _ = wait(asked, seconds, return_when=FIRST_COMPLETED)
-    late = {future for future, (_, until) in asked.items() if until <= time.monotonic()} - done
-    return {future: future.result() for future in done} | dict.fromkeys(late)
+def _listed_with_id(address: EngineAddress, engines: Engines) -> Listed:
+    """The list, and who has made it where that is not known yet: it has just answered."""
+    seen = _list_host(address, engines)
+    if address.engine_id or not isinstance(seen, Listing):
+        return Listed(seen)
+    try:
+        return Listed(seen, engines.at(address).facts().id)
+    except DockmgrError as error:
+        logger.info("Who answers at %s has to be learnt another time: %s", address.url, error)
+        return Listed(seen)
 
 
 def _list_host(address: EngineAddress, engines: Engines) -> Seen:
@@ -83,36 +94,36 @@ def _list_host(address: EngineAddress, engines: Engines) -> Seen:
         return None  # The instances' own probes say what that means for each of them.
 
 
-def recognised(host: Host, listing: Seen, engines: Engines) -> Seen:
-    """The list, unless it is of an engine that is another host's already.
-
-    Who a host's engine is is written down here where that is not known yet: it has just answered, so that
-    no host waits for another one's.
-    """
-    if host.engine_id or not isinstance(listing, Listing):
-        return listing
+def recognised(host: Host, listed: Listed) -> Seen:
+    """The list, unless it is of an engine that is another host's; who the engine is is written down."""
     try:
-        learn_engine(host, engines)
+        keep_engine_id(host, listed.engine_id)
     except AnotherEngine as error:
         return Untrusted(str(error))
-    except DockmgrError as error:
-        logger.info("Who the engine of host %s is has to be learnt another time: %s", host.name, error)
-    return listing
+    return listed.seen
 
 
 def believed(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Seen:
     """The list for these instances of one host, unless it lacks so much that it is not to be believed."""
+    doubt = doubt_of(instances, listing, engines)
+    return doubt() if doubt else listing
+
+
+def doubt_of(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Doubt | None:
+    """What asks the engine whether a list can be believed, if it lacks many containers; else None."""
     if not isinstance(listing, Listing):
-        return listing
+        return None
     if all(identify(instance.wanted, listing).container for instance in instances):
-        return listing
-    return _doubted(instances[0].host, listing, engines)
+        return None
+    stakes = trust.stakes_on(instances[0].host_id)
+    if not trust.lacks_many(stakes, listing):
+        return None
+    return partial(_resolved, engine_address(instances[0].host), stakes, listing, engines)
 
 
-def _doubted(host: Host, listing: Listing, engines: Engines) -> Seen:
-    stakes = trust.stakes_on(host.pk)
+def _resolved(address: EngineAddress, stakes: Sequence[Stake], listing: Listing, engines: Engines) -> Seen:
     try:
-        lost = engines.look(engine_address(host), lambda engine: trust.what_is_lost(stakes, listing, engine))
+        lost = engines.look(address, lambda engine: trust.what_is_lost(stakes, listing, engine))
     except DockmgrError:
         return None
     return Untrusted(lost) if lost else listing

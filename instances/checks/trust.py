@@ -32,11 +32,20 @@ def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) ->
     That is no accident of theirs: the engine's data is not there. Asks for volumes only when so many
     containers are missing.
     """
-    gone = [s for s in stakes if s.volumes and identify(s.container, listing).container is None]
+    gone = _gone(stakes, listing)
     if not many(len(gone), len(stakes)):
         return ""
     lost = sum(all(engine.volume_labels(name) is None for name in stake.volumes) for stake in gone)
     return _sentence(lost, len(stakes)) if many(lost, len(stakes)) else ""
+
+
+def lacks_many(stakes: Collection[Stake], listing: Listing) -> bool:
+    """Whether so many containers with data are missing that `what_is_lost` asks the engine for volumes."""
+    return many(len(_gone(stakes, listing)), len(stakes))
+
+
+def _gone(stakes: Collection[Stake], listing: Listing) -> list[Stake]:
+    return [s for s in stakes if s.volumes and identify(s.container, listing).container is None]
 
 
 def many(lost: int, stakes: int) -> bool:

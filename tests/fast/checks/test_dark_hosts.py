@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from instances.checks import listings
+from instances.checks import engine_answers
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.roster import Roster
@@ -160,7 +160,7 @@ def test_hosts_take_turns(world: World, dark: Host) -> None:
 @pytest.fixture
 def late(world: World, dark: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The dark host's engine lists its containers when this is set."""
-    monkeypatch.setattr(listings, "LISTED_SOON", 0.05)
+    monkeypatch.setattr(engine_answers, "SOON", 0.05)
     answers, engine = threading.Event(), world.outside.hosts[dark.engine_url]
     engine.unreachable = False
     listing = engine.list_containers
@@ -179,6 +179,29 @@ def test_a_host_that_lists_late_holds_up_nobody_else(world: World, late: threadi
     assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
     late.set()
     assert len([request for group in groups for request in group]) == 5
+
+
+def test_a_host_whose_data_may_be_lost_holds_up_nobody_while_its_engine_is_asked(
+    world: World, dark: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, answers = world.outside.hosts[dark.engine_url], threading.Event()
+    engine.unreachable = False
+    for name in list(engine.containers):
+        engine.lose(name)
+    labels = engine.volume_labels
+
+    def when_told(name: str) -> object:
+        answers.wait(10)
+        return labels(name)
+
+    monkeypatch.setattr(engine, "volume_labels", when_told)
+    engine.volumes.clear()
+    groups = requests_in_turn(Roster.of_active(), world.outside.engines)
+    assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
+    answers.set()
+    doubted = [request for group in groups for request in group]
+    assert len(doubted) == 5
+    assert all("the data of 5 of 5 instances are missing" in str(request.distrust) for request in doubted)
 
 
 def test_who_is_due_does_not_wait_for_long_for_a_host_that_lists_late(

@@ -93,7 +93,7 @@ def test_what_is_due_is_taken_a_page_at_a_time(
 def test_no_more_hosts_are_listed_than_are_asked_beside_each_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listings, "LISTING_THREADS", 1)
+    monkeypatch.setattr(listings, "LISTED_AT_ONCE", 1)
     other = Host.objects.create(
         name="other", docker_url="unix:///fake/other.sock", first_port=30000, last_port=30999
     )

@@ -7,7 +7,6 @@ from itertools import chain
 import pytest
 
 from instances.alerts.next_steps import next_step
-from instances.checks import listings
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.roster import Roster
 from instances.containers.facts import EngineFacts
@@ -215,11 +214,12 @@ def test_a_new_host_that_does_not_answer_keeps_no_sweep_waiting(
     world.instance("c1")
     world.instance("guest", host=dead)
     engine.unreachable = True
-    asked = []
-    monkeypatch.setattr(listings, "learn_engine", lambda host, engines: asked.append(host.name))
+    before = engine.times_asked
     requests = chain(*requests_in_turn(Roster.of_active(), world.outside.engines))
     assert {request.customer_id: request.listed for request in requests} == {"c1": "running", "guest": None}
-    assert asked == ["local"], "only who has just answered is asked who it is"
+    assert engine.times_asked == before + 1, "only who has just answered is asked who it is"
+    world.host.refresh_from_db()
+    assert world.host.engine_id
 
 
 def test_the_engine_is_asked_for_its_id_at_most_once_a_second(world: World) -> None:

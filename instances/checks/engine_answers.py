@@ -1,0 +1,56 @@
+"""Engines asked beside each other: each answer is there when it comes, and none waits for another one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+K = TypeVar("K")
+T = TypeVar("T")
+AT_ONCE = 16
+SOON = 0.2  # seconds in which an engine that is well has answered
+
+
+class EngineAnswers(Generic[K, T]):
+    """Calls by keys. One that takes longer than `patience` (seconds) answers None. Calls read no database."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._asked: dict[Future[T], tuple[K, float]] = {}
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask-engine")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=False)
+
+    def __len__(self) -> int:
+        """How many have not answered."""
+        return len(self._asked)
+
+    def ask(self, key: K, call: Callable[[], T]) -> None:
+        self._asked[self._pool.submit(call)] = key, time.monotonic() + self._patience
+
+    def at_hand(self) -> dict[K, T | None]:
+        """What has come by now, without waiting."""
+        return self._taken(wait(self._asked, 0).done)
+
+    def following(self) -> dict[K, T | None]:
+        """What comes soon, else what is first, else None for those that nobody waits for any longer."""
+        done = wait(self._asked, SOON).done
+        if not done:
+            until = min(until for _, until in self._asked.values())
+            seconds = None if until == float("inf") else max(0.0, until - time.monotonic())
+            done = wait(self._asked, seconds, return_when=FIRST_COMPLETED).done
+        return self._taken(done)
+
+    def _taken(self, done: set[Future[T]]) -> dict[K, T | None]:
+        late = {future for future, (_, until) in self._asked.items() if until <= time.monotonic()} - done
+        taken = {self._asked.pop(future)[0]: future.result() for future in done}
+        return taken | {self._asked.pop(future)[0]: None for future in late}
