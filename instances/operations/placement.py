@@ -19,13 +19,15 @@ CHOICES = 20  # how often a better host is looked for when others are quicker
 class Placement:
     """One order's way to a host. First `choose`, then `take` in the transaction that writes the instance.
 
-    `memory` (bytes) is what the instance is promised. With `outside` engines are asked whether they answer;
-    without it, for processes that may not ask, what the last asking showed counts.
+    `memory` (bytes) is what the instance is promised. With `outside` engines are asked whether they answer,
+    those that did not when they were last asked after all others; without it, for processes that may not ask,
+    what the last asking showed counts.
     """
 
     def __init__(self, name: str | None, outside: Outside | None, memory: int) -> None:
         self._name, self._outside, self._memory = name, outside, memory
-        self._silent = set() if outside else _failing()
+        self._silent = _failing()
+        self._put_off = set(self._silent) if outside else set()
         self._answered: set[int] = set()
         self._left = CHOICES
 
@@ -35,10 +37,14 @@ class Placement:
             host = lookup.host(self._name)
             self._refuse_full(host)
             return host
-        for host in self._candidates():
-            if self._answers(host):
-                return host
-        raise OutOfReachError(self._told(NO_ENGINE))
+        while True:
+            for host in self._candidates():
+                if self._answers(host):
+                    return host
+            if not self._put_off:
+                raise OutOfReachError(self._told(NO_ENGINE))
+            self._silent -= self._put_off  # one may be back
+            self._put_off.clear()
 
     def take(self, host: Host) -> bool:
         """Hold the host until the transaction ends; False when it is no longer the one to take.

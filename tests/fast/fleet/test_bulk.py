@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instances.errors import BusyError, OutOfReachError, RequestError
-from instances.models import FreedPort, Host, Instance, Operation, Plan, Port
+from instances.models import FreedPort, Host, HostWatch, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.requester import Requester
@@ -95,6 +95,27 @@ def test_the_least_loaded_host_with_room_whose_engine_answers_is_taken(world: Wo
     operation = service.begin_provision(world.order(), ASKED, world.outside)
     assert operation.host
     assert operation.host.name == "free"
+
+
+def test_hosts_that_did_not_answer_lately_are_asked_after_all_others(world: World) -> None:
+    world.instance("c1")
+    engines = []
+    for name in ("dead", "rises"):
+        host = Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
+        HostWatch.objects.create(host=host, failures=2)
+        engines.append(world.outside.hosts[host.engine_url])
+    dead, rises = engines
+    dead.unreachable = True
+
+    def provisioned_on(customer_id: str) -> str:
+        operation = service.begin_provision(world.order(customer_id), ASKED, world.outside)
+        assert operation.host
+        return operation.host.name
+
+    assert provisioned_on("c2") == "local"
+    assert (dead.times_asked, rises.times_asked) == (0, 0)
+    Host.objects.filter(name="local").update(cordoned=True)
+    assert provisioned_on("c3") == "rises"
 
 
 def test_a_full_named_host_is_refused(world: World) -> None:
