@@ -17,6 +17,7 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.db.models import Count  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.obvious import app as obvious  # noqa: E402
@@ -83,6 +84,26 @@ def checked_by_sweep(number: int, hosts: str) -> int:
     """How many instances of hosts whose names begin so the sweep of this number, from 0, has looked at."""
     sweep = Sweep.objects.order_by("started_at").values("pk")[number : number + 1]
     return Health.objects.filter(last_sweep__in=sweep, instance__host__name__startswith=hosts).count()
+
+
+def sweep_result(number: int) -> dict[str, Any]:
+    """How often the sweep of this number, from 0, has looked at each instance; the history keeps all checks.
+
+    Who is counted as looked at otherwise was checked meanwhile because it was suspect, and that counts.
+    """
+    sweep = Sweep.objects.order_by("started_at")[number]
+    checks = HealthCheck.objects.filter(checked_at__gte=sweep.started_at)
+    own = checks.filter(sweep=sweep.pk).values("instance").annotate(times=Count("id"))
+    times = dict(own.values_list("instance", "times"))
+    others = Instance.objects.exclude(pk__in=times).values("pk")
+    otherwise = checks.filter(instance__in=others).values("instance").distinct().count()
+    return {
+        "state": sweep.state,
+        "once": sum(each == 1 for each in times.values()),
+        "more often": sum(each > 1 for each in times.values()),
+        "otherwise": otherwise,
+        "not": sweep.total - len(times) - otherwise,
+    }
 
 
 def give_names(names: list[str], channel: str) -> None:

@@ -11,9 +11,11 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 from bench.__main__ import BESIDE
@@ -62,29 +64,44 @@ def measure(count: int, targets: int, workers: list[int]) -> dict[str, object]:
     return found | {"load after": os.getloadavg()}
 
 
+@contextmanager
+def a_fleet(
+    count: int, folder: Path, broker: str, database: str, **environ: str
+) -> Iterator[tuple[Scene, int]]:
+    """A scene with a fleet of targets on one host, nothing watching it yet; also the targets' process id."""
+    folder.chmod(0o755)
+    home = {"DOCKMGR_HOME": str(folder / "home"), "DOCKMGR_STATE_FILE": str(folder / "home" / "state.json")}
+    servers = {
+        "DOCKMGR_BROKER_URL": broker,
+        "DATABASE_URL": database,
+        "MALLOC_ARENA_MAX": "2",
+    }  # as in the image
+    os.environ.update({f"DOCKMGR_{what}": "0" for what in BESIDE} | home | servers | environ)
+    scene = Scene(folder, count, dict(os.environ))
+    with scene.process("-m", "bench.targets", str(count), str(scene.ports_file)) as targets:
+        wait_for(scene.ports_file.exists, 60, "Listening on all ports")
+        from bench import database as rows
+
+        listening = json.loads(scene.ports_file.read_text())
+        rows.fill(listening["ports"], listening["engines"])
+        yield scene, targets.pid
+
+
+def worker(scene: Scene, name: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A worker that makes checks."""
+    return scene.process(*WORKER.format(name).split())
+
+
 def main(count: int) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="dockmgr-bench-") as name,
         redis_server(Path(name)) as broker,
         postgres(Path(name), {}) as database,
+        a_fleet(count, Path(name), broker, database) as (scene, targets),
+        worker(scene, "a") as one,
+        worker(scene, "b") as other,
     ):
-        folder = Path(name)
-        folder.chmod(0o755)
-        os.environ.update(
-            {f"DOCKMGR_{what}": "0" for what in BESIDE}, MALLOC_ARENA_MAX="2"
-        )  # as in the image
-        os.environ.update(DOCKMGR_HOME=str(folder / "home"), DOCKMGR_BROKER_URL=broker, DATABASE_URL=database,
-                          DOCKMGR_STATE_FILE=str(folder / "home" / "state.json"))  # fmt: skip
-        scene = Scene(folder, count, dict(os.environ))
-        with scene.process("-m", "bench.targets", str(count), str(scene.ports_file)) as targets:
-            wait_for(scene.ports_file.exists, 60, "Listening on all ports")
-            from bench import database as rows
-
-            listening = json.loads(scene.ports_file.read_text())
-            rows.fill(listening["ports"], listening["engines"])
-            a, b = (WORKER.format(name).split() for name in "ab")
-            with scene.process(*a) as one, scene.process(*b) as other:
-                print(json.dumps(measure(count, targets.pid, [one.pid, other.pid])))
+        print(json.dumps(measure(count, targets, [one.pid, other.pid])))
 
 
 if __name__ == "__main__":
