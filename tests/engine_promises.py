@@ -195,6 +195,21 @@ class EnginePromises:
         assert (facts.network_mode, list(facts.networks)) == (name, [name])
         assert facts.networks[name].network_id not in ("", first.network_id)
 
+    def test_a_stopped_container_that_was_taken_out_of_its_network_joins_it_anew(
+        self, engine: Engine, make_spec: MakeSpec, leave_network: Callable[[str, str], None]
+    ) -> None:
+        name = make_spec().name
+        engine.create_network(name, networks.options(name, engine.facts()), {})
+        spec = make_spec(network=name)
+        engine.create(spec)
+        engine.start(spec.name)
+        leave_network(spec.name, name)
+        assert not facts_of(engine, spec.name).networks
+        engine.stop(spec.name, 1)
+        engine.join_anew(spec.name, name)
+        engine.start(spec.name)
+        assert list(facts_of(engine, spec.name).networks) == [name]
+
     def test_starting_twice_starts_once(self, engine: Engine, make_spec: MakeSpec) -> None:
         spec = make_spec()
         engine.create(spec)

@@ -25,8 +25,9 @@ _NO_SOURCE = ("bind source path does not exist",)
 _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _WANTS_TLS = ("client sent an http request to an https server",)
-# Podman calls it a failure of its own when it refuses something.
+# Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
+    "is not connected to the network",
     *("cannot assign requested address", "name is already in use", "unique constraint failed"),
     *("fill out specgen", "network not found", "oci permission denied", "is not a directory"),
     "oci runtime attempted to invoke a command that was not found",

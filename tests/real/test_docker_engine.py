@@ -107,6 +107,11 @@ def lose_network(client: docker.DockerClient) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def leave_network(client: docker.DockerClient) -> Callable[[str, str], None]:
+    return lambda container, name: client.networks.get(name).disconnect(container)
+
+
+@pytest.fixture
 def unreachable_image() -> str:
     return f"127.0.0.1:{free_port()}/agent:1"
 

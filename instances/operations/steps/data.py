@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from instances.containers import host_sources, storage
-from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed, next_name
+from instances.containers.spec import ContainerSpec, is_managed, next_name
 from instances.errors import NotFoundOnEngine, PermanentError
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
@@ -52,16 +52,17 @@ def see_sources(work: Work) -> None:
         work.engine.remove(work.engine.create(asked))
 
 
-def _is_there(work: Work, name: str) -> bool:
+def _is_there(work: Work, name: str, *, is_mounted: bool = False) -> bool:
     """Whether the engine has the volume. Raises PermanentError when it is somebody else's by now.
 
-    One without any label may have been put back by hand.
+    One without any label may have been put back by hand. Labels of other tools say that they made it, unless
+    it `is_mounted`, by a container that serves the customer, or was theirs when that was adopted.
     """
     labels = work.engine.volume_labels(name)
     if labels is None:
         return False
-    foreign = is_managed(labels) and labels.get(CUSTOMER_LABEL) != work.instance.customer_id
-    if foreign:
+    says = is_managed(labels) if is_mounted or work.instance.adopted is not None else bool(labels)
+    if says and not storage.is_customers(labels, work.instance.customer_id):
         raise PermanentError(f"The volume {name} is that of {storage.owner(labels)}: it is not mounted.")
     return True
 
@@ -75,7 +76,7 @@ def refuse_loss(work: Work) -> None:
         ours = {*instance.held_volumes, *instance.planned_volumes, instance.volume_name}
         held = {name: path for name, path in mounted.items() if name in ours}
         _refuse_dropped(work, held, spec)
-    missing = [name for name in instance.held_volumes if not _is_there(work, name)]
+    missing = [name for name in instance.held_volumes if not _is_there(work, name, is_mounted=True)]
     if missing:
         raise container.missing_data(work, missing)
 

@@ -67,6 +67,11 @@ def lose_network(engine: FakeEngine) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def leave_network(engine: FakeEngine) -> Callable[[str, str], None]:
+    return lambda container, _: engine.change(container, networks={})
+
+
+@pytest.fixture
 def unreachable_image(engine: FakeEngine) -> str:
     engine.registry_down = True
     return "registry.invalid/agent:2"

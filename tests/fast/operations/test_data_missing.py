@@ -71,6 +71,20 @@ def test_once_the_data_is_back_the_container_is_made_again(world: World) -> None
     assert world.restart().status == "succeeded"
 
 
+@pytest.mark.parametrize("words", [(), ("--with-empty-data",)])
+def test_what_another_tool_made_in_the_place_of_a_lost_volume_is_not_mounted(
+    world: World, run: Run, words: tuple[str, ...]
+) -> None:
+    lose_all(world, world.instance())
+    world.engine.create_volume(VOLUME, {"com.docker.compose.project": "shop"})
+    ran = run("restart", "--customer-id", "c1", *words, "--json")
+    assert ran.code == 1
+    assert ran.document["error"] == (
+        "The volume dockmgr-c1-data is that of the compose project shop: it is not mounted."
+    )
+    assert world.engine.containers == []
+
+
 def test_a_restart_finds_out_too_and_uses_up_no_attempt(world: World) -> None:
     instance = world.instance()
     lose_all(world, instance)

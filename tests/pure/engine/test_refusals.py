@@ -40,6 +40,7 @@ Expected = type[DockmgrError]
         (500, "updating container config: UNIQUE constraint failed: ContainerConfig.Name", PermanentError),
         (500, "unable to find network with name or ID x: network not found", PermanentError),
         (500, "fill out specgen: invalid variable", PermanentError),
+        (500, "container 4e2 is not connected to the network dockmgr", PermanentError),
         (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
         (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
         (429, "slow down", TransientError),
