@@ -170,14 +170,18 @@ class EnginePromises:
         assert engine.network(name) == found
         assert engine.network(found.id) is None
 
-    def test_a_stopped_container_joins_the_network_that_came_in_the_place_of_its_own(
-        self, engine: Engine, make_spec: MakeSpec, lose_network: Callable[[str], None]
-    ) -> None:
+    def _started_in_a_network(self, engine: Engine, make_spec: MakeSpec) -> tuple[str, ContainerSpec]:
         name = make_spec().name
         engine.create_network(name, networks.options(name, engine.facts()), {})
         spec = make_spec(network=name)
         engine.create(spec)
         engine.start(spec.name)
+        return name, spec
+
+    def test_a_stopped_container_joins_the_network_that_came_in_the_place_of_its_own(
+        self, engine: Engine, make_spec: MakeSpec, lose_network: Callable[[str], None]
+    ) -> None:
+        name, spec = self._started_in_a_network(engine, make_spec)
         first = facts_of(engine, spec.name).networks[name]
         engine.stop(spec.name, 1)
         lose_network(name)
@@ -198,11 +202,7 @@ class EnginePromises:
     def test_a_stopped_container_that_was_taken_out_of_its_network_joins_it_anew(
         self, engine: Engine, make_spec: MakeSpec, leave_network: Callable[[str, str], None]
     ) -> None:
-        name = make_spec().name
-        engine.create_network(name, networks.options(name, engine.facts()), {})
-        spec = make_spec(network=name)
-        engine.create(spec)
-        engine.start(spec.name)
+        name, spec = self._started_in_a_network(engine, make_spec)
         leave_network(spec.name, name)
         assert not facts_of(engine, spec.name).networks
         engine.stop(spec.name, 1)
