@@ -64,16 +64,16 @@ class OwnDefect(OwnTrouble, PermanentError):
 class UnreadableSecret(OwnTrouble, PermanentError):
     """A stored secret was encrypted with a key this installation does not have (any more)."""
 
-    sentence = "A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+    why = "can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
 
-    def __init__(self) -> None:
-        super().__init__(self.sentence)
+    def __init__(self, which: str = "A stored secret") -> None:
+        super().__init__(f"{which} {self.why}")
 
 
 class MisplacedSecret(UnreadableSecret):
     """A stored secret stands in another row or column than the one it was encrypted for."""
 
-    sentence = "A stored secret is not that of its row: it was moved here from another place."
+    why = "is not that of its row: it was moved here from another place."
 
 
 class ForeignKeys(PermanentError):
@@ -116,7 +116,7 @@ class CannotRemake(PermanentError):
 
 
 class DataMissing(CannotRemake):
-    """A volume, or a file or folder of the host, that an instance's data is in is not there."""
+    """A volume, or a file or folder of the host, that an instance's data is in is not there, or another's."""
 
     reason = "data_missing"
 

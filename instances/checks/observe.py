@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from instances.checks import asking
 from instances.checks.check_requests import MISSING, CheckRequest
+from instances.containers import storage
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import ALIVE, PAUSED, REPLACED, Identified, Listing, identify
 from instances.containers.published import is_located
@@ -147,8 +148,13 @@ def _look(engine: Engine, request: CheckRequest) -> _Look:
     found = identify(request.wanted, Listing.of(facts.summary for facts in known.values()))
     facts = known[found.container.id] if found.container else None
     nothing = facts is None and found.stranger is None
-    lost = nothing and any(engine.volume_labels(name) is None for name in request.volumes)
+    lost = nothing and any(_is_lost(engine, name, request.customer_id) for name in request.volumes)
     return _Look(facts, found, lost)
+
+
+def _is_lost(engine: Engine, volume: str, customer_id: str) -> bool:
+    labels = engine.volume_labels(volume)
+    return labels is None or storage.is_foreign(labels, customer_id, adopted=True)
 
 
 def _candidates(engine: Engine, request: CheckRequest) -> Iterator[ContainerFacts]:

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+ID_LENGTH = 64
+SHORT_LENGTH = 12
+
+
+def short_id(container: str) -> str:
+    """An id in the short form that people know; a name as it is."""
+    return container[:SHORT_LENGTH] if len(container) == ID_LENGTH else container
+
 
 @dataclass(frozen=True)
 class ContainerSummary:

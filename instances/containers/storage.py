@@ -36,6 +36,16 @@ def is_customers(labels: Mapping[str, str], customer_id: str) -> bool:
     return is_managed(labels) and labels.get(CUSTOMER_LABEL) == customer_id
 
 
+def is_foreign(labels: Mapping[str, str], customer_id: str, *, adopted: bool = False) -> bool:
+    """Whether a volume that is found where the customer's data was is somebody else's by now.
+
+    One without any label may have been put back by hand. Labels of other tools say that they made it,
+    unless theirs may have been on it when the customer's container was `adopted`.
+    """
+    says = is_managed(labels) if adopted else bool(labels)
+    return says and not is_customers(labels, customer_id)
+
+
 def owner(labels: Mapping[str, str]) -> str:
     """Whose the volume with these labels is, as far as they say."""
     if is_managed(labels):

@@ -20,6 +20,7 @@ from instances.containers.facts import (
     DiskUse,
     EngineFacts,
     ImageFacts,
+    short_id,
 )
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.answers import CONTAINER, readable
@@ -81,7 +82,7 @@ class DockerEngine(VolumesAndNetworks):
     def describe(self, container: str) -> dict[str, Any] | None:
         with (
             suppress(NotFoundOnEngine),
-            self._calling(f"inspect container {container}", container=container) as client,
+            self._calling(f"inspect container {short_id(container)}", container=container) as client,
         ):
             return container_described(client.inspect_container(container))
         return None
@@ -162,26 +163,32 @@ class DockerEngine(VolumesAndNetworks):
         return container
 
     def start(self, container: str) -> None:
-        with self._calling(f"start container {container}", change=True, container=container) as client:
+        with self._calling(
+            f"start container {short_id(container)}", change=True, container=container
+        ) as client:
             client.start(container)
 
     def stop(self, container: str, timeout: int) -> None:
         with (
             suppress(NotFoundOnEngine),
-            self._calling(f"stop container {container}", change=True, container=container) as client,
+            self._calling(
+                f"stop container {short_id(container)}", change=True, container=container
+            ) as client,
         ):
             client.stop(container, timeout=timeout)
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         with (
             suppress(NotFoundOnEngine),
-            self._calling(f"remove container {container}", change=True, container=container) as client,
+            self._calling(
+                f"remove container {short_id(container)}", change=True, container=container
+            ) as client,
         ):
             client.remove_container(container, v=anonymous_volumes, force=True)
 
     def rename(self, container: str, name: str) -> None:
         with self._calling(
-            f"rename container {container} to {name}", change=True, container=container
+            f"rename container {short_id(container)} to {name}", change=True, container=container
         ) as client:
             client.rename(container, name)
 

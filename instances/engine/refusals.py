@@ -21,7 +21,10 @@ from instances.errors import (
 Kind = Callable[[int, str], type[DockmgrError]]
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
-_NO_SOURCE = ("bind source path does not exist",)
+_NO_SOURCE = (
+    *("bind source path does not exist", "error evaluating symlinks from mount source"),
+    *("error while mounting volume", "error mounting volume", "failed to mount local volume"),
+)
 _OTHER_VERSION = ("client version",)
 _MAY_PASS = ("already in progress", *_OTHER_VERSION)
 _WANTS_TLS = ("client sent an http request to an https server",)

@@ -40,6 +40,11 @@ WRITES_NOWHERE = (
 )
 # The first that fits is said, so what is special stands before what is general.
 _REASONS = (
+    _reason(
+        r"mount source|mounting volume|mount local volume",
+        "What is in that place on the host is lost: put it back; or remove container and volume by hand, and "
+        "begin anew with restart --with-empty-data.",
+    ),
     _reason(r"exec format error", "Its image is probably built for another processor than the host's."),
     _reason(
         r"read-only file ?system|\bEROFS\b",

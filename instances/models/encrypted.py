@@ -100,6 +100,13 @@ def sealed(row: models.Model, name: str) -> str | None:
     return held.token if isinstance(held, Sealed) else seal(held, place_of(row, name))
 
 
+def _opened(value: Sealed, row: models.Model, column: Encrypted) -> Any:
+    try:
+        return value.open(place_of(row, column.attname), strict=column.strict)
+    except UnreadableSecret as error:
+        raise type(error)(f"The {column.verbose_name} of {row._meta.verbose_name} {row}") from None
+
+
 class OpenedWhenUsed(DeferredAttribute):
     """Decrypts when the attribute is read, so that a row whose secret nobody needs costs nothing.
 
@@ -110,7 +117,7 @@ class OpenedWhenUsed(DeferredAttribute):
         value = super().__get__(instance, cls)
         if isinstance(value, Sealed) and instance is not None:
             column: Any = self.field
-            value = value.open(place_of(instance, column.attname), strict=column.strict)
+            value = _opened(value, instance, column)
             instance.__dict__[column.attname] = value
         return value
 

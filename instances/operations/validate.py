@@ -13,7 +13,7 @@ from instances.checks.asking import probed_publicly, public_url
 from instances.checks.check_requests import requests_for
 from instances.checks.observe import observe
 from instances.containers import drift as rules
-from instances.containers import timings
+from instances.containers import storage, timings
 from instances.containers.drift import Finding, Note
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
 from instances.containers.identity import Identified
@@ -83,7 +83,7 @@ class HostView:
     identified: Identified
     dependents: list[str]
     sharers: list[str]
-    lost: tuple[str, ...] = ()  # volumes of its data that are not there
+    lost: tuple[str, ...] = ()  # what there is to say of each volume of its data that is not there
 
 
 def timing_bounds() -> timings.Bounds:
@@ -153,7 +153,7 @@ def _look(instance: Instance, outside: Outside) -> HostView:
         image = engine.image(instance.image_id or instance.image_ref)
         made_of = engine.image(container.image_id) if container else None
         described = engine.describe(container.id) if container and instance.adopted is not None else None
-        lost = tuple(name for name in instance.held_volumes if engine.volume_labels(name) is None)
+        lost = _lost(engine, instance, has_container=container is not None)
         sharers = sharers_of_data(engine, instance)
         return HostView(
             engine.facts(), container, described, made_of, image, identified, dependents, sharers, lost
@@ -162,14 +162,23 @@ def _look(instance: Instance, outside: Outside) -> HostView:
     return outside.engines.look(engine_address(instance.host), view)
 
 
+def _lost(engine: Engine, instance: Instance, *, has_container: bool) -> tuple[str, ...]:
+    adopted, told = has_container or instance.adopted is not None, []
+    for name in instance.held_volumes:
+        labels = engine.volume_labels(name)
+        if labels is None:
+            told.append(f"The host has no volume {name}: restart --with-empty-data would begin anew.")
+        elif storage.is_foreign(labels, instance.customer_id, adopted=adopted):
+            told.append(f"The volume {name} is that of {storage.owner(labels)}, and is not mounted.")
+    return tuple(told)
+
+
 def _on_host(instance: Instance, view: HostView) -> list[Finding]:
     plan = instance.plan_in_force
     image = rules.image_on_host(view.image, plan, view.engine, instance.mount_points)
     # An adopted container has limits of its own.
     findings = [image] if instance.adopted is not None else [rules.limits(plan, view.engine), image]
-    if view.lost:
-        text = f"The host has no volume {', '.join(view.lost)}: restart --with-empty-data would begin anew."
-        findings.append(Finding("data", False, text, "data_missing"))
+    findings += (Finding("data", False, text, "data_missing") for text in view.lost)
     findings.append(_identity(instance, view.identified))
     if view.container is None:
         gone = view.identified.sentence or sentence("missing")

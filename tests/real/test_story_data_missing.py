@@ -35,6 +35,23 @@ def test_a_container_removed_with_its_volume_is_not_made_anew_on_an_empty_one(fl
     assert fleet.health() == {"one": "healthy"}
 
 
+def test_a_volume_whose_folder_is_gone_from_the_disk_is_data_that_is_missing(fleet: Fleet) -> None:
+    fleet.provision("one")
+    container = fleet.container("one")
+    folder = Path(fleet.docker.volumes.get(f"{container.name}-data").attrs["Mountpoint"])
+    aside = folder.with_name("aside")
+    container.kill()
+    folder.rename(aside)
+    assert fleet.run("daily_health").returncode == 1
+    state = "SELECT status, reason, restarts_used FROM instances_health"
+    assert fleet.sql(state) == [("failed", "data_missing", 0)]
+    [told] = fleet.sql("SELECT severity, message FROM instances_incident")
+    assert told[0] == "critical" and "begin anew with restart --with-empty-data" in told[1]
+    aside.rename(folder)
+    assert fleet.run("daily_health").returncode == 0
+    assert fleet.boots("one") == 2
+
+
 def test_data_that_a_backup_uses_is_purged_when_the_backup_is_over(fleet: Fleet) -> None:
     fleet.provision("one")
     container = fleet.container("one")

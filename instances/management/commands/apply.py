@@ -49,5 +49,7 @@ class Command(FleetCommand):
 def _read(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text()
-    except (OSError, UnicodeDecodeError):
-        raise RequestError(f"The fleet file {name} can't be read as text.") from None
+    except OSError as error:
+        raise RequestError(f"The fleet file {name!r} can't be read: {error.strerror}.") from None
+    except ValueError:
+        raise RequestError(f"The fleet file {name!r} can't be read: it is not text.") from None

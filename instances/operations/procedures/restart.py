@@ -156,6 +156,11 @@ def _recreate_if_missing(work: Work) -> str:
     return f"recreated on {image}{made}"
 
 
+def _start(work: Work) -> str:
+    with _noting_refusal(work):
+        return START.do(work)
+
+
 @contextmanager
 def _noting_refusal(work: Work) -> Iterator[None]:
     """What is missing is the reason for a status of its own, unless the engine lost more than this."""
@@ -259,7 +264,7 @@ PROCEDURE = Procedure(
     steps=(
         Step(STOP, _stop, interrupts=True),
         Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
-        START,
+        Step(START.name, _start, interrupts=True),
         WAIT_UNTIL_HEALTHY,
     ),
     succeeded=_succeeded,

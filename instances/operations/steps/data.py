@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from instances.containers import host_sources, storage
-from instances.containers.spec import ContainerSpec, is_managed, next_name
-from instances.errors import NotFoundOnEngine, PermanentError
+from instances.containers.spec import ContainerSpec, next_name
+from instances.errors import DataMissing, NotFoundOnEngine, PermanentError
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -53,17 +53,19 @@ def see_sources(work: Work) -> None:
 
 
 def _is_there(work: Work, name: str, *, is_mounted: bool = False) -> bool:
-    """Whether the engine has the volume. Raises PermanentError when it is somebody else's by now.
+    """Whether the engine has the volume. Raises DataMissing when it is somebody else's by now.
 
-    One without any label may have been put back by hand. Labels of other tools say that they made it, unless
-    it `is_mounted`, by a container that serves the customer, or was theirs when that was adopted.
+    Labels of other tools say nothing on one that `is_mounted`, by a container that serves the customer.
     """
-    labels = work.engine.volume_labels(name)
+    labels, customer = work.engine.volume_labels(name), work.instance.customer_id
     if labels is None:
         return False
-    says = is_managed(labels) if is_mounted or work.instance.adopted is not None else bool(labels)
-    if says and not storage.is_customers(labels, work.instance.customer_id):
-        raise PermanentError(f"The volume {name} is that of {storage.owner(labels)}: it is not mounted.")
+    adopted = is_mounted or work.instance.adopted is not None
+    if storage.is_foreign(labels, customer, adopted=adopted):
+        raise DataMissing(
+            f"The data of {customer} is missing: the volume {name} is that of {storage.owner(labels)}, "
+            "and is not mounted."
+        )
     return True
 
 

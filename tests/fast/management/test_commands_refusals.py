@@ -142,3 +142,14 @@ def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, rea
     ran = run("operations")
     assert (ran.code, is_plain(ran.out)) == (0, True)
     assert run("operations", "--json").document[0]["reason"] == reason
+
+
+def test_a_fleet_file_that_can_not_be_read_is_refused_with_the_reason(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "packed.yaml").write_bytes(b"\x1f\x8b\xff")
+    for name, why in (
+        ("nothing.yaml", "No such file or directory"),
+        (".", "Is a directory"),
+        ("packed.yaml", "it is not text"),
+    ):
+        ran = run("apply", str(tmp_path / name))
+        assert (ran.code, f"can't be read: {why}." in ran.err) == (2, True), ran.err

@@ -65,7 +65,7 @@ def test_a_missing_key_is_one_sentence_without_a_secret(settings: Settings) -> N
     with pytest.raises(PermanentError) as refused:
         _ = Instance.objects.get().env
     assert str(refused.value) == (
-        "A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+        "The env of instance c1 can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
     )
     assert refused.value.__cause__ is None
 

@@ -23,7 +23,7 @@ from tests.fakes.outside import fails
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
-WHY = "A stored secret can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+WHY = "The env of instance bad can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
 
 
 def spoil(row: Model, column: str) -> str:

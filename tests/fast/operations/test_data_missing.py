@@ -10,6 +10,7 @@ from instances import documents
 from instances.checks.check_requests import requests_for
 from instances.checks.observe import observe
 from instances.checks.record import record
+from instances.errors import DataMissing
 from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
 from instances.models import Host, Incident, Instance, Operation, Plan
@@ -79,10 +80,33 @@ def test_what_another_tool_made_in_the_place_of_a_lost_volume_is_not_mounted(
     world.engine.create_volume(VOLUME, {"com.docker.compose.project": "shop"})
     ran = run("restart", "--customer-id", "c1", *words, "--json")
     assert ran.code == 1
-    assert ran.document["error"] == (
-        "The volume dockmgr-c1-data is that of the compose project shop: it is not mounted."
-    )
-    assert world.engine.containers == []
+    told = "the volume dockmgr-c1-data is that of the compose project shop, and is not mounted."
+    assert ran.document["error"] == f"The data of c1 is missing: {told}"
+    found = run("validate", "--customer-id", "c1", "--json").document["errors"]
+    assert {"code": "data_missing", "message": f"T{told[1:]}"} in found
+    assert (world.engine.containers, health_of(Instance.objects.get()).reason) == ([], "data_missing")
+
+
+def test_a_volume_of_another_customer_is_no_data_of_a_lost_container(world: World) -> None:
+    instance = world.instance()
+    lose_all(world, instance)
+    world.engine.create_volume(VOLUME, {"dockmgr.managed": "true", "dockmgr.customer_id": "c2"})
+    for _ in range(2):
+        sweep_here("tests", world.outside)
+        world.clock.advance(900)
+    health = health_of(instance)
+    assert (health.status, health.reason, health.restarts_used) == ("failed", "data_missing", 0)
+    assert not Operation.objects.exists()
+
+
+def test_what_can_not_be_mounted_any_more_is_missing_data_and_costs_no_attempt(world: World) -> None:
+    instance = world.instance()
+    world.engine.change(instance.container_name, state="exited")
+    world.engine.fail_next("start", DataMissing("error evaluating symlinks from mount source"))
+    done, health = healed(world, instance), health_of(instance)
+    assert (done.status, health.status) == ("failed", "failed")
+    assert (health.reason, health.restarts_used) == ("data_missing", 0)
+    assert "begin anew with restart --with-empty-data" in done.error
 
 
 def test_a_restart_finds_out_too_and_uses_up_no_attempt(world: World) -> None:

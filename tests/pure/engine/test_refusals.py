@@ -7,6 +7,7 @@ import pytest
 from instances.engine.refusals import call_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
+    DataMissing,
     DockmgrError,
     LoginRefused,
     NotFoundOnEngine,
@@ -41,6 +42,10 @@ Expected = type[DockmgrError]
         (500, "unable to find network with name or ID x: network not found", PermanentError),
         (500, "fill out specgen: invalid variable", PermanentError),
         (500, "container 4e2 is not connected to the network dockmgr", PermanentError),
+        (400, "invalid mount config: bind source path does not exist: /x", DataMissing),
+        (500, 'error evaluating symlinks from mount source "/v/_data": lstat /v: no such file', DataMissing),
+        (500, "error while mounting volume '/v': failed to mount local volume: no such device", DataMissing),
+        (500, "error mounting volume v for container 4e2: no such file or directory", DataMissing),
         (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
         (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
         (429, "slow down", TransientError),

@@ -22,6 +22,8 @@ HARD = {"drops_capabilities": True, "read_only": True, **DATA}
         ("sh: can't create /etc/x: Read-only file system", HARD, "tmpfs"),
         ("Error: EROFS: read-only file system, open '/x'", HARD, "read_only: false"),
         ("mount: Read-only file system", {}, ""),
+        ('error evaluating symlinks from mount source "/v": lstat /v: no such file or directory', {}, "lost"),
+        ("error while mounting volume '/v': failed to mount local volume: no such device", {}, "lost"),
         ('exec: "/x": stat /x: no such file or directory: unknown', {}, "entrypoint"),
         ('exec: "start": executable file not found in $PATH', {}, "entrypoint"),
         ("exec /entrypoint.sh: no such file or directory", {}, "interprets"),
