@@ -21,6 +21,11 @@ def repository(ref: str) -> str:
     return f"{host}/{rest}"
 
 
+def is_id(ref: str) -> bool:
+    """Whether a reference is an image's own id, which names no repository."""
+    return ref.startswith("sha256:") or len(ref) == 64
+
+
 def names_registry(ref: str) -> bool:
     """Whether a reference says which registry it is in; else it may also be an image built on the host."""
     host, slash, _ = ref.partition("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instances.containers.image_names import repository
+from instances.containers.image_names import is_id, repository
 
 LATEST = "latest"
 
@@ -54,7 +54,7 @@ def covers(entry: str, ref: str) -> bool:
 
     A digest beside a tag is what an engine obeys, so that no tag covers it.
     """
-    if _is_id(entry) or _is_id(ref):
+    if is_id(entry) or is_id(ref):
         return entry == ref
     if repository(entry) != repository(ref):
         return False
@@ -62,11 +62,6 @@ def covers(entry: str, ref: str) -> bool:
     if digest:
         return digest == wanted_digest
     return not tag or (not wanted_digest and tag == (wanted_tag or LATEST))
-
-
-def _is_id(ref: str) -> bool:
-    """An image's own id names no repository."""
-    return ref.startswith("sha256:") or len(ref) == 64
 
 
 def _version(ref: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
 _REPOSITORY = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 IMAGE_REF = re.compile(
+    r"(?![^/.:]*[A-Z][^/.:]*/)"  # a name without dot or port is no registry, and has no capitals
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/)?"  # registry
     rf"{_REPOSITORY}(?:/{_REPOSITORY})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # tag

@@ -6,7 +6,7 @@ import logging
 
 from instances.access.registry_logins import login_for
 from instances.containers.facts import ImageFacts
-from instances.containers.image_names import host_of, repository
+from instances.containers.image_names import host_of, is_id, repository
 from instances.engine.port import RegistryLogin
 from instances.errors import (
     DockmgrError,
@@ -29,7 +29,12 @@ ANSWERED = frozenset({NotFoundOnEngine, PermanentError, OutOfReachError, Transie
 
 
 def fetch(work: Work, ref: str) -> ImageFacts:
-    """The image a reference names in its registry now. Raises what `Engine.pull` and `login_for` do."""
+    """The image a reference names in its registry now, or on the host where it is an id.
+
+    Raises what `Engine.pull` and `login_for` do.
+    """
+    if is_id(ref):
+        return _on_host(work, ref)
     login = login_for(ref)
     try:
         return _pulled(work, ref, login)
@@ -37,6 +42,14 @@ def fetch(work: Work, ref: str) -> ImageFacts:
         raise LoginRefused(_refused(ref, login)) from None
     except UntrustedRegistry:
         raise UntrustedRegistry(_untrusted(work, ref)) from None
+
+
+def _on_host(work: Work, image_id: str) -> ImageFacts:
+    image = work.engine.image(image_id)
+    if image is None:
+        where = f"Host {work.instance.host.name} has no image {image_id[:19]}"
+        raise NotFoundOnEngine(f"{where}, and no registry is asked for an id: name its repository as well.")
+    return image
 
 
 def _pulled(work: Work, ref: str, login: RegistryLogin | None) -> ImageFacts:

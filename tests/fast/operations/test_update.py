@@ -121,6 +121,15 @@ def test_a_named_image_is_what_runs_from_now_on(world: World, old: Instance) -> 
     assert documents.operation(update(world))["changed"] is False
 
 
+def test_an_id_names_an_image_of_the_host_and_is_asked_of_no_registry(world: World, old: Instance) -> None:
+    world.engine.images["kept:1"] = image_facts("agent-3")
+    assert (update(world, image=NEWEST).image_after, in_order(world).image_id) == (NEWEST, NEWEST)
+    unknown = f"sha256:{'0' * 64}"
+    done = update(world, image=unknown)
+    assert (done.status, world.engine.pulls) == ("failed", [])
+    assert done.error.startswith(f"Host local has no image {unknown[:19]}, and no registry is asked")
+
+
 def test_a_named_image_that_runs_already_is_followed_from_now_on(world: World) -> None:
     publish(world, "agent-1", OTHER)
     old = world.instance()
