@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import re
@@ -49,7 +50,7 @@ def is_secret(value: str) -> bool:
 class Redactor:
     """Replaces secrets by `[redacted]`: the given ones in every form they travel in, and what looks like one.
 
-    Given values are found raw, escaped (JSON, Python), URL-quoted and inside base64; values of several
+    Given values are found raw, escaped (JSON, HTML, Python), URL-quoted and inside base64; values of several
     lines also line by line, for lines of 8 characters and more. `is_secret` says which values are too
     plain to hide. Overlapping finds become one mark, so a secret that contains another vanishes whole.
     Without values, keys of known shape, `Authorization` headers, passwords in URLs and values named
@@ -115,7 +116,7 @@ def _windows(text: str) -> Iterator[str]:
 
 
 def _forms(piece: str) -> Iterator[str]:
-    """The piece as it is written raw, in JSON, in Python, in a URL and inside base64."""
+    """The piece as it is written raw, in JSON, in HTML, in Python, in a URL and inside base64."""
     data = piece.encode("utf-8", "surrogatepass")
     yield piece
     yield from _base64_forms(data)
@@ -124,6 +125,7 @@ def _forms(piece: str) -> Iterator[str]:
     # repr picks its quotes by what else a text holds, so both choices occur.
     yield from (repr(piece)[1:-1], repr('"' + piece)[2:-1], ascii(piece)[1:-1], repr(data)[2:-1])
     yield from _json_forms(piece)
+    yield from _html_forms(piece)
     for form in (quote(data, safe=""), quote(data), quote(data, safe="!'()*"), quote_plus(data)):
         yield from (form, re.sub("%..", lambda escape: escape[0].lower(), form))
 
@@ -134,6 +136,13 @@ def _json_forms(piece: str) -> Iterator[str]:
         yield from (once, json.dumps(once)[1:-1], once.replace("/", "\\/"))
         # Encoders that write for HTML pages, Go's among them.
         yield once.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _html_forms(piece: str) -> Iterator[str]:
+    """As pages and XML have it: quotes as they are, named, or by number, which Go and others write."""
+    text = html.escape(piece, quote=False)
+    for double, single in (('"', "'"), ("&quot;", "&#x27;"), ("&quot;", "&apos;"), ("&#34;", "&#39;")):
+        yield text.replace('"', double).replace("'", single)
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:

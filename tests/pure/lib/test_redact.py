@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +43,10 @@ FORMS = [
     case("url_quoted_whole", quote(SECRET, safe="")),
     case("url_quoted_lower_case", re.sub("%..", lambda escape: escape[0].lower(), quote(SECRET))),
     case("url_quoted_plus", quote_plus(SECRET)),
+    case("html", html.escape(SECRET)),
+    case("html_text", html.escape(SECRET, quote=False)),
+    case("xml", escape(SECRET, {"'": "&apos;", '"': "&quot;"})),
+    case("html_by_number", html.escape(SECRET).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")),
     case("repr", repr(SECRET)[1:-1]),
     case("ascii", ascii(SECRET)[1:-1]),
     case("bytes_repr", repr(SECRET.encode())[2:-1]),
