@@ -46,7 +46,8 @@ def test_a_volume_whose_folder_is_gone_from_the_disk_is_data_that_is_missing(fle
     state = "SELECT status, reason, restarts_used FROM instances_health"
     assert fleet.sql(state) == [("failed", "data_missing", 0)]
     [told] = fleet.sql("SELECT severity, message FROM instances_incident")
-    assert told[0] == "critical" and "begin anew with restart --with-empty-data" in told[1]
+    assert told[0] == "critical" and told[1].startswith(f"The data of {fleet.customer('one')} is missing. ")
+    assert "begin anew with restart --with-empty-data" in fleet.operations("one")[0]["error"]
     aside.rename(folder)
     assert fleet.run("daily_health").returncode == 0
     assert fleet.boots("one") == 2

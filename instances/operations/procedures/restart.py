@@ -16,7 +16,7 @@ from instances.checks.transition import change
 from instances.containers.identity import REPLACED, Listing
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
-from instances.errors import AnotherEngine, BusyError, CannotRemake, NotOurs
+from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -158,7 +158,10 @@ def _recreate_if_missing(work: Work) -> str:
 
 def _start(work: Work) -> str:
     with _noting_refusal(work):
-        return START.do(work)
+        try:
+            return START.do(work)
+        except DataMissing as error:
+            raise DataMissing(f"The data of {work.instance.customer_id} is missing. {error}") from None
 
 
 @contextmanager

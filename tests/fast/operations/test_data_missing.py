@@ -106,6 +106,7 @@ def test_what_can_not_be_mounted_any_more_is_missing_data_and_costs_no_attempt(w
     done, health = healed(world, instance), health_of(instance)
     assert (done.status, health.status) == ("failed", "failed")
     assert (health.reason, health.restarts_used) == ("data_missing", 0)
+    assert done.error.startswith("The data of c1 is missing. ")
     assert "begin anew with restart --with-empty-data" in done.error
 
 
