@@ -16,9 +16,17 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import Error as DatabaseFailure
 
     try:
         execute_from_command_line(sys.argv)
+    except DatabaseFailure as error:  # of Django's own commands; ours say it themselves
+        if "--traceback" in sys.argv:
+            raise
+        from instances.db.errors import database_sentence
+
+        sys.stderr.write(f"{database_sentence(error)}\n")
+        sys.exit(3)
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

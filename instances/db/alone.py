@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 # Any number that nothing else on the server locks.
 KEY = 0x646F636B6D6772
@@ -42,8 +42,12 @@ def _of_server(waiting: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def _of_file(waiting: Callable[[], None]) -> Iterator[None]:
     path = Path(f"{connection.settings_dict['NAME']}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("w") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("w")
+    except OSError:
+        raise OperationalError("unable to open database file") from None
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError
 # writes, others were in the way.
 PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
 READ_ONLY, DISK_FULL = "25006", "53100"
+TOO_LONG, NO_RIGHT = "57014", "42501"
+MISSING = ("42P01", "42703")  # a table, a column
 BUSY = ("40001", "40P01", "55P03")
 # What a PostgreSQL says that lets nobody in, and what that means; psycopg knows no state of these.
 REFUSALS = {
@@ -18,33 +20,67 @@ REFUSALS = {
     "no pg_hba.conf entry": "it does not let us in from here (pg_hba.conf)",
     "too many clients": "it has as many sessions as it takes (max_connections)",
     "remaining connection slots": "it has as many sessions as it takes (max_connections)",
+    "too many connections for": "it has as many sessions as the user or database may have (CONNECTION LIMIT)",
+    "not currently accepting connections": "it takes no sessions for that database",
+    "not permitted to log in": "its user may not log in",
+    "permission denied": "the user may not do that there; its rights are too few",
     "system is starting up": "it is starting up",
+    "not yet accepting connections": "it is starting up",
+    "in recovery mode": "it is starting up after a crash",
     "system is shutting down": "it is shutting down",
+    "does not support SSL": "it speaks no TLS, which sslmode asks for",
+    "certificate verify failed": "its certificate is not trusted (sslrootcert)",
+    "does not match host name": "its certificate is for another name",
+    "root certificate file": "the file that sslrootcert names can't be read",
+    "invalid sslmode": "there is no sslmode of that name",
 }
 _NO_DATABASE = re.compile(r'FATAL: +(?:database|role) "[^"]*" does not exist')
-OLD_SCHEMA = ("no such table", "no such column", "does not exist", "has no column")
+# What stood in the way to a server that said nothing.
+NO_WAY = {
+    "Connection refused": "nothing listens there",
+    "No such file or directory": "nothing listens there",
+    "resolve host": "the name of its host is not known",
+    "translate host name": "the name of its host is not known",
+    "timeout expired": "it does not answer",
+    "No route to host": "there is no way to its host",
+    "Network is unreachable": "there is no way to its host",
+    "unable to open database file": "its file can't be opened",
+    "file is not a database": "its file is no SQLite database",
+    "disk image is malformed": "its file is damaged",
+    "invalid response to SSL negotiation": "what listens there is no PostgreSQL",
+}
+OLD_SCHEMA = ("no such table", "no such column", "has no column")
 
 
 def database_sentence(error: DatabaseFailure) -> str:
     """What a database error means to an operator."""
-    refused = _refusal(str(error))
+    text, state = str(error), _state(error)
+    refused = REFUSALS["permission denied"] if state == NO_RIGHT else _refusal(text)
     if refused:
         return f"The database refuses: {refused} (DATABASE_URL)."
-    if any(words in str(error) for words in OLD_SCHEMA):
+    if state in MISSING or any(words in text for words in OLD_SCHEMA):
         return "The database lacks tables of this version; run manage.py migrate first."
-    if _state(error) == READ_ONLY or "readonly database" in str(error):
+    if state == READ_ONLY or "readonly database" in text:
         return "The database takes no writes: it is read-only (DATABASE_URL)."
-    if _state(error) == DISK_FULL or "disk is full" in str(error):
+    if state == DISK_FULL or "disk is full" in text:
         return "The database takes no writes: its disk is full (DATABASE_URL)."
-    if _state(error) in BUSY or "database is locked" in str(error):
+    if state in BUSY or "database is locked" in text:
         return "The database was busy with changes of others for too long. Try again."
+    if state == TOO_LONG:
+        return "The database was too slow: a statement took longer than DOCKMGR_STATEMENT_TIMEOUT. Try again."
+    if known := _first(NO_WAY, text):
+        return f"The database can't be reached: {known} (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 
 def _refusal(text: str) -> str:
     if _NO_DATABASE.search(text):
         return "it has no database or no user of that name"
-    return next((reason for words, reason in REFUSALS.items() if words in text), "")
+    return _first(REFUSALS, text)
+
+
+def _first(reasons: dict[str, str], text: str) -> str:
+    return next((reason for words, reason in reasons.items() if words in text), "")
 
 
 def may_pass(error: BaseException) -> bool:

@@ -110,5 +110,7 @@ def test_without_its_database_a_command_says_so(fleet: Fleet, tmp_path: Path) ->
         f"sqlite:///{broken}",
         "postgres://nobody@127.0.0.1:1/nothing",
     ):
-        commands = (("daily_health",), ("restart", "--customer-id", "someone"))
+        commands = (("daily_health",), ("restart", "--customer-id", "someone"), ("changepassword", "ada"))
         assert amiss(fleet.run_all(*commands, DATABASE_URL=url), 3) == []
+    for url in (f"sqlite:///{tmp_path}", f"sqlite:///{broken}/under", f"sqlite:///{broken}"):
+        assert amiss([fleet.run("migrate", DATABASE_URL=url)], 3) == []

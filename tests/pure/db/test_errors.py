@@ -21,8 +21,8 @@ def refused(state: str, kind: type[DatabaseError] = OperationalError) -> Databas
 
 
 FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
-    "away": (OperationalError("connection refused"), "can't be reached", True),
-    "cut": (refused("57P01"), "can't be reached", True),
+    "away": (OperationalError("s3ntinel"), "can't be reached or refuses to work", True),
+    "cut": (refused("57P01"), "can't be reached or refuses to work", True),
     "a wrong password": (
         OperationalError('FATAL:  password authentication failed for user "s3ntinel"'),
         "its user name or password is wrong",
@@ -50,7 +50,31 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "locked by others": (refused("55P03"), "was busy with changes of others", True),
     "a ring of locks": (refused("40P01"), "was busy with changes of others", True),
     "locked file": (OperationalError("database is locked"), "was busy with changes of others", True),
-    "not migrated": (refused("42P01"), "can't be reached", False),
+    "not migrated": (refused("42P01"), "run manage.py migrate first", False),
+    "a column not migrated": (refused("42703"), "run manage.py migrate first", False),
+    "no right": (refused("42501"), "its rights are too few", False),
+    "too slow": (refused("57014"), "longer than DOCKMGR_STATEMENT_TIMEOUT", False),
+    "no session for this user": (
+        OperationalError('FATAL:  too many connections for role "s3ntinel"'),
+        "CONNECTION LIMIT",
+        True,
+    ),
+    "a statement a pooler forgot": (refused("26000"), "can't be reached or refuses to work", False),
+    "nothing there": (
+        OperationalError('connection to server at "s3ntinel", port 9 failed: Connection refused'),
+        "can't be reached: nothing listens there",
+        True,
+    ),
+    "no such host": (OperationalError("failed to resolve host 's3ntinel'"), "host is not known", True),
+    "silent": (OperationalError("connection timeout expired"), "it does not answer", True),
+    "no file": (OperationalError("unable to open database file"), "its file can't be opened", True),
+    "another file": (DatabaseError("file is not a database"), "its file is no SQLite database", False),
+    "no TLS": (OperationalError("server does not support SSL, but SSL was required"), "speaks no TLS", True),
+    "no root certificate": (
+        OperationalError('root certificate file "/s3ntinel" does not exist'),
+        "the file that sslrootcert names can't be read",
+        True,
+    ),
     "not migrated file": (OperationalError("no such table: x"), "run manage.py migrate first", True),
 }
 
