@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
@@ -52,9 +52,23 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     Entry = Entry
     _offset: float | None = None
     _is_away = False
+    _is_starting: ClassVar[bool] = False
 
     def setup_schedule(self) -> None:
-        """Returns when the schedule could be read, the interval of the environment included."""
+        """Returns when the schedule could be read, the interval of the environment included.
+
+        Celery, told to end, wants to save the schedule, and begins a second scheduler where the first one
+        is still waiting for its database: then there is nothing to save.
+        """
+        if Scheduler._is_starting:
+            raise SystemExit
+        Scheduler._is_starting = True
+        try:
+            self._read_schedule()
+        finally:
+            Scheduler._is_starting = False
+
+    def _read_schedule(self) -> None:
         while True:
             try:
                 apply_environment()

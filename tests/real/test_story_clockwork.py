@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.fleet import Fleet, a_fleet, all_healthy
+from tests.real.fleet import Fleet, a_fleet, all_healthy, end
 from tests.real.live import wait_until
 
 SWEPT = "SELECT count(*) FROM instances_sweep WHERE slot IS NOT NULL AND state = 'finished'"
@@ -65,6 +66,19 @@ def test_an_interval_edited_in_the_database_survives_a_restart_of_beat(fleet: Fl
     seconds = [float(slot.partition(".")[0].rpartition(":")[2]) for (slot,) in fleet.sql(last)]
     # A busy machine may miss a slot; slots of two seconds would never lie one apart.
     assert 1 in {(later - sooner) % 60 for later, sooner in pairwise(seconds)}
+
+
+def test_beat_that_waits_for_its_database_ends_when_it_is_told_to(fleet: Fleet, tmp_path: Path) -> None:
+    log, environ = tmp_path / "waiting.log", {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+    words = ("-m", "celery", "-A", "dockmgr", "beat", "--pidfile", "")
+    process = fleet.start(*words, environ=environ, log=log)
+    try:
+        wait_until(lambda: "Beat waits for the database" in log.read_text(), 60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert "Traceback" not in log.read_text()
+    finally:
+        end(process)
 
 
 def test_two_workers_and_two_beats_do_everything_once(fleet: Fleet) -> None:
