@@ -7,6 +7,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from instances.lib.causes import unreadable
+
 SPECIAL_CHARACTERS = (
     "In a user name or password # / ? [ ] @ : % are written as %23 %2F %3F %5B %5D %40 %3A %25."
 )
@@ -83,8 +85,10 @@ class Environment:
     def _read(self, name: str, path: Path) -> str:
         try:
             text = path.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            raise ImproperlyConfigured(f"{name} names a file that can't be read as text.") from None
+        except (OSError, UnicodeError) as error:
+            raise ImproperlyConfigured(
+                f"{name} names a file that can't be read: {unreadable(error)}."
+            ) from None
         if not text:
             raise ImproperlyConfigured(f"{name} names a file that is empty.")
         return text

@@ -10,6 +10,7 @@ from pathlib import Path
 from instances.containers.image_names import HUB, host_of, longest_match
 from instances.engine.port import RegistryLogin
 from instances.errors import PermanentError, TransientError
+from instances.lib.causes import unreadable
 from instances.models import Registry
 
 HELPER_SECONDS = 30.0
@@ -41,8 +42,9 @@ def login_of(registry: Registry) -> RegistryLogin | None:
 def _from_file(registry: Registry) -> RegistryLogin:
     try:
         token = Path(registry.token_file).read_text()[:_LARGEST].strip()
-    except (OSError, UnicodeDecodeError):
-        raise _lacks(registry, f"the token file {registry.token_file} can't be read here") from None
+    except (OSError, UnicodeError) as error:
+        why = f"can't be read here: {unreadable(error)}"
+        raise _lacks(registry, f"the token file {registry.token_file} {why}") from None
     if not token:
         raise _lacks(registry, f"the token file {registry.token_file} is empty")
     if registry.username:

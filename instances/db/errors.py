@@ -7,6 +7,8 @@ import re
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError
 
+from instances.lib.causes import way_lost
+
 # Beginnings of SQLSTATE: the line was cut, the server stops, is full or takes no
 # writes, others were in the way.
 PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
@@ -35,21 +37,14 @@ REFUSALS = {
     "invalid sslmode": "there is no sslmode of that name",
 }
 _NO_DATABASE = re.compile(r'FATAL: +(?:database|role) "[^"]*" does not exist')
-# What stood in the way to a server that said nothing.
-NO_WAY = {
-    "Connection refused": "nothing listens there",
-    "No such file or directory": "nothing listens there",
-    "resolve host": "the name of its host is not known",
-    "translate host name": "the name of its host is not known",
-    "timeout expired": "it does not answer",
-    "No route to host": "there is no way to its host",
-    "Network is unreachable": "there is no way to its host",
+# What is wrong with what is there.
+NO_DATABASE = {
     "unable to open database file": "its file can't be opened",
     "file is not a database": "its file is no SQLite database",
     "disk image is malformed": "its file is damaged",
     "invalid response to SSL negotiation": "what listens there is no PostgreSQL",
 }
-OLD_SCHEMA = ("no such table", "no such column", "has no column")
+OLD_SCHEMA = re.compile(r"no such (?:table|column)|has no column|(?:relation|column) .* does not exist")
 
 
 def database_sentence(error: DatabaseFailure) -> str:
@@ -58,7 +53,7 @@ def database_sentence(error: DatabaseFailure) -> str:
     refused = REFUSALS["permission denied"] if state == NO_RIGHT else _refusal(text)
     if refused:
         return f"The database refuses: {refused} (DATABASE_URL)."
-    if state in MISSING or any(words in text for words in OLD_SCHEMA):
+    if state in MISSING or OLD_SCHEMA.search(text):
         return "The database lacks tables of this version; run manage.py migrate first."
     if state == READ_ONLY or "readonly database" in text:
         return "The database takes no writes: it is read-only (DATABASE_URL)."
@@ -68,7 +63,7 @@ def database_sentence(error: DatabaseFailure) -> str:
         return "The database was busy with changes of others for too long. Try again."
     if state == TOO_LONG:
         return "The database was too slow: a statement took longer than DOCKMGR_STATEMENT_TIMEOUT. Try again."
-    if known := _first(NO_WAY, text):
+    if known := _first(NO_DATABASE, text) or way_lost(text):
         return f"The database can't be reached: {known} (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 

@@ -22,6 +22,7 @@ from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
+from instances.lib.storable import text
 from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator
 from instances.management.who import say
@@ -135,6 +136,7 @@ class FleetCommand(BaseCommand):
 
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
+        _refuse_bytes(options)
         say(options["as_name"], recorded=self._is_recorded(options))
         if self._is_recorded(options) and self.needs_keys:
             require_keys()
@@ -192,6 +194,14 @@ class FleetCommand(BaseCommand):
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""
         self.console.print(table(columns, rows))
+
+
+def _refuse_bytes(options: dict[str, Any]) -> None:
+    """Raise RequestError for what was given and is not UTF-8; a reason is kept as far as it is."""
+    for name, given in options.items():
+        words = given if isinstance(given, list) else [given]
+        if name != "reason" and any(isinstance(word, str) and word != text(word) for word in words):
+            raise RequestError(f"What is given as {name.replace('_', ' ')} is not text in UTF-8.")
 
 
 def _target(options: dict[str, Any]) -> str:

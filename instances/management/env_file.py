@@ -10,6 +10,7 @@ from typing import Any
 
 from instances.errors import RequestError
 from instances.lib import validators
+from instances.lib.causes import unreadable
 
 _MARK = b"\xef\xbb\xbf"
 
@@ -28,8 +29,8 @@ def environment(pairs: list[str], file: str | None) -> dict[str, str]:
 def _from_file(file: str) -> dict[str, str]:
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError:
-        raise RequestError("The environment file can't be read.") from None
+    except OSError as error:
+        raise RequestError(f"The environment file can't be read: {unreadable(error)}.") from None
     content = content.removeprefix(_MARK)
     if file.endswith(".json") or (file == "-" and content.lstrip()[:1] == b"{"):
         return _from_json(content)

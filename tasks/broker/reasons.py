@@ -7,7 +7,7 @@ import ssl
 from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # older stubs
 from redis import exceptions
 
-from instances.lib.causes import causes
+from instances.lib.causes import causes, way_lost
 
 # What a call of ours fails with where the broker is away, or refuses.
 LOST_BROKER = (OperationalError, BatchPublishError, exceptions.RedisError)
@@ -46,7 +46,8 @@ def broker_sentence(error: BaseException) -> str:
     for cause in causes(error):
         if reason := _reason(cause):
             return f"The broker refuses: {reason} (DOCKMGR_BROKER_URL)."
-    return OUT_OF_REACH
+    lost = next(filter(None, (way_lost(str(cause)) for cause in causes(error))), "")
+    return f"The broker can't be reached: {lost} (DOCKMGR_BROKER_URL)." if lost else OUT_OF_REACH
 
 
 def _reason(error: BaseException) -> str | None:

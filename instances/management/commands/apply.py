@@ -8,6 +8,7 @@ from typing import Any
 from instances.errors import RequestError
 from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
+from instances.lib.causes import unreadable
 from instances.management.base import GOOD, FleetCommand
 from instances.models import AuditEntry
 from instances.operations import service
@@ -49,7 +50,5 @@ class Command(FleetCommand):
 def _read(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text()
-    except OSError as error:
-        raise RequestError(f"The fleet file {name!r} can't be read: {error.strerror}.") from None
-    except ValueError:
-        raise RequestError(f"The fleet file {name!r} can't be read: it is not text.") from None
+    except (OSError, UnicodeError) as error:
+        raise RequestError(f"The fleet file {name!r} can't be read: {unreadable(error)}.") from None

@@ -144,6 +144,14 @@ def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, rea
     assert run("operations", "--json").document[0]["reason"] == reason
 
 
+@pytest.mark.parametrize(
+    "words", [("unlock", "\udcff"), ("logs", "--customer-id", "\udcff"), (*NEW, "--env", "\udcff=1")]
+)
+def test_words_that_are_no_text_are_refused(world: World, run: Run, words: tuple[str, ...]) -> None:
+    ran = run(*words)
+    assert (ran.code, "is not text in UTF-8." in ran.err) == (2, True), ran.err
+
+
 def test_a_fleet_file_that_can_not_be_read_is_refused_with_the_reason(run: Run, tmp_path: Path) -> None:
     (tmp_path / "packed.yaml").write_bytes(b"\x1f\x8b\xff")
     for name, why in (

@@ -46,7 +46,9 @@ def test_who_asks_workers_is_told_in_one_sentence() -> None:
         lambda: enqueue_sweep(by="x"),
         lambda: enqueue_checks(["c1"]),
     ):
-        with pytest.raises(OutOfReachError, match=r"^The broker can't be reached \(DOCKMGR_BROKER_URL\)\.$"):
+        with pytest.raises(
+            OutOfReachError, match=r"^The broker can't be reached[^()]*\(DOCKMGR_BROKER_URL\)\.$"
+        ):
             call()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.engine.wording import is_used_up, reason
 from instances.lib.causes import causes
-from tasks.broker.reasons import OUT_OF_REACH, broker_sentence
+from tasks.broker.reasons import broker_sentence
 
 
 def chained(*errors: BaseException) -> BaseException:
@@ -26,4 +26,4 @@ def test_an_error_that_comes_from_itself_is_put_into_words() -> None:
         errors = [OSError(111, "Connection refused") for _ in range(size)]
         assert len(list(causes(chained(*errors)))) == size
         assert (is_used_up(errors[0]), reason(errors[0])) == (False, "Connection refused.")
-        assert broker_sentence(errors[0]) == OUT_OF_REACH
+        assert "nothing listens there" in broker_sentence(errors[0])

@@ -22,7 +22,19 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "connections": (exceptions.ConnectionError("max number of clients reached"), "as many connections"),
     "foreign certificate": (ssl.SSLCertVerificationError(1, SECRET), "certificate is not trusted"),
     "no TLS": (ssl.SSLError(1, f"WRONG_VERSION_NUMBER {SECRET}"), "TLS can't be agreed on"),
-    "nobody there": (exceptions.ConnectionError(f"Error 111 connecting to {SECRET}:6379."), OUT_OF_REACH),
+    "nobody there": (
+        exceptions.ConnectionError(f"Error 111 connecting to {SECRET}:6379. Connection refused."),
+        "can't be reached: nothing listens there",
+    ),
+    "no such host": (
+        exceptions.ConnectionError(f"Error -2 connecting to {SECRET}:6379. Name or service not known."),
+        "can't be reached: the name of its host is not known",
+    ),
+    "silent": (
+        exceptions.TimeoutError("Timeout reading from socket"),
+        "can't be reached: it does not answer",
+    ),
+    "cut": (exceptions.ConnectionError("Connection closed by server."), OUT_OF_REACH),
     "something else": (exceptions.ResponseError(f"ERR {SECRET}"), OUT_OF_REACH),
 }
 
