@@ -12,7 +12,6 @@ from instances.api import limits
 from instances.models import AuditEntry
 from tasks.broker import counters
 from tasks.broker.counters import Counter
-from tasks.broker.reasons import OUT_OF_REACH
 from tests.factories import World
 from tests.web.callers import OVER_HTTP, Caller, a_caller
 
@@ -88,7 +87,8 @@ def test_without_the_counter_calls_pass_and_one_line_says_so(
             answer = caller.get("/instances")
             assert (answer.status, "RateLimit-Limit" in answer.headers) == (200, False)
     assert [record.getMessage() for record in caplog.records if record.name == "tasks.broker.counters"] == [
-        f"Calls of the API are not being counted: {OUT_OF_REACH}"
+        "Calls of the API are not being counted: "
+        "The broker can't be reached: nothing listens there (DOCKMGR_BROKER_URL)."
     ] * 2
 
 
