@@ -33,7 +33,8 @@ REFUSALS = {
     "does not support SSL": "it speaks no TLS, which sslmode asks for",
     "certificate verify failed": "its certificate is not trusted (sslrootcert)",
     "does not match host name": "its certificate is for another name",
-    "root certificate file": "the file that sslrootcert names can't be read",
+    "certificate file": "a file that sslcert, sslkey or sslrootcert names can't be used",
+    "private key file": "a file that sslcert, sslkey or sslrootcert names can't be used",
     "invalid sslmode": "there is no sslmode of that name",
 }
 _NO_DATABASE = re.compile(r'FATAL: +(?:database|role) "[^"]*" does not exist')
@@ -63,7 +64,7 @@ def database_sentence(error: DatabaseFailure) -> str:
         return "The database was busy with changes of others for too long. Try again."
     if state == TOO_LONG:
         return "The database was too slow: a statement took longer than DOCKMGR_STATEMENT_TIMEOUT. Try again."
-    if known := _first(NO_DATABASE, text) or way_lost(text):
+    if known := _first(NO_DATABASE, text) or ("" if state else way_lost(text)):
         return f"The database can't be reached: {known} (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 
@@ -21,7 +22,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 # What stood in the way to a server that said nothing, by what sockets and clients say of it.
 _NO_WAY = {
     "connection refused": "nothing listens there",
-    "no such file or directory": "nothing listens there",
+    r"(?:socket|connecting to) .*no such file or directory": "nothing listens there",
     "resolve host": "the name of its host is not known",
     "translate host name": "the name of its host is not known",
     "name or service not known": "the name of its host is not known",
@@ -38,7 +39,7 @@ _NO_WAY = {
 def way_lost(text: str) -> str:
     """Why a server was not reached, by what its client says; empty where that is not known."""
     lowered = text.lower()
-    return next((reason for words, reason in _NO_WAY.items() if words in lowered), "")
+    return next((reason for form, reason in _NO_WAY.items() if re.search(form, lowered)), "")
 
 
 def unreadable(error: OSError | UnicodeError) -> str:

@@ -15,7 +15,7 @@ class Refusal(Exception):
 
 
 def refused(state: str, kind: type[DatabaseError] = OperationalError) -> DatabaseError:
-    error = kind("s3ntinel")
+    error = kind("s3ntinel timeout")
     error.__cause__ = Refusal(state)
     return error
 
@@ -69,10 +69,21 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "silent": (OperationalError("connection timeout expired"), "it does not answer", True),
     "no file": (OperationalError("unable to open database file"), "its file can't be opened", True),
     "another file": (DatabaseError("file is not a database"), "its file is no SQLite database", False),
+    "no key file": (
+        OperationalError('could not read certificate file "/s3ntinel": No such file or directory'),
+        "a file that sslcert, sslkey or sslrootcert names can't be used",
+        True,
+    ),
+    "idle": (refused("25P03"), "can't be reached or refuses to work", True),
+    "no socket": (
+        OperationalError('connection to server on socket "/s3ntinel" failed: No such file or directory'),
+        "can't be reached: nothing listens there",
+        True,
+    ),
     "no TLS": (OperationalError("server does not support SSL, but SSL was required"), "speaks no TLS", True),
     "no root certificate": (
         OperationalError('root certificate file "/s3ntinel" does not exist'),
-        "the file that sslrootcert names can't be read",
+        "a file that sslcert, sslkey or sslrootcert names can't be used",
         True,
     ),
     "not migrated file": (OperationalError("no such table: x"), "run manage.py migrate first", True),

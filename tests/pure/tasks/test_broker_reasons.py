@@ -34,6 +34,11 @@ FAILURES: dict[str, tuple[Exception, str]] = {
         exceptions.TimeoutError("Timeout reading from socket"),
         "can't be reached: it does not answer",
     ),
+    "no socket": (
+        exceptions.ConnectionError(f"Error 2 connecting to /{SECRET}. No such file or directory."),
+        "can't be reached: nothing listens there",
+    ),
+    "no file": (FileNotFoundError(2, "No such file or directory"), OUT_OF_REACH),
     "cut": (exceptions.ConnectionError("Connection closed by server."), OUT_OF_REACH),
     "something else": (exceptions.ResponseError(f"ERR {SECRET}"), OUT_OF_REACH),
 }
