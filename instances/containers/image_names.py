@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 HUB = "docker.io"
+_DIGITS = re.compile("[0-9a-f]{64}")
 _HUBS = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 
 
@@ -23,7 +25,7 @@ def repository(ref: str) -> str:
 
 def is_id(ref: str) -> bool:
     """Whether a reference is an image's own id, which names no repository."""
-    return ref.startswith("sha256:") or len(ref) == 64
+    return ref.startswith("sha256:") or _DIGITS.fullmatch(ref) is not None
 
 
 def names_registry(ref: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances.containers.image_names import host_of, longest_match, names_registry, repository
+from instances.containers.image_names import host_of, is_id, longest_match, names_registry, repository
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,17 @@ def test_the_hub_goes_by_several_names() -> None:
     assert {host_of(name) for name in ("docker.io", "index.docker.io", "registry-1.docker.io/a")} == {
         "docker.io"
     }
+
+
+@pytest.mark.parametrize(
+    ("ref", "itself"),
+    [
+        ("sha256:" + "0a" * 32, True),
+        ("0a" * 32, True),
+        ("registry.example.com/" + "a" * 43, False),  # as long as an id
+        ("agent@sha256:" + "0a" * 32, False),
+        ("nginx", False),
+    ],
+)
+def test_an_id_is_told_from_a_name_of_its_length(ref: str, itself: bool) -> None:
+    assert is_id(ref) is itself
