@@ -23,6 +23,7 @@ from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
+from instances.checks.stalled import is_any_stalled, take_stalled
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
@@ -34,6 +35,7 @@ from instances.operations.last_words import is_new_death, keep_of_death
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.broker.publishing import publish_many
+from tasks.broker.queues import queue_lengths
 from tasks.heartbeat import announce_sweep
 from tasks.host_lanes import HostLanes
 from tasks.operations import heal
@@ -50,8 +52,7 @@ def commit(checks: Sequence[Check]) -> Sequence[Recorded]:
     recorded, finished = record(checks, SYSTEM.now())
     for sweep_id in finished:
         logger.info("Sweep %s finished.", sweep_id, extra={"sweep_id": sweep_id})
-        state_file.write()
-        announce_sweep()
+        tell_of_finished()
     return recorded
 
 
@@ -70,12 +71,36 @@ def sweep(requested_by: str = "task", reason: str = "", request_id: str | None =
         return {"sweep_id": None, "refused": str(error)}
     roster = Roster.of_active()
     Sweep.objects.filter(pk=row.pk).update(total=len(roster))
-    if not roster:
-        sweeps.finish(row, now)
-        state_file.write()
-        announce_sweep()
-    fan_out(roster, sweeps.lifetime(interval), str(row.pk))
+    fan_out_sweep(row, roster, sweeps.lifetime(interval))
     return {"sweep_id": str(row.pk), "total": len(roster)}
+
+
+def fan_out_sweep(row: Sweep, roster: Roster, expires: timedelta, *, patience: float = float("inf")) -> None:
+    """Publish a sweep's checks; one that has none left is over."""
+    if not roster:
+        sweeps.finish(row, SYSTEM.now())
+        tell_of_finished()
+    fan_out(roster, expires, str(row.pk), patience=patience)
+
+
+def tell_of_finished() -> None:
+    """Tell whoever waits for the end of sweeps."""
+    state_file.write()
+    announce_sweep()
+
+
+def carry_on_stalled() -> None:
+    """Publish once more what is left of a sweep that goes no further though no check waits in the queue.
+
+    Hosts are not waited for: it may be late already. Raises OutOfReachError without a broker.
+    """
+    now = SYSTEM.now()
+    if not is_any_stalled(now) or queue_lengths()["health"]:
+        return
+    if taken := take_stalled(now):
+        row, left = taken
+        logger.warning("Sweep %s had stalled; %d instances of %d are left.", row.pk, len(left), row.total)
+        fan_out_sweep(row, left, row.expires_at - now, patience=LIST_PATIENCE)
 
 
 @task("dockmgr.follow_up")

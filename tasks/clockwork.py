@@ -14,14 +14,14 @@ from instances.monitoring.self_check import show_life
 from instances.monitoring.self_rules import Part, queue_part
 from tasks.alive import show_alive
 from tasks.broker.connection import require_broker
-from tasks.checks import note_dark_hosts, publish_due
+from tasks.checks import carry_on_stalled, note_dark_hosts, publish_due
 from tasks.maintenance import hand_over
 
 HAND_OVER_EVERY = timedelta(seconds=10)
 
 
 def follow_up_turn() -> None:
-    """Publish the checks that are due. A thread of its own: hosts that list late hold it up.
+    """Publish the checks that are due, and those a sweep lacks. A thread of its own: late lists hold it up.
 
     None is taken while the broker does not answer.
     """
@@ -29,6 +29,7 @@ def follow_up_turn() -> None:
     if is_any_due(now):
         require_broker()
         publish_due()
+    carry_on_stalled()
     show_life(Part.CLOCKWORK, now)
 
 

@@ -273,7 +273,7 @@ def _count(recorded: Sequence[Recorded], now: datetime) -> set[str]:
     counted = (r.check.request.sweep_id for r in recorded if r.is_counted)
     counts = Counter(sweep_id for sweep_id in counted if sweep_id)
     for sweep_id, number in sorted(counts.items()):
-        Sweep.objects.filter(pk=sweep_id).update(done=F("done") + number)
+        Sweep.objects.filter(pk=sweep_id).update(done=F("done") + number, progress_at=now)
         complete = Sweep.objects.filter(pk=sweep_id, state="running", attended=False, done__gte=F("total"))
         if complete.update(state="finished", finished_at=now):
             finished.add(sweep_id)

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Self, TypeVar
 
 from instances.models import Instance
+from instances.models.instance import InstanceQuerySet
 
 PAGE = 1000
 OTHERS_BETWEEN = 9
@@ -34,9 +35,10 @@ class Roster:
         return cls(dict(found))
 
     @classmethod
-    def of_active(cls) -> Self:
+    def of_active(cls, among: InstanceQuerySet | None = None) -> Self:
         """All that a sweep looks at: who failed before comes early, as an answer may take its whole time."""
-        rows = Instance.objects.active().order_by("pk").values_list("host_id", "pk", "health__failures")
+        active = Instance.objects.active() if among is None else among.active()
+        rows = active.order_by("pk").values_list("host_id", "pk", "health__failures")
         failing = cls.of((host, pk) for host, pk, failures in rows if failures)
         well = cls.of((host, pk) for host, pk, failures in rows if not failures)
         hosts = well.of_host | failing.of_host

@@ -14,7 +14,8 @@ class Sweep(models.Model):
     """A sweep counts its own progress: each batch of recorded checks adds to `done`.
 
     `slot` is unique, so two beats make one sweep; only one sweep can be `running`. An `attended`
-    sweep runs until the process that waits for it has seen its healing to the end.
+    sweep runs until the process that waits for it has seen its healing to the end. `progress_at` is when
+    a check of it was recorded last, or what was left of it was published anew.
     """
 
     STATES = (("running", "running"), ("finished", "finished"), ("incomplete", "incomplete"))
@@ -28,6 +29,7 @@ class Sweep(models.Model):
     done = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    progress_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
