@@ -6,6 +6,7 @@ from typing import Any
 
 from instances import documents, lookup
 from instances.alerts import outbox
+from instances.containers.facts import short_id
 from instances.containers.spec import is_outdated
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
@@ -32,7 +33,7 @@ def container_facts(customer_id: str) -> Document:
         gone = f"{customer_id} has no container on host {instance.host.name}."
         raise RequestError(what_to_do(found, instance) if found.finding else gone)
     return {
-        "id": facts.id[:12],
+        "id": short_id(facts.id),
         "name": facts.name,
         "state": facts.state,
         "started_at": documents.time(facts.started_at),

@@ -13,7 +13,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from instances.containers.facts import ContainerSummary
+from instances.containers.facts import ContainerSummary, short_id
 from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
 
 RENAMED = "renamed"
@@ -115,7 +115,7 @@ def _by_id(wanted: Wanted, own: ContainerSummary, named: ContainerSummary | None
     if _is_left_behind(wanted, own, named):
         left = f"{called}: an operation that did not end well left another one there."
         return Identified(own, RENAMED, left, left_behind=named)
-    beside = f"{called}, and another one ({named.id[:12]}, {named.state}) has that name"
+    beside = f"{called}, and another one ({short_id(named.id)}, {named.state}) has that name"
     if own.state in ALIVE:
         return Identified(own, RENAMED, f"{beside}.", named)
     return Identified(own, REPLACED, f"{beside} while it is {own.state}.", named, aside=True)
@@ -146,12 +146,12 @@ def _running_beside(wanted: Wanted, listing: Listing) -> ContainerSummary | None
 def _replaced_by(wanted: Wanted, found: ContainerSummary) -> str:
     return (
         f"The container of {wanted.customer_id} was replaced from outside by {found.name} "
-        f"({found.id[:12]}, {found.state}), which carries its labels."
+        f"({short_id(found.id)}, {found.state}), which carries its labels."
     )
 
 
 def _stranger(wanted: Wanted, named: ContainerSummary) -> str:
     return (
         f"The container of {wanted.customer_id} is gone, and a container that dockmgr did not make "
-        f"({named.id[:12]}, {named.state}) has its name {wanted.name}."
+        f"({short_id(named.id)}, {named.state}) has its name {wanted.name}."
     )

@@ -27,7 +27,7 @@ class Report:
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        restarted = sorted({operation.customer_id for operation in self.restarts})
+        restarted = sorted({op.customer_id for op in self.restarts if _was_carried_out(op)})
         return {
             "sweep_id": str(self.sweep.pk),
             **documents.checks(self._check(row) for row in self.rows),
@@ -46,6 +46,12 @@ class Report:
             return documents.check(row)
         seen_since = row.checked_at is not None and row.checked_at >= made.seen.finished_at
         return documents.fresh_check(row, made.seen, "" if seen_since else made.skipped)
+
+
+def _was_carried_out(restart: Operation) -> bool:
+    """Whether it came to stopping and starting: one that was refused, as without its data, has not."""
+    begun = bool(restart.steps) and restart.steps[0]["status"] == "done"
+    return begun and not restart.facts.get("cannot_remake")
 
 
 def health_rows(ids: Iterable[int]) -> list[Health]:

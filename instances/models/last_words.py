@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.db import models
 
+from instances.containers.facts import short_id
 from instances.lib import storable
 from instances.models.incident import Incident
 from instances.models.operation import Operation
@@ -34,7 +35,7 @@ class LastWords(models.Model):
         indexes = [models.Index(fields=["at"], name="last_words_by_time")]
 
     def __str__(self) -> str:
-        return f"{self.customer_id} {self.container_id[:12]} {self.at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.customer_id} {short_id(self.container_id)} {self.at:%Y-%m-%d %H:%M:%S}"
 
     @staticmethod
     def pack(lines: Sequence[str]) -> bytes:

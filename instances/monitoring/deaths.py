@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 
-from instances.containers.facts import ContainerEvent
+from instances.containers.facts import ContainerEvent, short_id
 from instances.db.errors import may_pass
 from instances.db.locks import locked
 from instances.errors import DockmgrError
@@ -122,7 +122,7 @@ def _judged(heard: Heard, outside: Outside) -> Crash | None:
     try:
         is_crash = _was_made_good(instance, heard, outside)
     except DockmgrError as error:
-        logger.info("What became of a container of %s is not known: %s", container_id[:12], error)
+        logger.info("What became of a container of %s is not known: %s", short_id(container_id), error)
         return None
     incident = _note(instance, death, outside.clock.now()) if is_crash else None
     if incident is None:

@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+from instances.containers.facts import short_id
 from instances.containers.log_alerts import LogAlert
 from instances.engine.pool import EngineAddress
 from instances.engine.port import LogStream
@@ -139,11 +140,13 @@ class LogFollower:
                 is_said = False
             except DockmgrError as error:
                 if not is_said:
-                    logger.info("The log of container %s can't be followed: %s", self.container[:12], error)
+                    logger.info(
+                        "The log of container %s can't be followed: %s", short_id(self.container), error
+                    )
                 self._opened_at, is_said = None, True
                 wait = min(2 * wait, AGAIN_AT_MOST)
             except Exception:  # a thread that ended would be missed by nobody
-                logger.exception("Following the log of container %s failed.", self.container[:12])
+                logger.exception("Following the log of container %s failed.", short_id(self.container))
                 self._opened_at, wait = None, AGAIN_AT_MOST
             self._over.wait(wait)
 

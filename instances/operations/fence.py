@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+from instances.containers.facts import short_id
 from instances.db.sessions import release_session
 from instances.engine.port import Engine
 from instances.errors import PermanentError
@@ -56,7 +57,7 @@ class _Fence:
         named = Instance.objects.filter(operations=self._journal.operation, container_id=container)
         if container and named.exists():
             raise PermanentError(
-                f"{container[:12]} is the container of {self._journal.operation.customer_id} now; "
+                f"{short_id(container)} is the container of {self._journal.operation.customer_id} now; "
                 "it is not removed."
             )
         self.remove_own(container, anonymous_volumes=anonymous_volumes)

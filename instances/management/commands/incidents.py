@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances.containers.facts import short_id
 from instances.errors import RequestError
 from instances.incidents import documents
 from instances.lib import durations, validators
@@ -51,5 +52,5 @@ def _lines(row: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def _last_words(kept: dict[str, Any]) -> list[tuple[Any, ...]]:
     """The end of a log; programs of customers wrote it."""
-    head = f"container {kept['container_id'][:12]} wrote last:"
+    head = f"container {short_id(kept['container_id'])} wrote last:"
     return [("", kept["at"], "log", "", "", head), *(("", "", "", "", "", line) for line in kept["lines"])]

@@ -16,7 +16,7 @@ from instances.checks import sweeps
 from instances.checks.due import claim_due
 from instances.checks.roster import Roster
 from instances.engine import pool
-from instances.errors import BusyError, EngineUnreachable
+from instances.errors import BusyError, DataMissing, EngineUnreachable
 from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import check_here, sweep_here
 from instances.fleet.sweep_report import Report
@@ -336,6 +336,14 @@ def test_the_report_counts_and_names_what_was_restarted(world: World) -> None:
     assert document["restarted"] == ["broken", "healed"]
     assert [row["customer_id"] for row in document["instances"]] == ["broken", "healed", "well"]
     assert document["seconds"] > 60
+
+
+def test_a_restart_that_was_refused_is_none_of_those_restarted(world: World) -> None:
+    kill(world, world.instance("lost"))
+    world.engine.fail_next("start", DataMissing("error evaluating symlinks from mount source"))
+    document = sweep(world).document()
+    assert (document["unhealthy"], document["restarted"]) == (1, [])
+    assert [row["status"] for row in document["restarts"]] == ["failed"]
 
 
 def test_the_state_file_is_written_after_the_sweep(world: World, settings: Settings) -> None:
