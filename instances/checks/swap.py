@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from django.db import connection
 from django.db.models import CharField, Field
 
@@ -12,6 +14,7 @@ from instances.models import Health
 from instances.models.health import STATE_FIELDS
 
 WRITTEN = STATE_FIELDS + SEEN_FIELDS
+_JSON = msgspec.json.Encoder()
 COLUMNS = {column.name: column for column in Health._meta.concrete_fields}
 
 
@@ -37,13 +40,15 @@ def compare_and_swap(rows: list[tuple[Any, ...]], written: tuple[str, ...] = WRI
 def _table(columns: list[Field[Any, Any]], rows: list[tuple[Any, ...]]) -> tuple[str, list[Any]]:
     """The rows as a table `v` of SQL, with its parameters.
 
-    PostgreSQL gets one array for each column: it reads that in a fraction of the time of a list of rows.
+    PostgreSQL gets one text for all: to write a parameter for each value takes seven times as long.
     """
     if connection.vendor == "postgresql":
-        values = [_array(column, [row[place] for row in rows]) for place, column in enumerate(columns)]
-        names = ", ".join(f"column{place}" for place in range(1, len(columns) + 1))
-        arrays = ", ".join(f"%s::{column.db_type(connection)}[]" for column in columns)
-        return f"unnest({arrays}) AS v({names})", values
+        names = [f"column{place}" for place in range(1, len(columns) + 1)]
+        said = zip(names, columns, strict=True)
+        types = ", ".join(f"{name} {column.db_type(connection)}" for name, column in said)
+        values = (_prepared(*column) for column in zip(columns, zip(*rows, strict=True), strict=True))
+        text = _JSON.encode([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)])
+        return f"json_to_recordset(%s) AS v({types})", [text.decode()]
     row_sql = "(" + ", ".join(["%s"] * len(columns)) + ")"
     cells = (
         column.get_db_prep_save(value, connection=connection)
@@ -53,6 +58,6 @@ def _table(columns: list[Field[Any, Any]], rows: list[tuple[Any, ...]]) -> tuple
     return f"(VALUES {', '.join([row_sql] * len(rows))}) AS v", list(cells)
 
 
-def _array(column: Field[Any, Any], values: list[Any]) -> list[Any]:
+def _prepared(column: Field[Any, Any], values: Sequence[Any]) -> Iterable[Any]:
     """Values as PostgreSQL takes them: numbers, times and keys as they are, texts made storable."""
-    return list(map(column.get_prep_value, values)) if isinstance(column, CharField) else values
+    return map(column.get_prep_value, values) if isinstance(column, CharField) else values

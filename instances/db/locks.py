@@ -26,7 +26,7 @@ def locked(rows: QuerySet[M], *, skip_locked: bool = False) -> QuerySet[M]:
 
 def lock_in_order(rows: QuerySet[Any]) -> list[Any]:
     """Lock rows by key, lowest first; returns their keys. Where there are no row locks it only reads."""
-    return [row.pk for row in locked(rows.order_by("pk").only("pk"))]
+    return list(locked(rows.order_by("pk")).values_list("pk", flat=True))
 
 
 def has_row_locks() -> bool:

@@ -6,12 +6,16 @@ machine that is frozen. So whoever waits for an answer gives up as well.
 
 from __future__ import annotations
 
+from datetime import UTC
 from types import ModuleType
 from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from psycopg.abc import AdaptContext
+from psycopg.adapt import Loader
 from psycopg.errors import _WaitTimeout
+from psycopg.pq import Format
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -25,6 +29,23 @@ class BoundedConnection(psycopg.Connection[Any]):
         except _WaitTimeout:
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time") from None
+
+
+class TimestampLoader(Loader):
+    """Reads a moment by psycopg's own C code, as sessions are in UTC. Django's does it in Python.
+
+    That costs 4 of the 150 microseconds it takes to record a check, three times.
+    """
+
+    timezone = UTC  # Django compares it with its own
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        own = psycopg.adapters.get_loader(oid, Format.TEXT)
+        self.load = own(oid, context).load  # type: ignore[method-assign, misc]
+
+    def load(self, data: Any) -> Any:
+        raise NotImplementedError
 
 
 def _driver() -> ModuleType:
@@ -48,4 +69,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> BoundedConnection:
         connection: BoundedConnection = super().get_new_connection(conn_params)
         connection.answer_timeout = self.answer_timeout
+        if self.timezone == UTC:
+            connection.adapters.register_loader("timestamptz", TimestampLoader)
         return connection
