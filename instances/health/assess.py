@@ -102,7 +102,8 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     ended = seen.container_ended_at if seen.reason in ENDED else None
     state = one_more_failure(state, policy, now, jitter, ended)
     if seen.reason in CANNOT_REMAKE:
-        return Verdict(replace(state, status=Status.FAILED, next_check_at=None))
+        # Once it is found to be there again, people have acted, and nothing is to be waited for.
+        return Verdict(replace(state, status=Status.FAILED, next_check_at=None, restart_not_before=None))
     certain = seen.reason in HARD_REASONS or state.failures >= policy.failure_threshold
     if not certain and state.status is not Status.UNHEALTHY and not _given_up(state, policy):
         recheck = recheck_at(policy, now, jitter)
@@ -112,9 +113,10 @@ def _failed(seen: Observation, state: State, policy: Policy, now: datetime, jitt
     if not is_healed(state):
         return Verdict(replace(state, status=Status.UNHEALTHY, next_check_at=None))
     if not used_up(state, policy):
-        return _when_due(
-            replace(state, status=Status.UNHEALTHY), state.restart_not_before, policy, now, jitter
-        )
+        due = state.restart_not_before
+        is_given_up = state.status is Status.FAILED and due is not None and now < due
+        status = Status.FAILED if is_given_up else Status.UNHEALTHY
+        return _when_due(replace(state, status=status), due, policy, now, jitter)
     due = state.restart_not_before or restart_due(state, policy, now, jitter)
     if due is None:
         return Verdict(replace(state, status=Status.FAILED, next_check_at=None))

@@ -83,10 +83,17 @@ def restart_due(state: State, policy: Policy, now: datetime, jitter: float) -> d
         return None
     if not used_up(state, policy):
         wait = policy.restart_backoff * min(state.restarts_used, policy.restart_limit - 1)
+    elif state.restarts_failed == policy.restart_limit:
+        return slow_retry_at(policy, now, jitter)
     else:
-        is_first = state.restarts_failed == policy.restart_limit
-        wait = policy.slow_retry if is_first else policy.slow_retry_every
+        wait = policy.slow_retry_every
     return now + timedelta(seconds=wait * (1 + policy.spread * jitter))
+
+
+def slow_retry_at(policy: Policy, now: datetime, jitter: float) -> datetime | None:
+    """When what was given up just now is tried again; None where there are no automatic attempts."""
+    wait = policy.slow_retry * (1 + policy.spread * jitter)
+    return now + timedelta(seconds=wait) if policy.restart_limit else None
 
 
 def recheck_at(policy: Policy, now: datetime, jitter: float) -> datetime:

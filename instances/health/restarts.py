@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from instances.health.outages import one_more_failure, recheck_at, recovered, restart_due, used_up
+from instances.health.outages import (
+    one_more_failure,
+    recheck_at,
+    recovered,
+    restart_due,
+    slow_retry_at,
+    used_up,
+)
 from instances.health.state import Policy, State, Status, is_healed
 
 OWN_TROUBLE_WAIT = 300.0  # seconds
@@ -109,13 +116,19 @@ def look_soon(state: State, now: datetime) -> State:
     return state if state.status is Status.PAUSED else replace(state, next_check_at=now)
 
 
-def remake_refused(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
-    """The container could not be made anew as it was: that costs no attempt, and waits for people."""
+def remake_refused(
+    state: State, policy: Policy, now: datetime, *, refund: bool, jitter: float = 0.0
+) -> State:
+    """The container could not be made anew as it was: that costs no attempt, and waits for people.
+
+    Whether they have put right what was missing is tried as seldom as what was given up.
+    """
     if state.status is Status.PAUSED:
         return state
     used = max(0, state.restarts_used - 1) if refund else state.restarts_used
-    state = replace(one_more_failure(state, policy, now, 0.0), restarts_used=used, checked_at=now)
-    return replace(state, status=Status.FAILED, restart_not_before=None, next_check_at=None)
+    state = replace(one_more_failure(state, policy, now, jitter), restarts_used=used, checked_at=now)
+    due = slow_retry_at(policy, now, jitter)
+    return replace(state, status=Status.FAILED, restart_not_before=due, next_check_at=due)
 
 
 def restart_denied(state: State, now: datetime, seconds: float) -> State:

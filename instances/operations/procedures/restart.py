@@ -241,8 +241,13 @@ def _from_before(work: Work) -> tuple[Status, datetime | None]:
 
 def _refused(work: Work, reason: str, told: str) -> None:
     now, refund = work.outside.clock.now(), work.operation.automatic
-    rules, why = policy(work.instance.plan.start_grace), (reason, told)
-    change(work.instance.pk, now, lambda s: restarts.remake_refused(s, rules, now, refund=refund), why=why)
+    rules, why, spread = policy(work.instance.plan.start_grace), (reason, told), jitter()
+    change(
+        work.instance.pk,
+        now,
+        lambda s: restarts.remake_refused(s, rules, now, refund=refund, jitter=spread),
+        why=why,
+    )
 
 
 def _prevented(work: Work, reason: str, told: str) -> None:

@@ -110,6 +110,30 @@ def test_what_can_not_be_mounted_any_more_is_missing_data_and_costs_no_attempt(w
     assert "begin anew with restart --with-empty-data" in done.error
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_restart_is_tried_again_as_seldom_as_what_was_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    world.engine.change(instance.container_name, state="exited")
+
+    def refused(*_: Any) -> None:
+        raise DataMissing("error evaluating symlinks from mount source")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engine, "start", refused)
+        began, found = world.now, []
+        while (world.now - began).total_seconds() < 3600:
+            sweep_here("tests", world.outside)
+            found.append(health_of(instance).status)
+            world.clock.advance(150)
+    tries = Operation.objects.count()
+    assert (set(found), 3 <= tries <= 5) == ({"failed"}, True)
+    world.clock.advance(20 * 60)
+    sweep_here("tests", world.outside)
+    assert (health_of(instance).status, Operation.objects.count()) == ("healthy", tries + 1)
+
+
 def test_a_restart_finds_out_too_and_uses_up_no_attempt(world: World) -> None:
     instance = world.instance()
     lose_all(world, instance)
@@ -121,7 +145,8 @@ def test_a_restart_finds_out_too_and_uses_up_no_attempt(world: World) -> None:
         "Put it back, or begin anew with restart --with-empty-data."
     )
     assert (health.status, health.reason, health.restarts_used) == ("failed", "data_missing", 0)
-    assert health.next_check_at is None
+    assert health.restart_not_before
+    assert 12 <= (health.restart_not_before - world.now).total_seconds() / 60 <= 18
     assert world.engine.volumes == {}
     assert Incident.objects.get().severity == "critical"
 

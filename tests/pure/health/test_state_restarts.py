@@ -275,3 +275,30 @@ def test_an_automatic_attempt_of_a_reopened_incident_counts_on() -> None:
     due = seconds(state.next_check_at) or 0
     state = assess(fail(due, "exited"), state, POLICY, at(due)).state
     assert restarts.restart_begun(state, at(due), automatic=True).restarts_used == 3
+
+
+def test_a_refused_restart_costs_no_attempt_and_is_tried_again_after_15_minutes() -> None:
+    begun = restarts.restart_begun(UNHEALTHY, at(0), automatic=True)
+    state = restarts.remake_refused(begun, POLICY, at(5), refund=True)
+    assert (state.status, state.restarts_used, state.next_check_at) == (Status.FAILED, 0, at(905))
+    for second in (30, 60, 904):
+        verdict = assess(fail(second, "exited"), state, POLICY, at(second))
+        state = verdict.state
+        assert (state.status, verdict.restart, state.next_check_at) == (Status.FAILED, False, at(905))
+        assert not restarts.may_restart(state, POLICY, at(second))
+    verdict = assess(fail(905, "exited"), state, POLICY, at(905))
+    assert verdict.restart
+    assert restarts.may_restart(verdict.state, POLICY, at(905))
+
+
+def test_what_was_missing_and_is_there_again_is_healed_at_once() -> None:
+    state = restarts.remake_refused(UNHEALTHY, POLICY, at(0), refund=False)
+    state = assess(fail(30, "data_missing"), state, POLICY, at(30)).state
+    assert (state.status, state.next_check_at) == (Status.FAILED, None)
+    verdict = assess(fail(60, "missing"), state, POLICY, at(60))
+    assert (verdict.state.status, verdict.restart) == (Status.UNHEALTHY, True)
+
+
+def test_without_automatic_restarts_a_refused_one_is_tried_no_more() -> None:
+    state = restarts.remake_refused(UNHEALTHY, replace(POLICY, restart_limit=0), at(0), refund=False)
+    assert (state.status, state.restart_not_before, state.next_check_at) == (Status.FAILED, None, None)
