@@ -130,26 +130,26 @@ def test_what_is_not_summed_up_yet_is_not_forgotten(monday: Instance, settings: 
 
 
 def test_days_are_dropped_as_a_whole_where_there_are_partitions(monday: Instance, settings: Settings) -> None:
-    settings.HISTORY_DAYS = 3
+    settings.HISTORY_DAYS = 1
     HealthCheck.objects.all().delete()
-    days = [(MONDAY + number * DAY).date() for number in range(8)]
+    days = [(MONDAY + number * DAY).date() for number in range(4)]
     if partitions.is_partitioned():
         assert partitions.make(history.TABLE, days) == days
-    for number in range(8):
+    for number in range(4):
         checked(monday, MONDAY + number * DAY + 6 * HOUR)
         checked(monday, MONDAY + number * DAY + 23 * HOUR)
-    checked(monday, MONDAY - 2 * DAY)  # of a day that has no partition
-    now = MONDAY + 7 * DAY + 23 * HOUR
+    checked(monday, MONDAY - DAY)  # of a day that has no partition
+    now = MONDAY + 3 * DAY + 23 * HOUR
     history.keep(now, to_the_end())
     if partitions.is_partitioned():
         assert set(days) < set(partitions.days(history.TABLE)), "and some that are yet to come"
-    assert history.forget_checks(now) == (9 if partitions.is_partitioned() else 10)
+    assert history.forget_checks(now) == (5 if partitions.is_partitioned() else 6)
     left = sorted(HealthCheck.objects.values_list("checked_at", flat=True))
     if partitions.is_partitioned():
-        assert partitions.days(history.TABLE)[0] == days[4]
-        assert left[0] == MONDAY + 4 * DAY + 6 * HOUR, "a day goes when all of it is old"
-    assert left[-1] == MONDAY + 7 * DAY + 23 * HOUR
-    assert len(left) == (8 if partitions.is_partitioned() else 7)
+        assert partitions.days(history.TABLE)[0] == days[2]
+        assert left[0] == MONDAY + 2 * DAY + 6 * HOUR, "a day goes when all of it is old"
+    assert left[-1] == MONDAY + 3 * DAY + 23 * HOUR
+    assert len(left) == (4 if partitions.is_partitioned() else 3)
 
 
 def test_two_that_make_or_drop_the_same_partition_do_it_once(
@@ -167,7 +167,7 @@ def test_two_that_make_or_drop_the_same_partition_do_it_once(
 
 
 def test_sums_are_forgotten_after_their_days(monday: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "AT_ONCE", 1)
+    monkeypatch.setattr(history, "AT_ONCE", monday.pk)  # two portions, the second with all there is
     history.keep(MONDAY + DAY + 2 * HOUR, to_the_end())
     assert purge(MONDAY + 34 * DAY)["hours of checks"] == 0
     purged = purge(MONDAY + 37 * DAY)

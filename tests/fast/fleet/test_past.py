@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,28 +103,6 @@ STATES = (  # steps of the roll-up more than before, and from what the six days 
 )
 
 
-def test_the_past_is_the_same_whatever_it_is_read_from(instance: Instance, settings: Settings) -> None:
-    times = [each.checked_at for each in HealthCheck.objects.filter(instance=instance)]
-    days, hours = past.by_day(instance, BEGAN, NOW), past.by_hour(instance, NOW - 2 * DAY, NOW)
-    year, month = drawn(chart(instance, "1y", NOW, 600)), drawn(chart(instance, "30d", NOW, 600))
-    assert sum(each.kept for each in days) == year[0] == len(times)
-    for number, (more, read) in enumerate(STATES):
-        steps(more)
-        if number == len(STATES) - 1:
-            assert forget(settings)["checks"] > 300
-        assert (number, sources(6, DAY)) == (number, read)
-        assert rounded(past.by_day(instance, BEGAN, NOW)) == rounded(days)
-        assert rounded(past.by_hour(instance, NOW - 2 * DAY, NOW)) == rounded(hours)
-        averages = [each.latency_avg for each in past.by_day(instance, BEGAN, NOW)]
-        assert averages == pytest.approx([each.latency_avg for each in days], abs=1)
-        assert drawn(chart(instance, "1y", NOW, 600)) == year
-        assert drawn(chart(instance, "30d", NOW, 600)) == month
-        for period in ("1d", "7d"):  # these begin with an hour or a day, where they are drawn from those
-            found = chart(instance, period, NOW, 600)
-            assert found.checks == len([at for at in times if at >= found.since])
-            assert not [bar for bar in found.bars if bar.x < 0 or bar.x > 100]
-
-
 FIRST_TOLD = day_of(NOW) - 3 * DAY  # of what transitions are still kept
 BEGINNINGS = {  # of a period: from when on it is counted
     NOW - 2 * DAY: NOW - 2 * DAY,
@@ -136,13 +114,37 @@ BEGINNINGS = {  # of a period: from when on it is counted
 }
 
 
-def test_uptime_is_the_same_when_transitions_are_forgotten(instance: Instance, settings: Settings) -> None:
+def uptimes(instance: Instance, beginnings: Iterable[datetime]) -> list[tuple[float | None, float, float]]:
+    """What was up since each of the moments: in percent, and in seconds of up and down."""
+
     def found(since: datetime) -> tuple[float | None, float, float]:
         line, _ = report(Instance.objects.all(), since, NOW).lines
         return uptime_percent([instance.pk], since, NOW)[instance.pk], line.uptime.up, line.uptime.down
 
-    expected = {since: found(counted) for since, counted in BEGINNINGS.items()}
-    steps(10_000)
-    assert forget(settings)["transitions"] == 4
-    assert {since: found(since) for since in BEGINNINGS} == expected
-    assert len(set(expected.values())) == len(BEGINNINGS) - 1
+    return [found(since) for since in beginnings]
+
+
+def test_the_past_is_the_same_whatever_it_is_read_from(instance: Instance, settings: Settings) -> None:
+    times = [each.checked_at for each in HealthCheck.objects.filter(instance=instance)]
+    days, hours = past.by_day(instance, BEGAN, NOW), past.by_hour(instance, NOW - 2 * DAY, NOW)
+    year, month = drawn(chart(instance, "1y", NOW, 600)), drawn(chart(instance, "30d", NOW, 600))
+    assert sum(each.kept for each in days) == year[0] == len(times)
+    uptime = uptimes(instance, BEGINNINGS.values())
+    assert len(set(uptime)) == len(BEGINNINGS) - 1
+    for number, (more, read) in enumerate(STATES):
+        steps(more)
+        if number == len(STATES) - 1:
+            forgotten = forget(settings)
+            assert forgotten["checks"] > 300 and forgotten["transitions"] == 4
+        assert (number, sources(6, DAY)) == (number, read)
+        assert rounded(past.by_day(instance, BEGAN, NOW)) == rounded(days)
+        assert rounded(past.by_hour(instance, NOW - 2 * DAY, NOW)) == rounded(hours)
+        averages = [each.latency_avg for each in past.by_day(instance, BEGAN, NOW)]
+        assert averages == pytest.approx([each.latency_avg for each in days], abs=1)
+        assert drawn(chart(instance, "1y", NOW, 600)) == year
+        assert drawn(chart(instance, "30d", NOW, 600)) == month
+        for period in ("1d", "7d"):  # these begin with an hour or a day, where they are drawn from those
+            found = chart(instance, period, NOW, 600)
+            assert found.checks == len([at for at in times if at >= found.since])
+            assert not [bar for bar in found.bars if bar.x < 0 or bar.x > 100]
+    assert uptimes(instance, BEGINNINGS) == uptime
