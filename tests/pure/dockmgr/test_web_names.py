@@ -82,18 +82,32 @@ GIVEN: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
                     ["dockmgr.example.com", *OWN], [ADDRESS]),
 }  # fmt: skip
 SETTINGS = """
-import json
-from dockmgr import settings
-print(json.dumps([settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS]))
+import json, os, runpy, sys
+bare = dict(os.environ)
+for given in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update({**bare, **given})
+    settings = runpy.run_module("dockmgr.settings")
+    print(json.dumps([settings["ALLOWED_HOSTS"], settings["CSRF_TRUSTED_ORIGINS"]]))
 """
 
 
-@pytest.mark.parametrize(("given", "hosts", "origins"), GIVEN.values(), ids=GIVEN.keys())
-def test_the_settings_take_what_is_given_before_what_follows(
-    given: dict[str, str], hosts: list[str], origins: list[str], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str], list[str]]]:
+    """The hosts and origins of the settings, read anew with each environment."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("DOCKMGR_")}
-    env = {**bare, "DOCKMGR_HOME": str(tmp_path), **given}
+    env = {**bare, "DOCKMGR_HOME": str(tmp_path_factory.mktemp("home"))}
+    environments = json.dumps([given for given, *_ in GIVEN.values()])
     words = [sys.executable, "-c", SETTINGS]
-    done = subprocess.run(words, env=env, cwd=TOP, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [hosts, origins]
+    done = subprocess.run(
+        words, input=environments, env=env, cwd=TOP, capture_output=True, text=True, check=True
+    )
+    return dict(zip(GIVEN, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_settings_take_what_is_given_before_what_follows(
+    taken: dict[str, tuple[list[str], list[str]]], given: str
+) -> None:
+    _, hosts, origins = GIVEN[given]
+    assert taken[given] == [hosts, origins]
