@@ -36,7 +36,7 @@ STOPPED = {"name": "stop old", "status": "done", "started_at": "", "finished_at"
 @pytest.fixture(autouse=True)
 def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "ThreadPoolExecutor", InlineExecutor)
-    world.clock.coarse = 10
+    world.clock.coarse = 20
 
 
 def sweep(world: World) -> Report:

@@ -33,7 +33,7 @@ from tests.fast.telling import a_channel, outbox, told_after
 
 pytestmark = pytest.mark.django_db
 EVERY = timedelta(minutes=3)
-STEP = 20  # seconds
+STEP = 60  # seconds
 PROXY = ("203.0.113.7",)
 
 
@@ -58,13 +58,13 @@ def answers(world: World, name: str, result: ProbeResult, places: tuple[str, ...
     world.probe.answers[url(name)] = structs.replace(result, places=places)
 
 
-def watch(world: World, minutes: float = 1, processes: int = 1) -> None:
-    """Processes that watch for so long; looks and judgements of all of them."""
+def watch(world: World, minutes: float = 1, processes: int = 1, step: float = STEP) -> None:
+    """Processes that watch for so long, by turns; looks and judgements of all of them."""
     rotas = [Rota(world.outside, EVERY) for _ in range(processes)]
-    for _ in range(int(minutes * 60 / STEP)):
+    for _ in range(int(minutes * 60 / step)):
         for rota in rotas:
             rota.turn()
-        world.clock.advance(STEP)
+        world.clock.advance(step)
 
 
 def open_ones() -> list[str]:
@@ -84,12 +84,12 @@ def test_everybody_is_asked_once_an_interval_and_evenly(world: World) -> None:
         return answer
 
     world.probe.answers |= {url(name): noted(name) for name in names}
-    watch(world, 1, processes=2)
+    watch(world, 1, processes=2, step=20)
     assert 5 <= len(asked) <= 7
-    watch(world, 2.4, processes=2)
+    watch(world, 2.4, processes=2, step=20)
     assert sorted(set(asked)) == sorted(names)
     assert len(asked) == len(names) + 1, "the first one's turn has come again"
-    watch(world, 3)
+    watch(world, 3, step=20)
     assert Counter(asked) == {**dict.fromkeys(names, 2), "c0": 3}
 
 
@@ -105,7 +105,7 @@ def test_who_is_asked_by_a_process_that_dies_is_asked_by_another_soon(world: Wor
         Rota(world.outside, EVERY).turn()
     asked_at = set(OutsideCheck.objects.values_list("asked_at", flat=True))
     answers(world, "c2", passes())
-    watch(world, minutes=1, processes=2)
+    watch(world, minutes=1, processes=2, step=20)
     rows = OutsideCheck.objects.all()
     assert len(rows) == 2 and all(row.asked_at not in asked_at for row in rows)
 
