@@ -16,11 +16,17 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 QUARTER = 900.0
 
 
-def checked(instance: Instance, minutes_ago: float, outcome: str = "ok", latency: int | None = 5) -> None:
-    HealthCheck.objects.create(
+def a_check(
+    instance: Instance, minutes_ago: float, outcome: str = "ok", latency: int | None = 5
+) -> HealthCheck:
+    return HealthCheck(
         instance=instance, outcome=outcome, status="healthy", latency_ms=latency, consecutive_failures=0,
         checked_at=NOW - timedelta(minutes=minutes_ago),
     )  # fmt: skip
+
+
+def checked(instance: Instance, minutes_ago: float, outcome: str = "ok", latency: int | None = 5) -> None:
+    a_check(instance, minutes_ago, outcome, latency).save()
 
 
 def drawn(instance: Instance, period: str = "1d") -> History:
@@ -51,8 +57,10 @@ def test_a_stretch_of_unknown_reaches_the_top(world: World) -> None:
 def test_regular_checks_leave_no_hole_and_missing_ones_do(world: World, period: str) -> None:
     instance = world.instance()
     checks = int(PERIODS[period].total_seconds() / QUARTER)
-    for number in range(checks):
-        checked(instance, 15 * number + (number % 3))  # sweeps take a while
+    HealthCheck.objects.bulk_create(
+        a_check(instance, 15 * number + (number % 3))  # sweeps take a while
+        for number in range(checks)
+    )
     parts = number_of_parts(PERIODS[period], QUARTER)
     assert len(drawn(instance, period).bars) == parts
     middle = NOW - PERIODS[period] / 2
