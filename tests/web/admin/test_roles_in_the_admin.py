@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from pytest_django.plugin import DjangoDbBlocker
 
 from instances.models import AuditEntry
@@ -21,8 +22,16 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def fleet(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Fleet]:
-    """One fleet for all: whatever a test changes it takes back."""
-    with a_fleet(django_db_blocker) as fleet:
+    """One fleet for all: whatever a test changes it takes back, so that nobody's permissions change."""
+    read: dict[Any, Any] = {}
+
+    def get_user(backend: ModelBackend, key: Any) -> Any:
+        """Somebody with the permissions that were read when they were first asked for."""
+        return read.get(key) or read.setdefault(key, from_database(backend, key))
+
+    from_database = ModelBackend.get_user
+    with a_fleet(django_db_blocker) as fleet, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelBackend, "get_user", get_user)
         yield fleet
 
 
