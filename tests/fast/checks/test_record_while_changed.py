@@ -35,7 +35,7 @@ def fail(world: World, instance: Instance, times: int = 1) -> list[str]:
 def test_a_container_that_dies_during_a_long_pull_is_an_outage_and_told(world: World) -> None:
     instance = world.instance()
     publish(world)
-    long = 50 * 60
+    long = 15 * 60
     pulling: Callable[..., object] = world.engine.pull
 
     def pull(*given: object) -> object:

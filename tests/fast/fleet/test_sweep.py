@@ -118,7 +118,7 @@ def test_one_failed_probe_restarts_nothing(world: World) -> None:
 
 
 def test_what_stays_broken_has_three_restarts_and_then_one_every_now_and_then(world: World) -> None:
-    instance, world.clock.coarse = world.instance(), 5.0
+    instance, world.clock.coarse = world.instance(), 10.0
     world.probe.answers[instance.port or 0] = fails()
     report = sweep(world)
     assert [operation.status for operation in report.restarts] == ["failed"] * 3

@@ -93,7 +93,7 @@ for given in json.load(sys.stdin):
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str], list[str]]]:
+def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
     """The hosts and origins of the settings, read anew with each environment."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("DOCKMGR_")}
     env = {**bare, "DOCKMGR_HOME": str(tmp_path_factory.mktemp("home"))}
@@ -107,7 +107,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str]
 
 @pytest.mark.parametrize("given", GIVEN)
 def test_the_settings_take_what_is_given_before_what_follows(
-    taken: dict[str, tuple[list[str], list[str]]], given: str
+    taken: dict[str, list[list[str]]], given: str
 ) -> None:
     _, hosts, origins = GIVEN[given]
     assert taken[given] == [hosts, origins]
