@@ -50,7 +50,7 @@ def test_a_part_of_a_phrase_is_known_as_one(wanted: list[str], text: str) -> Non
 
 def words(number: int, size: int, alphabet: str) -> list[str]:
     chance = random.Random(number)
-    return ["".join(chance.choice(alphabet) for _ in range(size)) for _ in range(number)]
+    return ["".join(chance.choices(alphabet, k=size)) for _ in range(number)]
 
 
 LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(2000, 60, string.ascii_letters)]
