@@ -48,6 +48,14 @@ class Records:
         query = f"SELECT count(*) FROM instances_operation WHERE finished_at IS NULL{whose}"
         return int(self.sql(query)[0][0])
 
+    def restarted(self, name: str) -> list[str]:
+        """How each restart of a customer stands: asking a command again and again takes a core."""
+        rows = self.sql(
+            "SELECT status FROM instances_operation"
+            f" WHERE kind = 'restart' AND customer_id = '{self.customer(name)}'"
+        )
+        return [str(status) for (status,) in rows]
+
     def at_step(self, name: str, step: str) -> bool:
         """Whether the customer's operation is in the middle of a step."""
         rows = self.sql(

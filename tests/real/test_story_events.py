@@ -78,9 +78,9 @@ def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(f
         eats(fleet, "greedy", 61 * MB)
         warnings = "SELECT cause FROM instances_incident WHERE kind = 'resources' AND resolved_at IS NULL"
         wait_until(lambda: fleet.sql(warnings) == [("memory",)])
-        assert not fleet.restarts("greedy")
+        assert not fleet.restarted("greedy")
         fleet.container("greedy").kill()
-        wait_until(lambda: bool(fleet.restarts("greedy")))
+        wait_until(lambda: bool(fleet.restarted("greedy")))
         all_healthy(fleet)
         incidents = fleet.json("incidents", "--events")
         dies_first(fleet, "greedy")
@@ -88,7 +88,7 @@ def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(f
         # The engine starts it again at once, which is told; now and then dockmgr is quicker, and goes on with
         # the incident of before.
         ooms = "SELECT 1 FROM instances_incident WHERE cause = 'oom'"
-        wait_until(lambda: bool(fleet.sql(ooms)) or len(fleet.restarts("greedy")) == 2)
+        wait_until(lambda: bool(fleet.sql(ooms)) or len(fleet.restarted("greedy")) == 2)
         all_healthy(fleet)
     [incident] = [row for row in incidents if row["kind"] == "instance"]
     [used] = [event["text"] for event in incident["events"] if event["kind"] == "resources"]
@@ -102,10 +102,10 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
         wait_until(lambda: bool(follower(fleet)))
         leader = follower(fleet)
         fleet.container("killed").kill()
-        wait_until(lambda: bool(fleet.restarts("killed")))
+        wait_until(lambda: bool(fleet.restarted("killed")))
         fleet.container("removed").remove(force=True)
         fleet.container("stopped").stop(timeout=1)
-        wait_until(lambda: bool(fleet.restarts("removed") and fleet.restarts("stopped")))
+        wait_until(lambda: bool(fleet.restarted("removed") and fleet.restarted("stopped")))
         all_healthy(fleet)
         fleet.switch("killed", "exit")  # its engine starts it again
         wait_until(lambda: bool(last_words_of_crash(fleet)))
@@ -124,7 +124,7 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
             end(first)
             wait_until(lambda: follower(fleet) not in ("", leader))
             fleet.container("killed").kill()
-            wait_until(lambda: len(fleet.restarts("killed")) == 2)
+            wait_until(lambda: len(fleet.restarted("killed")) == 2)
             all_healthy(fleet)
             writes(fleet, "removed", 2)  # with what it wrote before another process followed it
             wait_until(lambda: told_of_logs(fleet) == ["removed", "stopped"])
@@ -141,7 +141,7 @@ def test_without_events_lists_find_what_died_and_looks_what_is_wedged(
         with fleet.worker(), fleet.worker():
             fleet.container("removed").remove(force=True)
             fleet.switch("wedged", "hang")
-            wait_until(lambda: bool(fleet.restarts("removed") and fleet.restarts("wedged")))
+            wait_until(lambda: bool(fleet.restarted("removed") and fleet.restarted("wedged")))
             all_healthy(fleet)
             rounds = "SELECT at FROM instances_pulse WHERE name = 'looks'"
             seen, rows = fleet.sql(rounds), fleet.sql(checks)

@@ -51,6 +51,6 @@ def test_it_is_told_once_in_words_and_what_died_meanwhile_is_healed_afterwards(
         assert log.read_text().count(SENTENCE) < 2 * TURNS
         assert "Traceback" not in log.read_text()
         read_only(database, "off")
-        wait_until(lambda: [row["status"] for row in fleet.restarts("one")] == ["succeeded"])
+        wait_until(lambda: fleet.restarted("one") == ["succeeded"])
         all_healthy(fleet)
         assert fleet.boots("one") == 2
