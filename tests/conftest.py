@@ -51,6 +51,27 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+# What pytest-django does around each test for the few that ask, by the marker or the fixture they ask with.
+# No page here is one of django.contrib.sites, and nothing sends mail but Apprise.
+ASKED_FOR_WITH = {
+    "_dj_autoclear_mailbox": "mailoutbox",
+    "_django_clear_site_cache": "sites",
+    "_django_db_marker": "django_db",
+    "_django_isolate_apps": "isolate_apps",
+    "_django_set_urlconf": "urls",
+    "_live_server_helper": "live_server",
+    "_template_string_if_invalid_marker": "ignore_template_errors",
+}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All of it together takes longer than most tests of a rule."""
+    if isinstance(item, pytest.Function):
+        asked = {*item.fixturenames, *(mark.name for mark in item.iter_markers())}
+        unasked = {name for name, word in ASKED_FOR_WITH.items() if word not in asked}
+        item.fixturenames = [name for name in item.fixturenames if name not in unasked]
+
+
 def pytest_collection_finish() -> None:
     """What is loaded now stays to the end, so the garbage collector need not look at it each time.
 
