@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from instances.checks import record as recording
 from instances.checks.record import record
 from instances.checks.sweeps import start
 from instances.health.response import Outcome
-from instances.models import Health, HealthCheck
+from instances.models import Health, HealthCheck, Instance
 from tests.factories import World, a_check, about
 
 pytestmark = pytest.mark.django_db
@@ -42,27 +42,37 @@ SEEN: dict[str, dict[str, Any]] = {
 }
 
 
+def columns(known: str, now: datetime) -> dict[str, Any]:
+    """Those of the health of an instance of which so much is known."""
+    said = {**WELL, **KNOWN[known]}
+    return {name: now + value if isinstance(value, timedelta) else value for name, value in said.items()}
+
+
 @pytest.mark.parametrize("sweep", [True, False], ids=["sweep", "look"])
 @pytest.mark.parametrize("seen", SEEN)
-@pytest.mark.parametrize("known", KNOWN)
 def test_it_leaves_what_a_whole_write_would(
-    world: World, monkeypatch: pytest.MonkeyPatch, known: str, seen: str, sweep: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, seen: str, sweep: bool
 ) -> None:
     monkeypatch.setattr(recording, "jitter", lambda: 0.0)
     sweep_id = str(start(world.now, 60).pk) if sweep else None
-    said = {**WELL, **KNOWN[known]}
-    columns: dict[str, Any] = {
-        name: world.now + value if isinstance(value, timedelta) else value for name, value in said.items()
-    }
     left = []
-    for customer in ("c1", "c2"):
-        instance = world.instance(customer, host=None, **columns)
-        check = a_check(world, instance, sweep_id=sweep_id, container_state="running", **SEEN[seen])
-        record([about(check, look=None if sweep else True)], world.now)
-        health = model_to_dict(Health.objects.get(pk=instance.pk), exclude=["instance", "successes"])
-        left.append((health, HealthCheck.objects.filter(instance_id=instance.pk).count()))
+    for way in ("c1", "c2"):
+        rows = [
+            world.instance(f"{way}-{number}", **columns(known, world.now))
+            for number, known in enumerate(KNOWN)
+        ]
+        checks = [
+            a_check(world, row, sweep_id=sweep_id, container_state="running", **SEEN[seen]) for row in rows
+        ]
+        record([about(check, look=None if sweep else True) for check in checks], world.now)
+        left.append({known: what_is_left(row) for known, row in zip(KNOWN, rows, strict=True)})
         monkeypatch.setattr(recording, "_only_moves_on", lambda *_: False)
     assert left[0] == left[1]
+
+
+def what_is_left(instance: Instance) -> tuple[dict[str, Any], int]:
+    health = model_to_dict(Health.objects.get(pk=instance.pk), exclude=["instance", "successes"])
+    return health, HealthCheck.objects.filter(instance_id=instance.pk).count()
 
 
 def test_a_sweep_that_saw_what_was_known_is_noted(world: World) -> None:
