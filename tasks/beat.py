@@ -17,7 +17,7 @@ from instances.db.clock import elapsed
 from instances.db.errors import database_sentence
 from instances.lib.clock import AHEAD
 from tasks.alive import show_alive
-from tasks.schedule import apply_environment
+from tasks.schedule import apply_environment, entry_conflict
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,16 @@ PAUSE = 5.0  # seconds between two tries while the database is away
 class Entry(ModelEntry):  # type: ignore[misc]
     """An entry whose last run lies in the future counts as run now: it is due after its interval.
 
-    Raises ValueError, for which beat leaves it out, where its kind of schedule needs what is not installed.
+    Raises ValueError, for which beat leaves it out, where it can't be carried out or its kind of schedule
+    needs what is not installed.
     """
 
     last_run_at: datetime
 
     def __init__(self, model: PeriodicTask, app: Any = None) -> None:
+        if conflict := entry_conflict(model):
+            logger.error("The schedule %s is left out: %s", model.name, conflict)
+            raise ValueError(model.name)
         try:
             super().__init__(model, app)
         except ImproperlyConfigured:

@@ -13,6 +13,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from instances.db.clock import SYSTEM
 from instances.models import Applied
 from tasks.rhythm import Rhythm, rhythm_of
+from tasks.schedule_rules import DOCUMENTS, TOO_LONG, document_conflict, length
 
 SWEEP = "dockmgr sweep"
 TASK = "dockmgr.sweep"
@@ -30,9 +31,18 @@ def sweep_rhythm() -> Rhythm | None:
 def _schedules() -> Iterator[BaseSchedule]:
     for entry in PeriodicTask.objects.filter(task=TASK, enabled=True, one_off=False, clocked=None):
         try:
-            yield entry.schedule
+            if not entry_conflict(entry):
+                yield entry.schedule
         except (ValueError, ImproperlyConfigured):  # a day that never comes, the sun: beat leaves it out too
             continue
+
+
+def entry_conflict(entry: PeriodicTask) -> str:
+    """Why beat leaves an entry out, in one sentence; empty when it can be carried out."""
+    if entry.interval is not None and length(entry.interval.every, entry.interval.period) is None:
+        return TOO_LONG
+    found = (document_conflict(field, getattr(entry, field)) for field in DOCUMENTS)
+    return next((conflict for conflict in found if conflict), "")
 
 
 def sweep_interval() -> float:

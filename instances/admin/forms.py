@@ -81,11 +81,10 @@ class HostForm(FleetForm):
         cleaned = super().clean()
         if "docker_url" in cleaned:
             way = {name: cleaned.get(name) for name in ("docker_url", "tls", "insecure")}
-            words = way_refused(Host(**way))
+            words, other = way_refused(Host(**way)), same_address(Host(pk=self.instance.pk, **way))
             if words:
                 self.add_error("docker_url", f"{words[:1].upper()}{words[1:]}.")
-            other = same_address(Host(pk=self.instance.pk, docker_url=cleaned["docker_url"]))
-            if other is not None:
+            elif other is not None:
                 self.add_error("docker_url", f"This is the engine of host {other.name}.")
         return cleaned
 

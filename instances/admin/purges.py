@@ -20,6 +20,7 @@ from instances.admin.verbs import OptionalReasonForm
 from instances.admin.views import behind
 from instances.models import PendingPurge
 from tasks.maintenance import enqueue_tidying, tidy_up
+from tasks.schedule import entry_conflict
 
 VIEW, PURGE = "instances.view_instance", "instances.decommission"
 TRY_NOW = "purge"
@@ -28,7 +29,7 @@ TRY_NOW = "purge"
 def next_try(row: PendingPurge) -> datetime | None:
     """About when it is tried again by the schedule; None when nothing is scheduled."""
     entry = PeriodicTask.objects.filter(task=tidy_up.name, enabled=True).select_related("interval").first()
-    if entry is None or entry.interval is None:
+    if entry is None or entry.interval is None or entry_conflict(entry):
         return None
     every: timedelta = entry.interval.schedule.run_every
     return (row.tried_at or row.asked_at) + every

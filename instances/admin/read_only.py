@@ -7,13 +7,14 @@ from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Field, JSONField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from instances.admin import trail
+from instances.admin.form_fields import JsonField
 from instances.errors import RequestError
 
 MOST_COUNTED = 10_000
@@ -61,6 +62,9 @@ class DeskAdmin(ModelAdmin):
     show_full_result_count = False
     paginator = BoundedPaginator
     list_filter_sheet = False
+    formfield_overrides: ClassVar[dict[type[Field[Any, Any]], dict[str, Any]]] = {
+        JSONField: {"form_class": JsonField}
+    }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
 

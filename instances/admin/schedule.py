@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django_celery_beat import admin as beat
@@ -12,7 +13,9 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from instances.admin import trail
 from instances.admin.read_only import DeskAdmin
+from tasks.schedule_rules import document_conflict, interval_conflict
 
+EMPTY = {"args": "[]", "kwargs": "{}", "headers": "{}"}  # the column takes no empty text
 ACTIONS = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
 
 for model in (
@@ -38,6 +41,36 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
             self.fields["task"].widget = UnfoldAdminTextInputWidget()
         if "regtask" in self.fields:
             self.fields["regtask"].widget = TaskSelectWidget()
+
+    def clean(self) -> dict[str, Any]:
+        """The one of django-celery-beat reads the task's name, which is not there where it is malformed."""
+        cleaned: dict[str, Any] = self.cleaned_data if "task" in self.errors else super().clean()
+        return cleaned
+
+    def clean_args(self) -> str:
+        return self._document("args")
+
+    def clean_kwargs(self) -> str:
+        return self._document("kwargs")
+
+    def clean_headers(self) -> str:
+        return self._document("headers")
+
+    def _document(self, field: str) -> str:
+        text: str = self.cleaned_data[field]
+        if conflict := document_conflict(field, text):
+            raise forms.ValidationError(conflict)
+        return text or EMPTY[field]
+
+
+class IntervalForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An interval that beat can count, and that leaves it time for anything else."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors and (conflict := interval_conflict(cleaned["every"], cleaned["period"])):
+            self.add_error("every", conflict)
+        return cleaned
 
 
 @admin.register(models.PeriodicTask)
@@ -70,12 +103,21 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, DeskAdmin):
 class IntervalScheduleAdmin(DeskAdmin):
     """How often, in seconds, minutes, hours or days."""
 
+    form = IntervalForm
+
 
 @admin.register(models.CrontabSchedule)
 class CrontabScheduleAdmin(DeskAdmin):
     """At which minutes, hours and days."""
 
     list_display = ("__str__", "human_readable")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Nothing is compared with what a page says it was before: a zone there may be anything."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.show_hidden_initial = False
+        return field
 
 
 @admin.register(models.ClockedSchedule)

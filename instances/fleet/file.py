@@ -132,11 +132,15 @@ def parse_mapping(text: str) -> dict[str, Any]:
     return found or {}
 
 
+# YAML trips over tags that do not fit their value, such as `!!bool x`, with whatever error that makes.
+UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, LookupError, RecursionError)
+
+
 def _loaded(text: str, what: str) -> Any:
     try:
         _refuse_traps(text)
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise RequestError(f"{what} not YAML: there is an error{where}.") from None

@@ -72,6 +72,8 @@ def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(
 
 FILES = {
     "not YAML": "hosts: [",
+    "a tag that does not fit": "hosts: !!bool x",
+    "another one": f"hosts: !!int '' # {SECRET}",
     "a list": "- a",
     "an unknown key": "hosts: [{name: local, colour: red}]",
     "an unknown part": "hostz: []",

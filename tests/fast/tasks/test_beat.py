@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django_celery_beat.models import PeriodicTask, SolarSchedule
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSchedule
 
 from tasks.app import app
 from tasks.beat import Entry, Scheduler
@@ -65,6 +65,28 @@ def test_a_schedule_that_needs_what_is_not_installed_is_left_out(
     found = scheduler.all_as_schedule()
     assert SWEEP in found and "evening" not in found
     assert "The schedule evening follows the sun" in caplog.text
+
+
+LEFT_OUT: list[tuple[dict[str, Any], str]] = [
+    ({"every": 2**31 - 1}, "Its interval is longer than ten years."),
+    ({"every": 999_999_999}, "Its interval is longer than ten years."),
+    ({"args": "5"}, "The arguments must be a list in JSON."),
+    ({"kwargs": "[]"}, "The keyword arguments must be an object in JSON."),
+    ({"headers": "[1]"}, "The headers must be an object in JSON."),
+]
+
+
+@pytest.mark.parametrize(("given", "reason"), LEFT_OUT)
+def test_an_entry_that_cannot_be_carried_out_is_left_out_alone(
+    scheduler: Any, caplog: pytest.LogCaptureFixture, given: dict[str, Any], reason: str
+) -> None:
+    every = given.pop("every", 1)
+    interval = IntervalSchedule.objects.create(every=every, period="days")
+    PeriodicTask.objects.create(name="odd", task="dockmgr.sweep", interval=interval, **given)
+    found = scheduler.all_as_schedule()
+    assert SWEEP in found and "odd" not in found
+    assert f"The schedule odd is left out: {reason}" in caplog.text
+    assert PeriodicTask.objects.get(name="odd").enabled
 
 
 def test_beat_uses_this_scheduler() -> None:

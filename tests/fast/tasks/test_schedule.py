@@ -38,6 +38,13 @@ def test_an_interval_edited_in_the_database_survives_restarts() -> None:
     assert sweep_interval() == 60
 
 
+@pytest.mark.parametrize("days", [999_999_999, 2**31 - 1])
+def test_an_interval_that_beat_leaves_out_is_none(days: int) -> None:
+    interval = IntervalSchedule.objects.create(every=days, period=IntervalSchedule.DAYS)
+    PeriodicTask.objects.filter(name=SWEEP).update(interval=interval)
+    assert (is_scheduled(), sweep_interval()) == (False, 900)
+
+
 def test_a_changed_environment_is_applied_once(settings: Settings) -> None:
     edit(60)
     settings.SWEEP_INTERVAL = 300

@@ -1,0 +1,55 @@
+"""What beat can't carry out is known before it tries."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.schedule_rules import BOUNDS, DOCUMENTS, document_conflict, interval_conflict, length
+
+INTERVALS = [
+    (1, "seconds", ""),
+    (15, "minutes", ""),
+    (3660, "days", ""),
+    (1_000_000, "microseconds", ""),
+    (999_999, "microseconds", BOUNDS),
+    (0, "seconds", BOUNDS),
+    (3661, "days", BOUNDS),
+    (999_999_999, "days", BOUNDS),  # a timedelta, and no date is so late
+    (2**31 - 1, "days", BOUNDS),  # no timedelta
+]
+
+
+@pytest.mark.parametrize(("every", "period", "conflict"), INTERVALS)
+def test_an_interval_is_neither_too_short_nor_too_long(every: int, period: str, conflict: str) -> None:
+    assert interval_conflict(every, period) == conflict
+
+
+def test_beat_goes_on_with_short_intervals_that_are_there() -> None:
+    assert length(1, "microseconds") is not None and length(3661, "days") is None
+
+
+GOOD = [
+    ("args", "[]"),
+    ("args", '[1, "a"]'),
+    ("kwargs", '{"a": 1}'),
+    ("headers", "{}"),
+    ("args", ""),
+    ("kwargs", ""),
+]
+BAD = ["5", "null", '"a"', "x", "[", "[" * 3000, '{"__type__": "uuid", "__value__": "x"}', "NaN", "\0"]
+
+
+@pytest.mark.parametrize(("field", "text"), GOOD)
+def test_documents_of_the_right_shape_are_taken(field: str, text: str) -> None:
+    assert document_conflict(field, text) == ""
+
+
+@pytest.mark.parametrize("field", DOCUMENTS)
+@pytest.mark.parametrize("text", BAD)
+def test_other_documents_are_refused_in_a_sentence(field: str, text: str) -> None:
+    assert document_conflict(field, text) == DOCUMENTS[field][1]
+
+
+@pytest.mark.parametrize(("field", "text"), [("args", "{}"), ("kwargs", "[]"), ("headers", "[1]")])
+def test_a_list_is_no_object(field: str, text: str) -> None:
+    assert document_conflict(field, text) == DOCUMENTS[field][1]

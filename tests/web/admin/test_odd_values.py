@@ -1,0 +1,92 @@
+"""Whatever is typed into a form of the desk: a sentence beside the field, and nothing is changed."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from instances.models import AuditEntry, Host, Plan
+from tasks.schedule_rules import BOUNDS
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+TASK = "django_celery_beat/periodictask/add/"
+INTERVAL = "django_celery_beat/intervalschedule/add/"
+CRONTAB = "django_celery_beat/crontabschedule/add/"
+HOST = "instances/host/add/"
+PLAN = "instances/plan/add/"
+BEFORE: dict[str, dict[str, Any]] = {
+    TASK: {"name": "odd", "task": "dockmgr.sweep", "args": "[]", "kwargs": "{}", "headers": "{}"},
+    INTERVAL: {"every": "7", "period": "hours"},
+    CRONTAB: {"minute": "7", "hour": "3", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*",
+              "timezone": "UTC"},
+    HOST: {"name": "odd", "docker_url": "unix:///odd.sock", "address": "127.0.0.1", "first_port": "20000",
+           "last_port": "20100", "network": "odd", "overcommit": "1"},
+    PLAN: {"name": "odd", "image": "registry.example.com/agent:1", "cpus": "1", "memory_mb": "64",
+           "container_port": "8080", "stop_timeout": "10", "health_path": "/healthz", "health_expect": "auto",
+           "start_grace": "60", "update_strategy": "recreate"},
+}  # fmt: skip
+NULL = "Null characters are not allowed."
+ODD: list[tuple[str, dict[str, str], str]] = [
+    (TASK, {"task": "\0"}, NULL),
+    (TASK, {"task": "x" * 201}, "Ensure this value has at most 200 characters (it has 201)."),
+    (TASK, {"task": ""}, "Need name of task"),
+    (TASK, {"args": "[" * 3000}, "The arguments must be a list in JSON."),
+    (TASK, {"args": "5"}, "The arguments must be a list in JSON."),
+    (TASK, {"kwargs": "[1]"}, "The keyword arguments must be an object in JSON."),
+    (TASK, {"headers": "x"}, "The headers must be an object in JSON."),
+    (INTERVAL, {"every": "2147483647", "period": "days"}, BOUNDS),
+    (INTERVAL, {"every": "1", "period": "microseconds"}, BOUNDS),
+    (CRONTAB, {"minute": "60", "initial-timezone": "9" * 5000}, "crontab"),
+    (CRONTAB, {"timezone": "9" * 5000}, "is not one of the available choices."),
+    (HOST, {"docker_url": "tcp://10.0.0.7:2376"}, "tls"),
+    (HOST, {"docker_url": "ssh://-oProxyCommand=x"}, "ssh"),
+    (HOST, {"tls": "[" * 3000}, "Enter a valid JSON."),
+    (HOST, {"ssh": '{"a":' * 3000}, "Enter a valid JSON."),
+    (HOST, {"tls": "9" * 5000}, "Enter a valid JSON."),
+    (PLAN, {"options": "init: !!bool x"}, "This is not YAML: there is an error."),
+    (PLAN, {"options": "user: !!timestamp x"}, "This is not YAML: there is an error."),
+    (PLAN, {"health": "port: !!int ''"}, "This is not YAML: there is an error."),
+    (PLAN, {"log_alerts": "- !!float _"}, "This is not YAML: there is an error."),
+    (PLAN, {"options": f"pids: {'9' * 5000}"}, "This is not YAML: there is an error."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "given", "sentence"), ODD)
+def test_an_odd_value_is_told_beside_its_field(
+    admin_client: Client, form: str, given: dict[str, str], sentence: str
+) -> None:
+    every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
+    before = counted()
+    page = admin_client.post(f"/admin/{form}", {"interval": every, **BEFORE[form], **given})
+    assert page.status_code == 200
+    assert sentence in unescape(page.content.decode())
+    assert counted() == before
+
+
+def counted() -> tuple[int, ...]:
+    """All rows that such a form makes."""
+    return tuple(model.objects.count() for model in (PeriodicTask, IntervalSchedule, Host, Plan, AuditEntry))
+
+
+@pytest.mark.parametrize("form", BEFORE)
+def test_the_same_forms_are_taken_as_they_were(admin_client: Client, form: str) -> None:
+    every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
+    assert admin_client.post(f"/admin/{form}", {"interval": every, **BEFORE[form]}).status_code == 302
+
+
+@pytest.mark.parametrize("field", ["args", "kwargs", "headers"])
+@pytest.mark.parametrize("text", ["", " \t"])
+def test_an_emptied_document_of_a_task_is_an_empty_one(admin_client: Client, field: str, text: str) -> None:
+    every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
+    assert (
+        admin_client.post(f"/admin/{TASK}", {"interval": every, **BEFORE[TASK], field: text}).status_code
+        == 302
+    )
+    assert getattr(PeriodicTask.objects.get(name="odd"), field) == BEFORE[TASK][field]
