@@ -59,10 +59,9 @@ def change(
     call = call_of(request)
     call.target = customer_id
     identity = idempotency.request_id(call, key)
-    if key is not None:
-        idempotency.note(call, key, asked)
-    operation = by_request(identity, kind, customer_id)
-    if operation is None:
-        operation = enqueue_or_withdraw(begin(call.requester(identity)))
+    with idempotency.noted(call, key, asked):
+        operation = by_request(identity, kind, customer_id)
+        if operation is None:
+            operation = enqueue_or_withdraw(begin(call.requester(identity)))
     call.outcome = f"operation {operation.pk}"
     return documents.operation(operation, in_full=call.is_admin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -61,6 +61,20 @@ def forgotten_on_failure(row: ApiRequest) -> Iterator[None]:
     except BaseException:
         row.delete()
         raise
+
+
+@contextmanager
+def noted(call: Call, key: str | None, asked: dict[str, Any]) -> Iterator[None]:
+    """While a request is carried out, with its key noted, if it has one; what is refused leaves the key free.
+
+    Raises ProblemError 409 when the key came with another request before.
+    """
+    with ExitStack() as until_done:
+        if key is not None:
+            row, first = note(call, key, asked)
+            if first:
+                until_done.enter_context(forgotten_on_failure(row))
+        yield
 
 
 def _fingerprint(call: Call, asked: dict[str, Any]) -> str:

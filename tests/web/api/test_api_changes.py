@@ -203,6 +203,25 @@ def test_without_a_broker_nothing_is_begun_and_the_key_can_be_used_again(
     assert lookup.instance("c1").health.status == "restarting"
 
 
+REFUSED: list[tuple[str, Any, int]] = [
+    ("/instances", NEW | {"plan": "por"}, 404),
+    ("/instances", NEW | {"subdomain": "c1.example.com"}, 409),
+    ("/instances/c2/restart", None, 404),
+    ("/instances/c1/restart", None, 409),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status"), REFUSED)
+def test_a_request_that_is_refused_leaves_its_key_free(
+    world: World, caller: Caller, sent: Sent, path: str, body: Any, status: int
+) -> None:
+    world.instance("c1")
+    caller.post("/instances/c1/update")
+    assert caller.post(path, body, key="k-1").status == status
+    assert caller.post("/instances", NEW, key="k-1").status == 202
+    assert caller.post("/instances", NEW | {"reason": "other"}, key="k-1").kind == "key-reused"
+
+
 def test_a_key_is_forgotten_with_the_measurements(world: World, caller: Caller, sent: Sent) -> None:
     caller.post("/sweeps", key="k-1")
     world.clock.advance(30 * 86400)
