@@ -91,4 +91,6 @@ def _location(parts: tuple[int | str, ...]) -> str:
 
 
 def _message(error: ErrorDetails | dict[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
+    """What is wrong; where pydantic would show a character of what was sent, without that."""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said.partition(",")[0] if error["type"] == "uuid_parsing" else said

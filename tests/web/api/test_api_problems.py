@@ -137,6 +137,13 @@ def test_what_is_malformed_is_named_and_not_echoed(
     assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
 
 
+@pytest.mark.parametrize("key", ["%F0%9F%98%80", "%0a", "s3cret"])
+@pytest.mark.parametrize("path", ["/operations/{}", "/operations/{}/log", "/test-deployments/{}"])
+def test_no_character_of_a_malformed_id_is_echoed(caller: Caller, path: str, key: str) -> None:
+    [error] = caller.get(path.format(key)).document["errors"]
+    assert error["message"] == "Input should be a valid UUID"
+
+
 def test_a_malformed_key_is_refused(world: World, caller: Caller) -> None:
     world.instance("c1")
     for key in ("a b", "x" * 101, "ü"):
