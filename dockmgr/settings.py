@@ -258,13 +258,18 @@ LOGGING = {
         "bodiless": {"()": "dockmgr.logs.filters.BodilessFilter"},
         "brief": {"()": "dockmgr.logs.filters.BriefFilter"},
         "broker": {"()": "dockmgr.logs.filters.BrokerFilter"},
+        "refusal": {"()": "dockmgr.logs.filters.RefusalFilter"},
     },
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
         "json": {"()": "dockmgr.logs.format.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": LOG_FORMAT},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["redact", "refusal"],
+            "formatter": LOG_FORMAT,
+        },
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -283,6 +288,5 @@ LOGGING = {
         "kombu.transport.redis": {"filters": ["broker"]},
         "kombu.asynchronous.hub": {"filters": ["broker"]},
         "py.warnings": {"filters": ["broker"]},
-        "django.security.DisallowedHost": {"filters": ["brief"]},
     },
 }

@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError
 
-from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter
+from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter, RefusalFilter
 from tasks.broker.reasons import OUT_OF_REACH
 
 SENTINEL = "s3ntinel-body"
@@ -131,3 +131,21 @@ def test_an_outage_is_a_line_without_its_traceback() -> None:
     record = logging.LogRecord("beat", logging.ERROR, "x.py", 1, "Database gave error: %r", (failed,), info)
     assert BriefFilter().filter(record)
     assert logging.Formatter().format(record) == "Database gave error: OSError('gone')"
+
+
+REFUSALS = [
+    ("django.request", logging.WARNING, False),
+    ("django.request", logging.ERROR, True),
+    ("django.security.TooManyFieldsSent", logging.ERROR, False),
+    ("instances.api.middleware", logging.WARNING, True),
+]
+
+
+@pytest.mark.parametrize(("name", "level", "is_kept"), REFUSALS)
+def test_a_refused_request_is_a_line_and_a_defect_has_its_traceback(
+    name: str, level: int, is_kept: bool
+) -> None:
+    info = (PermissionError, PermissionError("no"), None)
+    record = logging.LogRecord(name, level, "x.py", 1, "%s: %s", ("Forbidden", "/admin/"), info)
+    assert RefusalFilter().filter(record)
+    assert ("PermissionError" in logging.Formatter().format(record)) is is_kept
