@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -41,5 +42,5 @@ def behind(model_admin: ModelAdmin[Any], view: View) -> View:
 def _to_the_page(model_admin: ModelAdmin[Any], request: HttpRequest, key: object) -> HttpResponseBase:
     messages.warning(request, SEND_AGAIN)
     model, reason = model_admin.opts, typed_reason(request)
-    page = reverse(f"admin:{model.app_label}_{model.model_name}_change", args=[key])
+    page = reverse(f"admin:{model.app_label}_{model.model_name}_change", args=[quote(str(key))])
     return redirect(f"{page}?{urlencode(reason)}" if reason else page)

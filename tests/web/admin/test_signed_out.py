@@ -62,6 +62,15 @@ def test_whoever_opens_the_address_of_a_form_sees_its_page(world: World) -> None
 
 
 @pytest.mark.parametrize(
+    "path", ["instance/{}/do/restart/", "instance/{}/ask/logs/", "instance/{}/secrets/", "incident/{}/mute/"]
+)
+@pytest.mark.parametrize("key", ["%0a", "1%0a", "%00", "a_b"])
+def test_a_form_of_nothing_has_no_page(world: World, path: str, key: str) -> None:
+    led = at_desk("operator").get(f"/admin/instances/{path.format(key)}", follow=True)
+    assert led.status_code == 404
+
+
+@pytest.mark.parametrize(
     ("role", "path", "status", "words"),
     [
         ("viewer", "auth/user/", 403, "You may not see this page"),
