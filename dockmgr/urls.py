@@ -27,3 +27,4 @@ urlpatterns = [
     path("admin/", (desk, application, namespace)),
     path("", RedirectView.as_view(url="admin/")),
 ]
+handler500 = "instances.admin.failures.failed"

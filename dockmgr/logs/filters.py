@@ -24,7 +24,7 @@ _LOST_BY_NAME = {"ConnectionError", "OperationalError", "TimeoutError"}
 FREQUENT = "Frequent restarts detected"  # of a broker that refuses at once; its reason stands beside
 OF_A_SETTING = "worker_cancel_long_running_tasks_on_connection_loss"  # Celery warns at each outage; it is set
 RESTARTING = "celery.bootsteps"  # where a part of the worker that ends badly is told of
-REQUESTS, SUSPICIOUS = "django.request", "django.security."
+REQUESTS, SUSPICIOUS, DEFECT = "django.request", "django.security.", 500
 SAID_EVERY = 60.0  # seconds between two lines about a broker that stays away
 
 
@@ -103,11 +103,14 @@ class BriefFilter(logging.Filter):
 
 
 class RefusalFilter(logging.Filter):
-    """A request that is refused is a line, because anybody may send one; a defect keeps its traceback."""
+    """A request that is refused is a line, because anybody may send one, and so is one during an outage.
+
+    A defect keeps its traceback.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_refusal = record.name == REQUESTS and record.levelno < logging.ERROR
-        if is_refusal or record.name.startswith(SUSPICIOUS):
+        status = getattr(record, "status_code", DEFECT)
+        if (record.name == REQUESTS and status != DEFECT) or record.name.startswith(SUSPICIOUS):
             record.exc_info = record.exc_text = None
         return True
 

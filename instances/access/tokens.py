@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from instances import lookup
 from instances.access.reach import Reach
+from instances.db.errors import database_sentence, takes_no_writes
 from instances.errors import RequestError
 from instances.models import ApiToken
+
+logger = logging.getLogger(__name__)
 
 EVERYTHING = Reach()
 SCOPES = ("read", "operate", "admin")
@@ -97,4 +102,9 @@ def _note_use(token: ApiToken, now: datetime) -> None:
     before = now - USE_NOTED_EVERY
     if token.last_used_at is None or token.last_used_at <= before:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=before)
-        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+        try:
+            ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+        except DatabaseFailure as error:
+            if not takes_no_writes(error):
+                raise
+            logger.warning("The use of token %s is not noted: %s", token.name, database_sentence(error))

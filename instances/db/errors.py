@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from django.db import Error as DatabaseFailure
-from django.db import InterfaceError, OperationalError
 
 from instances.lib.causes import way_lost
 
@@ -45,6 +45,7 @@ NO_DATABASE = {
     "disk image is malformed": "its file is damaged",
     "invalid response to SSL negotiation": "what listens there is no PostgreSQL",
 }
+WRITES_REFUSED = re.compile("readonly database|disk is full")
 OLD_SCHEMA = re.compile(r"no such (?:table|column)|has no column|(?:relation|column) .* does not exist")
 
 
@@ -90,6 +91,18 @@ def may_pass(error: BaseException) -> bool:
     if state is None:  # the server said nothing, or it is SQLite
         return isinstance(error, OperationalError)
     return isinstance(error, DatabaseFailure) and state.startswith(PASSING)
+
+
+def takes_no_writes(error: DatabaseFailure) -> bool:
+    """Whether the database can be read all the same: it is read-only, or its disk is full."""
+    return _state(error) in (READ_ONLY, DISK_FULL) or bool(WRITES_REFUSED.search(str(error)))
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a failure is a state of the database, which `database_sentence` names, and no defect."""
+    if not isinstance(error, IntegrityError | DataError | ProgrammingError):
+        return isinstance(error, DatabaseFailure)
+    return (_state(error) or "") in (NO_RIGHT, *MISSING)
 
 
 def _state(error: BaseException) -> str | None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from django.db import DatabaseError, InternalError, OperationalError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 
-from instances.db.errors import database_sentence, may_pass
+from instances.db.errors import database_sentence, is_outage, may_pass, takes_no_writes
 
 
 class Refusal(Exception):
@@ -95,3 +102,10 @@ def test_a_failure_is_told_and_judged(error: DatabaseError, words: str, passes: 
     sentence = database_sentence(error)
     assert words in sentence and "s3ntinel" not in sentence
     assert may_pass(error) is passes
+    assert is_outage(error)
+    assert takes_no_writes(error) is ("takes no writes" in sentence)
+
+
+@pytest.mark.parametrize("kind", [IntegrityError, DataError, ProgrammingError, ValueError])
+def test_what_is_wrong_with_a_statement_is_no_outage(kind: type[Exception]) -> None:
+    assert not is_outage(kind("NOT NULL constraint failed"))

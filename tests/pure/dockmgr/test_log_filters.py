@@ -134,18 +134,21 @@ def test_an_outage_is_a_line_without_its_traceback() -> None:
 
 
 REFUSALS = [
-    ("django.request", logging.WARNING, False),
-    ("django.request", logging.ERROR, True),
-    ("django.security.TooManyFieldsSent", logging.ERROR, False),
-    ("instances.api.middleware", logging.WARNING, True),
+    ("django.request", 403, False),
+    ("django.request", 503, False),
+    ("django.request", 500, True),
+    ("django.security.TooManyFieldsSent", 400, False),
+    ("instances.api.middleware", None, True),
 ]
 
 
-@pytest.mark.parametrize(("name", "level", "is_kept"), REFUSALS)
+@pytest.mark.parametrize(("name", "status", "is_kept"), REFUSALS)
 def test_a_refused_request_is_a_line_and_a_defect_has_its_traceback(
-    name: str, level: int, is_kept: bool
+    name: str, status: int | None, is_kept: bool
 ) -> None:
     info = (PermissionError, PermissionError("no"), None)
-    record = logging.LogRecord(name, level, "x.py", 1, "%s: %s", ("Forbidden", "/admin/"), info)
+    record = logging.LogRecord(name, logging.ERROR, "x.py", 1, "%s: %s", ("Refused", "/admin/"), info)
+    if status:
+        record.status_code = status
     assert RefusalFilter().filter(record)
     assert ("PermissionError" in logging.Formatter().format(record)) is is_kept
