@@ -1,4 +1,4 @@
-"""Headers that every answer carries: what a browser may load, run and embed."""
+"""Headers: those that every answer carries, and one of a request that is not believed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 Answer = Callable[[HttpRequest], HttpResponse]
+FORM = "application/x-www-form-urlencoded"
 
 
 def headers_middleware(get_response: Answer) -> Answer:
@@ -18,5 +19,19 @@ def headers_middleware(get_response: Answer) -> Answer:
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
         return response
+
+    return answer
+
+
+def charset_middleware(get_response: Answer) -> Answer:
+    """A form is read as UTF-8, which is all it can be, whatever charset it names.
+
+    Django refuses another one again in each page that tells of the refusal.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.content_type == FORM and request.encoding is not None:
+            request.encoding = "utf-8"
+        return get_response(request)
 
     return answer

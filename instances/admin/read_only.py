@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from django.core.exceptions import PermissionDenied
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
+from django.db import IntegrityError
 from django.db.models import Field, JSONField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
@@ -18,6 +22,7 @@ from instances.admin.form_fields import JsonField
 from instances.errors import RequestError
 
 MOST_COUNTED = 10_000
+OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
 SAFE = ("GET", "HEAD")
 Row = TypeVar("Row")
 
@@ -79,6 +84,42 @@ class DeskAdmin(ModelAdmin):
         flat = [name for part in fields for name in ([part] if isinstance(part, str) else part)]
         return [self.shown_instead.get(name, name) for name in flat if name not in self.only_for_changes]
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        """The form; what somebody else has just saved is told in a sentence."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            return _overtaken(request)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Asks before it deletes; what somebody else has just begun to use is told in a sentence."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except IntegrityError:
+            return _overtaken(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The list; of what is selected on it, words that can't be keys of rows are left out."""
+        if request.method == "POST":
+            posted = request.POST.copy()
+            chosen = posted.getlist(ACTION_CHECKBOX_NAME)
+            posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if self._can_be_key(key)])
+            request.POST = posted  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
+
+    def _can_be_key(self, text: str) -> bool:
+        try:
+            self.opts.pk.clean(text, None)
+        except ValidationError:
+            return False
+        return True
+
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         self._note(request, "add", obj, "done")
         return super().log_addition(request, obj, message)
@@ -95,6 +136,11 @@ class DeskAdmin(ModelAdmin):
     def _note(self, request: HttpRequest, verb: str, obj: Any, outcome: str) -> None:
         reason = str(request.POST.get("reason", ""))
         trail.record(request, f"{verb} {self.opts.verbose_name}", str(obj), outcome, reason)
+
+
+def _overtaken(request: HttpRequest) -> HttpResponse:
+    messages.error(request, OVERTAKEN)
+    return redirect(request.get_full_path())
 
 
 def listed(names: Iterable[str]) -> str:

@@ -6,11 +6,15 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from unfold.forms import UserCreationForm
 
+from instances.admin.read_only import OVERTAKEN
 from instances.models import AuditEntry, Host, Plan
 from tasks.schedule_rules import BOUNDS
+from tests.desk import PASSWORD
 
 pytestmark = [
     pytest.mark.django_db,
@@ -90,3 +94,41 @@ def test_an_emptied_document_of_a_task_is_an_empty_one(admin_client: Client, fie
         == 302
     )
     assert getattr(PeriodicTask.objects.get(name="odd"), field) == BEFORE[TASK][field]
+
+
+LISTS = [
+    ("instances/instance/", "restart_selected"),
+    ("instances/host/", "delete_selected"),
+    ("auth/user/", "delete_selected"),
+    ("django_celery_beat/periodictask/", "run_tasks"),
+    ("django_celery_beat/periodictask/", "delete_selected"),
+]
+
+
+@pytest.mark.parametrize(("rows", "action"), LISTS)
+@pytest.mark.parametrize("key", ["x", "\0", "1.5", "9" * 30, "99999"])
+def test_a_selection_of_nothing_does_nothing(admin_client: Client, rows: str, action: str, key: str) -> None:
+    before = counted()[:-1]
+    fields = {"action": action, "_selected_action": key, "post": "yes", "confirmed": "1", "reason": "because"}
+    assert admin_client.post(f"/admin/{rows}", fields).status_code in (200, 302)
+    assert counted()[:-1] == before
+
+
+def test_one_of_two_who_save_the_same_is_told(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both found the name free.
+    monkeypatch.setattr(UserCreationForm, "validate_unique", lambda _: None)
+    User.objects.create_user("twice")
+    given = {"username": "twice", "password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    monkeypatch.setattr(UserCreationForm, "clean_username", lambda form: form.cleaned_data["username"])
+    answer = admin_client.post("/admin/auth/user/add/", given, follow=True)
+    assert (answer.status_code, OVERTAKEN in answer.content.decode()) == (200, True)
+    assert User.objects.filter(username="twice").count() == 1
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf8", "utf-16", "iso-8859-1"])
+@pytest.mark.parametrize("path", ["login/", "instances/instance/", "nowhere/"])
+def test_a_form_is_in_utf8_whatever_it_says(path: str, charset: str) -> None:
+    answer = Client(raise_request_exception=False).post(
+        f"/admin/{path}", "reason=x", content_type=f"application/x-www-form-urlencoded; charset={charset}"
+    )
+    assert answer.status_code in (200, 302, 404)
