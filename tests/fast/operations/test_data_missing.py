@@ -126,7 +126,7 @@ def test_a_refused_restart_is_tried_again_as_seldom_as_what_was_given_up(
         while (world.now - began).total_seconds() < 3600:
             sweep_here("tests", world.outside)
             found.append(health_of(instance).status)
-            world.clock.advance(150)
+            world.clock.advance(300)
     tries = Operation.objects.count()
     assert (set(found), 3 <= tries <= 5) == ({"failed"}, True)
     world.clock.advance(20 * 60)
