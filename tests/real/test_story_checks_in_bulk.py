@@ -248,7 +248,9 @@ def test_each_check_is_recorded_once_whatever_ends_or_breaks(stage: Stage) -> No
         stage.is_complete()
         wait_until(stage.nothing_waits)
         its_worker_dies_while_it_is_published(stage, worker)
-    with stage.worker("heir"):
+    with stage.worker("heir") as worker:
+        who_carries_it_on_dies_too(stage, worker)
+    with stage.worker("another"):
         another_one_carries_it_on(stage)
         stage.sweep(hanging=0)
         stage.is_complete()
@@ -309,6 +311,16 @@ def its_worker_dies_while_it_is_published(stage: Stage, worker: Process) -> None
     worker.kill()
     worker.wait()
     stage.targets.last_host_is_slow = False
+    stage.targets.answer()
+
+
+def who_carries_it_on_dies_too(stage: Stage, worker: Process) -> None:
+    """All that was left is published, and asked when it is killed."""
+    stage.targets.hanging = MANY
+    stage.a_sweep_is_silent()
+    wait_until(lambda: len(stage.targets.waiting) == MANY - (A_HOST - HANGING))
+    worker.kill()
+    worker.wait()
     stage.targets.answer()
 
 
