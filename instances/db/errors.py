@@ -93,6 +93,11 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, DatabaseFailure) and state.startswith(PASSING)
 
 
+def met_others(error: BaseException) -> bool:
+    """Whether PostgreSQL undid a transaction because others held what it needed, or changed it meanwhile."""
+    return _state(error) in BUSY
+
+
 def takes_no_writes(error: DatabaseFailure) -> bool:
     """Whether the database can be read all the same: it is read-only, or its disk is full."""
     return _state(error) in (READ_ONLY, DISK_FULL) or bool(WRITES_REFUSED.search(str(error)))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from instances import lookup
 from instances.checks.transition import change
 from instances.db.errors import may_pass
-from instances.db.retry import retry_on_disconnect
+from instances.db.retry import retry_on_disconnect, retry_while_busy
 from instances.engine.pool import Engines
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.health.restarts import resumed
@@ -189,13 +189,16 @@ def begin_provision(
 
 
 def once(kind: str, customer_id: str, requester: Requester, begin: Callable[[], Operation]) -> Operation:
-    """Begin an operation, or join the one an equal request began before or at this very moment."""
+    """Begin an operation, or join the one an equal request began before or at this very moment.
+
+    Orders that come at once wait for each other's rows: one that waited too long queues again.
+    """
     validators.customer_id(customer_id)
     earlier = by_request(requester.request_id, kind, customer_id)
     if earlier is not None:
         return earlier
     try:
-        return begin()
+        return retry_while_busy(begin)
     except (BusyError, RequestError):
         joined = by_request(requester.request_id, kind, customer_id)
         if joined is None:

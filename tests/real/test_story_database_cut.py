@@ -94,6 +94,16 @@ def test_sessions_cut_at_any_step_keep_no_operation_from_its_end(
     all_is_well(fleet, [*before, *born])
 
 
+def test_an_order_that_waited_for_others_for_too_long_queues_again(fleet: Fleet, database: str) -> None:
+    said = fleet.home / "queued.log"
+    with psycopg.connect(database) as other:
+        other.execute("SELECT 1 FROM instances_host FOR UPDATE")
+        process = fleet.start("manage.py", *fleet.order("one"), log=said)
+        wait_until(lambda: "Others hold what is to be changed" in said.read_text(), TWO_MINUTES)
+    assert process.wait(TWO_MINUTES) == 0, said.read_text()
+    all_is_well(fleet, ["one"])
+
+
 def test_a_server_that_crashes_is_waited_for(fleet: Fleet, database: str) -> None:
     with fleet.worker(), fleet.beat(), fleet.stranger() as app:
         customer = fleet.customer("one")

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from instances.containers.spec import previous_name
-from instances.db.retry import PATIENCE, retry_on_disconnect
+from instances.db.retry import PATIENCE, WAITS, retry_on_disconnect, retry_while_busy
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.journal import Journal
@@ -67,6 +67,33 @@ def test_nothing_is_tried_again_inside_a_transaction(world: World, monkeypatch: 
     monkeypatch.setattr(Unbound, "in_atomic_block", True)
     with pytest.raises(OperationalError):
         retry_on_disconnect(failing(1, OperationalError("cut")), world.clock)
+
+
+def met(state: str) -> OperationalError:
+    """As Django raises what PostgreSQL gave up with this state."""
+    error, cause = OperationalError(state), Exception()
+    error.__cause__ = cause
+    cause.sqlstate = state  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize("state", ["55P03", "40P01", "40001"])
+def test_who_waited_for_others_for_too_long_queues_again(state: str) -> None:
+    assert retry_while_busy(failing(WAITS - 1, met(state))) == "done"
+    with pytest.raises(OperationalError, match=state):
+        retry_while_busy(failing(WAITS, met(state)))
+
+
+@pytest.mark.parametrize("error", [met("57P01"), OperationalError("database is locked"), IntegrityError()])
+def test_nothing_else_is_asked_again_at_once(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        retry_while_busy(failing(1, error))
+
+
+def test_who_is_in_a_transaction_does_not_queue_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Unbound, "in_atomic_block", True)
+    with pytest.raises(OperationalError):
+        retry_while_busy(failing(1, met("55P03")))
 
 
 def cut_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
