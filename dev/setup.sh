@@ -16,25 +16,34 @@ new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
+# A distribution's interpreter is optimized by profile; one that a version manager compiled often is not,
+# and then takes a third longer for everything here.
 choose_python() {
-    for candidate in python3.11 python3; do
-        if new_enough "$candidate"; then
+    for candidate in /usr/bin/python3.11 /usr/bin/python3 python3.11 python3; do
+        if new_enough "$candidate" && { has_ensurepip "$candidate" || may_install; }; then
             echo "$candidate"
             return
         fi
     done
-    fail "Python 3.11 or newer is needed and neither python3.11 nor python3 is that."
+    new_enough python3 || new_enough python3.11 ||
+        fail "Python 3.11 or newer is needed and neither python3.11 nor python3 is that."
+    fail "Python's module ensurepip is needed: install it (Debian's package is python3-venv)."
+}
+
+has_ensurepip() {
+    "$1" -c 'import ensurepip' 2>/dev/null
+}
+
+may_install() {
+    [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]
 }
 
 # Debian keeps ensurepip, without which a virtual environment has no pip, in a package of its own.
 need_ensurepip() {
-    if "$1" -c 'import ensurepip' 2>/dev/null; then
+    if has_ensurepip "$1"; then
         return
     fi
     package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-    if [ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ]; then
-        fail "Python's module ensurepip is needed: install it (Debian's package is $package)."
-    fi
     echo "setup: installing Debian's package $package" >&2
     apt_get update
     apt_get install --yes --no-install-recommends "$package"

@@ -10,8 +10,8 @@ from dockmgr.packages import folder_of
 
 
 def test_a_folder_is_found_without_an_import() -> None:
-    assert (folder_of("turtledemo") / "clock.py").exists()
-    assert "turtledemo" not in sys.modules
+    assert (folder_of("pydoc_data") / "topics.py").exists()
+    assert "pydoc_data" not in sys.modules
 
 
 def test_a_package_that_is_absent_is_said_to_be() -> None:
