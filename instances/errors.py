@@ -131,6 +131,10 @@ class GateFailed(PermanentError):
     """The instance did not become healthy within its time."""
 
 
+class LeftPaused(GateFailed):
+    """Somebody paused the container all the time, which says nothing of its image."""
+
+
 class NotWell(PermanentError):
     """What is to be adopted does not answer well where it would be asked."""
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
-from instances.containers.spec import OPERATION_LABEL, ContainerSpec
+from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
 from instances.operations.procedure import Work
@@ -97,10 +97,38 @@ def make(work: Work, spec: ContainerSpec) -> str:
 
 
 def _see_data(work: Work, spec: ContainerSpec) -> None:
-    """Engines make volumes that are not there by the way, empty."""
-    missing = [name for name in storage.volumes(spec) if work.engine.volume_labels(name) is None]
+    """Engines make volumes that are not there by the way, empty; and mount those of others."""
+    missing = []
+    for name in storage.volumes(spec):
+        labels = work.engine.volume_labels(name)
+        if labels is None:
+            missing.append(name)
+        else:
+            refuse_foreign(work, name, labels, is_mounted=_is_mounted(work, name, labels))
     if missing:
         raise missing_data(work, missing)
+
+
+def refuse_foreign(work: Work, name: str, labels: Mapping[str, str], *, is_mounted: bool = False) -> None:
+    """Raise DataMissing for a volume that is somebody else's by now.
+
+    Labels of other tools say nothing on one that `is_mounted`, by a container that serves the customer.
+    """
+    customer, instance = work.instance.customer_id, work.instance
+    if storage.is_foreign(labels, customer, adopted=is_mounted or instance.adopted is not None):
+        raise DataMissing(
+            f"The data of {customer} is missing: the volume {name} is that of {storage.owner(labels)}, "
+            "and is not mounted."
+        )
+
+
+def _is_mounted(work: Work, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a container that serves, or served, the customer has the volume; ours need no asking."""
+    if not labels or is_managed(labels):
+        return False
+    known = (work.instance.container_id, work.operation.params.get("old_container"))
+    found = (work.engine.inspect(which) for which in known if which)
+    return any(name in facts.volumes for facts in found if facts is not None)
 
 
 def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | None:

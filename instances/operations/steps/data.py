@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from instances.containers import host_sources, storage
 from instances.containers.spec import ContainerSpec, next_name
-from instances.errors import DataMissing, NotFoundOnEngine, PermanentError
+from instances.errors import NotFoundOnEngine, PermanentError
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -53,19 +53,11 @@ def see_sources(work: Work) -> None:
 
 
 def _is_there(work: Work, name: str, *, is_mounted: bool = False) -> bool:
-    """Whether the engine has the volume. Raises DataMissing when it is somebody else's by now.
-
-    Labels of other tools say nothing on one that `is_mounted`, by a container that serves the customer.
-    """
-    labels, customer = work.engine.volume_labels(name), work.instance.customer_id
+    """Whether the engine has the volume. Raises DataMissing when it is somebody else's by now."""
+    labels = work.engine.volume_labels(name)
     if labels is None:
         return False
-    adopted = is_mounted or work.instance.adopted is not None
-    if storage.is_foreign(labels, customer, adopted=adopted):
-        raise DataMissing(
-            f"The data of {customer} is missing: the volume {name} is that of {storage.owner(labels)}, "
-            "and is not mounted."
-        )
+    container.refuse_foreign(work, name, labels, is_mounted=is_mounted)
     return True
 
 

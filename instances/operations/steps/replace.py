@@ -18,6 +18,7 @@ from instances.containers import drift, storage
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
+    LeftPaused,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -40,7 +41,7 @@ from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_u
 OF_THE_NEW = (
     "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
 )  # fmt: skip
-NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung)
+NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
 
 
 def begin(

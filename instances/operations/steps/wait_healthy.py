@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING, Check, observe
+from instances.containers.identity import PAUSED
 from instances.db.sessions import release_session
 from instances.errors import (
     ContainerHung,
+    DockmgrError,
     EngineUnreachable,
     GateFailed,
+    LeftPaused,
     OwnPassingTrouble,
-    TransientError,
 )
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.soak import (
@@ -82,9 +84,7 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
         if passed >= settings.SUCCESS_THRESHOLD:
             return check
         if not passed and gate.is_over(check):
-            if check.seen.outcome is Outcome.UNKNOWN:
-                raise _unseen(check)
-            raise GateFailed(_why(work, check))
+            raise _not_healthy(work, check)
         work.outside.wait(POLL_SECONDS)
 
 
@@ -106,8 +106,12 @@ def watch(work: Work, started_at: datetime, request: CheckRequest) -> Check:
         work.outside.wait(WATCH_SECONDS)
 
 
-def _unseen(check: Check) -> TransientError:
-    """The time ran out without anything being seen, for a reason of the host's or of ours."""
+def _not_healthy(work: Work, check: Check) -> DockmgrError:
+    """What it means that the time ran out. One that somebody paused was seen: it does not serve."""
+    if check.seen.reason == PAUSED:
+        return LeftPaused(_why(work, check))
+    if check.seen.outcome is not Outcome.UNKNOWN:
+        return GateFailed(_why(work, check))
     if check.seen.reason == PROBER:
         return OwnPassingTrouble(check.seen.error)
     return EngineUnreachable(check.seen.error or sentence("engine"))
@@ -115,7 +119,7 @@ def _unseen(check: Check) -> TransientError:
 
 def _refuse(work: Work, check: Check, verdict: SoakVerdict) -> None:
     if verdict is SoakVerdict.UNSEEN:
-        raise _unseen(check)
+        raise _not_healthy(work, check)
     if verdict is SoakVerdict.ENDED:
         raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
     if verdict is SoakVerdict.FAILED:

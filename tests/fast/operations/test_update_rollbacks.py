@@ -12,6 +12,7 @@ from instances.errors import (
     PermanentError,
     PortTaken,
 )
+from instances.http.probe import ProbeResult
 from instances.models import Instance
 from tests.factories import IMAGE, SECRET, World, health_of
 from tests.fakes.outside import fails, passes, starts
@@ -66,6 +67,23 @@ def test_an_image_that_says_starting_for_ever_is_rolled_back(world: World, old: 
     answers_by_image(world, old.port, answer=starts)
     assert update(world).status == "rolled_back"
     back_in_place(world, old)
+
+
+@pytest.mark.parametrize("moment", [1, 4])
+def test_a_new_container_that_somebody_paused_is_rolled_back_and_its_image_not_blamed(
+    world: World, old: Instance, moment: float
+) -> None:
+    def told() -> ProbeResult:
+        facts = world.engine.inspect(old.container_name)
+        return fails("timeout") if facts and facts.state == "paused" else passes()
+
+    world.probe.answers[old.port or 0] = told
+    world.clock.at(moment, lambda: world.engine.change(old.container_name, state="paused"))
+    done = update(world)
+    assert done.status == "rolled_back"
+    assert "paused" in done.error
+    back_in_place(world, old)
+    assert in_order(world).failed_images == []
 
 
 def test_an_image_that_takes_its_time_is_waited_for(world: World, old: Instance) -> None:

@@ -12,7 +12,7 @@ from django.db import DataError, OperationalError
 from instances import state_file
 from instances.checks.record import record
 from instances.checks.roster import Roster
-from instances.containers.spec import next_name, previous_name
+from instances.containers.spec import labels_for, next_name, previous_name
 from instances.errors import EngineUnreachable, PermanentError, TransientError
 from instances.fleet.sweep import check_here
 from instances.lib.storable import MARK
@@ -125,6 +125,33 @@ def test_it_is_never_made_on_empty_data(world: World, old: Instance) -> None:
     old.refresh_from_db()
     list(check_here(Roster.of_rows([old]), world.outside))
     assert (health_of(old).status, health_of(old).reason) == ("failed", "data_missing")
+
+
+@pytest.mark.parametrize(
+    ("labels", "owner"),
+    [({"com.docker.compose.project": "shop"}, "project shop"), (labels_for("c2", "pro"), "customer c2")],
+)
+def test_nor_on_data_of_somebody_else(
+    world: World, old: Instance, labels: dict[str, str], owner: str
+) -> None:
+    def others_took_its_place() -> None:
+        for name in world.engine.containers:
+            world.engine.lose(name)
+        world.engine.volumes[old.volume_name] = labels
+
+    world.clock.at(1, others_took_its_place)
+    done = update(world)
+    assert (done.status, world.engine.containers) == ("failed", [])
+    undone = next(step for step in done.steps if step["name"] == "undo stop old")
+    assert f"{owner}, and is not mounted." in undone["detail"]
+
+
+def test_what_another_tool_labelled_is_mounted_again_where_the_old_container_has_it(
+    world: World, old: Instance
+) -> None:
+    world.engine.volumes[old.volume_name] = {"com.docker.compose.project": "shop"}
+    assert update(world).status == "rolled_back"
+    back_in_place(world, old)
 
 
 def test_so_it_is_when_the_process_dies_while_it_is_made(world: World, old: Instance) -> None:
