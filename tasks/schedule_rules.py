@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from kombu.utils.json import loads
@@ -39,3 +40,16 @@ def document_conflict(field: str, text: str) -> str:
     except (ValueError, TypeError, AttributeError, RecursionError):  # it makes objects of what it reads
         return sentence
     return "" if isinstance(found, shape) else sentence
+
+
+def place_conflict(text: str | None, queues: Collection[str]) -> str:
+    """Why messages should not go to a queue, exchange or routing key; empty when workers take them there.
+
+    All three have the names of the queues.
+    """
+    return "" if not text or text in queues else f"Workers take messages from {', '.join(queues)} only."
+
+
+def task_conflict(name: str, tasks: Collection[str]) -> str:
+    """Why a task of this name should not be sent; empty when workers know it."""
+    return "" if name in tasks else "The workers know no task of this name."

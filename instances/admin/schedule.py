@@ -13,9 +13,11 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from instances.admin import trail
 from instances.admin.read_only import DeskAdmin
-from tasks.schedule_rules import document_conflict, interval_conflict
+from tasks.app import app
+from tasks.schedule_rules import document_conflict, interval_conflict, place_conflict, task_conflict
 
 EMPTY = {"args": "[]", "kwargs": "{}", "headers": "{}"}  # the column takes no empty text
+PLACES = ("queue", "exchange", "routing_key")
 ACTIONS = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
 
 for model in (
@@ -45,7 +47,17 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
     def clean(self) -> dict[str, Any]:
         """The one of django-celery-beat reads the task's name, which is not there where it is malformed."""
         cleaned: dict[str, Any] = self.cleaned_data if "task" in self.errors else super().clean()
+        self._refuse_what_no_worker_takes(cleaned)
         return cleaned
+
+    def _refuse_what_no_worker_takes(self, cleaned: dict[str, Any]) -> None:
+        app.loader.import_default_modules()
+        conflicts = {field: place_conflict(cleaned.get(field), app.amqp.queues) for field in PLACES}
+        if cleaned.get("task"):
+            conflicts["task"] = task_conflict(cleaned["task"], app.tasks)
+        for field, conflict in conflicts.items():
+            if conflict and field in self.fields:
+                self.add_error(field, conflict)
 
     def clean_args(self) -> str:
         return self._document("args")

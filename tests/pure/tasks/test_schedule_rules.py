@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.schedule_rules import BOUNDS, DOCUMENTS, document_conflict, interval_conflict, length
+from tasks.schedule_rules import (
+    BOUNDS,
+    DOCUMENTS,
+    document_conflict,
+    interval_conflict,
+    length,
+    place_conflict,
+    task_conflict,
+)
 
 INTERVALS = [
     (1, "seconds", ""),
@@ -53,3 +61,15 @@ def test_other_documents_are_refused_in_a_sentence(field: str, text: str) -> Non
 @pytest.mark.parametrize(("field", "text"), [("args", "{}"), ("kwargs", "[]"), ("headers", "[1]")])
 def test_a_list_is_no_object(field: str, text: str) -> None:
     assert document_conflict(field, text) == DOCUMENTS[field][1]
+
+
+@pytest.mark.parametrize(("text", "is_taken"), [("health", True), ("", True), (None, True), ("x", False)])
+def test_messages_go_where_workers_take_them(text: str | None, is_taken: bool) -> None:
+    assert place_conflict(text, ["health", "celery"]) == (
+        "" if is_taken else "Workers take messages from health, celery only."
+    )
+
+
+def test_tasks_are_those_that_workers_know() -> None:
+    assert task_conflict("dockmgr.sweep", {"dockmgr.sweep"}) == ""
+    assert task_conflict("dockmgr.swep", {"dockmgr.sweep"}) == "The workers know no task of this name."

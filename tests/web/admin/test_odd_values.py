@@ -45,6 +45,10 @@ ODD: list[tuple[str, dict[str, str], str]] = [
     (TASK, {"args": "5"}, "The arguments must be a list in JSON."),
     (TASK, {"kwargs": "[1]"}, "The keyword arguments must be an object in JSON."),
     (TASK, {"headers": "x"}, "The headers must be an object in JSON."),
+    (TASK, {"task": "dockmgr.nosuch"}, "The workers know no task of this name."),
+    (TASK, {"queue": "nosuch"}, "Workers take messages from health, operations, notifications, celery only."),
+    (TASK, {"exchange": "nosuch"}, "Workers take messages from"),
+    (TASK, {"routing_key": "nosuch"}, "Workers take messages from"),
     (INTERVAL, {"every": "2147483647", "period": "days"}, BOUNDS),
     (INTERVAL, {"every": "1", "period": "microseconds"}, BOUNDS),
     (CRONTAB, {"minute": "60", "initial-timezone": "9" * 5000}, "crontab"),
@@ -83,6 +87,12 @@ def counted() -> tuple[int, ...]:
 def test_the_same_forms_are_taken_as_they_were(admin_client: Client, form: str) -> None:
     every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
     assert admin_client.post(f"/admin/{form}", {"interval": every, **BEFORE[form]}).status_code == 302
+
+
+def test_a_task_may_name_the_queue_it_waits_in(admin_client: Client) -> None:
+    every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
+    named = {"interval": every, **BEFORE[TASK], "queue": "operations", "exchange": "operations"}
+    assert admin_client.post(f"/admin/{TASK}", named).status_code == 302
 
 
 @pytest.mark.parametrize("field", ["args", "kwargs", "headers"])
