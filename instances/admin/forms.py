@@ -130,6 +130,7 @@ class PlanForm(FleetForm):
         "lines than that match in that time.",
     )
     field_order = ("name", "image", "cpus", "memory_mb")
+    columns: ClassVar[dict[str, str]] = {"memory_mb": "memory"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

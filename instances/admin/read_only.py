@@ -17,8 +17,9 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from instances.admin import trail
+from instances.admin import as_read, trail
 from instances.admin.form_fields import JsonField
+from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 
 MOST_COUNTED = 10_000
@@ -76,13 +77,30 @@ class DeskAdmin(ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A person who may only look sees no fields that exist for changing."""
         given = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
+        if obj is None:
             return given
+        if self.has_change_permission(request, obj):
+            *others, (title, options) = given
+            return [*others, (title, {**options, "fields": [*options["fields"], as_read.FIELD]})]
         return [(title, {**options, "fields": self._seen(options["fields"])}) for title, options in given]
 
     def _seen(self, fields: Sequence[Any]) -> list[str]:
         flat = [name for part in fields for name in ([part] if isinstance(part, str) else part)]
         return [self.shown_instead.get(name, name) for name in flat if name not in self.only_for_changes]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form; that of a change is told when it would undo what somebody else has changed meanwhile."""
+        if change and self.has_change_permission(request, obj):
+            kwargs = {"form": as_read.guarded(self.form), **kwargs}
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row; nobody else changes one that a form is sent for until that is done."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or request.method != "POST":
+            return row
+        lock_in_order(self.model._default_manager.filter(pk=row.pk))
+        return super().get_object(request, object_id, from_field)
 
     def changeform_view(
         self,
