@@ -51,11 +51,15 @@ def guarded(form: type[forms.ModelForm]) -> type[forms.ModelForm]:  # type: igno
             then = _given(self.cleaned_data.get(FIELD, ""))
             changed = [name for name, digest in self._now.items() if then.get(name, digest) != digest]
             if changed:
-                shown: Any = self.data.copy()
-                shown[self.add_prefix(FIELD)] = self.fields[FIELD].initial
-                self.data = shown
+                self._note(self.fields[FIELD].initial)
                 raise forms.ValidationError(_sentence(self.instance, changed))
             return cleaned
+
+        def _note(self, read: str) -> None:
+            """The page that tells it carries what is there now."""
+            shown: Any = self.data.copy()  # type: ignore[has-type]
+            shown[self.add_prefix(FIELD)] = read
+            self.data = shown
 
     return Guarded
 
