@@ -89,11 +89,16 @@ class Scene:
 
 
 def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
+    """Ask again and again; what takes long to answer is asked less often, as it takes from what is measured."""
     until = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > until:
+    while True:
+        asked = time.monotonic()
+        if true():
+            return
+        now = time.monotonic()
+        if now > until:
             raise SystemExit(f"{what} did not happen within {seconds:.0f} s; see processes.log.")
-        time.sleep(0.02)
+        time.sleep(max(0.02, 20 * (now - asked)))
 
 
 def bare(scene: Scene) -> Cost:

@@ -30,11 +30,21 @@ WORKER = "-m celery -A dockmgr worker -Q health -P threads -c 50 --without-gossi
 
 def swept(count: int) -> tuple[float, float]:
     """Seconds from the order for a sweep until it has looked at so many, and until it is over."""
-    from bench.database import checked_by_sweep, finished_sweeps, publish_sweep, sweeps_begun
+    from bench.database import (
+        checked_by_sweep,
+        counted_by_sweep,
+        finished_sweeps,
+        publish_sweep,
+        sweeps_begun,
+    )
+
+    def are_looked_at() -> bool:
+        return counted_by_sweep(number) >= count and checked_by_sweep(number, "bench") >= count
 
     number, already, began = sweeps_begun(), finished_sweeps(), time.perf_counter()
     publish_sweep()
-    wait_for(lambda: checked_by_sweep(number, "bench") >= count, 600, "What a sweep was to find")
+    wait_for(lambda: sweeps_begun() > number, 60, "The beginning of a sweep")
+    wait_for(are_looked_at, 600, "What a sweep was to find")
     seconds = time.perf_counter() - began
     wait_for(lambda: finished_sweeps() > already, 600, "The end of a sweep")
     return round(seconds, 2), round(time.perf_counter() - began, 2)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from instances.checks import trust
 from instances.checks.trust import Stake
@@ -102,9 +102,12 @@ def in_doubt(now: datetime) -> bool:
 
 
 def _in_use() -> QuerySet[Host]:
-    """Hosts with customers, and those somebody gave an address: the first one comes by itself."""
-    with_customers = Instance.objects.active().order_by().values("host")
-    return Host.objects.filter(Q(pk__in=with_customers) | ~Q(docker_url=""))
+    """Hosts with customers, and those somebody gave an address: the first one comes by itself.
+
+    Customers are looked for where there is no address, so that a turn costs the same in a large fleet.
+    """
+    customers = Instance.objects.active().filter(host=OuterRef("pk"))
+    return Host.objects.filter(~Q(docker_url="") | Exists(customers))
 
 
 def _begin_watching(now: datetime) -> None:
