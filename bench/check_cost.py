@@ -89,7 +89,7 @@ class Scene:
 
 
 def wait_for(true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Ask again and again; what takes long to answer is asked less often, as it takes from what is measured."""
+    """Ask again and again; what takes long to answer is asked less often: it takes from what is measured."""
     until = time.monotonic() + seconds
     while True:
         asked = time.monotonic()

@@ -1,8 +1,9 @@
 """The other side of a benchmark: many health endpoints and an engine for each 500 of them (BENCH_PER_HOST),
 answering at once.
 
-Run as `python -m bench.targets COUNT FILE [MS]`: it listens on COUNT ports and on one for each engine,
-writes them to FILE as JSON, and serves until it is ended. A target takes MS milliseconds (0) to answer.
+Run as `python -m bench.targets COUNT FILE [MS]`: it listens on a port for each target, of which those beyond
+10,000 share them, and on one for each engine, writes them to FILE as JSON, and serves until it is ended. A
+target takes MS milliseconds (0) to answer.
 After SIGUSR1 every fiftieth target does not answer.
 """
 
@@ -21,6 +22,7 @@ from instances.containers.spec import container_name, labels_for
 
 PLAN = "free"
 HANGS_OF = 50
+MOST_PORTS = 10_000  # a process may not have as many files open as there are ports
 PER_HOST = int(os.environ.get("BENCH_PER_HOST", "500"))
 BODY = b'{"ok": true, "status": "live", "version": "1.0.0"}'
 ANSWER = (
@@ -115,7 +117,7 @@ async def serve(count: int, file: Path) -> None:
     loop.add_signal_handler(signal.SIGUSR1, setattr, Hanging, "answers", False)
     servers = [
         await loop.create_server(Healthy if number % HANGS_OF else Hanging, "127.0.0.1", 0, backlog=16)
-        for number in range(count)
+        for number in range(min(count, MOST_PORTS))
     ]
     engines = [
         await loop.create_server(partial(Engine, range(first, min(first + PER_HOST, count))), "127.0.0.1", 0)
@@ -124,6 +126,7 @@ async def serve(count: int, file: Path) -> None:
     ports, engine_ports = (
         [server.sockets[0].getsockname()[1] for server in all_] for all_ in (servers, engines)
     )
+    ports = [ports[number % MOST_PORTS] for number in range(count)]
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps({"ports": ports, "engines": engine_ports}))
     draft.rename(file)

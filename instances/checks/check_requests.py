@@ -28,7 +28,8 @@ from instances.containers.identity import Listing, Wanted, identify
 from instances.containers.published import located
 from instances.engine.pool import EngineAddress, Engines
 from instances.health.response import VERSION_LENGTH
-from instances.models import Host, Instance
+from instances.models import Host
+from instances.models.check_subject import CheckSubject
 from instances.outside import engine_address
 
 MISSING = "missing"
@@ -36,7 +37,7 @@ HOSTS_AT_ONCE = 4  # whose rows are kept
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
-OfHost: TypeAlias = tuple[EngineAddress, list[Instance], Seen]
+OfHost: TypeAlias = tuple[EngineAddress, Sequence[CheckSubject], Seen]
 
 
 class CheckRequest(Struct, frozen=True, omit_defaults=True):
@@ -105,10 +106,10 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
 
 
 def requests_for(
-    instances: Sequence[Instance], engines: Engines, sweep_id: str | None = None
+    instances: Sequence[CheckSubject], engines: Engines, sweep_id: str | None = None
 ) -> list[CheckRequest]:
     """One request per instance, in their order, informed by one container list per host."""
-    of_host: dict[EngineAddress, list[Instance]] = defaultdict(list)
+    of_host: dict[EngineAddress, list[CheckSubject]] = defaultdict(list)
     for instance in instances:
         of_host[engine_address(instance.host)].append(instance)
     listings = {
@@ -139,7 +140,7 @@ def listed_in_turn(roster: Roster, engines: Engines) -> Iterator[list[tuple[Chec
                 yield [(_informed(row, address, listing, None), _image_health(row, listing)) for row in rows]
 
 
-def _image_health(instance: Instance, listing: Listing) -> str:
+def _image_health(instance: CheckSubject, listing: Listing) -> str:
     container = identify(instance.wanted, listing).serves
     return container.health if container else ""
 
@@ -171,7 +172,7 @@ class _Doubts:
 
     def __init__(self, answers: EngineAnswers[int, Seen], engines: Engines) -> None:
         self._answers, self._engines = answers, engines
-        self._waiting: dict[int, tuple[EngineAddress, list[Instance]]] = {}
+        self._waiting: dict[int, tuple[EngineAddress, Sequence[CheckSubject]]] = {}
 
     def take(self, found: OfHost) -> bool:
         """Have the engine asked if the list is in doubt; False if it is not."""
@@ -189,7 +190,7 @@ class _Doubts:
 
 
 def _of_one_host(
-    address: EngineAddress, instances: Iterable[Instance], listing: Seen, sweep_id: str | None
+    address: EngineAddress, instances: Iterable[CheckSubject], listing: Seen, sweep_id: str | None
 ) -> Iterator[CheckRequest]:
     return (_informed(instance, address, listing, sweep_id) for instance in instances)
 
@@ -201,7 +202,7 @@ def interleaved(of_hosts: Iterable[Iterable[CheckRequest]]) -> Iterator[CheckReq
 
 
 def _informed(
-    instance: Instance, address: EngineAddress, listing: Seen, sweep_id: str | None
+    instance: CheckSubject, address: EngineAddress, listing: Seen, sweep_id: str | None
 ) -> CheckRequest:
     if isinstance(listing, Untrusted):
         return _request(instance, address, sweep_id=sweep_id, distrust=listing.sentence)
@@ -224,18 +225,18 @@ def _informed(
     )
 
 
-def _version(instance: Instance, container: ContainerSummary | None) -> str | None:
+def _version(instance: CheckSubject, container: ContainerSummary | None) -> str | None:
     label = container.labels.get(VERSION_LABEL) if container else None
     return (label or _tag(instance.image_ref) or "")[:VERSION_LENGTH] or None
 
 
-def request_for(instance: Instance, listed: str | None) -> CheckRequest:
+def request_for(instance: CheckSubject, listed: str | None) -> CheckRequest:
     """What to ask of one instance whose container is known, or believed, to be in a state."""
     return _request(instance, engine_address(instance.host), listed=listed)
 
 
 def _request(
-    instance: Instance, address: EngineAddress, *, container: str = "", url: str = "", **found: Any
+    instance: CheckSubject, address: EngineAddress, *, container: str = "", url: str = "", **found: Any
 ) -> CheckRequest:
     """The request as the row says, and as was `found` on its host."""
     return CheckRequest(

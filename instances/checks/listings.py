@@ -16,7 +16,8 @@ from instances.checks.trust import Stake
 from instances.containers.identity import Listing, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import AnotherEngine, DockmgrError
-from instances.models import Host, Instance
+from instances.models import Host
+from instances.models.check_subject import CheckSubject
 from instances.outside import engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
@@ -103,13 +104,13 @@ def recognised(host: Host, listed: Listed) -> Seen:
     return listed.seen
 
 
-def believed(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Seen:
+def believed(instances: Sequence[CheckSubject], listing: Seen, engines: Engines) -> Seen:
     """The list for these instances of one host, unless it lacks so much that it is not to be believed."""
     doubt = doubt_of(instances, listing, engines)
     return doubt() if doubt else listing
 
 
-def doubt_of(instances: Sequence[Instance], listing: Seen, engines: Engines) -> Doubt | None:
+def doubt_of(instances: Sequence[CheckSubject], listing: Seen, engines: Engines) -> Doubt | None:
     """What asks the engine whether a list can be believed, if it lacks many containers; else None."""
     if not isinstance(listing, Listing):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from instances.checks.roster import rows_of
 from instances.containers.identity import Listing, Wanted, identify
 from instances.engine.port import Engine
 from instances.models import Instance
@@ -22,8 +23,8 @@ class Stake:
 
 def stakes_on(host_id: int) -> list[Stake]:
     """The stakes of a host's active instances."""
-    rows = Instance.objects.active().filter(host_id=host_id).for_checks()
-    return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows]
+    active = Instance.objects.active().filter(host_id=host_id).order_by("pk").values_list("pk", flat=True)
+    return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows_of(active)]
 
 
 def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) -> str:

@@ -9,15 +9,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
-from instances.containers import adoption, host_access, image_fit, spec, storage
-from instances.containers.identity import Wanted
+from instances.containers import adoption, host_access, image_fit, spec
 from instances.containers.options import NO_OPTIONS
-from instances.containers.published import OWN_ADDRESS
 from instances.containers.spec import PlanSpec
 from instances.errors import UnreadableSecret
 from instances.lib import placeholders
 from instances.lib.redact import Redactor
 from instances.lib.withhold import Withholding
+from instances.models.check_subject import CheckSubject
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.fleet import Host, Plan
@@ -25,9 +24,6 @@ from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 LEAVING = "leaving"  # stands in place of the health of what nobody looks after any more
-# What `checks.check_requests` reads of an instance.
-ASKED = ("customer_id", "plan", "host", "image", "port", "further_ports", "container", "container_id",
-         "volumes", "finding")  # fmt: skip
 # For `defer`: what is not read is not decrypted.
 SECRETS = ("env", "former_values", "adopted", "approved_image", "plan__env", "plan__former_values")
 
@@ -49,17 +45,12 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
             looked_after | Q(leaving_at__isnull=False) if LEAVING in statuses else looked_after
         )
 
-    def for_checks(self) -> Self:
-        """What a check's request is made of; one object stands for each plan and host of many rows."""
-        plans = Plan.objects.defer("env", "former_values")
-        return self.only(*ASKED).prefetch_related(models.Prefetch("plan", plans), "host")
-
     def without_secrets(self) -> Self:
         """With plan and host, for whoever looks at instances and makes no container: no secret is read."""
         return self.select_related("plan", "host").defer(*SECRETS)
 
 
-class Instance(WithEnvironment):
+class Instance(CheckSubject, WithEnvironment):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
     `port` is the published address in force, `further_ports` those of the plan's `ports` (`9090/tcp`); the
@@ -140,51 +131,6 @@ class Instance(WithEnvironment):
         return self.customer_id
 
     @property
-    def container_name(self) -> str:
-        return self.container or spec.container_name(self.customer_id)
-
-    @property
-    def wanted(self) -> Wanted:
-        """What its container is known by; reads no secret."""
-        return Wanted(self.customer_id, self.container_id, self.container_name)
-
-    @property
-    def volume_name(self) -> str:
-        return spec.volume_name(self.customer_id)
-
-    @property
-    def planned_volumes(self) -> dict[str, str]:
-        """Volumes its plan gives it, by name, with their paths in the container."""
-        return spec.named_volumes(self.customer_id, self.plan.volumes)
-
-    @property
-    def image_ref(self) -> str:
-        return self.image or self.plan.image
-
-    @property
-    def health_url(self) -> str:
-        """Where health is asked: at the published address, or the container's own (see `located`)."""
-        return self.health_url_at(self.port or 0)
-
-    def health_url_at(self, port: int) -> str:
-        """Where health would be asked if the container's main port were published on `port`."""
-        kind = self.plan.health.get("kind", "http")
-        place = self._place(port)
-        if kind == "tcp":
-            return f"tcp://{place}"
-        return f"{'https' if kind == 'https' else 'http'}://{place}{self.plan.health_path}"
-
-    def _place(self, port: int) -> str:
-        asked = self.plan.health.get("port")
-        if self.is_adopted and not port:
-            return f"{OWN_ADDRESS}:{asked or self.plan.container_port}"
-        return self._address(self.further_ports.get(f"{asked}/tcp", port))
-
-    def _address(self, port: int) -> str:
-        host = f"[{self.host.address}]" if ":" in self.host.address else self.host.address
-        return f"{host}:{port}"
-
-    @property
     def access_url(self) -> str:
         """Where the customer goes: the plan's public URL, else the published address.
 
@@ -196,11 +142,6 @@ class Instance(WithEnvironment):
             return f"https://{self.subdomain}"
         scheme = "https" if self.plan.health.get("kind") == "https" else "http"
         return f"{scheme}://{self._address(self.port or 0)}"
-
-    @property
-    def is_adopted(self) -> bool:
-        """Whether its container was made by somebody else; reads no secret."""
-        return bool(self.container)
 
     @property
     def redactor(self) -> Redactor:
@@ -278,16 +219,6 @@ class Instance(WithEnvironment):
         if self.adopted is not None:
             return adoption.mount_points(self.adopted)
         return image_fit.covered_by(self.plan.spec())
-
-    @property
-    def held_volumes(self) -> dict[str, str]:
-        """Volumes that hold this instance's data, by name, with their paths in the container."""
-        known: dict[str, str] | None = self.volumes
-        if known is not None:
-            return known
-        if self.container:  # which tells an adopted one without reading what is kept of it
-            return storage.mounted((self.adopted or {"HostConfig": {}})["HostConfig"])
-        return self.planned_volumes
 
     @property
     def stop_timeout(self) -> int:

@@ -6,9 +6,12 @@ created in bulk or changed by `update`, and values that are searched for, all pa
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from django.db import models
+from django.db.models.fields.json import KeyTransform
 
 from instances.lib import storable
 
@@ -51,6 +54,13 @@ else:
 
     class JSONField(_OfDjango, models.JSONField):
         """Nested JSON; every text in it, names included, is made storable."""
+
+        def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+            """As Django reads it, in a tenth of the time; what only Python's reader takes is left to that."""
+            if isinstance(value, str) and self.decoder is None and not isinstance(expression, KeyTransform):
+                with suppress(ValueError, RecursionError):
+                    return msgspec.json.decode(value)
+            return super().from_db_value(value, expression, connection)
 
         def get_prep_value(self, value: Any) -> Any:
             return storable.nested(super().get_prep_value(value))
