@@ -28,6 +28,7 @@ from instances.models import Host
 from instances.operations.validate import timing_bounds
 
 BYTES_PER_MB = 1024**2
+SECONDS = {"start_grace", "stop_timeout"}
 
 
 class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -136,6 +137,8 @@ class PlanForm(FleetForm):
         super().__init__(*args, **kwargs)
         if "memory_mb" in self.fields:
             self.fields["memory_mb"].initial = self.instance.memory // BYTES_PER_MB
+        for name in self.fields.keys() & SECONDS:
+            self.fields[name].label = f"{self.fields[name].label} (seconds)"
 
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         memory = cleaned.get("memory_mb", 0) * BYTES_PER_MB

@@ -59,8 +59,8 @@ class PlanAdmin(DeskAdmin):
     }
     fieldsets = (
         ("Container", {"fields": (
-            "name", "image", "images", ("cpus", "memory_mb", "pids"), ("disk", "container_port", "data_path"),
-            "stop_timeout", "options",
+            "name", "image", "images", ("cpus", "memory_mb"), ("pids", "container_port"),
+            ("data_path", "stop_timeout"), "disk", "options",
         )}),
         ("Health", {"fields": (
             ("health_path", "health_expect"), "health", "start_grace", "public_url", "log_alerts",
