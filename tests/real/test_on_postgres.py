@@ -37,7 +37,8 @@ PARTS = {
                     "fast/operations/test_last_words.py",
                     "fast/operations/test_provision.py", "fast/operations/test_host_access.py",
                     "fast/operations/test_generated.py", "fast/fleet/test_rehearse.py",
-                    "web/access/test_audit.py", "web/observability/test_metrics.py"]),
+                    "web/access/test_audit.py", "web/admin/test_two_editors.py",
+                    "web/observability/test_metrics.py"]),
     "killed": (21, ["exhaustive"]),
 }  # fmt: skip
 
