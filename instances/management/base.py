@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
+from django.db.models import QuerySet
 from rich.console import Console
 
 from instances.access.audit import audit, earlier_command
@@ -190,6 +191,11 @@ class FleetCommand(BaseCommand):
             return
         with LateBar() as late:
             yield late.tell
+
+    def say_if_cut(self, rows: QuerySet[Any], most: int, what_shows_more: str) -> None:
+        """Tell the person when a list that begins with the newest has more rows than are shown."""
+        if rows[most : most + 1].exists():
+            sys.stderr.write(f"Only the newest {most} are listed; {what_shows_more}.\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""

@@ -34,6 +34,7 @@ class Command(FleetCommand):
             rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
         now = service.OUTSIDE.clock.now()
         also = {"events": options["events"], "words": options["events"]}
+        self.say_if_cut(rows, options["limit"], f"--limit lists up to {MOST}")
         return documents.incidents(rows[: options["limit"]], now, **also), GOOD
 
     def show(self, document: Any) -> None:

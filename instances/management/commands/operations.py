@@ -36,6 +36,7 @@ class Command(FleetCommand):
         rows = Operation.objects.order_by("-created_at")
         if options["customer_id"] is not None:
             rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
+        self.say_if_cut(rows, SHOWN, "--customer-id lists those of one customer")
         return [documents.operation(row, in_full=True) for row in rows[:SHOWN]], GOOD
 
     def show(self, document: Any) -> None:

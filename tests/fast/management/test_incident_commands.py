@@ -16,9 +16,10 @@ from instances.checks.record import record
 from instances.incidents import documents as incident_documents
 from instances.incidents import mutes
 from instances.incidents.rules import FLEET
-from instances.management.commands import test_channel
+from instances.management.commands import operations, test_channel
 from instances.models import Channel, Host, Incident, Instance, Transition
-from tests.factories import World, a_check, a_failure
+from instances.operations import service
+from tests.factories import ASKED, World, a_check, a_failure
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +98,23 @@ def test_people_get_a_table(world: World, run: Run) -> None:
     world.large_incident(FLEET)
     said = run("incidents").out
     assert all(word in said for word in ("c1", "warning", "1 min", "fleet", "Half of all"))
+
+
+def test_a_list_that_is_cut_says_so_beside_the_document(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for customer in ("c1", "c2"):
+        fails(world, world.instance(customer))
+        service.begin_restart(customer, ASKED)
+    cut = run("incidents", "--limit", "1", "--json")
+    assert (len(cut.document), cut.err) == (1, "Only the newest 1 are listed; --limit lists up to 1000.\n")
+    assert run("incidents", "--limit", "2").err == ""
+    monkeypatch.setattr(operations, "SHOWN", 1)
+    cut = run("operations", "--json")
+    assert (len(cut.document), cut.err) == (
+        1, "Only the newest 1 are listed; --customer-id lists those of one customer.\n",
+    )  # fmt: skip
+    assert run("operations", "--customer-id", "c1").err == ""
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x"])
