@@ -22,7 +22,7 @@ from instances.outside import engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
 
-LISTED_AT_ONCE = 16
+LISTED_AT_ONCE = 20
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def short_id(container: str) -> str:
     return container[:SHORT_LENGTH] if len(container) == ID_LENGTH else container
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ContainerSummary:
     """One line of a host's container list. `state` is the engine's word: running, exited, …
 
