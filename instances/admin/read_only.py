@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models import Field, JSONField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -95,9 +95,12 @@ class DeskAdmin(ModelAdmin):
         return super().get_form(request, obj, change=change, **kwargs)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The row; nobody else changes one that a form is sent for until that is done."""
+        """The row; nobody else changes one that a form is sent for until that is done.
+
+        A page without a transaction, such as that of a password, writes one column whatever the others are.
+        """
         row = super().get_object(request, object_id, from_field)
-        if row is None or request.method != "POST":
+        if row is None or request.method != "POST" or not connection.in_atomic_block:
             return row
         lock_in_order(self.model._default_manager.filter(pk=row.pk))
         return super().get_object(request, object_id, from_field)

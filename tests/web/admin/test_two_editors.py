@@ -145,3 +145,21 @@ def test_the_page_tells_no_value_by_it(world: World, admin_client: Client) -> No
     page = f"/admin/instances/plan/{world.plan.pk}/change/"
     said = opened(admin_client, page)["as_read"]
     assert re.fullmatch(r'\{("[a-z_]+":"[0-9a-f]{12}",?)+\}', said)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_has_no_transaction_takes_its_form_as_well(admin_client: Client) -> None:
+    user = a_user()
+    sent = {"password1": "Lantern-of-7-vaults", "password2": "Lantern-of-7-vaults", "usable_password": "true"}
+    assert admin_client.post(f"/admin/auth/user/{user.pk}/password/", sent).status_code == 302
+    user.refresh_from_db()
+    assert user.check_password("Lantern-of-7-vaults")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_edits_outside_of_a_test_is_told_as_well(admin_client: Client) -> None:
+    row = a_channel()
+    page = f"/admin/instances/channel/{row.pk}/change/"
+    sent = {**opened(admin_client, page), "escalate_after": "5"}
+    type(row).objects.update(min_level="critical")
+    assert OVERWRITES in errors_of(admin_client, page, sent)
