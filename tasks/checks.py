@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -213,10 +213,17 @@ def expiry(expires: object) -> datetime | None:
     """When a message that says so is worth nothing any more."""
     if isinstance(expires, str):
         return _moment(expires)
-    return expires if isinstance(expires, datetime) else None
+    return _with_zone(expires) if isinstance(expires, datetime) else None
 
 
-_moment = lru_cache(maxsize=16)(datetime.fromisoformat)  # all messages of a sweep say the same
+@lru_cache(maxsize=16)  # all messages of a sweep say the same
+def _moment(text: str) -> datetime:
+    return _with_zone(datetime.fromisoformat(text))
+
+
+def _with_zone(moment: datetime) -> datetime:
+    """Celery takes a moment that names no zone as one in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def known_dark(request: CheckRequest) -> Check | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from base64 import b64decode
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Protocol
@@ -35,8 +34,8 @@ from instances.db.sessions import SESSIONS
 from instances.http.exchange import ProbeResult
 from instances.http.many_probes import ManyProbes, Question, Then, Turn, question_of
 from tasks import checks
-from tasks.broker.foreign import HEADER
 from tasks.broker.in_hand import InHand
+from tasks.broker.message import Headers, Message
 from tasks.broker.transport import Transport
 from tasks.checks import Order
 from tasks.outages import SaidOnce, in_words
@@ -106,11 +105,11 @@ class ManyChecks:
         at_work = self.in_hand.number() - self._asker.standing()
         return max(0, min(self._most - at_work, MOST_WAITING - self.in_hand.number(with_aside=True)))
 
-    def takes(self, message: Mapping[str, Any]) -> bool:
+    def takes(self, message: Message) -> bool:
         """Begin the check that a message in hand asks for; False when it has to be a task like any other."""
         order = order_of(message, self.revoked)
         if order is not None:
-            self.begin(Taken(order, message["properties"]["delivery_tag"]))
+            self.begin(Taken(order, message.properties.delivery_tag))
         return order is not None
 
     def begin(self, taken: Taken) -> None:
@@ -256,26 +255,20 @@ def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
     return one_by_one
 
 
-def order_of(message: Mapping[str, Any], revoked: Container[str]) -> Order | None:
+def order_of(message: Message, revoked: Container[str]) -> Order | None:
     """The check a message asks for, if it asks for one that needs nothing of a task's."""
+    headers = message.headers
+    if message.content_type != "application/json" or not _is_plain(headers, revoked):
+        return None
     try:
-        headers = message["headers"]
-        if not _is_plain(headers, revoked) or message["content-type"] != "application/json":
-            return None
-        _, asked, _ = _BODY.decode(_body(message))
-        until, again = checks.expiry(headers.get("expires")), bool(headers.get("redelivered"))
-        return Order(asked.request, until, again=again) if asked.request else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        _, asked, _ = _BODY.decode(message.content())
+        until = checks.expiry(headers.expires)
+    except (ValueError, RecursionError):
         return None  # As a task it fails, and is told.
+    return Order(asked.request, until, again=bool(headers.redelivered)) if asked.request else None
 
 
-def _is_plain(headers: Mapping[str, Any], revoked: Container[str]) -> bool:
-    sender = headers.get(HEADER)
-    is_own = not sender or sender == INSTALLATION.known()
-    is_check = headers["task"] == "dockmgr.check_health" and headers.get("ignore_result")
-    return bool(is_own and is_check and not headers.get("eta") and headers.get("id") not in revoked)
-
-
-def _body(message: Mapping[str, Any]) -> str | bytes:
-    body: str = message["body"]
-    return b64decode(body) if message["properties"].get("body_encoding") == "base64" else body
+def _is_plain(headers: Headers, revoked: Container[str]) -> bool:
+    is_own = not headers.installation or headers.installation == INSTALLATION.known()
+    is_check = headers.task == "dockmgr.check_health" and bool(headers.ignore_result)
+    return is_own and is_check and not headers.eta and headers.id not in revoked

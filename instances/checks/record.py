@@ -24,6 +24,7 @@ from instances.checks.repeated import of_known_sweep
 from instances.checks.stored import Stored, read_stored
 from instances.checks.swap import WRITTEN, compare_and_swap
 from instances.checks.sweeps import known_sweeps
+from instances.db.among import among
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
 from instances.health.holding import while_changed
@@ -81,7 +82,8 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
     """
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
-            lock_in_order(Health.objects.filter(pk__in={check.request.instance_id for check in checks}))
+            ids = {check.request.instance_id for check in checks}
+            lock_in_order(Health.objects.filter(among("pk", ids)))
         known = known_sweeps({check.request.sweep_id for check in checks if check.request.sweep_id})
         checks = [of_known_sweep(check, known) for check in checks]
         recorded: list[Recorded] = []

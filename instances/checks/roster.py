@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from django.db.models import QuerySet
 from msgspec import Struct
 
+from instances.db.among import among
 from instances.models import Host, Instance, Plan
 from instances.models.check_subject import CheckSubject
 from instances.models.instance import InstanceQuerySet
@@ -116,7 +117,7 @@ def rows_of(ids: Iterable[int]) -> Iterator[SubjectRow]:
     """
     plans, hosts = _Known(Plan.objects.defer("env", "former_values")), _Known(Host.objects.all())
     for page in pages(ids):
-        rows: list[Any] = list(Instance.objects.filter(pk__in=page).values_list("plan", *_COLUMNS))
+        rows: list[Any] = list(Instance.objects.filter(among("pk", page)).values_list("plan", *_COLUMNS))
         plans.learn({row[0] for row in rows})
         hosts.learn({row[-1] for row in rows})
         found = {row[1]: SubjectRow(*row[1:], plans[row[0]], hosts[row[-1]]) for row in rows}  # type: ignore[call-arg]

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from instances.db.among import among
 from instances.health.state import State, Status
 from instances.incidents.deadlines import interruption
 from instances.models import Health
@@ -37,7 +38,7 @@ class Stored(Struct, frozen=True):
 
 def read_stored(ids: list[int], now: datetime) -> dict[int, Stored]:
     """By the ids of instances, of those that are there."""
-    rows = Health.objects.filter(pk__in=ids).values_list(
+    rows = Health.objects.filter(among("pk", ids)).values_list(
         "instance_id",
         "revision",
         "version",

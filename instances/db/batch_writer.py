@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +46,7 @@ class BatchWriter(Generic[C, R]):
         self._changed = threading.Condition()
         self._waiting: list[Waiting[C, R]] = []
         self._out = 0
-        self._thread_of: int | None = None
+        self._thread: threading.Thread | None = None
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
@@ -85,10 +84,10 @@ class BatchWriter(Generic[C, R]):
         return waiting >= self._largest or (not self._patient and self._out <= waiting)
 
     def _ensure_thread(self) -> None:
-        """A forked child inherits this object but no thread."""
-        if self._thread_of != os.getpid():
-            self._thread_of = os.getpid()
-            threading.Thread(target=self._run, name="committer", daemon=True).start()
+        """A forked child inherits this object, and a thread that is not alive there."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:

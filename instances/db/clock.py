@@ -19,9 +19,12 @@ MEASURE_EVERY = 30.0  # seconds
 LONGEST_ANSWER = 1.0  # seconds; a slower answer says too little about when it was given
 
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def elapsed() -> float:
     """Seconds that no setting of the machine's clock changes and a suspended machine counts as well."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_STEADY)
 
 
 def ask_database() -> datetime | None:
@@ -61,21 +64,22 @@ class DatabaseClock(Clock):
         self._ask_at = 0.0
 
     def now(self) -> datetime:
-        self._measure()
+        seconds = self._seconds()
+        if seconds >= self._ask_at:
+            self._measure()
+            seconds = self._seconds()
         known = self._measured
         if known is None:
             return self._local()
-        return known.database + timedelta(seconds=self._seconds() - known.at)
+        return known.database + timedelta(seconds=seconds - known.at)
 
     def skew(self) -> timedelta:
         return self._local() - self.now() if self._measured else timedelta(0)
 
     def _measure(self) -> None:
         is_first = self._measured is None
-        if self._seconds() < self._ask_at or connection.needs_rollback:
-            return
         had_session = connection.connection is not None
-        if not (is_first or had_session):
+        if connection.needs_rollback or not (is_first or had_session):
             return
         self._ask_at = self._seconds() + MEASURE_EVERY
         try:

@@ -119,8 +119,11 @@ def _judge_body(document: dict[str, object] | None, expect: Expect) -> tuple[Out
 
 
 def _says_starting(document: dict[str, object]) -> bool:
-    values = (document.get(key) for key in ("status", "state", "gateway"))
-    return any(isinstance(value, str) and value.strip().lower() == "starting" for value in values)
+    for key in ("status", "state", "gateway"):
+        value = document.get(key)
+        if isinstance(value, str) and value.strip().lower() == "starting":
+            return True
+    return False
 
 
 def _version(document: dict[str, object] | None) -> str | None:

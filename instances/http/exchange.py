@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -39,20 +38,22 @@ _REASONS = {
 _NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where and how to ask. `url` is http, https or, for a bare connection, tcp; `expect` says how to read
     the answer, `status` which ones pass instead of 2xx. `host` is asked for in place of the URL's; `headers`
-    may hold secrets. With `public_only` no address is asked that is not one of the internet.
+    may hold secrets and are not shown. With `public_only` no address is asked that is not one of the internet.
     """
 
     url: str
     expect: Expect = Expect.AUTO
     host: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = {}
     status: tuple[int, ...] = ()
     tls_verify: bool = True
     public_only: bool = False
+
+    def __repr__(self) -> str:
+        return f"Address({self.url!r})"
 
 
 class ProbeResult(Struct, frozen=True):

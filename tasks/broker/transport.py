@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
 from kombu.transport import redis
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
 from tasks.broker.in_hand import InHand
+from tasks.broker.message import Message, read
 from tasks.broker.unacknowledged import LastingChannel, LastingQoS
 from tasks.outages import SaidOnce
 
@@ -36,7 +36,7 @@ class Taker(Protocol):
     def room(self) -> int:
         """How many it would take now."""
 
-    def takes(self, message: Mapping[str, Any]) -> bool:
+    def takes(self, message: Message) -> bool:
         """Begin what a message that is in hand asks for; False when only Celery can."""
 
 
@@ -116,27 +116,19 @@ class Channel(LastingChannel):
             f"{self.global_keyprefix}{kombus._q_for_pri(taker.queue, step)}" for step in self.priority_steps
         ]
         taken = taker.in_hand.take(keys, taker.queue, room)
-        messages = [(raw, *known) for raw in taken if (known := _tagged(raw))]
-        for _ in range(len(taken) - len(messages)):
+        readable = [(raw, read(raw)) for raw in taken]
+        messages = [(raw, *known) for raw, known in readable if known]
+        for unreadable in (raw for raw, known in readable if not known):
+            taker.in_hand.drop(unreadable)
             logger.error("A message on queue %s that can't be read is dropped.", taker.queue)
         taker.in_hand.hold(tag for _, tag, _ in messages)
         for place, (raw, _, message) in enumerate(messages):
             try:
-                if not taker.takes(message):
+                if message is None or not taker.takes(message):
                     self.connection._deliver(loads(raw.decode()), taker.queue)
             except Exception:  # else they would be held, and never made, for as long as this process lives
                 taker.in_hand.let_go(tag for _, tag, _ in messages[place:])
                 raise
-
-
-def _tagged(raw: bytes) -> tuple[str, dict[str, Any]] | None:
-    """A message and its tag; None for what is none that can be read."""
-    try:
-        message = msgspec.json.decode(raw)
-        tag = message["properties"]["delivery_tag"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return (tag, message) if isinstance(tag, str) else None
 
 
 class Transport(redis.Transport):

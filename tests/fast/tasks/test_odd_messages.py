@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from instances.checks.check_requests import CheckRequest
-from tasks.broker.transport import _tagged
+from tasks.broker.message import read
+from tasks.checks import Order
 from tasks.many_checks import order_of
 
 REQUEST: dict[str, Any] = {
@@ -17,19 +19,27 @@ REQUEST: dict[str, Any] = {
 }  # fmt: skip
 
 
-def message(request: object, body: str | None = None, **headers: object) -> dict[str, Any]:
+def raw_message(request: object, body: str | None = None, **headers: object) -> bytes:
     said = json.dumps([[], {"customer_id": "c1", "request": request}, {}])
     own = {"task": "dockmgr.check_health", "ignore_result": True, "id": "1", **headers}
-    return {
+    message = {
         "headers": own, "content-type": "application/json", "properties": {"delivery_tag": "t"},
         "body": said if body is None else body,
     }  # fmt: skip
+    return json.dumps(message).encode()
+
+
+def order(raw: bytes) -> Order | None:
+    """What is made of a message where checks are taken many at a time; None where it is a task."""
+    known = read(raw)
+    assert known and known[0] == "t"
+    return known[1] and order_of(known[1], ())
 
 
 def test_a_request_is_read_as_it_was_written_and_newer_words_are_left_out() -> None:
     request = CheckRequest(**REQUEST, volumes=("v",), engine_tls=("a", "b", "c"), ask={"kind": "tcp"})
-    order = order_of(message({**request.message(), "newer": 1}), ())
-    assert order and order.request == request
+    read = order(raw_message({**request.message(), "newer": 1}))
+    assert read and read.request == request
 
 
 ODD: dict[str, object] = {
@@ -45,18 +55,42 @@ ODD: dict[str, object] = {
 
 @pytest.mark.parametrize("request_", ODD.values(), ids=ODD)
 def test_what_is_no_request_of_ours_is_left_to_the_task(request_: object) -> None:
-    assert order_of(message(request_), ()) is None
+    assert order(raw_message(request_)) is None
 
 
 @pytest.mark.parametrize(
     "body", ["", "{}", "[]", "[[], {}]", "[" * 100_000, '["', "[[], [], {}]", '{"a": "\\ud800"}', "\ud800"]
 )
 def test_a_body_that_can_not_be_read_is_left_to_the_task(body: str) -> None:
-    assert order_of(message(REQUEST, body), ()) is None
+    assert order(raw_message(REQUEST, body)) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"expires": 7},
+        {"expires": "soon"},
+        {"eta": 1.5},
+        {"task": None},
+        {"task": "dockmgr.sweep"},
+        {"id": 7},
+        {"ignore_result": False},
+        {"ignore_result": "yes"},
+        {"dockmgr_installation": ["other"]},
+    ],
+    ids=str,
+)
+def test_headers_that_are_not_ours_leave_it_to_the_task(headers: dict[str, object]) -> None:
+    assert order(raw_message(REQUEST, **headers)) is None
+
+
+def test_a_moment_without_a_zone_is_one_in_utc() -> None:
+    read = order(raw_message(REQUEST, expires="2026-03-01T12:00:00"))
+    assert read and read.until == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000, b'{"properties": {"delivery_tag": 1}}']
 )
 def test_what_is_no_message_has_no_tag(raw: bytes) -> None:
-    assert _tagged(raw) is None
+    assert read(raw) is None
