@@ -9,9 +9,9 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 EVERY = 1.0  # seconds; what is asked for sooner is written when they have passed
+ROWS_AT_ONCE = 2000
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def write(path: Path | None = None) -> None:
@@ -55,7 +57,7 @@ def _write_now(target: Path, asked_at: float) -> None:
             began = time.time()
             if asked_at < _last_read(Path(lock.name)) <= began:
                 return
-            _replace(target, json.dumps(content(), separators=(",", ":")))
+            _replace(target, document())
             lock.truncate(0)
             lock.write(repr(began))
     except OSError as error:
@@ -103,34 +105,35 @@ class Later:
 LATER = Later()
 
 
-def content() -> dict[str, Any]:
+def document() -> Iterator[str]:
+    """The file's text in pieces: as one, a large fleet's takes a third of what all else takes."""
     rows = Health.objects.filter(
         instance__decommissioned_at=None, instance__provisioned_at__isnull=False
     ).values_list("instance__customer_id", "last_healthy_at", "failures", "last_restart_at", "version")
     last = Sweep.objects.exclude(finished_at=None).order_by("-started_at").first()
-    return {
-        "lastHealthCheck": _epoch(last.finished_at if last else None),
-        "instances": {
-            customer_id: {
-                "lastHealthy": _epoch(healthy),
-                "consecutiveFailures": failures,
-                "lastRestart": _epoch(restart),
-                "version": version or None,
-            }
-            for customer_id, healthy, failures, restart, version in rows
-        },
-    }
+    yield f'{{"lastHealthCheck":{_json(_epoch(last.finished_at if last else None))},"instances":{{'
+    separator = ""
+    for customer_id, healthy, failures, restart, version in rows.iterator(ROWS_AT_ONCE):
+        health = {
+            "lastHealthy": _epoch(healthy),
+            "consecutiveFailures": failures,
+            "lastRestart": _epoch(restart),
+            "version": version or None,
+        }
+        yield f"{separator}{_json(customer_id)}:{_json(health)}"
+        separator = ","
+    yield "}}"
 
 
 def _epoch(moment: datetime | None) -> int | None:
     return int(moment.timestamp()) if moment else None
 
 
-def _replace(target: Path, text: str) -> None:
+def _replace(target: Path, text: Iterable[str]) -> None:
     descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+            file.writelines(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)

@@ -22,7 +22,7 @@ from instances.checks.listings import (
     list_hosts,
     recognised,
 )
-from instances.checks.roster import Roster, rows_of
+from instances.checks.roster import Roster, rows_by_host
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
 from instances.containers.published import located
@@ -158,7 +158,7 @@ def _listed(roster: Roster, engines: Engines, patience: float) -> Iterator[list[
         for listings in as_listed(hosts, engines, patience):
             left = ((address, host) for address in listings for host in hosts[address])
             while some := list(islice(left, HOSTS_AT_ONCE)):
-                rows = (list(rows_of(roster.at(host.pk))) for _, host in some)
+                rows = rows_by_host(roster, [host.pk for _, host in some])
                 seen = (recognised(host, listings[address]) for address, host in some)
                 found = zip((address for address, _ in some), rows, seen, strict=True)
                 yield [each for each in found if not doubts.take(each)]

@@ -124,6 +124,12 @@ def rows_of(ids: Iterable[int]) -> Iterator[SubjectRow]:
         yield from (found[pk] for pk in page if pk in found)
 
 
+def rows_by_host(roster: Roster, hosts: Sequence[int]) -> list[list[SubjectRow]]:
+    """The rows of each of these hosts, read together."""
+    rows = {row.pk: row for row in rows_of(chain.from_iterable(map(roster.at, hosts)))}
+    return [[rows[pk] for pk in roster.at(host) if pk in rows] for host in hosts]
+
+
 class _Known(dict[int, Any]):
     """Rows of a model by their keys, each read once."""
 

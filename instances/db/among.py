@@ -1,6 +1,4 @@
-"""Keys among many, as one parameter of a statement: with one for each, Django, psycopg and PostgreSQL each take
-longer to read the numbers than to find the rows.
-"""
+"""Keys among many as one parameter: one for each takes longer to read than the rows to find."""
 
 from __future__ import annotations
 
@@ -12,18 +10,18 @@ from django.db.models import BooleanField, F
 from django.db.models.lookups import Lookup
 
 
-class Among(Lookup):  # type: ignore[type-arg]
+class Among(Lookup):
     """Whether a whole number is one of a list."""
 
     lookup_name = "among"
     prepare_rhs = False
     output_field = BooleanField()
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         lhs, params = self.process_lhs(compiler, connection)
         if connection.vendor == "postgresql":
             return f"{lhs} = ANY(%s::bigint[])", [*params, self.rhs]
-        return f"{lhs} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(self.rhs)]
+        return f"{lhs} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(self.rhs)]  # noqa: S608
 
 
 def among(name: str, keys: Iterable[int]) -> Among:

@@ -41,7 +41,7 @@ _NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
 class Address(Struct, frozen=True):
     """Where and how to ask. `url` is http, https or, for a bare connection, tcp; `expect` says how to read
     the answer, `status` which ones pass instead of 2xx. `host` is asked for in place of the URL's; `headers`
-    may hold secrets and are not shown. With `public_only` no address is asked that is not one of the internet.
+    may hold secrets and are not shown. With `public_only` only addresses of the internet are asked.
     """
 
     url: str

@@ -169,6 +169,31 @@ def test_a_message_that_is_none_is_taken_off_and_registered_nowhere(bench: Bench
     assert bench.waiting() == []
 
 
+def test_what_begins_as_a_message_and_is_none_is_not_handed_out_again(bench: Bench) -> None:
+    bench.waiting()
+    key = bench.channel.global_keyprefix + bench.queue.name
+    with bench.channel.conn_or_acquire() as client:
+        client.lpush(bench.queue.name, '{"properties": {"delivery_tag": "t"}')
+        [raw] = bench.taker.take([key], bench.queue.name, 9)
+        assert client.hlen("unacked") == 1
+        bench.taker.drop(raw)
+        assert (client.hlen("unacked"), client.zcard(f"{bench.channel.global_keyprefix}unacked_index")) == (
+            0,
+            0,
+        )
+
+
+@pytest.mark.parametrize("header", ["delivery_tag", 'say "delivery_tag": "no"'])
+def test_a_tag_that_a_message_names_twice_is_the_one_of_its_properties(bench: Bench, header: str) -> None:
+    bench.waiting()
+    bench.connection.Producer().publish([7], routing_key=bench.queue.name, headers={header: "another"})
+    [tag] = bench.take(1)
+    bench.taker.release()
+    bench.hand_out_again()
+    [(payload, is_again)] = bench.waiting()
+    assert (payload, is_again, tag == "another") == ([7], True, False)
+
+
 @pytest.mark.django_db
 def test_many_are_published_as_celery_publishes_one(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = a_world(monkeypatch)

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from instances.checks import due, listings, roster
 from instances.checks.check_requests import requests_in_turn
-from instances.checks.roster import Roster, rows_of
+from instances.checks.roster import Roster, rows_by_host, rows_of
 from instances.models import Health, Host, Instance
 from tasks import checks
 from tests.factories import World
@@ -36,6 +36,17 @@ def test_rows_come_in_order_whatever_the_pages(world: World, monkeypatch: pytest
         found = [row.pk for row in rows_of([*wanted, 10_000])]
     assert found == wanted, "what is gone by now is left out"
     assert sum('FROM "instances_instance"' in query["sql"] for query in asked) == 3
+
+
+def test_rows_of_hosts_are_read_together_and_one_that_was_moved_meanwhile_is_not_lost(world: World) -> None:
+    other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
+    one, two = fleet(world, 3), fleet(world, 2, first=3, host=other)
+    known = Roster.of_rows([*one, *two])
+    Instance.objects.filter(pk=one[1].pk).update(host=other)
+    with CaptureQueriesContext(connection) as asked:
+        found = rows_by_host(known, [other.pk, one[0].host_id])
+    assert [[row.pk for row in rows] for rows in found] == [[i.pk for i in two], [i.pk for i in one]]
+    assert len(asked) == 3, "instances, plans and hosts, once each"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def order(raw: bytes) -> Order | None:
     """What is made of a message where checks are taken many at a time; None where it is a task."""
     known = read(raw)
     assert known and known[0] == "t"
-    return known[1] and order_of(known[1], ())
+    return order_of(known[1], ()) if known[1] else None
 
 
 def test_a_request_is_read_as_it_was_written_and_newer_words_are_left_out() -> None:
@@ -80,7 +80,7 @@ def test_a_body_that_can_not_be_read_is_left_to_the_task(body: str) -> None:
     ],
     ids=str,
 )
-def test_headers_that_are_not_ours_leave_it_to_the_task(headers: dict[str, object]) -> None:
+def test_headers_that_are_not_ours_leave_it_to_the_task(headers: dict[str, Any]) -> None:
     assert order(raw_message(REQUEST, **headers)) is None
 
 
