@@ -27,6 +27,11 @@ def stakes_on(host_id: int) -> list[Stake]:
     return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows_of(active)]
 
 
+def containers_on(host_id: int) -> list[str]:
+    """The ids of the containers of a host's active instances, for a first look at what its engine lacks."""
+    return list(Instance.objects.active().filter(host_id=host_id).values_list("container_id", flat=True))
+
+
 def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) -> str:
     """A sentence when at least three instances, and half of all, have neither container nor data.
 

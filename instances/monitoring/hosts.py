@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from instances.checks import trust
-from instances.checks.trust import Stake
-from instances.containers.identity import Listing
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
-from instances.engine.certificates import CertificateEnd
-from instances.engine.port import Engine
-from instances.errors import AnotherEngine, DockmgrError, EngineUnusable, OwnTrouble
+from instances.errors import AnotherEngine
 from instances.incidents import lifecycle
 from instances.incidents.hosts import engines_out_of_reach, open_on_hosts, suspect
 from instances.incidents.rules import host_key
@@ -28,6 +20,7 @@ from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import raise_alarm
 from instances.monitoring.certificates import judge_certificates
+from instances.monitoring.host_answers import AT_ONCE, Answer, ask_engines
 from instances.monitoring.host_rules import (
     HostFacts,
     HostRules,
@@ -37,11 +30,8 @@ from instances.monitoring.host_rules import (
     Traits,
     Trouble,
 )
-from instances.outside import Outside, engine_address, keep_engine_id
+from instances.outside import Outside, keep_engine_id
 
-logger = logging.getLogger(__name__)
-
-AT_ONCE = 16  # engines asked side by side
 SHORT_ID = 12  # characters by which people know an image's id again
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
@@ -66,7 +56,7 @@ def ask_due(outside: Outside, by: datetime | None = None) -> int:
     """
     _begin_watching(outside.clock.now())
     watches = _claim(outside.clock.now(), by or outside.clock.now())
-    for watch, answer in zip(watches, _ask([watch.host for watch in watches], outside), strict=True):
+    for watch, answer in zip(watches, ask_engines([watch.host for watch in watches], outside), strict=True):
         if not answer.unasked:
             _conclude(watch, answer, outside.clock.now())
     return len(watches)
@@ -135,63 +125,6 @@ def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     for watch in watches:
         watch.asked_at = now
     return watches
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an engine said: who it is, or why it can't be used, and whether that is for want of trust.
-
-    `unasked` for a reason of ours: it is asked again when an answer would have come.
-    `certificates` are those that lead to it, as far as they can be seen.
-    """
-
-    engine_id: str = ""
-    error: str = ""
-    distrust: Trouble | None = None
-    unasked: bool = False
-    misconfigured: bool = False
-    certificates: Sequence[CertificateEnd] = ()
-
-
-def _ask(hosts: Sequence[Host], outside: Outside) -> list[Answer]:
-    stakes = [trust.stakes_on(host.pk) for host in hosts]
-    if len(hosts) <= 1:
-        return [_answer(host, at_stake, outside) for host, at_stake in zip(hosts, stakes, strict=True)]
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ask-engine") as pool:
-        return list(pool.map(lambda host, at_stake: _answer(host, at_stake, outside), hosts, stakes))
-
-
-def _answer(host: Host, stakes: Sequence[Stake], outside: Outside) -> Answer:
-    try:
-        engine_id = outside.engines.ask(engine_address(host), _who_answers)
-    except AnotherEngine as error:
-        return Answer(error=str(error), distrust=Trouble.ANOTHER_ENGINE)
-    except OwnTrouble as error:
-        logger.error("Host %s was not asked: %s", host.name, error)
-        return Answer(unasked=True)
-    except DockmgrError as error:
-        return Answer(error=str(error), misconfigured=isinstance(error, EngineUnusable))
-    lost = _lost(host, stakes, outside)
-    certificates = outside.certificates(engine_address(host))
-    return Answer(engine_id, lost, Trouble.DATA_LOST if lost else None, certificates=certificates)
-
-
-def _who_answers(engine: Engine) -> str:
-    engine.ping()
-    return engine.facts().id
-
-
-def _lost(host: Host, stakes: Sequence[Stake], outside: Outside) -> str:
-    if not trust.many(len(stakes), len(stakes)):
-        return ""
-    try:
-        return outside.engines.ask(
-            engine_address(host),
-            lambda engine: trust.what_is_lost(stakes, Listing.of(engine.list_containers()), engine),
-        )
-    except DockmgrError as error:
-        logger.info("What host %s has is not known: %s", host.name, error)
-        return ""
 
 
 def _learnt(host: Host, answer: Answer) -> Answer:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from instances.checks.record import record
@@ -14,8 +16,10 @@ from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
 from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance
+from instances.monitoring import host_answers
 from instances.monitoring import hosts as host_watching
-from instances.monitoring.hosts import Answer, ask_due, in_doubt
+from instances.monitoring.host_answers import Answer
+from instances.monitoring.hosts import ask_due, in_doubt
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_failure, health_of
 
@@ -311,10 +315,19 @@ def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
 def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.suspect([world.host.pk], world.now)
     monkeypatch.setattr(
-        host_watching, "_answer", lambda host, stakes, outside: Answer(error=str(ask_due(outside) or ""))
+        host_answers, "_answer", lambda outside, host, ids: Answer(error=str(ask_due(outside) or ""))
     )
     assert ask(world) == 1
     assert watch_of(world).failures == 0
+
+
+def test_an_engine_in_order_is_asked_about_its_instances_by_their_numbers_alone(world: World) -> None:
+    many = [world.instance(f"c{place}") for place in range(4)]
+    hosts.suspect([world.host.pk], world.now)
+    with CaptureQueriesContext(connection) as asked:
+        assert ask(world) == 1
+    assert len(many) == 4
+    assert not any('"instances_instance"."volumes"' in query["sql"] for query in asked)
 
 
 def test_a_host_whose_asker_died_is_asked_again(world: World) -> None:
