@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import selectors
 import socket
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn import util
@@ -39,6 +41,31 @@ def waits_for_leave(before: bytes | bytearray, received: bytes | bytearray) -> b
     """Whether the client has just ended a head that says it sends the body only when told to."""
     end = received.find(HEAD_END)
     return HEAD_END not in before and end >= 0 and bool(_ASKS_FIRST.search(received, 0, end + 2))
+
+
+class _Refused:
+    """Stands for the client while gunicorn writes its own page about a request: keeps the status."""
+
+    def __init__(self) -> None:
+        self.status = 500
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def sendall(self, page: bytes) -> None:
+        self.status = int(page.split(None, 2)[1])
+
+
+def refusal(status: int) -> bytes:
+    """The answer to a request that can't be read: a problem document, which repeats nothing of it."""
+    from instances.api import problems  # Django is set up by the time there are requests
+
+    body = json.dumps(problems.of_status(status).document()).encode()
+    lines = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Connection: close",
+        f"Content-Type: {problems.CONTENT_TYPE}", f"Content-Length: {len(body)}", "", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + body
 
 
 class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
@@ -86,6 +113,13 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: Any) -> None:
         ENDING.set()  # streams end, so that nothing has to be cut off
         super().handle_exit(sig, frame)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        refused = _Refused()
+        super().handle_error(req, refused, addr, exc)
+        with suppress(OSError):
+            client.settimeout(SILENCE_SECONDS)
+            client.sendall(refusal(refused.status))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(SILENCE_SECONDS)

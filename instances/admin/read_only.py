@@ -7,10 +7,10 @@ from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connection
-from django.db.models import Field, JSONField, QuerySet
+from django.db.models import Field, JSONField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -21,6 +21,7 @@ from instances.admin import as_read, trail
 from instances.admin.form_fields import JsonField
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
+from instances.models.encrypted import Encrypted
 
 MOST_COUNTED = 10_000
 OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
@@ -61,6 +62,22 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return self._rows
 
 
+def is_by_secret(model: type[Model], lookup: str) -> bool:
+    """Whether a lookup leads to an encrypted column."""
+    looked_in: Any = model
+    for name in lookup.split("__"):
+        try:
+            found = looked_in._meta.get_field(name)
+        except FieldDoesNotExist:  # a transform, or the end of the lookup
+            return False
+        if isinstance(found, Encrypted):
+            return True
+        if found.related_model is None:
+            return False
+        looked_in = found.related_model
+    return False
+
+
 class DeskAdmin(ModelAdmin):
     """A list of pages of 50, counted within bounds; edits go into the audit log with their reason."""
 
@@ -73,6 +90,10 @@ class DeskAdmin(ModelAdmin):
     }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Whether a list may be filtered so; by no encrypted column, whose text would show."""
+        return not is_by_secret(self.model, lookup) and super().lookup_allowed(lookup, value, request)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A person who may only look sees no fields that exist for changing."""

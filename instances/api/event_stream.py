@@ -56,11 +56,13 @@ class _Events:
 
     def _more(self) -> Iterator[bytes]:
         now = SYSTEM.now()
-        if is_due(self._alive_at, ALIVE_EVERY, now):
+        found, self._position = FEED.after(self._position, now)
+        is_silent = is_due(self._alive_at, ALIVE_EVERY, now)
+        if found or is_silent:  # nothing is told to a token that has ended meanwhile
             self._reach = reach_of(streams.caller_now(self._call, now))
+        if is_silent:
             self._alive_at = now
             yield b": alive\n\n"  # so that a caller who has gone is noticed
-        found, self._position = FEED.after(self._position, now)
         for happened in found:
             if happened.is_within(self._reach):
                 document = happened.document(in_full=self._is_admin)

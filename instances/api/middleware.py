@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "/api/"
 LARGEST_BODY = 64 * 1024
 KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
-MALFORMED = frozenset({400, 413, 422})  # touched nothing
+MALFORMED = frozenset({400, 411, 413, 422})  # touched nothing
 DENIED = frozenset({401, 403, 429})
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
@@ -45,6 +45,8 @@ class ApiMiddleware:
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        if "transfer-encoding" in request.headers:  # Django takes such a body for none
+            return problems.of_status(411).response()
         if _body_size(request) > LARGEST_BODY:
             return problems.of_status(413).response()
         response = self._get_response(request)

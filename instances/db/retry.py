@@ -56,4 +56,5 @@ def retry_while_busy(call: Callable[[], T]) -> T:
 
 
 def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """What happened; the lines after the first quote the statement."""
+    return " ".join(str(error).strip().partition("\n")[0].split())[:200]

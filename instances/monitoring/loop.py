@@ -54,14 +54,16 @@ class Monitor:
     def tick(self) -> None:
         """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
         now = self._outside.clock.now()
-        deadlines.apply_due(now, resolution)
-        if is_due(self._judged_at, JUDGE_EVERY, now):
+        is_judging = is_due(self._judged_at, JUDGE_EVERY, now)
+        if is_judging:
             self._judged_at = now
+            if self._itself is not None:  # first: a sign of life does not depend on what else can be done
+                self._itself.judge(now)
+        deadlines.apply_due(now, resolution)
+        if is_judging:
             clocks.judge_clock(self._outside.clock, now)
             fleet.judge_fleet(now)
             operations.judge_operations(now)
-            if self._itself is not None:
-                self._itself.judge(now)
         notify.enqueue_notifications(now)
 
     def ask(self) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from django.db import Error as DatabaseFailure
 from django.db.models import Exists, OuterRef
 
 from instances.errors import OutOfReachError
@@ -19,6 +20,7 @@ from instances.monitoring.self_rules import LEAST_CROWD, Part, Signs
 logger = logging.getLogger(__name__)
 
 PULSE_EVERY = timedelta(seconds=5)
+LONG_BLIND = self_rules.SILENCE / 2
 
 
 def show_life(part: str, now: datetime) -> None:
@@ -76,6 +78,7 @@ class SelfCheck:
         self._scheduled = scheduled
         self._crowded_since: Mapping[str, datetime] | None = {}
         self._unseen = 0
+        self._blind_since: datetime | None = None
         self._told = ""  # of a broker that does not answer: one line an outage
 
     def look_at_queues(self, now: datetime) -> None:
@@ -95,9 +98,23 @@ class SelfCheck:
         self._crowded_since = {queue: known.get(queue, now) for queue in long if lengths[queue] > most}
 
     def judge(self, now: datetime) -> None:
-        """Show life, and raise, change or end the alarm about dockmgr itself."""
+        """Show life, and raise, change or end the alarm about dockmgr itself.
+
+        While the database can't be used nobody can show life: who could not judge for long waits for others
+        as after its own start.
+        """
+        try:
+            self._judge(now)
+        except DatabaseFailure:
+            self._blind_since = self._blind_since or now
+            raise
+        self._blind_since = None
+
+    def _judge(self, now: datetime) -> None:
         if self._part is not None:
             show_life(self._part, now)
+        if self._blind_since is not None and now - self._blind_since >= LONG_BLIND:
+            self._up_since = now
         findings = self_rules.judge_parts(self._signs(now))
         known = open_one(SELF)
         parts = self_rules.gone(findings, self_rules.parts_of(known.cause) if known else ())

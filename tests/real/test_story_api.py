@@ -149,6 +149,32 @@ def follow_the_log(fleet: Fleet, service: Service, customer: str, secret: str) -
             assert f"news {number} [redacted]" in lines(stream)
 
 
+ASKED = b"GET /api/v1/instances"
+HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
+UNREADABLE = {
+    "a length that is none": (ASKED + HOST + b"Content-Length: x\r\n\r\n", 400),
+    "bytes that are no address": (ASKED + b"?q=s3ntinel\xff" + HOST + b"\r\n", 400),
+    "a long header": (ASKED + HOST + b"X: " + b"s3ntinel" * 5000 + b"\r\n\r\n", 431),
+    "a long address": (ASKED + b"?q=" + b"s3ntinel" * 1200 + HOST + b"\r\n", 414),
+    "what is expected in vain": (ASKED + HOST + b"Expect: x\r\n\r\n", 417),
+    "a body in chunks": (ASKED + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411),
+}
+
+
+def test_what_the_server_itself_refuses_is_a_problem_document_that_repeats_nothing(fleet: Fleet) -> None:
+    with web(fleet) as socket_path:
+        for name, (sent, status) in UNREADABLE.items():
+            connection = OverSocket(socket_path)
+            connection.connect()
+            connection.sock.sendall(sent)
+            answer = http.client.HTTPResponse(connection.sock)
+            answer.begin()
+            document = json.loads(answer.read())
+            assert (answer.status, document["status"]) == (status, status), name
+            assert answer.headers["Content-Type"] == "application/problem+json", name
+            assert "s3ntinel" not in str(document), name
+
+
 def test_all_web_processes_count_the_calls_of_a_token_together(fleet: Fleet) -> None:
     with web(fleet, DOCKMGR_API_RATE="5") as socket_path:
         service = Service(socket_path, token(fleet, "read"))

@@ -21,7 +21,7 @@ from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 
 TAGS = ["changes"]
-ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 413, status=202)
+ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 411, 413, status=202)
 
 
 @router.post(

@@ -110,7 +110,7 @@ def list_past_sums(
     "/instances/{customer_id}/pause",
     tags=TAGS,
     auth=may("operate", "pause", limited=True),
-    response=responses(documents.shapes.Instance, 400, 404, 409, 413),
+    response=responses(documents.shapes.Instance, 400, 404, 409, 411, 413),
     operation_id="pauseInstance",
     summary="Take an instance out of watch",
 )
@@ -126,7 +126,7 @@ def pause(
     "/instances/{customer_id}/resume",
     tags=TAGS,
     auth=may("operate", "resume", limited=True),
-    response=responses(documents.shapes.Instance, 400, 404, 409, 413),
+    response=responses(documents.shapes.Instance, 400, 404, 409, 411, 413),
     operation_id="resumeInstance",
     summary="Watch an instance again",
 )

@@ -135,7 +135,7 @@ def follow_events(request: HttpRequest, last_event_id: forms.EventId = None) -> 
     "/incidents/{incident_id}/acknowledge",
     tags=TAGS,
     auth=may("operate", "acknowledge", limited=True),
-    response=responses(documents.shapes.Incident, 400, 404, 409, 413),
+    response=responses(documents.shapes.Incident, 400, 404, 409, 411, 413),
     operation_id="acknowledgeIncident",
     summary="Acknowledge an incident",
 )

@@ -34,7 +34,7 @@ ACTION = "test deployment"
     "/test-deployments",
     tags=TAGS,
     auth=may("operate", ACTION, limited=True),
-    response=responses(shapes.Trial, 400, 404, 409, 413, status=202),
+    response=responses(shapes.Trial, 400, 404, 409, 411, 413, status=202),
     operation_id="startTestDeployment",
     summary="Try a plan",
 )

@@ -200,6 +200,8 @@ def _why(work: Work, check: Check) -> str:
     seen = check.seen
     if seen.outcome is Outcome.STARTING:
         what = sentence("start_timeout")
+    elif seen.reason == PAUSED:
+        what = "it was paused, as `docker pause` does, until that time was over."
     else:
         what = seen.error or sentence(seen.reason)
     return (

@@ -84,6 +84,15 @@ def test_who_waited_for_others_for_too_long_queues_again(state: str) -> None:
         retry_while_busy(failing(WAITS, met(state)))
 
 
+def test_what_is_said_meanwhile_quotes_no_statement(caplog: pytest.LogCaptureFixture) -> None:
+    error = met("55P03")
+    error.args = ('canceling statement due to lock timeout\nLINE 1: ..."env" FROM "instances..."\n      ^',)
+    assert retry_while_busy(failing(1, error)) == "done"
+    assert caplog.messages == [
+        "Others hold what is to be changed (canceling statement due to lock timeout); trying again."
+    ]
+
+
 @pytest.mark.parametrize("error", [met("57P01"), OperationalError("database is locked"), IntegrityError()])
 def test_nothing_else_is_asked_again_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
@@ -18,7 +19,8 @@ from instances.documents import Document
 from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import sweep_here
 from instances.fleet.sweep_report import Report
-from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification
+from instances.incidents import deadlines
+from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification, Pulse
 from instances.monitoring import loop
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck, show_life
@@ -127,6 +129,17 @@ def test_beat_that_stops_is_told_by_a_worker_in_time(world: World, inbox: Inbox)
     sent = Notification.objects.get().sent_at
     assert sent
     assert sent - stopped <= timedelta(seconds=2 * interval + 10)
+
+
+def test_beat_shows_life_whatever_else_it_can_not_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    beat = Monitor(world.outside, engines=False, itself=SelfCheck(world.now, lambda: 900.0, dict, Part.BEAT))
+    monkeypatch.setattr(deadlines, "apply_due", locked)
+    with pytest.raises(OperationalError):
+        beat.tick()
+    assert Pulse.objects.get(name=Part.BEAT).at == world.now
 
 
 def test_beat_asks_no_engine_and_tests_nothing(world: World) -> None:

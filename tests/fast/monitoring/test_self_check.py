@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import OperationalError
 
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
 from instances.models import Channel, Incident, Pulse
+from instances.monitoring import self_check
 from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import Part, cause, queue_part
 from instances.operations import service
@@ -67,6 +69,28 @@ def pass_time(world: World, seconds: float, *alive: Part) -> None:
     world.clock.advance(seconds)
     for part in alive:
         show_life(part, world.now)
+
+
+def locked(*_: object) -> None:
+    raise OperationalError("canceling statement due to lock timeout")
+
+
+def test_who_could_not_judge_for_long_does_not_miss_others_at_once(
+    world: World, watch: SelfCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.judge(world.now)
+    with monkeypatch.context() as patched, pytest.raises(OperationalError):
+        patched.setattr(self_check, "open_one", locked)
+        watch.judge(world.now)
+    pass_time(world, 75)
+    sweep(world)
+    watch.judge(world.now)
+    assert alarm() is None
+    pass_time(world, 61)
+    sweep(world)
+    watch.judge(world.now)
+    missed = alarm()
+    assert missed is not None and "beat" in missed.cause
 
 
 def test_a_broker_that_stays_away_is_one_line(

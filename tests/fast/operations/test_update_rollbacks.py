@@ -81,7 +81,7 @@ def test_a_new_container_that_somebody_paused_is_rolled_back_and_its_image_not_b
     world.clock.at(moment, lambda: world.engine.change(old.container_name, state="paused"))
     done = update(world)
     assert done.status == "rolled_back"
-    assert "paused" in done.error
+    assert "it was paused, as `docker pause` does, until that time was over" in done.error
     back_in_place(world, old)
     assert in_order(world).failed_images == []
 

@@ -222,6 +222,16 @@ def test_a_stream_ends_in_words_and_gives_its_place_back(
     assert taken == [True] * 4 + [False]
 
 
+def test_what_happens_after_a_token_has_ended_is_not_told_to_it(world: World, caller: Caller) -> None:
+    def end_and_go_on() -> None:
+        tokens.revoke("admin", world.now)
+        world.host_incident()
+
+    world.clock.at(3, end_and_go_on)
+    [(kind, _, document)] = follow(caller)
+    assert (kind, document["status"]) == ("error", 401)
+
+
 def test_no_more_than_a_few_follow_and_odd_ids_are_refused(world: World, caller: Caller) -> None:
     for odd in ("-1", "x", str(2**63), "1e3"):
         answer = caller.get("/events", **{"last-event-id": odd})

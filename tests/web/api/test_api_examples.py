@@ -14,7 +14,7 @@ from tests.web.callers import OVER_HTTP, ROOT, Answer, Caller, Workers
 
 pytestmark = OVER_HTTP
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
-PROBLEMS = {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503, 504}
+PROBLEMS = {400, 401, 403, 404, 405, 409, 411, 413, 422, 429, 500, 503, 504}
 
 
 def commands() -> list[tuple[int, list[str]]]:

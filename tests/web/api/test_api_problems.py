@@ -178,6 +178,15 @@ def test_a_body_over_64_kib_is_413_before_it_is_read(world: World, caller: Calle
     assert (response.status_code, response.json()["type"]) == (413, "urn:dockmgr:problem:too-large")
 
 
+@pytest.mark.parametrize("path", ["/instances/c1/restart", "/instances"])
+def test_a_body_in_chunks_is_refused_and_not_taken_for_none(world: World, caller: Caller, path: str) -> None:
+    world.instance("c1")
+    headers = {"Transfer-Encoding": "chunked", "Authorization": f"Bearer {caller.text}"}
+    response = caller.client.post(f"/api/v1{path}", b"{}", content_type="application/json", headers=headers)
+    assert (response.status_code, response.json()["type"]) == (411, "urn:dockmgr:problem:no-length")
+    assert not Operation.objects.exists()
+
+
 def test_a_body_of_64_kib_is_read(world: World, caller: Caller) -> None:
     assert caller.post("/instances", b" " * 65535 + b"{").status == 400
 
