@@ -14,7 +14,7 @@ from instances.admin.verbs import REASON_LENGTH
 
 LOGIN = "admin:login"
 NOTHING_DONE = "You were signed out, so nothing was done. Sign in, and send it once more."
-SEND_AGAIN = "You were signed out before this was sent, so nothing was done. Send it once more."
+SEND_AGAIN = "Nothing was done: the form was not sent, or you were signed out before. Send it once more."
 Answer = Callable[[HttpRequest], HttpResponse]
 
 

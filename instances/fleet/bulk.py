@@ -27,7 +27,8 @@ def create_bulk(verb: str, instance_ids: Iterable[int], *, by: str, reason: str)
     """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
     chosen = list(dict.fromkeys(instance_ids))
     if not 1 <= len(chosen) <= MOST_INSTANCES:
-        raise RequestError(f"An order is for 1 to {MOST_INSTANCES} instances, not {len(chosen)}.")
+        found = "more are" if chosen else "none is"
+        raise RequestError(f"An order is for 1 to {MOST_INSTANCES} instances, and {found} chosen.")
     now = service.OUTSIDE.clock.now()
     return Bulk.objects.create(
         verb=verb,

@@ -72,7 +72,7 @@ def open_operation(
             tell_of_operation(operation, operation.status, now)
             return operation
     except IntegrityError:
-        raise BusyError(_who_holds(instance.customer_id)) from None
+        raise BusyError(who_holds(instance.customer_id)) from None
 
 
 def _refuse_if_leaving(instance: Instance, kind: str) -> None:
@@ -83,7 +83,8 @@ def _refuse_if_leaving(instance: Instance, kind: str) -> None:
         )
 
 
-def _who_holds(customer_id: str) -> str:
+def who_holds(customer_id: str) -> str:
+    """A sentence about the operation that is in the way."""
     other = Operation.objects.filter(customer_id=customer_id, finished_at=None).first()
     if other is None:
         return f"{customer_id} was just taken by another operation; try again."

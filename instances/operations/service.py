@@ -22,7 +22,7 @@ from instances.lib import validators
 from instances.models import Health, Instance, Operation
 from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
-from instances.operations.begin import by_request
+from instances.operations.begin import by_request, who_holds
 from instances.operations.journal import abandoned
 from instances.operations.procedure import Procedure
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
@@ -270,7 +270,7 @@ def _set_state(customer_id: str, transition: Callable[[State], State], noted: di
 
     def unless_taken(state: State) -> State:
         if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
-            raise BusyError(f"{customer_id} is being changed by an operation; try again when it is over.")
+            raise BusyError(who_holds(customer_id))
         return transition(state)
 
     change(instance.pk, OUTSIDE.clock.now(), unless_taken)

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from instances.admin.signed_out import SEND_AGAIN
 from instances.models import Operation
 from tests.desk import INSTANCE, PASSWORD, at_desk, person, said
 from tests.factories import World
@@ -31,7 +32,7 @@ def test_a_button_of_a_session_that_ended_leads_back_with_the_reason(world: Worl
     sent = client.post(f"{INSTANCE}{instance.pk}/do/restart/", {"reason": "it answers 503 & more"})
     page = sign_in(client, sent.headers["Location"])
     assert "<title>" in page and "c1" in page
-    assert "You were signed out before this was sent, so nothing was done. Send it once more." in page
+    assert SEND_AGAIN in page
     assert 'value="it answers 503 &amp; more"' in page
     assert not Operation.objects.exists()
 
