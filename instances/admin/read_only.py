@@ -66,8 +66,9 @@ def is_by_secret(model: type[Model], lookup: str) -> bool:
     """Whether a lookup leads to an encrypted column."""
     looked_in: Any = model
     for name in lookup.split("__"):
+        opts = looked_in._meta
         try:
-            found = looked_in._meta.get_field(name)
+            found = opts.pk if name == "pk" else opts.get_field(name)
         except FieldDoesNotExist:  # a transform, or the end of the lookup
             return False
         if isinstance(found, Encrypted):

@@ -55,10 +55,14 @@ class Monitor:
         """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
         now = self._outside.clock.now()
         is_judging = is_due(self._judged_at, JUDGE_EVERY, now)
-        if is_judging:
-            self._judged_at = now
-            if self._itself is not None:  # first: a sign of life does not depend on what else can be done
+        self._judged_at = now if is_judging else self._judged_at
+        try:
+            if is_judging and self._itself is not None:
                 self._itself.judge(now)
+        finally:  # a sign of life does not depend on what else can be done, nor that on it
+            self._go_on(now, is_judging)
+
+    def _go_on(self, now: datetime, is_judging: bool) -> None:
         deadlines.apply_due(now, resolution)
         if is_judging:
             clocks.judge_clock(self._outside.clock, now)

@@ -30,7 +30,10 @@ TAKE = r"""
 local function tag_of(raw)
     local _, named = string.find(raw, '"delivery_tag":', 1, true)
     if named and not string.find(raw, '"delivery_tag":', named, true) then
-        return string.match(raw, '^%s*"([^"\\]+)"', named + 1)
+        local tag = string.match(raw, '^%s*"([^"\\]+)"', named + 1)
+        if tag then
+            return tag
+        end
     end
     local is_json, message = pcall(cjson.decode, raw)
     local properties = is_json and type(message) == 'table' and message.properties
@@ -38,9 +41,9 @@ local function tag_of(raw)
     return type(tag) == 'string' and tag
 end
 
-local taken, most = {}, tonumber(ARGV[1])
-local index, book, tail = {}, {}, ',"",' .. cjson.encode(ARGV[3]) .. ']'
+local taken, most, tail = {}, tonumber(ARGV[1]), ',"",' .. cjson.encode(ARGV[3]) .. ']'
 for place = 3, #KEYS do
+    local index, book = {}, {}
     local found = #taken < most and redis.call('RPOP', KEYS[place], most - #taken)
     for _, raw in ipairs(found or {}) do
         local tag = tag_of(raw)
@@ -50,10 +53,10 @@ for place = 3, #KEYS do
         end
         taken[#taken + 1] = raw
     end
-end
-if #index > 0 then
-    redis.call('ZADD', KEYS[1], unpack(index))
-    redis.call('HSET', KEYS[2], unpack(book))
+    if #index > 0 then
+        redis.call('ZADD', KEYS[1], unpack(index))
+        redis.call('HSET', KEYS[2], unpack(book))
+    end
 end
 return taken
 """

@@ -55,7 +55,7 @@ def read(raw: bytes) -> tuple[str, Message | None] | None:
 def _tag(raw: bytes) -> str | None:
     """What kombu finds, which reads more than msgspec does."""
     try:
-        tag = json.loads(raw)["properties"]["delivery_tag"]
+        tag = json.loads(raw.decode())["properties"]["delivery_tag"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return tag if isinstance(tag, str) else None

@@ -119,16 +119,28 @@ class Channel(LastingChannel):
         readable = [(raw, read(raw)) for raw in taken]
         messages = [(raw, *known) for raw, known in readable if known]
         for unreadable in (raw for raw, known in readable if not known):
-            taker.in_hand.drop(unreadable)
-            logger.error("A message on queue %s that can't be read is dropped.", taker.queue)
+            _drop(unreadable, taker)
         taker.in_hand.hold(tag for _, tag, _ in messages)
         for place, (raw, _, message) in enumerate(messages):
             try:
                 if message is None or not taker.takes(message):
-                    self.connection._deliver(loads(raw.decode()), taker.queue)
+                    self._leave_to_celery(raw, taker)
             except Exception:  # else they would be held, and never made, for as long as this process lives
                 taker.in_hand.let_go(tag for _, tag, _ in messages[place:])
                 raise
+
+    def _leave_to_celery(self, raw: bytes, taker: Taker) -> None:
+        try:
+            message = loads(raw.decode())
+        except (ValueError, RecursionError):
+            _drop(raw, taker)
+        else:
+            self.connection._deliver(message, taker.queue)
+
+
+def _drop(raw: bytes, taker: Taker) -> None:
+    taker.in_hand.drop(raw)
+    logger.error("A message on queue %s that can't be read is dropped.", taker.queue)
 
 
 class Transport(redis.Transport):

@@ -21,6 +21,7 @@ from tasks import checks
 from tasks.app import app
 from tasks.broker import in_hand, transport
 from tasks.broker.in_hand import InHand
+from tasks.broker.message import Message
 from tests.fast.conftest import a_world, broker_at
 
 pytestmark = pytest.mark.real
@@ -181,6 +182,49 @@ def test_what_begins_as_a_message_and_is_none_is_not_handed_out_again(bench: Ben
             0,
             0,
         )
+
+
+def test_a_tag_that_is_escaped_is_registered_as_it_is_read(bench: Bench) -> None:
+    bench.waiting()
+    key = bench.channel.global_keyprefix + bench.queue.name
+    with bench.channel.conn_or_acquire() as client:
+        client.lpush(bench.queue.name, r'{"properties": {"delivery_tag": "a\u0062"}}')
+        assert len(bench.taker.take([key], bench.queue.name, 9)) == 1
+        assert client.hkeys(f"{bench.channel.global_keyprefix}unacked") == [b"ab"]
+
+
+class Taking:
+    """Takes the checks of a queue, and notes them."""
+
+    queue = "health"
+
+    def __init__(self, in_hand: InHand) -> None:
+        self.in_hand, self.taken = in_hand, list[str]()
+
+    def room(self) -> int:
+        return 9
+
+    def takes(self, message: Message) -> bool:
+        if message.headers.task == "check":
+            self.taken.append(message.properties.delivery_tag)
+        return message.headers.task == "check"
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b'", "a": "\xed\xa0\x80'])
+def test_one_that_nobody_can_read_keeps_none_of_the_others(bench: Bench, odd: bytes) -> None:
+    bench.waiting()
+    transport_of: Any = bench.connection.transport
+    transport_of.taker = taking = Taking(bench.taker)
+    bench.channel._active_queues.append(bench.queue.name)
+    said = (
+        b'{"body": "", "content-type": "", "headers": {"task": "%b"}, "properties": {"delivery_tag": "%b"}}'
+    )
+    with bench.channel.conn_or_acquire() as client:
+        for task, tag in ((b"other" + odd, b"odd"), (b"check", b"one"), (b"check", b"two")):
+            client.lpush(bench.queue.name, said % (task, tag))
+        bench.channel.take_many()
+        assert taking.taken == ["one", "two"]
+        assert set(client.hkeys(f"{bench.channel.global_keyprefix}unacked")) == {b"one", b"two"}
 
 
 @pytest.mark.parametrize("header", ["delivery_tag", 'say "delivery_tag": "no"'])

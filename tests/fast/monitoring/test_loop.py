@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from instances.alerts import outbox
+from instances.alerts import notify, outbox
 from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.checks import sweeps
 from instances.checks.record import record
@@ -21,7 +21,7 @@ from instances.fleet.sweep import sweep_here
 from instances.fleet.sweep_report import Report
 from instances.incidents import deadlines
 from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification, Pulse
-from instances.monitoring import loop
+from instances.monitoring import fleet, loop
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import NEEDED, Part
@@ -140,6 +140,18 @@ def test_beat_shows_life_whatever_else_it_can_not_do(world: World, monkeypatch: 
     with pytest.raises(OperationalError):
         beat.tick()
     assert Pulse.objects.get(name=Part.BEAT).at == world.now
+
+
+def test_who_can_not_judge_dockmgr_itself_goes_on_with_all_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    worker = Monitor(world.outside, itself=SelfCheck(world.now, lambda: 1 / 0, dict))
+    monkeypatch.setattr(fleet, "judge_fleet", lambda _now: done.append("fleet"))
+    monkeypatch.setattr(notify, "enqueue_notifications", lambda _now: done.append("messages"))
+    with pytest.raises(ZeroDivisionError):
+        worker.tick()
+    assert done == ["fleet", "messages"]
 
 
 def test_beat_asks_no_engine_and_tests_nothing(world: World) -> None:

@@ -90,7 +90,13 @@ def test_a_moment_without_a_zone_is_one_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000, b'{"properties": {"delivery_tag": 1}}']
+    "raw",
+    [
+        *(b"", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000, b'{"properties": {"delivery_tag": 1}}'),
+        b'\xef\xbb\xbf{"properties": {"delivery_tag": "t"}}',
+        '{"properties": {"delivery_tag": "t"}}'.encode("utf-16"),
+        b'{"properties": {"delivery_tag": "t"}, "odd": "\xff"}',
+    ],
 )
 def test_what_is_no_message_has_no_tag(raw: bytes) -> None:
     assert read(raw) is None

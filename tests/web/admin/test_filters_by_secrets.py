@@ -36,7 +36,14 @@ def test_all_that_have_secrets_are_among_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["env__startswith=gAAAAA", "former_values__contains=z", "plan__env__startswith=g"]
+    "query",
+    [
+        "env__startswith=gAAAAA",
+        "former_values__contains=z",
+        "plan__env__startswith=g",
+        "health__pk__env__startswith=g",
+        "usage__pk__plan__env__startswith=g",
+    ],
 )
 def test_who_tries_is_refused(world: World, query: str) -> None:
     world.instance()
