@@ -14,7 +14,7 @@ from instances.incidents.rules import CRASHING, RESOURCES
 from instances.lib.clock import is_due
 from instances.lib.durations import span
 from instances.models import Channel, Incident
-from instances.monitoring import clocks, fleet, hosts, operations
+from instances.monitoring import clocks, fleet, hosts, operations, self_check
 from instances.monitoring.fleet import SelfTest
 from instances.monitoring.orphans import look_for_orphans
 from instances.monitoring.self_check import SelfCheck
@@ -45,7 +45,7 @@ class Monitor:
     def round(self) -> None:
         """Do all of it, if DOCKMGR_WATCH_INTERVAL has passed since the last time."""
         now = self._outside.clock.now()
-        if is_due(self._round_at, timedelta(seconds=settings.WATCH_INTERVAL), now):
+        if is_due(self._round_at, _interval(), now):
             self._round_at = now
             self.ask()
             self.compare()
@@ -54,11 +54,12 @@ class Monitor:
     def tick(self) -> None:
         """Meet deadlines, judge the fleet and dockmgr, and write down what there is to tell."""
         now = self._outside.clock.now()
-        is_judging = is_due(self._judged_at, JUDGE_EVERY, now)
-        self._judged_at = now if is_judging else self._judged_at
+        is_judging, before = is_due(self._judged_at, JUDGE_EVERY, now), self._judged_at
+        self._judged_at = now if is_judging else before
         try:
             if is_judging and self._itself is not None:
-                self._itself.judge(now)
+                stood_still = before is not None and now - before > self_check.LONG_BLIND + _interval()
+                self._itself.judge(now, stood_still=stood_still)
         finally:  # a sign of life does not depend on what else can be done, nor that on it
             self._go_on(now, is_judging)
 
@@ -88,6 +89,10 @@ class Monitor:
         if self._engines and is_due(self._compared_at, LOOK_EVERY, now):
             self._compared_at = now
             look_for_orphans(self._outside)
+
+
+def _interval() -> timedelta:
+    return timedelta(seconds=settings.WATCH_INTERVAL)
 
 
 def resolution(incident: Incident) -> str:

@@ -97,23 +97,24 @@ class SelfCheck:
         known = self._crowded_since or {}
         self._crowded_since = {queue: known.get(queue, now) for queue in long if lengths[queue] > most}
 
-    def judge(self, now: datetime) -> None:
+    def judge(self, now: datetime, *, stood_still: bool = False) -> None:
         """Show life, and raise, change or end the alarm about dockmgr itself.
 
-        While the database can't be used nobody can show life: who could not judge for long waits for others
-        as after its own start.
+        While the database can't be used nobody can show life, nor while the machine stands still, as virtual
+        ones do: who could not judge for long waits for others as after its own start.
         """
         try:
-            self._judge(now)
+            self._judge(now, stood_still)
         except DatabaseFailure:
             self._blind_since = self._blind_since or now
             raise
         self._blind_since = None
 
-    def _judge(self, now: datetime) -> None:
+    def _judge(self, now: datetime, stood_still: bool) -> None:
         if self._part is not None:
             show_life(self._part, now)
-        if self._blind_since is not None and now - self._blind_since >= LONG_BLIND:
+        blind_for = now - (self._blind_since or now)
+        if stood_still or blind_for >= LONG_BLIND:
             self._up_since = now
         findings = self_rules.judge_parts(self._signs(now))
         known = open_one(SELF)

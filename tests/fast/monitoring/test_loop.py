@@ -142,6 +142,23 @@ def test_beat_shows_life_whatever_else_it_can_not_do(world: World, monkeypatch: 
     assert Pulse.objects.get(name=Part.BEAT).at == world.now
 
 
+def test_a_machine_that_stood_still_does_not_miss_the_others_at_once(world: World) -> None:
+    world.instance()
+    sweeps.finish(sweeps.start(world.now, 900), world.now)
+    worker = Monitor(world.outside, itself=SelfCheck(world.now - timedelta(days=1), lambda: 900.0, dict))
+    show_life(Part.BEAT, world.now)
+    workers_live(world)
+    worker.tick()
+    world.clock.advance(300)
+    worker.tick()
+    assert not Incident.objects.filter(kind="self").exists()
+    workers_live(world)
+    turns(world, worker, 58)
+    workers_live(world)
+    turns(world, worker, 10)
+    assert Incident.objects.get(kind="self").cause == "beat"
+
+
 def test_who_can_not_judge_dockmgr_itself_goes_on_with_all_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
