@@ -6,7 +6,6 @@ import fcntl
 import json
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -130,13 +129,15 @@ def _epoch(moment: datetime | None) -> int | None:
 
 
 def _replace(target: Path, text: Iterable[str]) -> None:
-    descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    """Whoever holds the lock writes the one draft; one that was killed meanwhile leaves it to the next."""
+    draft = target.with_name(f".{target.name}.draft")
+    draft.unlink(missing_ok=True)
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.writelines(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
     except BaseException:
-        os.unlink(draft)
+        draft.unlink(missing_ok=True)
         raise

@@ -184,3 +184,12 @@ def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) ->
     service.begin_provision(world.order(), Requester("tests"), world.outside)
     state_file.write()
     assert read(path)["instances"] == {}
+
+
+def test_the_draft_of_a_writer_that_was_killed_is_replaced_by_the_next(world: World, path: Path) -> None:
+    draft = path.with_name(".state.json.draft")
+    draft.write_text('{"lastHealth')
+    draft.chmod(0o644)
+    state_file.write()
+    assert {name.name for name in path.parent.iterdir()} == {"state.json", "state.lock"}
+    assert path.stat().st_mode & 0o777 == 0o600
