@@ -4,12 +4,15 @@ PYTHON := .venv/bin/python
 # Servers named by the environment are one for all tests, and some tests compare them before and after.
 # Otherwise four on two cores: a real test waits for half of its time.
 AT_ONCE := $(if $(DOCKER_HOST)$(DOCKMGR_BROKER_URL),0,4)
+REAL = $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
+# Alone: a browser drops its connections when others make bridges.
+DESK = $(PYTHON) -m pytest tests/real/test_desk.py
 PACKAGES := dev dockmgr instances tasks tests
 DJANGO := 5.2
 
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode every test process starts twice as fast
 
-.PHONY: help setup demo up test test-engines check lock image bench clean
+.PHONY: help setup demo up test test-thorough test-engines check lock image bench clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -23,10 +26,15 @@ demo: setup ## three customers on real containers, two broken and healed (KEEP=1
 up: setup ## web, workers and beat in the foreground until Ctrl-C
 	@$(PYTHON) -m dev.up
 
-test: setup check ## all tests, on real servers
+test: setup check ## format, types and the tests: every promise once, on real servers
 	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
-	$(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
-	$(PYTHON) -m pytest tests/real/test_desk.py  # alone: a browser drops its connections when others make bridges
+	$(REAL) -m "not thorough"
+	$(DESK) -m "not thorough"
+
+test-thorough: setup ## the rest of the tests: at every step, on every image, over every outage
+	$(REAL) -m thorough
+	$(DESK) -m thorough
+
 
 test-engines: setup ## what engines promise, on Debian's newest ones too (root on Debian; half an hour, not part of `make test`)
 	@$(PYTHON) -m dev.engines

@@ -217,9 +217,9 @@ def test_the_image_has_what_dockmgr_needs_and_nothing_else(image: Path, tmp_path
     assert {entry.name for entry in image.iterdir()} - {"Dockerfile", ".dockerignore"} == {
         "dockmgr", "instances", "tasks", "manage.py", "gunicorn.conf.py", "requirements-runtime.txt",
     }  # fmt: skip
-    for words in (["check"], ["collectstatic", "--noinput"], ["migrate", "--check"], ["migrate"]):
+    for words in (["collectstatic", "--noinput"], ["migrate"]):  # which checks all that Django checks
         done = run("python", "manage.py", *words, folder=image, home=tmp_path / "home")
-        assert done.returncode == (1 if "--check" in words else 0), done.stderr
+        assert done.returncode == 0, done.stderr
 
 
 def test_every_command_is_one_its_program_understands(
@@ -230,8 +230,9 @@ def test_every_command_is_one_its_program_understands(
     for name, command in ours.items():
         done = run(*command, ask[command[0]], folder=image, home=tmp_path / "home")
         assert done.returncode == 0, (name, done.stderr)
+    for command in {command[0]: command for command in ours.values()}.values():
         refused = run(*command, "--no-such-option", folder=image, home=tmp_path / "home")
-        assert refused.returncode == 2, name
+        assert refused.returncode == 2, command
 
 
 def pins(file: str) -> dict[str, str]:

@@ -135,6 +135,7 @@ def test_interrupted_while_it_provisions_it_leaves_nothing(demo: Demo) -> None:
     assert demo.said().rstrip().endswith("Interrupted; what the demo made was removed.")
 
 
+@pytest.mark.thorough
 def test_kept_it_serves_the_admin_until_interrupted(demo: Demo) -> None:
     with demo.running(KEEP="1") as process:
         demo.wait_for("DOCKMGR_HOME=")

@@ -184,6 +184,7 @@ def test_a_log_is_painted_in_the_colours_it_was_written_in(scene: Scene) -> None
     assert window.trouble() == []
 
 
+@pytest.mark.thorough
 def test_a_part_somebody_works_in_is_left_alone_and_the_page_says_so(scene: Scene) -> None:
     window = scene.browser
     window.log_in("operator")
@@ -230,6 +231,7 @@ def test_an_administrator_changes_a_plan_and_updates_its_instances(scene: Scene)
     assert window.trouble() == []
 
 
+@pytest.mark.thorough
 def test_a_selection_is_checked_and_reported(scene: Scene) -> None:
     window = scene.browser
     window.log_in("operator")
@@ -276,7 +278,9 @@ def test_a_viewer_looks_and_has_nothing_to_press(scene: Scene) -> None:
     window.trouble()  # a refused page is told on the console too
 
 
-@pytest.mark.parametrize(("theme", "size"), [("light", DESKTOP), ("dark", PHONE)])
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", DESKTOP), pytest.param("dark", PHONE, marks=pytest.mark.thorough)]
+)
 def test_no_page_has_a_barrier_runs_a_strangers_script_or_asks_anybody_else(
     scene: Scene, theme: str, size: tuple[int, int]
 ) -> None:

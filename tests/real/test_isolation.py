@@ -62,6 +62,7 @@ def enforced(fleet: Fleet, code: int) -> dict[str, bool]:
     return {check["name"].removeprefix("isolation_"): check["ok"] for check in ways}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("filtering", "chain"), [(True, "DOCKER-USER"), (False, "FORWARD")])
 def test_customers_are_apart_by_the_rules_of_the_manual(
     tmp_path: Path, broker_url: str, filtering: bool, chain: str

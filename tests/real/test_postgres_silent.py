@@ -54,6 +54,7 @@ def ask(connection: Any, sql: str = "SELECT 1") -> Any:
         return cursor.fetchone()[0] if cursor.description else None
 
 
+@pytest.mark.thorough
 def test_a_statement_that_is_never_answered_is_given_up_and_so_is_the_next_session(
     server: str, path: SilentPath
 ) -> None:

@@ -113,6 +113,7 @@ def as_made(fleet: Fleet, name: str) -> dict[str, Any]:
     return {**config, **told["HostConfig"], "Mounts": mounts}
 
 
+@pytest.mark.thorough
 def test_products_are_provisioned_updated_and_taken_back_with_all_they_have(
     fleet: Fleet, shelf: Shelf
 ) -> None:

@@ -23,7 +23,6 @@ from dev.servers import (
     free_port,
     postgres,
     redis_server,
-    registry,
 )
 from dev.servers.packages import require
 from tests.real.live import (
@@ -170,6 +169,7 @@ class TestEngine:
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
         assert [top for top, folders, _ in os.walk("/sys/fs/cgroup") if container.id in folders] == []
 
+    @pytest.mark.thorough
     def test_two_work_side_by_side_and_the_end_of_one_is_no_harm_to_the_other(self, tmp_path: Path) -> None:
         port = free_port()
         with docker_engine(tmp_path, {}) as one:
@@ -222,19 +222,6 @@ class TestEngine:
                 docker_engine(tmp_path, {"DOCKER_HOST": url}),
             ):
                 pass
-
-    def test_a_registry_beside_it_takes_a_push_and_gives_it_back(self, tmp_path: Path) -> None:
-        with registry(tmp_path) as store, docker_engine(tmp_path, {}) as server:
-            name = f"{store.address}/demo:1.0.0"
-            built = demo_image.build(server.url, name)
-            with docker_client(server.url) as client:
-                pushed = list(client.api.push(name, stream=True, decode=True))
-                assert not [line for line in pushed if "error" in line]
-                client.images.remove(name)
-                store.stop()
-                store.start()
-                assert client.images.pull(name).id == built
-        assert processes_naming(str(tmp_path)) == []
 
 
 OWNER = """

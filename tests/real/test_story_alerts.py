@@ -101,6 +101,7 @@ def test_beat_alone_tells_of_an_outage_that_lasts_while_no_worker_is_left(
         assert fleet.health("failures") == {"forgotten": 1}
 
 
+@pytest.mark.thorough
 def test_a_worker_alone_tells_that_sweeps_have_stopped_and_that_they_are_back(
     fleet: Fleet, receiver: Receiver
 ) -> None:

@@ -90,6 +90,7 @@ def is_well_again(fleet: Fleet, url: str, before: tuple[list[str], list[str]]) -
     assert everything(url) == before
 
 
+@pytest.mark.thorough
 def test_nothing_is_made_anew_on_an_engine_that_is_not_the_known_one(
     fleet: Fleet, engines: tuple[EngineServer, EngineServer]
 ) -> None:

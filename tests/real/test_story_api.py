@@ -175,6 +175,7 @@ def test_what_the_server_itself_refuses_is_a_problem_document_that_repeats_nothi
             assert "s3ntinel" not in str(document), name
 
 
+@pytest.mark.thorough
 def test_all_web_processes_count_the_calls_of_a_token_together(fleet: Fleet) -> None:
     with web(fleet, DOCKMGR_API_RATE="5") as socket_path:
         service = Service(socket_path, token(fleet, "read"))

@@ -52,7 +52,13 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["", "own:"], ids=["no prefix", "a prefix"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("own:", id="a prefix"),
+        pytest.param("", id="no prefix", marks=pytest.mark.thorough),
+    ],
+)
 def fleet(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

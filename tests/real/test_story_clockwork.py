@@ -81,6 +81,7 @@ def test_beat_that_waits_for_its_database_ends_when_it_is_told_to(fleet: Fleet, 
         end(process)
 
 
+@pytest.mark.thorough
 def test_two_workers_and_two_beats_do_everything_once(fleet: Fleet) -> None:
     fleet.provision_all("calm", "killed", "wedged")
     with ExitStack() as running:

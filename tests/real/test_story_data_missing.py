@@ -72,20 +72,3 @@ def test_data_that_a_backup_uses_is_purged_when_the_backup_is_over(fleet: Fleet)
     finally:
         backup.remove(force=True)
         fleet.docker.volumes.get(volume).remove()
-
-
-def test_another_engine_is_left_alone_until_it_is_accepted(fleet: Fleet) -> None:
-    fleet.provision("one")
-    who, container = ("--customer-id", fleet.customer("one")), fleet.container("one")
-    [(known,)] = fleet.sql("SELECT engine_id FROM instances_host WHERE engine_id <> ''")
-    assert known == fleet.docker.info()["ID"]
-    fleet.change("UPDATE instances_host SET engine_id = 'the-one-before' WHERE engine_id <> ''")
-    container.remove(force=True)
-    fleet.run("daily_health")
-    assert fleet.containers() == []
-    assert fleet.health() == {"one": "unknown"}
-    refused = fleet.run("restart", *who, "--json")
-    assert "Another engine answers" in refused.stdout
-    assert fleet.run("accept_engine", "--host", "local").returncode == 0
-    assert fleet.run("restart", *who).returncode == 0
-    assert fleet.containers() == ["one"]

@@ -77,6 +77,7 @@ def crash(url: str) -> None:
         server.execute("SELECT 1")
 
 
+@pytest.mark.thorough
 def test_sessions_cut_at_any_step_keep_no_operation_from_its_end(
     fleet: Fleet, docker_url: str, database: str
 ) -> None:

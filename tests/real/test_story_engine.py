@@ -83,6 +83,7 @@ def test_an_engine_that_goes_away_is_nobodys_failure(fleet: Fleet, own_engine: E
     }
 
 
+@pytest.mark.thorough
 def test_a_restart_outlasts_an_engine_that_is_frozen(
     home: Path, own_engine: EngineServer, broker_url: str, database: str
 ) -> None:

@@ -70,6 +70,7 @@ def dies_first(fleet: Fleet, name: str) -> None:
     Path(f"/proc/{container.attrs['State']['Pid']}/oom_score_adj").write_text("1000")
 
 
+@pytest.mark.thorough
 def test_what_eats_memory_is_warned_of_before_it_dies_and_its_end_is_explained(fleet: Fleet) -> None:
     fleet.provision_all("greedy")
     with fleet.worker():
@@ -132,6 +133,7 @@ def test_what_dies_is_healed_without_a_sweep_and_by_whoever_is_left(fleet: Fleet
     assert not fleet.sql("SELECT 1 FROM instances_sweep")
 
 
+@pytest.mark.thorough
 def test_without_events_lists_find_what_died_and_looks_what_is_wedged(
     home: Path, docker_url: str, broker_url: str, demo_image: str
 ) -> None:

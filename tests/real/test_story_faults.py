@@ -88,6 +88,7 @@ HALTS = {"recorded": True, "halts": True}
 SERVING = ("start next", GATE, "watch", "write down", "see running", "start")
 
 
+@pytest.mark.thorough
 def test_an_engine_that_restarts_at_any_step_keeps_no_operation_from_its_end(
     make_fleet: MakeFleet, images: Images, own_engine: EngineServer
 ) -> None:
@@ -123,6 +124,7 @@ def test_an_engine_that_restarts_at_any_step_keeps_no_operation_from_its_end(
     assert fleet.volumes() == sorted(f"{name}-data" for name in [*before, *policies, *born])
 
 
+@pytest.mark.thorough
 def test_an_engine_that_crashes_leaves_containers_stopped_which_are_started(
     make_fleet: MakeFleet, images: Images, own_engine: EngineServer
 ) -> None:
@@ -139,6 +141,7 @@ def test_an_engine_that_crashes_leaves_containers_stopped_which_are_started(
     all_is_well(fleet, [*before, *born])
 
 
+@pytest.mark.thorough
 def test_a_registry_that_stops_in_the_middle_of_a_transfer_is_waited_for_but_not_for_ever(
     shelf: Shelf, make_fleet: MakeFleet, images: Images
 ) -> None:

@@ -35,6 +35,7 @@ def stopped(processes: list[int]) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
+@pytest.mark.thorough
 def test_it_alone_is_blamed_and_comes_back(fleet: Fleet) -> None:
     fleet.provision_all("stuck", "killed", "well")
     with stopped(shim_and_programs(fleet.container("stuck"))):

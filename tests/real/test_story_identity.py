@@ -52,6 +52,7 @@ def ids(fleet: Fleet) -> dict[str, str]:
     return {str(c.name).removeprefix(f"dockmgr-{fleet.prefix}-"): str(c.id) for c in found}
 
 
+@pytest.mark.thorough
 def test_containers_that_others_changed_are_named_and_never_doubled(fleet: Fleet, demo_image: str) -> None:
     fleet.provision_all(*NAMES)
     fleet.container(RENAMED).rename(f"{name_of(fleet, RENAMED)}-c0ffee")

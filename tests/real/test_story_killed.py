@@ -78,13 +78,3 @@ def test_the_next_command_finishes_what_a_killed_command_had_begun(fleet: Fleet)
     assert fleet.json("restart", *who)["status"] == "succeeded"
     assert [row["status"] for row in fleet.restarts("one")] == ["succeeded", "succeeded"]
     assert fleet.boots("one") == 3
-
-
-def test_a_worker_finishes_what_a_killed_command_had_begun(fleet: Fleet) -> None:
-    with fleet.command(*fleet.order("one", **SLOW)) as command:
-        wait_until(lambda: fleet.at_step("one", GATE))
-        command.kill()
-        command.wait()
-    with fleet.worker(), fleet.beat():
-        wait_until(lambda: fleet.unfinished() == 0, TWO_MINUTES)
-    assert (fleet.containers(), fleet.boots("one"), fleet.health()) == (["one"], 1, {"one": "healthy"})

@@ -72,6 +72,7 @@ def measured(fleet: Fleet, name: str, *words: str) -> tuple[dict[str, Any], int,
     return json.loads(out.read_text()), memory, time.monotonic() - began
 
 
+@pytest.mark.thorough
 def test_a_line_of_100_megabytes_is_read_within_bounds(fleet: Fleet) -> None:
     fleet.inside("long", "echo before " + TO_LOG)
     fleet.inside("long", ONE_LINE)
@@ -82,6 +83,7 @@ def test_a_line_of_100_megabytes_is_read_within_bounds(fleet: Fleet) -> None:
     assert memory < MOST_MEMORY and seconds < SECONDS
 
 
+@pytest.mark.thorough
 def test_a_log_that_nobody_rotates_is_read_from_its_end(fleet: Fleet) -> None:
     ours = fleet.container("many")
     name, image = ours.name, ours.image

@@ -116,6 +116,7 @@ def frozen_broker(fleet: Fleet) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.thorough
 def test_a_monitor_sees_workers_come_an_instance_heal_and_the_broker_hang(
     fleet: Fleet, monitor: Monitor
 ) -> None:

@@ -15,6 +15,7 @@ SHORT = 0.6  # minutes
 FEW, MANY = 6, 40
 
 
+@pytest.mark.thorough
 def test_all_is_well_after_random_faults(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     minutes: float | None = pytestconfig.getoption("ordeal")
     customers = FEW if minutes is None else MANY

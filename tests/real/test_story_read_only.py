@@ -33,6 +33,7 @@ def read_only(url: str, value: str) -> None:
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
+@pytest.mark.thorough
 def test_it_is_told_once_in_words_and_what_died_meanwhile_is_healed_afterwards(
     fleet: Fleet, database: str
 ) -> None:

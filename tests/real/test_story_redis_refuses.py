@@ -131,6 +131,7 @@ def stage(fleet: Fleet) -> Iterator[Stage]:
         yield Stage(fleet, Service(path, token(fleet, "operate")))
 
 
+@pytest.mark.thorough
 def test_a_redis_that_can_not_save_or_still_loads_is_told_and_loses_nothing(
     stage: Stage, broker: Broker
 ) -> None:

@@ -119,6 +119,7 @@ def fleet(tmp_path: Path, docker_url: str, broker_url: str) -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.mark.thorough
 def test_the_healthy_are_looked_at_and_nobody_is_alarmed_for_nothing(fleet: Fleet, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with fleet.worker("-P", "threads", "-c", "50", log=log), fleet.beat():

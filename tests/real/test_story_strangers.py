@@ -35,16 +35,3 @@ def test_a_container_of_somebody_else_under_our_name_goes_on_running(fleet: Flee
         assert done.returncode == code, (command, done.stdout, done.stderr)
         stranger.reload()
         assert (stranger.status, stranger.attrs["State"]["StartedAt"]) == ("running", began), command
-
-
-def test_a_paused_instance_is_left_alone_until_it_is_resumed(fleet: Fleet) -> None:
-    fleet.provision("one")
-    who = ("--customer-id", fleet.customer("one"))
-    assert fleet.json("pause", *who)["status"] == "paused"
-    fleet.container("one").kill()
-    assert fleet.json("daily_health")["instances"] == []
-    assert fleet.json("restart", *who)["status"] == "succeeded"
-    assert fleet.health() == {"one": "paused"}
-    fleet.container("one").kill()
-    assert fleet.json("resume", *who)["status"] == "unknown"
-    assert fleet.json("daily_health")["restarted"] == [fleet.customer("one")]

@@ -18,7 +18,7 @@ import pytest
 
 from tests.real.fleet import Fleet, a_fleet
 from tests.real.images import DIES_LATER, SICKENS_LATER, Shelf, a_shelf
-from tests.real.live import get, wait_until
+from tests.real.live import get
 
 pytestmark = pytest.mark.real
 
@@ -164,33 +164,6 @@ def test_a_tag_that_moved_to_a_broken_image_is_rolled_back_by_id(
     assert fleet.instances()["one"]["version"] == "3.0.0"
 
 
-def test_of_two_changes_at_once_one_works_and_a_sweep_leaves_both_alone(
-    make_fleet: Callable[..., Fleet], shelf: Shelf
-) -> None:
-    fleet = make_fleet(start_grace=15)
-    fleet.provision("one")
-    slow = shelf.push("slower", BOOT_SECONDS="7")
-    who = ("--customer-id", fleet.customer("one"), "--json")
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(update, fleet, "one", slow)
-        wait_until(lambda: fleet.at_step("one", GATE))
-        others = fleet.run_all(("update", *who), ("restart", *who), ("daily_health", "--json"))
-        assert fleet.unfinished() == 1
-        code, row = first.result()
-    assert (code, row["status"]) == (0, "succeeded")
-    for refused in others[:2]:
-        assert refused.returncode == 1
-        assert "is being changed: update asked for by cli:" in json.loads(refused.stdout)["error"]
-        assert len(refused.stderr.strip().splitlines()) == 1
-    report = json.loads(others[2].stdout)
-    assert (report["restarted"], [check["consecutive_failures"] for check in report["instances"]]) == (
-        [],
-        [0],
-    )
-    assert [row["kind"] for row in fleet.operations("one")] == ["update", "provision"]
-    assert fleet.health() == {"one": "healthy"}
-
-
 @contextmanager
 def requests_to(
     port: Callable[[], int], pause: float, callers: int = 1, patience: float = 5
@@ -280,6 +253,7 @@ def test_a_broken_image_never_touches_a_customer_updated_start_first(
     assert (fleet.containers(), fleet.unfinished()) == (["one"], 0)
 
 
+@pytest.mark.thorough
 def test_a_fleet_update_stops_at_its_canary_and_goes_on_with_a_better_image(
     make_fleet: Callable[..., Fleet], shelf: Shelf
 ) -> None:

@@ -16,7 +16,6 @@ from tests.real.faults import (
     BUSY_GRACE,
     GATE,
     GOOD,
-    HELD,
     OLD,
     Images,
     a_provisioning,
@@ -61,6 +60,7 @@ def make_fleet(home: Path, own_engine: EngineServer, broker_url: str, images: Im
         yield make
 
 
+@pytest.mark.thorough
 def test_an_update_killed_at_every_step_is_ended_by_a_worker(make_fleet: MakeFleet, images: Images) -> None:
     fleet = make_fleet()
     forth = steps_of(update_stop_first.PROCEDURE, "forth")
@@ -83,6 +83,7 @@ def test_an_update_killed_at_every_step_is_ended_by_a_worker(make_fleet: MakeFle
     assert fleet.volumes() == sorted(f"{name}-data" for name in before)
 
 
+@pytest.mark.thorough
 def test_a_start_first_update_killed_at_every_step_is_ended_by_a_worker(
     make_fleet: MakeFleet, images: Images
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_start_first_update_killed_at_every_step_is_ended_by_a_worker(
     assert {name: fleet.container(name).id for name in back} == {name: before[name] for name in back}
 
 
+@pytest.mark.thorough
 def test_a_provisioning_killed_at_every_step_leaves_one_of_everything_or_nothing(
     make_fleet: MakeFleet, images: Images
 ) -> None:
@@ -119,21 +121,6 @@ def test_a_provisioning_killed_at_every_step_leaves_one_of_everything_or_nothing
     }
     assert fleet.volumes() == sorted(f"{name}-data" for name in forth)
     assert all(fleet.boots(name) == 1 for name in forth)
-
-
-def test_the_next_command_ends_what_a_killed_command_had_begun(make_fleet: MakeFleet, images: Images) -> None:
-    fleet = make_fleet()
-    provisioned(fleet, ["one"])
-    who = ("--customer-id", fleet.customer("one"))
-    with fleet.command("update", *who, "--image", GOOD) as command:
-        wait_until(lambda: fleet.at_step("one", GATE))
-        command.kill()
-        command.wait()
-    wait_until(lambda: fleet.sql(HELD) == [])
-    row = fleet.json("update", *who)
-    assert (row["status"], row["changed"], row["image_after"]) == ("succeeded", False, images.good)
-    all_is_well(fleet, ["one"])
-    assert ends(fleet, "update") == {"one": ("succeeded", images.good)}
 
 
 def test_a_new_worker_ends_the_updates_a_killed_worker_had_begun(

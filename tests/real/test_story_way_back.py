@@ -53,6 +53,7 @@ def prune(fleet: Fleet, name: str) -> list[str]:
     return list(fleet.docker.containers.prune(filters={"label": label})["ContainersDeleted"] or ())
 
 
+@pytest.mark.thorough
 def test_an_update_goes_back_whatever_is_in_the_way(fleet: Fleet, shelf: Shelf) -> None:
     loud = shelf.push_changed("loud", "ENV MODE=503", LOUD)
     fleet.provision_all("loud", "pruned")

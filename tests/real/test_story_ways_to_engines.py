@@ -52,6 +52,7 @@ def nobody_is_blamed(fleet: Fleet) -> bool:
     return fleet.sql(OF_CUSTOMERS) == [(0,)] and fleet.health("restarts_used") == {"c1": 0}
 
 
+@pytest.mark.thorough
 def test_what_is_wrong_with_files_is_the_hosts(fleet: Fleet, tmp_path: Path, docker_url: str) -> None:
     ca, other = sign(tmp_path, "ca"), sign(tmp_path, "other")
     server, ours = sign(tmp_path, "server", ca, days=9), sign(tmp_path, "ours", ca)
@@ -79,6 +80,7 @@ def test_what_is_wrong_with_files_is_the_hosts(fleet: Fleet, tmp_path: Path, doc
         assert (nobody_is_blamed(fleet), fleet.health()) == (True, {"c1": "healthy"})
 
 
+@pytest.mark.thorough
 def test_over_ssh_a_change_goes_on_after_its_line_was_cut(
     shelf: Shelf, fleet: Fleet, tmp_path: Path, docker_url: str
 ) -> None:

@@ -102,6 +102,7 @@ def test_without_a_broker_an_order_is_refused_and_not_left_behind(fleet: Fleet) 
     assert (amiss(results, 3), left) == ([], 0)
 
 
+@pytest.mark.thorough
 def test_without_its_database_a_command_says_so(fleet: Fleet, tmp_path: Path) -> None:
     broken = tmp_path / "broken.sqlite3"
     broken.write_bytes(b"no database at all" * 1000)

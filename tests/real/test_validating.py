@@ -183,17 +183,6 @@ def test_a_name_that_does_not_exist_is_dns_at_fault(fleet: Fleet) -> None:
     assert f"https://{fleet.customer('steady')}.example.com.invalid/healthz" in text
 
 
-def test_an_engine_out_of_reach_is_told_from_an_instance_that_is_ill(fleet: Fleet) -> None:
-    nowhere = f"unix://{fleet.home}/no-engine.sock"
-    found = validated(fleet, "steady", 1, DOCKER_HOST=nowhere)
-    assert list(errors(found)) == ["engine"]
-    assert {check["name"]: check["ok"] for check in found["checks"]}["health"]
-    fleet.provision("hidden", API_KEY=SECRET)
-    fleet.container("hidden").stop(timeout=5)
-    assert list(errors(validated(fleet, "hidden", 3, DOCKER_HOST=nowhere))) == ["engine", "unknown"]
-    assert list(errors(validated(fleet, "hidden", 1))) == ["container", "health"]
-
-
 def test_timings_that_can_not_work_are_refused_before_anything_is_changed(fleet: Fleet) -> None:
     code, sentence = apply(fleet, start_grace=0.5, memory="128m")
     assert code == 2
