@@ -222,6 +222,7 @@ def test_the_image_has_what_dockmgr_needs_and_nothing_else(image: Path, tmp_path
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 def test_every_command_is_one_its_program_understands(
     image: Path, tmp_path: Path, services: dict[str, Any]
 ) -> None:

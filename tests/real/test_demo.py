@@ -127,6 +127,7 @@ def test_it_heals_the_two_it_broke_and_leaves_nothing(demo: Demo) -> None:
     assert not CONTROL_CODES.search(said)
 
 
+@pytest.mark.thorough
 def test_interrupted_while_it_provisions_it_leaves_nothing(demo: Demo) -> None:
     with demo.running() as process:
         demo.wait_for(" volume ")

@@ -33,6 +33,7 @@ def restarts_begun(fleet: Fleet) -> Counter[str]:
     return Counter(customer.removeprefix(f"{fleet.prefix}-") for (customer,) in rows)
 
 
+@pytest.mark.thorough
 def test_one_worker_and_beat_heal_what_breaks_and_give_up_on_the_rest(fleet: Fleet) -> None:
     fleet.provision_all("broken", "killed", "removed", "wedged")
     with fleet.worker(), fleet.beat():
@@ -49,6 +50,7 @@ def test_one_worker_and_beat_heal_what_breaks_and_give_up_on_the_rest(fleet: Fle
     assert (fleet.home / "state.json").exists()
 
 
+@pytest.mark.thorough
 def test_an_interval_edited_in_the_database_survives_a_restart_of_beat(fleet: Fleet) -> None:
     edit = (
         "from django_celery_beat.models import IntervalSchedule as I, PeriodicTask as P;"

@@ -61,6 +61,7 @@ def sweep_that_loses_its_engine(fleet: Fleet, server: EngineServer) -> tuple[dic
     return json.loads(log.read_text().splitlines()[-1]), codes
 
 
+@pytest.mark.thorough
 def test_an_engine_that_goes_away_is_nobodys_failure(fleet: Fleet, own_engine: EngineServer) -> None:
     fleet.provision_all(*NAMES, BOOT_SECONDS="4")
     fleet.switch("wedged", "hang")

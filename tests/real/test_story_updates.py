@@ -139,6 +139,7 @@ def ended_as_told(
         assert after == before
 
 
+@pytest.mark.thorough
 def test_a_tag_that_moved_to_a_broken_image_is_rolled_back_by_id(
     make_fleet: Callable[..., Fleet], shelf: Shelf
 ) -> None:

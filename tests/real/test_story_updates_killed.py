@@ -123,6 +123,7 @@ def test_a_provisioning_killed_at_every_step_leaves_one_of_everything_or_nothing
     assert all(fleet.boots(name) == 1 for name in forth)
 
 
+@pytest.mark.thorough
 def test_a_new_worker_ends_the_updates_a_killed_worker_had_begun(
     make_fleet: MakeFleet, images: Images
 ) -> None:
