@@ -27,8 +27,8 @@ def response(call: Call, after: int | None) -> StreamingHttpResponse:
 
     Raises ProblemError when too many are open.
     """
-    streams.take_place()
-    return streams.response(_Events(call, after).events())
+    streams.PLACES.take(call.caller.pk)
+    return streams.response(call, _Events(call, after).events())
 
 
 class _Events:

@@ -52,13 +52,13 @@ def response(
 
     Raises what the first reading raises, and ProblemError when too many are open.
     """
-    streams.take_place()
+    streams.PLACES.take(call.caller.pk)
     try:
         first = _read(customer_id, lines, after or since)
     except BaseException:
-        streams.give_place_back()
+        streams.PLACES.give_back(call.caller.pk)
         raise
-    return streams.response(_Log(call, customer_id, after).events(first))
+    return streams.response(call, _Log(call, customer_id, after).events(first))
 
 
 class _Log:

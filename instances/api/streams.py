@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 
@@ -17,24 +18,46 @@ from instances.errors import DockmgrError
 from instances.models import ApiToken
 
 LASTS = timedelta(minutes=10)
-# Each stream holds a thread of the web process; some must be left for everything else.
-STREAMS = threading.BoundedSemaphore(4)
 TROUBLE = (ProblemError, DockmgrError, DatabaseFailure)
 
 
-def take_place() -> None:
-    """Take one of the places of this process. Raises ProblemError when there is none left."""
-    if not STREAMS.acquire(blocking=False):
-        raise ProblemError(503, "Too many streams are open; try again later.")
+class Places:
+    """How many streams a process has at once: each holds one of its threads, and some must be left.
+
+    One token has `of_one` of them at most, so that it leaves one to another.
+    """
+
+    def __init__(self, in_all: int, of_one: int) -> None:
+        self._in_all, self._of_one = in_all, of_one
+        self._taken: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, token_id: int) -> None:
+        """Take a place. Raises ProblemError when there is none left for that token."""
+        with self._lock:
+            if self._taken.total() >= self._in_all:
+                raise ProblemError(503, "Too many streams are open; try again later.")
+            if self._taken[token_id] >= self._of_one:
+                raise ProblemError(503, f"This token has {self._of_one} streams open; end one of them first.")
+            self._taken[token_id] += 1
+
+    def give_back(self, token_id: int) -> None:
+        """Leave a place to whoever asks next."""
+        with self._lock:
+            self._taken[token_id] -= 1
+            self._taken += Counter()  # whoever has none left is forgotten
+
+    def taken(self) -> int:
+        """How many streams are open."""
+        return self._taken.total()
 
 
-def give_place_back() -> None:
-    STREAMS.release()
+PLACES = Places(in_all=4, of_one=3)
 
 
-def response(events: Generator[bytes, None, None]) -> StreamingHttpResponse:
+def response(call: Call, events: Generator[bytes, None, None]) -> StreamingHttpResponse:
     """The answer of whoever has taken a place, which is given back when it ends."""
-    answer = StreamingHttpResponse(_Stream(events), content_type="text/event-stream")
+    answer = StreamingHttpResponse(_Stream(call.caller.pk, events), content_type="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
@@ -42,8 +65,8 @@ def response(events: Generator[bytes, None, None]) -> StreamingHttpResponse:
 class _Stream:
     """The events; `close` is called by the server however the answer ends."""
 
-    def __init__(self, events: Generator[bytes, None, None]) -> None:
-        self._events = events
+    def __init__(self, token_id: int, events: Generator[bytes, None, None]) -> None:
+        self._token_id, self._events = token_id, events
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -53,7 +76,7 @@ class _Stream:
         self._events.close()
         if self._open:
             self._open = False
-            give_place_back()
+            PLACES.give_back(self._token_id)
 
 
 def caller_now(call: Call, now: datetime) -> ApiToken:

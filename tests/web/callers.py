@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from django.test import Client
 
 from instances.access import tokens
+from instances.api import streams
 from instances.lib.clock import Clock
 from instances.models import ApiToken
 from tasks.app import app
@@ -111,3 +113,15 @@ class Workers(Clock):
         self.asked.append((name, kwargs))
         done = app.tasks[name].apply(kwargs=kwargs, task_id=identity)
         app.backend.store_result(identity, done.result, done.state)
+
+
+@contextmanager
+def places_taken(*token_ids: int) -> Iterator[None]:
+    """While the block runs, each of these has a stream open in this process; negative ids are nobody's."""
+    for token_id in token_ids:
+        streams.PLACES.take(token_id)
+    try:
+        yield
+    finally:
+        for token_id in token_ids:
+            streams.PLACES.give_back(token_id)

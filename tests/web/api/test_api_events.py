@@ -18,7 +18,7 @@ from instances.lib.ending import ENDING
 from instances.models import ApiToken, FeedEvent, Host, Incident
 from instances.operations import service
 from tests.factories import ASKED, World
-from tests.web.callers import OVER_HTTP, Caller, a_caller
+from tests.web.callers import OVER_HTTP, Caller, a_caller, places_taken
 
 pytestmark = OVER_HTTP
 FOLLOWED = 10  # seconds
@@ -217,9 +217,7 @@ def test_a_stream_ends_in_words_and_gives_its_place_back(
     finally:
         ENDING.clear()
     assert (kind, document.get("status")) == (("error", 401) if why == "revoked" else ("end", None))
-    taken = [streams.STREAMS.acquire(blocking=False) for _ in range(5)]
-    streams.STREAMS.release(sum(taken))
-    assert taken == [True] * 4 + [False]
+    assert streams.PLACES.taken() == 0
 
 
 def test_what_happens_after_a_token_has_ended_is_not_told_to_it(world: World, caller: Caller) -> None:
@@ -236,12 +234,24 @@ def test_no_more_than_a_few_follow_and_odd_ids_are_refused(world: World, caller:
     for odd in ("-1", "x", str(2**63), "1e3"):
         answer = caller.get("/events", **{"last-event-id": odd})
         assert (answer.status, answer.kind) == (422, "malformed"), odd
-    assert [streams.STREAMS.acquire(blocking=False) for _ in range(4)] == [True] * 4
-    try:
+    with places_taken(-1, -2, -3, -4):
         answer = caller.get("/events")
-        assert (answer.status, answer.kind) == (503, "out-of-reach")
-    finally:
-        streams.STREAMS.release(4)
+    assert (answer.status, answer.kind) == (503, "out-of-reach")
+
+
+def test_one_token_leaves_a_place_to_another(world: World, caller: Caller) -> None:
+    own = ApiToken.objects.get(name="admin").pk
+    with places_taken(own, own, own):
+        refused = caller.get("/events")
+        assert (refused.status, refused.document["detail"]) == (
+            503,
+            "This token has 3 streams open; end one of them first.",
+        )
+        with places_taken(-1):
+            assert streams.PLACES.taken() == 4
+    with places_taken(own, own), places_taken(-1):
+        assert caller.get("/events").status == 200
+    assert streams.PLACES.taken() == 0
 
 
 def test_who_is_silent_is_shown_that_the_stream_lives(world: World, caller: Caller) -> None:

@@ -17,7 +17,7 @@ from instances.models import Health
 from tasks.app import app
 from tests.factories import SECRET, World
 from tests.fakes.outside import fails
-from tests.web.callers import OVER_HTTP, Caller, Workers
+from tests.web.callers import OVER_HTTP, Caller, Workers, places_taken
 
 pytestmark = OVER_HTTP
 ASKING: list[tuple[str, str]] = [
@@ -197,12 +197,10 @@ def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
     monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
     for _ in range(5):  # more than there are places
         assert caller.get("/instances/c1/logs/stream").status == 200
-    assert [streams.STREAMS.acquire(blocking=False) for _ in range(5)] == [True] * 4 + [False]
-    try:
+    assert streams.PLACES.taken() == 0
+    with places_taken(-1, -2, -3, -4):
         answer = caller.get("/instances/c1/logs/stream")
-        assert (answer.status, answer.kind) == (503, "out-of-reach")
-    finally:
-        streams.STREAMS.release(4)
+    assert (answer.status, answer.kind) == (503, "out-of-reach")
 
 
 def test_asking_a_worker_opens_no_subscription_that_a_lost_broker_could_hang_in() -> None:
