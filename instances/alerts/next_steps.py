@@ -24,8 +24,9 @@ _WHO_IS_LEFT = "See who is still down with `manage.py incidents --open`."
 _NEW_CERTIFICATE = "Put a new one in its place before it ends; the path stays, and nothing is restarted."
 _OF_THE_FLEET = "See what its hosts have in common with `manage.py incidents --open`."
 _WITHOUT_CONTAINER = {
-    "data_missing": "Put its data back where it was, which is found within 20 minutes; or begin anew, "
-    "empty: `manage.py restart --customer-id {customer} --with-empty-data`.",
+    "data_missing": "See with `manage.py validate --customer-id {customer}` what is missing or in its place. "
+    "Put its data back where it was, which is found within 20 minutes; or begin anew, empty: "
+    "`manage.py restart --customer-id {customer} --with-empty-data`.",
     "image_missing": "Bring exactly that image back to its host, then "
     "`manage.py restart --customer-id {customer}`.",
 }
