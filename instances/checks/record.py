@@ -24,6 +24,7 @@ from instances.checks.repeated import of_known_sweep
 from instances.checks.stored import Stored, read_stored
 from instances.checks.swap import WRITTEN, compare_and_swap
 from instances.checks.sweeps import known_sweeps
+from instances.containers.identity import RENAMED, REPLACED
 from instances.db.among import among
 from instances.db.locks import has_row_locks, lock_in_order
 from instances.health.assess import assess, is_stale
@@ -139,8 +140,15 @@ def _findings(applied: Sequence[Recorded], stored: dict[int, Stored]) -> Iterato
     """What was found out anew about whose container it is."""
     for r in applied:
         of_instance, seen = r.check.request.instance_id, r.check.seen
-        if seen.finding is not None and seen.finding != stored[of_instance].finding:
-            yield FindingChange(of_instance, seen.finding, seen.finding_text[:ERROR_LENGTH])
+        if _is_found_anew(seen.finding, stored[of_instance]):
+            yield FindingChange(of_instance, seen.finding or "", seen.finding_text[:ERROR_LENGTH])
+
+
+def _is_found_anew(finding: str | None, stored: Stored) -> bool:
+    """Operations move containers and their names about: what is left of it is found when they are over."""
+    if finding is None or finding == stored.finding:
+        return False
+    return not (stored.busy and finding in (RENAMED, REPLACED))
 
 
 def _judge(check: Check, stored: Stored | None, rules: Rules, now: datetime) -> Recorded:
@@ -165,7 +173,7 @@ def _judge(check: Check, stored: Stored | None, rules: Rules, now: datetime) -> 
 
 def _is_news(check: Check, verdict: Verdict, stored: Stored) -> bool:
     """Whether a check saw anything but what was known."""
-    if check.seen.finding not in (None, stored.finding):
+    if _is_found_anew(check.seen.finding, stored):
         return True
     seen = verdict.seen or check.seen
     was = (stored.state.status, stored.reason, stored.http_status)

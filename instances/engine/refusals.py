@@ -35,6 +35,13 @@ _REFUSED = (
     *("fill out specgen", "network not found", "oci permission denied", "is not a directory"),
     "oci runtime attempted to invoke a command that was not found",
 )
+# What a runtime says of a container it can't make: the same words come each time it is asked.
+_RUNTIME = ("oci runtime create failed", "failed to create task for container", "oci runtime error")
+_OF_THE_CONTAINER = (
+    *("invalid argument", "operation not permitted", "permission denied", "no such file or directory"),
+    *("not a directory", "executable file not found", "exec format error", "no such device"),
+    *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
+)
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
     *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
@@ -71,7 +78,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return TransientError
     if status == 404 and says(("no such",)):
         return NotFoundOnEngine
-    if 400 <= status < 500 or status == 501 or says(_REFUSED):
+    if 400 <= status < 500 or status == 501 or says(_REFUSED) or (says(_RUNTIME) and says(_OF_THE_CONTAINER)):
         return PermanentError
     return TransientError
 

@@ -21,11 +21,12 @@ from instances.db.moments import ahead
 from instances.errors import LeaseLost
 from instances.incidents.feed import tell_of_operation
 from instances.lib.clock import Clock
-from instances.limits import LATER
+from instances.limits import LATER, STEP
 from instances.models import Operation
 from instances.models.instance import SECRETS as INSTANCE_SECRETS
 from instances.operations.leases import KEEPER, QUEUED_FOR, Lease, lease_until
 
+SHORT_WAIT = STEP.longest * (1 + STEP.spread)  # seconds; the longest between two tries of a step
 LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
 SECRETS = tuple(f"instance__{name}" for name in INSTANCE_SECRETS)
 LONGEST_DETAIL = 1000  # characters
@@ -196,10 +197,11 @@ class Journal:
     def release(self, seconds: float) -> None:
         """Put the operation down; after `seconds` anybody may take it up again.
 
-        Meanwhile nobody works on the instance, so its checks count again.
+        A short wait between two tries is part of what cuts the customer off; in a longer one checks count.
         """
         until = self._clock.now() + timedelta(seconds=seconds)
-        self.write(lease_owner="", lease_expires_at=until, interrupts=False)
+        interrupts = self.operation.interrupts and seconds <= SHORT_WAIT
+        self.write(lease_owner="", lease_expires_at=until, interrupts=interrupts)
 
     def close(self, status: str, error: str = "") -> None:
         """End the operation and free the instance. Call it last in the transaction."""

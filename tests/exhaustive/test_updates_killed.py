@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.containers.spec import previous_name
-from instances.models import Instance, Operation, Plan
+from instances.models import Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
 from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
@@ -130,6 +130,28 @@ def test_a_start_first_update_that_moves_its_port_is_seen_through_whenever_it_is
     for old, operation in killed_at_every_moment(world, prepare, 5):
         instance = one_healthy_container(world, old)
         assert (operation.status, instance.image_id) == ("succeeded", NEW), operation.error
+
+
+@pytest.mark.parametrize("image", ["agent-2", "bad"])
+def test_a_port_more_that_others_hold_is_moved_whenever_it_is_killed(world: World, image: str) -> None:
+    publish(world, image)
+    world.engine.images["still there"] = image_facts("agent-1")
+
+    def prepare(old: Instance) -> None:
+        Plan.objects.update(options={"ports": ["22/tcp"]})
+        world.engine.taken_ports.add((world.host.bind_address, (old.port or 0) + 1))
+        answers_by_image(world, old.port, bad=image_facts("bad").id)
+
+    for old, operation in killed_at_every_moment(world, prepare, 5):
+        Plan.objects.update(options={})
+        assert operation.status == ("succeeded" if image == "agent-2" else "rolled_back"), operation.error
+        instance = Instance.objects.get(pk=old.pk)
+        held = {port.number for port in Port.objects.filter(instance=instance)}
+        assert held == {instance.port, *instance.further_ports.values()}
+        assert (old.port or 0) + 1 not in held or image == "bad"
+        names = [name for name in world.engine.containers if old.container_name in name]
+        assert names == [old.container_name]
+        assert (instance.container_id == old.container_id) == (image == "bad")
 
 
 def test_an_update_killed_again_and_again_ends_on_the_new_image(world: World) -> None:

@@ -12,10 +12,10 @@ from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
-from instances.errors import GateFailed, PermanentError
+from instances.errors import GateFailed, PermanentError, PortTaken
 from instances.health import restarts
 from instances.operations.procedure import Procedure, Step, Work
-from instances.operations.steps import container
+from instances.operations.steps import container, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -26,11 +26,13 @@ from instances.operations.steps.replace import (
     WATCH,
     WRITE_DOWN,
     blaming_image,
+    create_new,
     explain,
     new_container,
     note_old,
     old_container,
     remember_bad_image,
+    remove_new,
     rename,
     rename_new,
     succeeded,
@@ -132,10 +134,38 @@ def _rename_new_back(work: Work) -> None:
 
 
 def _start_new(work: Work) -> str:
-    with blaming_image(work):
-        container.start(work, str(new_container(work)))
-    note_start(work, str(new_container(work)))
-    return "started"
+    for _ in range(container.PORT_TRIES):
+        work.go_on()
+        _finish_move(work)
+        try:
+            with blaming_image(work):
+                container.start(work, str(new_container(work)))
+        except PortTaken:
+            if not ports.move_further(work, kept=_published_before(work)):
+                raise  # it is the old one's, which will be needed for the way back
+            work.journal.remember(ports_moved=True)
+            remove_new(work)
+            continue
+        note_start(work, str(new_container(work)))
+        return "started"
+    raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
+
+
+def _published_before(work: Work) -> set[int]:
+    """The host's ports of the old container, which nobody else can have had meanwhile."""
+    told = work.engine.describe(old_container(work)) or {"HostConfig": {}}
+    given = (told["HostConfig"].get("PortBindings") or {}).values()
+    return {int(each["HostPort"]) for bound in given for each in bound or () if each.get("HostPort")}
+
+
+def _finish_move(work: Work) -> None:
+    """Make the new container again that was removed because something else held one of its ports."""
+    if not work.operation.facts.get("ports_moved"):
+        return
+    if new_container(work) is None or work.engine.inspect(str(new_container(work))) is None:
+        work.journal.remember(new_container=None)
+        create_new(work)
+    rename_new(work)
 
 
 def _stop_and_remove_new(work: Work) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from django.db import IntegrityError, transaction
 
 from instances.errors import PermanentError
@@ -57,6 +59,19 @@ def move_all(work: Work) -> None:
         }
         instance.save(update_fields=["port", "further_ports"])
         Port.objects.filter(host=instance.host, number__in=before, instance=instance).delete()
+
+
+def move_further(work: Work, kept: Container[int]) -> bool:
+    """Other ports, higher ones, in place of the further ports that are not `kept`; whether there were any."""
+    instance = work.instance
+    moved = {port: held for port, held in instance.further_ports.items() if held not in kept}
+    if moved:
+        with work.journal.holding():
+            others = {port: reserve(instance.host, instance, above=held) for port, held in moved.items()}
+            instance.further_ports = {**instance.further_ports, **others}
+            instance.save(update_fields=["further_ports"])
+            Port.objects.filter(host=instance.host, number__in=moved.values(), instance=instance).delete()
+    return bool(moved)
 
 
 def release_unpublished(work: Work) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from instances.checks.record import record
 from instances.errors import EngineUnreachable
@@ -97,14 +97,33 @@ def test_an_interruption_whose_process_died_hides_nothing(world: World) -> None:
     assert health_of(instance).failures == 1
 
 
-def test_between_two_tries_everybody_looks_again(world: World) -> None:
+def test_a_short_wait_between_two_tries_belongs_to_what_interrupts(world: World) -> None:
     instance = world.instance()
     operation = service.begin_restart("c1", ASKED, world.outside)
     world.engine.fail_next("stop", EngineUnreachable("It does not answer."))
     with pytest.raises(TryAgain):
         service.run_once(operation.pk, world.outside)
-    Operation.objects.update(lease_expires_at=world.now + timedelta(hours=1))
+    [recorded], _ = record([a_failure(world, instance)], world.now)
+    assert recorded.skipped == "being changed by an operation"
+    assert fail(world, instance) == [""]  # nobody took it up again
+
+
+def test_in_a_long_wait_between_two_tries_everybody_looks_again(world: World) -> None:
+    instance = world.instance()
+    held = interrupt(begin(world), world)
+    held.release(60)
     assert fail(world, instance) == [""]
+
+
+@pytest.mark.parametrize(("finding", "is_told"), [("renamed", False), ("replaced", False), ("paused", True)])
+def test_what_an_operation_does_to_names_is_no_finding(world: World, finding: str, is_told: bool) -> None:
+    instance = world.instance()
+    begin(world)
+    check = a_check(world, instance)
+    seen = structs.replace(check.seen, finding=finding, finding_text="It is called otherwise.")
+    record([structs.replace(check, seen=seen)], world.now)
+    assert (Instance.objects.get().finding == finding) is is_told
+    assert Incident.objects.exists() is is_told
 
 
 def interruptions(world: World, operation: Operation) -> Seen:

@@ -133,6 +133,25 @@ def test_a_port_that_is_taken_moves_all_of_them(world: World) -> None:
     assert {port.number for port in Port.objects.filter(instance=instance)} == numbers
 
 
+@pytest.mark.parametrize(("image", "status"), [("agent-1", "succeeded"), ("bad", "rolled_back")])
+def test_a_port_more_that_something_else_holds_is_moved_by_the_update(
+    world: World, new: Instance, image: str, status: str
+) -> None:
+    world.engine.images["still there"] = image_facts("agent-1")
+    publish(world, image)
+    answers_by_image(world, new.port, bad="sha256:bad")
+    plan_says(ports=["9090/tcp", "22/tcp"])
+    taken = world.host.first_port + 2
+    world.engine.taken_ports = {("127.0.0.1", taken)}
+    done = update(world, "new")
+    assert done.status == status, done.error
+    instance = lookup.instance("new")
+    assert instance.further_ports == {**new.further_ports, "22/tcp": taken + 1}
+    numbers = {instance.port, *instance.further_ports.values()}
+    assert {port.number for port in Port.objects.filter(instance=instance)} == numbers
+    assert [name for name in world.engine.containers if "dockmgr-new" in name] == ["dockmgr-new"]
+
+
 def test_one_lost_volume_of_two_is_lost_data(world: World, new: Instance) -> None:
     world.engine.lose("dockmgr-new")
     del world.engine.volumes[BROWSERS]

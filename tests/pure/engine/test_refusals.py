@@ -20,6 +20,7 @@ from instances.errors import (
 )
 
 Expected = type[DockmgrError]
+RUNTIME = "failed to create shim task: OCI runtime create failed: runc create failed: "
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,12 @@ Expected = type[DockmgrError]
         (500, "error while mounting volume '/v': failed to mount local volume: no such device", DataMissing),
         (500, "error mounting volume v for container 4e2: no such file or directory", DataMissing),
         (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
+        (500, f"{RUNTIME}write sysctl key net.core.somaxconn: invalid argument: unknown", PermanentError),
+        (500, f"{RUNTIME}sethostname: invalid argument: unknown", PermanentError),
+        (500, f"{RUNTIME}mount proc: operation not permitted", PermanentError),
+        (500, f"{RUNTIME}fork/exec /proc/self/exe: resource temporarily unavailable", TransientError),
+        (500, f"{RUNTIME}context deadline exceeded", TransientError),
+        (500, "crun: sethostname: Invalid argument: OCI runtime error", PermanentError),
         (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
         (429, "slow down", TransientError),
         (500, "no space left on device", TransientError),

@@ -28,6 +28,11 @@ HARD = {"drops_capabilities": True, "read_only": True, **DATA}
         ('exec: "start": executable file not found in $PATH', {}, "entrypoint"),
         ("exec /entrypoint.sh: no such file or directory", {}, "interprets"),
         ("config.json: no such file or directory", {}, ""),
+        (
+            "Error starting userland proxy: listen tcp4 127.0.0.1:22000: bind: address already in use",
+            {},
+            "on its host",
+        ),
         ("Error: listen EADDRINUSE: address already in use :::8080", {}, "one port"),
         ("chown: /data: Operation not permitted", HARD, "cap_add"),
         ("setgroups: Operation not permitted", {"drops_capabilities": True}, "cap_add"),
