@@ -61,7 +61,10 @@ COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(commit)
 
 @task("dockmgr.sweep")
 def sweep(requested_by: str = "task", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
-    """Start a sweep: one message per active instance. Refused while one is running."""
+    """Start a sweep: one message per active instance. Refused while one is running.
+
+    `reason` and `request_id`, which every task that begins something takes, are kept nowhere.
+    """
     now, rhythm = SYSTEM.now(), sweep_rhythm()
     interval = rhythm.shortest if rhythm else float(settings.SWEEP_INTERVAL)
     try:

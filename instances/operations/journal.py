@@ -29,7 +29,6 @@ from instances.operations.leases import KEEPER, QUEUED_FOR, Lease, lease_until
 LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
 SECRETS = tuple(f"instance__{name}" for name in INSTANCE_SECRETS)
 LONGEST_DETAIL = 1000  # characters
-FINAL = ("succeeded", "failed", "rolled_back")
 
 
 def me() -> str:
