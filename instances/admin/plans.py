@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from django.contrib import admin, messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.admin import muting
+from instances.admin.form_fields import as_yaml
 from instances.admin.forms import BYTES_PER_MB, PlanForm
 from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
@@ -99,17 +99,15 @@ class PlanAdmin(DeskAdmin):
 
     @admin.display(description="Container options")
     def options_shown(self, plan: Plan) -> str:
-        return yaml.safe_dump(plan.options, sort_keys=False) if plan.options else "-"
+        return as_yaml(plan.options) or "-"
 
     @admin.display(description="Health question")
     def health_shown(self, plan: Plan) -> str:
-        return yaml.safe_dump(plan.health, sort_keys=False) if plan.health else "-"
+        return as_yaml(plan.health) or "-"
 
     @admin.display(description="Log alerts")
     def log_alerts_shown(self, plan: Plan) -> str:
-        return (
-            yaml.safe_dump(plan.log_alerts, sort_keys=False, allow_unicode=True) if plan.log_alerts else "-"
-        )
+        return as_yaml(plan.log_alerts) or "-"
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
