@@ -44,7 +44,6 @@ from tasks.schedule import sweep_rhythm
 logger = logging.getLogger(__name__)
 UNSEEN_AT_ONCE = 500
 LIST_PATIENCE = 1.0  # seconds an engine has for its list, before what is due on other hosts would wait for it
-
 COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
 
