@@ -43,9 +43,9 @@ def instance_of_subdomain(subdomain: object) -> Instance:
     return _only(_present().filter(subdomain=asked), f"instance with the subdomain {asked}")
 
 
-def host(name: object, rows: QuerySet[Host] | None = None) -> Host:
-    """The host of that name, out of `rows` if given. Raises RequestError that tells the known ones."""
-    return _named("host", name, Host.objects.all() if rows is None else rows)
+def host(name: object) -> Host:
+    """The host of that name. Raises RequestError that tells the known ones."""
+    return _named("host", name, Host.objects.all())
 
 
 def plan(name: object) -> Plan:

@@ -151,7 +151,7 @@ def _following(at_end: list[Turn]) -> dict[str, Turn]:
     events = EventWatch(service.OUTSIDE, follow_up_turn)
     turns: dict[str, Turn] = {
         "events": events.turn,
-        "looks": events.order,
+        "orders": events.order,
         "ooms": partial(judge_ooms, service.OUTSIDE),
         "deaths": lambda: keep_of_crashes(events.crashes(), service.OUTSIDE),
     }
@@ -167,7 +167,7 @@ def _readings(at_end: list[Turn]) -> dict[str, Turn]:
     turns: dict[str, Turn] = {}
     if settings.LOOK_INTERVAL:
         looks = Looks()
-        turns["rounds"] = looks.turn
+        turns["looks"] = looks.turn
         at_end.append(looks.stop)
     if settings.LIST_INTERVAL:
         turns["lists"] = list_turn

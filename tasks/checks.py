@@ -44,7 +44,6 @@ from tasks.schedule import sweep_rhythm
 logger = logging.getLogger(__name__)
 UNSEEN_AT_ONCE = 500
 LIST_PATIENCE = 1.0  # seconds an engine has for its list, before what is due on other hosts would wait for it
-
 COMMIT_SECONDS = 20.0  # until a check that waits to be written down is given up
 
 
@@ -61,7 +60,10 @@ COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(commit)
 
 @task("dockmgr.sweep")
 def sweep(requested_by: str = "task", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
-    """Start a sweep: one message per active instance. Refused while one is running."""
+    """Start a sweep: one message per active instance. Refused while one is running.
+
+    `reason` and `request_id`, which every task that begins something takes, are kept nowhere.
+    """
     now, rhythm = SYSTEM.now(), sweep_rhythm()
     interval = rhythm.shortest if rhythm else float(settings.SWEEP_INTERVAL)
     try:

@@ -65,7 +65,7 @@ class _Daemon:
 
     def signal(self, number: int) -> None:
         if self._process:
-            os.kill(self._process.pid, number)
+            self._process.signal(number)
 
     def _answers(self) -> bool:
         return engine_remains.call(self._remains.socket, "GET", "/_ping") == b"OK"

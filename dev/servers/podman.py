@@ -51,7 +51,7 @@ class _Service:
 
     def signal(self, number: int) -> None:
         if self._process:
-            os.kill(self._process.pid, number)
+            self._process.signal(number)
 
     def _answers(self) -> bool:
         return call(self.socket, "GET", "/_ping") == b"OK"

@@ -94,6 +94,10 @@ class ServerProcess:
         self._child.kill()
         self.reap()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal; a server that has ended already gets none."""
+        self._child.send_signal(number)
+
     def reap(self) -> None:
         """Return when it and its watcher are gone."""
         self._child.wait()

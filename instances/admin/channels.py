@@ -8,16 +8,14 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from instances.admin import answers, trail
 from instances.admin.forms import ChannelForm
 from instances.admin.orders import refuse
-from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
+from instances.admin.read_only import DeskAdmin, Page, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
-from instances.admin.views import behind
 from instances.models import Channel, Notification
 from tasks import inspection
 
@@ -66,9 +64,8 @@ class ChannelAdmin(DeskAdmin):
         )
         return page
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path("<int:channel_id>/test/", behind(self, test_view), name="instances_channel_test")
-        return [own, *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<int:channel_id>/test/", test_view, "instances_channel_test")]
 
 
 @require_POST

@@ -41,9 +41,9 @@ class Mark:
     title: str
 
 
-def bars(values: Sequence[Value], peak: float | None = None) -> list[Bar]:
-    """Upright bars side by side; the highest, or `peak`, fills the square."""
-    top = peak or max((value.amount or 0 for value in values), default=0) or 1
+def bars(values: Sequence[Value]) -> list[Bar]:
+    """Upright bars side by side; the highest fills the square."""
+    top = max((value.amount or 0 for value in values), default=0) or 1
     place = SIZE / max(1, len(values))
     return [
         Bar(
@@ -56,7 +56,7 @@ def bars(values: Sequence[Value], peak: float | None = None) -> list[Bar]:
         )
         for number, value in enumerate(values)
         if value.amount is not None
-        for height in [min(SIZE, max(LEAST_HEIGHT, SIZE * value.amount / top)) if value.amount else 0.0]
+        for height in [max(LEAST_HEIGHT, SIZE * value.amount / top) if value.amount else 0.0]
     ]
 
 

@@ -31,6 +31,11 @@ class WordsField(forms.CharField):
         return [word for line in str(value or "").splitlines() for word in line.replace(",", " ").split()]
 
 
+def as_yaml(document: dict[str, Any] | list[Any]) -> str:
+    """A document as a person would type it; an empty one is an empty text."""
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)) if document else ""
+
+
 class WordsDocumentField(forms.Field):
     """One of a plan's documents, as YAML; JSON will do. `words` are the keys it may have."""
 
@@ -47,9 +52,7 @@ class WordsDocumentField(forms.Field):
         }
 
     def prepare_value(self, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
+        return as_yaml(value) if isinstance(value, dict) else value
 
     def to_python(self, value: Any) -> dict[str, Any]:
         try:
@@ -72,9 +75,7 @@ class LogAlertsField(forms.Field):
         self.widget.attrs |= {"rows": 4, "spellcheck": "false"}
 
     def prepare_value(self, value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True) if value else ""
+        return as_yaml(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[Any]:
         text = indent(str(value or "").strip("\r\n"), "  ")

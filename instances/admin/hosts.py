@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -17,9 +16,8 @@ from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
 from instances.admin.orders import refuse
-from instances.admin.read_only import DeskAdmin
+from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
-from instances.admin.views import behind
 from instances.incidents import mutes
 from instances.lib.clock import SYSTEM
 from instances.models import Host
@@ -112,9 +110,8 @@ class HostAdmin(DeskAdmin):
         )
         return page
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path("<int:host_id>/test/", behind(self, test_view), name="instances_host_test")
-        return [own, *muting.routes(self, "host"), *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<int:host_id>/test/", test_view, "instances_host_test"), *muting.pages("host")]
 
 
 @require_POST

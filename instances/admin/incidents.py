@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import display
@@ -18,10 +18,9 @@ from instances import lookup
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, found
+from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, shown_last_words
-from instances.admin.views import behind
 from instances.alerts import mute as muting
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
@@ -84,13 +83,12 @@ class IncidentAdmin(PageAdmin):
         named = {"title": incident.key, "desk_title": about(incident), "object": incident}
         return {**_details(request, incident), **named}
 
-    def get_urls(self) -> list[URLPattern]:
-        views = (("live", live_view), ("acknowledge", acknowledge_view), ("mute", mute_view))
-        own = [
-            path(f"<str:object_id>/{name}/", behind(self, view), name=f"instances_incident_{name}")
-            for name, view in views
+    def own_pages(self) -> list[Page]:
+        return [
+            ("<str:object_id>/live/", live_view, "instances_incident_live"),
+            ("<str:object_id>/acknowledge/", acknowledge_view, "instances_incident_acknowledge"),
+            ("<str:object_id>/mute/", mute_view, "instances_incident_mute"),
         ]
-        return [*own, *super().get_urls()]
 
 
 def _known(object_id: str) -> Incident:

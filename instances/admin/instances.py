@@ -6,13 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import URLPattern, path
 
 from instances.admin import answers, dashboard, instance_page
 from instances.admin.instance_list import InstanceListMixin
-from instances.admin.read_only import PageAdmin
+from instances.admin.read_only import Page, PageAdmin
 from instances.admin.selections import SelectionMixin
-from instances.admin.views import behind
 from instances.models import Instance
 
 
@@ -22,7 +20,7 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
 
     page_template = "desk/instance.html"
 
-    def get_urls(self) -> list[URLPattern]:
+    def own_pages(self) -> list[Page]:
         views = (
             ("dashboard/live/", dashboard.live_view, "dashboard"),
             ("answers/<str:ticket>/", answers.answer_view, "answer"),
@@ -33,10 +31,7 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
             ("<str:object_id>/ask/<slug:what>/", instance_page.ask_view, "ask"),
             ("<str:object_id>/secrets/", instance_page.secrets_view, "secrets"),
         )
-        own = [
-            path(route, behind(self, view), name=f"instances_instance_{name}") for route, view, name in views
-        ]
-        return [*own, *super().get_urls()]
+        return [(address, view, f"instances_instance_{name}") for address, view, name in views]
 
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         return instance_page.context(request, instance_page.known(object_id))

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
+from instances.admin.read_only import Page
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
-from instances.admin.views import behind
 from instances.alerts import mute as muting
 from instances.lib.clock import SYSTEM
 from instances.models import Host, Plan
@@ -23,12 +23,11 @@ Column = Literal["host", "plan"]
 MODELS: dict[Column, type[Host] | type[Plan]] = {"host": Host, "plan": Plan}
 
 
-def routes(model_admin: Any, column: Column) -> list[URLPattern]:
+def pages(column: Column) -> list[Page]:
     """`<id>/mute/` and `<id>/unmute/` of the model's pages."""
-    views = (("mute", _view(column, _mute, MuteForm)), ("unmute", _view(column, _unmute, OptionalReasonForm)))
     return [
-        path(f"<int:key>/{name}/", behind(model_admin, view), name=f"instances_{column}_{name}")
-        for name, view in views
+        ("<int:key>/mute/", _view(column, _mute, MuteForm), f"instances_{column}_mute"),
+        ("<int:key>/unmute/", _view(column, _unmute, OptionalReasonForm), f"instances_{column}_unmute"),
     ]
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from django.contrib import admin, messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.admin import muting
+from instances.admin.form_fields import as_yaml
 from instances.admin.forms import BYTES_PER_MB, PlanForm
 from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import DeskAdmin, listed
+from instances.admin.read_only import DeskAdmin, Page, listed
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.selections import place_order
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
-from instances.admin.views import behind
 from instances.fleet.bulk import MOST_INSTANCES
 from instances.incidents import mutes
 from instances.lib.clock import SYSTEM
@@ -99,17 +98,15 @@ class PlanAdmin(DeskAdmin):
 
     @admin.display(description="Container options")
     def options_shown(self, plan: Plan) -> str:
-        return yaml.safe_dump(plan.options, sort_keys=False) if plan.options else "-"
+        return as_yaml(plan.options) or "-"
 
     @admin.display(description="Health question")
     def health_shown(self, plan: Plan) -> str:
-        return yaml.safe_dump(plan.health, sort_keys=False) if plan.health else "-"
+        return as_yaml(plan.health) or "-"
 
     @admin.display(description="Log alerts")
     def log_alerts_shown(self, plan: Plan) -> str:
-        return (
-            yaml.safe_dump(plan.log_alerts, sort_keys=False, allow_unicode=True) if plan.log_alerts else "-"
-        )
+        return as_yaml(plan.log_alerts) or "-"
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -128,14 +125,12 @@ class PlanAdmin(DeskAdmin):
         )
         return page
 
-    def get_urls(self) -> list[URLPattern]:
-        own = (("update", update_view), ("secrets", secrets_view))
+    def own_pages(self) -> list[Page]:
         return [
-            *(path(f"<int:plan_id>/{name}/", behind(self, view), name=f"instances_plan_{name}")
-              for name, view in own),
-            *muting.routes(self, "plan"),
-            *super().get_urls(),
-        ]  # fmt: skip
+            ("<int:plan_id>/update/", update_view, "instances_plan_update"),
+            ("<int:plan_id>/secrets/", secrets_view, "instances_plan_secrets"),
+            *muting.pages("plan"),
+        ]
 
 
 def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:

@@ -8,16 +8,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django_celery_beat.models import PeriodicTask
 
 from instances import lookup
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import PageAdmin, found
+from instances.admin.read_only import Page, PageAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OptionalReasonForm
-from instances.admin.views import behind
 from instances.models import PendingPurge
 from tasks.maintenance import enqueue_tidying, tidy_up
 from tasks.schedule import entry_conflict
@@ -73,9 +72,8 @@ class PendingPurgeAdmin(PageAdmin):
             "desk_title": f"data of {row.customer_id}",
         }
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path("<int:key>/try/", behind(self, try_view), name="instances_pendingpurge_try")
-        return [own, *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<int:key>/try/", try_view, "instances_pendingpurge_try")]
 
 
 @require_POST

@@ -14,11 +14,13 @@ from django.db.models import Field, JSONField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from instances.admin import as_read, trail
 from instances.admin.form_fields import JsonField
+from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.models.encrypted import Encrypted
@@ -27,6 +29,7 @@ MOST_COUNTED = 10_000
 OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
 SAFE = ("GET", "HEAD")
 Row = TypeVar("Row")
+Page = tuple[str, View, str]  # an address below the list's, what answers there, its name for `reverse`
 
 
 def found(look_up: Callable[[str], Row], key: str) -> Row:
@@ -91,6 +94,14 @@ class DeskAdmin(ModelAdmin):
     }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
+
+    def own_pages(self) -> Iterable[Page]:
+        """Pages beside those of every list; whoever may not see the model comes to none of them."""
+        return ()
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [path(address, behind(self, view), name=name) for address, view, name in self.own_pages()]
+        return [*own, *super().get_urls()]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Whether a list may be filtered so; by no encrypted column, whose text would show."""

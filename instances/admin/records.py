@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.views.decorators.http import require_safe
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -18,9 +17,8 @@ from unfold.views import ChangeList
 from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
-from instances.admin.read_only import MOST_COUNTED, PageAdmin, ReadOnlyAdmin, found
+from instances.admin.read_only import MOST_COUNTED, Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
-from instances.admin.views import behind
 from instances.documents import told_in_full
 from instances.fleet.history import longest_kept
 from instances.lib import durations
@@ -84,9 +82,8 @@ class OperationAdmin(PageAdmin):
         title = f"{operation.kind} of {operation.customer_id}"
         return {**_details(request, operation), "object": operation, "title": title, "desk_title": title}
 
-    def get_urls(self) -> list[URLPattern]:
-        live = path("<uuid:key>/live/", behind(self, live_view), name="instances_operation_live")
-        return [live, *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<uuid:key>/live/", live_view, "instances_operation_live")]
 
 
 def _error(request: HttpRequest, operation: Operation) -> str:

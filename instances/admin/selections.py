@@ -12,15 +12,14 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out
-from instances.admin.read_only import PageAdmin
+from instances.admin.read_only import Page, PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
-from instances.admin.views import behind
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk, Instance
 from tasks.bulk import enqueue_or_forget
@@ -116,9 +115,8 @@ class BulkAdmin(PageAdmin):
     def instances_ordered(self, bulk: Bulk) -> int:
         return len(bulk.instances)
 
-    def get_urls(self) -> list[URLPattern]:
-        live = path("<uuid:bulk_id>/live/", behind(self, live_view), name="instances_bulk_live")
-        return [live, *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<uuid:bulk_id>/live/", live_view, "instances_bulk_live")]
 
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         bulk = _known(object_id)

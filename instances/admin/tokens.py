@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
@@ -19,9 +19,8 @@ from instances.access import tokens
 from instances.access.reach import reach, reach_of
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import PageAdmin
+from instances.admin.read_only import Page, PageAdmin
 from instances.admin.verbs import ReasonForm
-from instances.admin.views import behind
 from instances.db.clock import SYSTEM
 from instances.models import ApiToken
 
@@ -103,9 +102,8 @@ class ApiTokenAdmin(PageAdmin):
             "form": ReasonForm(auto_id="revoke_%s"),
         }
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path("<int:token_id>/revoke/", behind(self, revoke_view), name="instances_apitoken_revoke")
-        return [own, *super().get_urls()]
+    def own_pages(self) -> list[Page]:
+        return [("<int:token_id>/revoke/", revoke_view, "instances_apitoken_revoke")]
 
 
 def _issue(request: HttpRequest, fields: dict[str, Any], made: list[str]) -> str:

@@ -37,7 +37,7 @@ def newest_rows(
 def _after(rows: QuerySet[Row], column: str, cursor: str | None) -> QuerySet[Row]:
     if cursor is None:
         return rows
-    moment, key = _position(cursor, rows.model)
+    moment, key = _position(cursor)
     earlier = Q(**{f"{column}__lt": moment}) | Q(pk__lt=key)
     return rows.filter(earlier, **{f"{column}__lte": moment})
 
@@ -55,7 +55,7 @@ def _cursor(moment: datetime, key: Any) -> str:
     return f"{(moment - EPOCH) // MICROSECOND}.{key.hex if isinstance(key, uuid.UUID) else key}"
 
 
-def _position(cursor: str, model: type[Model]) -> tuple[datetime, Any]:
+def _position(cursor: str) -> tuple[datetime, Any]:
     micros, _, key = cursor.partition(".")
     number: Any = uuid.UUID(key) if len(key) == 32 else int(key)
     return EPOCH + int(micros) * MICROSECOND, number

@@ -27,12 +27,23 @@ logger = logging.getLogger(__name__)
 NAMED = 3  # as many are named in a message
 
 
-def orphans_on(host: Host, outside: Outside) -> list[shapes.Orphan]:
-    """What is on the host's engine and unknown to the database. Raises OutOfReachError.
+def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
+    """What is on these hosts' engines and unknown to the database, with a sentence for each out of reach.
 
-    Nothing is changed. A container can be adopted; what to do with data only people know.
+    Nothing is changed. A container can be adopted; what to do with data only people know. Raises any
+    DockmgrError but OutOfReachError.
     """
-    return _documents(host, _found(host, outside))
+    found: list[shapes.Orphan] = []
+    unanswered = []
+    answers = ask_all(hosts, outside.engines, lambda engine, _: _held_by(engine))
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, OutOfReachError):
+            unanswered.append(f"Host {host.name} was not looked at: {answer}")
+        elif isinstance(answer, DockmgrError):
+            raise answer
+        else:
+            found += _documents(host, _unknown(host, *answer))
+    return {"orphans": found, "unanswered": unanswered}
 
 
 def _documents(host: Host, orphans: Iterable[Orphan]) -> list[shapes.Orphan]:
@@ -47,21 +58,6 @@ def _documents(host: Host, orphans: Iterable[Orphan]) -> list[shapes.Orphan]:
         }
         for orphan in orphans
     ]
-
-
-def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
-    """The same of many hosts, and a sentence for each whose engine does not answer."""
-    found: list[shapes.Orphan] = []
-    unanswered = []
-    answers = ask_all(hosts, outside.engines, lambda engine, _: _held_by(engine))
-    for host, answer in zip(hosts, answers, strict=True):
-        if isinstance(answer, OutOfReachError):
-            unanswered.append(f"Host {host.name} was not looked at: {answer}")
-        elif isinstance(answer, DockmgrError):
-            raise answer
-        else:
-            found += _documents(host, _unknown(host, *answer))
-    return {"orphans": found, "unanswered": unanswered}
 
 
 def look_for_orphans(outside: Outside) -> bool:

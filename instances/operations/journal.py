@@ -30,7 +30,6 @@ SHORT_WAIT = STEP.longest * (1 + STEP.spread)  # seconds; the longest between tw
 LONGEST_WAIT = timedelta(seconds=LATER.longest + 60)  # nothing that nobody holds is put off for longer
 SECRETS = tuple(f"instance__{name}" for name in INSTANCE_SECRETS)
 LONGEST_DETAIL = 1000  # characters
-FINAL = ("succeeded", "failed", "rolled_back")
 
 
 def me() -> str:

@@ -11,7 +11,7 @@ from instances import lookup
 from instances.access.tokens import issue
 from instances.errors import RequestError
 from instances.lib.clock import SYSTEM
-from instances.models import Channel, Host, Incident, Operation
+from instances.models import Channel, Incident, Operation
 from instances.operations import service
 from tests.factories import ASKED, World
 
@@ -96,10 +96,8 @@ def test_what_is_known_is_found(world: World) -> None:
     assert lookup.operation(str(begun.pk)) == Operation.objects.get()
 
 
-def test_rows_that_are_given_are_searched_and_told_alone(world: World) -> None:
-    Host.objects.create(name="mars", docker_url="unix:///fake/two.sock")
-    with pytest.raises(RequestError, match=r"^There is no host named local; known are mars\.$"):
-        lookup.host("local", Host.objects.exclude(name="local"))
+def test_of_incidents_those_that_are_given_are_searched_alone(world: World) -> None:
+    assert lookup.incident(world.host_incident().pk) == Incident.objects.get()
     with pytest.raises(RequestError, match=r"^There is no incident 1\.$"):
         lookup.incident(1, Incident.objects.none())
 

@@ -14,6 +14,7 @@ import pytest
 
 from dev.demo_image import build
 from dev.servers import EngineServer, broker, postgres
+from tests.real.images import Shelf, a_shelf
 from tests.real.live import docker_client
 from tests.real.tried_engine import an_engine, is_tried
 from tests.settings import GIVEN
@@ -105,6 +106,13 @@ def demo_image(docker_url: str) -> Iterator[str]:
     yield tag
     with docker_client(docker_url) as client:
         client.images.remove(tag, force=True)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, docker_url: str) -> Iterator[Shelf]:
+    """A registry of a file's own, with what its tests push there."""
+    with a_shelf(tmp_path_factory.mktemp("shelf"), docker_url) as shelf:
+        yield shelf
 
 
 @pytest.fixture

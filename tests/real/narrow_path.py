@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
+from tests.real.door import serve_all
+
 LITTLE = 200_000  # bytes of a connection's answers
 CHUNK = 16_384
 GATEWAY_ERROR = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -42,7 +44,7 @@ class NarrowPath:
 
     @contextmanager
     def running(self) -> Iterator[NarrowPath]:
-        thread = threading.Thread(target=self._accept)
+        thread = threading.Thread(target=serve_all, args=(self._door, self._serve))
         thread.start()
         try:
             yield self
@@ -51,16 +53,6 @@ class NarrowPath:
             self._door.shutdown(socket.SHUT_RDWR)
             thread.join()
             self._door.close()
-
-    def _accept(self) -> None:
-        threads = []
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._door.accept()
-                threads.append(threading.Thread(target=self._serve, args=(client,)))
-                threads[-1].start()
-        for thread in threads:
-            thread.join()
 
     def _serve(self, client: socket.socket) -> None:
         with client:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.real.door import serve_all
+
 CHUNK = 65_536
 
 
@@ -30,7 +32,7 @@ class SilentPath:
 
     @contextmanager
     def running(self) -> Iterator[SilentPath]:
-        thread = threading.Thread(target=self._accept)
+        thread = threading.Thread(target=serve_all, args=(self._door, self._serve))
         thread.start()
         try:
             yield self
@@ -41,16 +43,6 @@ class SilentPath:
                     end.shutdown(socket.SHUT_RDWR)
             thread.join()
             self._door.close()
-
-    def _accept(self) -> None:
-        threads = []
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._door.accept()
-                threads.append(threading.Thread(target=self._serve, args=(client,)))
-                threads[-1].start()
-        for thread in threads:
-            thread.join()
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection(self._target) as server:

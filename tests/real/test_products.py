@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.real.fleet import Fleet, a_fleet, document
-from tests.real.images import Shelf, a_shelf
+from tests.real.images import Shelf
 
 pytestmark = pytest.mark.real
 # Listens as the product does, by what the plan's environment says.
@@ -83,12 +83,6 @@ PRODUCTS: dict[str, dict[str, Any]] = {
         "sysctls": {"net.core.somaxconn": "512"},
     },
 }
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, docker_url: str) -> Iterator[Shelf]:
-    with a_shelf(tmp_path / "shelf", docker_url) as shelf:
-        yield shelf
 
 
 @pytest.fixture

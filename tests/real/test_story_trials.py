@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from tests.real.fleet import Fleet, a_fleet
-from tests.real.images import Shelf, a_shelf
+from tests.real.images import Shelf
 from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
@@ -20,12 +20,6 @@ GATE = "wait until healthy"
 STEPS = [
     "provision", "limits", "validate", "logs", "restart", "update", "decommission", "nothing left",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, docker_url: str) -> Iterator[Shelf]:
-    with a_shelf(tmp_path_factory.mktemp("shelf"), docker_url) as shelf:
-        yield shelf
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.real.fleet import Fleet, a_fleet
-from tests.real.images import DIES_LATER, SICKENS_LATER, Shelf, a_shelf
+from tests.real.images import DIES_LATER, SICKENS_LATER, Shelf
 from tests.real.live import get
 
 pytestmark = pytest.mark.real
@@ -29,12 +29,6 @@ LIGHT = (
     """ENTRYPOINT ["/bin/sh", "-c", "mkdir -p /www; echo '{\\"ok\\": true}' >/www/healthz; """
     """exec /bin/busybox httpd -f -p 8080 -h /www"]""",
 )
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, docker_url: str) -> Iterator[Shelf]:
-    with a_shelf(tmp_path_factory.mktemp("shelf"), docker_url) as shelf:
-        yield shelf
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,13 @@ import pytest
 from instances.containers.spec import CUSTOMER_LABEL
 from instances.lib.storable import MARK
 from tests.real.fleet import Fleet, a_fleet
-from tests.real.images import Shelf, a_shelf
+from tests.real.images import Shelf
 from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 
 GATE = "wait until healthy"
 LOUD = 'ENTRYPOINT ["/bin/sh", "-c", "printf \'a\\\\000b\\\\355\\\\240\\\\275c\\\\n\'; exec /srv/start.sh"]'
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, docker_url: str) -> Iterator[Shelf]:
-    with a_shelf(tmp_path / "shelf", docker_url) as shelf:
-        yield shelf
 
 
 @pytest.fixture

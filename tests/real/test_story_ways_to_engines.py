@@ -14,7 +14,7 @@ import pytest
 
 from tests.real.certificates import TlsDoor, sign
 from tests.real.fleet import Fleet, a_fleet, ended_well
-from tests.real.images import RANDOM_LAYER, Shelf, a_shelf
+from tests.real.images import RANDOM_LAYER, Shelf
 from tests.real.live import wait_until
 from tests.real.narrow_path import NarrowPath, State
 from tests.real.ssh_server import SshServer
@@ -30,12 +30,6 @@ def fleet(home: Path, docker_url: str, broker_url: str, demo_image: str, databas
         home, docker_url, broker_url, demo_image, database_url=database, environ=SOON, start_grace=20
     ) as fleet:
         yield fleet
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, docker_url: str) -> Iterator[Shelf]:
-    with a_shelf(tmp_path, docker_url) as shelf:
-        yield shelf
 
 
 def apply(fleet: Fleet, **host: Any) -> None:

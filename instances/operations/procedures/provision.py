@@ -24,7 +24,7 @@ from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, exact, generated, ports
-from instances.operations.steps.explain import last_words
+from instances.operations.steps.explain import own_last_words
 from instances.operations.steps.pull import must_fit
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
 from instances.outside import Outside
@@ -193,12 +193,6 @@ def _create(work: Work) -> str:
     return container.create(work, work.instance.image_id)
 
 
-def _explain(work: Work) -> None:
-    """Keep the container's last lines: they say why, and the container will be gone."""
-    if work.instance.container_id:
-        last_words(work, work.instance.container_id)
-
-
 def _succeeded(work: Work) -> None:
     now, instance = work.outside.clock.now(), work.instance
     instance.provisioned_at = now
@@ -224,5 +218,5 @@ PROCEDURE = Procedure(
     ),
     succeeded=_succeeded,
     failed=_failed,
-    explain=_explain,
+    explain=own_last_words,
 )

@@ -26,7 +26,7 @@ from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
 from instances.operations.steps import container, data, exact, own_container
-from instances.operations.steps.explain import last_words
+from instances.operations.steps.explain import own_last_words
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
 
 RUNNING = ("running", "restarting", "paused")
@@ -262,11 +262,6 @@ def _prevented(work: Work, reason: str, told: str) -> None:
     change(work.instance.pk, now, prevented, why=why, withdrawn=not work.journal.is_done(STOP))
 
 
-def _explain(work: Work) -> None:
-    if work.instance.container_id:
-        last_words(work, work.instance.container_id)
-
-
 PROCEDURE = Procedure(
     kind="restart",
     steps=(
@@ -277,5 +272,5 @@ PROCEDURE = Procedure(
     ),
     succeeded=_succeeded,
     failed=_failed,
-    explain=_explain,
+    explain=own_last_words,
 )

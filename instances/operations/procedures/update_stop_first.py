@@ -162,7 +162,10 @@ def _finish_move(work: Work) -> None:
     """Make the new container again that was removed because something else held one of its ports."""
     if not work.operation.facts.get("ports_moved"):
         return
-    if new_container(work) is None or work.engine.inspect(str(new_container(work))) is None:
+    made = new_container(work)
+    if made and work.engine.inspect(made) is not None:
+        work.journal.remember(new_container=made)
+    else:
         work.journal.remember(new_container=None)
         create_new(work)
     rename_new(work)

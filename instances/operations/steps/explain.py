@@ -26,6 +26,12 @@ def last_words(work: Work, which: str) -> None:
     work.journal.remember(failed_container=state, **({"likely": reason} if reason else {}))
 
 
+def own_last_words(work: Work) -> None:
+    """The same of the instance's own container, where it has one: it says why, and may be gone soon."""
+    if work.instance.container_id:
+        last_words(work, work.instance.container_id)
+
+
 def _circumstances(work: Work, facts: ContainerFacts) -> Circumstances:
     options = work.instance.spec().options
     return Circumstances(

@@ -7,7 +7,7 @@ import pytest
 from instances.containers.orphans import KEPT
 from instances.incidents.rules import ORPHANS
 from instances.models import Host, HostWatch, Incident, Instance
-from instances.monitoring.orphans import look_for_orphans, orphans_on
+from instances.monitoring.orphans import look_for_orphans, orphans_on_all
 from tests.factories import World
 from tests.fast.conftest import Run
 
@@ -86,7 +86,7 @@ def test_data_that_was_kept_on_purpose_is_no_warning(world: World) -> None:
     world.decommission("left")
     assert look_for_orphans(world.outside)
     assert open_orphans() == []
-    assert [row["why"] for row in orphans_on(world.host, world.outside)] == [KEPT]
+    assert [row["why"] for row in orphans_on_all([world.host], world.outside)["orphans"]] == [KEPT]
 
 
 def test_an_engine_in_trouble_has_no_turn(world: World) -> None:

@@ -114,7 +114,7 @@ def test_a_worker_watches_and_does_the_clockwork_until_it_ends(watched: World) -
     assert own_threads() == [
         "dockmgr-ask", "dockmgr-clockwork", "dockmgr-deaths", "dockmgr-deliver", "dockmgr-disk",
         "dockmgr-events", "dockmgr-follow-up", "dockmgr-lists", "dockmgr-logs", "dockmgr-looks",
-        "dockmgr-ooms", "dockmgr-orphans", "dockmgr-outside", "dockmgr-rounds", "dockmgr-usage",
+        "dockmgr-ooms", "dockmgr-orders", "dockmgr-orphans", "dockmgr-outside", "dockmgr-usage",
         "dockmgr-watch",
     ]  # fmt: skip
     stop_background()

@@ -13,8 +13,10 @@ from dockmgr.database import database
 
 TOP = Path(__file__).resolve().parents[3]
 THREADS = 50  # of a worker that is not told
-BESIDE = 5  # threads of a worker or of beat that use the database beside the tasks
-COMMANDS = 5
+BESIDE = 20  # threads of a worker that use the database beside the tasks
+BEAT = 4
+QUESTIONS = 2  # of a web process, asked on threads of their own
+COMMANDS = 10
 CHANNELS = 40
 
 
@@ -25,8 +27,8 @@ def number(command: list[str], option: str, default: int) -> int:
 def sessions(command: list[str]) -> int:
     """The most sessions a process with this command may have."""
     if command[0] == "gunicorn":
-        return number(command, "--workers", 1) * number(command, "--threads", 1)
-    return BESIDE + (number(command, "-c", THREADS) if "worker" in command else 0)
+        return number(command, "--workers", 1) * (number(command, "--threads", 1) + QUESTIONS)
+    return number(command, "-c", THREADS) + BESIDE if "worker" in command else BEAT
 
 
 def test_the_shipped_server_has_room_for_all() -> None:
@@ -35,7 +37,9 @@ def test_the_shipped_server_has_room_for_all() -> None:
     named = ("web", "health", "operations", "beat")
     needed = COMMANDS + sum(sessions(services[name]["command"]) for name in named)
     assert f"need {needed} at most" in (TOP / "docker-compose.yml").read_text()
-    assert f"That is {needed} and the channels" in (TOP / "docs" / "production.md").read_text()
+    document = (TOP / "docs" / "production.md").read_text()
+    assert f"That is {needed}, and one for each channel" in document
+    assert f"takes {most} (`max_connections`)" in document and f"room for {CHANNELS} channels" in document
     assert needed + CHANNELS + 3 <= int(most)
 
 
