@@ -54,7 +54,8 @@ def next_step(incident: Incident, kind: str, host: str, *, by_hand: bool) -> str
         return _NEW_CERTIFICATE
     if incident.kind == ORPHANS:
         return (
-            f"See all with `manage.py orphans --host {host}`; `manage.py adopt` takes a container in again."
+            f"See all, and why, with `manage.py orphans --host {host}`. `manage.py adopt` takes in what has "
+            "no instance; `manage.py restart` of the customer, what his instance lost."
         )
     if incident.kind == "host":
         return _of_host(incident.cause, host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from instances.containers.drift import Finding, Note
@@ -14,14 +15,21 @@ MOST_SECONDS_APART = 5.0
 _COPIES_ALL = "vfs"
 
 
+@dataclass(frozen=True)
+class Known:
+    """The id of the host's engine, empty before it was met, and the other `hosts` whose engine answered."""
+
+    engine_id: str
+    hosts: tuple[str, ...] = ()
+
+
 def findings(
-    facts: EngineFacts, known_id: str, free: int | None, asked_at: datetime, seconds: float
+    facts: EngineFacts, known: Known, free: int | None, asked_at: datetime, seconds: float
 ) -> Iterator[Finding]:
     """`free` are bytes where the engine keeps its data, None where that can't be seen; it was asked at
     `asked_at` and took so many `seconds` to answer.
     """
-    same = facts.id == "" or known_id in ("", facts.id)
-    yield Finding("identity", same, "the known engine" if same else "another engine answers at its address")
+    yield _identity(facts.id, known)
     yield _version(facts)
     copies = facts.driver == _COPIES_ALL
     text = "copies the whole image for each container" if copies else "keeps layers"
@@ -35,6 +43,17 @@ def findings(
     yield Finding(
         "limits", not lacking, f"can't limit {lacking}" if lacking else "cpus, memory and pids hold"
     )
+
+
+def _identity(engine_id: str, known: Known) -> Finding:
+    if engine_id and known.hosts:
+        whose = f"the engine of host {', '.join(known.hosts)} answers"
+        return Finding("identity", False, f"{whose}: an engine belongs to one host")
+    if engine_id == "" or known.engine_id == engine_id:
+        return Finding("identity", True, "the known engine")
+    if known.engine_id == "":
+        return Finding("identity", True, "an engine that no host has had yet")
+    return Finding("identity", False, "another engine answers at its address")
 
 
 def notes(free: int | None) -> Iterator[Note]:

@@ -8,6 +8,8 @@ import re
 from instances.containers import option_words
 from instances.lib import placeholders
 
+LONGEST = 64  # characters of a host name: HOST_NAME_MAX of Linux
+
 
 def extra_hosts(value: object) -> tuple[str, ...]:
     """`name:address` each; `host-gateway` is the host's address."""
@@ -67,6 +69,16 @@ def _port(entry: object) -> str:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536 or protocol not in ("tcp", "udp"):
         raise ValueError("must be ports of the container, tcp or udp, such as {container: 9090}")
     return f"{int(text)}/{protocol}"
+
+
+def too_long(hostname: str) -> str:
+    """What is wrong with a host name that no system can have; empty for one that can be."""
+    size = len(hostname)
+    return (
+        f"The host name {hostname} has {size} characters, and {LONGEST} are the most."
+        if size > LONGEST
+        else ""
+    )
 
 
 def hostname(value: object) -> str:

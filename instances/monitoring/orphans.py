@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from instances.containers.facts import ContainerSummary
-from instances.containers.orphans import Holding, Orphan, nobody_meant, orphaned
+from instances.containers.orphans import NOT_ITS_OWN, Holding, Orphan, nobody_meant, orphaned
 from instances.containers.spec import CUSTOMER_LABEL
 from instances.db.moments import ahead
 from instances.documents import shapes
@@ -131,11 +131,28 @@ def _judge(host: Host, found: Sequence[Orphan], now: datetime) -> None:
 
 
 def describe(host: str, found: Sequence[Orphan]) -> tuple[str, str]:
-    """How many there are, in short, and a sentence that names the first."""
-    numbers = {kind: sum(orphan.kind == kind for orphan in found) for kind in ("container", "volume")}
-    counted = " and ".join(
+    """How many there are, in short, and a sentence that names the first of each kind.
+
+    A container whose customer has an instance may be the one that serves him: it is not called nobody's.
+    """
+    unknown = [orphan for orphan in found if orphan.why == NOT_ITS_OWN]
+    nobodys = [orphan for orphan in found if orphan.why != NOT_ITS_OWN]
+    belong = f"{'belongs' if len(nobodys) == 1 else 'belong'} to no instance"
+    parts = [f"{_counted(nobodys)} of dockmgr {belong}: {_named(nobodys)}."] if nobodys else []
+    if unknown:
+        known = "the customer's instance knows another one" if len(unknown) == 1 else "instances know others"
+        parts.append(
+            f"{_counted(unknown)} of dockmgr may serve a customer though {known}: {_named(unknown)}."
+        )
+    return _counted(found), f"Host {host}: {' '.join(parts)}"
+
+
+def _counted(orphans: Sequence[Orphan]) -> str:
+    numbers = {kind: sum(orphan.kind == kind for orphan in orphans) for kind in ("container", "volume")}
+    return " and ".join(
         f"{number} {kind}{'' if number == 1 else 's'}" for kind, number in numbers.items() if number
     )
-    names = ", ".join(orphan.name for orphan in found[:NAMED]) + (", …" if len(found) > NAMED else "")
-    belongs = "belongs" if len(found) == 1 else "belong"
-    return counted, f"Host {host}: {counted} of dockmgr {belongs} to no instance: {names}."
+
+
+def _named(orphans: Sequence[Orphan]) -> str:
+    return ", ".join(orphan.name for orphan in orphans[:NAMED]) + (", …" if len(orphans) > NAMED else "")

@@ -27,10 +27,17 @@ def validate_host(host: Host, outside: Outside) -> Validation:
     facts = engine.facts()
     seconds = (outside.clock.now() - asked_at).total_seconds()
     free = _free(facts.root) if host.engine_url.startswith("unix:") else None
-    found = list(host_fit.findings(facts, host.engine_id, free, asked_at, seconds))
-    if host.engine_id in ("", facts.id):  # on another's engine nothing is made
+    known = _known(host, facts.id)
+    found = list(host_fit.findings(facts, known, free, asked_at, seconds))
+    if host.engine_id in ("", facts.id) and not known.hosts:  # on another's engine nothing is made
         found += _apart(host, engine, facts, outside)
     return Validation(found, list(host_fit.notes(free)))
+
+
+def _known(host: Host, engine_id: str) -> host_fit.Known:
+    others = Host.objects.filter(engine_id=engine_id).exclude(pk=host.pk).order_by("name")
+    names = others.values_list("name", flat=True) if engine_id else ()
+    return host_fit.Known(host.engine_id, tuple(names))
 
 
 def _apart(host: Host, engine: Engine, facts: EngineFacts, outside: Outside) -> list[Finding]:

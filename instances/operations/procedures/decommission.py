@@ -12,6 +12,7 @@ from django.db import transaction
 
 from instances.checks.transition import change
 from instances.containers import storage
+from instances.containers.spec import container_name
 from instances.db.locks import lock_in_order
 from instances.errors import PermanentError, RequestError, UnreadableSecret
 from instances.health.restarts import resumed
@@ -31,7 +32,7 @@ def begin(
     purge_data: bool,
 ) -> Operation:
     """Take the instance for its removal. Raises BusyError, or RequestError for data that is not ours."""
-    if purge_data and instance.is_adopted:
+    if purge_data and instance.is_adopted and not _may_have_made(instance):
         raise RequestError(
             f"{instance.customer_id} was adopted: dockmgr did not make its volumes and does not remove them; "
             "decommission it without --purge-data."
@@ -46,6 +47,11 @@ def begin(
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
+
+
+def _may_have_made(instance: Instance) -> bool:
+    """Whether an adopted container has data of a name that dockmgr gives; labels say whose it is."""
+    return any(name.startswith(f"{container_name(instance.customer_id)}-") for name in instance.held_volumes)
 
 
 def _stop(work: Work) -> str:
@@ -90,8 +96,8 @@ def _stop_timeout(instance: Instance) -> int:
 def _remove_container(work: Work) -> str:
     if work.engine.inspect(work.instance.container_id) is None:
         return "there is none"
-    # Of a container somebody else made, volumes without a name stay: purging is refused for those.
-    purge = bool(work.operation.params["purge_data"])
+    # Of a container somebody else made, volumes without a name stay.
+    purge = bool(work.operation.params["purge_data"]) and not work.instance.is_adopted
     work.engine.remove_own(work.instance.container_id, anonymous_volumes=purge)
     return "removed"
 

@@ -12,6 +12,7 @@ from instances import lookup
 from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import storage
+from instances.containers.network_words import too_long
 from instances.containers.spec import labels_for
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
@@ -130,6 +131,8 @@ def _write_down(order: ProvisionRequest, plan: Plan, host: Host) -> Instance:
     instance.port = ports.reserve(host, instance)
     ports.reserve_further(host, instance)
     instance.save(update_fields=["port", "further_ports"])
+    if trouble := too_long(instance.spec().options.hostname):
+        raise RequestError(f"{trouble} See hostname of plan {plan.name}.")
     Health.objects.create(instance=instance, status="starting")
     return instance
 

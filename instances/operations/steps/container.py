@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Operation, Port
@@ -80,6 +81,8 @@ def make(work: Work, spec: ContainerSpec) -> str:
     never touched: that is a PermanentError. So is an image that the instance may not run, and a way
     to the host that nobody accepted. Raises DataMissing for volumes that are not there.
     """
+    if trouble := too_long(spec.options.hostname):
+        raise PermanentError(f"{trouble} See hostname of its plan.")
     image = approval.approved_id(work, spec.image)
     approval.see_host_access(work, spec)
     _see_data(work, spec)

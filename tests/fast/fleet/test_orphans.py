@@ -80,6 +80,18 @@ def test_what_nobody_meant_is_a_warning_until_it_is_taken_in(world: World, run: 
     assert after_a_while() == []
 
 
+def test_a_container_that_may_serve_its_customer_is_not_called_nobodys(world: World) -> None:
+    """As after a restored backup: the instance knows the container from before the update."""
+    instance = world.instance()
+    Instance.objects.filter(pk=instance.pk).update(container_id="the-one-before")
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+    assert look_for_orphans(world.outside)
+    assert open_orphans() == [
+        "Host local: 1 container of dockmgr may serve a customer though the customer's instance knows "
+        "another one: dockmgr-c1."
+    ]
+
+
 def test_data_that_was_kept_on_purpose_is_no_warning(world: World) -> None:
     world.instance("left")
     HostWatch.objects.create(host=world.host, answered_at=world.now)

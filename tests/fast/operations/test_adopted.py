@@ -247,6 +247,18 @@ def test_its_data_is_not_ours_to_delete(world: World, run: Run) -> None:
     assert world.engine.containers == [NAME]
 
 
+def test_data_that_dockmgr_made_is_deleted_also_when_it_was_adopted(world: World, run: Run) -> None:
+    """As after a restored backup that did not know the customer."""
+    forgotten = world.instance("newer")
+    forgotten.ports.all().delete()
+    forgotten.delete()
+    words = ("adopt", "--subdomain", "newer.example.com", "--container", "dockmgr-newer")
+    assert run(*words, "--customer-id", "newer").code == 0
+    ran = run("decommission", "--customer-id", "newer", "--purge-data", "--json")
+    assert ran.code == 0, ran.err
+    assert "dockmgr-newer-data" not in world.engine.volumes
+
+
 def test_a_decommissioned_one_leaves_its_volumes_and_no_secret(world: World, run: Run) -> None:
     adopted(world, run)
     assert run("decommission", "--customer-id", "c1", "--json").code == 0

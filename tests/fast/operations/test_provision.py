@@ -10,6 +10,7 @@ from instances.containers.spec import OPERATION_LABEL
 from instances.documents import told_in_full
 from instances.errors import (
     PermanentError,
+    RequestError,
     TransientError,
 )
 from instances.health.state import Status
@@ -219,3 +220,11 @@ def test_a_missing_container_is_hopeless_and_not_waited_for(world: World) -> Non
     world.engine.start = start_and_vanish  # type: ignore[method-assign]
     assert "The container does not exist" in world.provision().error
     assert (world.now - began).total_seconds() < 2
+
+
+def test_a_host_name_that_no_system_can_have_is_refused_before_anything_is_made(world: World) -> None:
+    Plan.objects.update(options={"hostname": "host-of-{subdomain}"})
+    with pytest.raises(RequestError, match="has 72 characters, and 64 are the most"):
+        world.provision(subdomain=f"{'a' * 52}.example.com")
+    assert not Instance.objects.exists()
+    assert world.engine.volumes == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from instances.containers.facts import EngineFacts
-from instances.containers.host_fit import findings, notes
+from instances.containers.host_fit import Known, findings, notes
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FACTS = EngineFacts(
@@ -18,13 +18,19 @@ FACTS = EngineFacts(
 )  # fmt: skip
 
 
-def bad(known: str = "E1", free: int | None = 10 << 30, seconds: float = 0, **facts: Any) -> dict[str, str]:
-    found = findings(replace(FACTS, **facts), known, free, NOW, seconds)
+def bad(
+    known: str = "E1",
+    others: tuple[str, ...] = (),
+    free: int | None = 10 << 30,
+    seconds: float = 0,
+    **facts: Any,
+) -> dict[str, str]:
+    found = findings(replace(FACTS, **facts), Known(known, others), free, NOW, seconds)
     return {finding.name: finding.message for finding in found if not finding.ok}
 
 
 def test_a_good_host_has_nothing_against_it() -> None:
-    names = [finding.name for finding in findings(FACTS, "E1", 10 << 30, NOW, 0)]
+    names = [finding.name for finding in findings(FACTS, Known("E1"), 10 << 30, NOW, 0)]
     assert names == ["identity", "version", "storage_driver", "isolation", "disk", "clock", "limits"]
     assert bad() == bad(known="") == bad(free=None) == bad(time=None) == bad(version="dev") == {}
     assert bad(version="5.8.6", is_podman=True, id="") == {}
@@ -34,6 +40,8 @@ def test_a_good_host_has_nothing_against_it() -> None:
     ("changes", "name", "words"),
     [
         ({"known": "E2"}, "identity", "another engine"),
+        ({"known": "", "others": ("h1", "h2")}, "identity", "the engine of host h1, h2 answers"),
+        ({"others": ("h1",)}, "identity", "an engine belongs to one host"),
         ({"version": "19.03.1"}, "version", "older than 20.10"),
         ({"driver": "vfs"}, "storage_driver", "copies the whole image"),
         ({"security": ("name=apparmor",)}, "isolation", "no seccomp"),
