@@ -6,6 +6,7 @@ Whoever follows an engine's events follows its logs; nothing is ever restarted f
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from django.db import DatabaseError, transaction
 from pydantic import ValidationError
 
 from instances.containers.log_alerts import LogAlert
-from instances.db.sessions import release_session
+from instances.db.sessions import SESSIONS
 from instances.engine.pool import EngineAddress
 from instances.incidents.rules import LOG, Severity, log_key
 from instances.lib.clock import is_due
@@ -167,15 +168,18 @@ def alerts_of(plan: Plan) -> tuple[LogAlert, ...]:
     return tuple(found)
 
 
+# A thousand logs may have their first line at once, and the server has few sessions.
+ONE_AT_A_TIME = threading.Lock()
+
+
 def _redactor(pk: int) -> Redactor | None:
     """What hides an instance's secrets; None while that can't be found out."""
     try:
-        return Instance.objects.select_related("plan", "host").get(pk=pk).redactor
+        with ONE_AT_A_TIME, SESSIONS.turn():
+            return Instance.objects.select_related("plan", "host").get(pk=pk).redactor
     except (DatabaseError, ObjectDoesNotExist) as error:
         logger.info("Lines of a log can't be shown at the moment: %s.", type(error).__name__)
         return None
-    finally:
-        release_session()
 
 
 def _tell(wanted: Wanted, counted: Counted, now: datetime) -> None:

@@ -13,7 +13,7 @@ from dockmgr.database import database
 
 TOP = Path(__file__).resolve().parents[3]
 THREADS = 50  # of a worker that is not told
-BESIDE = 20  # threads of a worker that use the database beside the tasks
+BESIDE = 21  # threads of a worker that use the database beside the tasks
 BEAT = 4
 QUESTIONS = 2  # of a web process, asked on threads of their own
 COMMANDS = 10
