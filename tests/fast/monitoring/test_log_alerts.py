@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import DatabaseError
 from pytest_django.fixtures import Settings
 
 from instances.errors import EngineUnreachable
@@ -258,3 +263,23 @@ def test_lines_of_an_instance_whose_secrets_can_not_be_read_are_counted_and_not_
     writes(world, instance, *quota(1, 2, 3))
     following.read()
     assert LastWords.objects.get().lines == [log_follower.UNSHOWN] * 3
+
+
+def test_logs_that_ask_at_once_what_to_hide_use_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = threading.Barrier(2)
+    met: list[bool] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        try:
+            beside.wait(0.2)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            beside.reset()
+        raise DatabaseError
+        yield
+
+    monkeypatch.setattr(log_watch.SESSIONS, "turn", turn)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(log_watch._redactor, (1, 2))) == [None, None]
+    assert not met
