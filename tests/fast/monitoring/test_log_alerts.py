@@ -14,6 +14,7 @@ import pytest
 from django.db import DatabaseError
 from pytest_django.fixtures import Settings
 
+from instances.db.sessions import SESSIONS
 from instances.errors import EngineUnreachable
 from instances.models import Incident, Instance, LastWords, Notification, Operation
 from instances.monitoring import log_follower, log_watch
@@ -276,10 +277,10 @@ def test_logs_that_ask_at_once_what_to_hide_use_one_session(monkeypatch: pytest.
             met.append(True)
         except threading.BrokenBarrierError:
             beside.reset()
-        raise DatabaseError
-        yield
+        raise DatabaseError("The test goes no further.")
+        yield  # type: ignore[unreachable]
 
-    monkeypatch.setattr(log_watch.SESSIONS, "turn", turn)
+    monkeypatch.setattr(SESSIONS, "turn", turn)
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(log_watch._redactor, (1, 2))) == [None, None]
     assert not met
