@@ -42,6 +42,7 @@ _OF_THE_CONTAINER = (
     *("not a directory", "executable file not found", "exec format error", "no such device"),
     *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
 )
+_NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
     *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
@@ -78,9 +79,14 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return TransientError
     if status == 404 and says(("no such",)):
         return NotFoundOnEngine
-    if 400 <= status < 500 or status == 501 or says(_REFUSED) or (says(_RUNTIME) and says(_OF_THE_CONTAINER)):
+    if 400 <= status < 500 or status == 501 or says(_REFUSED) or _is_of_the_container(says):
         return PermanentError
     return TransientError
+
+
+def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
+    """Whether a runtime refuses what the container is to be; one that is not there itself may be again."""
+    return says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME)
 
 
 def network_refused(status: int, text: str) -> type[DockmgrError]:

@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from dev.servers import free_port
+from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.log_stream import CHUNK
@@ -179,6 +180,20 @@ def test_an_address_the_host_does_not_have_will_never_work(engine: DockerEngine,
     spec = make_spec(bind_address="203.0.113.1", host_port=free_port())
     engine.create(spec)
     with pytest.raises(PermanentError):
+        engine.start(spec.name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sysctls": {"net.core.somaxconn": "nonsense"}}, {"hostname": "h" * 65}],
+    ids=lambda o: next(iter(o)),
+)
+def test_what_the_runtime_refuses_will_never_work(
+    engine: DockerEngine, make_spec: MakeSpec, options: dict[str, Any]
+) -> None:
+    spec = make_spec(options=Options.model_validate(options))
+    engine.create(spec)
+    with pytest.raises(PermanentError, match="invalid argument"):
         engine.start(spec.name)
 
 

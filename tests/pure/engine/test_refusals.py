@@ -53,6 +53,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (500, f"{RUNTIME}mount proc: operation not permitted", PermanentError),
         (500, f"{RUNTIME}fork/exec /proc/self/exe: resource temporarily unavailable", TransientError),
         (500, f"{RUNTIME}context deadline exceeded", TransientError),
+        (500, 'OCI runtime create failed: exec: "runc": executable file not found in $PATH', TransientError),
         (500, "crun: sethostname: Invalid argument: OCI runtime error", PermanentError),
         (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
         (429, "slow down", TransientError),
