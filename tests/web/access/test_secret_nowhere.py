@@ -239,7 +239,8 @@ def test_a_days_work_shows_no_secret_anywhere(day: Day) -> None:
     look_everywhere(day.seen, day.desk, day.caller)
     assert len(day.seen.texts) > 100 and len(day.seen.texts["log records"]) > 100
     assert models_without_table() == set()
-    assert "MORE=[redacted]" in "".join(day.seen.texts["answers at the desk"])
+    for place in ("answers at the desk", "command logs"):
+        assert "MORE=[redacted]" in "".join(day.seen.texts[place]), place
     assert Operation.objects.filter(status="failed").count() > 5
     stored = {channel.url for channel in Channel.objects.all()}
     assert sum(IN_URL in url for url in stored) == 2 and Plan.objects.get(name="pro").env["SHARED"] == SHARED
