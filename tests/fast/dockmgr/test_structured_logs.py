@@ -107,16 +107,15 @@ def test_lines_of_a_task_carry_its_id(lines: Lines) -> None:
     assert [line["task_id"] for line in lines() if line["message"] == "from within"] == ["task-1"]
 
 
-EVERYTHING = "import django; django.setup()"
-LOGS_ALONE = (  # what the former begins with; loading the applications after it takes a second
+LOGS_ALONE = (  # what django.setup() begins with; loading the applications after it takes a second
     "from django.conf import settings; from django.utils.log import configure_logging; "
     "configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)"
 )
 
 
-def said(tmp_path: Path, set_up: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """What a fresh process logs that was set up so."""
-    program = f"{set_up}; import logging; logging.getLogger('instances').info('token=%s', 's3ntinel')"
+def said(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """What a fresh process logs with such an environment."""
+    program = f"{LOGS_ALONE}; import logging; logging.getLogger('instances').info('token=%s', 's3ntinel')"
     given = {
         "PATH": os.environ["PATH"],
         "DJANGO_SETTINGS_MODULE": "dockmgr.settings",
@@ -133,12 +132,12 @@ def said(tmp_path: Path, set_up: str, **environ: str) -> subprocess.CompletedPro
 
 
 def test_the_environment_chooses_the_format(tmp_path: Path) -> None:
-    line = json.loads(said(tmp_path, EVERYTHING, DOCKMGR_LOG_FORMAT="json").stderr)
+    line = json.loads(said(tmp_path, DOCKMGR_LOG_FORMAT="json").stderr)
     assert (line["logger"], line["message"]) == ("instances", "token=[redacted]")
-    assert said(tmp_path, LOGS_ALONE).stderr.endswith(" INFO instances: token=[redacted]\n")
+    assert said(tmp_path).stderr.endswith(" INFO instances: token=[redacted]\n")
 
 
 def test_a_format_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
-    done = said(tmp_path, LOGS_ALONE, DOCKMGR_LOG_FORMAT="xml")
+    done = said(tmp_path, DOCKMGR_LOG_FORMAT="xml")
     assert done.returncode != 0
     assert "DOCKMGR_LOG_FORMAT has 3 letters that don't fit" in done.stderr

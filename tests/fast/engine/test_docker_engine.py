@@ -70,7 +70,7 @@ def scripted(script: Script) -> Iterator[tuple[DockerEngine, StubServer]]:
         yield engine, server
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", ["ping", "list", "follow"])  # none gets beyond asking for the version
 def test_an_engine_that_never_answers_is_given_up_in_time(call: str) -> None:
     with HostileServer("never answers") as server, an_engine(f"127.0.0.1:{server.port}", SHORT) as engine:
         start = time.monotonic()

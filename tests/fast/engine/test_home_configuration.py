@@ -22,39 +22,11 @@ ENGINE = {
     "/v1.41/images/ghcr.io/x/y:1/json": IMAGE,
 }
 KNOWN = {"ghcr.io": {"auth": "dXNlcjpzZW50aW5lbC12YWx1ZQ=="}}
-ODD = [
-    {"auths": {"ghcr.io": {"auth": "abc"}}},
-    {"auths": {"ghcr.io": {"auth": "!"}}},
-    {"auths": {"ghcr.io": {"auth": 7}}},
-    {"auths": {"ghcr.io": "abc"}},
-    {"auths": {"ghcr.io": None}},
-    {"auths": []},
-    {"auths": "abc"},
-    {"auths": KNOWN},
-    {"credsStore": "desktop"},
-    {"credsStore": ["desktop"]},
-    {"credsStore": "../../bin/sh"},
-    {"credHelpers": {"ghcr.io": "gcloud"}},
-    {"credHelpers": "gcloud"},
-    {"auths": KNOWN, "credsStore": "desktop"},
-    {"proxies": {"default": {"httpProxy": "http://127.0.0.1:1"}}},
-    {"proxies": "none"},
-    {"proxies": {"default": []}},
-    {"HttpHeaders": {"X": "y"}},
-    {"HttpHeaders": {"X\r\nY": 1}},
-    {"HttpHeaders": "X: y"},
-    {"ghcr.io": {"auth": "abc"}},
-    [],
-    ["auths"],
-    "auths",
-    5,
-    None,
-]
+PROXIES = {"default": {"httpProxy": "http://127.0.0.1:1"}}
+ODD = [{"auths": KNOWN}, {"credsStore": "desktop"}, {"proxies": PROXIES}, None]
 
 
-@pytest.fixture(
-    params=[*(json.dumps(odd).encode() for odd in ODD), b"", b"\xff\xfe", b"{", b"a = b\nc = d\n"]
-)
+@pytest.fixture(params=[*(json.dumps(odd).encode() for odd in ODD), b"{"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / ".docker"
     folder.mkdir()

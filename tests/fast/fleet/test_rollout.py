@@ -82,9 +82,9 @@ def test_a_canary_that_fails_stops_all_others(world: World, fleet: Fleet) -> Non
 
 
 def test_any_of_several_canaries_stops_all_others(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(20)[2:3])
+    bad_for(world, fleet(6)[2:3])
     result = run_all(world, limits=Limits(canaries=3))
-    assert (result.stopped, len(result.operations), len(result.left)) == ("The canary failed.", 3, 17)
+    assert (result.stopped, len(result.operations), len(result.left)) == ("The canary failed.", 3, 3)
 
 
 def test_the_canary_is_a_healthy_one(world: World, fleet: Fleet) -> None:
@@ -94,20 +94,20 @@ def test_the_canary_is_a_healthy_one(world: World, fleet: Fleet) -> None:
 
 
 def test_a_share_of_failures_stops_the_rest(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(20)[3:])
+    bad_for(world, fleet(10)[3:])
     result = run_all(world)
-    assert 2 < result.failures <= 2 + rollout.AT_ONCE_PER_HOST
-    assert result.stopped.endswith("updates failed, more than 10% of 20.")
-    assert len(result.operations) + len(result.left) == 20
-    assert len(result.left) >= 12  # those under way were seen through
+    assert 1 < result.failures <= 1 + rollout.AT_ONCE_PER_HOST
+    assert result.stopped.endswith("updates failed, more than 10% of 10.")
+    assert len(result.operations) + len(result.left) == 10
+    assert len(result.left) >= 4  # those under way were seen through
     for customer_id in images():
         in_order(world, customer_id)
 
 
 def test_a_few_failures_after_the_canary_stop_nothing(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(10)[5:6])
-    result = run_all(world)
-    assert (result.stopped, result.failures, len(result.operations)) == ("", 1, 10)
+    bad_for(world, fleet(4)[2:3])
+    result = run_all(world, limits=Limits(failures_allowed=0.5))
+    assert (result.stopped, result.failures, len(result.operations)) == ("", 1, 4)
     assert sorted(images().values()).count(OLD) == 1
 
 

@@ -220,19 +220,6 @@ def sweep(world: World) -> Report:
 
 
 @pytest.mark.usefixtures("one_at_a_time")
-def test_a_sweep_in_one_process_tells_what_it_found_before_it_ends(world: World, inbox: Inbox) -> None:
-    world.clock.coarse = 10.0
-    broken = world.instance()
-    world.probe.answers[broken.port or 0] = fails()
-    report = sweep(world)
-    assert report.rows[0].status == "failed"
-    assert [(told["kind"], told["level"]) for told in inbox] == [
-        ("opened", "warning"),
-        ("escalated", "critical"),
-    ]
-
-
-@pytest.mark.usefixtures("one_at_a_time")
 def test_a_sweep_waits_for_what_is_held_and_for_nothing_else(world: World, inbox: Inbox) -> None:
     instance = world.instance()
     world.engine.change(instance.container_name, state="exited")

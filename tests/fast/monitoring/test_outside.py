@@ -131,10 +131,7 @@ def test_who_has_no_address_or_is_not_looked_after_is_left_alone(world: World) -
     ("result", "cause", "words"),
     [
         (fails("tls"), "tls", "TLS is at fault for https://c1.example.com/healthz"),
-        (fails("http_502"), "proxy", "The proxy is at fault: the app itself is well"),
-        (fails("redirect"), "proxy", "leads elsewhere"),
         (fails("dns"), "dns", "DNS is at fault for https://c1.example.com/healthz"),
-        (fails("private_address"), "dns", "private network"),
     ],
 )
 def test_one_address_that_fails_is_one_warning_by_its_cause(

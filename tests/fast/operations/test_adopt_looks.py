@@ -53,6 +53,7 @@ def test_what_is_well_is_known_to_have_been_healthy(world: World, run: Run) -> N
 
 
 def test_what_was_never_healthy_is_told_and_not_restarted(world: World, run: Run) -> None:
+    world.clock.coarse = 20
     existing(world, PortBindings=ELSEWHERE)
     a_channel()
     world.probe.answers[PORT] = fails("refused")

@@ -92,8 +92,10 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
     assert world.engine.containers == [NAME]
 
 
-@pytest.mark.parametrize("policy", [{"Name": "always"}, {"Name": "on-failure", "MaximumRetryCount": 5}])
-@pytest.mark.parametrize("image", ["agent-2", "bad"])
+@pytest.mark.parametrize(
+    ("policy", "image"),
+    [({"Name": "always"}, "agent-2"), ({"Name": "on-failure", "MaximumRetryCount": 5}, "bad")],
+)
 def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
     world: World, run: Run, policy: dict[str, Any], image: str
 ) -> None:

@@ -126,7 +126,7 @@ def test_a_refused_restart_is_tried_again_as_seldom_as_what_was_given_up(
         while (world.now - began).total_seconds() < 3600:
             sweep_here("tests", world.outside)
             found.append(health_of(instance).status)
-            world.clock.advance(300)
+            world.clock.advance(600)
     tries = Operation.objects.count()
     assert (set(found), 3 <= tries <= 5) == ({"failed"}, True)
     world.clock.advance(20 * 60)
@@ -341,14 +341,15 @@ def test_data_that_goes_between_making_and_starting_is_not_made_up(world: World)
 
 
 @pytest.mark.parametrize(
-    ("labels", "owner"),
+    ("labels", "owner", "former"),
     [
-        ({}, "somebody who left no label of ours on it"),
-        ({"com.docker.compose.project": "shop"}, "the compose project shop"),
-        ({"dockmgr.managed": "true", "dockmgr.customer_id": "other"}, "customer other"),
+        ({}, "somebody who left no label of ours on it", ""),
+        ({"com.docker.compose.project": "shop"}, "the compose project shop", ""),
+        ({"dockmgr.managed": "true", "dockmgr.customer_id": "other"}, "customer other", ""),
+        ({"dockmgr.managed": "true", "dockmgr.customer_id": "other"}, "customer other", "keep"),
+        ({"dockmgr.managed": "true", "dockmgr.customer_id": "other"}, "customer other", "fresh"),
     ],
 )
-@pytest.mark.parametrize("former", ["", "keep", "fresh"])
 def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(
     world: World, labels: dict[str, str], owner: str, former: str
 ) -> None:

@@ -108,29 +108,37 @@ def wait_for(there: Callable[[], Any]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_watches_and_does_the_clockwork_until_it_ends(watched: World) -> None:
-    start_background(engines=True)
-    start_background(engines=True)
+def test_a_worker_watches_tells_and_does_the_clockwork_until_it_ends(
+    watched: World, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    deliver = outbox.deliver
+    monkeypatch.setattr(outbox, "deliver", lambda clock: deliver(clock, lambda *_: SENT))
+    record([a_failure(watched, watched.instance())], watched.now)
+    watched.clock.advance(640)
+    watched.instance("due", status="suspect", next_check_at=watched.now)
+    watched.instance("left")
+    service.begin_restart("left", ASKED, watched.outside)
+    watched.clock.advance(61)
+    served = ["health"]
+    start_background(engines=True, queues=lambda: served)
+    start_background(engines=True, queues=lambda: served)
     assert own_threads() == [
         "dockmgr-ask", "dockmgr-clockwork", "dockmgr-deaths", "dockmgr-deliver", "dockmgr-disk",
         "dockmgr-events", "dockmgr-follow-up", "dockmgr-lists", "dockmgr-logs", "dockmgr-looks",
         "dockmgr-ooms", "dockmgr-orders", "dockmgr-orphans", "dockmgr-outside", "dockmgr-usage",
         "dockmgr-watch",
     ]  # fmt: skip
+    alive = Pulse.objects.filter(name__in=("clockwork", "queue:health"), at=watched.now)
+    wait_for(lambda: alive.count() == 2)
+    wait_for(lambda: Operation.objects.exclude(handed_over_at=None).exists())
+    wait_for(lambda: Notification.objects.exclude(sent_at=None).exists())
     stop_background()
     assert own_threads() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_threads_find_write_and_send(watched: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
-    deliver = outbox.deliver
-    monkeypatch.setattr(outbox, "deliver", lambda clock: deliver(clock, lambda *_: SENT))
-    record([a_failure(watched, watched.instance())], watched.now)
-    watched.clock.advance(700)
-    start_background(engines=True)
-    wait_for(lambda: Notification.objects.exclude(sent_at=None).exists())
     assert Incident.objects.get().severity == "critical"
+    assert sorted(message.kwargs["customer_id"] for message in sent("health")) == ["c1", "due"]
+    assert [message.task for message in sent("operations")] == ["dockmgr.carry_on"]
+    assert not Pulse.objects.filter(name="queue:operations").exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -154,23 +162,6 @@ def test_only_queues_that_could_grow_are_watched(monkeypatch: pytest.MonkeyPatch
     lengths = {"health": 3, "operations": 0, "notifications": 9, "celery": 1}
     monkeypatch.setattr(threads, "queue_lengths", lambda: lengths)
     assert threads.crowding_queues() == {"health": 3, "operations": 0}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_worker_does_the_clockwork_without_a_message(watched: World, sent: Sent) -> None:
-    watched.instance("due", status="suspect", next_check_at=watched.now)
-    watched.instance("left")
-    service.begin_restart("left", ASKED, watched.outside)
-    watched.clock.advance(61)
-    served = ["health"]
-    start_background(engines=True, queues=lambda: served)
-    alive = Pulse.objects.filter(name__in=("clockwork", "queue:health"), at=watched.now)
-    wait_for(lambda: alive.count() == 2)
-    wait_for(lambda: Operation.objects.exclude(handed_over_at=None).exists())
-    stop_background()
-    assert [message.kwargs["customer_id"] for message in sent("health")] == ["due"]
-    assert [message.task for message in sent("operations")] == ["dockmgr.carry_on"]
-    assert not Pulse.objects.filter(name="queue:operations").exists()
 
 
 def test_an_outage_is_told_once_and_a_new_one_again(caplog: pytest.LogCaptureFixture) -> None:

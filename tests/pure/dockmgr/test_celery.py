@@ -6,11 +6,6 @@ import subprocess
 import sys
 
 
-def test_the_application_is_imported_without_the_apps() -> None:
-    done = subprocess.run([sys.executable, "-c", "import dockmgr.celery"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_worker_that_is_ready_has_what_it_loaded_left_alone_by_the_garbage_collector() -> None:
     told = "gc.get_threshold() == dockmgr.celery.GARBAGE and gc.get_freeze_count() > 10_000"
     code = f"import gc, dockmgr.celery; dockmgr.celery.look_for_garbage_less_often(); print({told})"

@@ -32,7 +32,3 @@ def test_a_version_has_a_heading_in_the_change_log_or_is_not_released_yet() -> N
 
 def test_manage_py_says_its_own_version_and_djangos() -> None:
     assert manage("--version") == f"dockmgr {dockmgr.__version__} (Django {django.get_version()})\n"
-
-
-def test_any_other_question_for_a_version_is_answered_by_django() -> None:
-    assert manage("version") == f"{django.get_version()}\n"

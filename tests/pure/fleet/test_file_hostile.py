@@ -32,6 +32,7 @@ NO_YAML = {
     "a Python object": "plans: !!python/object/apply:os.system ['true']",
     "an own tag": f"plans: !secret {SECRET}",
     "a date that is none": "plans: 2026-99-99",
+    "a moment that is none": f"plans: !!timestamp {SECRET}",
     "a number of 5,000 digits": "plans: " + "9" * 5000,
     "a key that is a list": f"? [{SECRET}]\n: 1",
     "a key that is a mapping": f"? {{a: {SECRET}}}\n: 1",

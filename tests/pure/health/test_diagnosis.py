@@ -23,6 +23,7 @@ def seen(reason: str) -> ProbeView:
 TABLE: dict[tuple[str, str], tuple[Fault, str]] = {
     ("ok", "ok"): (Fault.NONE, "answers with 200"),
     ("ok", "dns"): (Fault.DNS, "the host name does not exist"),
+    ("ok", "private_address"): (Fault.DNS, "private network"),
     ("ok", "tls"): (Fault.TLS, "the TLS connection could not be trusted"),
     ("ok", "refused"): (Fault.PROXY, "nothing listens"),
     ("ok", "unreachable"): (Fault.PROXY, "nothing listens"),

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 TICKETS = {"instances_instance_answer", "instances_instance_download"}  # have tests of their own below
 ALL_ACTIONS = {name for action in ACTIONS if (name := action.fields.get("action"))}
-OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+OVERRIDES = dict.fromkeys(("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"), "POST")
 POSTED = {"reason": "because", "post": "yes", "lasts": "2h", "confirmed": "c1", "_save": "Save"}
 
 
@@ -75,12 +75,11 @@ def test_every_action_verb_question_and_permission_is_in_the_table(fleet: Fleet)
     assert not any(desk.list_editable or desk.inlines for desk in admin.site._registry.values())
 
 
-@pytest.mark.parametrize("headers", [{}, dict.fromkeys(OVERRIDES, "POST")], ids=["plain", "overridden"])
-def test_looking_does_nothing_however_it_is_worded(fleet: Fleet, headers: dict[str, str]) -> None:
+def test_looking_does_nothing_however_it_is_worded(fleet: Fleet) -> None:
     client = fleet.clients["superuser"]
     for action in ACTIONS:
         address, fields = action.at(fleet.ids)
-        answer = client.get(address, fields | {"_method": "POST"}, headers=headers)
+        answer = client.get(address, fields | {"_method": "POST"}, headers=OVERRIDES)
         assert answer.status_code in (200, 302, 405), address
     assert fleet.is_untouched()
 

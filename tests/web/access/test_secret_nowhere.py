@@ -126,16 +126,25 @@ class Day:
             json.loads(self._run("create_token", "more", "--scope", "read", "--json").out)["token"]
         )
 
+    def fail(self, verb: str, error: DockmgrError, tries: int, *words: str) -> None:
+        """A command whose every try fails, as text and as JSON."""
+        failed = Operation.objects.filter(status="failed")
+        before = failed.count()
+        for _ in range(2 * tries):
+            self.world.engine.fail_next(verb, error)
+        self.run(*words)
+        assert failed.count() == before + 2
+
     def go_wrong(self) -> None:
         """What fails quotes what it was given."""
         quoted = f"invalid env API_KEY={ENV} and {SHARED}"
-        for kind in (PermanentError, TransientError):
-            for verb in ("create", "start", "stop", "inspect", "pull"):
-                self.world.engine.fail_next(verb, kind(quoted))
-                self.run("restart", "--customer-id", "c1")
-                self.run(*NEW, "bad.example.com", "--customer-id", "bad", "--env", f"API_KEY={ENV}")
-        self.world.engine.fail_next("stop", PermanentError(f"invalid env MORE={FORM}"))
-        self.run("restart", "--customer-id", "c1")
+        c1 = ("--customer-id", "c1")
+        self.fail("stop", PermanentError(quoted), 1, "restart", *c1)
+        self.fail("stop", TransientError(quoted), 4, "restart", *c1)
+        self.fail("stop", PermanentError(f"invalid env MORE={FORM}"), 1, "restart", *c1)
+        bad = (*NEW, "bad.example.com", "--customer-id", "bad", "--env", f"API_KEY={ENV}")
+        self.fail("create", PermanentError(quoted), 1, *bad)
+        self.world.engine.fail_next("pull", PermanentError(quoted))  # the next update meets it
         unwell = judge_response(
             200, json.dumps({"ok": False, "error": ENV, "status": FORM}).encode(), Expect.AUTO
         )
@@ -230,7 +239,8 @@ def test_a_days_work_shows_no_secret_anywhere(day: Day) -> None:
     look_everywhere(day.seen, day.desk, day.caller)
     assert len(day.seen.texts) > 100 and len(day.seen.texts["log records"]) > 100
     assert models_without_table() == set()
-    assert "MORE=[redacted]" in "".join(day.seen.texts["answers at the desk"])
+    for place in ("answers at the desk", "command logs"):
+        assert "MORE=[redacted]" in "".join(day.seen.texts[place]), place
     assert Operation.objects.filter(status="failed").count() > 5
     stored = {channel.url for channel in Channel.objects.all()}
     assert sum(IN_URL in url for url in stored) == 2 and Plan.objects.get(name="pro").env["SHARED"] == SHARED
@@ -286,7 +296,7 @@ def test_what_is_planted_in_a_place_is_found_there(day: Day) -> None:
         planted[place] = f"{ENV[:-1]} number {number}."
         plant(planted[place])
     day.workers.work()
-    look_everywhere(day.seen, day.desk, day.caller)
+    look_everywhere(day.seen, day.desk, day.caller, tuple(planted))
     for place, text in planted.items():
         assert any(found.startswith(place) for found in day.seen.leaks([text])), place
 

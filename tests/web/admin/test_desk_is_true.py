@@ -15,7 +15,7 @@ from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here
 from instances.incidents.acknowledge import acknowledge
 from instances.lib.clock import SYSTEM
-from instances.models import Channel, Health, HostWatch, Incident, Instance, Operation, Sweep, Usage
+from instances.models import Channel, HostWatch, Incident, Operation, Sweep, Usage
 from instances.operations import service
 from tests.desk import INSTANCE, at_desk
 from tests.factories import World
@@ -97,8 +97,6 @@ def test_what_was_seen_before_a_pause_is_no_last_check(admin_client: Client, wor
     ("watched", "said"),
     [
         (None, "not asked yet"),
-        ({"failures": 1}, "did not answer, asked again"),
-        ({"answered_at": SYSTEM.now()}, "answers"),
         ({}, "not asked yet"),
     ],
 )
@@ -111,15 +109,6 @@ def test_a_host_is_said_to_answer_when_it_did(
     known = ("not asked yet", "out of reach", "answers", "did not answer, asked again")
     words = {word for word in known if word in page}
     assert words == {said}
-
-
-def test_a_host_out_of_reach_tells_how_many_are_of_unknown_health(admin_client: Client, world: World) -> None:
-    for number in range(3):
-        world.instance(f"c{number}")
-    Health.objects.update(status="unknown", reason="engine")
-    world.host_incident()
-    page = text(admin_client, "/admin/")
-    assert "3 instances, 0 unwell, 3 of unknown health when last seen" in page
 
 
 def test_a_container_that_others_renamed_is_named_on_its_page_and_as_an_incident(
@@ -137,43 +126,6 @@ def test_a_container_that_others_renamed_is_named_on_its_page_and_as_an_incident
     world.clock.advance(1)
     list(check_here(Roster.of_rows([instance]), world.outside))
     assert "c0ffee" not in text(admin_client, f"/admin/instances/instance/{instance.pk}/live/")
-
-
-@pytest.mark.parametrize(
-    ("cause", "shown"),
-    [
-        ("engine", "out of reach"),
-        ("configuration", "out of reach"),
-        ("another_engine", "another engine answers"),
-        ("data_lost", "has lost its data"),
-        ("wave", "answers but many fail"),
-        ("grace", "is back"),
-    ],
-)
-def test_a_host_in_trouble_says_which(admin_client: Client, world: World, cause: str, shown: str) -> None:
-    back = {"resolve_at": world.now + timedelta(minutes=2)} if cause == "grace" else {"cause": cause}
-    world.host_incident(**back)
-    for address in ("/admin/", f"{ROOT}host/", f"{ROOT}host/{world.host.pk}/change/"):
-        page = text(admin_client, address)
-        assert shown in page and ("out of reach" in page) == (shown == "out of reach"), address
-
-
-def test_what_is_gone_or_leaving_is_counted_as_it_is_listed(admin_client: Client, world: World) -> None:
-    for number in range(4):
-        world.instance(f"c{number}")
-    world.decommission("c0")
-    Instance.objects.filter(customer_id="c1").update(leaving_at=world.now)
-    Health.objects.filter(instance__customer_id__in=("c1", "c2")).update(status="unknown")
-    page = text(admin_client, "/admin/")
-    assert "3 instances, 0 unwell, 1 of unknown health" in page
-    legend = dict(re.findall(r'href="([^"]+)"><i class="dot [^>]+></i>\w+ <b>(\d+)</b>', page))
-    assert {href.partition("=")[2]: int(number) for href, number in legend.items() if number != "0"} == {
-        "healthy": 1,
-        "unknown": 1,
-        "leaving": 1,
-    }
-    assert {href: str(rows(text(admin_client, href))) for href in legend} == legend
-    assert "<b>3</b> instances" in page
 
 
 def test_a_sweep_that_was_given_up_did_not_finish(admin_client: Client, world: World) -> None:

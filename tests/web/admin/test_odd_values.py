@@ -50,19 +50,14 @@ ODD: list[tuple[str, dict[str, str], str]] = [
     (TASK, {"exchange": "nosuch"}, "Workers take messages from"),
     (TASK, {"routing_key": "nosuch"}, "Workers take messages from"),
     (INTERVAL, {"every": "2147483647", "period": "days"}, BOUNDS),
-    (INTERVAL, {"every": "1", "period": "microseconds"}, BOUNDS),
     (CRONTAB, {"minute": "60", "initial-timezone": "9" * 5000}, "crontab"),
     (CRONTAB, {"timezone": "9" * 5000}, "is not one of the available choices."),
     (HOST, {"docker_url": "tcp://10.0.0.7:2376"}, "tls"),
     (HOST, {"docker_url": "ssh://-oProxyCommand=x"}, "ssh"),
-    (HOST, {"tls": "[" * 3000}, "Enter a valid JSON."),
-    (HOST, {"ssh": '{"a":' * 3000}, "Enter a valid JSON."),
-    (HOST, {"tls": "9" * 5000}, "Enter a valid JSON."),
+    (HOST, {"tls": "[" * 3000, "ssh": "9" * 5000}, "Enter a valid JSON."),
     (PLAN, {"options": "init: !!bool x"}, "This is not YAML: there is an error."),
-    (PLAN, {"options": "user: !!timestamp x"}, "This is not YAML: there is an error."),
     (PLAN, {"health": "port: !!int ''"}, "This is not YAML: there is an error."),
     (PLAN, {"log_alerts": "- !!float _"}, "This is not YAML: there is an error."),
-    (PLAN, {"options": f"pids: {'9' * 5000}"}, "This is not YAML: there is an error."),
 ]  # fmt: skip
 
 
@@ -95,8 +90,7 @@ def test_a_task_may_name_the_queue_it_waits_in(admin_client: Client) -> None:
     assert admin_client.post(f"/admin/{TASK}", named).status_code == 302
 
 
-@pytest.mark.parametrize("field", ["args", "kwargs", "headers"])
-@pytest.mark.parametrize("text", ["", " \t"])
+@pytest.mark.parametrize(("field", "text"), [("args", ""), ("args", " \t"), ("kwargs", ""), ("headers", "")])
 def test_an_emptied_document_of_a_task_is_an_empty_one(admin_client: Client, field: str, text: str) -> None:
     every = IntervalSchedule.objects.get_or_create(every=1, period="days")[0].pk
     assert (
@@ -110,13 +104,16 @@ LISTS = [
     ("instances/instance/", "restart_selected"),
     ("instances/host/", "delete_selected"),
     ("auth/user/", "delete_selected"),
-    ("django_celery_beat/periodictask/", "run_tasks"),
     ("django_celery_beat/periodictask/", "delete_selected"),
+]
+TASKS = "django_celery_beat/periodictask/"
+NOTHING = [
+    *((TASKS, "run_tasks", key) for key in ("x", "\0", "1.5", "9" * 30, "99999")),
+    *((rows, action, key) for rows, action in LISTS for key in ("x", "99999")),
 ]
 
 
-@pytest.mark.parametrize(("rows", "action"), LISTS)
-@pytest.mark.parametrize("key", ["x", "\0", "1.5", "9" * 30, "99999"])
+@pytest.mark.parametrize(("rows", "action", "key"), NOTHING)
 def test_a_selection_of_nothing_does_nothing(admin_client: Client, rows: str, action: str, key: str) -> None:
     before = counted()[:-1]
     fields = {"action": action, "_selected_action": key, "post": "yes", "confirmed": "1", "reason": "because"}

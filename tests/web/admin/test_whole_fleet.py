@@ -24,12 +24,16 @@ from tests.web.callers import OVER_HTTP, Caller
 
 pytestmark = OVER_HTTP
 ROOT = "/admin/instances/"
-TROUBLES = {"dark": "engine", "wrong": "configuration", "strange": "another_engine", "crowd": "wave"}
+TROUBLES = {
+    "dark": "engine", "wrong": "configuration", "strange": "another_engine", "lost": "data_lost",
+    "crowd": "wave",
+}  # fmt: skip
 SHOWN = {
     "local": "answers",
     "dark": "out of reach",
     "wrong": "out of reach",
     "strange": "another engine answers",
+    "lost": "has lost its data",
     "crowd": "answers but many fail",
     "back": "is back",
     "shy": "did not answer, asked again",
@@ -48,6 +52,12 @@ def listed(client: Client, address: str) -> dict[str, str]:
     page = text(client, address)
     parts = [re.sub(r"<[^>]+>|\s+", " ", part) for part in page.split('class="data-row')[1:]]
     return {re.sub(r"^[^>]*>", "", part).split()[0]: " ".join(part.split()) for part in parts}
+
+
+def tabled(page: str) -> dict[str, str]:
+    """The same of the tables of the dashboard."""
+    parts = [re.sub(r"<[^>]+>|\s+", " ", part) for part in re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)]
+    return {part.split()[0]: " ".join(part.split()) for part in parts}
 
 
 def command(name: str, *options: str) -> Any:
@@ -128,13 +138,18 @@ def test_every_number_and_word_is_that_of_the_rows(
 
     of_hosts = listed(admin_client, f"{ROOT}host/")
     assert {name for name in places if SHOWN[name] not in of_hosts[name]} == set()
+    on_dashboard = tabled(dashboard)
     for name, host in places.items():
         here = [shown[row.customer_id] for row in rows.values() if row.host_id == host.pk]
         unknown = f", {here.count('unknown')} of unknown health" if "unknown" in here else ""
         unwell = sum(status in UNWELL for status in here)
         page = text(admin_client, f"{ROOT}host/{host.pk}/change/")
-        assert f"{len(here)} instances, {unwell} unwell{unknown}" in page, name
-        assert ("when last seen" in page) == (SHOWN[name] == "out of reach"), name
+        for said in (page, on_dashboard[name]):
+            assert f"{len(here)} instances, {unwell} unwell{unknown}" in said, name
+            assert (SHOWN[name] in said) == (name in TROUBLES or name == "back"), name
+            for words in ("out of reach", "when last seen"):
+                assert (words in said) == (SHOWN[name] == "out of reach"), name
+        assert ("out of reach" in of_hosts[name]) == (SHOWN[name] == "out of reach"), name
 
     for name, row in rows.items():
         page = text(admin_client, f"{INSTANCE}{row.pk}/live/")

@@ -19,7 +19,7 @@ from tests.web.callers import OVER_HTTP, ROOT, Caller, Workers
 
 pytestmark = OVER_HTTP
 EXAMPLES = settings(
-    max_examples=4,
+    max_examples=2,
     deadline=None,
     derandomize=True,  # the same requests in every run
     database=None,
