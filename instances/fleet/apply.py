@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from instances import lookup
-from instances.alerts.notify import requeue
 from instances.alerts.pagers import pager_of
 from instances.alerts.send import check_url
+from instances.alerts.switching import channels_changed
 from instances.containers import image_policy, log_alerts
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
@@ -26,7 +26,7 @@ from instances.fleet.channel_entry import KEEPS_INCIDENTS, ChannelEntry
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
-from instances.models import Channel, Host, Incident, Instance, Plan, Registry
+from instances.models import Channel, Host, Instance, Plan, Registry
 
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
@@ -68,8 +68,9 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
         for channel in fleet.channels:
             _refuse_strangers(channel)
         changes = [change for change in found if change]
-        if any(change.kind == "channel" for change in changes):
-            requeue(Incident.objects.all(), clock.now())
+        channels = {change.name: change.fields for change in changes if change.kind == "channel"}
+        if channels:
+            channels_changed(channels, clock.now())
     return changes
 
 
