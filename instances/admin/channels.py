@@ -18,6 +18,8 @@ from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
+from instances.alerts.switching import channels_changed
+from instances.db.clock import SYSTEM
 from instances.models import Channel, Notification
 from tasks import inspection
 
@@ -65,6 +67,10 @@ class ChannelAdmin(DeskAdmin):
             request, object_id, form_url, {**(extra_context or {}), **extra}
         )
         return page
+
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        channels_changed({obj.name: form.changed_data if change else ()}, SYSTEM.now())
 
     def get_urls(self) -> list[URLPattern]:
         own = path("<int:channel_id>/test/", behind(self, test_view), name="instances_channel_test")
