@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -84,3 +85,31 @@ def test_a_channel_is_added_and_switched_outside_of_a_test_as_well(
     Incident.objects.update(notify_at=None)
     edited(admin_client)
     assert is_looked_at(incident)
+
+
+ODD = {
+    "new_url": ("foo://bar", "Nothing can be sent to a URL of that form."),
+    "hosts": ("nohost", "There is no host named nohost; known are local."),
+    "plans": ("pro\nno-such-plan", "There is no plan named no-such-plan; known are"),
+    "timezone": ("Mars/Olympus", "It must be a time zone such as Europe/Berlin."),
+}
+
+
+@pytest.mark.parametrize("field", ODD)
+def test_the_desk_refuses_the_channels_that_the_fleet_file_refuses(
+    admin_client: Client, world: World, field: str
+) -> None:
+    value, words = ODD[field]
+    page = admin_client.post(f"{ROOT}add/", {**NEW, field: value})
+    assert words in " ".join(map(unescape, page.context["adminform"].form.errors[field]))
+    assert not Channel.objects.exists()
+    Channel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    page = admin_client.post(f"{ROOT}{Channel.objects.get().pk}/change/", {**NEW, field: value})
+    assert field in page.context["adminform"].form.errors
+    assert Channel.objects.get().url == "json://127.0.0.1:9/"
+
+
+def test_a_channel_for_hosts_and_plans_there_are_is_saved(admin_client: Client, world: World) -> None:
+    fields = {**NEW, "hosts": "local", "plans": "pro", "timezone": "Europe/Berlin", "customers": "later"}
+    assert admin_client.post(f"{ROOT}add/", fields).status_code == 302
+    assert (Channel.objects.get().hosts, Channel.objects.get().plans) == (["local"], ["pro"])
