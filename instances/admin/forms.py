@@ -27,7 +27,6 @@ from instances.health.question import Question, conflict
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
-BYTES_PER_MB = 1024**2
 SECONDS = {"start_grace", "stop_timeout"}
 
 
@@ -95,10 +94,10 @@ class HostForm(FleetForm):
 
 
 class PlanForm(FleetForm):
-    """Memory is given in MB; the shared environment has a form of its own."""
+    """The shared environment has a form of its own."""
 
     entry = PlanEntry
-    memory_mb = forms.IntegerField(label="Memory (MB)", min_value=6, widget=UnfoldAdminTextInputWidget)
+    memory = SizeField(label="Memory", help_text="Such as 512m or 2g.")
     disk = SizeField(
         required=False,
         label="Disk",
@@ -134,19 +133,14 @@ class PlanForm(FleetForm):
         help_text='Such as - {match: "ERROR .* quota exceeded", more_than: 5, within: 10m}: told when more '
         "lines than that match in that time.",
     )
-    field_order = ("name", "image", "cpus", "memory_mb")
-    columns: ClassVar[dict[str, str]] = {"memory_mb": "memory"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "memory_mb" in self.fields:
-            self.fields["memory_mb"].initial = self.instance.memory // BYTES_PER_MB
         for name in self.fields.keys() & SECONDS:
             self.fields[name].label = f"{self.fields[name].label} (seconds)"
 
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        memory = cleaned.get("memory_mb", 0) * BYTES_PER_MB
-        own = {"memory": memory, "data_path": cleaned.get("data_path") or None}
+        own = {"data_path": cleaned.get("data_path") or None}
         return {**cleaned.get("options", {}), **super().document(cleaned), **own}
 
     def clean(self) -> dict[str, Any]:
@@ -172,7 +166,6 @@ class PlanForm(FleetForm):
         return cleaned
 
     def save(self, commit: bool = True) -> Any:
-        self.instance.memory = self.cleaned_data["memory_mb"] * BYTES_PER_MB
         self.instance.data_path = self.cleaned_data.get("data_path") or None
         return super().save(commit)
 

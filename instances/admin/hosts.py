@@ -21,6 +21,7 @@ from instances.admin.read_only import DeskAdmin
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
 from instances.incidents import mutes
+from instances.lib import sizes
 from instances.lib.clock import SYSTEM
 from instances.models import Host
 from instances.templatetags.desk import words
@@ -58,7 +59,7 @@ class HostAdmin(DeskAdmin):
     search_fields = ("name", "address")
     ordering = ("name",)
     change_form_outer_before_template = "desk/host_before.html"
-    shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown"}
+    shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown", "max_memory": "max_memory_shown"}
     fieldsets = (
         ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
@@ -91,6 +92,10 @@ class HostAdmin(DeskAdmin):
     @admin.display(description="unwell")
     def unwell(self, host: Any) -> int:
         return int(host.load.unwell)
+
+    @admin.display(description="Memory to promise")
+    def max_memory_shown(self, host: Host) -> str:
+        return sizes.shortest(host.max_memory) if host.max_memory else "-"
 
     @admin.display(description="TLS")
     def tls_shown(self, host: Host) -> str:
