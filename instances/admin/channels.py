@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from instances.admin import answers, trail
+from instances.admin.deleting import Deleted
 from instances.admin.forms import ChannelForm
 from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
@@ -71,6 +72,11 @@ class ChannelAdmin(DeskAdmin):
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         channels_changed({obj.name: form.changed_data if change else ()}, SYSTEM.now())
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Deleted:
+        """What it was told goes with it; that can be too much to list."""
+        told = Notification.objects.filter(channel__in=objs).count()
+        return [str(channel) for channel in objs], {"channels": len(objs), "notifications": told}, set(), []
 
     def get_urls(self) -> list[URLPattern]:
         own = path("<int:channel_id>/test/", behind(self, test_view), name="instances_channel_test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -13,6 +14,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from instances.admin import answers, muting, trail
+from instances.admin.deleting import instances_among
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
@@ -23,7 +25,7 @@ from instances.admin.views import behind
 from instances.incidents import mutes
 from instances.lib import sizes
 from instances.lib.clock import SYSTEM
-from instances.models import Host
+from instances.models import Host, Instance, PendingPurge
 from instances.templatetags.desk import words
 from tasks import inspection
 
@@ -104,6 +106,12 @@ class HostAdmin(DeskAdmin):
     @admin.display(description="SSH")
     def ssh_shown(self, host: Host) -> str:
         return "with files of its own" if host.ssh else "-"
+
+    def users_of(self, row: Host) -> Iterator[str]:
+        yield from instances_among(Instance.objects.filter(host=row))
+        waiting = PendingPurge.objects.filter(host=row).count()
+        if waiting:
+            yield f"data is still to be removed there from {waiting} volume{'s' if waiting > 1 else ''}"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

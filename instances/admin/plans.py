@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.admin import muting
+from instances.admin.deleting import instances_among
 from instances.admin.forms import PlanForm
 from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
@@ -117,6 +119,9 @@ class PlanAdmin(DeskAdmin):
         return (
             yaml.safe_dump(plan.log_alerts, sort_keys=False, allow_unicode=True) if plan.log_alerts else "-"
         )
+
+    def users_of(self, row: Plan) -> Iterator[str]:
+        yield from instances_among(Instance.objects.filter(plan=row))
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
