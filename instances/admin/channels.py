@@ -19,7 +19,7 @@ from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
 from instances.admin.views import behind
-from instances.alerts.switching import channels_changed
+from instances.alerts.switching import channels_changed, gone_by_hand
 from instances.db.clock import SYSTEM
 from instances.models import Channel, Notification
 from tasks import inspection
@@ -77,6 +77,14 @@ class ChannelAdmin(DeskAdmin):
         """What it was told goes with it; that can be too much to list."""
         told = Notification.objects.filter(channel__in=objs).count()
         return [str(channel) for channel in objs], {"channels": len(objs), "notifications": told}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Channel) -> None:
+        self.delete_queryset(request, Channel.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        if queryset.told_of_incidents().exists():
+            gone_by_hand(SYSTEM.now())
+        super().delete_queryset(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
         own = path("<int:channel_id>/test/", behind(self, test_view), name="instances_channel_test")

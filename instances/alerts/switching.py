@@ -14,10 +14,11 @@ from instances.alerts.unsent import LOST, levels, unsent
 from instances.counters import count_deliveries
 from instances.db.among import among
 from instances.db.locks import lock_in_order
-from instances.models import Channel, Incident, Notification, NotifiedState
+from instances.models import Channel, Incident, Notification, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."
-SWITCHES = {"enabled", "incidents"}
+SWITCHES = ("enabled", "incidents")  # who has both on is told of incidents
+BY_HAND = "channel switched off"  # what the moment of the last time is known by among the signs of life
 
 
 @transaction.atomic
@@ -33,13 +34,22 @@ def channels_changed(columns: Mapping[str, Collection[str]], now: datetime) -> N
     count_deliveries("given_up", given_up)
 
 
+def gone_by_hand(now: datetime) -> None:
+    """Note that somebody switched off or removed a channel that was told of incidents."""
+    Pulse.objects.update_or_create(name=BY_HAND, defaults={"at": now})
+
+
 def _switched(channel: Channel, columns: set[str], now: datetime) -> list[str]:
     given_up: list[str] = []
     if "enabled" in columns:
         given_up = give_up_all(channel, SWITCHED_OFF, now)
         Channel.objects.filter(pk=channel.pk).update(failures=0, refusals=0, retry_at=None)
-    if SWITCHES & columns and channel.enabled and channel.incidents:
+    hears = all(getattr(channel, name) for name in SWITCHES)
+    heard = all(getattr(channel, name) != (name in columns) for name in SWITCHES)
+    if hears and not heard:
         _tell_anew(channel)
+    elif heard and not hears:
+        gone_by_hand(now)
     return given_up
 
 
