@@ -38,11 +38,10 @@ def guarded(form: type[forms.ModelForm]) -> type[forms.ModelForm]:  # type: igno
 
     class Guarded(form):  # type: ignore[valid-type, misc]
         as_read = forms.CharField(required=False, widget=forms.HiddenInput)
-        columns: dict[str, str] = getattr(form, "columns", {})
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self._now = digests(self.instance, (self.columns.get(name, name) for name in self.fields))
+            self._now = digests(self.instance, self.fields)
             if FIELD in self.fields:
                 self.fields[FIELD].initial = msgspec.json.encode(self._now).decode()
 

@@ -12,10 +12,13 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from instances.admin import answers, trail
+from instances.admin.deleting import Deleted
 from instances.admin.forms import ChannelForm
 from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, Page, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
+from instances.alerts.switching import channels_changed, gone_by_hand
+from instances.db.clock import SYSTEM
 from instances.models import Channel, Notification
 from tasks import inspection
 
@@ -66,6 +69,23 @@ class ChannelAdmin(DeskAdmin):
 
     def own_pages(self) -> list[Page]:
         return [("<int:channel_id>/test/", test_view, "instances_channel_test")]
+
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        channels_changed({obj.name: form.changed_data if change else ()}, SYSTEM.now())
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Deleted:
+        """What it was told goes with it; that can be too much to list."""
+        told = Notification.objects.filter(channel__in=objs).count()
+        return [str(channel) for channel in objs], {"channels": len(objs), "notifications": told}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Channel) -> None:
+        self.delete_queryset(request, Channel.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        if queryset.told_of_incidents().exists():
+            gone_by_hand(SYSTEM.now())
+        super().delete_queryset(request, queryset)
 
 
 @require_POST

@@ -14,12 +14,12 @@ from unfold.widgets import (
 
 from instances.admin.form_fields import LogAlertsField, SizeField, WordsDocumentField, WordsField
 from instances.admin.verbs import REASON_LENGTH
-from instances.alerts.pagers import pager_of
 from instances.containers import image_policy, log_alerts
 from instances.containers.log_alerts import LogAlert
 from instances.containers.options import WORDS, Options, conflicts
 from instances.fleet.accept import same_address, way_refused
-from instances.fleet.channel_entry import KEEPS_INCIDENTS, ChannelEntry
+from instances.fleet.channel_entry import ChannelEntry, time_zone
+from instances.fleet.channel_fit import USELESS, is_useless, misfits
 from instances.fleet.entry import shown
 from instances.fleet.file import HostEntry, RegistryEntry
 from instances.fleet.plan_entry import PlanEntry
@@ -27,8 +27,11 @@ from instances.health.question import Question, conflict
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
-BYTES_PER_MB = 1024**2
 SECONDS = {"start_grace", "stop_timeout"}
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -84,17 +87,17 @@ class HostForm(FleetForm):
             way = {name: cleaned.get(name) for name in ("docker_url", "tls", "insecure")}
             words, other = way_refused(Host(**way)), same_address(Host(pk=self.instance.pk, **way))
             if words:
-                self.add_error("docker_url", f"{words[:1].upper()}{words[1:]}.")
+                self.add_error("docker_url", _sentence(words))
             elif other is not None:
                 self.add_error("docker_url", f"This is the engine of host {other.name}.")
         return cleaned
 
 
 class PlanForm(FleetForm):
-    """Memory is given in MB; the shared environment has a form of its own."""
+    """The shared environment has a form of its own."""
 
     entry = PlanEntry
-    memory_mb = forms.IntegerField(label="Memory (MB)", min_value=6, widget=UnfoldAdminTextInputWidget)
+    memory = SizeField(label="Memory", help_text="Such as 512m or 2g.")
     disk = SizeField(
         required=False,
         label="Disk",
@@ -130,19 +133,14 @@ class PlanForm(FleetForm):
         help_text='Such as - {match: "ERROR .* quota exceeded", more_than: 5, within: 10m}: told when more '
         "lines than that match in that time.",
     )
-    field_order = ("name", "image", "cpus", "memory_mb")
-    columns: ClassVar[dict[str, str]] = {"memory_mb": "memory"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "memory_mb" in self.fields:
-            self.fields["memory_mb"].initial = self.instance.memory // BYTES_PER_MB
         for name in self.fields.keys() & SECONDS:
             self.fields[name].label = f"{self.fields[name].label} (seconds)"
 
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        memory = cleaned.get("memory_mb", 0) * BYTES_PER_MB
-        own = {"memory": memory, "data_path": cleaned.get("data_path") or None}
+        own = {"data_path": cleaned.get("data_path") or None}
         return {**cleaned.get("options", {}), **super().document(cleaned), **own}
 
     def clean(self) -> dict[str, Any]:
@@ -150,25 +148,24 @@ class PlanForm(FleetForm):
         if not self.errors and "images" in cleaned:
             found = image_policy.outside(cleaned.get("image") or "", cleaned["images"])
             if found:
-                self.add_error("images", f"{found[:1].upper()}{found[1:]}.")
+                self.add_error("images", _sentence(found))
         if not self.errors and "options" in cleaned:
             options = Options.model_validate(cleaned["options"])
             for found in conflicts(options, cleaned.get("data_path"), cleaned.get("container_port", 0)):
-                self.add_error("options", f"{found[:1].upper()}{found[1:]}.")
+                self.add_error("options", _sentence(found))
             cleaned["options"] = options.document()
             alerts = [LogAlert.model_validate(each) for each in cleaned.get("log_alerts") or []]
             cleaned["log_alerts"] = log_alerts.documents(alerts)
             unread = log_alerts.conflict(alerts, options.logging.driver)
             if unread:
-                self.add_error("log_alerts", f"{unread[:1].upper()}{unread[1:]}.")
+                self.add_error("log_alerts", _sentence(unread))
             cleaned["health"] = Question.model_validate(cleaned.get("health") or {}).document()
             unasked = conflict(cleaned["health"], cleaned.get("container_port", 0), options.ports)
             if unasked:
-                self.add_error("health", f"{unasked[:1].upper()}{unasked[1:]}.")
+                self.add_error("health", _sentence(unasked))
         return cleaned
 
     def save(self, commit: bool = True) -> Any:
-        self.instance.memory = self.cleaned_data["memory_mb"] * BYTES_PER_MB
         self.instance.data_path = self.cleaned_data.get("data_path") or None
         return super().save(commit)
 
@@ -198,11 +195,25 @@ class ChannelForm(FleetForm):
             document["quiet_hours"] = {**hours, "timezone": cleaned.get("timezone") or "UTC"}
         return document
 
+    def clean_new_url(self) -> str:
+        url: str = self.cleaned_data["new_url"]
+        if url and is_useless(url):
+            raise forms.ValidationError(_sentence(USELESS))
+        return url
+
+    def clean_timezone(self) -> str:
+        try:
+            return time_zone(self.cleaned_data["timezone"])
+        except ValueError as error:
+            raise forms.ValidationError(f"It {error}.") from None
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        url = cleaned.get("new_url") or self.instance.url or ""
-        if not self.errors and cleaned.get("operations") and pager_of(url):
-            self.add_error("operations", KEEPS_INCIDENTS)
+        if not self.errors:
+            url = cleaned.get("new_url") or self.instance.url or ""
+            of_others = [cleaned.get(name) or [] for name in ("hosts", "plans")]
+            for name, words in misfits(url, bool(cleaned.get("operations")), *of_others):
+                self.add_error(name, words)
         return cleaned
 
     def save(self, commit: bool = True) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +13,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from instances.admin import answers, muting, trail
+from instances.admin.deleting import instances_among
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
@@ -19,8 +21,9 @@ from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
 from instances.incidents import mutes
+from instances.lib import sizes
 from instances.lib.clock import SYSTEM
-from instances.models import Host
+from instances.models import Host, Instance, PendingPurge
 from instances.templatetags.desk import words
 from tasks import inspection
 
@@ -56,7 +59,7 @@ class HostAdmin(DeskAdmin):
     search_fields = ("name", "address")
     ordering = ("name",)
     change_form_outer_before_template = "desk/host_before.html"
-    shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown"}
+    shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown", "max_memory": "max_memory_shown"}
     fieldsets = (
         ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
@@ -90,6 +93,10 @@ class HostAdmin(DeskAdmin):
     def unwell(self, host: Any) -> int:
         return int(host.load.unwell)
 
+    @admin.display(description="Memory to promise")
+    def max_memory_shown(self, host: Host) -> str:
+        return sizes.shortest(host.max_memory) if host.max_memory else "-"
+
     @admin.display(description="TLS")
     def tls_shown(self, host: Host) -> str:
         return "with a client certificate" if host.tls else "-"
@@ -97,6 +104,12 @@ class HostAdmin(DeskAdmin):
     @admin.display(description="SSH")
     def ssh_shown(self, host: Host) -> str:
         return "with files of its own" if host.ssh else "-"
+
+    def users_of(self, row: Host) -> Iterator[str]:
+        yield from instances_among(Instance.objects.filter(host=row))
+        waiting = PendingPurge.objects.filter(host=row).count()
+        if waiting:
+            yield f"data is still to be removed there from {waiting} volume{'s' if waiting > 1 else ''}"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,8 +14,9 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.admin import muting
+from instances.admin.deleting import instances_among
 from instances.admin.form_fields import as_yaml
-from instances.admin.forms import BYTES_PER_MB, PlanForm
+from instances.admin.forms import PlanForm
 from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import DeskAdmin, Page, listed
@@ -24,11 +26,12 @@ from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
 from instances.fleet.bulk import MOST_INSTANCES
 from instances.incidents import mutes
+from instances.lib import sizes
 from instances.lib.clock import SYSTEM
 from instances.models import Instance, Plan
 
 # An adopted container takes nothing from its plan but the image.
-SHAPING = ("cpus", "memory_mb", "pids", "container_port", "stop_timeout", "data_path", "options")
+SHAPING = ("cpus", "memory", "pids", "container_port", "stop_timeout", "data_path", "options")
 
 
 def drift(plan: Plan, changed: list[str]) -> int:
@@ -44,12 +47,14 @@ class PlanAdmin(DeskAdmin):
     """What customers of a plan share. A plan's environment may hold secrets: it is set, never shown."""
 
     form = PlanForm
-    list_display = ("name", "image", "cpus", "memory_mb", "instance_count", "muted", "update_strategy")
+    list_display = ("name", "image", "cpus", "memory_shown", "instance_count", "muted", "update_strategy")
     search_fields = ("name",)
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
     shown_instead = {
+        "memory": "memory_shown",
+        "disk": "disk_shown",
         "images": "images_shown",
         "required_env": "required_shown",
         "options": "options_shown",
@@ -58,7 +63,7 @@ class PlanAdmin(DeskAdmin):
     }
     fieldsets = (
         ("Container", {"fields": (
-            "name", "image", "images", ("cpus", "memory_mb"), ("pids", "container_port"),
+            "name", "image", "images", ("cpus", "memory"), ("pids", "container_port"),
             ("data_path", "stop_timeout"), "disk", "options",
         )}),
         ("Health", {"fields": (
@@ -76,9 +81,13 @@ class PlanAdmin(DeskAdmin):
             .defer("env")
         )
 
-    @admin.display(description="Memory (MB)", ordering="memory")
-    def memory_mb(self, plan: Plan) -> int:
-        return plan.memory // BYTES_PER_MB
+    @admin.display(description="Memory", ordering="memory")
+    def memory_shown(self, plan: Plan) -> str:
+        return sizes.shortest(plan.memory)
+
+    @admin.display(description="Disk")
+    def disk_shown(self, plan: Plan) -> str:
+        return sizes.shortest(plan.disk) if plan.disk else "-"
 
     @admin.display(description="instances")
     def instance_count(self, plan: Any) -> int:
@@ -107,6 +116,9 @@ class PlanAdmin(DeskAdmin):
     @admin.display(description="Log alerts")
     def log_alerts_shown(self, plan: Plan) -> str:
         return as_yaml(plan.log_alerts) or "-"
+
+    def users_of(self, row: Plan) -> Iterator[str]:
+        yield from instances_among(Instance.objects.filter(plan=row))
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

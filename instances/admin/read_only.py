@@ -16,9 +16,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin
 
 from instances.admin import as_read, trail
+from instances.admin.deleting import DeletingAdmin
 from instances.admin.form_fields import JsonField
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
@@ -82,7 +82,7 @@ def is_by_secret(model: type[Model], lookup: str) -> bool:
     return False
 
 
-class DeskAdmin(ModelAdmin):
+class DeskAdmin(DeletingAdmin):
     """A list of pages of 50, counted within bounds; edits go into the audit log with their reason."""
 
     list_per_page = 50
@@ -212,6 +212,8 @@ def _fields(message: Any) -> str:
 
 class ReadOnlyAdmin(DeskAdmin):
     """Rows written by dockmgr itself: nobody adds, changes or deletes them by hand."""
+
+    deleted_by_hand = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

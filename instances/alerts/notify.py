@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -14,7 +15,8 @@ from django.db.models import F, Q, QuerySet
 from instances.alerts import log_only, messages
 from instances.alerts.context import channel_rules, read_context, read_extents, with_acknowledging
 from instances.alerts.rules import (
-    RESOLVED,
+    AGAIN,
+    KNOWS_TROUBLE,
     ChannelRules,
     Context,
     Decision,
@@ -61,8 +63,15 @@ def enqueue_notifications(now: datetime) -> int:
 @transaction.atomic(savepoint=False)
 def requeue(incidents: QuerySet[Incident], now: datetime) -> None:
     """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
-    waiting = incidents.filter(Q(resolved_at=None, confirmed_at__isnull=False) | Q(notify_at__gt=now))
+    is_wrong = Q(resolved_at=None, confirmed_at__isnull=False)
+    waiting = incidents.filter(is_wrong | Q(notify_at__gt=now) | Q(pk__in=_ends_untold()))
     Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
+
+
+def _ends_untold() -> QuerySet[NotifiedState, Any]:
+    """What is over, while a channel that hears of incidents still takes it for wrong."""
+    told = NotifiedState.objects.filter(state__in=KNOWS_TROUBLE, incident__resolved_at__isnull=False)
+    return told.filter(channel__in=Channel.objects.told_of_incidents()).values("incident")
 
 
 def _drain(kinds: Sequence[str], now: datetime) -> int:
@@ -153,8 +162,8 @@ class _Batch:
 
     def _decide(self, incident: Incident, channel: Channel, rules: ChannelRules) -> Decision:
         last_told = self._last_told(incident, channel)
-        knows_trouble = last_told.state not in ("", "info", RESOLVED)
-        if not knows_trouble and not concerns(rules, _labels(incident)):
+        goes_on = last_told.state in KNOWS_TROUBLE and not (last_told.state == AGAIN and incident.is_open)
+        if not goes_on and not concerns(rules, _labels(incident)):
             return Decision()
         context = Context(
             self._now,

@@ -31,13 +31,15 @@ from instances.alerts.delivery_rules import (
     together,
 )
 from instances.alerts.pagers import pager_of
+from instances.alerts.switching import give_up_all
+from instances.alerts.unsent import levels, unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.db.sessions import SESSIONS
 from instances.documents import Document
 from instances.errors import DockmgrError
 from instances.lib.clock import Clock
-from instances.models import Channel, Incident, Notification, NotifiedState
+from instances.models import Channel, Incident, Notification
 
 logger = logging.getLogger(__name__)
 Send = Callable[[str, Document, float], DeliveryResult]
@@ -111,7 +113,7 @@ def _free(now: datetime) -> Q:
 
 
 def _waiting(channel: Channel) -> QuerySet[Notification]:
-    return _unsent(channel).filter(digest=None)
+    return unsent(channel).filter(digest=None)
 
 
 def _recently_sent(channel: Channel, now: datetime) -> list[datetime]:
@@ -244,9 +246,10 @@ class _Round:
 
     def _give_up(self, before: datetime, now: datetime) -> None:
         old = Q(digest=None, created_at__lte=before) | Q(digest__created_at__lte=before)
-        levels = _levels(_unsent(self._channel).filter(old))
-        count = _unsent(self._channel).filter(old).update(given_up_at=now)
-        count_deliveries("given_up", levels)
+        rows = unsent(self._channel).filter(old)
+        given_up = levels(rows)
+        count = rows.update(given_up_at=now)
+        count_deliveries("given_up", given_up)
         if count:
             logger.error("Channel %s: %d messages were given up as too old.", self._channel, count)
 
@@ -265,34 +268,23 @@ class _Round:
 
     @transaction.atomic
     def _refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
-        """Disable the channel, say so through the others, and forget what it was told."""
+        """Disable the channel and say so through the others."""
         reason = result.error[:ERROR_LENGTH]
         if not self._mine.update(
             enabled=False, disabled_reason=reason, failures=0, refusals=0, retry_at=None
         ):
             return
         _with_parts(row).update(tries=F("tries") + 1)
-        levels = _levels(_unsent(self._channel))
-        _unsent(self._channel).update(given_up_at=now, error=reason)
-        NotifiedState.objects.filter(channel=self._channel).delete()
+        given_up = give_up_all(self._channel, reason, now)
         others = Channel.objects.told_of_incidents().defer("url")
         told = [messages.row(other, messages.disabled(self._channel, reason), now) for other in others]
         Notification.objects.bulk_create(told)
-        count_deliveries("given_up", levels)
+        count_deliveries("given_up", given_up)
         logger.error("Channel %s was disabled: %s", self._channel, reason)
 
 
 def _lease(now: datetime) -> datetime:
     return now + timedelta(seconds=3 * settings.DELIVERY_TIMEOUT)
-
-
-def _unsent(channel: Channel) -> QuerySet[Notification]:
-    return Notification.objects.filter(channel=channel, sent_at=None, given_up_at=None)
-
-
-def _levels(rows: QuerySet[Notification]) -> list[str]:
-    """Levels of the messages as they would go out, a digest being one."""
-    return list(rows.filter(digest=None).values_list("level", flat=True))
 
 
 def _with_parts(row: Notification) -> QuerySet[Notification]:

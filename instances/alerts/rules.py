@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
@@ -13,7 +14,9 @@ LOOK_AGAIN_CHANGING = timedelta(seconds=10)
 RESOLVED = "resolved"
 INFO = "info"
 ACKNOWLEDGED = "acknowledged"  # the kind of a message that somebody has seen it
-_TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
+AGAIN = "again"  # was told of trouble before it was switched on again: is told anew, and of the end
+TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
+KNOWS_TROUBLE = (*TROUBLE, AGAIN)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class LastTold:
     def after(self, notice: Notice, now: datetime) -> LastTold:
         """What it knows once it was told; a new stretch of trouble is nobody's yet."""
         told = notice.kind == ACKNOWLEDGED
-        goes_on = self.state in _TROUBLE and notice.state in _TROUBLE
+        goes_on = self.state in TROUBLE and notice.state in TROUBLE
         return LastTold(notice.state, now, acknowledged=told or (self.acknowledged and goes_on))
 
 
@@ -123,6 +126,28 @@ class Notice:
     kind: str
     state: str
     level: Severity
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message that went to a channel before."""
+
+    kind: str
+    level: str
+    at: datetime
+
+    @property
+    def notice(self) -> Notice:
+        ends = {RESOLVED: RESOLVED, "summary": RESOLVED, "recovered": INFO}
+        return Notice(self.kind, ends.get(self.kind, self.level), Severity(self.level))
+
+
+def knowledge(told: Iterable[Told]) -> LastTold:
+    """What a channel knows of an incident that was told all this of it, oldest first."""
+    known = LastTold()
+    for message in told:
+        known = known.after(message.notice, message.at)
+    return known
 
 
 @dataclass(frozen=True)
@@ -220,7 +245,7 @@ def _upcoming(
 def _ending(
     incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, resolved_at: datetime, timing: Timing
 ) -> tuple[Notice, datetime] | None:
-    if last_told.state in _TROUBLE:
+    if last_told.state in KNOWS_TROUBLE:
         kind = "summary" if incident.kind == "host" else RESOLVED
         return Notice(kind, RESOLVED, Severity.INFO), resolved_at
     hears_all = rules.min_level is Severity.INFO and rules.escalate_after is None
@@ -255,7 +280,7 @@ def _trouble(
     incident: IncidentFacts, last_told: LastTold, confirmed_at: datetime, timing: Timing
 ) -> tuple[Notice, datetime]:
     """The first message of a stretch is held; what has lasted, is large or got worse is not."""
-    rises = last_told.state in _TROUBLE
+    rises = last_told.state in TROUBLE
     kind = "escalated" if rises else "flapping" if incident.flapping else "opened"
     notice = Notice(kind, incident.severity.value, incident.severity)
     at_once = rises or incident.kind != "instance" or incident.overdue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -10,10 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
-from instances import lookup
-from instances.alerts.notify import requeue
-from instances.alerts.pagers import pager_of
-from instances.alerts.send import check_url
+from instances.alerts.switching import channels_changed
 from instances.containers import image_policy, log_alerts
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
@@ -22,11 +19,12 @@ from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.fleet import accept
 from instances.fleet.accept import way_refused
-from instances.fleet.channel_entry import KEEPS_INCIDENTS, ChannelEntry
+from instances.fleet.channel_entry import ChannelEntry
+from instances.fleet.channel_fit import USELESS, is_useless, misfits
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
-from instances.models import Channel, Host, Incident, Instance, Plan, Registry
+from instances.models import Channel, Host, Instance, Plan, Registry
 
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
@@ -66,10 +64,11 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
         for host in fleet.hosts:
             _refuse_way_to_engine(host.name)
         for channel in fleet.channels:
-            _refuse_strangers(channel)
+            _refuse_misfits(channel)
         changes = [change for change in found if change]
-        if any(change.kind == "channel" for change in changes):
-            requeue(Incident.objects.all(), clock.now())
+        channels = {change.name: change.fields for change in changes if change.kind == "channel"}
+        if channels:
+            channels_changed(channels, clock.now())
     return changes
 
 
@@ -126,20 +125,10 @@ def _refuse_way_to_engine(name: str) -> None:
         )
 
 
-def _refuse_strangers(channel: ChannelEntry) -> None:
-    """A misspelt name would keep a channel silent for ever. Customers may come later."""
-    if "operations" in channel.events and pager_of(channel.url):
-        raise RequestError(f"The fleet file is refused: channel {channel.name}: {KEEPS_INCIDENTS}")
-    looks: tuple[tuple[Callable[[object], Any], list[str]], ...] = (
-        (lookup.host, channel.hosts),
-        (lookup.plan, channel.plans),
-    )
-    for look_up, wanted in looks:
-        for name in wanted:
-            try:
-                look_up(name)
-            except RequestError as error:
-                raise RequestError(f"The fleet file is refused: channel {channel.name}: {error}") from None
+def _refuse_misfits(channel: ChannelEntry) -> None:
+    operations = "operations" in channel.events
+    for _, words in misfits(channel.url, operations, channel.hosts, channel.plans):
+        raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 
 
 def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
@@ -224,13 +213,8 @@ def _now(row: Model, name: str) -> Any:
 
 def _refuse_useless(channel: str, url: str | None) -> None:
     """Raise RequestError for a channel's URL that nothing can be sent to."""
-    try:
-        if url is not None:
-            check_url(url)
-    except RequestError:
-        raise RequestError(
-            f"The fleet file is refused: channel {channel}: nothing can be sent to a URL of that form."
-        ) from None
+    if url is not None and is_useless(url):
+        raise RequestError(f"The fleet file is refused: channel {channel}: {USELESS}.")
 
 
 def _plain(value: Any) -> Any:

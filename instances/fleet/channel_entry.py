@@ -24,7 +24,8 @@ def _time_of_day(value: object) -> object:
     return dt.time.fromisoformat(value)
 
 
-def _timezone(value: str) -> str:
+def time_zone(value: str) -> str:
+    """The name of a time zone. Raises ValueError."""
     try:
         return ZoneInfo(value).key
     except (ValueError, KeyError, OSError):  # a name with a way up, an unknown one, a folder of zones
@@ -42,7 +43,7 @@ def _length(value: object) -> object:
 class QuietHours(Part):
     begin: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="from")
     end: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="to")
-    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"
 
     @model_validator(mode="after")
     def _last(self) -> QuietHours:
@@ -52,9 +53,6 @@ class QuietHours(Part):
 
     def columns(self) -> dict[str, Any]:
         return {"quiet_from": self.begin, "quiet_to": self.end, "timezone": self.timezone}
-
-
-KEEPS_INCIDENTS = "This service keeps incidents of its own: tell another channel of operations."
 
 
 def _something(events: list[str]) -> list[str]:

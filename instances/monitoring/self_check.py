@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseFailure
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
+from instances.alerts.switching import BY_HAND
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
-from instances.models import Channel, Instance, Operation, Pulse, Sweep
+from instances.models import Channel, Instance, Notification, Operation, Pulse, Sweep
 from instances.monitoring import self_rules
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
 from instances.monitoring.self_rules import LEAST_CROWD, Part, Signs
@@ -37,9 +38,19 @@ def oldest_waiting() -> datetime | None:
 
 
 def nobody_is_told() -> bool:
-    """Whether there are channels and none is left, because the receivers refused for good."""
-    refused = Channel.objects.exclude(disabled_reason="")
-    return refused.exists() and not Channel.objects.told_of_incidents().exists()
+    """Whether no channel is told of incidents, because the last one refused for good."""
+    if Channel.objects.told_of_incidents().exists():
+        return False
+    refused = Channel.objects.filter(enabled=False, incidents=True).exclude(disabled_reason="").defer("url")
+    by_hand = Pulse.objects.filter(pk=BY_HAND).values_list("at", flat=True).first()
+    return self_rules.last_one_refused([_refused_at(channel) for channel in refused], by_hand)
+
+
+def _refused_at(channel: Channel) -> datetime | None:
+    """When its last message was given up for the reason; None where no record is kept of that."""
+    lost = Notification.objects.filter(channel=channel, error=channel.disabled_reason).exclude(kind="test")
+    moment: datetime | None = lost.aggregate(last=Max("given_up_at"))["last"]
+    return moment
 
 
 def not_looked_at() -> int:

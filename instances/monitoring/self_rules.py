@@ -72,8 +72,8 @@ class Signs:
     is when the last sweep finished, `sweeping` says that somebody attends one, `watched` that there
     are active instances, `scheduled` that beat has a schedule for sweeps. `pulses` are signs of life.
     `crowded_since` says of each queue that is too long since when; None when the broker can't be asked.
-    `waiting_since` is when the oldest order nobody has begun was given; `unheard` says that every
-    channel was refused or disabled. `unseen` is how many instances two sweeps in a row have not looked at.
+    `waiting_since` is when the oldest order nobody has begun was given; `unheard` says that
+    the last channel has refused. `unseen` is how many instances two sweeps in a row have not looked at.
     """
 
     now: datetime
@@ -115,6 +115,17 @@ def judge_parts(signs: Signs) -> dict[Part, PartState]:
 def order_is_late(given_at: datetime | None, now: datetime) -> bool:
     """Whether an order has waited too long for somebody to begin it."""
     return given_at is not None and now - given_at > ORDER_AGE
+
+
+def last_one_refused(refused_at: Iterable[datetime | None], by_hand_at: datetime | None) -> bool:
+    """Whether the last channel that was told of incidents went by a refusal, and not by hand.
+
+    `refused_at` has a moment for each channel that is off since it refused, None where that is not known.
+    """
+    moments = list(refused_at)
+    if by_hand_at is None:
+        return bool(moments)
+    return any(moment is not None and moment >= by_hand_at for moment in moments)
 
 
 def overdue(swept_at: datetime | None, now: datetime, interval: float) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from instances import counters
+from instances.alerts.switching import BY_HAND
 from instances.models import Host, Incident, Notification, Operation, Plan, Pulse, Sweep
 from instances.models.counting import count_by
 
@@ -46,7 +47,7 @@ def read() -> Readings:
         waiting=Notification.objects.filter(sent_at=None, given_up_at=None, digest=None).count(),
         swept_at=last.finished_at if last else None,
         swept_in=took,
-        pulses=dict(Pulse.objects.values_list("name", "at")),
+        pulses=dict(Pulse.objects.exclude(name=BY_HAND).values_list("name", "at")),
     )
 
 

@@ -26,6 +26,7 @@ PARTS = {
                      "web/admin/test_two_editors.py::test_who_edits_outside_of_a_test_is_told_as_well"]),
     "rows": (300, ["fast/alerts/test_outbox.py", "fast/alerts/test_notify.py",
                    "fast/alerts/test_notify_held.py", "fast/alerts/test_mute.py",
+                   "fast/alerts/test_switching.py",
                    "fast/checks", "fast/incidents/test_uptime.py", "fast/monitoring/test_fleet.py",
                    "fast/monitoring/test_hosts.py", "fast/monitoring/test_events.py",
                    "fast/monitoring/test_usage.py", "fast/monitoring/test_disk.py",

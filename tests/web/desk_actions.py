@@ -182,7 +182,7 @@ SELECTIONS = (
 )  # fmt: skip
 
 PLAN = {
-    "image": "registry.example.com/agent:1.0", "cpus": "0.25", "memory_mb": "512", "disk": "10g",
+    "image": "registry.example.com/agent:1.0", "cpus": "0.25", "memory": "512m", "disk": "10g",
     "container_port": "8080",
     "data_path": "/data", "stop_timeout": "10", "health_path": "/healthz", "health_expect": "auto",
     "start_grace": "60", "update_strategy": "recreate", "reason": "because",

@@ -17,9 +17,11 @@ from instances.monitoring.self_rules import (
     describe,
     gone,
     judge_parts,
+    last_one_refused,
     parts_of,
 )
 from tests.pure.moments import START as NOW
+from tests.pure.moments import at
 
 WELL, GONE, UNCLEAR = PartState.WELL, PartState.GONE, PartState.UNCLEAR
 
@@ -142,3 +144,22 @@ def test_everything_gone_still_fits_an_incident() -> None:
     assert len(cause(Part)) <= 128
     assert len(describe(Part)) <= 255
     assert describe([Part.BEAT]) == "Beat shows no sign of life: is it running?"
+
+
+@pytest.mark.parametrize(
+    ("refused", "by_hand", "expected"),
+    [
+        ([], None, False),
+        ([], 5, False),
+        ([None], None, True),
+        ([3], None, True),
+        ([3], 5, False),
+        ([None], 5, False),
+        ([None, 7], 5, True),
+    ],
+)
+def test_the_last_channel_is_missed_where_it_refused(
+    refused: list[int | None], by_hand: int | None, expected: bool
+) -> None:
+    moments = [None if second is None else at(second) for second in refused]
+    assert last_one_refused(moments, None if by_hand is None else at(by_hand)) is expected

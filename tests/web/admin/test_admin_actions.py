@@ -114,7 +114,7 @@ def test_an_incident_is_acknowledged_and_muted(world: World) -> None:
 
 def plan_fields(plan: Plan, **changes: Any) -> dict[str, Any]:
     given = {
-        "name": plan.name, "image": plan.image, "cpus": plan.cpus, "memory_mb": plan.memory // 1024**2,
+        "name": plan.name, "image": plan.image, "cpus": plan.cpus, "memory": plan.memory,
         "container_port": 8080, "data_path": "/data", "stop_timeout": 10, "health_path": "/healthz",
         "health_expect": "auto", "start_grace": 60, "update_strategy": "recreate", "required_env": "API_KEY",
     }  # fmt: skip
@@ -147,7 +147,7 @@ def test_a_plan_is_edited_under_the_rules_and_tells_what_drifts(world: World) ->
         assert why in client.post(address, plan_fields(world.plan, log_alerts=wrong)).content.decode()
     entry = audited("change plan")
     assert (entry.target, entry.reason) == ("pro", "new") and "image" in entry.outcome.lower()
-    done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", memory_mb=4096))
+    done = client.post(address, plan_fields(world.plan, image="registry.example.com/agent:2", memory="4g"))
     assert "2 instances run as the plan was before" in said(done)  # type: ignore[arg-type]
     world.plan.refresh_from_db()
     assert (world.plan.memory, world.plan.required_env) == (4 * 1024**3, ["API_KEY"])

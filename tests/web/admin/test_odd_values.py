@@ -32,7 +32,7 @@ BEFORE: dict[str, dict[str, Any]] = {
               "timezone": "UTC"},
     HOST: {"name": "odd", "docker_url": "unix:///odd.sock", "address": "127.0.0.1", "first_port": "20000",
            "last_port": "20100", "network": "odd", "overcommit": "1"},
-    PLAN: {"name": "odd", "image": "registry.example.com/agent:1", "cpus": "1", "memory_mb": "64",
+    PLAN: {"name": "odd", "image": "registry.example.com/agent:1", "cpus": "1", "memory": "64m",
            "container_port": "8080", "stop_timeout": "10", "health_path": "/healthz", "health_expect": "auto",
            "start_grace": "60", "update_strategy": "recreate"},
 }  # fmt: skip

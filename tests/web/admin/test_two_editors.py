@@ -75,7 +75,7 @@ EDITED: dict[str, tuple[Row, str, Any, str, str]] = {
     # what is edited: the row, the other one's field and value, mine and my value
     "plan": (a_plan, "image", "registry.example.com/agent:7", "cpus", "2"),
     "plan, the same field": (a_plan, "health_path", "/theirs", "health_path", "/mine"),
-    "plan, a field with another name": (a_plan, "memory", 99 * 1024**2, "cpus", "2"),
+    "plan, a size": (a_plan, "memory", 99 * 1024**2, "cpus", "2"),
     "plan, a document": (a_plan, "options", {"init": True}, "cpus", "2"),
     "host": (a_host, "cordoned", True, "max_instances", "9"),
     "channel": (a_channel, "min_level", "critical", "escalate_after", "5"),

@@ -1,0 +1,160 @@
+"""A channel that is switched off and on again: told what is wrong then, and the end of what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from instances.alerts.outbox import deliver
+from instances.alerts.switching import SWITCHED_OFF, channels_changed
+from instances.fleet.apply import apply
+from instances.fleet.file import parse
+from instances.incidents.acknowledge import acknowledge
+from instances.models import Channel, Incident, Notification, NotifiedState, Tally
+from tests.factories import World
+from tests.fast.delivering import BROKEN, REFUSED, Script
+from tests.fast.telling import NOBODY, a_channel, change, resolve, told_after
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FILE = "channels: [{{name: ops, url: '{}', enabled: {}}}]"
+Switch = Callable[[bool], None]
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def switch(world: World) -> Switch:
+    """Switches the channel as the fleet file does, and lets two minutes pass."""
+
+    def switched(on: bool) -> None:
+        apply(parse(FILE.format(NOBODY, str(on).lower())), world.clock)
+        world.clock.advance(120)
+
+    return switched
+
+
+def opened(world: World, script: Script) -> Incident:
+    incident = world.incident(world.instance())
+    assert told_after(world, 30) == ["ops opened warning c1"]
+    deliver(world.clock, script)
+    return incident
+
+
+def test_what_waited_and_is_over_is_never_told(world: World, script: Script, switch: Switch) -> None:
+    a_channel()
+    script.does = lambda url: BROKEN
+    incident = opened(world, script)
+    switch(False)
+    [waited] = Notification.objects.all()
+    assert (waited.given_up_at is not None, waited.error) == (True, SWITCHED_OFF)
+    assert Tally.objects.get(key="notification:given_up:warning").value == 1
+    resolve(incident, world.now)
+    switch(True)
+    assert told_after(world, 0) == []
+    assert Channel.objects.get().retry_at is None, "a wait for the former receiver is over"
+    assert not NotifiedState.objects.exists()
+
+
+def test_the_end_is_told_to_a_channel_that_was_off_when_it_came(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    incident = opened(world, script)
+    switch(False)
+    resolve(incident, world.now)
+    assert told_after(world, 60) == []
+    switch(True)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+    deliver(world.clock, script)
+    switch(False)
+    switch(True)
+    assert told_after(world, 0) == []
+
+
+def test_an_end_that_waited_is_told_when_the_channel_is_on_again(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    incident = opened(world, script)
+    resolve(incident, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+    switch(False)
+    switch(True)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_what_is_wrong_when_it_is_on_again_is_told_whoever_has_seen_it(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    incident = opened(world, script)
+    acknowledge(incident.pk, "ann", world.now)
+    told_after(world, 0)
+    switch(False)
+    change(incident, world.now, severity="critical")
+    told_after(world, 0)
+    switch(True)
+    assert told_after(world, 0) == ["ops opened critical c1"]
+    assert told_after(world, 0) == []
+
+
+def test_what_the_channel_is_not_for_any_more_is_not_told_anew_but_its_end_is(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    incident = opened(world, script)
+    switch(False)
+    Channel.objects.update(hosts=["elsewhere"])
+    switch(True)
+    assert told_after(world, 0) == []
+    resolve(incident, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_a_channel_that_refused_is_told_the_end_of_what_had_arrived(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    first = opened(world, script)
+    second = world.incident(world.instance("c2"))
+    script.does = lambda url: REFUSED
+    assert told_after(world, 30) == ["ops opened warning c2"]
+    deliver(world.clock, script)
+    assert not Channel.objects.get().enabled
+    resolve(first, world.now)
+    resolve(second, world.now)
+    told_after(world, 0)
+    switch(True)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_a_channel_that_hears_of_incidents_again_is_told_as_one_that_is_on_again(
+    world: World, script: Script
+) -> None:
+    a_channel()
+    incident = opened(world, script)
+    Channel.objects.update(incidents=False, operations=True)
+    channels_changed({"ops": ["incidents", "operations"]}, world.now)
+    resolve(incident, world.now)
+    assert told_after(world, 0) == []
+    Channel.objects.update(incidents=True)
+    channels_changed({"ops": ["incidents"]}, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_what_waited_and_still_goes_on_is_told_beside_the_end_of_the_rest(
+    world: World, script: Script, switch: Switch
+) -> None:
+    a_channel()
+    first = opened(world, script)
+    script.does = lambda url: BROKEN
+    world.incident(world.instance("c2"))
+    assert told_after(world, 30) == ["ops opened warning c2"]
+    switch(False)
+    resolve(first, world.now)
+    switch(True)
+    assert told_after(world, 0) == ["ops resolved info c1", "ops opened warning c2"]
