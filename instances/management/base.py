@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.lib.storable import text
+from instances.management import streams
 from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator
 from instances.management.who import say
@@ -47,6 +47,10 @@ READING = frozenset(
         "validate",
         "validate_host",
     }
+)
+# Commands whose work is what they print: where that is lost, nothing was done.
+TELLING = frozenset(
+    {"backup", "incidents", "instances", "logs", "operations", "orphans", "tokens", "uptime", "usage"}
 )
 TARGETS = ("name", "customer_id", "incident_id", "label", "host", "plan", "file", "abandon")
 
@@ -93,14 +97,12 @@ class FleetCommand(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._json, self._is_repeated = options["json"], False
-        try:
-            with _log_level(settings.COMMAND_LOG_LEVEL):
-                document, code = self._recorded(options)
-            self._print(document)
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = GOOD
+        with _log_level(settings.COMMAND_LOG_LEVEL):
+            document, code = self._recorded(options)
+        self._print(document)
+        only_tells = self.name in TELLING and not options.get("abandon")
+        if only_tells and code == GOOD and streams.lost():
+            code = BAD
         if code:
             sys.exit(code)
 

@@ -1,14 +1,13 @@
 """Create or update hosts, plans and channels from a fleet file."""
 
-import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from instances.errors import RequestError
 from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
 from instances.lib.causes import unreadable
+from instances.management import streams
 from instances.management.base import GOOD, FleetCommand
 from instances.models import AuditEntry
 from instances.operations import service
@@ -49,6 +48,6 @@ class Command(FleetCommand):
 
 def _read(name: str) -> str:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text()
+        return streams.content(name).decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise RequestError(f"The fleet file {name!r} can't be read: {unreadable(error)}.") from None
