@@ -22,8 +22,16 @@ class Command(FleetCommand):
         parser.add_argument("file")
         parser.add_argument("--dry-run", action="store_true", help="show, and change nothing")
 
+    def asked(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"text": self._text(options["file"])}
+
+    def _text(self, name: str) -> str:
+        """The file, which may be standard input, and is read once."""
+        self._read = getattr(self, "_read", None) or _read(name)
+        return self._read
+
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        fleet = parse(_read(options["file"]), timing_bounds())
+        fleet = parse(self._text(options["file"]), timing_bounds())
         if options["dry_run"]:
             changes, drifting = rehearse(fleet, service.OUTSIDE.clock)
             shown = [change.document() for change in changes]
