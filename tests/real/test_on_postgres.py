@@ -33,7 +33,7 @@ PARTS = {
                    "fast/tasks/test_looks.py", "fast/tasks/test_ways_of_checking.py"]),
     "statements": (130, ["fast/fleet/test_bulk_portions.py", "fast/fleet/test_orphans.py",
                          "fast/tasks/test_foreign_messages.py", "fast/monitoring/test_log_alerts.py",
-                         "fast/fleet/test_apply.py", "fast/fleet/test_cleanup.py",
+                         "fast/fleet/test_apply.py", "fast/fleet/test_apply_at_once.py", "fast/fleet/test_cleanup.py",
                          "fast/fleet/test_retention.py", "fast/fleet/test_history.py",
                          "fast/fleet/test_past.py", "web/test_history_plans.py",
                          "fast/operations/test_identity.py", "fast/operations/test_last_words.py",
