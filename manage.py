@@ -7,9 +7,18 @@ import sys
 import django
 
 from dockmgr import __version__
+from instances.management import streams
 
 
 def main() -> None:
+    streams.prepare()
+    try:
+        _carry_out()
+    finally:
+        streams.tell()
+
+
+def _carry_out() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"dockmgr {__version__} (Django {django.get_version()})")
         return

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
+from instances.access.asked import OTHER_ARGUMENTS, differs, noted, parted
 from instances.errors import RequestError
 from instances.models import AuditEntry
+
+LONGEST_OUTCOME = 255
 
 
 def audit(
@@ -37,15 +42,39 @@ def audit(
     )
 
 
-def earlier_command(request_id: str | None, action: str, target: str) -> AuditEntry | None:
+def audit_command(
+    actor: str,
+    action: str,
+    target: str,
+    reason: str,
+    outcome: str,
+    now: datetime,
+    request_id: str = "",
+    asked: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    """Write down one command; with a request id, all that was `asked` is kept as a mark."""
+    if request_id:
+        outcome = noted(outcome, asked or {}, LONGEST_OUTCOME)
+    return audit("command", actor, None, action, target, reason, outcome, now, request_id)
+
+
+def earlier_command(
+    request_id: str | None, action: str, target: str, asked: Mapping[str, Any]
+) -> AuditEntry | None:
     """The command that was carried out under this request id, if any.
 
-    Raises RequestError when that was another command, or about something else.
+    Raises RequestError when that was another command, about something else, or with other arguments.
     """
     if not request_id:
         return None
     rows = AuditEntry.objects.filter(request_id=request_id, surface="command")
     found = rows.order_by("-at", "-pk").first()
-    if found is not None and (found.action, found.target) != (action, target):
-        raise RequestError(f"This request id was used for {found.action} {found.target}.")
+    if found is None:
+        return None
+    same = f"This request id was used for {found.action} {found.target}"
+    if (found.action, found.target) != (action, target):
+        raise RequestError(f"{same}.")
+    found.outcome, kept = parted(found.outcome)
+    if differs(kept, asked):
+        raise RequestError(f"{same} {OTHER_ARGUMENTS}.")
     return found

@@ -91,11 +91,11 @@ def texts(value: object) -> tuple[str, ...]:
 def mapping(value: object) -> dict[str, str]:
     """Names and texts: a mapping, or a list of `name=text`."""
     if isinstance(value, list | tuple):
-        pairs = [str(line).partition("=") for line in value]
+        pairs = [plain(line).partition("=") for line in value]
         value = {name: text for name, _, text in pairs}
     if not isinstance(value, dict):
         raise ValueError("must map names to texts")
-    return {str(name): "" if given is None else plain(given) for name, given in value.items()}
+    return {plain(name): "" if given is None else plain(given) for name, given in value.items()}
 
 
 def path(value: object) -> str:

@@ -15,6 +15,7 @@ PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
 READ_ONLY, DISK_FULL = "25006", "53100"
 TOO_LONG, NO_RIGHT = "57014", "42501"
 MISSING = ("42P01", "42703")  # a table, a column
+DUPLICATE = "23505"
 BUSY = ("40001", "40P01", "55P03")
 # What a PostgreSQL says that lets nobody in, and what that means; psycopg knows no state of these.
 REFUSALS = {
@@ -96,6 +97,11 @@ def may_pass(error: BaseException) -> bool:
 def met_others(error: BaseException) -> bool:
     """Whether PostgreSQL undid a transaction because others held what it needed, or changed it meanwhile."""
     return _state(error) in BUSY
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether a row was refused because there is one like it, which others may just have made."""
+    return _state(error) == DUPLICATE or "UNIQUE constraint failed" in str(error)
 
 
 def takes_no_writes(error: DatabaseFailure) -> bool:

@@ -183,7 +183,10 @@ class OperationLog(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a customer used in a period: while its container was seen running, and on disk all the time."""
+    """What a customer used in a period: while its container was seen running, and on disk all the time.
+
+    `since` is the beginning of the hour, or the day, with which the sums begin: not after what was asked for.
+    """
 
     customer_id: str
     plan: str

@@ -15,17 +15,22 @@ from instances.containers import image_policy, log_alerts
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
 from instances.db.clock import SYSTEM
-from instances.db.locks import locked
-from instances.errors import RequestError, UnreadableSecret
+from instances.db.errors import is_duplicate
+from instances.db.locks import lock_in_order, locked
+from instances.db.retry import retry_while_busy
+from instances.errors import BusyError, RequestError, UnreadableSecret
 from instances.fleet import accept
 from instances.fleet.accept import way_refused
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
+from instances.fleet.entry import Part
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Instance, Plan, Registry
 
+TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
+PORT_RANGE = "last_port must not be below first_port"
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
@@ -47,19 +52,22 @@ def apply(fleet: FleetFile, clock: Clock = SYSTEM) -> list[FleetChange]:
     """Create or update everything the file names, all or nothing; returns what changed.
 
     Fields an entry leaves out keep their value on an existing row and take the default on a new one.
-    A new or changed channel is told of what is wrong at the moment. Raises RequestError.
+    A new or changed channel is told of what is wrong at the moment. Raises RequestError, or BusyError when
+    others change the same.
     """
+    return retry_while_busy(lambda: _apply(fleet, clock))
+
+
+def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
     with transaction.atomic():
-        found = [
-            _checked(kind, model, entry.columns())
-            for kind, model, entries in (
-                ("host", Host, fleet.hosts),
-                ("registry", Registry, fleet.registries),
-                ("plan", Plan, fleet.plans),
-                ("channel", Channel, fleet.channels),
-            )
-            for entry in entries
-        ]
+        found: list[FleetChange | None] = []
+        for kind, model, entries in (
+            ("host", Host, fleet.hosts),
+            ("registry", Registry, fleet.registries),
+            ("plan", Plan, fleet.plans),
+            ("channel", Channel, fleet.channels),
+        ):
+            found += _all_of(kind, model, entries)
         found += [_accepted(entry, found) for entry in fleet.hosts if entry.accept_new_engine]
         for host in fleet.hosts:
             _refuse_way_to_engine(host.name)
@@ -77,9 +85,13 @@ def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> tuple[list[FleetChange]
 
     Changes nothing. Raises RequestError.
     """
+    return retry_while_busy(lambda: _rehearse(fleet, clock))
+
+
+def _rehearse(fleet: FleetFile, clock: Clock) -> tuple[list[FleetChange], list[str]]:
     with transaction.atomic():
         before = _specs(fleet)
-        changes = apply(fleet, clock)
+        changes = _apply(fleet, clock)
         after = _specs(fleet)
         transaction.set_rollback(True)
     return changes, [customer for customer, spec in after.items() if before.get(customer) != spec]
@@ -101,7 +113,7 @@ def _spec_label(instance: Instance) -> str:
 
 def _accepted(entry: HostEntry, changes: Sequence[FleetChange | None]) -> FleetChange | None:
     """Forget the known engine where another one answers, or the address is another one now."""
-    host = Host.objects.select_for_update().get(name=entry.name)
+    host = locked(Host.objects.filter(name=entry.name)).get()
     changed = next((c for c in changes if c and (c.kind, c.name) == ("host", entry.name)), None)
     moved = changed is not None and "docker_url" in changed.fields
     if not host.engine_id or not (moved or accept.is_doubted(host)):
@@ -131,16 +143,27 @@ def _refuse_misfits(channel: ChannelEntry) -> None:
         raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 
 
+def _all_of(kind: str, model: type[Model], entries: Sequence[Part]) -> list[FleetChange | None]:
+    """What became of each, in the order of the file; all files lock rows and make new ones in one order."""
+    wanted = [entry.columns() for entry in entries]
+    lock_in_order(model._default_manager.filter(name__in=[values["name"] for values in wanted]))
+    by_name = sorted(wanted, key=lambda values: str(values["name"]))
+    done = {values["name"]: _checked(kind, model, values) for values in by_name}
+    return [done[values["name"]] for values in wanted]
+
+
 def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
-    try:
-        with transaction.atomic():
-            return _one(kind, model, values)
-    except IntegrityError as error:
-        if "host_port_range" not in str(error):
-            raise
-        raise RequestError(
-            f"The fleet file is refused: {kind} {values['name']}: last_port must not be below first_port."
-        ) from None
+    what = f"{kind} {values['name']}"
+    for _ in range(TRIES):
+        try:
+            with transaction.atomic():
+                return _one(kind, model, values)
+        except IntegrityError as error:
+            if "host_port_range" in str(error):  # seen by the database alone: the file may say one of them
+                raise RequestError(f"The fleet file is refused: {what}: {PORT_RANGE}.") from None
+            if not is_duplicate(error):
+                raise
+    raise BusyError(f"Somebody else changes {what} at the same moment; try again.")
 
 
 def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:

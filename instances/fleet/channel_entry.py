@@ -16,12 +16,12 @@ LONGEST_WAIT = 30 * 86400
 
 
 def _time_of_day(value: object) -> object:
-    """`22:00`; without quotes YAML reads it as 22 times 60."""
+    """`22:00`, or `6:30`; other readers of YAML make 22 times 60 of it."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return dt.time(value // 60, value % 60)
-    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+    if not isinstance(value, str) or not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", value):
         raise ValueError("must be a time of day such as 22:00")
-    return dt.time.fromisoformat(value)
+    return dt.time.fromisoformat(value.zfill(5))
 
 
 def time_zone(value: str) -> str:

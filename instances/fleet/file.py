@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -15,14 +14,13 @@ from pydantic import (
 
 from instances.containers import networks, timings
 from instances.errors import RequestError
+from instances.fleet import as_written
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.compose_keys import instead_of
 from instances.fleet.entry import LEAST_MEMORY, NAME, Part, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
 
-MAX_CHARACTERS = 1024 * 1024
-MAX_NODES = 100_000
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 
 
@@ -132,48 +130,13 @@ def parse_mapping(text: str) -> dict[str, Any]:
     return found or {}
 
 
-# YAML trips over tags that do not fit their value, such as `!!bool x`, with whatever error that makes.
-UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, LookupError, RecursionError)
-
-
 def _loaded(text: str, what: str) -> Any:
     try:
-        _refuse_traps(text)
-        return yaml.safe_load(text)
-    except UNREADABLE as error:
+        return as_written.read(text)
+    except as_written.UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise RequestError(f"{what} not YAML: there is an error{where}.") from None
-
-
-def _refuse_traps(text: str) -> None:
-    """Aliases may repeat parts, but not grow a small file without end; no key may hide another.
-
-    Raises ValueError.
-    """
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError("too long")
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node) -> int:
-        if id(node) not in sizes:
-            sizes[id(node)] = MAX_NODES  # an alias of itself never ends
-            parts = node.value if isinstance(node, yaml.CollectionNode) else []
-            _refuse_double_keys(node)
-            flat = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
-            sizes[id(node)] = 1 + sum(map(size, flat))
-        return sizes[id(node)]
-
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is not None and size(root) > MAX_NODES:
-        raise ValueError("grows too large")
-
-
-def _refuse_double_keys(node: yaml.Node) -> None:
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(keys) != len(set(keys)):
-            raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
 
 
 def _unknown(place: tuple[int | str, ...]) -> str:
@@ -186,5 +149,7 @@ def _sentence(error: ValidationError) -> str:
     where = ".".join(map(shown, first["loc"])) or "the document"
     what = _unknown(first["loc"]) if first["type"] == "extra_forbidden" else first["msg"]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
+    if first["type"] == "string_type":
+        what = "must be a text; what looks like a number or a truth value needs quotes"
     what = what.removeprefix("Value error, ").rstrip(".")
     return f"The fleet file is refused: {where}: {what}{more}."

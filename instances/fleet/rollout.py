@@ -15,6 +15,7 @@ from instances.fleet.progress import Progress, silent
 from instances.health.state import Status
 from instances.models import Instance, Operation
 from instances.operations import service
+from instances.operations.begin import refuse_other
 from instances.operations.requester import Requester
 from instances.operations.service import begin_update, run_or_wait
 from instances.outside import Outside
@@ -68,7 +69,10 @@ def update_all(
     outside: Outside | None = None,
     progress: Progress = silent,
 ) -> Result:
-    """Update every active instance. With a request id, asking again joins what was begun before."""
+    """Update every active instance. With a request id, asking again joins what was begun before.
+
+    Raises RequestError when that id was used for an update to another image.
+    """
     rollout = _Rollout(
         image, requester, limits or Limits(), outside or service.OUTSIDE, progress, candidates()
     )
@@ -93,6 +97,7 @@ class _Rollout:
         self._result = Result()
 
     def run(self) -> Result:
+        self._refuse_other_request()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="update") as pool:
             while self._running or (self._waiting and not self._result.stopped):
                 for instance in self._startable():
@@ -116,6 +121,13 @@ class _Rollout:
     def _has_room(self, instance: Instance) -> bool:
         busy = sum(1 for other in self._running.values() if other.host_id == instance.host_id)
         return busy < AT_ONCE_PER_HOST
+
+    def _refuse_other_request(self) -> None:
+        """Raise RequestError for an id that was used for an update to another image."""
+        of = {self._share_of(self._requester.request_id or "", i): i.customer_id for i in self._waiting}
+        if self._requester.request_id:
+            for earlier in Operation.objects.filter(request_id__in=of):
+                refuse_other(earlier, "update", of[str(earlier.request_id)], {"image": self._image})
 
     @staticmethod
     def _share_of(request_id: str, instance: Instance) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,18 +16,19 @@ from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from rich.console import Console
 
-from instances.access.audit import audit, earlier_command
+from instances.access.audit import audit_command, earlier_command
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.lib.storable import text
+from instances.management import streams
 from instances.management.display import LateBar, console, table
 from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
-from instances.operations.requester import Requester, at_machine
+from instances.operations.requester import MAX_REQUEST_ID, Requester, at_machine
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ READING = frozenset(
         "validate",
         "validate_host",
     }
+)
+# Commands whose work is what they print: where that is lost, nothing was done.
+TELLING = frozenset(
+    {"backup", "incidents", "instances", "logs", "operations", "orphans", "tokens", "uptime", "usage"}
 )
 TARGETS = ("name", "customer_id", "incident_id", "label", "host", "plan", "file", "abandon")
 
@@ -69,7 +73,9 @@ class FleetCommand(BaseCommand):
             parser.add_argument("--reason", default="", help="why, for the record")
         if self.changes or self.once:
             parser.add_argument("--request-id", help="asking twice with the same id does it once")
+        shared = len(parser._actions)  # argparse names them nowhere else
         self.arguments(parser)
+        self._own = {action.dest for action in parser._actions[shared:]}
 
     def arguments(self, parser: ArgumentParser) -> None:
         """The command's own arguments."""
@@ -77,6 +83,10 @@ class FleetCommand(BaseCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         """Do the work; returns the JSON document and the exit code."""
         raise NotImplementedError
+
+    def asked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """All that tells this request from another one with the same request id."""
+        return {name: given for name, given in options.items() if name in self._own}
 
     def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
         """What `run` would return had it not been done before under this request id; does nothing."""
@@ -93,14 +103,12 @@ class FleetCommand(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self._json, self._is_repeated = options["json"], False
-        try:
-            with _log_level(settings.COMMAND_LOG_LEVEL):
-                document, code = self._recorded(options)
-            self._print(document)
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = GOOD
+        with _log_level(settings.COMMAND_LOG_LEVEL):
+            document, code = self._recorded(options)
+        self._print(document)
+        only_tells = self.name in TELLING and not options.get("abandon")
+        if only_tells and code == GOOD and streams.lost():
+            code = BAD
         if code:
             sys.exit(code)
 
@@ -122,7 +130,8 @@ class FleetCommand(BaseCommand):
         reason, now = options.get("reason") or "", service.OUTSIDE.clock.now()
         try:
             target, request_id = _target(options), (options.get("request_id") or "") if self.once else ""
-            audit("command", operator(), None, self.name, target, reason, outcome, now, request_id)
+            asked = self.asked(options) if request_id else None
+            audit_command(operator(), self.name, target, reason, outcome, now, request_id, asked)
         except DatabaseFailure as error:
             if code != OUT_OF_REACH:  # else it has been said already
                 logger.error("The audit log lacks this command: %s", database_sentence(error))
@@ -141,9 +150,17 @@ class FleetCommand(BaseCommand):
         say(options["as_name"], recorded=self._is_recorded(options))
         if self._is_recorded(options) and self.needs_keys:
             require_keys()
-        earlier = earlier_command(options["request_id"], self.name, _target(options)) if self.once else None
+        earlier = self._earlier(options) if self.once and self._is_recorded(options) else None
         self._is_repeated = earlier is not None
         return self.run(options) if earlier is None else self.again(options, earlier)
+
+    def _earlier(self, options: dict[str, Any]) -> AuditEntry | None:
+        request_id = options["request_id"]
+        if not request_id:
+            return None
+        if len(request_id) > MAX_REQUEST_ID:
+            raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
+        return earlier_command(request_id, self.name, _target(options), self.asked(options))
 
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:

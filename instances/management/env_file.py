@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.lib.causes import unreadable
+from instances.management import streams
 
 _MARK = b"\xef\xbb\xbf"
 
@@ -28,7 +27,7 @@ def environment(pairs: list[str], file: str | None) -> dict[str, str]:
 
 def _from_file(file: str) -> dict[str, str]:
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        content = streams.content(file)
     except OSError as error:
         raise RequestError(f"The environment file can't be read: {unreadable(error)}.") from None
     content = content.removeprefix(_MARK)

@@ -39,11 +39,13 @@ def hours_kept() -> timedelta:
 def report(since: datetime, until: datetime, customer_id: str | None = None) -> list[shapes.Usage]:
     """USAGE of each customer between two times, by name; those that were removed meanwhile included.
 
-    From the hour on in which the period begins; what is older than DOCKMGR_HOURLY_DAYS, from the day on.
+    What is added up begins with the hour in which the period begins; with the day where that is older than
+    DOCKMGR_HOURLY_DAYS. USAGE says so: its `since` is when that hour or day began.
     """
     first = hour_of(since)
     by_hour = max(first, day_of(until - hours_kept()) + DAY)
-    days = UsageDay.objects.filter(at__gte=day_of(first), at__lt=by_hour)
+    begun = day_of(first) if first < by_hour else first
+    days = UsageDay.objects.filter(at__gte=begun, at__lt=by_hour)
     hours = UsageHour.objects.filter(at__gte=by_hour, at__lt=until)
     under_way = Usage.objects.filter(hour__gte=first, hour__lt=until)
     parts: list[QuerySet[Any]] = [days, hours, under_way] if first < by_hour else [hours, under_way]
@@ -54,7 +56,7 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
         rows = rows.filter(instance__expires_at=None).order_by()
         for found in rows.values(*WHO).annotate(**{f"of_{name}": of for name, of in TOTALS.items()}):
             _add(totals.setdefault((found[WHO[0]], found[WHO[1]]), dict.fromkeys(CONSUMED, 0)), found)
-    return [_document(*who, totals[who], since, until) for who in sorted(totals)]
+    return [_document(*who, totals[who], begun, until) for who in sorted(totals)]
 
 
 def _add(total: Totals, found: dict[str, Any]) -> None:

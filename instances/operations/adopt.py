@@ -30,6 +30,7 @@ OF_THE_CONTAINER = (
 
 def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
     """Write the instance down, with its port and a finished operation. Raises RequestError."""
+    requester = requester.asking(vars(found.order))
     earlier = adopted_before(found.order, requester.request_id)
     if earlier:
         return earlier
@@ -47,7 +48,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
 
 def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | None:
     """The instance an earlier request with this id made. Raises RequestError for another request's id."""
-    operation = by_request(request_id, "adopt", order.customer_id)
+    operation = by_request(request_id, "adopt", order.customer_id, vars(order))
     return operation.instance if operation else None
 
 

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from instances.access.asked import OTHER_ARGUMENTS, differs, mark
 from instances.errors import BusyError, RequestError
 from instances.incidents.feed import tell_of_operation
 from instances.models import Instance, Operation
 from instances.operations.leases import QUEUED_FOR
 from instances.operations.requester import Requester
 
+ASKED = "asked"  # the parameter that holds the mark of what was asked for
 Sign = Callable[[uuid.UUID, str], dict[str, str]]
 
 
-def by_request(request_id: str | None, kind: str, customer_id: str) -> Operation | None:
+def by_request(
+    request_id: str | None, kind: str, customer_id: str, asked: Mapping[str, Any] | None = None
+) -> Operation | None:
     """The operation an earlier request with this id made, if any.
 
-    Raises RequestError when that was a request for something else.
+    Raises RequestError when that was a request for something else. Without `asked`, kind and customer are
+    all that is compared.
     """
     earlier = Operation.objects.filter(request_id=request_id).first() if request_id else None
-    if earlier is not None and (earlier.kind, earlier.customer_id) != (kind, customer_id):
-        raise RequestError(f"This request id was used for the {earlier.kind} of {earlier.customer_id}.")
+    if earlier is not None:
+        refuse_other(earlier, kind, customer_id, asked)
     return earlier
+
+
+def refuse_other(earlier: Operation, kind: str, customer_id: str, asked: Mapping[str, Any] | None) -> None:
+    """Raise RequestError unless this is the operation that was asked for; what it does not tell may be."""
+    same = f"This request id was used for the {earlier.kind} of {earlier.customer_id}"
+    if (earlier.kind, earlier.customer_id) != (kind, customer_id):
+        raise RequestError(f"{same}.")
+    if asked is not None and differs(str(earlier.params.get(ASKED, "")), asked):
+        raise RequestError(f"{same} {OTHER_ARGUMENTS}.")
 
 
 def unsigned(_operation_id: uuid.UUID, _customer_id: str) -> dict[str, str]:
@@ -64,7 +78,7 @@ def open_operation(
                 requested_by=requester.requested_by,
                 reason=requester.reason,
                 automatic=automatic,
-                params={**(params or {}), **sign(identity, instance.customer_id)},
+                params={**(params or {}), **_asked(requester), **sign(identity, instance.customer_id)},
                 image_before=instance.image_id,
                 created_at=now,
                 lease_expires_at=now + timedelta(seconds=QUEUED_FOR),
@@ -73,6 +87,10 @@ def open_operation(
             return operation
     except IntegrityError:
         raise BusyError(who_holds(instance.customer_id)) from None
+
+
+def _asked(requester: Requester) -> dict[str, str]:
+    return {ASKED: mark(requester.asked)} if requester.request_id else {}
 
 
 def _refuse_if_leaving(instance: Instance, kind: str) -> None:

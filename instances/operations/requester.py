@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from instances.errors import RequestError
 
@@ -17,7 +19,8 @@ class Requester:
     """Who asks, why, and the id that makes asking twice the same as asking once.
 
     `may_choose_image` is whether an image outside of a plan's policy may be chosen; `surface` and `address`
-    are where that is asked from, for the audit log.
+    are where that is asked from, for the audit log. `asked` is what is asked for beside kind and
+    customer; it may hold secrets.
 
     Raises RequestError for what only a program could send: names and reasons that are no texts.
     """
@@ -28,6 +31,7 @@ class Requester:
     may_choose_image: bool = False
     surface: str = "task"
     address: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         texts = (self.requested_by, self.reason, "" if self.request_id is None else self.request_id)
@@ -35,6 +39,10 @@ class Requester:
             raise RequestError("requested_by, reason and request_id must be texts.")
         if len(texts[2]) > MAX_REQUEST_ID:
             raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
+
+    def asking(self, asked: Mapping[str, Any]) -> Requester:
+        """The same, of whom all is known that is asked for."""
+        return replace(self, asked=asked)
 
 
 def at_machine(requested_by: str, reason: str = "", request_id: str | None = None) -> Requester:

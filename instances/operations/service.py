@@ -133,7 +133,10 @@ def begin_restart(
         "restart",
         customer_id,
         requester,
-        lambda: restart.begin(lookup.instance(customer_id), now, requester, with_empty_data=with_empty_data),
+        {"with_empty_data": with_empty_data},
+        lambda asked: restart.begin(
+            lookup.instance(customer_id), now, asked, with_empty_data=with_empty_data
+        ),
     )
 
 
@@ -148,7 +151,8 @@ def begin_decommission(
         "decommission",
         customer_id,
         requester,
-        lambda: decommission.begin(lookup.instance(customer_id), now, requester, purge_data=purge_data),
+        {"purge_data": purge_data},
+        lambda asked: decommission.begin(lookup.instance(customer_id), now, asked, purge_data=purge_data),
     )
 
 
@@ -159,13 +163,13 @@ def begin_update(
     now = (outside or OUTSIDE).clock.now()
     ref = validators.image(image) if image is not None else None
 
-    def begin() -> Operation:
+    def begin(asked: Requester) -> Operation:
         instance = lookup.instance(customer_id)
-        choice = image_choice.checked(instance.plan, ref, requester, instance)
+        choice = image_choice.checked(instance.plan, ref, asked, instance)
         sign = image_choice.signing(choice, now)
-        return replacing.begin(instance, now, requester, image=ref, sign=sign)
+        return replacing.begin(instance, now, asked, image=ref, sign=sign)
 
-    return once("update", customer_id, requester, begin)
+    return once("update", customer_id, requester, {"image": ref}, begin)
 
 
 def begin_provision(
@@ -184,23 +188,31 @@ def begin_provision(
         "provision",
         order.customer_id,
         requester,
-        lambda: provisioning.begin(order, outside or OUTSIDE, requester, ask_engines=ask_engines),
+        vars(order),
+        lambda asked: provisioning.begin(order, outside or OUTSIDE, asked, ask_engines=ask_engines),
     )
 
 
-def once(kind: str, customer_id: str, requester: Requester, begin: Callable[[], Operation]) -> Operation:
+def once(
+    kind: str,
+    customer_id: str,
+    requester: Requester,
+    asked: dict[str, Any],
+    begin: Callable[[Requester], Operation],
+) -> Operation:
     """Begin an operation, or join the one an equal request began before or at this very moment.
 
-    Orders that come at once wait for each other's rows: one that waited too long queues again.
+    `asked` is all that is asked for: another request with the same id is refused. Orders that come at
+    once wait for each other's rows: one that waited too long queues again.
     """
     validators.customer_id(customer_id)
-    earlier = by_request(requester.request_id, kind, customer_id)
+    earlier = by_request(requester.request_id, kind, customer_id, asked)
     if earlier is not None:
         return earlier
     try:
-        return retry_while_busy(begin)
+        return retry_while_busy(lambda: begin(requester.asking(asked)))
     except (BusyError, RequestError):
-        joined = by_request(requester.request_id, kind, customer_id)
+        joined = by_request(requester.request_id, kind, customer_id, asked)
         if joined is None:
             raise
         return joined

@@ -1,14 +1,13 @@
 """Create or update hosts, plans and channels from a fleet file."""
 
-import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from instances.errors import RequestError
 from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
 from instances.lib.causes import unreadable
+from instances.management import streams
 from instances.management.base import GOOD, FleetCommand
 from instances.models import AuditEntry
 from instances.operations import service
@@ -23,8 +22,16 @@ class Command(FleetCommand):
         parser.add_argument("file")
         parser.add_argument("--dry-run", action="store_true", help="show, and change nothing")
 
+    def asked(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"text": self._text(options["file"])}
+
+    def _text(self, name: str) -> str:
+        """The file, which may be standard input, and is read once."""
+        self._read = getattr(self, "_read", None) or _read(name)
+        return self._read
+
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        fleet = parse(_read(options["file"]), timing_bounds())
+        fleet = parse(self._text(options["file"]), timing_bounds())
         if options["dry_run"]:
             changes, drifting = rehearse(fleet, service.OUTSIDE.clock)
             shown = [change.document() for change in changes]
@@ -49,6 +56,6 @@ class Command(FleetCommand):
 
 def _read(name: str) -> str:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text()
+        return streams.content(name).decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise RequestError(f"The fleet file {name!r} can't be read: {unreadable(error)}.") from None

@@ -8,6 +8,7 @@ from instances import lookup
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.lib.log_lines import for_terminal
+from instances.management import streams
 from instances.management.base import GOOD, FleetCommand
 from instances.operations import read_logs, service
 
@@ -37,7 +38,8 @@ class Command(FleetCommand):
     def _follow(self, lines: Any) -> None:
         for line in lines:
             sys.stdout.write(_printable(line) + "\n")
-            sys.stdout.flush()
+            if streams.cut():
+                return
 
     def show(self, document: Any) -> None:
         for line in document["lines"]:

@@ -154,6 +154,19 @@ def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     assert all(world.engine.stops[previous_name(name)] == 1 for name in world.engine.containers)
 
 
+def test_another_image_under_the_same_request_id_is_refused_before_any_is_updated(
+    world: World, fleet: Fleet, run: Run
+) -> None:
+    fleet(2)
+    asked = Requester("tests", request_id="tuesday")
+    update_all(None, asked, outside=world.outside)
+    before = images()
+    world.instance("a-new-one")
+    ran = run("update", "--all", "--image", IMAGE, "--request-id", "tuesday", "--json")
+    assert (ran.code, set(ran.document)) == (2, {"error"})
+    assert images() == {**before, "a-new-one": OLD}
+
+
 def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fleet, run: Run) -> None:
     bad_for(world, fleet(3)[:1])
     ran = run("update", "--all", "--json")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from instances.access.asked import OTHER_ARGUMENTS, differs, noted, parted
 from instances.fleet import bulk
 from instances.models import AuditEntry, Instance, Mute, Operation, Plan
-from tests.factories import World, health_of
+from tests.factories import IMAGE, World, health_of
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +104,66 @@ def test_a_selection_that_is_paused_says_by_whom(world: World) -> None:
     bulk.advance(order.pk, 0)
     kept = Instance.objects.get(pk=instance.pk)
     assert (kept.paused_by, kept.pause_reason) == ("admin:x", "moving")
+
+
+def test_another_fleet_file_of_that_name_is_refused_under_the_same_id(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text("plans: [{name: pro, cpus: 3}]")
+    assert run("apply", str(file), *WHY).code == 0
+    file.write_text("plans: [{name: pro, cpus: 4}]")
+    ran = run("apply", str(file), *WHY)
+    assert ran.code == 2
+    assert ran.err == f"This request id was used for apply {file} {OTHER_ARGUMENTS}.\n"
+    assert Plan.objects.get(name="pro").cpus == 3
+
+
+def test_what_a_request_would_change_is_shown_whatever_its_id_was_used_for(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text("plans: [{name: pro, cpus: 3}]")
+    run("apply", str(file), *WHY)
+    file.write_text("plans: [{name: pro, cpus: 4}]")
+    shown = run("apply", str(file), "--dry-run", *WHY).document
+    assert shown["changes"][0]["fields"] == {"cpus": {"before": 3.0, "after": 4.0}}
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("mute", "--customer-id", "c1", "--for", "2h"), ("mute", "--customer-id", "c1", "--for", "3h")),
+        (("test_deploy", "--plan", "pro"), ("test_deploy", "--plan", "pro", "--image", IMAGE)),
+    ],
+)
+def test_other_arguments_under_the_same_id_are_refused(
+    world: World, run: Run, first: tuple[str, ...], then: tuple[str, ...]
+) -> None:
+    world.instance("c1")
+    code = run(*first, *WHY).code
+    ran = run(*then, *WHY)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert OTHER_ARGUMENTS in ran.err
+    assert run(*first, *WHY).code == code
+
+
+def test_the_audit_log_of_an_older_release_is_answered_as_it_stands(world: World, run: Run) -> None:
+    world.instance("c1")
+    run("mute", "--customer-id", "c1", "--for", "2h", *WHY)
+    AuditEntry.objects.update(outcome="done")
+    assert run("mute", "--customer-id", "c1", "--for", "3h", *WHY).code == 0
+    assert Mute.objects.count() == 1
+
+
+def test_a_long_outcome_keeps_what_tells_equal_requests(world: World, run: Run) -> None:
+    kept = noted("x" * 400, {"plan": "pro"}, 255)
+    assert (len(kept), set(parted(kept)[0])) == (255, {"x"})
+    assert not differs(parted(kept)[1], {"plan": "pro", "image": None})
+    assert differs(parted(kept)[1], {"plan": "free"})
+
+
+def test_an_id_that_no_record_could_hold_is_refused_before_anything_is_done(world: World, run: Run) -> None:
+    instance = world.instance("c1")
+    assert run("pause", "--customer-id", "c1", "--request-id", "x" * 129).code == 2
+    assert health_of(instance).status != "paused"

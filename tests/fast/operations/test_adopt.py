@@ -69,6 +69,13 @@ def test_no_secret_is_stored_in_the_clear_or_shown(world: World, run: Run) -> No
     assert "customers as gw, audit" in ran.out
 
 
+def test_adopting_another_way_under_the_same_request_id_is_refused(world: World, run: Run) -> None:
+    existing(world)
+    run(*words(**{"request-id": "r1"}), "--json")
+    ran = run(*words(**{"request-id": "r1", "plan": "free"}), "--json")
+    assert (ran.code, "with other arguments" in ran.err) == (2, True)
+
+
 def test_adopting_twice_with_one_request_id_does_it_once(world: World, run: Run) -> None:
     existing(world)
     first, second = (run(*words(**{"request-id": "r1"}), "--json") for _ in range(2))

@@ -197,7 +197,7 @@ def test_a_command_whose_entry_is_lost_says_so_and_ends_as_it_did(
         raise OperationalError("connection refused")
 
     world.instance("c1")
-    monkeypatch.setattr(base, "audit", lost)
+    monkeypatch.setattr(base, "audit_command", lost)
     assert run("pause", "--customer-id", "c1").code == 0
     assert "The audit log lacks this command" in caplog.text
 

@@ -1,0 +1,103 @@
+"""The standard streams of a command: any of them may be missing, full, or unable to hold every character.
+
+Nothing of that ends the work half-way, or changes the exit code that the work has.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# A missing stream's number goes to the next file that is opened, which then gets what is printed.
+_IN_PLACE = (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)  # reading and printing fail, and errors go nowhere
+
+
+class Patient(io.FileIO):
+    """A descriptor whose first failure to write is kept; writing goes on as if there had been none."""
+
+    trouble: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        if self.trouble is None:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.trouble = error
+        return memoryview(data).nbytes
+
+
+def prepare() -> None:
+    """Make the three standard streams such that no use of them fails, but for reading where nothing is.
+
+    Call it first of all, for a process of its own.
+    """
+    _fill_gaps()
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        given: TextIO | None = getattr(sys, name)
+        setattr(sys, name, output(number, given))
+    sys.stdin = sys.stdin or open(0, errors="surrogateescape", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+
+
+def _fill_gaps() -> None:
+    for number, mode in enumerate(_IN_PLACE):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free
+
+
+def output(number: int, like: TextIO | None = None) -> io.TextIOWrapper:
+    """A text stream to a descriptor; what it has no character for is written as `\\u2192`."""
+    former = like if isinstance(like, io.TextIOWrapper) else None
+    return io.TextIOWrapper(
+        io.BufferedWriter(Patient(number, "w", closefd=False)),
+        encoding=former.encoding if former else "utf-8",
+        errors="backslashreplace",
+        line_buffering=bool(former and former.line_buffering) or number == 2,
+        write_through=bool(former and former.write_through),
+    )
+
+
+def cut() -> bool:
+    """Whether standard output takes no more, also because whoever read has seen enough."""
+    return _trouble() is not None
+
+
+def lost() -> str:
+    """Why a part of what was printed went nowhere; empty where it did not, or nobody wanted more."""
+    error = _trouble()
+    if error is None or error.errno == errno.EPIPE:
+        return ""
+    return "it is closed" if error.errno == errno.EBADF else str(error.strerror)
+
+
+def _trouble() -> OSError | None:
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.trouble if isinstance(raw, Patient) else None
+
+
+def tell() -> None:
+    """Say on standard error what could not be written to standard output."""
+    why = lost()
+    if why:
+        sys.stderr.write(f"Not all of the output could be written to standard output: {why}.\n")
+
+
+def content(name: str) -> bytes:
+    """What is in a file, or comes from standard input for `-`. Raises OSError."""
+    if name != "-":
+        return Path(name).read_bytes()
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise OSError(error.errno, "there is no standard input") from None
