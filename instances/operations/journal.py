@@ -196,10 +196,12 @@ class Journal:
     def release(self, seconds: float) -> None:
         """Put the operation down; after `seconds` anybody may take it up again.
 
-        A short wait between two tries is part of what cuts the customer off; in a longer one checks count.
+        A short wait between two tries is part of what cuts the customer off. In a longer one checks count,
+        and wherever the way back fails.
         """
         until = self._clock.now() + timedelta(seconds=seconds)
-        interrupts = self.operation.interrupts and seconds <= SHORT_WAIT
+        goes_on = seconds <= SHORT_WAIT and not self.operation.undoing
+        interrupts = self.operation.interrupts and goes_on
         self.write(lease_owner="", lease_expires_at=until, interrupts=interrupts)
 
     def close(self, status: str, error: str = "") -> None:

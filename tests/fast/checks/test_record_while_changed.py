@@ -108,11 +108,16 @@ def test_a_short_wait_between_two_tries_belongs_to_what_interrupts(world: World)
     assert fail(world, instance) == [""]  # nobody took it up again
 
 
-def test_in_a_long_wait_between_two_tries_everybody_looks_again(world: World) -> None:
+@pytest.mark.parametrize(("seconds", "undoing"), [(60, False), (5, True)])
+def test_in_a_long_wait_and_on_a_way_back_that_fails_everybody_looks_again(
+    world: World, seconds: float, undoing: bool
+) -> None:
     instance = world.instance()
     held = interrupt(begin(world), world)
-    held.release(60)
-    assert fail(world, instance) == [""]
+    held.write(undoing=undoing)
+    held.release(seconds)
+    [recorded], _ = record([a_failure(world, instance)], world.now)
+    assert recorded.skipped == ""
 
 
 @pytest.mark.parametrize(("finding", "is_told"), [("renamed", False), ("replaced", False), ("paused", True)])
