@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 # Servers named by the environment are one for all tests, and some tests compare them before and after.
-# Otherwise four on two cores: a real test waits for half of its time.
-AT_ONCE := $(if $(DOCKER_HOST)$(DOCKMGR_BROKER_URL),0,4)
-REAL = $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
+# Otherwise four on two cores: a real test waits for half of its time. The thorough ones wait for less of it.
+ONE := $(DOCKER_HOST)$(DOCKMGR_BROKER_URL)
+REAL = $(PYTHON) -m pytest --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
 # Alone: a browser drops its connections when others make bridges.
 DESK = $(PYTHON) -m pytest tests/real/test_desk.py
 PACKAGES := dev dockmgr instances tasks tests
@@ -28,11 +28,11 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 
 test: setup check ## format, types and the tests: every promise once, on real servers
 	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
-	$(REAL) -m "not thorough"
+	$(REAL) -n $(if $(ONE),0,4) -m "not thorough"
 	$(DESK) -m "not thorough"
 
 test-thorough: setup ## the rest of the tests: at every step, on every image, over every outage
-	$(REAL) -m thorough
+	$(REAL) -n $(if $(ONE),0,3) -m thorough
 	$(DESK) -m thorough
 
 

@@ -18,7 +18,7 @@ from instances.errors import DockmgrError, EngineUnreachable
 from instances.outside import Outside
 
 POLL = 0.25  # seconds
-ROUNDS = 8
+ROUNDS = 24  # in 6 s a system has asked three times for a connection, and a busy host has begun to
 LIFETIME = timedelta(minutes=10)
 HOST = "host"  # the engine's word for the host's own network
 ANY = "0.0.0.0"  # noqa: S104 - inside a throwaway container

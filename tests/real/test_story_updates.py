@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,6 +158,22 @@ def test_a_tag_that_moved_to_a_broken_image_is_rolled_back_by_id(
     assert (code, row["status"], row["changed"]) == (0, "succeeded", False)
     assert containers(fleet)["one"] == newer
     assert fleet.instances()["one"]["version"] == "3.0.0"
+
+
+def test_a_port_more_that_something_else_on_the_host_holds_is_moved(
+    make_fleet: Callable[..., Fleet], good: str
+) -> None:
+    fleet = make_fleet()
+    fleet.provision("one")
+    [(held,)] = fleet.sql("SELECT number FROM instances_port")
+    plan = json.dumps({"plans": [{"name": "pro", "ports": [9090]}]})
+    assert fleet.run("apply", "-", stdin=plan).returncode == 0
+    with socket.create_server(("127.0.0.1", held + 1)):
+        code, row = update(fleet, "one", good)
+    assert (code, row["status"], failed_step(row)) == (0, "succeeded", "")
+    assert fleet.sql("SELECT number FROM instances_port ORDER BY number") == [(held,), (held + 2,)]
+    published = fleet.container("one").attrs["HostConfig"]["PortBindings"]
+    assert published["9090/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(held + 2)}]
 
 
 @contextmanager
