@@ -109,7 +109,7 @@ class Notification(models.Model):
 
 
 class Pulse(models.Model):
-    """A part of dockmgr showed that it lives."""
+    """When a part of dockmgr last showed that it lives, or what all processes must know of last happened."""
 
     name = CharField(max_length=64, primary_key=True)
     at = models.DateTimeField()
