@@ -15,7 +15,7 @@ from msgspec import Struct
 from instances.health.response import PROBER, Expect, Outcome, Reply, judge_response, sentence
 from instances.http.certificate import Certificate
 from instances.http.encoding import decoded
-from instances.http.http1 import AnswerError, Reading, Wire, read_body, read_head
+from instances.http.http1 import AnswerError, Reading, Wire, plain_body, read_body, read_head
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
 _NUMBER = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -100,32 +100,43 @@ class Exchange:
     `places` and `certificate` are of whom was met; whoever has the socket says so.
     """
 
+    __slots__ = ("_address", "_reading", "_started", "_status", "certificate", "places")
+
     def __init__(self, address: Address) -> None:
         self.places: tuple[str, ...] | None = None
         self.certificate: Certificate | None = None
         self._address, self._started = address, time.monotonic()
         self._status: int | None = None
-        self._reading = self._read(Wire())
-        next(self._reading)
+        self._reading: Reading[Reply] | None = None
 
     def feed(self, data: bytes) -> Reply | None:
         """Take what came (nothing: the other side closed); the reply as soon as it is known.
 
         Raises AnswerError for what is no answer that can be judged.
         """
+        reading = self._reading
+        if reading is None:
+            if (body := plain_body(data)) is not None:
+                return self._judged(200, body)
+            reading = self._reading = self._read(Wire())
+            next(reading)
         try:
-            self._reading.send(data)
+            reading.send(data)
         except StopIteration as end:
             reply: Reply = end.value
             return reply
         return None
 
     def _read(self, wire: Wire) -> Reading[Reply]:
-        address = self._address
         self._status, headers = status, _ = yield from read_head(wire)
-        wanted = 200 <= status < 300 and status != 204 and address.expect != Expect.HTTP_2XX
+        wanted = 200 <= status < 300 and status != 204 and self._address.expect != Expect.HTTP_2XX
         body = decoded((yield from read_body(wire, headers)), headers) if wanted else b""
-        return judge_response(status, body, address.expect, address.status)
+        return self._judged(status, body)
+
+    def _judged(self, status: int, body: bytes) -> Reply:
+        address = self._address
+        read = b"" if address.expect is Expect.HTTP_2XX else body
+        return judge_response(status, read, address.expect, address.status)
 
     def result(self, reply: Reply, detail: str = "") -> ProbeResult:
         """What the look saw; `detail` is for people."""

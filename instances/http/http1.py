@@ -17,6 +17,12 @@ Reading = Generator[None, bytes, T]
 
 _EMPTY_LINE = re.compile(rb"(?:^|\n)\r*\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
+_OTHER_LINES = rb"(?:(?!content-|transfer-)[A-Za-z][A-Za-z0-9-]*:[^\r\n]*\r\n)*(?:content-type:[^\r\n]*\r\n)?"
+_PLAIN = re.compile(
+    rb"(?-i:HTTP)/1\.\d 200(?: [^\r\n]*)?\r\n%b%bcontent-length: ?(\d{1,5})\r\n%b%b\r\n"
+    % ((_OTHER_LINES,) * 4),
+    re.IGNORECASE,
+)
 
 
 class AnswerError(Exception):
@@ -81,6 +87,17 @@ class Wire:
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data
+
+
+def plain_body(data: bytes) -> bytes | None:
+    """The body of an answer 200 that came in one piece, as almost all do, in a third of the time it takes to
+    read any other; None for those.
+    """
+    head = _PLAIN.match(data)
+    if head is None:
+        return None
+    begin, size = head.end(), int(head[1])
+    return data[begin : begin + size] if size <= min(len(data) - begin, BODY_LIMIT) else None
 
 
 def read_head(wire: Wire) -> Reading[tuple[int, dict[bytes, bytes]]]:

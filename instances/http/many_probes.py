@@ -41,11 +41,12 @@ class Question(Struct, frozen=True):
 Turn = Callable[[], tuple[Question, Then] | None]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """A connection under way; `unsent` is what is left of the request, `pace` its host's."""
 
     connection: socket.socket
+    descriptor: int
     exchange: Exchange
     then: Then
     began: float
@@ -97,6 +98,7 @@ class ManyProbes:
         if self._epoll is None:
             self._begin()
         elif self._is_asleep:
+            self._is_asleep = False  # one ring is enough
             self._wake_writer.send(b"\0")
 
     def standing(self) -> int:
@@ -175,15 +177,16 @@ class ManyProbes:
         if code not in (0, errno.EINPROGRESS):
             connection.close()
             raise OSError(code, os.strerror(code))
-        known = _Open(connection, exchange, then, time.monotonic(), target.request, pace)
+        descriptor = connection.fileno()
+        known = _Open(connection, descriptor, exchange, then, time.monotonic(), target.request, pace)
         try:
             with suppress(BlockingIOError):  # what is far away has not connected yet
                 known.send()
-            epoll.register(connection, _CONNECTION if known.unsent else _ANSWER)
+            epoll.register(descriptor, _CONNECTION if known.unsent else _ANSWER)
         except OSError:
             connection.close()
             raise
-        self._open[connection.fileno()] = self._young[connection.fileno()] = known
+        self._open[descriptor] = self._young[descriptor] = known
         pace.began()
 
     def _go_on(self, descriptor: int) -> None:
@@ -215,17 +218,15 @@ class ManyProbes:
         while (known := _first(self._open)) and known.began + self._timeout <= now:
             self._end(known, known.exchange.failure(TimeoutError()), is_late=True)
         while (known := _first(self._young)) and known.began + YOUNG <= now:
-            self._grow_old(known.connection.fileno(), is_late=True)
+            self._grow_old(known, is_late=True)
 
-    def _grow_old(self, descriptor: int, *, is_late: bool) -> None:
-        known = self._young.pop(descriptor, None)
-        if known is not None:
+    def _grow_old(self, known: _Open, *, is_late: bool) -> None:
+        if self._young.pop(known.descriptor, None):
             known.pace.ended(is_late=is_late)
 
     def _end(self, known: _Open, result: ProbeResult, *, is_late: bool = False) -> None:
-        descriptor = known.connection.fileno()
-        self._grow_old(descriptor, is_late=is_late)
-        del self._open[descriptor]
+        self._grow_old(known, is_late=is_late)
+        del self._open[known.descriptor]
         known.connection.close()
         _tell(known.then, result, time.monotonic() - known.began)
 

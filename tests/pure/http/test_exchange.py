@@ -1,4 +1,4 @@
-"""The short way of reading a plain address says what the usual one says."""
+"""The short ways of reading a plain address and a plain answer say what the usual ones say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from instances.http.encoding import decoded
 from instances.http.exchange import _PLAIN, _parts, _plain_parts
+from instances.http.http1 import _PLAIN as _WHOLE
+from instances.http.http1 import AnswerError, Reading, Wire, plain_body, read_body, read_head
 
 USUAL = {
     "http://127.0.0.1:20001/health": ("http", "127.0.0.1", 20001, "/health"),
@@ -36,3 +39,66 @@ def test_any_other_is_left_to_the_usual_way(url: str) -> None:
 @example("http://999.999.999.999:64999/..")
 def test_both_ways_say_the_same(url: str) -> None:
     assert _plain_parts(url) == _parts(url)
+
+
+def _in_one_piece(data: bytes) -> bytes | str:
+    """The body as read the usual way from what came at once, or the code of why there is none."""
+    reading = _body(Wire())
+    next(reading)
+    try:
+        reading.send(data)
+    except StopIteration as end:
+        return bytes(end.value)
+    except AnswerError as error:
+        return error.reason
+    return "more is to come"
+
+
+def _body(wire: Wire) -> Reading[bytes]:
+    status, headers = yield from read_head(wire)
+    assert status == 200
+    return decoded((yield from read_body(wire, headers)), headers)
+
+
+WHOLE = {
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}": b"{}",
+    b"HTTP/1.0 200\r\nServer: nginx\r\ncontent-type: a/b\r\nCONTENT-LENGTH:2\r\nA: b\r\n\r\n{} more": b"{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n": b"",
+}
+LEFT_TO_THE_USUAL_READING = (
+    b"http/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n{}", b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", b"HTTP/1.1 201 OK\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 1\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n folded\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nnonsense\r\n\r\n{}", b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n" + b"x" * 65537, b"SSH-2.0-OpenSSH\r\n",
+)  # fmt: skip
+PIECES = (
+    b"HTTP/1.1 ", b"HTTP/1.0 ", b"200", b"204", b" OK", b"\r\n", b"\n", b"Content-Length: 2", b":", b"\0",
+    b"content-length:0", b"Content-Type: text/plain", b"X-A: b", b" ", b"Transfer-Encoding: chunked", b"{}",
+    b"Content-Encoding: gzip", b"\r\n\r\n", b"Content-Length: +2", b"Server:",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", WHOLE)
+def test_an_answer_in_one_piece_is_read_the_short_way(answer: bytes) -> None:
+    assert plain_body(answer) == _in_one_piece(answer) == WHOLE[answer]
+
+
+@pytest.mark.parametrize("answer", LEFT_TO_THE_USUAL_READING)
+def test_any_other_is_left_to_the_usual_reading(answer: bytes) -> None:
+    assert plain_body(answer) is None
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join))
+def test_what_is_read_the_short_way_is_what_is_read_the_usual_way(rest: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n" + rest
+    assert plain_body(answer) in (None, _in_one_piece(answer))
+
+
+@given(st.from_regex(_WHOLE, fullmatch=True))
+def test_both_ways_read_the_same(answer: bytes) -> None:
+    assert plain_body(answer) in (None, _in_one_piece(answer))
