@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from django.conf import settings
 from django.db import DatabaseError
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds; what is asked for sooner is written when they have passed
 ROWS_AT_ONCE = 2000
-_json = json.JSONEncoder(separators=(",", ":")).encode
+_json = msgspec.json.Encoder().encode
 
 
 def write(path: Path | None = None) -> None:
@@ -104,36 +104,40 @@ class Later:
 LATER = Later()
 
 
-def document() -> Iterator[str]:
+class _Entry(msgspec.Struct, rename="camel"):
+    """What the file says of an instance."""
+
+    last_healthy: int | None
+    consecutive_failures: int
+    last_restart: int | None
+    version: str | None
+
+
+def document() -> Iterator[bytes]:
     """The file's text in pieces: as one, a large fleet's takes a third of what all else takes."""
     rows = Health.objects.filter(
         instance__decommissioned_at=None, instance__provisioned_at__isnull=False
     ).values_list("instance__customer_id", "last_healthy_at", "failures", "last_restart_at", "version")
     last = Sweep.objects.exclude(finished_at=None).order_by("-started_at").first()
-    yield f'{{"lastHealthCheck":{_json(_epoch(last.finished_at if last else None))},"instances":{{'
-    separator = ""
+    yield b'{"lastHealthCheck":%b,"instances":{' % _json(_epoch(last.finished_at if last else None))
+    separator = b""
     for customer_id, healthy, failures, restart, version in rows.iterator(ROWS_AT_ONCE):
-        health = {
-            "lastHealthy": _epoch(healthy),
-            "consecutiveFailures": failures,
-            "lastRestart": _epoch(restart),
-            "version": version or None,
-        }
-        yield f"{separator}{_json(customer_id)}:{_json(health)}"
-        separator = ","
-    yield "}}"
+        entry = _Entry(_epoch(healthy), failures, _epoch(restart), version or None)
+        yield b"%b%b:%b" % (separator, _json(customer_id), _json(entry))
+        separator = b","
+    yield b"}}"
 
 
 def _epoch(moment: datetime | None) -> int | None:
     return int(moment.timestamp()) if moment else None
 
 
-def _replace(target: Path, text: Iterable[str]) -> None:
+def _replace(target: Path, text: Iterable[bytes]) -> None:
     """Whoever holds the lock writes the one draft; one that was killed meanwhile leaves it to the next."""
     draft = target.with_name(f".{target.name}.draft")
     draft.unlink(missing_ok=True)
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines(text)
             file.flush()
             os.fsync(file.fileno())
