@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from msgspec import Struct
@@ -36,16 +37,20 @@ class Listing:
 
     by_name: Mapping[str, ContainerSummary] = field(default_factory=dict)
     by_id: Mapping[str, ContainerSummary] = field(default_factory=dict)
-    by_customer: Mapping[str, list[ContainerSummary]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, containers: Iterable[ContainerSummary]) -> Self:
         found = list(containers)
-        by_customer: dict[str, list[ContainerSummary]] = defaultdict(list)
-        for container in found:
+        return cls({c.name: c for c in found}, {c.id: c for c in found})
+
+    @cached_property
+    def by_customer(self) -> Mapping[str, list[ContainerSummary]]:
+        """Made when it is asked for, which is seldom: where a container is not found by its id."""
+        found: dict[str, list[ContainerSummary]] = defaultdict(list)
+        for container in self.by_id.values():
             if is_managed(container.labels):
-                by_customer[container.labels.get(CUSTOMER_LABEL, "")].append(container)
-        return cls({c.name: c for c in found}, {c.id: c for c in found}, dict(by_customer))
+                found[container.labels.get(CUSTOMER_LABEL, "")].append(container)
+        return dict(found)
 
 
 class Identified(Struct, frozen=True):

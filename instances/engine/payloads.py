@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any
 
 from instances.containers import adoption
@@ -107,13 +108,16 @@ def container_summaries(answer: object) -> list[ContainerSummary]:
 
 
 def container_summary(answer: object) -> ContainerSummary:
-    """One row of the engine's container list. Raises UnreadableAnswerError."""
+    """One row of the engine's container list. Raises UnreadableAnswerError.
+
+    A sweep keeps the rows of many hosts, so what many of them say alike is kept once.
+    """
     row = readable(answer, LISTED, "Id", "State")
     return ContainerSummary(
         id=row["Id"],
         name=_own_name(row.get("Names") or []),
-        state=row["State"],
-        image_id=row.get("ImageID") or "",
+        state=intern(row["State"]),
+        image_id=intern(row.get("ImageID") or ""),
         labels=row.get("Labels") or {},
         health=_listed_health(row.get("Status") or ""),
         address=own_address((row.get("HostConfig") or {}).get("NetworkMode") or "default", attachments(row)),
