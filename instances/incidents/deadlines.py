@@ -11,6 +11,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, 
 
 from instances.db.locks import locked
 from instances.db.moments import reached
+from instances.health.state import Status
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
@@ -35,9 +36,10 @@ def interruption(customer_id: str, now: datetime) -> Subquery:
     return Subquery(unfinished.values_list(cut_off)[:1])
 
 
-def _answers_again() -> Exists:
-    """Whether the last check passed: the next one ends the outage, or makes its deadline count again."""
-    return Exists(Health.objects.filter(instance=OuterRef("instance"), failures=0, successes__gt=0))
+def _has_not_failed() -> Exists:
+    """Whether the last check passed, or could not tell: the next one that fails makes the deadline count."""
+    passed, could_not_tell = Q(failures=0, successes__gt=0), Q(status=Status.UNKNOWN.value)
+    return Exists(Health.objects.filter(passed | could_not_tell, instance=OuterRef("instance")))
 
 
 def _interrupting(now: datetime) -> Q:
@@ -60,12 +62,12 @@ def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:
 
 @transaction.atomic
 def escalate_due(now: datetime) -> int:
-    """Raise a batch of incidents whose deadline has passed; returns how many."""
+    """Raise a batch of incidents whose deadline has passed and whose last check failed; returns how many."""
     due = (
         Incident.objects.open()
         .filter(_critical_due(now))
         .exclude(being_changed(now))
-        .exclude(_answers_again())
+        .exclude(_has_not_failed())
     )
     writer, rows = IncidentWriter(now), _locked(due, "critical_at")
     for incident in rows:
