@@ -107,19 +107,21 @@ def _begin_watching(now: datetime) -> None:
         suspect(new, now)
 
 
-def _due(now: datetime) -> QuerySet[HostWatch]:
-    latest = now - timedelta(seconds=settings.HOST_ASK_INTERVAL)
+def _due(by: datetime, now: datetime) -> QuerySet[HostWatch]:
+    """Due `by` then. What nobody can have written is judged by the present: asking many takes its time."""
+    latest = by - timedelta(seconds=settings.HOST_ASK_INTERVAL)
     rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
-    return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT), host__in=_in_use())
+    waited = Q(ask_at__lte=by) | ahead("ask_at", now + LONGEST_WAIT)
+    return HostWatch.objects.filter(rested, waited, host__in=_in_use())
 
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
-    if not _due(by).exists():
+    if not _due(by, now).exists():
         return []
     again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
     with transaction.atomic():
-        due = locked(_due(by), skip_locked=True).select_related("host")
+        due = locked(_due(by, now), skip_locked=True).select_related("host")
         watches = list(due.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:

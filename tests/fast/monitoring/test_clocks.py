@@ -211,6 +211,27 @@ def test_the_news_of_a_fast_clock_wait_for_nothing(world: World) -> None:
     assert (incident.opened_at, incident.notify_at) == (world.now, world.now)
 
 
+@pytest.mark.parametrize("column", ["checked_at", "next_check_at"])
+def test_a_check_from_the_future_is_claimed_once(world: World, column: str) -> None:
+    instance = world.instance(next_check_at=world.now)
+    Health.objects.update(**{column: world.now + timedelta(seconds=FAST)})
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert (list(claim_due(world.now)), health_of(instance).checked_at) == ([], None)
+
+
+def test_a_look_that_is_not_from_the_future_stays_known_when_the_next_is_claimed(world: World) -> None:
+    instance = world.instance(next_check_at=world.now, checked_at=world.now)
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert health_of(instance).checked_at == world.now
+
+
+def test_asking_engines_for_long_asks_none_of_them_again(world: World) -> None:
+    began = world.now
+    HostWatch.objects.create(host=world.instance().host, ask_at=began)
+    world.clock.advance(600)
+    assert [hosts.ask_due(world.outside, began) for _ in range(3)] == [1, 0, 0]
+
+
 @pytest.mark.parametrize("judged", [True, False], ids=["put to now", "not yet"])
 def test_what_customers_had_under_a_fast_clock_does_not_outlast_it(world: World, judged: bool) -> None:
     instance = world.instance()
