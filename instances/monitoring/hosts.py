@@ -86,12 +86,12 @@ def in_doubt(now: datetime) -> bool:
     before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
     suspected = reached("ask_at", now, LONGEST_WAIT) & before_its_turn
     doubtful = HostWatch.objects.filter(
-        suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=_in_use()
+        suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=in_use()
     )
     return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
 
 
-def _in_use() -> QuerySet[Host]:
+def in_use() -> QuerySet[Host]:
     """Hosts with customers, and those somebody gave an address: the first one comes by itself.
 
     Customers are looked for where there is no address, so that a turn costs the same in a large fleet.
@@ -102,7 +102,7 @@ def _in_use() -> QuerySet[Host]:
 
 def _begin_watching(now: datetime) -> None:
     """Hosts nobody has asked yet are asked from now on."""
-    new = _in_use().filter(Q(watch=None) | Q(watch__ask_at=None)).values_list("pk", flat=True)
+    new = in_use().filter(Q(watch=None) | Q(watch__ask_at=None)).values_list("pk", flat=True)
     if new:
         suspect(new, now)
 
@@ -112,7 +112,7 @@ def _due(by: datetime, now: datetime) -> QuerySet[HostWatch]:
     latest = by - timedelta(seconds=settings.HOST_ASK_INTERVAL)
     rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
     waited = Q(ask_at__lte=by) | ahead("ask_at", now + LONGEST_WAIT)
-    return HostWatch.objects.filter(rested, waited, host__in=_in_use())
+    return HostWatch.objects.filter(rested, waited, host__in=in_use())
 
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:

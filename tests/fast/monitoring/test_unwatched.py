@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here
-from instances.models import Incident, Instance, Usage
+from instances.models import Health, Host, Incident, Instance, Usage
+from instances.monitoring.alarms import raise_alarm
 from instances.monitoring.resources import judge_ooms, settle
 from instances.operations import service
+from tasks import maintenance
 from tests.factories import World
 from tests.fast.telling import HOUR, a_channel, told_after
 
@@ -78,3 +81,58 @@ def test_a_pause_during_a_reading_is_not_undone_by_it(
     monkeypatch.setattr("instances.monitoring.resources._tell", paused_meanwhile)
     near(odd, world)
     assert Usage.objects.get().warned == []
+
+
+OUTSIDE, END = "outside:proxy:203.0.113.7", "certificate:outside:0a1b"
+
+
+@pytest.mark.parametrize(
+    ("switched_off", "ended"),
+    [
+        ("EVENTS", {"log:quota:c1"}),
+        ("OUTSIDE_INTERVAL", {OUTSIDE, END}),
+        ("USAGE_INTERVAL", {"resources:memory:c1"}),
+        ("DISK_INTERVAL", {"resources:disk:c1"}),
+        ("ORPHANS_INTERVAL", {"orphans:local"}),
+        ("WATCH_INTERVAL", set()),
+    ],
+)
+def test_a_part_that_is_switched_off_leaves_nothing_open(
+    world: World, settings: Settings, switched_off: str, ended: set[str]
+) -> None:
+    instance = world.instance()
+    Usage.objects.create(instance=instance, next_read_at=world.now, warned=["disk", "memory"])
+    for key, kind, cause, of in (
+        ("log:quota:c1", "log", "log", {"instance": instance}),
+        (OUTSIDE, "outside", "proxy", {}),
+        (END, "certificate", "outside", {}),
+        ("resources:memory:c1", "resources", "memory", {"instance": instance}),
+        ("resources:disk:c1", "resources", "disk", {"instance": instance}),
+        ("orphans:local", "orphans", "1 volume", {"host": world.host}),
+        ("host:local", "host", "engine", {"host": world.host}),
+        ("certificate:local", "certificate", "server", {"host": world.host}),
+    ):
+        raise_alarm(key, kind, cause, "so it is", world.now, **of)
+    setattr(settings, switched_off, 0)
+    maintenance.tidy_up()
+    over = Incident.objects.exclude(resolved_at=None).values_list("key", flat=True)
+    assert set(over) == ended
+    told = {f"resources:{what}:c1" for what in Usage.objects.get().warned}
+    assert told == {"resources:disk:c1", "resources:memory:c1"} - ended
+
+
+@pytest.mark.parametrize("how", ["deleted", "left"])
+def test_nobody_is_told_on_of_a_host_that_nobody_asks(world: World, how: str) -> None:
+    host = Host.objects.create(name="h2", docker_url="" if how == "left" else "tcp://h2:2376")
+    for key, kind in (("host:h2", "host"), ("certificate:h2", "certificate"), ("orphans:h2", "orphans")):
+        raise_alarm(key, kind, "engine", "so it is", world.now, host=host)
+    if how == "deleted":
+        host.delete()
+    maintenance.tidy_up()
+    assert [row.kind for row in Incident.objects.open()] == (["orphans"] if how == "left" else [])
+
+
+def test_what_a_pause_of_before_left_open_ends(world: World, odd: Instance) -> None:
+    Health.objects.update(status="paused")
+    maintenance.tidy_up()
+    assert (open_kinds(), Instance.objects.get().finding, Usage.objects.get().warned) == ([], "", [])
