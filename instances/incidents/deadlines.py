@@ -81,9 +81,20 @@ def escalate_due(now: datetime) -> int:
     return len(rows)
 
 
-@transaction.atomic
 def resolve_due(now: datetime, describe: Resolution) -> int:
-    """End a batch of incidents that have stayed clean for long enough; returns how many."""
+    """End a batch of incidents that have stayed clean for long enough; returns how many.
+
+    What waited for them is woken when they are let go: it is locked by key, and the batch was not.
+    """
+    ended = _end_clean(now, describe)
+    for incident in ended:
+        with transaction.atomic():
+            wake(incident, now)
+    return len(ended)
+
+
+@transaction.atomic
+def _end_clean(now: datetime, describe: Resolution) -> list[Incident]:
     writer = IncidentWriter(now)
     rows = _locked(Incident.objects.open().filter(_resolve_due(now)), "resolve_at")
     for incident in rows:
@@ -91,9 +102,7 @@ def resolve_due(now: datetime, describe: Resolution) -> int:
         if incident.kind != "instance":
             incident.notify_at = now
     writer.save()
-    for incident in rows:
-        wake(incident, now)
-    return len(rows)
+    return rows
 
 
 def _critical_due(now: datetime) -> Q:

@@ -153,9 +153,9 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     found = replace(
         _found(host, asked, incident, now), distrust=answer.distrust, misconfigured=answer.misconfigured
     )
-    if not error:
-        judge_certificates(host, answer.certificates, now)
     is_open = _act(host, found, incident, now)
+    if not error:  # after the rows of health: what ends here wakes the incidents of the instances
+        judge_certificates(host, answer.certificates, now)
     soon = host_rules.ask_soon(found, is_open)
     pause = settings.HOST_ASK_INTERVAL if soon else settings.HOST_INTERVAL
     HostWatch.objects.filter(pk=row.pk).update(
