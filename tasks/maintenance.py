@@ -11,7 +11,7 @@ from instances.fleet import bulk as bulk_changing
 from instances.fleet import history
 from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
 from instances.fleet.retention import purge
-from instances.monitoring.log_watch import end_where_nobody_follows
+from instances.monitoring.leftovers import end_leftovers
 from instances.monitoring.usage_report import roll_up
 from instances.operations import service
 from instances.operations.hand_over import message_is_lost, take_to_hand_over
@@ -57,9 +57,12 @@ def _waiting() -> int | None:
 
 @task("dockmgr.tidy_up")
 def tidy_up() -> None:
-    """Remove throwaway instances past their time, data that was in use, and images nobody needs any more."""
+    """Remove throwaway instances past their time, data that was in use, and images nobody needs any more.
+
+    Incidents of which nobody would find out that they are over end.
+    """
     now = SYSTEM.now()
-    end_where_nobody_follows(now)
+    end_leftovers(now)
     for operation in expired(now):
         enqueue(operation)
     learn_digests(service.OUTSIDE.engines)

@@ -101,6 +101,8 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     sent = incident.notifications.select_related("channel").order_by("-created_at")[: NOTIFICATIONS_SHOWN + 1]
     events = incident.events.order_by("-at", "-pk")[: EVENTS_SHOWN + 1]
     told, happened = list(sent), list(events)
+    for event in happened:
+        event.at = event.shown_at(now)
     return {
         "incident": incident,
         "downtime": incident.downtime_until(now),

@@ -150,16 +150,16 @@ def _loaded(rows: Sequence[FeedEvent], now: datetime) -> list[Happened]:
     ids = {row.incident_id for row in rows if row.incident_id}
     found = Incident.objects.filter(pk__in=ids)
     incidents = {each["id"]: each for each in incident_documents.incidents(found, now)} if ids else {}
-    return [_happened(row, incidents) for row in rows]
+    return [_happened(row, incidents, now) for row in rows]
 
 
-def _happened(row: FeedEvent, incidents: dict[int, Any]) -> Happened:
+def _happened(row: FeedEvent, incidents: dict[int, Any], now: datetime) -> Happened:
     about: Any = row.operation or row.incident
     instance: Instance | None = about.instance
     return Happened(
         id=row.pk,
         kind="operation" if row.operation else "incident",
-        head={"id": row.pk, "at": time(row.at), "change": row.change, "text": row.text or None},
+        head={"id": row.pk, "at": time(min(row.at, now)), "change": row.change, "text": row.text or None},
         incident=incidents.get(row.incident_id or 0),
         operation=row.operation,
         customer_id=about.customer_id,

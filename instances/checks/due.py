@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from instances.checks.roster import PAGE, Roster
 from instances.db.locks import locked
@@ -24,13 +24,19 @@ def is_any_due(now: datetime) -> bool:
 def claim_due(now: datetime, among: QuerySet[Instance] | None = None) -> Roster:
     """Take checks that are due outside the sweep, those due first, and at most a thousand at a time.
 
-    Nobody else gets them for a minute.
+    Nobody gets them again for a minute, whatever a clock that ran fast has written.
     """
     due = _due(now, Instance.objects.active() if among is None else among).order_by("next_check_at", "pk")
     with transaction.atomic():
         ids = [row.pk for row in locked(due, skip_locked=True).only("pk")[:PAGE]]
-        Health.objects.filter(pk__in=ids).update(next_check_at=now + timedelta(seconds=CLAIM_SECONDS))
+        Health.objects.filter(pk__in=ids).update(
+            next_check_at=now + timedelta(seconds=CLAIM_SECONDS), checked_at=_unless_ahead(now)
+        )
     return Roster.of(Instance.objects.filter(pk__in=ids).values_list("host_id", "pk"))
+
+
+def _unless_ahead(now: datetime) -> Case:
+    return Case(When(ahead("checked_at", now), then=None), default=F("checked_at"))
 
 
 def _due(now: datetime, among: QuerySet[Instance]) -> QuerySet[Health]:

@@ -104,3 +104,8 @@ def close_overdue(now: datetime) -> int:
 def finish(sweep: Sweep, now: datetime) -> None:
     """Close a sweep that has nothing outstanding (or nothing to do)."""
     Sweep.objects.filter(pk=sweep.pk, state="running").update(state="finished", finished_at=now)
+
+
+def break_off(sweep: Sweep, now: datetime) -> None:
+    """Close a sweep that is running still, for whoever attended it did not see it to its end."""
+    Sweep.objects.filter(pk=sweep.pk, state="running").update(state="incomplete", finished_at=now)

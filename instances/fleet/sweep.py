@@ -99,7 +99,8 @@ def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
 def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> Report:
     """The whole sweep: check every active instance, re-check suspects, restart, wait until settled.
 
-    Raises BusyError when another attended sweep is running; a sweep of the workers is waited for.
+    Raises BusyError when another attended sweep is running; a sweep of the workers is waited for. One that is
+    broken off is incomplete, and counts as none.
     """
     outside = outside or service.OUTSIDE
     began, watch = outside.clock.now(), Monitor(outside)
@@ -113,8 +114,9 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
         Sweep.objects.filter(pk=sweep.pk).update(total=len(roster))
         healing = _Healing(sweep, outside, progress, watch)
         healing.run(roster)
-    finally:
         sweeps.finish(sweep, outside.clock.now())
+    finally:
+        sweeps.break_off(sweep, outside.clock.now())
         state_file.write()
     rows = health_rows(roster)
     seconds = (outside.clock.now() - began).total_seconds()

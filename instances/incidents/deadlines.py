@@ -11,6 +11,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, 
 
 from instances.db.locks import locked
 from instances.db.moments import reached
+from instances.health.state import Status
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
 from instances.incidents.rules import Severity
@@ -35,9 +36,10 @@ def interruption(customer_id: str, now: datetime) -> Subquery:
     return Subquery(unfinished.values_list(cut_off)[:1])
 
 
-def _answers_again() -> Exists:
-    """Whether the last check passed: the next one ends the outage, or makes its deadline count again."""
-    return Exists(Health.objects.filter(instance=OuterRef("instance"), failures=0, successes__gt=0))
+def _has_not_failed() -> Exists:
+    """Whether the last check passed, or could not tell: the next one that fails makes the deadline count."""
+    passed, could_not_tell = Q(failures=0, successes__gt=0), Q(status=Status.UNKNOWN.value)
+    return Exists(Health.objects.filter(passed | could_not_tell, instance=OuterRef("instance")))
 
 
 def _interrupting(now: datetime) -> Q:
@@ -60,12 +62,12 @@ def apply_due(now: datetime, describe: Resolution = how_it_ended) -> None:
 
 @transaction.atomic
 def escalate_due(now: datetime) -> int:
-    """Raise a batch of incidents whose deadline has passed; returns how many."""
+    """Raise a batch of incidents whose deadline has passed and whose last check failed; returns how many."""
     due = (
         Incident.objects.open()
         .filter(_critical_due(now))
         .exclude(being_changed(now))
-        .exclude(_answers_again())
+        .exclude(_has_not_failed())
     )
     writer, rows = IncidentWriter(now), _locked(due, "critical_at")
     for incident in rows:
@@ -79,9 +81,20 @@ def escalate_due(now: datetime) -> int:
     return len(rows)
 
 
-@transaction.atomic
 def resolve_due(now: datetime, describe: Resolution) -> int:
-    """End a batch of incidents that have stayed clean for long enough; returns how many."""
+    """End a batch of incidents that have stayed clean for long enough; returns how many.
+
+    What waited for them is woken when they are let go: it is locked by key, and the batch was not.
+    """
+    ended = _end_clean(now, describe)
+    for incident in ended:
+        with transaction.atomic():
+            wake(incident, now)
+    return len(ended)
+
+
+@transaction.atomic
+def _end_clean(now: datetime, describe: Resolution) -> list[Incident]:
     writer = IncidentWriter(now)
     rows = _locked(Incident.objects.open().filter(_resolve_due(now)), "resolve_at")
     for incident in rows:
@@ -89,9 +102,7 @@ def resolve_due(now: datetime, describe: Resolution) -> int:
         if incident.kind != "instance":
             incident.notify_at = now
     writer.save()
-    for incident in rows:
-        wake(incident, now)
-    return len(rows)
+    return rows
 
 
 def _critical_due(now: datetime) -> Q:

@@ -92,14 +92,17 @@ def _incident(
         "resolution": row.resolution or None,
     }
     if events:
-        document["events"] = _events(row)
+        document["events"] = _events(row, now)
     if words:
         document["last_words"] = [last_words(each) for each in row.last_words.all()]
     return document
 
 
-def _events(row: Incident) -> list[shapes.Event]:
-    return [{"at": time(event.at), "kind": event.kind, "text": event.text} for event in row.events.all()]
+def _events(row: Incident, now: datetime) -> list[shapes.Event]:
+    return [
+        {"at": time(event.shown_at(now)), "kind": event.kind, "text": event.text}
+        for event in row.events.all()
+    ]
 
 
 def _sum(lines: list[Line]) -> dict[str, Any]:

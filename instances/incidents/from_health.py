@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from instances.db.locks import locked
+from instances.db.moments import ahead
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Policy, State
 from instances.incidents.rules import Availability, Effect, Severity, availability, effect, instance_key
 from instances.incidents.writer import IncidentWriter, deadline
@@ -47,6 +48,8 @@ def apply_health_changes(changes: Sequence[HealthChange], rules: Policy, now: da
 
 def _transitions(changes: Iterable[HealthChange], now: datetime) -> list[Transition]:
     moved = [c for c in changes if availability(c.before) is not availability(c.after)]
+    # What a clock that ran fast has written would come after this, and hold from then on.
+    Transition.objects.filter(ahead("at", now), instance__in=[c.instance_id for c in moved]).delete()
     since = _down_from({c.instance_id: c.after.down_since for c in moved if _is_down_earlier(c, now)})
     return [
         Transition(

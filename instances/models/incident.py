@@ -114,7 +114,7 @@ def _seconds_since(moment: datetime | None, now: datetime) -> float:
 
 
 class IncidentEvent(models.Model):
-    """One line of an incident's timeline."""
+    """One line of an incident's timeline, of our clock or, where it is told by an engine, of the engine's."""
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField()
@@ -127,6 +127,10 @@ class IncidentEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%H:%M:%S} {self.kind} {self.text}"
+
+    def shown_at(self, now: datetime) -> datetime:
+        """When it was, for people: an engine's clock that runs fast does not put it into the future."""
+        return min(self.at, now)
 
 
 class NotifiedState(models.Model):

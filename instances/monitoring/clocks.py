@@ -5,18 +5,27 @@ from __future__ import annotations
 import socket
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, Max
+from django.db.models import DateTimeField, Exists, Max, Model, OuterRef
 
 from instances.db.moments import ahead
 from instances.incidents.rules import SELF, clock_key
 from instances.lib.clock import AHEAD, Clock
 from instances.lib.durations import span
-from instances.models import Health, Incident, Pulse, Sweep
+from instances.models import Health, Incident, OutsideCheck, OutsideTransition, Pulse, Sweep, Transition
 from instances.monitoring.alarms import raise_alarm
 
 CLOCK = "clock"
 CLEAN = timedelta(seconds=60)  # without a difference until the alarm ends
 WRITTEN = ((Health, "checked_at"), (Sweep, "started_at"), (Pulse, "at"), (Incident, "opened_at"))
+PUT_TO_NOW: tuple[tuple[type[Model], str], ...] = (
+    (Sweep, "finished_at"),
+    (Pulse, "at"),
+    (Incident, "opened_at"),
+    (Incident, "down_since"),
+    (Incident, "confirmed_at"),
+    (Incident, "resolved_at"),
+    (OutsideCheck, "failing_since"),
+)
 
 
 def judge_clock(clock: Clock, now: datetime) -> None:
@@ -50,10 +59,19 @@ def _furthest(model: type[Health | Sweep | Pulse | Incident], column: str, now: 
 
 def _put_to_now(now: datetime) -> None:
     Health.objects.filter(ahead("checked_at", now)).update(checked_at=None)
-    Sweep.objects.filter(ahead("finished_at", now)).update(finished_at=now)
     Sweep.objects.filter(ahead("started_at", now)).update(started_at=now, slot=None, expires_at=now)
-    Pulse.objects.filter(ahead("at", now)).update(at=now)
-    Incident.objects.filter(ahead("resolved_at", now)).update(resolved_at=now)
-    written_ahead = Incident.objects.filter(ahead("opened_at", now))
-    written_ahead.filter(resolved_at=None).update(notify_at=now)
-    written_ahead.update(opened_at=now)
+    Incident.objects.filter(ahead("opened_at", now), resolved_at=None).update(notify_at=now)
+    for model, column in PUT_TO_NOW:
+        model._default_manager.filter(ahead(column, now)).update(**{column: now})
+    for seen in (Transition, OutsideTransition):
+        _put_changes_to_now(seen, now)
+
+
+def _put_changes_to_now(seen: type[Transition] | type[OutsideTransition], now: datetime) -> None:
+    """The last change is the one that holds; what came after it, by a clock that was right, is later."""
+    rows = seen._default_manager.filter(ahead("at", now))
+    later = seen._default_manager.filter(
+        instance=OuterRef("instance"), pk__gt=OuterRef("pk"), at__lte=now + AHEAD
+    )
+    rows.filter(Exists(later)).delete()
+    rows.update(at=now)

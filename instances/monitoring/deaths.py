@@ -145,7 +145,8 @@ def _note(instance: Instance, death: Death, now: datetime) -> Incident | None:
 
     None when it is known: another process has heard of it as well.
     """
-    at, text = min(death.moment, now), f"ended{in_words(death.exit_code)}; its engine started it again"
+    # As its engine says, though its clock may run fast: whoever hears of it again is to know it again.
+    at, text = death.moment, f"ended{in_words(death.exit_code)}; its engine started it again"
     if IncidentEvent.objects.filter(incident__instance=instance, kind=DIED, at=at).exists():
         return None
     outage = Incident.objects.open().filter(kind="instance", instance=instance).first()
@@ -163,14 +164,14 @@ def _crashed(instance: Instance, at: datetime, text: str, now: datetime) -> Inci
         incident = Incident(
             key=crashes_key(instance.customer_id), kind=CONTAINER, cause=CRASHING,
             message=f"{instance.customer_id} {text}", instance=instance, host_id=instance.host_id,
-            customer_id=instance.customer_id, opened_at=at,
+            customer_id=instance.customer_id, opened_at=min(at, now),
         )  # fmt: skip
         writer.opened(incident)
     elif not incident.is_open:
         writer.reopened(incident)
     deaths = [at, *(_deaths_of(incident) if incident.pk else ())]
     writer.note(incident, DIED, text, at)
-    if incident.confirmed_at is None and are_too_many(deaths, now, settings.FLAPS_ALLOWED, within):
+    if incident.confirmed_at is None and are_too_many(deaths, max(at, now), settings.FLAPS_ALLOWED, within):
         lately = f"{settings.FLAPS_ALLOWED} times within {span(settings.FLAP_WINDOW)}"
         incident.message = f"{instance.customer_id} died {lately}: the last time it {text}"
         writer.raised(incident, Severity.WARNING, incident.message)

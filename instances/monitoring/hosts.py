@@ -86,12 +86,12 @@ def in_doubt(now: datetime) -> bool:
     before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
     suspected = reached("ask_at", now, LONGEST_WAIT) & before_its_turn
     doubtful = HostWatch.objects.filter(
-        suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=_in_use()
+        suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=in_use()
     )
     return doubtful.exclude(host__incidents__in=open_on_hosts()).exists()
 
 
-def _in_use() -> QuerySet[Host]:
+def in_use() -> QuerySet[Host]:
     """Hosts with customers, and those somebody gave an address: the first one comes by itself.
 
     Customers are looked for where there is no address, so that a turn costs the same in a large fleet.
@@ -102,24 +102,26 @@ def _in_use() -> QuerySet[Host]:
 
 def _begin_watching(now: datetime) -> None:
     """Hosts nobody has asked yet are asked from now on."""
-    new = _in_use().filter(Q(watch=None) | Q(watch__ask_at=None)).values_list("pk", flat=True)
+    new = in_use().filter(Q(watch=None) | Q(watch__ask_at=None)).values_list("pk", flat=True)
     if new:
         suspect(new, now)
 
 
-def _due(now: datetime) -> QuerySet[HostWatch]:
-    latest = now - timedelta(seconds=settings.HOST_ASK_INTERVAL)
+def _due(by: datetime, now: datetime) -> QuerySet[HostWatch]:
+    """Due `by` then. What nobody can have written is judged by the present: asking many takes its time."""
+    latest = by - timedelta(seconds=settings.HOST_ASK_INTERVAL)
     rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
-    return HostWatch.objects.filter(rested, reached("ask_at", now, LONGEST_WAIT), host__in=_in_use())
+    waited = Q(ask_at__lte=by) | ahead("ask_at", now + LONGEST_WAIT)
+    return HostWatch.objects.filter(rested, waited, host__in=in_use())
 
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
-    if not _due(by).exists():
+    if not _due(by, now).exists():
         return []
     again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
     with transaction.atomic():
-        due = locked(_due(by), skip_locked=True).select_related("host")
+        due = locked(_due(by, now), skip_locked=True).select_related("host")
         watches = list(due.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:
@@ -151,9 +153,9 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     found = replace(
         _found(host, asked, incident, now), distrust=answer.distrust, misconfigured=answer.misconfigured
     )
-    if not error:
-        judge_certificates(host, answer.certificates, now)
     is_open = _act(host, found, incident, now)
+    if not error:  # after the rows of health: what ends here wakes the incidents of the instances
+        judge_certificates(host, answer.certificates, now)
     soon = host_rules.ask_soon(found, is_open)
     pause = settings.HOST_ASK_INTERVAL if soon else settings.HOST_INTERVAL
     HostWatch.objects.filter(pk=row.pk).update(

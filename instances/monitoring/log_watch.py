@@ -219,14 +219,6 @@ def _over(alert: LogAlert) -> str:
     return f"it has not written more than {alert.more_than} such lines in {span(alert.within)} for as long"
 
 
-def end_where_nobody_follows(now: datetime) -> None:
-    """Without events no logs are followed, and nobody would find out that one is well again."""
-    if settings.EVENTS:
-        return
-    for incident in Incident.objects.open().filter(kind=LOG):
-        end_alarm(incident.key, UNWANTED, now)
-
-
 def _end_unwanted(
     held: Mapping[int, EngineAddress], asked: Sequence[Wanted], told: Collection[str], now: datetime
 ) -> None:

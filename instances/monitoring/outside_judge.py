@@ -29,6 +29,7 @@ from instances.monitoring.outside_rules import is_worrying
 TOGETHER = timedelta(seconds=60)  # until a group is told: by then most of it has been asked
 ALONE = timedelta(seconds=120)  # until one customer's failure is: by then a group has been seen
 PART_OF_MORE, AGAIN = "it is part of a larger trouble", "customers get through again"
+UNASKED, LEFT = "it is not asked any more", "what is left of it is told by itself"
 LONGEST_NAME = 100  # characters of what is shared: keys of incidents have 128
 LONGEST = 255  # characters of an incident's message
 FROM_OUTSIDE = f"{OUTSIDE}:"
@@ -66,7 +67,7 @@ def judge(asked: QuerySet[Instance], now: datetime) -> list[int]:
     by_customer = {facts[row.pk][0]: row for row in rows if row.pk in facts}
     wanted = [_of_group(group, by_customer) for group in groups]
     wanted += [_of_one(by_customer[look.customer_id]) for look in single]
-    _settle(wanted, opened, groups, now)
+    _settle(wanted, opened, groups, looks, now)
     soon = to_hurry(groups, looks, [place for place in places.values() if place], now)
     return [by_customer[customer].pk for customer in soon]
 
@@ -128,7 +129,11 @@ def _of_one(row: OutsideCheck) -> _Wanted:
 
 
 def _settle(
-    wanted: Sequence[_Wanted], opened: Sequence[Incident], groups: Sequence[Group], now: datetime
+    wanted: Sequence[_Wanted],
+    opened: Sequence[Incident],
+    groups: Sequence[Group],
+    looks: Sequence[Seen],
+    now: datetime,
 ) -> None:
     covered = {customer for group in groups for customer in group.customers}
     for each in wanted:
@@ -137,7 +142,16 @@ def _settle(
     for incident in opened:
         if incident.key not in keys:
             is_shared = incident.customer_id in covered
-            end_alarm(incident.key, PART_OF_MORE if is_shared else AGAIN, now)
+            end_alarm(incident.key, PART_OF_MORE if is_shared else _how_it_ended(incident, looks), now)
+
+
+def _how_it_ended(incident: Incident, looks: Sequence[Seen]) -> str:
+    """Nobody gets through again for being paused, for having no address any more, or for being ill inside."""
+    kind, name = outside_place(incident.key) or ("customer_id", incident.customer_id)
+    concerned = [look for look in looks if (kind, name) == EVERYWHERE or getattr(look, kind) == name]
+    if not concerned:
+        return UNASKED
+    return AGAIN if any(look.is_well for look in concerned) else LEFT
 
 
 def _raise(kind: str, wanted: _Wanted, now: datetime, wait: timedelta) -> None:

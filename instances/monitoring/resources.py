@@ -34,25 +34,37 @@ OVER = {
     THROTTLED: "its CPU limit does not hold it back any more",
     DISK: "it is within the disk of its plan again",
 }
+WARNED_OF = frozenset(OVER)  # what a row of readings says there is a warning about
 ENDS_WITHIN = timedelta(seconds=3)  # a container whose first process is killed tells of its end by then
 AT_ONCE = 16
 WORTH_ASKING = timedelta(minutes=5)  # an engine that can't be reached that long has more to tell than this
 
 
 def settle(row: Usage, own: Collection[str], wanted: Collection[str], now: datetime) -> None:
-    """Open and end the warnings among `own`, so that there are those that are `wanted`."""
+    """Open and end the warnings among `own`, so that there are those `wanted`; none of who is paused."""
     known = set(row.warned) & set(own)
-    if set(wanted) == known:
+    watched = Instance.objects.active().without_secrets().filter(pk=row.pk)
+    if set(wanted) == known or (instance := watched.first()) is None:
         return
-    instance = Instance.objects.without_secrets().get(pk=row.pk)
     for what in sorted(set(wanted) - known):
         _tell(instance, what, sentence(instance, what, row), now)
     for what in sorted(known - set(wanted)):
         end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
     with transaction.atomic():
         fresh = locked(Usage.objects.filter(pk=row.pk)).get()
-        fresh.warned = sorted((set(fresh.warned) - set(own)) | set(wanted))
-        fresh.save(update_fields=["warned"])
+        if watched.exists():  # what was forgotten meanwhile, by a pause, stays so
+            fresh.warned = sorted((set(fresh.warned) - set(own)) | set(wanted))
+            fresh.save(update_fields=["warned"])
+
+
+def forget(instances: Collection[int], own: Collection[str]) -> None:
+    """Have the warnings among `own` that these instances have found anew; they are ended by who calls."""
+    with transaction.atomic():
+        rows = list(locked(Usage.objects.filter(pk__in=instances)).order_by("pk"))
+        for row in rows:
+            row.warned = [what for what in row.warned if what not in own]
+            row.near = {what: readings for what, readings in row.near.items() if what not in own}
+        write_back(rows, ["warned", "near"])
 
 
 def _tell(
@@ -119,10 +131,13 @@ def judge_ooms(outside: Outside) -> None:
 
 
 def _asked(rows: Iterable[Usage], outside: Outside, now: datetime) -> Iterable[Usage]:
-    """Those of which all is known that will be."""
+    """Those of which all is known that will be, as of those nobody looks after."""
     dark: set[int] = set()
     for row in rows:
-        instance = Instance.objects.without_secrets().get(pk=row.pk)
+        instance = Instance.objects.active().without_secrets().filter(pk=row.pk).first()
+        if instance is None:
+            yield row
+            continue
         try:
             if instance.host_id not in dark:
                 _judge_oom(instance, row, outside, now)

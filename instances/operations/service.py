@@ -20,6 +20,7 @@ from instances.health.restarts import resumed
 from instances.health.state import State, Status
 from instances.lib import validators
 from instances.models import Health, Instance, Operation
+from instances.monitoring.unwatched import let_go
 from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
 from instances.operations.begin import by_request, who_holds
@@ -285,7 +286,10 @@ def _set_state(customer_id: str, transition: Callable[[State], State], noted: di
             raise BusyError(who_holds(customer_id))
         return transition(state)
 
-    change(instance.pk, OUTSIDE.clock.now(), unless_taken)
+    now = OUTSIDE.clock.now()
+    change(instance.pk, now, unless_taken)
+    if noted["paused_at"] is not None:
+        let_go(instance, now)
     if instance.paused_at is None or noted["paused_at"] is None:
         Instance.objects.filter(pk=instance.pk).update(**noted)
         for name, value in noted.items():

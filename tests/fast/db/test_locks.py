@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from django.db import transaction
 from django.db.models import F
-from pytest_django.fixtures import Settings
+from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from instances.checks.record import record
 from instances.db.locks import has_row_locks
+from instances.engine.certificates import CertificateEnd
 from instances.errors import BusyError
 from instances.health import restarts
 from instances.health.state import State, Status
+from instances.incidents import deadlines
+from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Health, Incident, Instance, Operation
 from instances.monitoring import hosts
+from instances.monitoring.alarms import raise_alarm
 from instances.operations import service
 from instances.operations.procedures import restart
 from tests.factories import ASKED, World, a_check, a_failure, health_of
@@ -107,3 +113,34 @@ def test_a_change_that_begins_between_the_look_and_the_pause_is_not_paused(
     with pytest.raises(BusyError, match="is being changed: update asked for by "):
         service.pause("c1")
     assert health_of(instance).status == Status.HEALTHY
+
+
+def test_a_host_that_is_back_is_judged_by_rows_of_health_before_those_of_incidents(
+    world: World, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    """As checks take them: what ends, as the warning of a certificate, wakes incidents of the instances."""
+    world.instance()
+    world.host_incident()
+    raise_alarm(certificate_key("local"), CERTIFICATE, "engine", "ends soon", world.now, host=world.host)
+    renewed = CertificateEnd("engine", "its", world.now + timedelta(days=90))
+    with django_assert_max_num_queries(100) as asked:
+        hosts.ask_due(replace(world.outside, certificates=lambda address: [renewed]))
+    assert not Incident.objects.open().exclude(kind="host").exists()
+    changes = [query["sql"] for query in asked if query["sql"].startswith(("UPDATE", "INSERT"))]
+    written = [sql.split('"')[1] for sql in changes]
+    assert written.index("instances_health") < written.index("instances_incident")
+
+
+def test_what_waited_is_woken_after_what_ended_is_let_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    def told(incident: Incident) -> str:
+        transaction.on_commit(lambda: happened.append("let go"))
+        return "it has passed"
+
+    monkeypatch.setattr(deadlines, "wake", lambda *_: happened.append("woken"))
+    Incident.objects.filter(pk=world.host_incident().pk).update(resolve_at=world.now)
+    deadlines.apply_due(world.now, told)
+    assert happened == ["let go", "woken"]

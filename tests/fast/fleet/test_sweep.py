@@ -186,6 +186,21 @@ def test_an_engine_that_dies_before_an_automatic_restart_costs_no_attempt(
     assert (health_of(instance).status, health_of(instance).restarts_used) == ("unknown", 0)
 
 
+@pytest.mark.parametrize("part", ["ask_before_looking", "check_here", "health_rows"])
+def test_a_sweep_that_was_broken_off_has_not_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def broken_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    world.instance()
+    monkeypatch.setattr(sweeping, part, broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(world)
+    row = Sweep.objects.get()
+    assert (row.state, row.finished_at) == ("finished" if row.done else "incomplete", world.now)
+
+
 def test_paused_instances_are_left_alone(world: World) -> None:
     instance = world.instance()
     service.pause("c1")

@@ -194,10 +194,22 @@ def test_being_down_for_too_long_is_critical_at_once_when_it_is_found(world: Wor
     assert timeline(the_incident()).count("deadline") == 1
 
 
-def test_a_deadline_waits_while_the_last_check_passed(world: World) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.OK, ""),
+        (Outcome.UNKNOWN, "paused"),
+        (Outcome.UNKNOWN, "engine"),
+        (Outcome.UNKNOWN, "engine_refused"),
+    ],
+)
+def test_a_deadline_waits_while_the_last_check_did_not_fail(
+    world: World, outcome: Outcome, reason: str
+) -> None:
     instance = world.instance()
     fails(world, instance, 3)
-    passes(world, instance, 1)
+    world.clock.advance(30)
+    record([a_check(world, instance, outcome, reason)], world.now)
     late = the_incident().opened_at + timedelta(seconds=600)
     deadlines.apply_due(late)
     assert the_incident().severity == "warning"

@@ -18,8 +18,22 @@ from instances.checks.observe import RUNNING, observe
 from instances.checks.record import Recorded, record
 from instances.errors import BusyError
 from instances.health.state import Status
-from instances.models import Channel, Health, HostWatch, Incident, Instance, Operation, Pulse, Sweep
+from instances.incidents.uptime import report
+from instances.models import (
+    Channel,
+    Health,
+    HostWatch,
+    Incident,
+    Instance,
+    Operation,
+    OutsideCheck,
+    OutsideTransition,
+    Pulse,
+    Sweep,
+    Transition,
+)
 from instances.monitoring import hosts
+from instances.monitoring import outside as rota
 from instances.monitoring.clocks import judge_clock
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck, show_life
@@ -27,8 +41,8 @@ from instances.monitoring.self_rules import Part
 from instances.operations import service
 from instances.operations.journal import Journal, abandoned
 from instances.operations.procedures import restart
-from tests.factories import ASKED, World, health_of
-from tests.fakes.outside import fails
+from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.fakes.outside import fails, passes
 
 pytestmark = pytest.mark.django_db
 FAST = 7200.0
@@ -197,6 +211,69 @@ def test_the_news_of_a_fast_clock_wait_for_nothing(world: World) -> None:
     assert (incident.opened_at, incident.notify_at) == (world.now, world.now)
 
 
+@pytest.mark.parametrize("column", ["checked_at", "next_check_at"])
+def test_a_check_from_the_future_is_claimed_once(world: World, column: str) -> None:
+    instance = world.instance(next_check_at=world.now)
+    Health.objects.update(**{column: world.now + timedelta(seconds=FAST)})
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert (list(claim_due(world.now)), health_of(instance).checked_at) == ([], None)
+
+
+def test_a_look_that_is_not_from_the_future_stays_known_when_the_next_is_claimed(world: World) -> None:
+    instance = world.instance(next_check_at=world.now, checked_at=world.now)
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert health_of(instance).checked_at == world.now
+
+
+def test_asking_engines_for_long_asks_none_of_them_again(world: World) -> None:
+    began = world.now
+    HostWatch.objects.create(host=world.instance().host, ask_at=began)
+    world.clock.advance(600)
+    assert [hosts.ask_due(world.outside, began) for _ in range(3)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("judged", [True, False], ids=["put to now", "not yet"])
+def test_what_customers_had_under_a_fast_clock_does_not_outlast_it(world: World, judged: bool) -> None:
+    instance = world.instance()
+    record([a_check(world, instance)], world.now)
+    Transition.objects.create(instance=instance, at=world.now - timedelta(hours=1), availability="up")
+    world.clock.advance(FAST)
+    record([a_failure(world, instance, "exited", container_ended_at=world.now)], world.now)
+    set_right(world)
+    if judged:
+        judge_clock(world.clock, world.now)
+    world.clock.advance(600)
+    for _ in range(2):
+        record([a_check(world, instance)], world.now)
+        world.clock.advance(30)
+    world.clock.advance(2 * FAST)
+    since = world.now - timedelta(seconds=2 * FAST)
+    assert report(Instance.objects.all(), since, world.now).total.down == 0
+    assert report(Instance.objects.all(), since - timedelta(hours=1), since).total.down == 630 * judged
+
+
+def test_of_changes_written_ahead_and_right_the_last_one_holds(world: World) -> None:
+    instance = world.instance()
+    for model in (Transition, OutsideTransition):
+        for seconds, availability in ((FAST, "up"), (0, "down"), (FAST, "up"), (FAST, "down")):
+            at = world.now + timedelta(seconds=seconds)
+            model.objects.create(instance=instance, at=at, availability=availability)
+        Pulse.objects.update_or_create(name="beat", defaults={"at": world.now + timedelta(seconds=FAST)})
+        judge_clock(world.clock, world.now)
+        assert list(model.objects.order_by("at", "pk").values_list("at", "availability")) == [
+            (world.now, "down"), (world.now, "up"), (world.now, "down"),
+        ]  # fmt: skip
+
+
+def test_what_was_seen_from_outside_under_a_fast_clock_does_not_outlast_it(world: World) -> None:
+    instance = world.instance()
+    OutsideCheck.objects.create(instance=instance, next_at=world.now, outcome="fail", failures=1)
+    ahead = world.now + timedelta(seconds=FAST)
+    OutsideTransition.objects.create(instance=instance, at=ahead, availability="down")
+    rota.write([rota.Look(instance, "https://c1.example.com", passes())], world.now, timedelta(minutes=15))
+    assert list(OutsideTransition.objects.values_list("at", "availability")) == [(world.now, "up")]
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.0, ""), (4.9, ""), (-4.9, ""), (6.0, "6 s ahead of"), (-7200.0, "2 h behind")],
@@ -220,7 +297,7 @@ def test_a_sweep_in_the_callers_process_tells_it_too(world: World, settings: Set
     world.clock.advance(FAST)
     look(world, instance)
     set_right(world)
-    report = sweep_here("tests", world.outside)
-    assert [row.instance_id for row in report.rows] == [instance.pk]
+    swept = sweep_here("tests", world.outside)
+    assert [row.instance_id for row in swept.rows] == [instance.pk]
     assert Health.objects.get(pk=instance.pk).checked_at
     assert len(alarms()) == 1

@@ -11,8 +11,9 @@ from django.db import DataError, OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.containers.facts import ContainerEvent
+from instances.documents.rows import time
 from instances.errors import EngineUnreachable
-from instances.incidents import deadlines
+from instances.incidents import deadlines, documents
 from instances.models import Incident, IncidentEvent, LastWords, Notification, Operation
 from instances.monitoring import deaths
 from instances.monitoring.events import EventWatch, Follower
@@ -67,6 +68,25 @@ def test_what_is_heard_twice_is_kept_once(world: World, watch: EventWatch) -> No
     crashes(world, watch, 0.5)
     hears(world, EventWatch(world.outside, lambda: None))
     assert len(died()) == LastWords.objects.count() + 1 == 1
+
+
+@pytest.mark.parametrize("fast", [20, 7200])
+def test_of_an_engine_whose_clock_runs_fast_each_crash_counts_once(
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch, fast: int
+) -> None:
+    world.instance()
+    ahead = timedelta(seconds=fast)
+    monkeypatch.setattr(world.engine, "_clock", lambda: world.now + ahead)
+    for number in (1, 2, 3):
+        crashes(world, watch, 0.2)
+        for _ in range(3):
+            hears(world, EventWatch(world.outside, lambda: None))
+            world.clock.advance(4)
+        assert len(died()) == number
+    incident = Incident.objects.get()
+    assert (incident.severity, incident.is_open, incident.opened_at <= world.now) == ("warning", True, True)
+    shown = documents.incident(incident, world.now)["events"]
+    assert max(event["at"] for event in shown) <= time(world.now)
 
 
 @pytest.mark.parametrize(("error", "kept"), [(OperationalError, 2), (DataError, 1)])

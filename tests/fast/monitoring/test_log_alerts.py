@@ -22,7 +22,6 @@ from instances.monitoring.events import EventWatch
 from instances.monitoring.log_follower import LogFollower
 from instances.monitoring.log_watch import LogWatch
 from instances.operations import service
-from tasks import maintenance
 from tests.factories import ASKED, SECRET, World
 from tests.fast.telling import a_channel, told_after
 
@@ -211,19 +210,6 @@ def test_only_who_is_active_and_whose_plan_asks_is_followed(
     following.read()
     assert following.containers() == []
     assert not Incident.objects.open().exists()
-
-
-def test_nothing_stays_open_where_events_are_followed_no_more(
-    world: World, following: Following, settings: Settings
-) -> None:
-    instance = world.instance()
-    writes(world, instance, *quota(1, 2, 3))
-    following.read()
-    maintenance.tidy_up()
-    assert Incident.objects.get().is_open
-    settings.EVENTS = False
-    maintenance.tidy_up()
-    assert Incident.objects.get().resolution == log_watch.UNWANTED
 
 
 def test_an_alert_of_another_version_is_left_out_with_a_line(

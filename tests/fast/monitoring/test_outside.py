@@ -16,6 +16,7 @@ from instances.health.response import PROBER, Outcome
 from instances.http.certificate import Certificate
 from instances.http.probe import Address, ProbeResult
 from instances.models import (
+    Health,
     Host,
     Incident,
     Instance,
@@ -26,6 +27,7 @@ from instances.models import (
     Plan,
 )
 from instances.monitoring.outside import AT_ONCE, Rota, look_at
+from instances.operations import service
 from tests.factories import World
 from tests.fakes.outside import Killed, fails, passes
 from tests.fast.conftest import Run
@@ -153,6 +155,34 @@ def test_one_address_that_fails_is_one_warning_by_its_cause(
     assert open_ones() == []
     told_after(world, 0)
     assert outbox() == ["ops opened warning c1", "ops resolved info c1"]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("answers", "customers get through again"),
+        ("dies", "what is left of it is told by itself"),
+        ("has no address", "it is not asked any more"),
+        ("is paused", "paused"),
+    ],
+)
+def test_the_end_says_only_what_was_seen(world: World, how: str, told: str) -> None:
+    customers(world, *(f"w{number}" for number in range(4)), "c1")
+    watch(world, 3)
+    answers(world, "c1", fails("tls"))
+    watch(world, 7)
+    if how == "answers":
+        answers(world, "c1", passes())
+    elif how == "dies":
+        Health.objects.filter(instance__customer_id="c1").update(status="unhealthy", reason="exited")
+    elif how == "is paused":
+        service.pause("c1")
+    else:
+        other = Plan.objects.create(name="inside", image="x", cpus=1, memory=1024**2)
+        Instance.objects.filter(customer_id="c1").update(plan=other)
+    watch(world, 4)
+    incident = Incident.objects.get(kind="outside")
+    assert (incident.is_open, incident.resolution) == (False, told)
 
 
 def test_a_proxy_that_fails_many_is_one_message_with_their_number(world: World) -> None:
