@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -77,6 +77,6 @@ def _tls(given: dict[str, str]) -> str:
         raise ImproperlyConfigured(f"{NAME} has an ssl_cert_reqs that is neither required nor none.")
     given["ssl_cert_reqs"] = VERIFIED[given["ssl_cert_reqs"]]
     for option in TLS_FILES:
-        if option in given and not Path(given[option]).is_file():
+        if option in given and not os.path.isfile(given[option]):
             raise ImproperlyConfigured(f"{NAME} names a file as {option} that is not there.")
     return urlencode(given)

@@ -65,6 +65,7 @@ def shown(options: Mapping[str, Any]) -> list[str]:
         "rediss://h/0?s3ntinel=1", "rediss://h/0?ssl_cert_reqs=s3ntinel", "rediss://h?ssl_ca_certs=/s3ntinel",
         "redis+socket:///s3ntinel?virtual_host=3", "redis+socket:///s3ntinel?db=1", "redis+socket://s3ntinel/a",
         "redis://[s3ntinel/0", f"redis://h/{'9' * 5000}",
+        f"rediss://h?ssl_ca_certs=/{'s3ntinel' * 50}",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_in_one_sentence_that_does_not_show_it(url: str) -> None:
