@@ -40,7 +40,7 @@ def engine(name: str, value: str) -> str:
     try:
         parts = urlsplit(value)
         whole = bool(parts.path.strip("/")) if parts.scheme == "unix" else bool(parts.hostname)
-        good = parts.scheme in ENGINES and whole and parts.port != 0
+        good = value.startswith(tuple(f"{scheme}://" for scheme in ENGINES)) and whole and parts.port != 0
     except ValueError:
         good = False
     if not good:
