@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +13,7 @@ NAME = "DOCKMGR_BROKER_URL"
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 TLS_OPTIONS = (*TLS_FILES, "ssl_cert_reqs")
 VERIFIED = {"required": "required", "none": "none", "CERT_REQUIRED": "required", "CERT_NONE": "none"}
-DATABASES = 10_000
+LONGEST_NUMBER = 4  # characters
 
 
 def broker(url: str) -> str:
@@ -55,7 +55,7 @@ def _at_host(parts: SplitResult) -> str:
     number = parts.path.strip("/")
     if not parts.hostname:
         raise _refused()
-    if number and not (number.isascii() and number.isdigit() and int(number) < DATABASES):
+    if number and not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
         raise ImproperlyConfigured(f"{NAME} ends with a database that is no number; it looks like /0.")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     query = _tls(given) if parts.scheme == "rediss" else _no_options(given)
@@ -77,6 +77,6 @@ def _tls(given: dict[str, str]) -> str:
         raise ImproperlyConfigured(f"{NAME} has an ssl_cert_reqs that is neither required nor none.")
     given["ssl_cert_reqs"] = VERIFIED[given["ssl_cert_reqs"]]
     for option in TLS_FILES:
-        if option in given and not Path(given[option]).is_file():
+        if option in given and not os.path.isfile(given[option]):
             raise ImproperlyConfigured(f"{NAME} names a file as {option} that is not there.")
     return urlencode(given)

@@ -12,6 +12,7 @@ from instances.lib.causes import unreadable
 SPECIAL_CHARACTERS = (
     "In a user name or password # / ? [ ] @ : % are written as %23 %2F %3F %5B %5D %40 %3A %25."
 )
+ALLOWED_PATH = "a path that begins with / or ~/"
 
 
 class Environment:
@@ -21,11 +22,11 @@ class Environment:
         self._values = values
 
     def text(self, name: str, default: str) -> str:
-        return self._values.get(name) or default
+        return self._text(name) or default
 
     def secret(self, name: str) -> str | None:
         """The value of NAME, or the content of the file that NAME_FILE names."""
-        value = self._values.get(name)
+        value = self._text(name)
         file = self._values.get(f"{name}_FILE")
         if value and file:
             raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; only one is allowed.")
@@ -71,16 +72,36 @@ class Environment:
         return value.upper()
 
     def words(self, name: str, default: list[str]) -> list[str]:
-        value = self._values.get(name)
-        return [part.strip() for part in value.split(",") if part.strip()] if value else default
+        value = self._text(name)
+        words = [part.strip() for part in value.split(",") if part.strip()]
+        if value and not words:
+            raise _refused(name, value, "a list with commas that is not empty")
+        return words or default
 
     def path(self, name: str, default: Path) -> Path:
-        value = self._values.get(name)
-        return Path(value).expanduser().absolute() if value else default.expanduser().absolute()
+        value = self._text(name)
+        if value and not value.strip():
+            raise _refused(name, value, ALLOWED_PATH)
+        try:
+            return Path(value or default).expanduser().absolute()
+        except (RuntimeError, OSError):  # nobody's home folder, or a working folder that is gone
+            if value:
+                raise _refused(name, value, ALLOWED_PATH) from None
+            raise ImproperlyConfigured(
+                f"{name} is not set, and this account has no home folder for its default; "
+                f"allowed is {ALLOWED_PATH}."
+            ) from None
 
     def optional_path(self, name: str) -> Path | None:
-        value = self._values.get(name)
-        return Path(value).expanduser().absolute() if value else None
+        return self.path(name, Path()) if self._values.get(name) else None
+
+    def _text(self, name: str) -> str:
+        value = self._values.get(name) or ""
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # how Python hands on bytes that are no UTF-8
+            raise _refused(name, value, "text in UTF-8") from None
+        return value
 
     def _read(self, name: str, path: Path) -> str:
         try:

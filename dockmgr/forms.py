@@ -8,33 +8,30 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from dockmgr.environment import form
+from dockmgr.web_names import DEFAULT_PORTS, origin
+
 ENGINES = ("unix", "tcp", "ssh")
-_NAME = re.compile(
-    r"\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\.?", re.IGNORECASE
-)
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_WITH_PORT = re.compile(r"(?P<host>.*?)(:(?P<port>[0-9]{1,5}))?")
 _VISIBLE = re.compile(r"[!-~]+")
 
 
 def hosts(name: str, values: list[str]) -> list[str]:
-    """Host names and addresses, without scheme and port; `.example.com` and `*` as Django reads them."""
-    for value in values:
-        if value != "*" and not _is_host(value):
-            raise _refused(name, "host names without scheme and port, such as dockmgr.example.com")
-    return values
+    """Host names and addresses as browsers send them; `.example.com` and `*` as Django reads them."""
+    return [_allowed_host(name, value) for value in values]
 
 
 def origins(name: str, values: list[str]) -> list[str]:
     """Origins as browsers send them: scheme and host, and a port that does not go without saying."""
-    for value in values:
-        if not _is_origin(value):
-            raise _refused(name, "origins, such as https://dockmgr.example.com")
-    return values
+    return [_origin(name, value) for value in values]
 
 
 def address(name: str, value: str | None) -> str | None:
     """An address of the web that can be asked."""
     if value is not None and not _is_address(value):
-        raise _refused(name, "an address, such as https://monitor.example.com/ping/1")
+        raise _refused(name, value, "an address, such as https://monitor.example.com/ping/1")
     return value
 
 
@@ -43,49 +40,60 @@ def engine(name: str, value: str) -> str:
     try:
         parts = urlsplit(value)
         whole = bool(parts.path.strip("/")) if parts.scheme == "unix" else bool(parts.hostname)
-        good = parts.scheme in ENGINES and whole and parts.port != 0
+        good = value.startswith(tuple(f"{scheme}://" for scheme in ENGINES)) and whole and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise _refused(name, "unix:///path, tcp://host:port or ssh://user@host")
+        raise _refused(name, value, "unix:///path, tcp://host:port or ssh://user@host")
     return value
 
 
 def token(name: str, value: str | None) -> str | None:
     """What can be sent in a header."""
     if value is not None and not _VISIBLE.fullmatch(value):
-        raise _refused(name, "letters, digits and signs without blanks")
+        raise _refused(name, value, "letters, digits and signs without blanks")
     return value
 
 
 def prefix(name: str, value: str) -> str:
     """What keys of Redis may begin with: nothing that Celery would fill in."""
     if value and (not _VISIBLE.fullmatch(value) or {"{", "}"} & set(value)):
-        raise _refused(name, "letters, digits and signs without blanks and braces")
+        raise _refused(name, value, "letters, digits and signs without blanks and braces")
     return value
 
 
-def _is_host(value: str) -> bool:
-    if value.startswith("["):
-        return value.endswith("]") and _is_ip(value[1:-1])
-    return bool(_NAME.fullmatch(value))
+def _allowed_host(name: str, value: str) -> str:
+    begin = "." if value.startswith(".") else ""
+    host = "*" if value == "*" else _host(value.removeprefix(begin))
+    if not host:
+        raise _refused(name, value, "host names without scheme and port, such as dockmgr.example.com")
+    return begin + host
 
 
-def _is_ip(value: str) -> bool:
+def _origin(name: str, value: str) -> str:
+    scheme, _, rest = value.lower().partition("://")
+    found = _WITH_PORT.fullmatch(rest)
+    begin = "*." if rest.startswith("*.") else ""
+    host = _host(found["host"].removeprefix(begin)) if found else ""
+    port = int(found["port"]) if found and found["port"] else None
+    if scheme not in DEFAULT_PORTS or not host or not (port is None or 0 < port < 65536):
+        raise _refused(name, value, "origins, such as https://dockmgr.example.com")
+    return origin(scheme, begin + host, port)
+
+
+def _host(value: str) -> str:
+    """A host in small letters and without a dot at its end; empty for what is none."""
+    if value.startswith("[") and value.endswith("]"):
+        return _in_brackets(value[1:-1])
+    host = value.lower().removesuffix(".")
+    return host if _NAME.fullmatch(host) else ""
+
+
+def _in_brackets(value: str) -> str:
     try:
-        return ipaddress.ip_address(value).version == 6
+        return f"[{ipaddress.IPv6Address(value).compressed}]"
     except ValueError:
-        return False
-
-
-def _is_origin(value: str) -> bool:
-    scheme, separator, rest = value.partition("://")
-    host, _, port = rest.rpartition(":") if re.search(r":\d+$", rest) else (rest, "", "1")
-    return scheme in ("http", "https") and bool(separator) and _is_wild(host) and 0 < int(port) < 65536
-
-
-def _is_wild(host: str) -> bool:
-    return _is_host(host.removeprefix("*."))
+        return ""
 
 
 def _is_address(value: str) -> bool:
@@ -93,7 +101,7 @@ def _is_address(value: str) -> bool:
         parts = urlsplit(value)
         return (
             parts.scheme in ("http", "https")
-            and _is_host(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
+            and bool(_host(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""))
             and parts.port != 0
             and bool(_VISIBLE.fullmatch(value))
         )
@@ -101,5 +109,5 @@ def _is_address(value: str) -> bool:
         return False
 
 
-def _refused(name: str, allowed: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name} has a value that doesn't fit; allowed are {allowed}.")
+def _refused(name: str, value: str, allowed: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} has {form(value)} that don't fit; allowed are {allowed}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from django.core.management.utils import get_random_secret_key
 from kombu import Exchange, Queue
@@ -164,7 +165,7 @@ UNFOLD = {
 }
 
 # --- Web security ------------------------------------------------------------------------------
-HTTPS = env.flag("DOCKMGR_HTTPS", PUBLIC_URL.startswith("https://"))
+HTTPS = env.flag("DOCKMGR_HTTPS", NAMES.https)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, where there is no TLS
@@ -186,12 +187,14 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 
 # --- Database ----------------------------------------------------------------------------------
 STATEMENT_SECONDS = env.seconds("DOCKMGR_STATEMENT_TIMEOUT", 8, least=1)
-DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{HOME / 'dockmgr.sqlite3'}"
+DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{quote(str(HOME / 'dockmgr.sqlite3'))}"
 DATABASES = {"default": database(DATABASE_URL, STATEMENT_SECONDS)}
 
 # --- Celery ------------------------------------------------------------------------------------
 EMBEDDED_BROKER = HOME / "redis.sock"
-CELERY_BROKER_URL = broker(env.secret("DOCKMGR_BROKER_URL") or f"redis+socket://{EMBEDDED_BROKER}")
+CELERY_BROKER_URL = broker(
+    env.secret("DOCKMGR_BROKER_URL") or f"redis+socket://{quote(str(EMBEDDED_BROKER))}"
+)
 BROKER_PREFIX = forms.prefix(
     "DOCKMGR_BROKER_PREFIX", env.text("DOCKMGR_BROKER_PREFIX", "")
 )  # keeps several installations on one Redis apart

@@ -18,10 +18,11 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class WebNames:
-    """The host names the web answers to, and the origins that may post its forms."""
+    """The host names the web answers to, the origins that may post its forms, and whether that is by TLS."""
 
     hosts: list[str]
     origins: list[str]
+    https: bool = False
 
 
 def web_names(name: str, public_url: str) -> WebNames:
@@ -38,10 +39,13 @@ def web_names(name: str, public_url: str) -> WebNames:
         raise _no_address(name) from None
     if not host or parts.scheme not in DEFAULT_PORTS or not _VISIBLE.fullmatch(public_url):
         raise _no_address(name)
-    # Browsers leave out the port that goes without saying, and Django compares letter by letter.
-    shown = host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
     others = [own for own in LOOPBACK if own != host]
-    return WebNames([host, *others], [f"{parts.scheme}://{shown}"])
+    return WebNames([host, *others], [origin(parts.scheme, host, port)], parts.scheme == "https")
+
+
+def origin(scheme: str, host: str, port: int | None) -> str:
+    """An origin as browsers send it, without the port that goes without saying: Django compares letters."""
+    return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 
 def _host(parts: SplitResult) -> str:

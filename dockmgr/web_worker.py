@@ -37,10 +37,10 @@ def has_arrived(received: bytes | bytearray) -> bool:
     return len(received) >= min(end + len(HEAD_END) + length, LARGEST)
 
 
-def waits_for_leave(before: bytes | bytearray, received: bytes | bytearray) -> bool:
-    """Whether the client has just ended a head that says it sends the body only when told to."""
+def waits_for_leave(received: bytes | bytearray) -> bool:
+    """Whether the client has ended a head that says it sends the body only when told to."""
     end = received.find(HEAD_END)
-    return HEAD_END not in before and end >= 0 and bool(_ASKS_FIRST.search(received, 0, end + 2))
+    return end >= 0 and bool(_ASKS_FIRST.search(received, 0, end + 2))
 
 
 class _Refused:
@@ -89,10 +89,10 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
             return
         except OSError:
             data = b""
-        before = bytes(received)
+        had_head = HEAD_END in received
         received += data
         if data and not has_arrived(received):
-            if waits_for_leave(before, received):
+            if not had_head and waits_for_leave(received):
                 with suppress(OSError):
                     client.send(CONTINUE)
             return

@@ -37,6 +37,13 @@ def instance(customer_id: object) -> Instance:
     return _only(_present().filter(customer_id=asked), f"instance of customer {asked}")
 
 
+def known_customer(customer_id: object) -> str:
+    """The id of a customer who has an instance, or had one. Raises RequestError for any other."""
+    asked = validators.customer_id(customer_id)
+    _only(Instance.objects.without_secrets().filter(customer_id=asked), f"instance of customer {asked}")
+    return asked
+
+
 def instance_of_subdomain(subdomain: object) -> Instance:
     """The same by subdomain. Raises RequestError for a malformed or unknown one."""
     asked = validators.subdomain(subdomain)

@@ -14,6 +14,7 @@ from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence, may_pass
 from instances.errors import OutOfReachError, TransientError
 from instances.lib.backoff import wait_before_next
+from tasks.arguments import fitting
 from tasks.broker.foreign import HEADER, drop_if_foreign, signed
 from tasks.broker.reasons import LOST_BROKER, broker_sentence
 from tasks.policies import POLICIES
@@ -31,7 +32,8 @@ app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "dockmgr.resul
 class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it runs
     """A task that is tried again within one call, as its policy says, while what failed may pass.
 
-    Raises the last TransientError when the tries are used up, and any other error at once. A database
+    Raises the last TransientError when the tries are used up, and any other error at once; RequestError
+    for arguments the task does not take. A database
     or broker that is away is OutOfReachError: an outage is no defect of every task that meets it. A
     message of another installation is not acted on.
     """
@@ -46,6 +48,7 @@ class PolicyTask(Task):  # type: ignore[type-arg]  # takes no parameters when it
         sender = (self.request.headers or {}).get(HEADER)
         if drop_if_foreign(sender, answered=not (self.ignore_result or self.request.ignore_result)):
             return None
+        kwargs = fitting(self.name, self.run, args, kwargs)
         retry, tries = POLICIES[self.name].retry, 0
         while True:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from instances.errors import OutOfReachError
+from instances.errors import OutOfReachError, RequestError
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk
 from tasks.app import task
@@ -16,7 +16,7 @@ from tasks.operations import enqueue
 @task("dockmgr.carry_out_bulk")
 def carry_out_bulk(bulk_id: str, turn: int = 0) -> None:
     """Begin what an order may begin now, and come back while some of its instances still wait."""
-    identity = uuid.UUID(bulk_id)
+    identity = _identity(bulk_id)
     if customers := bulk_changing.to_check(identity, turn):
         enqueue_checks(customers)
     begun = bulk_changing.advance(identity, turn)
@@ -24,6 +24,13 @@ def carry_out_bulk(bulk_id: str, turn: int = 0) -> None:
         enqueue(operation)
     if begun.following is not None:
         _publish(identity, begun.following, bulk_changing.BETWEEN_TURNS.total_seconds())
+
+
+def _identity(bulk_id: object) -> uuid.UUID:
+    try:
+        return uuid.UUID(str(bulk_id))
+    except ValueError:
+        raise RequestError("There is no order for a selection of that id.") from None
 
 
 def enqueue_or_forget(bulk: Bulk) -> None:

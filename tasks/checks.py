@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -32,8 +31,11 @@ from instances.errors import BusyError, OutOfReachError
 from instances.models import Health, Sweep
 from instances.operations import service
 from instances.operations.last_words import is_new_death, keep_of_death
+from instances.operations.requester import a_service
 from tasks.app import app, task
 from tasks.broker.connection import reaching_broker, require_broker
+from tasks.broker.foreign import is_ours
+from tasks.broker.message import expiry
 from tasks.broker.publishing import publish_many
 from tasks.broker.queues import queue_lengths
 from tasks.heartbeat import announce_sweep
@@ -58,16 +60,20 @@ def commit(checks: Sequence[Check]) -> Sequence[Recorded]:
 COMMITTER: BatchWriter[Check, Recorded] = BatchWriter(commit)
 
 
-@task("dockmgr.sweep")
-def sweep(requested_by: str = "task", reason: str = "", request_id: str | None = None) -> dict[str, Any]:
+@task("dockmgr.sweep", bind=True)
+def sweep(
+    self: Task[..., Any], requested_by: str = "task", reason: str = "", request_id: str | None = None
+) -> dict[str, Any]:
     """Start a sweep: one message per active instance. Refused while one is running.
 
     `reason` and `request_id`, which every task that begins something takes, are kept nowhere.
     """
+    named = a_service(requested_by, reason, request_id).requested_by
+    by = requested_by if is_ours(self.request.headers) else named
     now, rhythm = SYSTEM.now(), sweep_rhythm()
     interval = rhythm.shortest if rhythm else float(settings.SWEEP_INTERVAL)
     try:
-        row = sweeps.start(now, interval, by=requested_by, scheduled=requested_by == "beat")
+        row = sweeps.start(now, interval, by=by, scheduled=by == "beat")
     except BusyError as error:
         logger.info("No sweep now: %s", error)
         return {"sweep_id": None, "refused": str(error)}
@@ -209,23 +215,6 @@ def check_health(
     made = _check(Order(replace(own, leads=True)))
     health = Health.objects.select_related("instance").get(pk=own.instance_id)
     return documents.fresh_check(health, made.seen, made.skipped)
-
-
-def expiry(expires: object) -> datetime | None:
-    """When a message that says so is worth nothing any more."""
-    if isinstance(expires, str):
-        return _moment(expires)
-    return _with_zone(expires) if isinstance(expires, datetime) else None
-
-
-@lru_cache(maxsize=16)  # all messages of a sweep say the same
-def _moment(text: str) -> datetime:
-    return _with_zone(datetime.fromisoformat(text))
-
-
-def _with_zone(moment: datetime) -> datetime:
-    """Celery takes a moment that names no zone as one in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def known_dark(request: CheckRequest) -> Check | None:

@@ -35,7 +35,7 @@ from instances.http.exchange import ProbeResult
 from instances.http.many_probes import ManyProbes, Question, Then, Turn, question_of
 from tasks import checks
 from tasks.broker.in_hand import InHand
-from tasks.broker.message import Headers, Message
+from tasks.broker.message import Headers, Message, expiry
 from tasks.broker.transport import Transport
 from tasks.checks import Order
 from tasks.outages import SaidOnce, in_words
@@ -262,7 +262,7 @@ def order_of(message: Message, revoked: Container[str]) -> Order | None:
         return None
     try:
         _, asked, _ = _BODY.decode(message.content())
-        until = checks.expiry(headers.expires)
+        until = expiry(headers.expires)
     except (ValueError, RecursionError):
         return None  # As a task it fails, and is told.
     return Order(asked.request, until, again=bool(headers.redelivered)) if asked.request else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from celery import Task
@@ -152,7 +151,7 @@ def carry_on(self: Task[..., Any], operation_id: str) -> None:
 
     Dropped when somebody else is at it: should that one die, `dockmgr.recover` sends another message.
     """
-    operation = Operation.objects.get(pk=uuid.UUID(operation_id))
+    operation = lookup.operation(operation_id)
     if not is_held(operation, SYSTEM.now()):
         _carry(self, operation)
 

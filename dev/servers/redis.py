@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -88,7 +89,7 @@ class _Starter:
             client.close()
             raise ServerFailed(f"Another Redis serves {path} already.")
         listen = ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"]
-        return self._start(listen, client), f"redis+socket://{path}"
+        return self._start(listen, client), f"redis+socket://{quote(str(path))}"
 
     def _start(self, listen: list[str], client: Redis) -> ServerProcess:
         server = ServerProcess("Redis", [*self._command, *listen], self._log, folders=self._folders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,7 +156,9 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "may_operate": request.user.has_perm(OPERATE),
         "may_change_secrets": request.user.has_perm(SECRETS),
         "env_names": variable_names(plan) if request.user.has_perm(ENV_NAMES) else None,
-        "update_form": ReasonForm(auto_id="update_%s", initial=typed_reason(request)),
+        "update_form": ReasonForm(
+            auto_id="update_%s", initial={**typed_reason(request), "request_id": str(uuid.uuid4())}
+        ),
         "secret_form": SecretForm(auto_id="secret_%s"),
     }
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -20,12 +21,29 @@ from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out
 from instances.admin.read_only import Page, PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
+from instances.db.among import among
+from instances.errors import RequestError
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk, Instance
 from tasks.bulk import enqueue_or_forget
 
+TOO_MANY = bulk_changing.MOST_INSTANCES + 1
 PER_PAGE = 100
 NAMES_SHOWN = 20
+
+
+class _Chosen(forms.Form):
+    """The keys of the instances that were shown: what is ordered is what was confirmed."""
+
+    keys = forms.RegexField(r"^[0-9]{1,18}(,[0-9]{1,18})*$", required=False, widget=forms.HiddenInput)
+
+
+class ChosenForm(ReasonForm, _Chosen):
+    """Why it is done to them."""
+
+
+class OptionalChosenForm(OptionalReasonForm, _Chosen):
+    """The same where it need not be said."""
 
 
 class SelectionMixin:
@@ -57,19 +75,34 @@ def _ordered(
     model_admin: Any, request: HttpRequest, queryset: QuerySet[Instance], name: str
 ) -> HttpResponse | None:
     """Ask for the reason first, then place the order and go to its report."""
-    form_class = OptionalReasonForm if name == "check" else ReasonForm
-    form = form_class(request.POST if "confirmed" in request.POST else None)
-    if form.is_bound:
-        keys = queryset.values_list("pk", flat=True)[: bulk_changing.MOST_INSTANCES + 1]
-        placed = place_order(request, name, keys, form)
-        return redirect(reverse("admin:instances_bulk_change", args=[placed.pk])) if placed else None
-    return _confirmation(model_admin, request, queryset, name, form)
+    form_class = OptionalChosenForm if name == "check" else ChosenForm
+    if "confirmed" not in request.POST:
+        return _confirmation(model_admin, request, queryset, name, form_class)
+    form = form_class(request.POST)
+    placed = place_order(request, name, _chosen(queryset, form), form)
+    return redirect(reverse("admin:instances_bulk_change", args=[placed.pk])) if placed else None
+
+
+def _chosen(queryset: QuerySet[Instance], form: _Chosen) -> list[int]:
+    """Those that were shown, as far as they are still here; who showed none means the selection of now."""
+    shown = form.cleaned_data["keys"] if form.is_valid() else ""
+    if not shown:
+        return list(queryset.values_list("pk", flat=True)[:TOO_MANY])
+    keys = [int(key) for key in shown.split(",")]
+    here = set(Instance.objects.present().filter(among("pk", keys)).values_list("pk", flat=True))
+    return [key for key in keys if key in here]
 
 
 def _confirmation(
-    model_admin: Any, request: HttpRequest, queryset: QuerySet[Instance], name: str, form: ReasonForm
+    model_admin: Any,
+    request: HttpRequest,
+    queryset: QuerySet[Instance],
+    name: str,
+    form_class: type[ChosenForm | OptionalChosenForm],
 ) -> TemplateResponse:
-    count = queryset.count()
+    chosen = dict(queryset.values_list("pk", "customer_id")[:TOO_MANY])
+    count = len(chosen) if len(chosen) < TOO_MANY else queryset.count()
+    keys = ",".join(map(str, chosen))
     context = {
         **model_admin.admin_site.each_context(request),
         "title": f"{VERBS[name].label} {count} instance{'' if count == 1 else 's'}?",
@@ -77,8 +110,8 @@ def _confirmation(
         "verb": VERBS[name],
         "count": count,
         "most": bulk_changing.MOST_INSTANCES,
-        "names": list(queryset.values_list("customer_id", flat=True)[:NAMES_SHOWN]),
-        "form": form,
+        "names": list(chosen.values())[:NAMES_SHOWN],
+        "form": form_class(initial={"keys": keys, "request_id": str(uuid.uuid4())}),
         "action": request.POST["action"],
         "selected": request.POST.getlist("_selected_action"),
         "across": request.POST.get("select_across", "0"),
@@ -87,19 +120,32 @@ def _confirmation(
 
 
 def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: ReasonForm) -> Bulk | None:
-    """Write the order down and hand it to the workers; None when it was refused, which was then said."""
+    """Write the order down and hand it to the workers; None when it was refused, which was then said.
+
+    A form that is sent twice is one order.
+    """
     placed: list[Bulk] = []
 
     def work(fields: dict[str, Any]) -> str:
-        bulk = bulk_changing.create_bulk(verb, keys, by=trail.actor(request), reason=fields["reason"])
-        enqueue_or_forget(bulk)
+        order, by = _order_id(fields), trail.actor(request)
+        bulk, is_new = bulk_changing.create_bulk_once(order, verb, keys, by=by, reason=fields["reason"])
+        if is_new:
+            enqueue_or_forget(bulk)
         placed.append(bulk)
-        return f"The {verb} of {len(bulk.instances)} instances is queued."
+        done = "is queued" if is_new else "was ordered before"
+        return f"The {verb} of {len(bulk.instances)} instances {done}."
 
     target = f"selection {verb}"
     return (
         placed[0] if carry_out(request, form, action=f"{verb} selection", target=target, work=work) else None
     )
+
+
+def _order_id(fields: dict[str, Any]) -> uuid.UUID:
+    try:
+        return uuid.UUID(fields["request_id"]) if fields["request_id"] else uuid.uuid4()
+    except ValueError:
+        raise RequestError("The request id of this form is malformed.") from None
 
 
 @admin.register(Bulk)

@@ -27,6 +27,7 @@ from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
 from instances.containers.published import located
 from instances.engine.pool import EngineAddress, Engines
+from instances.errors import RequestError
 from instances.health.response import VERSION_LENGTH
 from instances.models import Host
 from instances.models.check_subject import CheckSubject
@@ -84,8 +85,14 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Self:
-        """What a message says; words of a newer release are left out. Raises ValueError for another form."""
-        return msgspec.convert(message, cls)
+        """What a message says; words of a newer release are left out.
+
+        Raises RequestError for another form.
+        """
+        try:
+            return msgspec.convert(message, cls)
+        except msgspec.ValidationError:
+            raise RequestError("This check was asked for in another form than a sweep's.") from None
 
     @property
     def engine(self) -> EngineAddress:

@@ -105,7 +105,8 @@ def path(value: object) -> str:
     return "/" + posixpath.normpath(value).lstrip("/")
 
 
-def _mount_point(value: object) -> str:
+def mount_point(value: object) -> str:
+    """A folder of the container that something else may stand in the place of."""
     found = path(value)
     if found == "/":
         raise ValueError("must not cover the container's root")
@@ -115,7 +116,7 @@ def _mount_point(value: object) -> str:
 def volumes(value: object) -> dict[str, str]:
     """Names of volumes with their paths: a mapping, or a list of `name:/path`."""
     pairs = list(value.items()) if isinstance(value, dict) else [_volume(entry) for entry in entries(value)]
-    found = {_volume_name(name): _mount_point(target) for name, target in pairs}
+    found = {_volume_name(name): mount_point(target) for name, target in pairs}
     if len(found) < len(pairs) or len(set(found.values())) < len(found):
         raise ValueError("must have each name and each path once")
     return found
@@ -140,7 +141,7 @@ def _volume_name(name: object) -> str:
 def tmpfs(value: object) -> dict[str, str]:
     """Paths with their options (`size=64m,mode=1777`); a size alone will do."""
     pairs = value.items() if isinstance(value, dict) else (_tmpfs(entry) for entry in texts(value))
-    return {_mount_point(target): _tmpfs_options(given) for target, given in pairs}
+    return {mount_point(target): _tmpfs_options(given) for target, given in pairs}
 
 
 def _tmpfs(entry: str) -> tuple[str, str]:

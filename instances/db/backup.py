@@ -28,7 +28,7 @@ def back_up(target: Path) -> int:
     A PostgreSQL becomes an archive for `pg_restore`, SQLite a database file. Raises RequestError when
     the file can't be made, OutOfReachError when the database or pg_dump is not to be had.
     """
-    if target.exists():
+    if os.path.exists(target):  # False for a name that is too long, for which Path's own raises
         raise RequestError(f"The file {target} exists already; a backup replaces nothing.")
     try:
         descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

@@ -25,20 +25,29 @@ PATIENCE = timedelta(seconds=60)
 
 def create_bulk(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
     """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
+    return create_bulk_once(uuid.uuid4(), verb, instance_ids, by=by, reason=reason)[0]
+
+
+def create_bulk_once(
+    key: uuid.UUID, verb: str, instance_ids: Iterable[int], *, by: str, reason: str
+) -> tuple[Bulk, bool]:
+    """The same under the caller's key, and whether it was written down now: the same key is the same order.
+
+    Raises RequestError also for a key that stands for an order of another kind.
+    """
     chosen = list(dict.fromkeys(instance_ids))
     if not 1 <= len(chosen) <= MOST_INSTANCES:
         found = "more are" if chosen else "none is"
         raise RequestError(f"An order is for 1 to {MOST_INSTANCES} instances, and {found} chosen.")
     now = service.OUTSIDE.clock.now()
-    return Bulk.objects.create(
-        verb=verb,
-        by=by[:64],
-        reason=reason[:255],
-        created_at=now,
-        instances=chosen,
-        pending=chosen,
-        due_at=now,
+    said = {"verb": verb, "by": by[:64], "reason": reason[:255]}
+    times = {"created_at": now, "due_at": now}
+    bulk, is_new = Bulk.objects.get_or_create(
+        pk=key, defaults={**said, **times, "instances": chosen, "pending": chosen}
     )
+    if bulk.verb != verb:
+        raise RequestError(f"The {bulk.verb} of a selection was ordered with this form already.")
+    return bulk, is_new
 
 
 @dataclass

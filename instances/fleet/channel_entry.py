@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from instances.fleet.entry import NAME, Part
+from instances.fleet.entry import NAME, Entry, Part
 from instances.lib import durations, validators
 
 LONGEST_WAIT = 30 * 86400
@@ -61,7 +61,7 @@ def _something(events: list[str]) -> list[str]:
     return events
 
 
-class ChannelEntry(Part):
+class ChannelEntry(Entry):
     name: str = Field(pattern=NAME)
     url: str = Field(pattern=r"^[a-z][a-z0-9+.-]*://.+$", repr=False)
     min_level: Literal["info", "warning", "critical"] = "info"

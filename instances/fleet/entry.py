@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from instances.lib import storable
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+LONGEST = 255  # characters of an address, or of a registry's name, that a row has room for
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 
 
@@ -17,6 +20,17 @@ class Part(BaseModel):
     def columns(self) -> dict[str, Any]:
         """What the entry says, by the names of the row's columns; what it leaves out is not in it."""
         return self.model_dump(exclude_unset=True)
+
+
+class Entry(Part):
+    """One host, registry, plan or channel: nothing of it is cut or written in another way in its row."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_it_is(cls, value: object) -> object:
+        if not storable.is_storable(value):
+            raise ValueError("must have no zero bytes, and no halves of characters")
+        return value
 
 
 def shown(part: int | str) -> str:

@@ -17,7 +17,7 @@ from instances.errors import RequestError
 from instances.fleet import as_written
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.compose_keys import instead_of
-from instances.fleet.entry import LEAST_MEMORY, NAME, Part, shown
+from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Part, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
 
@@ -41,9 +41,9 @@ class Ssh(Part):
     known_hosts: str | None = None
 
 
-class HostEntry(Part):
+class HostEntry(Entry):
     name: str = Field(pattern=NAME)
-    docker_url: str = Field(default="", pattern=r"^(|unix:///.+|tcp://.+|ssh://.+)$")
+    docker_url: str = Field(default="", max_length=LONGEST, pattern=r"^(|unix:///.+|tcp://.+|ssh://.+)$")
     tls: Tls | None = None
     ssh: Ssh | None = None
     insecure: bool = False
@@ -71,10 +71,10 @@ class HostEntry(Part):
         return self
 
 
-class RegistryEntry(Part):
+class RegistryEntry(Entry):
     """A login is said whole: saying one kind of it takes the others back."""
 
-    name: str = Field(pattern=REGISTRY)
+    name: str = Field(max_length=LONGEST, pattern=REGISTRY)
     username: str = Field(default="", pattern=r"^[!-~]{0,255}$")
     password: str = Field(default="", max_length=16384, repr=False)
     token_file: str = Field(default="", pattern=r"^(|/[!-~]{1,254})$")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from instances.containers import timings
+from instances.containers import option_words, timings
 from instances.containers.log_alerts import MOST_ALERTS, LogAlert, documents
 from instances.containers.options import DATA, WORDS, Options
 from instances.errors import RequestError
-from instances.fleet.entry import LEAST_MEMORY, NAME, Part, shown
+from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, shown
 from instances.health.question import Question
 from instances.lib import placeholders, sizes, validators
 
@@ -31,6 +31,12 @@ def _env(value: object) -> dict[str, str]:
         raise ValueError(str(error)) from None
     placeholders.refuse_unknown(given.values())
     return given
+
+
+def _data_path(value: str) -> str:
+    """Held against the rule of every volume, and kept as it is written: another text would be a change."""
+    option_words.mount_point(value)
+    return value
 
 
 def _pair(line: object) -> tuple[str, str]:
@@ -83,7 +89,7 @@ def _alerts(value: object) -> object:
     return given
 
 
-class PlanEntry(Part, Options):
+class PlanEntry(Entry, Options):
     """A plan. The options of its containers stand among its own keys, as in Compose."""
 
     name: str = Field(pattern=NAME)
@@ -99,11 +105,13 @@ class PlanEntry(Part, Options):
     health: Question | None = None
     start_grace: float = Field(default=60, ge=0, le=3600)
     stop_timeout: int = Field(default=10, ge=0, le=600)
-    data_path: str | None = Field(default="/data", pattern=r"^/[!-9;-~]{1,254}$")
+    data_path: Annotated[str, AfterValidator(_data_path), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None = (
+        "/data"
+    )
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
     generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
-    public_url: str = Field(default="", pattern=r"^(|https?://[!-~]+)$")
+    public_url: str = Field(default="", max_length=LONGEST, pattern=r"^(|https?://[!-~]+)$")
     update_strategy: Literal["recreate", "start_first"] = "recreate"
     log_alerts: Annotated[list[LogAlert], BeforeValidator(_alerts), Field(max_length=MOST_ALERTS)] = []
 

@@ -29,6 +29,8 @@ def _address(text: str) -> str | None:
     if host.count(":") == 1:  # IPv4 with a port
         host = host.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(host.partition("%")[0]))
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
+    # Who listens on IPv6 for both is told of IPv4 callers like this, and all of them share 64 bits.
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -35,5 +35,18 @@ def nested(value: Any, depth: int = DEEPEST) -> Any:
     return [nested(inner, depth - 1) for inner in value]
 
 
+def is_storable(value: Any) -> bool:
+    """Whether every database takes all texts of a document as they are, whatever holds itself in it."""
+    left, seen = [value], set()
+    while left:
+        each = left.pop()
+        if isinstance(each, str) and _UNSTORABLE.search(each):
+            return False
+        if isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            left += [*each, *each.values()] if isinstance(each, dict) else each
+    return True
+
+
 def _name(name: Any) -> Any:
     return text(name) if isinstance(name, str) else name

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from instances.db.clock import SYSTEM
+from instances.lib import client_ip
 from instances.observability.exposition import Metrics, render
 from instances.observability.readiness import Readiness, document
 
@@ -47,10 +48,10 @@ def _shows(request: HttpRequest, token: str) -> bool:
 
 def _from_here(request: HttpRequest) -> bool:
     """Whether it comes from this machine itself, and not from elsewhere through a proxy on it."""
-    address = request.META.get("REMOTE_ADDR")
+    address = client_ip.source(request.META, proxies=0)
     if not address or any(header in request.headers for header in PROXY_HEADERS):
         return False
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    return ipaddress.ip_address(address).is_loopback
 
 
 def _refused(status: int, sentence: str, **headers: str) -> HttpResponse:

@@ -96,21 +96,25 @@ def read(
     try:
         return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)
     except NotFoundOnEngine:
-        raise RequestError(f"{instance.customer_id} has no container, so there is no log.") from None
+        raise _no_log(instance) from None
 
 
 def stream(
     instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
 ) -> Iterator[str]:
-    """The last lines and then new ones as they come, until the container ends or the reader stops."""
-    engine = engines.at(engine_address(instance.host))
-    with closing(
-        engine.logs(
-            container_of(instance, engine),
-            lines=line_count(lines),
-            since=since,
-            timestamps=timestamps,
-            follow=True,
-        )
-    ) as chunks:
+    """The last lines and then new ones as they come, until the container ends or the reader stops.
+
+    Raises RequestError when there is no container.
+    """
+    engine, number = engines.at(engine_address(instance.host)), line_count(lines)
+    try:
+        container = container_of(instance, engine)
+        chunks = engine.logs(container, lines=number, since=since, timestamps=timestamps, follow=True)
+    except NotFoundOnEngine:
+        raise _no_log(instance) from None
+    with closing(chunks):
         yield from follow(chunks, Redactor(instance.secret_values))
+
+
+def _no_log(instance: Instance) -> RequestError:
+    return RequestError(f"{instance.customer_id} has no container, so there is no log.")

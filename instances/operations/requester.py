@@ -11,7 +11,7 @@ from instances.errors import RequestError
 
 MAX_REQUEST_ID = 128
 # What only the surfaces themselves call people, and dockmgr itself.
-_RESERVED = re.compile(r"(admin|api|cli|desk|task):|(dockmgr|python)$")
+_RESERVED = re.compile(r"(admin|api|cli|desk|task):|(beat|dockmgr|python)$")
 
 
 @dataclass(frozen=True)

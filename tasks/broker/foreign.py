@@ -30,6 +30,11 @@ def signed(headers: Mapping[str, Any] | None) -> dict[str, Any]:
     return {**(headers or {}), **({HEADER: own} if own else {})}
 
 
+def is_ours(headers: Mapping[str, Any] | None) -> bool:
+    """Whether a message that is not foreign was sent by one of our own processes, as far as can be told."""
+    return bool((headers or {}).get(HEADER)) or INSTALLATION.id() is None
+
+
 class ForeignMessages:
     """Tells whose a message is, and keeps in mind for how long others' have been coming."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -59,3 +61,20 @@ def _tag(raw: bytes) -> str | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return tag if isinstance(tag, str) else None
+
+
+def expiry(expires: object) -> datetime | None:
+    """When a message that says so is worth nothing any more."""
+    if isinstance(expires, str):
+        return _moment(expires)
+    return _with_zone(expires) if isinstance(expires, datetime) else None
+
+
+@lru_cache(maxsize=16)  # all messages of a sweep say the same
+def _moment(text: str) -> datetime:
+    return _with_zone(datetime.fromisoformat(text))
+
+
+def _with_zone(moment: datetime) -> datetime:
+    """Celery takes a moment that names no zone as one in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -92,7 +92,11 @@ class Command(FleetCommand):
         number = sum(one.found is not None for one in found)
         if options["json"] or not number or not sys.stdin.isatty():
             return True
-        return input(f"Adopt these {number}? [y/N] ").strip().lower() in ("y", "yes")
+        try:
+            return input(f"Adopt these {number}? [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:  # Ctrl-D
+            self.console.print()
+            return False
 
     def show(self, document: Any) -> None:
         if "candidates" in document:

@@ -35,7 +35,7 @@ class Command(FleetCommand):
         if since >= now:
             raise RequestError("The period must begin in the past.")
         wanted = options["customer_id"]
-        return report(since, now, None if wanted is None else lookup.instance(wanted).customer_id), GOOD
+        return report(since, now, None if wanted is None else lookup.known_customer(wanted)), GOOD
 
     def show(self, document: Any) -> None:
         if self._as_csv:

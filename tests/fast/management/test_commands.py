@@ -153,6 +153,13 @@ def test_following_prints_lines_until_the_container_ends(world: World, run: Run)
     assert (ran.code, ran.out) == (0, "one\ntwo\n")
 
 
+@pytest.mark.parametrize("more", [(), ("--follow",)])
+def test_a_container_that_is_gone_has_no_log(world: World, run: Run, more: tuple[str, ...]) -> None:
+    world.engine.lose(world.instance().container_name)
+    ran = run("logs", "--customer-id", "c1", *more)
+    assert (ran.code, ran.out, ran.err) == (2, "", "c1 has no container, so there is no log.\n")
+
+
 @pytest.mark.parametrize("how", [("--customer-id", "c1"), ("--subdomain", "c1.example.com")])
 def test_a_validation_is_printed(world: World, run: Run, how: tuple[str, str]) -> None:
     world.instance()

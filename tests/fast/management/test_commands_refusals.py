@@ -46,6 +46,7 @@ WRONG = [
     (*NEW, "--env-file", "/nowhere/at/all"),
     (*NEW[:2], "c1", *NEW[3:]),
     ("apply", "/nowhere/at/all.yaml"),
+    ("backup", "/nowhere/" + "x" * 300),
 ]
 
 

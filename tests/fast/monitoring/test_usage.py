@@ -156,6 +156,8 @@ def test_the_command_and_the_table_say_the_same(world: World, run: Run) -> None:
     table = list(csv.DictReader(io.StringIO(run("usage", "--csv").out)))
     assert [{name: str(value) for name, value in row.items()} for row in rows] == table
     assert "c1" in run("usage", "--customer-id", "c1").out
+    assert run("decommission", "--customer-id", "c2").code == 0
+    assert [row["customer_id"] for row in run("usage", "--customer-id", "c2", "--json").document] == ["c2"]
     assert run("usage", "--customer-id", "nobody").code == run("usage", "--csv", "--json").code == 2
 
 

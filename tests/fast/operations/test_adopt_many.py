@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -69,6 +70,22 @@ def test_a_dry_run_shows_and_takes_nothing(world: World, run: Run) -> None:
     }
     assert not Instance.objects.exists()
     assert "Nothing was adopted." in run(*ALL, "--dry-run").out
+
+
+def test_who_ends_the_question_adopts_nothing(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent(world, "a1", 18081)
+    monkeypatch.setattr("sys.stdin", Ended())
+    ran = run(*ALL)
+    assert (ran.code, "Nothing was adopted." in ran.out, Instance.objects.count()) == (0, True, 0)
+
+
+class Ended(io.StringIO):
+    """A terminal where somebody pressed Ctrl-D."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_one_that_is_not_well_or_badly_labelled_costs_itself(world: World, run: Run) -> None:

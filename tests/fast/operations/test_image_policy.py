@@ -118,7 +118,7 @@ def test_what_a_registry_said_is_for_admins_alone(world: World, run: Any) -> Non
 
 
 def test_a_service_can_not_call_itself_one_of_us() -> None:
-    for name in ("admin:ada", "api:x", "cli:root", "dockmgr", "python"):
+    for name in ("admin:ada", "api:x", "cli:root", "beat", "dockmgr", "python"):
         assert a_service(name, "", None).requested_by == f"task:{name}"
     assert a_service("billing", "", None).requested_by == "billing"
     assert at_machine("cli:root").may_choose_image

@@ -16,7 +16,7 @@ from instances.db import installation
 from instances.db.installation import ASK_EVERY, Installation
 from instances.errors import OutOfReachError
 from instances.incidents.rules import SELF
-from instances.models import HealthCheck, Incident
+from instances.models import HealthCheck, Incident, Sweep
 from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import STRANGER_FOR, Part
 from instances.operations import service
@@ -54,6 +54,26 @@ def test_only_our_own_messages_are_acted_on(world: World, sender: str | None, do
     taken("dockmgr.carry_on", sender, operation_id=str(operation.pk))
     operation.refresh_from_db()
     assert (operation.finished_at is not None) is done
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize(
+    ("sender", "by", "told"),
+    [
+        (OURS, "beat", "beat"),
+        (OURS, "api:ada", "api:ada"),
+        (None, "beat", "task:beat"),
+        (None, "admin:ada", "task:admin:ada"),
+        (None, "billing", "billing"),
+    ],
+)
+def test_a_sweep_is_begun_in_the_name_of_whom_asked(
+    monkeypatch: pytest.MonkeyPatch, sender: str | None, by: str, told: str
+) -> None:
+    monkeypatch.setattr(foreign, "INSTALLATION", Installation(lambda: OURS))
+    taken("dockmgr.sweep", sender, answered=True, requested_by=by)
+    sweep = Sweep.objects.get()
+    assert (sweep.requested_by, sweep.slot is not None) == (told, told == "beat")
 
 
 def test_who_waits_for_an_answer_is_told_why_there_is_none(world: World) -> None:

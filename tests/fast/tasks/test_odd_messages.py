@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from instances.checks.check_requests import CheckRequest
+from instances.errors import RequestError
+from instances.models import Operation, Sweep
+from tasks.arguments import fitting
 from tasks.broker.message import read
 from tasks.checks import Order
 from tasks.many_checks import order_of
+from tests.factories import World
+from tests.fast.tasks.test_tasks import registered
 
 REQUEST: dict[str, Any] = {
     "instance_id": 1, "customer_id": "c1", "container": "c", "container_id": "c", "url": "http://127.0.0.1:9/",
@@ -100,3 +106,35 @@ def test_a_moment_without_a_zone_is_one_in_utc() -> None:
 )
 def test_what_is_no_message_has_no_tag(raw: bytes) -> None:
     assert read(raw) is None
+
+
+CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "what it does not take": ("dockmgr.restart", {"customer_id": "c1", "nosuch": 1}, "and no 'nosuch'"),
+    "nothing": ("dockmgr.restart", {}, "customer_id"),
+    "a check of nobody": ("dockmgr.check_health", {}, "customer_id"),
+    "a check in odd words": ("dockmgr.check_health", {"customer_id": "c1", "request": {"a": 1}}, "form"),
+    "a name that is none": ("dockmgr.sweep", {"requested_by": {"a": 1}}, "must be texts"),
+    "an id that is none": ("dockmgr.carry_on", {"operation_id": "x"}, "no operation"),
+    "an operation there is none of": ("dockmgr.carry_on", {"operation_id": str(UUID(int=1))}, "no operation"),
+    "a message of ours without its id": ("dockmgr.heal", {"newer": 1}, "instance_id"),
+    "a selection that is none": ("dockmgr.carry_out_bulk", {"bulk_id": "x"}, "no order"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "given", "said"), CALLS.values(), ids=CALLS)
+def test_a_call_that_fits_no_task_is_refused_in_a_sentence(
+    world: World, name: str, given: dict[str, Any], said: str
+) -> None:
+    world.instance()
+    with pytest.raises(RequestError) as refused:
+        registered(name)(**given)
+    assert said in str(refused.value) and str(refused.value).endswith(".")
+    assert not (Operation.objects.exists() or Sweep.objects.exists())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["dockmgr.heal", "dockmgr.check_health"])
+def test_a_message_of_a_newer_release_is_read_as_far_as_it_is_known(name: str) -> None:
+    known = {"instance_id": 1} if name == "dockmgr.heal" else {"customer_id": "c1", "request": REQUEST}
+    assert fitting(name, registered(name).run, (), {**known, "newer": 1}) == known

@@ -23,6 +23,7 @@ GOOD = {
     "redis://dockmgr:p%2F%23@host": "redis://dockmgr:p%2F%23@host/0",
     "redis://[::1]:6379/": "redis://[::1]:6379/0",
     "redis+socket:///run/r.sock": "redis+socket:///run/r.sock",
+    "redis+socket:///run/100%25%23%3F%3B%40/r.sock": "redis+socket:///run/100%25%23%3F%3B%40/r.sock",
     "redis+socket://u:p@/run/r.sock?virtual_host=0": "redis+socket://u:p@/run/r.sock",
     "rediss://host/1": "rediss://host/1?ssl_cert_reqs=required",
     f"rediss://host?ssl_ca_certs={__file__}": f"rediss://host/0?ssl_cert_reqs=required&ssl_ca_certs={__file__}",
@@ -63,7 +64,8 @@ def shown(options: Mapping[str, Any]) -> list[str]:
         "redis://u:s3ntinel#x@h/0", "redis://u:s3ntinel/x@h/0", "redis://h/s3ntinel", "redis://h/0?s3ntinel=1",
         "rediss://h/0?s3ntinel=1", "rediss://h/0?ssl_cert_reqs=s3ntinel", "rediss://h?ssl_ca_certs=/s3ntinel",
         "redis+socket:///s3ntinel?virtual_host=3", "redis+socket:///s3ntinel?db=1", "redis+socket://s3ntinel/a",
-        "redis://[s3ntinel/0",
+        "redis://[s3ntinel/0", f"redis://h/{'9' * 5000}",
+        f"rediss://h?ssl_ca_certs=/{'s3ntinel' * 50}",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_in_one_sentence_that_does_not_show_it(url: str) -> None:

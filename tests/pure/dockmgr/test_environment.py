@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmgr import keys
-from dockmgr.environment import Environment, form
+from dockmgr.environment import ALLOWED_PATH, Environment, form
 
 NAME = "DOCKMGR_THING"
 SECRET = "s3ntinel-value"
@@ -93,6 +93,14 @@ BAD: dict[str, tuple[Callable[[Environment], object], str, str]] = {
     "seconds without end": (lambda env: env.seconds(NAME, 1), "infinity", "a number of seconds"),
     "seconds that are no number": (lambda env: env.seconds(NAME, 1), "nan", "a number of seconds"),
     "a flag in other words": (lambda env: env.flag(NAME, True), SECRET, "true or false"),
+    "words of commas": (lambda env: env.words(NAME, ["a"]), " ,,", "a list with commas that is not empty"),
+    "bytes that are no text": (lambda env: env.text(NAME, ""), "x\udcff" * 20, "text in UTF-8"),
+    "a secret of such bytes": (lambda env: env.secret(NAME), "x\udcff" * 20, "text in UTF-8"),
+    "words of such bytes": (lambda env: env.words(NAME, []), "x\udcff", "text in UTF-8"),
+    "a path of such bytes": (lambda env: env.path(NAME, Path("/srv")), "/x\udcff", "text in UTF-8"),
+    "a path of blanks": (lambda env: env.path(NAME, Path("/srv")), " \t", ALLOWED_PATH),
+    "a stranger's home": (lambda env: env.path(NAME, Path("/srv")), "~nobodyx/data", ALLOWED_PATH),
+    "another one's": (lambda env: env.optional_path(NAME), "~nobodyx/data", ALLOWED_PATH),
     "a flag of two": (lambda env: env.flag(NAME, True), "315", "true or false"),
 }
 
@@ -104,6 +112,12 @@ def test_a_bad_value_is_refused_by_name_form_and_what_is_allowed(
     sentence = refusal(lambda: read(environment(value)))
     assert allowed in sentence and form(value) in sentence
     assert value not in sentence.replace(NAME, "").replace(allowed, "")
+
+
+def test_an_account_without_a_home_has_no_default_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert ALLOWED_PATH in refusal(lambda: Environment({}).path(NAME, Path("~/.dockmgr")))
+    assert environment("/srv/x").path(NAME, Path("~/.dockmgr")) == Path("/srv/x")
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,18 @@ FORMS: dict[str, tuple[Callable[[str, Any], Any], list[Any], list[Any]]] = {
     "hosts": (
         forms.hosts,
         [[], ["dockmgr.example.com", "10.0.0.7", "[::1]", ".example.com", "*", "web", "a_b"]],
-        [[f"https://{S}"], [f"{S}:8000"], [f"{S}/x"], ["a", f"-{S}"], [f"{S} b"], ["[1.2.3.4]"], [f"*.{S}"]],
+        [
+            [f"https://{S}"], [f"{S}:8000"], [f"{S}/x"], ["a", f"-{S}"], [f"{S} b"], ["[1.2.3.4]"],
+            ["."], [f"..{S}"], [f"*.{S}"],
+        ],
     ),
     "origins": (
         forms.origins,
         [["https://a.example", "http://10.0.0.7:8000", "https://*.example.com", "http://[::1]:8000"]],
-        [[S], [f"{S}:8000"], [f"https://{S}/"], [f"ftp://{S}"], [f"https://{S}:0"], ["https://"], [f"https://{S}:x"]],
+        [
+            [S], [f"{S}:8000"], [f"https://{S}/"], [f"ftp://{S}"], [f"https://{S}:0"], ["https://"], [f"https://{S}:x"],
+            [f"https://{S}:{'9' * 5000}"], [f"https://.{S}"], [f"https://u@{S}"], [f"https://[{S}]"], [f"https://{S}:"],
+        ],
     ),
     "an address": (
         forms.address,
@@ -33,7 +39,7 @@ FORMS: dict[str, tuple[Callable[[str, Any], Any], list[Any], list[Any]]] = {
     "an engine": (
         forms.engine,
         ["unix:///run/docker.sock", "tcp://10.0.0.7:2376", "ssh://ops@host", "ssh://ops@host:2222"],
-        [S, f"/run/{S}.sock", "unix://", "tcp://", f"http://{S}", f"tcp://{S}:x", f"tcp://[{S}"],
+        [S, f"/run/{S}.sock", "unix://", "tcp://", f"http://{S}", f"tcp://{S}:x", f"tcp://[{S}", f"UNIX:///{S}"],
     ),
     "a token": (forms.token, [None, "abc-123+/="], [f"{S} b", f"{S}\nb", f"{S}ü"]),
     "a prefix": (forms.prefix, ["", "staging:"], [f"{S} b", f"{S}{{0}}", f"{S}\n"]),
@@ -59,3 +65,23 @@ def test_a_setting_has_its_form_or_is_refused(
         with pytest.raises(ImproperlyConfigured, match=rf"^({NAME}|DATABASE_URL) [^\n]*\.$") as refused:
             read(NAME, value)
         assert S not in str(refused.value), value
+
+
+AS_SENT: dict[str, tuple[Callable[[str, list[str]], list[str]], str, str]] = {
+    "a host in capitals": (forms.hosts, "Dockmgr.Example.COM", "dockmgr.example.com"),
+    "the dot of the root": (forms.hosts, "dockmgr.example.com.", "dockmgr.example.com"),
+    "the same of all below": (forms.hosts, ".Example.com.", ".example.com"),
+    "a long address": (forms.hosts, "[2001:DB8:0::7]", "[2001:db8::7]"),
+    "an origin in capitals": (forms.origins, "HTTPS://Dockmgr.Example.COM", "https://dockmgr.example.com"),
+    "a port of https": (forms.origins, "https://x.example.com:443", "https://x.example.com"),
+    "a port of http": (forms.origins, "http://*.example.com:80", "http://*.example.com"),
+    "another port": (forms.origins, "http://x.example.com:0443", "http://x.example.com:443"),
+    "an origin's address": (forms.origins, "http://[2001:DB8:0::7]:80", "http://[2001:db8::7]"),
+}
+
+
+@pytest.mark.parametrize(("read", "given", "sent"), AS_SENT.values(), ids=AS_SENT)
+def test_hosts_and_origins_are_compared_as_browsers_send_them(
+    read: Callable[[str, list[str]], list[str]], given: str, sent: str
+) -> None:
+    assert read(NAME, [given]) == [sent]

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from dockmgr.web_names import LOOPBACK, web_names
+from tasks.broker.connection import redis_at
 
 NAME = "DOCKMGR_PUBLIC_URL"
 TOP = Path(__file__).resolve().parents[3]
@@ -22,6 +24,7 @@ ADDRESS = "https://dockmgr.example.com"
 ADDRESSES: dict[str, tuple[str, str]] = {
     "https://dockmgr.example.com": ("dockmgr.example.com", "https://dockmgr.example.com"),
     "https://Dockmgr.Example.COM": ("dockmgr.example.com", "https://dockmgr.example.com"),
+    "HTTPS://dockmgr.example.com": ("dockmgr.example.com", "https://dockmgr.example.com"),
     "https://dockmgr.example.com:443": ("dockmgr.example.com", "https://dockmgr.example.com"),
     "https://dockmgr.example.com:8443": ("dockmgr.example.com", "https://dockmgr.example.com:8443"),
     "http://dockmgr:80/": ("dockmgr", "http://dockmgr"),
@@ -37,6 +40,7 @@ def test_host_and_origin_follow_from_the_address(address: str, expected: tuple[s
     host, origin = expected
     names = web_names(NAME, address)
     assert (names.hosts, names.origins) == ([host, *OWN], [origin])
+    assert names.https is origin.startswith("https:")
 
 
 def test_without_an_address_only_this_machine_is_answered() -> None:
@@ -88,15 +92,18 @@ for given in json.load(sys.stdin):
     os.environ.clear()
     os.environ.update({**bare, **given})
     settings = runpy.run_module("dockmgr.settings")
-    print(json.dumps([settings["ALLOWED_HOSTS"], settings["CSRF_TRUSTED_ORIGINS"]]))
+    print(json.dumps([settings["ALLOWED_HOSTS"], settings["CSRF_TRUSTED_ORIGINS"],
+        str(settings["HOME"]), settings["DATABASES"]["default"]["NAME"], settings["CELERY_BROKER_URL"]]))
 """
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
-    """The hosts and origins of the settings, read anew with each environment."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("DOCKMGR_")}
-    env = {**bare, "DOCKMGR_HOME": str(tmp_path_factory.mktemp("home"))}
+def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What the settings make of each environment, in a state folder with an odd name."""
+    bare = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DOCKMGR_", "DATABASE_"))
+    }
+    env = {**bare, "DOCKMGR_HOME": str(tmp_path_factory.mktemp("home") / "100%41 #?;@&ü")}
     environments = json.dumps([given for given, *_ in GIVEN.values()])
     words = [sys.executable, "-c", SETTINGS]
     done = subprocess.run(
@@ -106,8 +113,12 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]
 
 
 @pytest.mark.parametrize("given", GIVEN)
-def test_the_settings_take_what_is_given_before_what_follows(
-    taken: dict[str, list[list[str]]], given: str
-) -> None:
+def test_the_settings_take_what_is_given_before_what_follows(taken: dict[str, list[Any]], given: str) -> None:
     _, hosts, origins = GIVEN[given]
-    assert taken[given] == [hosts, origins]
+    assert taken[given][:2] == [hosts, origins]
+
+
+def test_all_is_kept_in_the_state_folder_whatever_it_is_called(taken: dict[str, list[Any]]) -> None:
+    _, _, home, database, broker = taken["nothing"]
+    assert home.endswith("100%41 #?;@&ü") and database == f"{home}/dockmgr.sqlite3"
+    assert redis_at(broker, 1).connection_pool.connection_kwargs["path"] == f"{home}/redis.sock"

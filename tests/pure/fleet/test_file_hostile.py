@@ -72,6 +72,30 @@ def test_an_unknown_key_of_hostile_text_stays_one_short_printable_sentence(key: 
     assert sentence.isprintable() and len(sentence) < 1000 and sentence.endswith(".")
 
 
+LONG = "a" * 260
+UNKEEPABLE = {
+    "a zero byte in an address": (r'hosts: [{name: h, docker_url: "unix:///a\0b"}]', "hosts.0.docker_url"),
+    "one in a channel's": (r'channels: [{name: c, url: "json://a\0b"}]', "channels.0.url"),
+    "half a character in a command": (r'plans: [{name: p, command: ["a\ud800"]}]', "plans.0.command"),
+    "one in a file's name": (r'hosts: [{name: h, tls: {ca: "/a\udcff", cert: /b, key: /c}}]', "hosts.0.tls"),
+    "one in a label's name": (r'plans: [{name: p, labels: {"a\ud800": b}}]', "plans.0.labels"),
+    "one in a password": (r'registries: [{name: r.io, password: "a\ud800"}]', "registries.0.password"),
+    "a long address": (f"hosts: [{{name: h, docker_url: 'unix:///{LONG}'}}]", "hosts.0.docker_url"),
+    "a long registry": (f"registries: [{{name: '{LONG}'}}]", "registries.0.name"),
+    "a long public address": (f"plans: [{{name: p, public_url: 'https://{LONG}'}}]", "plans.0.public_url"),
+    "the root as data": ("plans: [{name: p, data_path: /../..}]", "plans.0.data_path"),
+    "the root in other words": ("plans: [{name: p, data_path: //.}]", "plans.0.data_path"),
+    "a way up": ("plans: [{name: p, data_path: /data/../etc}]", "plans.0.data_path"),
+}
+
+
+@pytest.mark.parametrize(("text", "place"), UNKEEPABLE.values(), ids=UNKEEPABLE)
+def test_what_could_not_be_kept_as_it_is_is_refused_with_its_place(text: str, place: str) -> None:
+    with pytest.raises(RequestError, match=rf"^The fleet file is refused: {place}: [^\n]*\.$") as refused:
+        parse(text)
+    assert LONG not in str(refused.value)
+
+
 def test_the_line_of_a_mistake_is_told() -> None:
     with pytest.raises(RequestError, match=r"line 3\.$"):
         parse("hosts: []\nplans: []\nchannels: ]\n")

@@ -17,6 +17,8 @@ SOURCES: list[tuple[int, str, str, str | None]] = [
     (1, "198.51.100.9:4711", PEER, "198.51.100.9"),
     (1, "[2001:db8::9]:4711", PEER, "2001:db8::9"),
     (1, "2001:DB8::9", PEER, "2001:db8::9"),
+    (0, "", "::ffff:203.0.113.7", "203.0.113.7"),
+    (1, "[::FFFF:cb00:7107]:4711", PEER, "203.0.113.7"),
     (1, "unknown", PEER, PEER),
     (1, "<script>", PEER, PEER),
     (1, " , ", PEER, PEER),

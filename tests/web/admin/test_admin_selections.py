@@ -10,7 +10,7 @@ import pytest
 from instances.errors import RequestError
 from instances.fleet import bulk as bulk_changing
 from instances.lib.clock import SYSTEM
-from instances.models import Bulk, Health, Operation
+from instances.models import Bulk, Health, Instance, Operation
 from tasks import bulk as selections
 from tasks import maintenance
 from tasks.app import app
@@ -41,6 +41,28 @@ class TestSelections:
         page = self.choose("operator", "restart", world.instance("c1").pk).content.decode()
         assert "Restart 1 instance?" in page and "interrupted" in page
         assert not Bulk.objects.exists()
+
+    def test_a_form_that_is_sent_twice_is_one_order(self, world: World, sent: Sent) -> None:
+        key = world.instance("c1").pk
+        form = self.choose("operator", "restart", key).context_data["form"]
+        fields = {**form.initial, "confirmed": "1", "reason": "y"}
+        first, second = (self.choose("operator", "restart", key, **fields) for _ in range(2))
+        assert first.headers["Location"] == second.headers["Location"]
+        assert (Bulk.objects.count(), len(turns(sent))) == (1, 1)
+        assert "was ordered before" in said(second)
+        assert "ordered with this form already" in said(self.choose("operator", "update", key, **fields))
+        broken = self.choose("operator", "restart", key, **{**fields, "request_id": "-" * 36})
+        assert "malformed" in said(broken) and Bulk.objects.count() == 1
+
+    def test_what_was_shown_is_ordered_whoever_has_come_or_left_since(self, world: World, sent: Sent) -> None:
+        one, two, three = (world.instance(f"c{number}") for number in range(3))
+        page = self.choose("operator", "check", one.pk, select_across="1")
+        assert "Check 3 instances?" in page.content.decode()
+        world.instance("new")
+        Instance.objects.filter(pk=two.pk).update(decommissioned_at=world.now)
+        fields = {**page.context_data["form"].initial, "confirmed": "1"}
+        self.choose("operator", "check", one.pk, select_across="1", **fields)
+        assert sorted(Bulk.objects.get().instances) == [one.pk, three.pk]
 
     def test_an_order_is_enqueued_carried_out_and_reported(self, world: World, sent: Sent) -> None:
         one, busy = world.instance("c1"), world.instance("c2")

@@ -152,6 +152,9 @@ def test_with_a_token_only_who_shows_it_reads_the_metrics(
     [
         ({"REMOTE_ADDR": "127.0.0.1"}, 200),
         ({"REMOTE_ADDR": "::1"}, 200),
+        ({"REMOTE_ADDR": "::ffff:127.0.0.1"}, 200),
+        ({"REMOTE_ADDR": "::ffff:192.0.2.7"}, 403),
+        ({"REMOTE_ADDR": "/run/web.sock"}, 403),
         ({"REMOTE_ADDR": "192.0.2.7"}, 403),
         ({"REMOTE_ADDR": ""}, 403),
         ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.7"}, 403),
