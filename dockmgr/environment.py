@@ -105,7 +105,7 @@ class Environment:
 
     def _read(self, name: str, path: Path) -> str:
         try:
-            text = path.read_text().strip()
+            text = path.read_text("utf-8").strip()
         except (OSError, UnicodeError) as error:
             raise ImproperlyConfigured(
                 f"{name} names a file that can't be read: {unreadable(error)}."

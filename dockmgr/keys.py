@@ -20,7 +20,7 @@ def kept(path: Path, make: Callable[[], str]) -> str:
     try:
         if not path.exists():
             _publish(path, make())
-        return path.read_text().strip()
+        return path.read_text("utf-8").strip()
     except UnicodeDecodeError:
         raise ImproperlyConfigured("The state folder (DOCKMGR_HOME) holds a key that is no text.") from None
     except OSError as error:

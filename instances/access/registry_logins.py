@@ -41,7 +41,7 @@ def login_of(registry: Registry) -> RegistryLogin | None:
 
 def _from_file(registry: Registry) -> RegistryLogin:
     try:
-        token = Path(registry.token_file).read_text()[:_LARGEST].strip()
+        token = Path(registry.token_file).read_text("utf-8")[:_LARGEST].strip()
     except (OSError, UnicodeError) as error:
         why = f"can't be read here: {unreadable(error)}"
         raise _lacks(registry, f"the token file {registry.token_file} {why}") from None

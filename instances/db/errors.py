@@ -65,7 +65,10 @@ def database_sentence(error: DatabaseFailure) -> str:
     if state in BUSY or "database is locked" in text:
         return "The database was busy with changes of others for too long. Try again."
     if state == TOO_LONG:
-        return "The database was too slow: a statement took longer than DOCKMGR_STATEMENT_TIMEOUT. Try again."
+        return (
+            "The database was too slow: a statement took longer than it may (DOCKMGR_STATEMENT_TIMEOUT, "
+            "or a shorter limit of the server's own). Try again."
+        )
     if known := _first(NO_DATABASE, text) or ("" if state else way_lost(text)):
         return f"The database can't be reached: {known} (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."

@@ -60,7 +60,7 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "not migrated": (refused("42P01"), "run manage.py migrate first", False),
     "a column not migrated": (refused("42703"), "run manage.py migrate first", False),
     "no right": (refused("42501"), "its rights are too few", False),
-    "too slow": (refused("57014"), "longer than DOCKMGR_STATEMENT_TIMEOUT", False),
+    "too slow": (refused("57014"), "longer than it may (DOCKMGR_STATEMENT_TIMEOUT", False),
     "no session for this user": (
         OperationalError('FATAL:  too many connections for role "s3ntinel"'),
         "CONNECTION LIMIT",
