@@ -22,7 +22,7 @@ from instances.health.response import sentence
 from instances.health.state import State, Status
 from instances.models import Host, Instance, Operation
 from instances.operations.begin import open_operation
-from instances.operations.procedure import Procedure, Step, Work, pull_limit
+from instances.operations.procedure import Procedure, Step, Work, pull_limit, stop_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
 from instances.operations.steps import container, data, exact, own_container
@@ -265,7 +265,7 @@ def _prevented(work: Work, reason: str, told: str) -> None:
 PROCEDURE = Procedure(
     kind="restart",
     steps=(
-        Step(STOP, _stop, interrupts=True),
+        Step(STOP, _stop, interrupts=True, limit=stop_limit),
         Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
         Step(START.name, _start, interrupts=True),
         WAIT_UNTIL_HEALTHY,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
-from instances.operations.procedure import Procedure, Step, Work
+from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.steps import container, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
@@ -110,7 +110,7 @@ def _status(work: Work) -> str:
 PROCEDURE = Procedure(
     kind="update",
     steps=(
-        Step(NOTE_OLD, note_old),
+        Step(NOTE_OLD, note_old, limit=stop_limit),
         PULL,
         VERIFY,
         Step("reserve port", _reserve_port, undo=_release_port),
@@ -120,7 +120,7 @@ PROCEDURE = Procedure(
         WATCH,
         WRITE_DOWN,
         Step("drain", _drain, final=True),
-        Step("stop old", _stop_old, final=True, interrupts=True),
+        Step("stop old", _stop_old, final=True, interrupts=True, limit=stop_limit),
         replace(REMOVE_OLD, interrupts=True),
         Step("free old port", _free_old_port, final=True, interrupts=True),
         Step("name next", rename_new, final=True, interrupts=True),

@@ -30,7 +30,7 @@ from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
-from instances.operations.procedure import Step, Work
+from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports
 from instances.operations.steps.explain import last_words
@@ -185,7 +185,7 @@ def see_running(work: Work) -> str:
     try:
         container.start(work, facts.id)
         work.last_check = wait_until_healthy(work, work.outside.clock.now())
-    except PermanentError as error:
+    except (PermanentError, StepTookTooLong) as error:
         return f"started once more: {error}"  # health checks go on from here
     return "started once more"
 
