@@ -15,7 +15,7 @@ from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError, PortTaken
 from instances.health import restarts
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, stop_limit
-from instances.operations.steps import container, ports
+from instances.operations.steps import container, data, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -108,12 +108,13 @@ def _remake_old(work: Work) -> None:
     instance, image = work.instance, work.operation.image_before
     if work.engine.image(image) is None:
         raise PermanentError(f"The container from before is gone from the host, and so is its image {image}.")
+    data.ready_for_remaking(work)
     spec = instance.spec(port=work.operation.params["port"])
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
-        instance.container_id = made
-        instance.save(update_fields=["container_id"])
+        container.note_made(instance, made, spec)
+        instance.save(update_fields=container.OF_THE_MADE)
 
 
 def _rename_old(work: Work) -> str:

@@ -15,13 +15,14 @@ from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Operation, Port
+from instances.models import Instance, Operation, Port
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
+OF_THE_MADE = ("container_id", "volumes")
 REMOVING = "removing"  # an engine's word
 REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 
@@ -49,7 +50,7 @@ def is_there(work: Work, container_id: str) -> bool:
 
 
 def create(work: Work, image: str) -> str:
-    """Create the instance's container from its spec, on `image`, and record its id."""
+    """Create the instance's container from its spec, on `image`, and record its id and its volumes."""
     instance = work.instance
     ports.complete(work)
     generated.complete(work)
@@ -58,10 +59,17 @@ def create(work: Work, image: str) -> str:
         wanted = replace(wanted, host_port=0)
     container_id = make(work, wanted)
     if container_id != instance.container_id:
-        instance.container_id = container_id
-        work.save("container_id")
+        note_made(instance, container_id, wanted)
+        work.save(*OF_THE_MADE)
         forget_replaced(work, container_id)
     return container_id
+
+
+def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> None:
+    """From now on this is its container, and its data is in what that was made with; nothing is written."""
+    instance.container_id = container_id
+    if instance.adopted is None:
+        instance.volumes = storage.volumes(spec)
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:

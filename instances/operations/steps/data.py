@@ -16,18 +16,19 @@ from instances.operations.steps import container
 def ready_for_remaking(work: Work) -> str:
     """See that all the data is there that the lost container had; a detail for people, if any.
 
-    Volumes are only made when the operation is told to begin with empty ones. Raises DataMissing.
+    What is missing of it is only made when the operation is told to begin with empty volumes; those the
+    plan has come to have since are made. Raises DataMissing, or PermanentError for others' volumes.
     """
-    spec = work.instance.spec()
-    _refuse_dropped(work, work.instance.held_volumes, spec)
-    missing = [name for name in storage.volumes(spec) if not _is_there(work, name)]
-    if not missing:
-        return ""
-    if not work.operation.params.get("with_empty_data"):
+    spec, held = work.instance.spec(), work.instance.held_volumes
+    _refuse_dropped(work, held, spec)
+    had = [name for name in storage.volumes(spec) if name in held or spec.raw is not None]
+    missing = [name for name in had if not _is_there(work, name)]
+    if missing and not work.operation.params.get("with_empty_data"):
         raise container.missing_data(work, missing)
     for name in missing:
         work.engine.create_volume(name, container.signed(work, spec.labels))
-    return f", with {', '.join(missing)} made anew and empty"
+    make_new(work, spec)
+    return f", with {', '.join(missing)} made anew and empty" if missing else ""
 
 
 def see_sources(work: Work) -> None:

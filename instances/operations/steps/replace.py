@@ -14,7 +14,7 @@ from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
 from instances.checks.policy import policy
 from instances.checks.transition import change
-from instances.containers import drift, storage
+from instances.containers import drift
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -252,11 +252,9 @@ def succeeded(work: Work) -> None:
 
 def write_down(work: Work) -> str:
     instance = work.instance
-    instance.container_id = str(new_container(work))
+    container.note_made(instance, str(new_container(work)), instance.spec())
     instance.image_id = new_image(work)
     instance.image_digest = work.operation.facts.get("new_digest", "")
-    if instance.adopted is None:
-        instance.volumes = storage.volumes(instance.spec())
     instance.image = work.operation.params["image"] or instance.image
     approval.keep(work, instance.image_ref)
     instance.port = new_port(work) or instance.port
