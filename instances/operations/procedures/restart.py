@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace as replace_step
 from datetime import datetime
 
 from django.conf import settings
@@ -161,7 +162,13 @@ def _start(work: Work) -> str:
         try:
             return START.do(work)
         except DataMissing as error:
-            raise DataMissing(f"The data of {work.instance.customer_id} is missing. {error}") from None
+            raise DataMissing(_as_missing(work, str(error))) from None
+
+
+def _as_missing(work: Work, told: str) -> str:
+    """What an engine says of a mount that is not there, as of the customer's data."""
+    what = f"The data of {work.instance.customer_id} is missing"
+    return told if told.startswith(what) else f"{what}. {told}"
 
 
 @contextmanager
@@ -267,7 +274,7 @@ PROCEDURE = Procedure(
     steps=(
         Step(STOP, _stop, interrupts=True, limit=stop_limit),
         Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
-        Step(START.name, _start, interrupts=True),
+        replace_step(START, do=_start),
         WAIT_UNTIL_HEALTHY,
     ),
     succeeded=_succeeded,

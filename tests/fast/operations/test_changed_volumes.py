@@ -75,3 +75,53 @@ def test_a_way_back_makes_no_container_without_data_that_its_plan_has_dropped(
     undone = next(step for step in update(world).steps if step["name"] == "undo stop old")
     assert (DROPPED in undone["detail"], undone["refusals"]) == (True, 5)
     assert world.engine.containers == []
+
+
+@pytest.fixture
+def crowded_out(world: World, instance: Instance) -> Instance:
+    """A stopped one whose port something else on the host has taken, so it has to be made anew."""
+    world.engine.change(instance.container_name, state="exited")
+    world.engine.taken_ports.add((world.host.bind_address, instance.port or 0))
+    return instance
+
+
+def test_a_move_to_another_port_makes_the_new_volumes_of_its_plan(
+    world: World, crowded_out: Instance
+) -> None:
+    Plan.objects.update(options=MORE)
+    assert world.restart().status == "succeeded"
+    facts = world.engine.inspect(crowded_out.container_name)
+    assert facts
+    assert facts.volumes == {DATA: "/data", CACHE: "/cache"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_move_to_another_port_drops_no_data(world: World, crowded_out: Instance, *, known: bool) -> None:
+    if not known:
+        Instance.objects.update(volumes=None)
+    Plan.objects.update(data_path=None)
+    done = world.restart()
+    assert (done.status, DROPPED in done.error) == ("failed", True)
+    _is_as_it_was(world, crowded_out)
+
+
+@pytest.mark.parametrize("gone", ["data", "image", "hostname", "policy"])
+def test_nothing_is_removed_that_can_not_be_made_anew(world: World, crowded_out: Instance, gone: str) -> None:
+    if gone == "data":
+        del world.engine.volumes[DATA]
+    elif gone == "image":
+        world.engine.images.clear()
+    elif gone == "hostname":
+        Plan.objects.update(options={"hostname": "a" * 65})
+    else:
+        Plan.objects.update(images=["elsewhere"])
+    done = world.restart()
+    assert (done.status, done.error.count("is missing")) == ("failed", int(gone == "data"))
+    _is_as_it_was(world, crowded_out)
+
+
+def _is_as_it_was(world: World, instance: Instance) -> None:
+    facts = world.engine.inspect(instance.container_name)
+    assert facts
+    assert (facts.id, facts.volumes) == (instance.container_id, {DATA: "/data"})
+    assert Instance.objects.get().port == instance.port

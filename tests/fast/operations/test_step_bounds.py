@@ -21,7 +21,7 @@ from tests.fakes.outside import fails
 from tests.fast.updates import OLD, begin, in_order, publish, update
 
 pytestmark = pytest.mark.django_db
-PULLS = {"pull", "image", "recreate"}
+PULLS = {"pull", "image", "recreate", "start"}
 
 
 def crawl(world: World, seconds: float) -> None:
