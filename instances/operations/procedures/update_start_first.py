@@ -37,11 +37,11 @@ from instances.operations.steps.wait_healthy import note_start
 DRAIN_SECONDS = 5.0  # for callers that read the old address just before it changed
 
 
-def _reserve_port(work: Work, above: int | None = None) -> str:
+def _reserve_port(work: Work, after: int | None = None) -> str:
     instance = work.instance
     held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
     with work.journal.holding():
-        number = held.number if held else ports.reserve(instance.host, instance, above=above)
+        number = held.number if held else ports.reserve(instance.host, instance, after=after)
     work.journal.remember(new_port=number)
     return str(number)
 
@@ -68,16 +68,16 @@ def _start_new(work: Work) -> str:
 
 
 def _move_new(work: Work) -> None:
-    """Something else holds the port: make the new container again on a higher one."""
+    """Something else holds the port: make the new container again on another one."""
     taken = new_port(work)
     remove_new(work)
     _release_port(work)
-    _recreate_new(work, above=taken)
+    _recreate_new(work, after=taken)
 
 
-def _recreate_new(work: Work, above: int | None = None) -> None:
+def _recreate_new(work: Work, after: int | None = None) -> None:
     work.journal.remember(new_container=None)
-    _reserve_port(work, above=above)
+    _reserve_port(work, after=after)
     create_new(work)
 
 
