@@ -9,7 +9,13 @@ from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.fleet import history
-from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
+from instances.fleet.cleanup import (
+    expired,
+    learn_digests,
+    purge_pending,
+    remove_expired,
+    remove_unused_images,
+)
 from instances.fleet.retention import purge
 from instances.monitoring.log_watch import end_where_nobody_follows
 from instances.monitoring.usage_report import roll_up
@@ -57,11 +63,12 @@ def _waiting() -> int | None:
 
 @task("dockmgr.tidy_up")
 def tidy_up() -> None:
-    """Remove throwaway instances past their time, data that was in use, and images nobody needs any more."""
+    """Remove what is throwaway and past its time, data that was in use, and images nobody needs any more."""
     now = SYSTEM.now()
     end_where_nobody_follows(now)
     for operation in expired(now):
         enqueue(operation)
+    remove_expired(service.OUTSIDE.engines, now)
     learn_digests(service.OUTSIDE.engines)
     purge_pending(service.OUTSIDE.engines, now)
     remove_unused_images(service.OUTSIDE.engines, now)
