@@ -49,7 +49,14 @@ from instances.engine.port import EventStream, LogStream, RegistryLogin
 from instances.engine.refusals import pull_refused
 from instances.engine.usage_answer import ONCE, container_usage
 from instances.engine.volume_owners import VolumeOwners
-from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
+from instances.errors import (
+    DockmgrError,
+    NotFoundOnEngine,
+    OutOfReachError,
+    OwnTrouble,
+    PermanentError,
+    TransientError,
+)
 from instances.lib.redact import Redactor
 
 ENDED = ("exited", "dead")
@@ -202,8 +209,17 @@ class DockerEngine(VolumeOwners):
         names = {own.id, own.name} if own else set()
         # What dockmgr made shares nothing, and a list does not tell all that may be shared.
         foreign = (row for row in self.list_containers() if own and not is_managed(row.labels))
-        told = ((row.name, self.describe(row.id)) for row in foreign)
-        return sorted(name for name, said in told if said and shares_with(said["HostConfig"], names))
+        return sorted(row.name for row in foreign if shares_with(self._shared_by(row), names))
+
+    def _shared_by(self, row: ContainerSummary) -> Mapping[str, Any]:
+        """What a container shares. Where it alone can't be asked about, a list still tells of its network."""
+        try:
+            told = self.describe(row.id)
+        except (OutOfReachError, OwnTrouble):
+            raise
+        except DockmgrError:
+            return {"NetworkMode": row.network_mode}
+        return told["HostConfig"] if told else {}
 
     def logs(
         self,

@@ -109,6 +109,7 @@ def container_summaries(answer: object) -> list[ContainerSummary]:
 def container_summary(answer: object) -> ContainerSummary:
     """One row of the engine's container list. Raises UnreadableAnswerError."""
     row = readable(answer, LISTED, "Id", "State")
+    mode = (row.get("HostConfig") or {}).get("NetworkMode") or "default"
     return ContainerSummary(
         id=row["Id"],
         name=_own_name(row.get("Names") or []),
@@ -116,7 +117,8 @@ def container_summary(answer: object) -> ContainerSummary:
         image_id=row.get("ImageID") or "",
         labels=row.get("Labels") or {},
         health=_listed_health(row.get("Status") or ""),
-        address=own_address((row.get("HostConfig") or {}).get("NetworkMode") or "default", attachments(row)),
+        address=own_address(mode, attachments(row)),
+        network_mode=mode,
     )
 
 

@@ -181,7 +181,10 @@ class Engine(Protocol):
         """Names of all containers that mount a volume, stopped ones included, in order."""
 
     def dependents(self, container: str) -> list[str]:
-        """Names of containers that share its network, processes or memory, in order."""
+        """Names of containers that share its network, processes or memory, in order.
+
+        One about which the engine gives no answer hides what it shares but the network.
+        """
 
     def events(self, since: int | None = None) -> EventStream:
         """What happens to containers from now on, or from `since` (nanoseconds of the engine's clock) on.

@@ -132,6 +132,7 @@ class FakeEngine:
                 dict(facts.labels),
                 facts.health,
                 facts.address,
+                facts.network_mode,
             )
             for facts in self._held.values()
         ]
