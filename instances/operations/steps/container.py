@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.network_words import too_long
-from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed
+from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Instance, Operation, Port
 from instances.operations.procedure import Work
@@ -197,11 +196,7 @@ def was_left_behind(work: Work, facts: ContainerFacts) -> bool:
     """Whether another operation on the customer made the container, or set it aside, and ended before it
     was removed.
     """
-    try:
-        made_by = UUID(facts.labels.get(OPERATION_LABEL, ""))
-    except ValueError:
-        made_by = None
-    by = Q(pk=made_by) | Q(params__old_container=facts.id)
+    by = Q(pk=operation_of(facts.labels)) | Q(params__old_container=facts.id)
     return Operation.objects.filter(by, customer_id=work.instance.customer_id).exists()
 
 

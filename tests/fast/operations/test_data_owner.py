@@ -7,7 +7,7 @@ import pytest
 from instances.containers.spec import labels_for
 from instances.errors import PermanentError
 from instances.fleet.cleanup import remove_expired
-from instances.models import Plan
+from instances.models import Instance, Operation, Plan
 from instances.operations import service
 from tests.factories import ASKED, World
 from tests.fakes.outside import Killed
@@ -43,15 +43,52 @@ def test_what_was_there_before_is_left_as_it_is(world: World) -> None:
     assert world.engine.owners == {}
 
 
-def test_an_update_gives_away_what_the_plan_came_to_have(world: World) -> None:
+@pytest.fixture
+def instance(world: World) -> Instance:
+    """One whose plan has come to have a volume more."""
     publish(world, "agent-1")
-    instance = world.instance()
-    instance.volumes = {instance.volume_name: "/data"}
-    instance.save()
+    made = world.instance()
+    made.volumes = {made.volume_name: "/data"}
+    made.save()
     own(volumes={"cache": "/cache"})
+    return made
+
+
+def test_an_update_gives_away_what_the_plan_came_to_have(world: World, instance: Instance) -> None:
     done = update(world)
     assert (done.status, done.error) == ("succeeded", "")
     assert world.engine.owners == {"dockmgr-c1-cache": OWNER}
+
+
+def test_it_is_given_away_also_where_who_made_it_came_to_no_good_end(
+    world: World, instance: Instance
+) -> None:
+    world.engine.fail_next("create", PermanentError("No."))
+    assert (update(world).status, world.engine.owners) == ("failed", {})
+    assert update(world).status == "succeeded"
+    assert world.engine.owners == {"dockmgr-c1-cache": OWNER}
+
+
+def test_so_it_is_where_data_was_to_be_begun_anew(world: World, instance: Instance) -> None:
+    world.engine.lose(instance.container_name)
+    world.engine.volumes.clear()
+    world.engine.fail_next("create", PermanentError("No."))
+    begun = service.begin_restart("c1", ASKED, world.outside, with_empty_data=True)
+    assert service.run_to_end(begun.pk, world.outside).status == "failed"
+    assert (world.restart().status, len(world.engine.owners)) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_what_serves_by_now_is_not_given_away_again(
+    world: World, instance: Instance, *, is_used: bool
+) -> None:
+    """It was made in an operation that ended well, or somebody else has it."""
+    assert update(world).status == "succeeded"
+    if is_used:
+        Operation.objects.update(status="failed")
+    world.engine.owners.clear()
+    publish(world, "agent-2")
+    assert (update(world).status, world.engine.owners) == ("succeeded", {})
 
 
 HOLDER = "dockmgr-new-data.owner"
