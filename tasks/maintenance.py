@@ -9,7 +9,13 @@ from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
 from instances.fleet import bulk as bulk_changing
 from instances.fleet import history
-from instances.fleet.cleanup import expired, learn_digests, purge_pending, remove_unused_images
+from instances.fleet.cleanup import (
+    expired,
+    learn_digests,
+    purge_pending,
+    remove_expired,
+    remove_unused_images,
+)
 from instances.fleet.retention import purge
 from instances.monitoring.leftovers import end_leftovers
 from instances.monitoring.usage_report import roll_up
@@ -57,7 +63,7 @@ def _waiting() -> int | None:
 
 @task("dockmgr.tidy_up")
 def tidy_up() -> None:
-    """Remove throwaway instances past their time, data that was in use, and images nobody needs any more.
+    """Remove what is throwaway and past its time, data that was in use, and images nobody needs any more.
 
     Incidents of which nobody would find out that they are over end.
     """
@@ -65,6 +71,7 @@ def tidy_up() -> None:
     end_leftovers(now)
     for operation in expired(now):
         enqueue(operation)
+    remove_expired(service.OUTSIDE.engines, now)
     learn_digests(service.OUTSIDE.engines)
     purge_pending(service.OUTSIDE.engines, now)
     remove_unused_images(service.OUTSIDE.engines, now)

@@ -13,6 +13,7 @@ from instances.containers import networks, option_drift
 from instances.containers.facts import ContainerFacts
 from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
+from instances.engine.owner_payloads import holder_name
 from instances.engine.port import Engine
 from instances.errors import (
     DataMissing,
@@ -284,6 +285,21 @@ class EnginePromises:
         engine.remove_volume(volume)
         engine.remove_volume(volume)
         assert engine.create_volume(volume, spec.labels)
+
+    def test_what_was_left_of_giving_a_volume_away_goes_with_the_next_call_and_with_the_volume(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        [volume] = spec.volumes
+        engine.create_volume(volume, spec.labels)
+        left = replace(spec, name=holder_name(volume))
+        engine.create(left)
+        engine.give_volume(volume, (1000, 1001), spec.image, spec.labels)
+        assert engine.volume_users(volume) == []
+        engine.create(left)
+        engine.remove_volume(volume)
+        assert engine.inspect(left.name) is None
+        assert engine.volume_labels(volume) is None
 
     def test_renaming_moves_a_container_to_a_free_name_only(
         self, engine: Engine, make_spec: MakeSpec

@@ -21,7 +21,7 @@ class ContainerSummary:
     """One line of a host's container list. `state` is the engine's word: running, exited, …
 
     `health` is what the image's own health check says, empty without one. `address` is its own, in its first
-    network, while it runs.
+    network, while it runs. `network_mode` is the engine's word for the network it was made in.
     """
 
     id: str
@@ -31,6 +31,7 @@ class ContainerSummary:
     labels: dict[str, str] = field(default_factory=dict)
     health: str = ""
     address: str = ""
+    network_mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,9 @@ class ContainerFacts:
     def summary(self) -> ContainerSummary:
         """What a list of containers would say of it."""
         return ContainerSummary(
-            self.id, self.name, self.state, self.image_id, self.labels, self.health, self.address
-        )
+            self.id, self.name, self.state, self.image_id, self.labels, self.health, self.address,
+            self.network_mode,
+        )  # fmt: skip
 
     @property
     def published(self) -> dict[str, tuple[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from instances.containers.facts import ContainerSummary
 from instances.containers.spec import CUSTOMER_LABEL, EXPIRES_LABEL, is_managed
@@ -12,7 +13,7 @@ NO_INSTANCE = "no instance on this host is of this customer"
 NOT_ITS_OWN = "the customer's instance has another container"
 NOT_ITS_DATA = "the customer's instance does not keep its data there"
 KEPT = "kept when the customer was decommissioned"
-THROWAWAY = "a test deployment left it; it is removed once its time is over"
+THROWAWAY = "made for a short while only; it is removed once its time is over"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,15 @@ def orphaned(
         if is_managed(labels) and (why := _why_volume(name, labels, held, left))
     ]
     return sorted(found, key=lambda orphan: (orphan.kind, orphan.name))
+
+
+def is_over(labels: Mapping[str, str], now: datetime) -> bool:
+    """Whether what carries these labels was made for a while only, and that is over."""
+    try:
+        until = datetime.fromisoformat(labels.get(EXPIRES_LABEL, ""))
+    except ValueError:
+        return False
+    return is_managed(labels) and until.tzinfo is not None and until < now
 
 
 def nobody_meant(orphans: Iterable[Orphan]) -> list[Orphan]:

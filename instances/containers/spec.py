@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from instances.containers import adoption
 from instances.containers.hardening import hardened
@@ -160,6 +161,14 @@ def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> di
 def is_managed(labels: Mapping[str, str]) -> bool:
     """Whether dockmgr made the object that carries these labels."""
     return labels.get(MANAGED_LABEL) == "true"
+
+
+def operation_of(labels: Mapping[str, str]) -> UUID | None:
+    """Which operation made the object that carries these labels, if they say so."""
+    try:
+        return UUID(labels.get(OPERATION_LABEL, ""))
+    except ValueError:
+        return None
 
 
 def is_outdated(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:

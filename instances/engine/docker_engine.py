@@ -36,7 +36,6 @@ from instances.engine.image_payloads import (
     registry_auth,
 )
 from instances.engine.log_stream import CHUNK, WireStream, demultiplex
-from instances.engine.owner_payloads import HELD, HOLDER, folder_archive, folder_mode, volume_holder
 from instances.engine.payloads import (
     container_described,
     container_facts,
@@ -49,8 +48,15 @@ from instances.engine.payloads import (
 from instances.engine.port import EventStream, LogStream, RegistryLogin
 from instances.engine.refusals import pull_refused
 from instances.engine.usage_answer import ONCE, container_usage
-from instances.engine.volumes_and_networks import VolumesAndNetworks
-from instances.errors import DockmgrError, NotFoundOnEngine, PermanentError, TransientError
+from instances.engine.volume_owners import VolumeOwners
+from instances.errors import (
+    DockmgrError,
+    NotFoundOnEngine,
+    OutOfReachError,
+    OwnTrouble,
+    PermanentError,
+    TransientError,
+)
 from instances.lib.redact import Redactor
 
 ENDED = ("exited", "dead")
@@ -58,7 +64,7 @@ DISK_SECONDS = 300.0  # in which an engine has looked at all its files
 EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 
-class DockerEngine(VolumesAndNetworks):
+class DockerEngine(VolumeOwners):
     """Keeps the promises of `instances.engine.port.Engine` on the engine at `url`."""
 
     def ping(self) -> None:
@@ -198,28 +204,22 @@ class DockerEngine(VolumesAndNetworks):
         ) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
 
-    def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
-        """The engine unpacks into a container that never ran what it is given, with owners as that says."""
-        with self._calling(f"give volume {name} an owner", change=True) as client:
-            made = client.create_container_from_config(volume_holder(name, image, labels))  # type: ignore[no-untyped-call]
-            container = str(readable(made, CONTAINER, "Id")["Id"])
-        try:
-            with self._calling(f"give volume {name} an owner", change=True) as client:
-                url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
-                told = client.head(url, params={"path": f"{HOLDER}/{HELD}"}, timeout=client.timeout)
-                raise_for_status(told)
-                mode = folder_mode(told.headers.get("X-Docker-Container-Path-Stat", ""))
-                client.put_archive(container, HOLDER, folder_archive(HELD, mode, owner))
-        finally:
-            self.remove(container, anonymous_volumes=True)
-
     def dependents(self, container: str) -> list[str]:
         own = self.inspect(container)
         names = {own.id, own.name} if own else set()
         # What dockmgr made shares nothing, and a list does not tell all that may be shared.
         foreign = (row for row in self.list_containers() if own and not is_managed(row.labels))
-        told = ((row.name, self.describe(row.id)) for row in foreign)
-        return sorted(name for name, said in told if said and shares_with(said["HostConfig"], names))
+        return sorted(row.name for row in foreign if shares_with(self._shared_by(row), names))
+
+    def _shared_by(self, row: ContainerSummary) -> Mapping[str, Any]:
+        """What a container shares. Where it alone can't be asked about, a list still tells of its network."""
+        try:
+            told = self.describe(row.id)
+        except (OutOfReachError, OwnTrouble):
+            raise
+        except DockmgrError:
+            return {"NetworkMode": row.network_mode}
+        return told["HostConfig"] if told else {}
 
     def logs(
         self,

@@ -14,6 +14,11 @@ HOLDER, HELD = "/dockmgr", "volume"  # where the volume is mounted: no image has
 _USUAL_MODE = 0o755
 
 
+def holder_name(volume: str) -> str:
+    """What the container is called that holds a volume; no customer's id has a dot."""
+    return f"{volume}.owner"
+
+
 def volume_holder(name: str, image: str, labels: dict[str, str]) -> dict[str, Any]:
     """The configuration of a container that holds the volume and is never started."""
     mount = {"Type": "volume", "Source": name, "Target": f"{HOLDER}/{HELD}"}

@@ -113,6 +113,7 @@ def container_summary(answer: object) -> ContainerSummary:
     A sweep keeps the rows of many hosts, so what many of them say alike is kept once.
     """
     row = readable(answer, LISTED, "Id", "State")
+    mode = (row.get("HostConfig") or {}).get("NetworkMode") or "default"
     return ContainerSummary(
         id=row["Id"],
         name=_own_name(row.get("Names") or []),
@@ -120,7 +121,8 @@ def container_summary(answer: object) -> ContainerSummary:
         image_id=intern(row.get("ImageID") or ""),
         labels=row.get("Labels") or {},
         health=_listed_health(row.get("Status") or ""),
-        address=own_address((row.get("HostConfig") or {}).get("NetworkMode") or "default", attachments(row)),
+        address=own_address(mode, attachments(row)),
+        network_mode=mode,
     )
 
 

@@ -155,7 +155,8 @@ class Engine(Protocol):
     def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
         """Make a user and a group the owners of a volume's top folder, whose mode stays.
 
-        A container of the image, with these labels, is made and removed for it; nothing of it runs.
+        A container of the image, with these labels, is made and removed for it; nothing of it runs. One
+        that was left by a call that was cut short is removed by the next, and along with the volume.
         """
 
     def volume_labels(self, name: str) -> dict[str, str] | None:
@@ -180,7 +181,10 @@ class Engine(Protocol):
         """Names of all containers that mount a volume, stopped ones included, in order."""
 
     def dependents(self, container: str) -> list[str]:
-        """Names of containers that share its network, processes or memory, in order."""
+        """Names of containers that share its network, processes or memory, in order.
+
+        One about which the engine gives no answer hides what it shares but the network.
+        """
 
     def events(self, since: int | None = None) -> EventStream:
         """What happens to containers from now on, or from `since` (nanoseconds of the engine's clock) on.

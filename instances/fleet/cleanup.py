@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
 from instances.containers import storage
+from instances.containers.facts import ContainerSummary
+from instances.containers.orphans import THROWAWAY, Orphan, is_over, orphaned
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError
 from instances.models import Host, Instance, Operation, PendingPurge
+from instances.monitoring.orphans import held_by, held_on
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
@@ -80,6 +83,57 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
         engine.remove_volume(row.volume)
     except PermanentError as error:
         raise PermanentError(", ".join(engine.volume_users(row.volume)) or str(error)) from error
+
+
+def remove_expired(engines: Engines, now: datetime) -> dict[str, list[str]]:
+    """Remove throwaway containers and volumes past their time that no instance has or had.
+
+    Returns the names of what is gone, by host. Such are left by a process that was killed while it made
+    them for a moment, and by a test deployment whose row is gone.
+    """
+    hosts = list(Host.objects.all())
+    answers = zip(hosts, ask_all(hosts, engines, lambda engine, _: held_by(engine)), strict=True)
+    return {
+        host.name: _removed(_expired_on(host, *answer, now), engines.at(engine_address(host)))
+        for host, answer in answers
+        if not isinstance(answer, DockmgrError)
+    }
+
+
+def _expired_on(
+    host: Host,
+    containers: Iterable[ContainerSummary],
+    volumes: Mapping[str, Mapping[str, str]],
+    now: datetime,
+) -> list[Orphan]:
+    over = [each for each in containers if is_over(each.labels, now)]
+    gone = {name: labels for name, labels in volumes.items() if is_over(labels, now)}
+    if not over and not gone:  # nearly always, and then no instance need be read
+        return []
+    rows = list(Instance.objects.filter(host=host).without_secrets())  # what was adopted has others' labels
+    own, kept = {row.container_id for row in rows}, {name for row in rows for name in row.held_volumes}
+    found = orphaned([each for each in over if each.id not in own], gone, held_on(host))
+    return [each for each in found if each.why == THROWAWAY and each.name not in kept]
+
+
+def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
+    """The names of those that could be removed, containers before the volumes they mount."""
+    gone = []
+    for each in orphans:
+        try:
+            _remove(each, engine)
+        except DockmgrError as error:
+            logger.info("The %s %s stays for now: %s", each.kind, each.name, error)
+        else:
+            gone.append(each.name)
+    return gone
+
+
+def _remove(orphan: Orphan, engine: Engine) -> None:
+    if orphan.kind == "container":
+        engine.remove(orphan.name, anonymous_volumes=True)
+    else:
+        engine.remove_volume(orphan.name)
 
 
 def learn_digests(engines: Engines) -> int:

@@ -222,6 +222,9 @@ class Instance(CheckSubject, WithEnvironment):
 
     @property
     def stop_timeout(self) -> int:
-        """Seconds the container is given to stop."""
-        own = self.adopted["Config"].get("StopTimeout") if self.adopted is not None else None
+        """Seconds the container is given to stop: as its plan says where its own can't be read."""
+        try:
+            own = self.adopted["Config"].get("StopTimeout") if self.adopted is not None else None
+        except UnreadableSecret:
+            own = None
         return int(self.plan.stop_timeout if own is None else own)

@@ -35,7 +35,7 @@ def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
     """
     found: list[shapes.Orphan] = []
     unanswered = []
-    answers = ask_all(hosts, outside.engines, lambda engine, _: _held_by(engine))
+    answers = ask_all(hosts, outside.engines, lambda engine, _: held_by(engine))
     for host, answer in zip(hosts, answers, strict=True):
         if isinstance(answer, OutOfReachError):
             unanswered.append(f"Host {host.name} was not looked at: {answer}")
@@ -93,10 +93,11 @@ def _claim(now: datetime) -> Host | None:
 
 
 def _found(host: Host, outside: Outside) -> list[Orphan]:
-    return _unknown(host, *_held_by(outside.engines.at(engine_address(host))))
+    return _unknown(host, *held_by(outside.engines.at(engine_address(host))))
 
 
-def _held_by(engine: Engine) -> tuple[list[ContainerSummary], dict[str, dict[str, str]]]:
+def held_by(engine: Engine) -> tuple[list[ContainerSummary], dict[str, dict[str, str]]]:
+    """All containers of an engine, and the labels of the volumes that carry ours, by name."""
     return engine.list_containers(), engine.managed_volumes()
 
 
@@ -104,10 +105,11 @@ def _unknown(
     host: Host, containers: Iterable[ContainerSummary], volumes: Mapping[str, Mapping[str, str]]
 ) -> list[Orphan]:
     customers = {labels.get(CUSTOMER_LABEL, "") for labels in volumes.values()}
-    return orphaned(containers, volumes, _held(host), _left(customers))
+    return orphaned(containers, volumes, held_on(host), _left(customers))
 
 
-def _held(host: Host) -> dict[str, Holding]:
+def held_on(host: Host) -> dict[str, Holding]:
+    """What the instances on a host have, by customer."""
     unfinished = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
     present = Instance.objects.present().filter(host=host)
     changing = set(present.filter(Exists(unfinished)).values_list("pk", flat=True))

@@ -13,7 +13,7 @@ from instances.db.errors import may_pass
 from instances.errors import DockmgrError, LeaseLost, OwnDefect, TransientError
 from instances.lib.backoff import wait_before_next
 from instances.limits import REFUSALS, UNDO
-from instances.operations.procedure import Work
+from instances.operations.procedure import StepTookTooLong, Work
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,13 @@ def attempt(name: str, call: Callable[[], T], work: Work) -> T:
         if may_pass(error):
             raise
         failure = as_told(error, work)
-        refused = not isinstance(failure, TransientError)
-        work.journal.fail(name, work.redactor.text(str(failure)), refused=refused)
+        work.journal.fail(name, work.redactor.text(str(failure)), refused=not _may_pass_by_itself(failure))
         raise failure from error
+
+
+def _may_pass_by_itself(failure: DockmgrError) -> bool:
+    """What took too long once would take as long again, though that is nobody's refusal."""
+    return isinstance(failure, TransientError) and not isinstance(failure, StepTookTooLong)
 
 
 def as_told(error: Exception, work: Work) -> DockmgrError:
@@ -99,7 +103,7 @@ def persist(name: str, call: Callable[[], None], work: Work) -> bool:
     except DockmgrError as error:
         told = work.redactor.text(str(error))
         logger.warning("%s of %s: %s: %s", work.operation.kind, work.operation.customer_id, name, told)
-        if isinstance(error, TransientError) or work.journal.refusals() < REFUSALS:
+        if _may_pass_by_itself(error) or work.journal.refusals() < REFUSALS:
             try_again(work, error)
         return False
     return True

@@ -76,13 +76,14 @@ def _gb(size: int) -> str:
 
 
 def ports_in_order(
-    first: int, last: int, taken: Collection[int], freed: Mapping[int, datetime], above: int = 0
+    first: int, last: int, taken: Collection[int], freed: Mapping[int, datetime], after: int = 0
 ) -> Iterator[int]:
     """Free ports: those nobody had first, then those that were given back, the longest ago first.
 
+    Of the former those above `after` come first, and then those below it. It is itself never among them.
     What still asks at the port of somebody who left must not soon find somebody else there.
     """
-    ports = range(max(first, above + 1), last + 1)
+    ports = [*range(max(first, after + 1), last + 1), *range(first, min(after, last + 1))]
     yield from (port for port in ports if port not in taken and port not in freed)
     given_back = (port for port in freed if port in ports and port not in taken)
     yield from sorted(given_back, key=lambda port: (freed[port], port))

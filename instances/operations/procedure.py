@@ -15,6 +15,8 @@ from instances.operations.fence import FencedEngine
 from instances.operations.journal import Journal
 from instances.outside import Outside
 
+STOPS = 4  # in one step, at most: the instance's own, what stands in its place, and two left aside
+
 
 class StepTookTooLong(TransientError):
     """A step went past its bound: it is undone, and not tried again."""
@@ -58,6 +60,11 @@ class Work:
 def usual_limit(_work: Work) -> float:
     """For a step of a few calls, each bounded by itself."""
     return STEP_SECONDS
+
+
+def stop_limit(work: Work) -> float:
+    """For a step that stops containers, each of which has the time its plan gives it."""
+    return STEP_SECONDS + STOPS * work.instance.stop_timeout
 
 
 def pull_limit(_work: Work) -> float:

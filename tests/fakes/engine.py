@@ -24,6 +24,7 @@ from instances.containers.facts import (
 )
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
+from instances.engine.owner_payloads import holder_name
 from instances.engine.payloads import container_facts, create_arguments, log_tail, networks_to_join
 from instances.engine.port import EventStream, LogStream, RegistryLogin
 from tests.fakes.facts import created_facts, image_facts
@@ -39,8 +40,8 @@ class FakeEngine:
     something that is no container. Calls about the containers named in `hung` do not come back.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
     when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
-    at once, if it does. By name, `uses` is what containers use, and `holds` what they and volumes hold on
-    disk, in bytes.
+    at once, if it does. `in_between` happens in the middle of what takes several calls. By name, `uses` is
+    what containers use, and `holds` what they and volumes hold on disk, in bytes.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -65,6 +66,7 @@ class FakeEngine:
         self.stops: Counter[str] = Counter()
         self.pulls: list[str] = []
         self.logins: list[RegistryLogin | None] = []
+        self.in_between: Callable[[], None] = lambda: None
         self._clock = clock
         self._held: dict[str, ContainerFacts] = {}
         self._told: dict[str, dict[str, Any]] = {}
@@ -130,6 +132,7 @@ class FakeEngine:
                 dict(facts.labels),
                 facts.health,
                 facts.address,
+                facts.network_mode,
             )
             for facts in self._held.values()
         ]
@@ -296,7 +299,17 @@ class FakeEngine:
 
     def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
         self._enter("give_volume")
+        self._remove_holder(name)
+        mounts = {name: "/dockmgr/volume"}
+        holder = self.create(ContainerSpec(holder_name(name), image, labels, env={}, volumes=mounts))
+        self.in_between()
         self.owners[name] = owner
+        self.remove(holder)
+
+    def _remove_holder(self, volume: str) -> None:
+        left = self._find(holder_name(volume))
+        if left is not None and is_managed(left.labels):
+            self.remove(left.id)
 
     def volume_labels(self, name: str) -> dict[str, str] | None:
         self._enter("volume_labels")
@@ -308,6 +321,7 @@ class FakeEngine:
 
     def remove_volume(self, name: str) -> None:
         self._enter("remove_volume")
+        self._remove_holder(name)
         if any(name in facts.volumes for facts in self._held.values()):
             raise errors.PermanentError(f"The volume {name} is in use.")
         self.volumes.pop(name, None)

@@ -14,13 +14,13 @@ from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.spec import container_name
 from instances.db.locks import lock_in_order
-from instances.errors import PermanentError, RequestError, UnreadableSecret
+from instances.errors import PermanentError, RequestError
 from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
 from instances.operations.begin import open_operation
 from instances.operations.find_own import find_own
-from instances.operations.procedure import Procedure, Step, Work
+from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.requester import Requester
 
 
@@ -58,7 +58,7 @@ def _stop(work: Work) -> str:
     _leave(work)
     beside = _find_own(work)
     if work.instance.container_id:
-        work.engine.stop(work.instance.container_id, _stop_timeout(work.instance))
+        work.engine.stop(work.instance.container_id, work.instance.stop_timeout)
     return f"stopped. {beside}".rstrip(". ")
 
 
@@ -83,14 +83,6 @@ def _leave(work: Work) -> None:
         instance.save(update_fields=["leaving_at"])
         close_of(instance, "the instance is being removed", now)
         change(instance.pk, now, resumed)
-
-
-def _stop_timeout(instance: Instance) -> int:
-    """Also an instance whose secrets can't be read any more can be removed."""
-    try:
-        return instance.stop_timeout
-    except UnreadableSecret:
-        return int(instance.plan.stop_timeout)
 
 
 def _remove_container(work: Work) -> str:
@@ -164,7 +156,7 @@ def _succeeded(work: Work) -> None:
 PROCEDURE = Procedure(
     kind="decommission",
     steps=(
-        Step("stop", _stop, interrupts=True),
+        Step("stop", _stop, interrupts=True, limit=stop_limit),
         Step("remove container", _remove_container, interrupts=True),
         Step("remove volume", _remove_volumes, interrupts=True),
     ),

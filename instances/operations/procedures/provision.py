@@ -175,7 +175,8 @@ def _volumes(work: Work) -> str:
 def _volume(work: Work, name: str) -> str:
     if data.takes_former(work, name):
         return f"{name} kept with its data"
-    labels = labels_for(work.instance.customer_id, work.instance.plan.name)
+    instance, expires = work.instance, work.instance.expires_at
+    labels = labels_for(instance.customer_id, instance.plan.name, expires.isoformat() if expires else None)
     made = work.engine.create_volume(name, container.signed(work, labels))
     return f"{name} {'created' if made else 'found and kept'}"
 

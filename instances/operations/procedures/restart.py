@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace as replace_step
 from datetime import datetime
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from instances.health.response import sentence
 from instances.health.state import State, Status
 from instances.models import Host, Instance, Operation
 from instances.operations.begin import open_operation
-from instances.operations.procedure import Procedure, Step, Work, pull_limit
+from instances.operations.procedure import Procedure, Step, Work, pull_limit, stop_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
 from instances.operations.steps import container, data, exact, own_container
@@ -161,7 +162,13 @@ def _start(work: Work) -> str:
         try:
             return START.do(work)
         except DataMissing as error:
-            raise DataMissing(f"The data of {work.instance.customer_id} is missing. {error}") from None
+            raise DataMissing(_as_missing(work, str(error))) from None
+
+
+def _as_missing(work: Work, told: str) -> str:
+    """What an engine says of a mount that is not there, as of the customer's data."""
+    what = f"The data of {work.instance.customer_id} is missing"
+    return told if told.startswith(what) else f"{what}. {told}"
 
 
 @contextmanager
@@ -265,9 +272,9 @@ def _prevented(work: Work, reason: str, told: str) -> None:
 PROCEDURE = Procedure(
     kind="restart",
     steps=(
-        Step(STOP, _stop, interrupts=True),
+        Step(STOP, _stop, interrupts=True, limit=stop_limit),
         Step("recreate", _recreate_if_missing, interrupts=True, limit=pull_limit),
-        Step(START.name, _start, interrupts=True),
+        replace_step(START, do=_start),
         WAIT_UNTIL_HEALTHY,
     ),
     succeeded=_succeeded,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
-from instances.operations.procedure import Procedure, Step, Work
+from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.steps import container, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
@@ -37,11 +37,11 @@ from instances.operations.steps.wait_healthy import note_start
 DRAIN_SECONDS = 5.0  # for callers that read the old address just before it changed
 
 
-def _reserve_port(work: Work, above: int | None = None) -> str:
+def _reserve_port(work: Work, after: int | None = None) -> str:
     instance = work.instance
     held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
     with work.journal.holding():
-        number = held.number if held else ports.reserve(instance.host, instance, above=above)
+        number = held.number if held else ports.reserve(instance.host, instance, after=after)
     work.journal.remember(new_port=number)
     return str(number)
 
@@ -68,16 +68,16 @@ def _start_new(work: Work) -> str:
 
 
 def _move_new(work: Work) -> None:
-    """Something else holds the port: make the new container again on a higher one."""
+    """Something else holds the port: make the new container again on another one."""
     taken = new_port(work)
     remove_new(work)
     _release_port(work)
-    _recreate_new(work, above=taken)
+    _recreate_new(work, after=taken)
 
 
-def _recreate_new(work: Work, above: int | None = None) -> None:
+def _recreate_new(work: Work, after: int | None = None) -> None:
     work.journal.remember(new_container=None)
-    _reserve_port(work, above=above)
+    _reserve_port(work, after=after)
     create_new(work)
 
 
@@ -110,7 +110,7 @@ def _status(work: Work) -> str:
 PROCEDURE = Procedure(
     kind="update",
     steps=(
-        Step(NOTE_OLD, note_old),
+        Step(NOTE_OLD, note_old, limit=stop_limit),
         PULL,
         VERIFY,
         Step("reserve port", _reserve_port, undo=_release_port),
@@ -120,7 +120,7 @@ PROCEDURE = Procedure(
         WATCH,
         WRITE_DOWN,
         Step("drain", _drain, final=True),
-        Step("stop old", _stop_old, final=True, interrupts=True),
+        Step("stop old", _stop_old, final=True, interrupts=True, limit=stop_limit),
         replace(REMOVE_OLD, interrupts=True),
         Step("free old port", _free_old_port, final=True, interrupts=True),
         Step("name next", rename_new, final=True, interrupts=True),

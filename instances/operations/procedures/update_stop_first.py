@@ -14,8 +14,8 @@ from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError, PortTaken
 from instances.health import restarts
-from instances.operations.procedure import Procedure, Step, Work
-from instances.operations.steps import container, ports
+from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, stop_limit
+from instances.operations.steps import container, data, ports
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -37,7 +37,7 @@ from instances.operations.steps.replace import (
     rename_new,
     succeeded,
 )
-from instances.operations.steps.wait_healthy import note_start, wait_until_healthy
+from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 RUNNING_STATES = ("running", "restarting", "paused")
 STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
@@ -53,7 +53,7 @@ def _see_old_healthy(work: Work) -> None:
     since = work.outside.clock.now()
     try:
         work.last_check = wait_until_healthy(work, since, _old_request(work))
-    except GateFailed as error:
+    except (GateFailed, StepTookTooLong) as error:
         work.journal.remember(old_is_ill=str(error))
 
 
@@ -108,12 +108,13 @@ def _remake_old(work: Work) -> None:
     instance, image = work.instance, work.operation.image_before
     if work.engine.image(image) is None:
         raise PermanentError(f"The container from before is gone from the host, and so is its image {image}.")
+    data.ready_for_remaking(work)
     spec = instance.spec(port=work.operation.params["port"])
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
-        instance.container_id = made
-        instance.save(update_fields=["container_id"])
+        container.note_made(instance, made, spec)
+        instance.save(update_fields=container.OF_THE_MADE)
 
 
 def _rename_old(work: Work) -> str:
@@ -201,14 +202,14 @@ def _status(work: Work) -> str:
 PROCEDURE = Procedure(
     kind="update",
     steps=(
-        Step(NOTE_OLD, note_old, undo=_see_old_healthy),
+        Step(NOTE_OLD, note_old, undo=_see_old_healthy, limit=wait_limit),
         PULL,
         VERIFY,
         CREATE_NEW,
         Step("set old aside", _rename_old, undo=_rename_old_back, interrupts=True),
         Step("name next", rename_new, undo=_rename_new_back, interrupts=True),
-        Step("stop old", _stop_old, undo=_start_old, interrupts=True),
-        Step("start next", _start_new, undo=_stop_and_remove_new, interrupts=True),
+        Step("stop old", _stop_old, undo=_start_old, interrupts=True, limit=stop_limit),
+        Step("start next", _start_new, undo=_stop_and_remove_new, interrupts=True, limit=stop_limit),
         replace(GATE, interrupts=True),
         replace(WATCH, interrupts=True),
         WRITE_DOWN,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
 from instances.containers.network_words import too_long
-from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed
+from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Operation, Port
+from instances.models import Instance, Operation, Port
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
+OF_THE_MADE = ("container_id", "volumes")
 REMOVING = "removing"  # an engine's word
 REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 
@@ -49,19 +49,30 @@ def is_there(work: Work, container_id: str) -> bool:
 
 
 def create(work: Work, image: str) -> str:
-    """Create the instance's container from its spec, on `image`, and record its id."""
-    instance = work.instance
-    ports.complete(work)
-    generated.complete(work)
-    wanted = replace(instance.spec(), image=image)
-    if instance.adopted is not None and _any_port(work):
-        wanted = replace(wanted, host_port=0)
+    """Create the instance's container from its spec, on `image`, and record its id and its volumes."""
+    instance, wanted = work.instance, _wanted(work, image)
     container_id = make(work, wanted)
     if container_id != instance.container_id:
-        instance.container_id = container_id
-        work.save("container_id")
+        note_made(instance, container_id, wanted)
+        work.save(*OF_THE_MADE)
         forget_replaced(work, container_id)
     return container_id
+
+
+def _wanted(work: Work, image: str) -> ContainerSpec:
+    """The container as it would be made now; what that needs of ports and secrets is there afterwards."""
+    ports.complete(work)
+    generated.complete(work)
+    wanted = replace(work.instance.spec(), image=image)
+    engine_chooses = work.instance.adopted is not None and _any_port(work)
+    return replace(wanted, host_port=0) if engine_chooses else wanted
+
+
+def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> None:
+    """From now on this is its container, and its data is in what that was made with; nothing is written."""
+    instance.container_id = container_id
+    if instance.adopted is None:
+        instance.volumes = storage.volumes(spec)
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:
@@ -81,11 +92,7 @@ def make(work: Work, spec: ContainerSpec) -> str:
     never touched: that is a PermanentError. So is an image that the instance may not run, and a way
     to the host that nobody accepted. Raises DataMissing for volumes that are not there.
     """
-    if trouble := too_long(spec.options.hostname):
-        raise PermanentError(f"{trouble} See hostname of its plan.")
-    image = approval.approved_id(work, spec.image)
-    approval.see_host_access(work, spec)
-    _see_data(work, spec)
+    image = _image_allowed(work, spec)
     earlier = _made_earlier(work, spec.name)
     if earlier and spec.raw is not None:
         # Whoever made it may have died before it had joined all its networks.
@@ -97,6 +104,16 @@ def make(work: Work, spec: ContainerSpec) -> str:
     made = earlier or work.engine.create(replace(spec, image=image, labels=labels, raw=raw))
     owner.give_new_volumes(work, spec)
     return made
+
+
+def _image_allowed(work: Work, spec: ContainerSpec) -> str:
+    """The image's id, where nothing speaks against making the container. Raises as `make` does."""
+    if trouble := too_long(spec.options.hostname):
+        raise PermanentError(f"{trouble} See hostname of its plan.")
+    image = approval.approved_id(work, spec.image)
+    approval.see_host_access(work, spec)
+    _see_data(work, spec)
+    return image
 
 
 def _see_data(work: Work, spec: ContainerSpec) -> None:
@@ -179,11 +196,7 @@ def was_left_behind(work: Work, facts: ContainerFacts) -> bool:
     """Whether another operation on the customer made the container, or set it aside, and ended before it
     was removed.
     """
-    try:
-        made_by = UUID(facts.labels.get(OPERATION_LABEL, ""))
-    except ValueError:
-        made_by = None
-    by = Q(pk=made_by) | Q(params__old_container=facts.id)
+    by = Q(pk=operation_of(facts.labels)) | Q(params__old_container=facts.id)
     return Operation.objects.filter(by, customer_id=work.instance.customer_id).exists()
 
 
@@ -216,8 +229,12 @@ def _follow_port(work: Work, number: int) -> None:
     work.journal.remember(new_port=number)
 
 
-def start_on_free_port(work: Work, image: str) -> None:
-    """Start the container; when something else on the host holds its port, move to another one."""
+def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:
+    """Start the container; when something else on the host holds its port, move to another one.
+
+    That makes it anew, on the image that `ready` returns. `ready` raises where something would be lost by
+    it, before anything is removed.
+    """
     for _ in range(PORT_TRIES):
         work.go_on()
         try:
@@ -225,18 +242,26 @@ def start_on_free_port(work: Work, image: str) -> None:
             return
         except PortTaken:
             if work.instance.adopted is not None:
-                if not _let_engine_choose(work, image):
+                if not _let_engine_choose(work, ready):
                     raise  # its ports are its own
                 continue
+            image = _ready(work, ready)
             ports.move_all(work)
             work.engine.remove_own(work.instance.container_id)
             create(work, image)
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
-            create(work, image)
+            create(work, ready())
     raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
 
 
-def _let_engine_choose(work: Work, image: str) -> bool:
+def _ready(work: Work, ready: Callable[[], str]) -> str:
+    """The image to make the container anew of, where nothing stands in the way of that."""
+    image = ready()
+    _image_allowed(work, _wanted(work, image))
+    return image
+
+
+def _let_engine_choose(work: Work, ready: Callable[[], str]) -> bool:
     """Make an adopted one anew with a port of the engine's choice, if its port was that and it can be.
 
     Only a container this operation made is: nobody has written anything into it yet.
@@ -244,6 +269,7 @@ def _let_engine_choose(work: Work, image: str) -> bool:
     facts, asked = work.engine.inspect(work.instance.container_id), work.instance.spec().host_port
     if not asked or facts is None or not is_ours(work, facts.labels) or _any_port(work):
         return False
+    image = _ready(work, ready)
     work.journal.remember(any_port=True)
     work.engine.remove_own(facts.id)
     create(work, image)

@@ -16,18 +16,20 @@ from instances.operations.steps import container
 def ready_for_remaking(work: Work) -> str:
     """See that all the data is there that the lost container had; a detail for people, if any.
 
-    Volumes are only made when the operation is told to begin with empty ones. Raises DataMissing.
+    What is missing of it is only made when the operation is told to begin with empty volumes; those the
+    plan has come to have since are made. Raises DataMissing, or PermanentError for others' volumes.
     """
-    spec = work.instance.spec()
-    _refuse_dropped(work, work.instance.held_volumes, spec)
-    missing = [name for name in storage.volumes(spec) if not _is_there(work, name)]
-    if not missing:
-        return ""
-    if not work.operation.params.get("with_empty_data"):
+    instance, spec = work.instance, work.instance.spec()
+    held = {**instance.held_volumes, **_mounted(work, instance.container_id)}
+    _refuse_dropped(work, held, spec)
+    had = [name for name in storage.volumes(spec) if name in held or spec.raw is not None]
+    missing = [name for name in had if not _is_there(work, name)]
+    if missing and not work.operation.params.get("with_empty_data"):
         raise container.missing_data(work, missing)
     for name in missing:
         work.engine.create_volume(name, container.signed(work, spec.labels))
-    return f", with {', '.join(missing)} made anew and empty"
+    make_new(work, spec)
+    return f", with {', '.join(missing)} made anew and empty" if missing else ""
 
 
 def see_sources(work: Work) -> None:
@@ -64,15 +66,18 @@ def _is_there(work: Work, name: str, *, is_mounted: bool = False) -> bool:
 def refuse_loss(work: Work) -> None:
     """Raise PermanentError when the next container would go without data that the present one has."""
     instance, spec = work.instance, work.instance.spec()
-    if instance.adopted is None:
-        facts = work.engine.inspect(str(work.operation.params["old_container"]))
-        mounted = facts.volumes if facts is not None else {}
-        ours = {*instance.held_volumes, *instance.planned_volumes, instance.volume_name}
-        held = {name: path for name, path in mounted.items() if name in ours}
-        _refuse_dropped(work, held, spec)
+    _refuse_dropped(work, _mounted(work, str(work.operation.params["old_container"])), spec)
     missing = [name for name in instance.held_volumes if not _is_there(work, name, is_mounted=True)]
     if missing:
         raise container.missing_data(work, missing)
+
+
+def _mounted(work: Work, container_id: str) -> dict[str, str]:
+    """What a container of ours mounts of the instance's data, with paths in it."""
+    instance = work.instance
+    facts = work.engine.inspect(container_id) if container_id and instance.adopted is None else None
+    ours = {*instance.held_volumes, *instance.planned_volumes, instance.volume_name}
+    return {name: path for name, path in (facts.volumes if facts else {}).items() if name in ours}
 
 
 def _refuse_dropped(work: Work, held: dict[str, str], spec: ContainerSpec) -> None:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from instances.containers.spec import EXPIRES_LABEL, MANAGED_LABEL, OPERATION_LABEL, ContainerSpec
+from instances.containers.spec import (
+    EXPIRES_LABEL,
+    MANAGED_LABEL,
+    OPERATION_LABEL,
+    ContainerSpec,
+    operation_of,
+)
 from instances.operations.procedure import Work
 
 LIFETIME = timedelta(minutes=10)
 
 
 def give_new_volumes(work: Work, spec: ContainerSpec) -> None:
-    """Give those volumes of a container that this very operation made to the plan's `data_owner`.
+    """Give those volumes of a container that were made for it to the plan's `data_owner`.
 
     To be done when the container was made, which copies what its image has there with the image's owner,
-    and before it is started. A volume that was there before is the customer's, and left as it is.
+    and before it is started. A volume that was there before is the customer's, and left as it is, unless
+    an operation made it that came to no good end, and nobody else has it.
     """
     owner = spec.options.data_owner if spec.raw is None else ""
     if not owner:
         return
     user, _, group = owner.partition(":")
-    own = str(work.operation.pk)
     expires = (work.outside.clock.now() + LIFETIME).isoformat()
-    marks = {MANAGED_LABEL: "true", EXPIRES_LABEL: expires, OPERATION_LABEL: own}
+    marks = {MANAGED_LABEL: "true", EXPIRES_LABEL: expires, OPERATION_LABEL: str(work.operation.pk)}
     for name in spec.volumes:
-        if (work.engine.volume_labels(name) or {}).get(OPERATION_LABEL) == own:
+        if _is_new(work, name, spec.name):
             work.engine.give_volume(name, (int(user), int(group)), spec.image, marks)
+
+
+def _is_new(work: Work, volume: str, container: str) -> bool:
+    made_by = operation_of(work.engine.volume_labels(volume) or {})
+    if made_by is None or made_by == work.operation.pk:
+        return made_by is not None
+    in_vain = work.instance.operations.filter(pk=made_by).exclude(status="succeeded")
+    return in_vain.exists() and set(work.engine.volume_users(volume)) <= {container}

@@ -12,15 +12,15 @@ from instances.operations.placement_rules import ports_in_order
 from instances.operations.procedure import Work
 
 
-def reserve(host: Host, instance: Instance, above: int | None = None) -> int:
-    """Reserve a free port of the host's range (above `above`) for an instance, the least recently used one.
+def reserve(host: Host, instance: Instance, after: int | None = None) -> int:
+    """Reserve a free port of the host's range for an instance, the least recently used one, and not `after`.
 
     Two reservations at the same moment can't get the same port: the table's constraint decides,
     and the loser takes the next. Raises PermanentError when none is left.
     """
     taken = set(Port.objects.filter(host=host).values_list("number", flat=True))
     freed = dict(FreedPort.objects.filter(host=host).values_list("number", "freed_at"))
-    for number in ports_in_order(host.first_port, host.last_port, taken, freed, above or 0):
+    for number in ports_in_order(host.first_port, host.last_port, taken, freed, after or 0):
         try:
             with transaction.atomic():
                 Port.objects.create(host=host, number=number, instance=instance)
@@ -48,13 +48,13 @@ def complete(work: Work) -> None:
 
 
 def move_all(work: Work) -> None:
-    """Other ports, higher ones, in place of those something else on the host holds."""
+    """Other ports, higher ones as long as there are, in place of those something else on the host holds."""
     instance = work.instance
     before = [instance.port or 0, *instance.further_ports.values()]
     with work.journal.holding():
-        instance.port = reserve(instance.host, instance, above=instance.port)
+        instance.port = reserve(instance.host, instance, after=instance.port)
         instance.further_ports = {
-            port: reserve(instance.host, instance, above=held)
+            port: reserve(instance.host, instance, after=held)
             for port, held in instance.further_ports.items()
         }
         instance.save(update_fields=["port", "further_ports"])
@@ -62,12 +62,12 @@ def move_all(work: Work) -> None:
 
 
 def move_further(work: Work, kept: Container[int]) -> bool:
-    """Other ports, higher ones, in place of the further ports that are not `kept`; whether there were any."""
+    """Other ports in place of the further ports that are not `kept`; whether there were any."""
     instance = work.instance
     moved = {port: held for port, held in instance.further_ports.items() if held not in kept}
     if moved:
         with work.journal.holding():
-            others = {port: reserve(instance.host, instance, above=held) for port, held in moved.items()}
+            others = {port: reserve(instance.host, instance, after=held) for port, held in moved.items()}
             instance.further_ports = {**instance.further_ports, **others}
             instance.save(update_fields=["further_ports"])
             Port.objects.filter(host=instance.host, number__in=moved.values(), instance=instance).delete()

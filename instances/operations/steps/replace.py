@@ -14,7 +14,7 @@ from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
 from instances.checks.policy import policy
 from instances.checks.transition import change
-from instances.containers import drift, storage
+from instances.containers import drift
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -30,7 +30,7 @@ from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
 from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
-from instances.operations.procedure import Step, Work
+from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports
 from instances.operations.steps.explain import last_words
@@ -185,7 +185,7 @@ def see_running(work: Work) -> str:
     try:
         container.start(work, facts.id)
         work.last_check = wait_until_healthy(work, work.outside.clock.now())
-    except PermanentError as error:
+    except (PermanentError, StepTookTooLong) as error:
         return f"started once more: {error}"  # health checks go on from here
     return "started once more"
 
@@ -252,11 +252,9 @@ def succeeded(work: Work) -> None:
 
 def write_down(work: Work) -> str:
     instance = work.instance
-    instance.container_id = str(new_container(work))
+    container.note_made(instance, str(new_container(work)), instance.spec())
     instance.image_id = new_image(work)
     instance.image_digest = work.operation.facts.get("new_digest", "")
-    if instance.adopted is None:
-        instance.volumes = storage.volumes(instance.spec())
     instance.image = work.operation.params["image"] or instance.image
     approval.keep(work, instance.image_ref)
     instance.port = new_port(work) or instance.port

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from instances.models import Operation
-from instances.operations.procedure import Step, Work
-from instances.operations.steps import container
+from instances.operations.procedure import Step, Work, pull_limit
+from instances.operations.steps import container, data, exact
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 
@@ -19,9 +19,14 @@ def started_at(work: Work) -> datetime | None:
 
 def _start(work: Work) -> str:
     _give_back_policy(work)
-    container.start_on_free_port(work, work.instance.image_id or work.instance.image_ref)
+    container.start_on_free_port(work, lambda: _ready_for_remaking(work))
     note_start(work, work.instance.container_id)
     return f"published on port {work.instance.port}" if work.instance.port else "started"
+
+
+def _ready_for_remaking(work: Work) -> str:
+    data.ready_for_remaking(work)
+    return exact.image_to_run(work)
 
 
 def _give_back_policy(work: Work) -> None:
@@ -43,5 +48,5 @@ def _wait(work: Work) -> str:
     return f"healthy after {(work.last_check.seen.finished_at - since).total_seconds():.1f} s"
 
 
-START = Step("start", _start, interrupts=True)
+START = Step("start", _start, interrupts=True, limit=pull_limit)  # of an image that is gone by then
 WAIT_UNTIL_HEALTHY = Step("wait until healthy", _wait, interrupts=True, limit=wait_limit)

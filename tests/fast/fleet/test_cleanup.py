@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from instances.containers.spec import ContainerSpec
-from instances.errors import EngineUnreachable
+from instances.errors import EngineUnreachable, PermanentError
 from instances.fleet import cleanup
-from instances.fleet.cleanup import expired, remove_unused_images, unused_images
+from instances.fleet.cleanup import expired, remove_expired, remove_unused_images, unused_images
 from instances.models import Host, Instance, Operation
 from instances.operations import service
 from tasks import maintenance
@@ -70,6 +71,48 @@ def test_one_that_is_being_changed_is_left_for_the_next_round(world: World) -> N
     assert expired(world.now) == []
     service.run_to_end(restart.pk, world.outside)
     assert len(expired(world.now)) == 1
+
+
+def left_of_a_test(world: World) -> Instance:
+    """What a test deployment made whose row is gone."""
+    instance = throwaway(world, "trial", -1)
+    spec = instance.spec()
+    world.engine.lose(instance.container_name)
+    world.engine.volumes[instance.volume_name] = spec.labels
+    instance.container_id = world.engine.create(replace(spec, image=IMAGE))
+    Instance.objects.filter(pk=instance.pk).delete()
+    return instance
+
+
+def test_what_is_left_of_a_test_without_a_row_goes_and_what_instances_have_stays(world: World) -> None:
+    left_of_a_test(world)
+    throwaway(world, "over", -1)
+    world.instance("c1")
+    gone = ["dockmgr-trial", "dockmgr-trial-data"]
+    assert remove_expired(world.outside.engines, world.now) == {"local": gone}
+    assert world.engine.containers == ["dockmgr-c1", "dockmgr-over"]
+    assert set(world.engine.volumes) == {"dockmgr-c1-data", "dockmgr-over-data"}
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_what_a_customer_took_over_from_a_test_stays_his(world: World, *, is_removed: bool) -> None:
+    left, own = left_of_a_test(world), world.instance("c1")
+    own.container_id, own.volumes = left.container_id, {left.volume_name: "/data"}
+    own.decommissioned_at = world.now if is_removed else None
+    own.save()
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}
+
+
+def test_what_can_not_be_removed_is_tried_another_day(world: World) -> None:
+    left_of_a_test(world)
+    for verb in ("remove", "remove_volume"):
+        world.engine.fail_next(verb, PermanentError("No."))
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}
+    world.engine.unreachable = True
+    assert remove_expired(world.outside.engines, world.now) == {}
+    world.engine.unreachable = False
+    maintenance.tidy_up()
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
 
 
 @pytest.mark.parametrize(

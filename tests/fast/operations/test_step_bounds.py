@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from instances.http.probe import ProbeResult
 from instances.limits import PULL_SECONDS
-from instances.models import Operation
+from instances.models import Instance, Operation, Plan
 from instances.operations import service
-from instances.operations.procedure import Procedure, pull_limit
+from instances.operations.procedure import Procedure, StepTookTooLong, pull_limit
 from instances.operations.procedures import decommission, provision, restart
 from instances.operations.procedures import update_start_first as start_first
 from instances.operations.procedures import update_stop_first as stop_first
@@ -20,7 +21,7 @@ from tests.fakes.outside import fails
 from tests.fast.updates import OLD, begin, in_order, publish, update
 
 pytestmark = pytest.mark.django_db
-PULLS = {"pull", "image", "recreate"}
+PULLS = {"pull", "image", "recreate", "start"}
 
 
 def crawl(world: World, seconds: float) -> None:
@@ -84,6 +85,42 @@ def test_a_container_that_starts_again_and_again_is_not_waited_for_without_end(w
     assert health_of(instance).status != "restarting"
 
 
+@pytest.mark.parametrize("dies_slowly", [False, True])
+def test_a_way_back_to_what_does_not_get_healthy_ends(world: World, *, dies_slowly: bool) -> None:
+    """Also where a start may take longer than most steps, and where each run has its grace anew."""
+    instance = world.instance()
+    Plan.objects.update(start_grace=5 if dies_slowly else 900)
+    world.clock.coarse = 3 if dies_slowly else 30
+    publish(world)
+    world.probe.answers[instance.port or 0] = lambda: _fails_in_a_new_run(world, instance, anew=dies_slowly)
+    began, done = world.now, update(world)
+    assert (done.status, "old_is_ill" in done.facts) == ("rolled_back", True)
+    assert (world.now - began).total_seconds() < 2 * (900 + 600)
+    assert (health_of(instance).status, health_of(instance).failures > 0) == ("unhealthy", True)
+    assert world.restart().finished_at
+
+
+def _fails_in_a_new_run(world: World, instance: Instance, *, anew: bool) -> ProbeResult:
+    old = world.engine.inspect(instance.container_id)
+    if anew and old and old.state == "running":
+        world.engine.change(old.id, started_at=world.now)
+    return fails()
+
+
+def test_what_takes_too_long_behind_the_point_of_no_return_ends_as_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_long(*_: Any, **__: Any) -> None:
+        raise StepTookTooLong("It took too long and was given up.")
+
+    world.instance()
+    publish(world)
+    operation = begin(world)
+    monkeypatch.setattr(world.engine, "remove", too_long)
+    done = service.run_to_end(operation.pk, world.outside)
+    assert (done.status, done.error.split(". ")[0]) == ("failed", "It took too long and was given up")
+
+
 def test_a_step_done_in_time_leaves_the_next_one_its_own(world: World) -> None:
     world.instance()
     publish(world)
@@ -102,6 +139,9 @@ def test_every_step_has_a_bound_and_what_may_pull_has_time_to(procedure: Procedu
     limits = {step.name: step.limit(work) for step in procedure.steps}
     assert all(0 < limit <= 1800 for limit in limits.values())
     assert {step.name for step in procedure.steps if step.limit is pull_limit} == PULLS & set(limits)
+    work.instance.plan.stop_timeout = 3600
+    longer = {step.name for step in procedure.steps if step.limit(work) > 3600}
+    assert {name for name in limits if name.startswith("stop")} <= longer
 
 
 def test_a_step_done_again_by_another_process_has_its_whole_bound(world: World) -> None:

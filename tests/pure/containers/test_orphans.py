@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
 from instances.containers.facts import ContainerSummary
 from instances.containers.orphans import (
     KEPT,
@@ -10,6 +14,7 @@ from instances.containers.orphans import (
     NOT_ITS_OWN,
     THROWAWAY,
     Holding,
+    is_over,
     nobody_meant,
     orphaned,
 )
@@ -54,3 +59,22 @@ def test_what_no_instance_has_is_named_with_the_reason() -> None:
         ("dockmgr-c5-data", "c5", KEPT),
     ]
     assert [each.customer_id for each in nobody_meant(found)] == ["c1", "c3", "c1", "c3"]
+
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expires", "over"),
+    [
+        ("2026-01-01T00:00:00+00:00", True),
+        ("2026-01-03T00:00:00+00:00", False),
+        (None, False),
+        ("soon", False),
+        ("2026-01-01", False),  # of which zone is not said
+    ],
+)
+def test_what_was_made_for_a_while_is_over_once_its_time_has_come(expires: str | None, over: bool) -> None:
+    labels = labels_for("c3", "pro", expires)
+    assert is_over(labels, NOW) is over
+    assert not is_over({**labels, "dockmgr.managed": "no"}, NOW)

@@ -62,4 +62,6 @@ def test_ports_are_used_again_the_longest_ago_first() -> None:
     now = datetime(2026, 11, 28, tzinfo=UTC)
     freed = {20001: now, 20003: now - timedelta(days=1), 30000: now}
     assert list(ports_in_order(20000, 20005, {20000}, freed)) == [20002, 20004, 20005, 20003, 20001]
-    assert list(ports_in_order(20000, 20005, {20000}, freed, above=20002)) == [20004, 20005, 20003]
+    assert list(ports_in_order(20000, 20005, {20000}, freed, after=20002)) == [20004, 20005, 20003, 20001]
+    assert list(ports_in_order(20000, 20005, (), {}, after=20003)) == [20004, 20005, 20000, 20001, 20002]
+    assert list(ports_in_order(20000, 20002, (), {}, after=40000)) == [20000, 20001, 20002]

@@ -1,0 +1,53 @@
+"""Volumes given to a user: by a container that holds one and is never started."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from instances.containers.spec import is_managed
+from instances.engine.answers import CONTAINER, readable
+from instances.engine.client import raise_for_status
+from instances.engine.owner_payloads import (
+    HELD,
+    HOLDER,
+    folder_archive,
+    folder_mode,
+    holder_name,
+    volume_holder,
+)
+from instances.engine.payloads import container_facts
+from instances.engine.volumes_and_networks import VolumesAndNetworks
+from instances.errors import NotFoundOnEngine
+
+
+class VolumeOwners(VolumesAndNetworks):
+    """Keeps the promises of `instances.engine.port.Engine` about who owns volumes."""
+
+    def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
+        """The engine unpacks into a container that never ran what it is given, with owners as that says."""
+        self._remove_holder(name)
+        asked = (volume_holder(name, image, labels), holder_name(name))
+        with self._calling(f"give volume {name} an owner", change=True) as client:
+            made = client.create_container_from_config(*asked)  # type: ignore[no-untyped-call]
+            container = str(readable(made, CONTAINER, "Id")["Id"])
+        try:
+            with self._calling(f"give volume {name} an owner", change=True) as client:
+                url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+                told = client.head(url, params={"path": f"{HOLDER}/{HELD}"}, timeout=client.timeout)
+                raise_for_status(told)
+                mode = folder_mode(told.headers.get("X-Docker-Container-Path-Stat", ""))
+                client.put_archive(container, HOLDER, folder_archive(HELD, mode, owner))
+        finally:
+            self._remove_holder(name)
+
+    def remove_volume(self, name: str) -> None:
+        self._remove_holder(name)
+        super().remove_volume(name)
+
+    def _remove_holder(self, volume: str) -> None:
+        """Also one that was left by whoever died before this; a stranger's container of the name stays."""
+        what = f"let go of volume {volume}"
+        with suppress(NotFoundOnEngine), self._calling(what, change=True) as client:
+            found = container_facts(client.inspect_container(holder_name(volume)))
+            if is_managed(found.labels):
+                client.remove_container(found.id, v=True, force=True)
