@@ -16,7 +16,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from rich.console import Console
 
-from instances.access.audit import audit_command, earlier_command
+from instances.access.audit import audit_command, earlier
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
@@ -168,7 +168,7 @@ class FleetCommand(BaseCommand):
             return None
         if len(request_id) > MAX_REQUEST_ID:
             raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
-        return earlier_command(request_id, self.name, _target(options), self.asked(options))
+        return earlier("command", request_id, self.name, _target(options), self.asked(options))
 
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:
