@@ -51,7 +51,7 @@ def main() -> int:
 
 def _up() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
-    port = Environment(os.environ).whole("PORT", USUAL_PORT)
+    port = Environment(os.environ).whole("PORT", USUAL_PORT, most=65535)
     django.setup()
     from django.conf import settings
 

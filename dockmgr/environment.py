@@ -13,6 +13,9 @@ SPECIAL_CHARACTERS = (
     "In a user name or password # / ? [ ] @ : % are written as %23 %2F %3F %5B %5D %40 %3A %25."
 )
 ALLOWED_PATH = "a path that begins with / or ~/"
+MOST_COUNTED = 1_000_000
+CENTURY = 36_500  # days
+TEN_YEARS = 3650 * 86400  # seconds
 
 
 class Environment:
@@ -34,15 +37,20 @@ class Environment:
             return self._read(f"{name}_FILE", Path(file))
         return value or None
 
-    def whole(self, name: str, default: int, *, least: int = 0) -> int:
+    def whole(self, name: str, default: int, *, least: int = 0, most: int = MOST_COUNTED) -> int:
         value = self._values.get(name)
         if not value:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) <= 9) or int(value) < least:
-            raise _refused(name, value, f"a whole number, {least} or more")
+        is_number = value.isascii() and value.isdigit() and len(value) <= len(str(most))
+        if not (is_number and least <= int(value) <= most):
+            raise _refused(name, value, f"a whole number, {least} to {most}")
         return int(value)
 
-    def seconds(self, name: str, default: float, *, least: float = 0.0, most: float = float("inf")) -> float:
+    def days(self, name: str, default: int, *, least: int = 0) -> int:
+        """At most a century: times so long ago and so far ahead are still dates."""
+        return self.whole(name, default, least=least, most=CENTURY)
+
+    def seconds(self, name: str, default: float, *, least: float = 0.0, most: float = TEN_YEARS) -> float:
         value = self._values.get(name)
         if not value:
             return default
@@ -50,9 +58,8 @@ class Environment:
             number = float(value)
         except ValueError:
             number = float("nan")
-        if not least <= number <= most or number == float("inf"):
-            bounds = f"{least:g} or more" if most == float("inf") else f"{least:g} to {most:g}"
-            raise _refused(name, value, f"a number of seconds, {bounds}")
+        if not least <= number <= most:
+            raise _refused(name, value, f"a number of seconds, {least:g} to {most:.10g}")
         return number
 
     def flag(self, name: str, default: bool) -> bool:

@@ -14,11 +14,12 @@ from dockmgr import __version__, forms, keys
 from dockmgr.broker import broker
 from dockmgr.database import SQLITE_OPTIONS as SQLITE_OPTIONS
 from dockmgr.database import database
-from dockmgr.environment import Environment
+from dockmgr.environment import TEN_YEARS, Environment
 from dockmgr.packages import folder_of
 from dockmgr.web_names import web_names
 from tasks.policies import POLICIES
 
+DAY, LONGEST_TIMEOUT = 86400, 300  # seconds
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -28,14 +29,14 @@ HOME = env.path("DOCKMGR_HOME", Path("~/.dockmgr"))
 STATE_FILE = env.path("DOCKMGR_STATE_FILE", Path("~/.openclaw/data/docker-manager-state.json"))
 DOCKER_HOST = forms.engine("DOCKER_HOST", env.text("DOCKER_HOST", "unix:///var/run/docker.sock"))
 
-SWEEP_INTERVAL = env.whole("DOCKMGR_SWEEP_INTERVAL", 900, least=1)
+SWEEP_INTERVAL = env.whole("DOCKMGR_SWEEP_INTERVAL", 900, least=1, most=TEN_YEARS)
 RECHECK_INTERVAL = env.seconds("DOCKMGR_RECHECK_INTERVAL", 30, least=0.1)
-PROBE_TIMEOUT = env.seconds("DOCKMGR_PROBE_TIMEOUT", 5, least=0.1)
+PROBE_TIMEOUT = env.seconds("DOCKMGR_PROBE_TIMEOUT", 5, least=0.1, most=LONGEST_TIMEOUT)
 CHECKS = env.choice("DOCKMGR_CHECKS", "BULK", ("BULK", "STOCK")).lower()
 FAILURE_THRESHOLD = env.whole("DOCKMGR_FAILURE_THRESHOLD", 3, least=1)
 SUCCESS_THRESHOLD = env.whole("DOCKMGR_SUCCESS_THRESHOLD", 2, least=1)
 RESTART_LIMIT = env.whole("DOCKMGR_RESTART_LIMIT", 3)
-RESTART_BACKOFF = env.seconds("DOCKMGR_RESTART_BACKOFF", 20)
+RESTART_BACKOFF = env.seconds("DOCKMGR_RESTART_BACKOFF", 20, most=DAY)
 SLOW_RETRY = env.seconds("DOCKMGR_SLOW_RETRY", 900, least=1, most=3600)
 SLOW_RETRY_EVERY = env.seconds("DOCKMGR_SLOW_RETRY_EVERY", 3600, least=1, most=3600)
 CRITICAL_AFTER = env.seconds("DOCKMGR_CRITICAL_AFTER", 600)
@@ -47,7 +48,7 @@ FLAPPING_CLEAN = env.seconds("DOCKMGR_FLAPPING_CLEAN", 900)
 HOST_ASK_INTERVAL = env.seconds("DOCKMGR_HOST_ASK_INTERVAL", 10, least=0.1)
 HOST_INTERVAL = env.seconds("DOCKMGR_HOST_INTERVAL", 60, least=1, most=240)
 ORPHANS_INTERVAL = env.seconds("DOCKMGR_ORPHANS_INTERVAL", 900)
-CERTIFICATE_DAYS = env.whole("DOCKMGR_CERTIFICATE_DAYS", 14)
+CERTIFICATE_DAYS = env.days("DOCKMGR_CERTIFICATE_DAYS", 14)
 HOST_GRACE = env.seconds("DOCKMGR_HOST_GRACE", 120)
 WAVE_WINDOW = env.seconds("DOCKMGR_WAVE_WINDOW", 120)
 WAVE_LEAST = env.whole("DOCKMGR_WAVE_LEAST", 5, least=2)
@@ -63,7 +64,7 @@ OUTSIDE_INTERVAL = env.seconds("DOCKMGR_OUTSIDE_INTERVAL", 900)  # 0: none
 OUTSIDE_PRIVATE = env.flag("DOCKMGR_OUTSIDE_PRIVATE", False)
 LOG_STREAMS = env.whole("DOCKMGR_LOG_STREAMS", 1000)  # 0: none
 LIST_INTERVAL = env.seconds("DOCKMGR_LIST_INTERVAL", 30)  # 0: none
-DELIVERY_TIMEOUT = env.seconds("DOCKMGR_DELIVERY_TIMEOUT", 10, least=0.5)
+DELIVERY_TIMEOUT = env.seconds("DOCKMGR_DELIVERY_TIMEOUT", 10, least=0.5, most=LONGEST_TIMEOUT)
 DELIVERY_GIVE_UP = env.seconds("DOCKMGR_DELIVERY_GIVE_UP", 24 * 3600)
 ALIVE_FILE = env.optional_path("DOCKMGR_ALIVE_FILE")
 OPERATOR = env.text("DOCKMGR_AS", "")
@@ -71,17 +72,17 @@ ASK_WHO = env.flag("DOCKMGR_ASK_WHO", False)
 PUBLIC_URL = env.text("DOCKMGR_PUBLIC_URL", "").rstrip("/")
 HEARTBEAT_URL = forms.address("DOCKMGR_HEARTBEAT_URL", env.secret("DOCKMGR_HEARTBEAT_URL"))
 METRICS_TOKEN = forms.token("DOCKMGR_METRICS_TOKEN", env.secret("DOCKMGR_METRICS_TOKEN"))
-ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5)
+ENGINE_TIMEOUT = env.seconds("DOCKMGR_ENGINE_TIMEOUT", 10, least=0.5, most=LONGEST_TIMEOUT)
 RESTARTS_PER_HOST = env.whole("DOCKMGR_RESTARTS_PER_HOST", 4, least=1)
 HISTORY_EVERY = env.seconds("DOCKMGR_HISTORY_EVERY", 600)  # 0: each check
-HISTORY_DAYS = env.whole("DOCKMGR_HISTORY_DAYS", 7, least=1)
-HOURLY_DAYS = env.whole("DOCKMGR_HOURLY_DAYS", 35, least=3)
-DAILY_DAYS = env.whole("DOCKMGR_DAILY_DAYS", 730, least=35)
-LAST_WORDS_DAYS = env.whole("DOCKMGR_LAST_WORDS_DAYS", 30, least=1)
-RECORD_DAYS = env.whole("DOCKMGR_RECORD_DAYS", 400, least=1)
+HISTORY_DAYS = env.days("DOCKMGR_HISTORY_DAYS", 7, least=1)
+HOURLY_DAYS = env.days("DOCKMGR_HOURLY_DAYS", 35, least=3)
+DAILY_DAYS = env.days("DOCKMGR_DAILY_DAYS", 730, least=35)
+LAST_WORDS_DAYS = env.days("DOCKMGR_LAST_WORDS_DAYS", 30, least=1)
+RECORD_DAYS = env.days("DOCKMGR_RECORD_DAYS", 400, least=1)
 API_RATE = env.whole("DOCKMGR_API_RATE", 600, least=1)
 TRUSTED_PROXIES = env.whole("DOCKMGR_TRUSTED_PROXIES", 0)
-LEASE_SECONDS = env.seconds("DOCKMGR_LEASE", 30, least=1)
+LEASE_SECONDS = env.seconds("DOCKMGR_LEASE", 30, least=1, most=3600)
 
 SECRET_KEY = env.secret("DOCKMGR_SECRET_KEY") or keys.kept(HOME / "secret.key", get_random_secret_key)
 ENCRYPTION_KEYS = keys.fernet_keys(
@@ -169,12 +170,12 @@ HTTPS = env.flag("DOCKMGR_HTTPS", NAMES.https)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from inside, where there is no TLS
-SECURE_HSTS_SECONDS = env.whole("DOCKMGR_HSTS", 365 * 86400) if HTTPS else 0
+SECURE_HSTS_SECONDS = env.whole("DOCKMGR_HSTS", 365 * 86400, most=TEN_YEARS) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = env.whole("DOCKMGR_SESSION", 12 * 3600, least=60)
+SESSION_COOKIE_AGE = env.whole("DOCKMGR_SESSION", 12 * 3600, least=60, most=TEN_YEARS)
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_FAILURES_ALLOWED = env.whole("DOCKMGR_LOGIN_FAILURES", 10, least=1)  # per address and user name
@@ -186,7 +187,7 @@ CONTENT_SECURITY_POLICY = (
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 # --- Database ----------------------------------------------------------------------------------
-STATEMENT_SECONDS = env.seconds("DOCKMGR_STATEMENT_TIMEOUT", 8, least=1)
+STATEMENT_SECONDS = env.seconds("DOCKMGR_STATEMENT_TIMEOUT", 8, least=1, most=3600)
 DATABASE_URL = env.secret("DATABASE_URL") or f"sqlite:///{quote(str(HOME / 'dockmgr.sqlite3'))}"
 DATABASES = {"default": database(DATABASE_URL, STATEMENT_SECONDS)}
 
@@ -231,7 +232,7 @@ CELERY_TASK_QUEUES = [
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {name: {"queue": policy.queue} for name, policy in POLICIES.items()}
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = env.whole("DOCKMGR_WORKER_THREADS", 50, least=1)
+CELERY_WORKER_CONCURRENCY = env.whole("DOCKMGR_WORKER_THREADS", 50, least=1, most=1000)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 2
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

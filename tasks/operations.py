@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from celery import Task
@@ -23,7 +24,8 @@ from tasks import slips
 from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.capacity import CHANGES
-from tasks.records import record, recorded
+from tasks.records import recorded
+from tasks.trials import once_for_its_id
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
@@ -179,12 +181,13 @@ def test_deploy(
 
     `slip` says, signed, who asked over the API and was recorded there.
     """
-    requester = slips.requester_of(slip, self.request.id) or a_service(requested_by, reason, request_id)
-    with CHANGES.place(healing=False) as found:
+    asked = slips.requester_of(slip, self.request.id)
+    with suppress(BusyError), CHANGES.place(healing=False) as found:
+        if found and asked:
+            return trial.run_trial(plan, image, host, asked).document()
         if found:
-            if requester.surface == "task":
-                record("test deployment", lookup.plan(plan).name, requester, "begun")
-            return trial.run_trial(plan, image, host, requester).document()
+            service_asks = a_service(requested_by, reason, request_id)
+            return once_for_its_id(plan, image, host, service_asks)
     raise self.retry(countdown=BUSY_SECONDS)
 
 

@@ -39,15 +39,20 @@ def recorded(
 
 
 def record(action: str, target: str, requester: Requester, outcome: str) -> None:
-    """Write down one request as `task:NAME`; a message that comes again is the same request."""
-    name, request_id = f"task:{requester.requested_by.removeprefix('task:')}", requester.request_id or ""
+    """Write down one request as `task:NAME`, and what came of it; a message that comes again is the same."""
+    name, request_id = actor(requester), requester.request_id or ""
+    entries = AuditEntry.objects.filter(surface=SURFACE, action=action, target=target, outcome=outcome)
     try:
-        same = AuditEntry.objects.filter(surface=SURFACE, request_id=request_id, action=action, target=target)
-        if not (request_id and same.exists()):
+        if not (request_id and entries.filter(request_id=request_id).exists()):
             now = SYSTEM.now()
             audit(SURFACE, name, None, action, target, requester.reason, outcome, now, request_id)
     except DatabaseFailure as error:
         logger.error("The audit log lacks %s by %s: %s", action, name, database_sentence(error))
+
+
+def actor(requester: Requester) -> str:
+    """Who asks, as the audit log names other services."""
+    return f"task:{requester.requested_by.removeprefix('task:')}"
 
 
 def _names_a_customer(customer_id: object) -> bool:

@@ -58,16 +58,16 @@ def audit_command(
     return audit("command", actor, None, action, target, reason, outcome, now, request_id)
 
 
-def earlier_command(
-    request_id: str | None, action: str, target: str, asked: Mapping[str, Any]
+def earlier(
+    surface: str, request_id: str | None, action: str, target: str, asked: Mapping[str, Any]
 ) -> AuditEntry | None:
-    """The command that was carried out under this request id, if any.
+    """What was done on this surface under this request id, if anything was.
 
-    Raises RequestError when that was another command, about something else, or with other arguments.
+    Raises RequestError when that was another action, about something else, or with other arguments.
     """
     if not request_id:
         return None
-    rows = AuditEntry.objects.filter(request_id=request_id, surface="command")
+    rows = AuditEntry.objects.filter(request_id=request_id, surface=surface)
     found = rows.order_by("-at", "-pk").first()
     if found is None:
         return None

@@ -17,6 +17,7 @@ from instances.admin.verbs import REASON_LENGTH
 from instances.containers import image_policy, log_alerts
 from instances.containers.log_alerts import LogAlert
 from instances.containers.options import WORDS, Options, conflicts
+from instances.errors import UnreadableSecret
 from instances.fleet.accept import same_address, way_refused
 from instances.fleet.channel_entry import ChannelEntry, time_zone
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
@@ -28,6 +29,8 @@ from instances.models import Host
 from instances.operations.validate import timing_bounds
 
 SECONDS = {"start_grace", "stop_timeout"}
+FITS_ANYTHING = "json://unreadable"
+UNREADABLE_URL = "The present URL can't be decrypted: type it again, or switch the channel off."
 
 
 def _sentence(words: str) -> str:
@@ -190,10 +193,17 @@ class ChannelForm(FleetForm):
         known = ("name", "min_level", "hosts", "plans", "customers", "escalate_after", "enabled")
         document = {name: cleaned[name] for name in known if name in cleaned}
         document["events"] = [name for name in ("incidents", "operations") if cleaned.get(name)]
-        document["url"] = cleaned.get("new_url") or self.instance.url or ""
+        document["url"] = self._url(cleaned)
         if hours:
             document["quiet_hours"] = {**hours, "timezone": cleaned.get("timezone") or "UTC"}
         return document
+
+    def _url(self, cleaned: dict[str, Any]) -> str:
+        """What is typed, else the present URL; one that can't be decrypted must not keep the channel on."""
+        try:
+            return cleaned.get("new_url") or self.instance.url or ""
+        except UnreadableSecret:
+            return FITS_ANYTHING
 
     def clean_new_url(self) -> str:
         url: str = self.cleaned_data["new_url"]
@@ -210,7 +220,9 @@ class ChannelForm(FleetForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if not self.errors:
-            url = cleaned.get("new_url") or self.instance.url or ""
+            url = self._url(cleaned)
+            if url is FITS_ANYTHING and cleaned.get("enabled"):
+                self.add_error("new_url", UNREADABLE_URL)
             of_others = [cleaned.get(name) or [] for name in ("hosts", "plans")]
             for name, words in misfits(url, bool(cleaned.get("operations")), *of_others):
                 self.add_error(name, words)

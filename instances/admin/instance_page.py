@@ -18,6 +18,7 @@ from instances.admin import answers, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, refuse
+from instances.admin.read_only import row_of
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.signed_out import typed_reason
 from instances.admin.usage_chart import usage_charts
@@ -50,7 +51,7 @@ class Button:
 def known(object_id: str) -> Instance:
     """The present instance with this key, its health and place at hand. Raises Http404."""
     rows = Instance.objects.present().select_related("plan", "host", "health")
-    found = rows.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
+    found = row_of(rows, object_id)
     if found is None:
         raise Http404("There is no such instance.")
     return found

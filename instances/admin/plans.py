@@ -20,7 +20,7 @@ from instances.admin.form_fields import as_yaml
 from instances.admin.forms import PlanForm
 from instances.admin.instance_list import until
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import DeskAdmin, Page, listed
+from instances.admin.read_only import DeskAdmin, Page, listed, row_of
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.selections import place_order
 from instances.admin.signed_out import typed_reason
@@ -131,7 +131,7 @@ class PlanAdmin(DeskAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        plan = Plan.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        plan = row_of(Plan.objects.all(), object_id)
         extra = {} if plan is None else _context(request, plan)
         page: HttpResponse = super().change_view(
             request, object_id, form_url, {**(extra_context or {}), **extra}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connection
 from django.db.models import Field, JSONField, Model, QuerySet
@@ -23,12 +23,15 @@ from instances.admin.form_fields import JsonField
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
-from instances.models.encrypted import Encrypted
+from instances.lib.storable import text
 
 MOST_COUNTED = 10_000
 OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
 SAFE = ("GET", "HEAD")
+MOST_SEARCHED = 200  # characters
+MOST_DIGITS = 19  # of a key
 Row = TypeVar("Row")
+Stored = TypeVar("Stored", bound=Model)
 Page = tuple[str, View, str]  # an address below the list's, what answers there, its name for `reverse`
 
 
@@ -65,21 +68,10 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return self._rows
 
 
-def is_by_secret(model: type[Model], lookup: str) -> bool:
-    """Whether a lookup leads to an encrypted column."""
-    looked_in: Any = model
-    for name in lookup.split("__"):
-        opts = looked_in._meta
-        try:
-            found = opts.pk if name == "pk" else opts.get_field(name)
-        except FieldDoesNotExist:  # a transform, or the end of the lookup
-            return False
-        if isinstance(found, Encrypted):
-            return True
-        if found.related_model is None:
-            return False
-        looked_in = found.related_model
-    return False
+def row_of(rows: QuerySet[Stored], key: str) -> Stored | None:
+    """The row whose key is this part of an address; None where no row can have it."""
+    is_number = key.isascii() and key.isdecimal() and len(key) <= MOST_DIGITS
+    return rows.filter(pk=key).first() if is_number else None
 
 
 class DeskAdmin(DeletingAdmin):
@@ -104,8 +96,31 @@ class DeskAdmin(DeletingAdmin):
         return [*own, *super().get_urls()]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """Whether a list may be filtered so; by no encrypted column, whose text would show."""
-        return not is_by_secret(self.model, lookup) and super().lookup_allowed(lookup, value, request)
+        """Whether a list may be filtered so: as its own filters do, by a value every database takes.
+
+        Django would take any column and any path into JSON, which tells letter by letter what no page shows,
+        and words that no database can answer.
+        """
+        filters = self.get_list_filter(request)
+        known = {lookup for each in filters for lookup in self._lookups_of(each)}
+        return lookup in known and value == text(value) and super().lookup_allowed(lookup, value, request)
+
+    def _lookups_of(self, list_filter: Any) -> tuple[str, ...]:
+        if not isinstance(list_filter, str):
+            return (list_filter.parameter_name,)
+        key = "__id" if self.opts.get_field(list_filter).is_relation else ""
+        return f"{list_filter}{key}__exact", f"{list_filter}__isnull"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What has all the words; of a text that no database takes as a condition, the beginning."""
+        rows, may_repeat = super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
+        return rows, may_repeat
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing: a form begins empty, whatever stands in its address."""
+        return {}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A person who may only look sees no fields that exist for changing."""

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_celery_beat import admin as beat
 from django_celery_beat import models
+from kombu.utils.json import loads
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from instances.admin import trail
 from instances.admin.read_only import DeskAdmin
+from instances.errors import DockmgrError, RequestError
 from tasks.app import app
+from tasks.broker.connection import reaching_broker, require_broker
 from tasks.schedule_rules import document_conflict, interval_conflict, place_conflict, task_conflict
 
 EMPTY = {"args": "[]", "kwargs": "{}", "headers": "{}"}  # the column takes no empty text
 PLACES = ("queue", "exchange", "routing_key")
-ACTIONS = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
+SWITCHES = ("enable_tasks", "disable_tasks", "toggle_tasks")
+ACTIONS = (*SWITCHES, "run_tasks")
+Action = Callable[..., Any]
 
 for model in (
     models.PeriodicTask,
@@ -97,18 +105,65 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, DeskAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Without the right to change tasks there is nothing to do here but look."""
         actions: dict[str, Any] = super().get_actions(request)
-        if self.has_change_permission(request):
-            return actions
-        return {name: action for name, action in actions.items() if name not in ACTIONS}
+        if not self.has_change_permission(request):
+            return {name: action for name, action in actions.items() if name not in ACTIONS}
+        recorded = {name: (_recorded(act), name, words) for name, (act, *_, words) in actions.items()}
+        return {**actions, **{name: recorded[name] for name in SWITCHES if name in recorded}}
 
-    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
-        action = str(request.POST.get("action", ""))
-        if action in ACTIONS and self.has_change_permission(request):
-            for name in queryset.filter(pk__in=request.POST.getlist("_selected_action")).values_list(
-                "name", flat=True
-            ):
-                trail.record(request, action.replace("_", " "), name, "done")
-        return super().response_action(request, queryset)
+    @admin.action(description="Run selected tasks")
+    def run_tasks(self, request: HttpRequest, queryset: QuerySet[models.PeriodicTask]) -> None:
+        """Send each to the workers now; why one can't be sent is told in a sentence, and recorded."""
+        app.loader.import_default_modules()
+        away = _refusal(require_broker)
+        for row in queryset:
+            refused = away or _conflict(row) or _refusal(partial(_send, row))
+            trail.record(request, "run tasks", row.name, refused or "done")
+            said = f"{row.name}: {refused}" if refused else f"{row.name} was sent to the workers."
+            messages.add_message(request, messages.ERROR if refused else messages.SUCCESS, said)
+
+
+def _recorded(act: Action) -> Action:
+    """The action, with an entry in the audit log for each row once it is done."""
+
+    def act_and_record(desk: Any, request: HttpRequest, queryset: QuerySet[models.PeriodicTask]) -> Any:
+        names = list(queryset.values_list("name", flat=True))  # the action may change what the list shows
+        answer = act(desk, request, queryset)
+        for name in names:
+            trail.record(request, act.__name__.replace("_", " "), name, "done")
+        return answer
+
+    return act_and_record
+
+
+def _conflict(row: models.PeriodicTask) -> str:
+    """Why the workers could not take what a row says; empty when they could."""
+    of_documents = (document_conflict(field, getattr(row, field)) for field in ("args", "kwargs"))
+    conflicts = (
+        task_conflict(row.task, app.tasks),
+        place_conflict(row.queue, app.amqp.queues),
+        *of_documents,
+    )
+    return next(filter(None, conflicts), "")
+
+
+def _send(row: models.PeriodicTask) -> None:
+    """Raises OutOfReachError without a broker, RequestError for arguments the task does not take."""
+    words, named, headers = loads(row.args), loads(row.kwargs), {"periodic_task_name": row.name}
+    queue: Any = row.queue or None
+    try:
+        with reaching_broker():
+            app.tasks[row.task].apply_async(words, named, queue=queue, headers=headers)
+    except TypeError:
+        raise RequestError("The task does not take these arguments.") from None
+
+
+def _refusal(work: Callable[[], None]) -> str:
+    """Why something was not done, in a sentence; empty when it was."""
+    try:
+        work()
+    except DockmgrError as error:
+        return str(error)
+    return ""
 
 
 @admin.register(models.IntervalSchedule)

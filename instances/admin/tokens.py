@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,7 +19,7 @@ from instances.access import tokens
 from instances.access.reach import reach, reach_of
 from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import Page, PageAdmin
+from instances.admin.read_only import Page, PageAdmin, row_of
 from instances.admin.verbs import ReasonForm
 from instances.db.clock import SYSTEM
 from instances.models import ApiToken
@@ -90,7 +90,9 @@ class ApiTokenAdmin(PageAdmin):
         return TemplateResponse(request, NEW_PAGE, context)
 
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        token = get_object_or_404(ApiToken, pk=object_id if object_id.isdecimal() else 0)
+        token = row_of(ApiToken.objects.all(), object_id)
+        if token is None:
+            raise Http404("There is no such token.")
         return {
             "title": f"API token {token.name}",
             "token": token,

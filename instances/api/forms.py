@@ -7,10 +7,20 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from ninja.params.functions import Header
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.config import JsonDict
 
 from instances.errors import RequestError
 from instances.lib import durations, validators
+from instances.operations.procedures.provision import former_data
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_PER_PAGE = 200
@@ -134,7 +144,13 @@ Search = Annotated[
     Field(description="part of a customer id or subdomain"),
 ]
 _LogTime = Annotated[
-    str, StringConstraints(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9](:[0-5][0-9]){2}\.[0-9]{9}Z$")
+    str,
+    StringConstraints(
+        pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+        r"T([01][0-9]|2[0-3])(:[0-5][0-9]){2}\.[0-9]{9}Z$"
+    ),
+    _checked(_past),
+    Field(json_schema_extra={"format": "date-time"}),
 ]
 LastEventId = Annotated[
     _LogTime | None, Header(None, alias="Last-Event-ID", description="goes on behind that line")
@@ -172,11 +188,16 @@ class Update(Change):
     image: Image | None = None
 
 
+BOTH: JsonDict = {"keep_data": {"const": True}, "fresh": {"const": True}}
+
+
 class Provision(Change):
     """A new instance. `env` is stored encrypted and never shown again.
 
     Where the customer's former data is still there, `keep_data` goes on with it, `fresh` deletes it.
     """
+
+    model_config = ConfigDict(json_schema_extra={"not": {"properties": BOTH, "required": [*BOTH]}})
 
     customer_id: CustomerId
     subdomain: Subdomain
@@ -186,6 +207,14 @@ class Provision(Change):
     image: Image | None = None
     keep_data: bool = False
     fresh: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Provision:
+        try:
+            former_data(self.keep_data, self.fresh)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class TrialOrder(Change):

@@ -16,6 +16,8 @@ from instances.api.problems import ProblemError
 from instances.models import ApiRequest
 
 SALT = "dockmgr.api.request"
+TRIES = 3
+SOON = {"Retry-After": "1"}
 
 
 def request_id(call: Call, key: str | None) -> str | None:
@@ -26,7 +28,8 @@ def request_id(call: Call, key: str | None) -> str | None:
 def note(call: Call, key: str | None, asked: dict[str, Any]) -> tuple[ApiRequest, bool]:
     """The row of this request, and whether it is the first of its key.
 
-    Raises ProblemError 409 when the key came with another request before.
+    Raises ProblemError 409 when the key came with another request before, and when it is given up
+    again and again by others just then.
     """
     mine = ApiRequest(
         id=uuid.uuid4(),
@@ -37,12 +40,21 @@ def note(call: Call, key: str | None, asked: dict[str, Any]) -> tuple[ApiRequest
         target=call.target,
         created_at=call.now,
     )
+    for _ in range(TRIES):
+        earlier = _inserted_before(mine)
+        if earlier is not None:
+            return _same(earlier, mine), earlier is mine
+    raise ProblemError(409, "This Idempotency-Key is in use; try again.", kind="busy", headers=SOON)
+
+
+def _inserted_before(mine: ApiRequest) -> ApiRequest | None:
+    """The row of its key: this one, now inserted, or another's; None where that has been given up since."""
     try:
         with transaction.atomic():
             mine.save(force_insert=True)
-        return mine, True
     except IntegrityError:
-        return _same(ApiRequest.objects.get(token=call.caller, key=key), mine), False
+        return ApiRequest.objects.filter(token=mine.token, key=mine.key).first()
+    return mine
 
 
 def _same(earlier: ApiRequest, mine: ApiRequest) -> ApiRequest:

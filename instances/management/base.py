@@ -16,7 +16,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from rich.console import Console
 
-from instances.access.audit import audit_command, earlier_command
+from instances.access.audit import audit_command, earlier
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DockmgrError, OutOfReachError, RequestError
@@ -102,7 +102,7 @@ class FleetCommand(BaseCommand):
         return console()
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        self._json, self._is_repeated = options["json"], False
+        self._json, self._is_repeated, self._is_carried_out = options["json"], False, False
         with _log_level(settings.COMMAND_LOG_LEVEL):
             document, code = self._recorded(options)
         self._print(document)
@@ -129,13 +129,17 @@ class FleetCommand(BaseCommand):
 
         reason, now = options.get("reason") or "", service.OUTSIDE.clock.now()
         try:
-            target, request_id = _target(options), (options.get("request_id") or "") if self.once else ""
+            target, request_id = _target(options), self._used_id(options)
             asked = self.asked(options) if request_id else None
             audit_command(operator(), self.name, target, reason, outcome, now, request_id, asked)
         except DatabaseFailure as error:
             if code != OUT_OF_REACH:  # else it has been said already
                 logger.error("The audit log lacks this command: %s", database_sentence(error))
         return document, code
+
+    def _used_id(self, options: dict[str, Any]) -> str:
+        """The request id, if it may not be used again: what was begun and failed leaves it free."""
+        return (options["request_id"] or "") if self.once and self._is_carried_out else ""
 
     def _is_recorded(self, options: dict[str, Any]) -> bool:
         return not options.get("dry_run") and (self.name not in READING or bool(options.get("abandon")))
@@ -152,7 +156,11 @@ class FleetCommand(BaseCommand):
             require_keys()
         earlier = self._earlier(options) if self.once and self._is_recorded(options) else None
         self._is_repeated = earlier is not None
-        return self.run(options) if earlier is None else self.again(options, earlier)
+        if earlier is not None:
+            return self.again(options, earlier)
+        done = self.run(options)
+        self._is_carried_out = True
+        return done
 
     def _earlier(self, options: dict[str, Any]) -> AuditEntry | None:
         request_id = options["request_id"]
@@ -160,7 +168,7 @@ class FleetCommand(BaseCommand):
             return None
         if len(request_id) > MAX_REQUEST_ID:
             raise RequestError(f"A request id may have {MAX_REQUEST_ID} characters.")
-        return earlier_command(request_id, self.name, _target(options), self.asked(options))
+        return earlier("command", request_id, self.name, _target(options), self.asked(options))
 
     def _guarded(self, options: dict[str, Any]) -> tuple[Any, int]:
         try:

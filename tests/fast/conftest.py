@@ -34,6 +34,7 @@ from tasks import (
     many_checks,
     operations,
     records,
+    trials,
 )
 from tasks.app import app
 from tests.factories import IMAGE, World
@@ -73,7 +74,18 @@ def world(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iter
     state.unlink(missing_ok=True)
 
 
-CLOCKED = (tasks_app, checks, clockwork, looks, many_checks, operations, maintenance, records, logs_command)
+CLOCKED = (
+    tasks_app,
+    checks,
+    clockwork,
+    looks,
+    many_checks,
+    operations,
+    maintenance,
+    records,
+    trials,
+    logs_command,
+)
 
 
 def a_world(monkeypatch: pytest.MonkeyPatch) -> World:

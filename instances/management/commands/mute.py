@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances.alerts import mute
+from instances.errors import RequestError
 from instances.incidents.documents import mute as mute_document
 from instances.management.base import GOOD, operator
 from instances.management.mute_scope import ScopeCommand
@@ -29,7 +30,11 @@ class Command(ScopeCommand):
 
     def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
         scope = self.scope(options)
-        row = Mute.objects.filter(**{scope.column: scope.row}).latest("starts_at", "pk")
+        row = Mute.objects.filter(**{scope.column: scope.row}).order_by("-starts_at", "-pk").first()
+        if row is None:
+            raise RequestError(
+                "The mute of this request id is not kept any more: give another one an id of its own."
+            )
         return mute_document(row), GOOD
 
     def show(self, document: Any) -> None:

@@ -17,7 +17,11 @@ class Command(FleetCommand):
         parser.add_argument("--host", help="the name of one host; without it all are asked")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        hosts = [lookup.host(options["host"])] if options["host"] else list(Host.objects.order_by("name"))
+        hosts = (
+            [lookup.host(options["host"])]
+            if options["host"] is not None
+            else list(Host.objects.order_by("name"))
+        )
         found = orphans_on_all(hosts, service.OUTSIDE)
         for sentence in found["unanswered"]:
             self.complain(sentence)

@@ -3,8 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents
-from instances.fleet.trial import run_trial
+from instances.fleet.trial import made_before, run_trial
 from instances.management.base import BAD, GOOD, FleetCommand, operator
 from instances.models import AuditEntry
 from instances.operations.requester import at_machine
@@ -29,10 +28,8 @@ class Command(FleetCommand):
 
     def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
         """How it ended is on record, its steps are not."""
-        success, at = earlier.outcome == "done", documents.time(earlier.at)
-        error = None if success else f"It was done at {at} under this request id: {earlier.outcome}"
-        document = {"success": success, "plan": options["plan"], "steps": [], "error": error}
-        return document, GOOD if success else BAD
+        document = made_before(options["plan"], earlier.outcome, earlier.at)
+        return document, GOOD if document["success"] else BAD
 
     def show(self, document: Any) -> None:
         rows = [

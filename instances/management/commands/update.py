@@ -13,6 +13,8 @@ from instances.management.instance_change import InstanceChange
 from instances.models import Operation
 from instances.operations import service
 
+CANARIES = Limits().canaries
+
 
 class Command(InstanceChange):
     help = "Replace containers by ones from a newer image; the old one comes back on failure."
@@ -22,27 +24,25 @@ class Command(InstanceChange):
         which.add_argument("--customer-id")
         which.add_argument("--all", action="store_true", help="one canary, then a few at a time")
         parser.add_argument("--image", help="the image to run from now on")
-        parser.add_argument("--canaries", type=int, default=1)
+        parser.add_argument(
+            "--canaries", type=int, metavar="N", help=f"with --all: so many go first; {CANARIES} if not given"
+        )
         parser.add_argument("--test-first", metavar="PLAN", help="with --all: try the plan first")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
+        limits = _limits(options)
         if not options["all"]:
             return super().run(options)
-        if options["enqueue"]:
-            raise RequestError("--enqueue goes with --customer-id; a fleet update is watched from here.")
-        if options["canaries"] < 1:
-            raise RequestError("At least one canary is needed.")
         image = validators.image(options["image"]) if options["image"] is not None else None
-        if options["test_first"]:
+        if options["test_first"] is not None:
             trial = run_trial(options["test_first"], image, None, self.requester(options))
             if not trial.success:
                 return {"operations": [], "stopped": f"The test deployment failed: {trial.error}"}, BAD
-        return self._update_all(image, options)
+        return self._update_all(image, limits, options)
 
-    def _update_all(self, image: str | None, options: dict[str, Any]) -> tuple[Any, int]:
+    def _update_all(self, image: str | None, limits: Limits, options: dict[str, Any]) -> tuple[Any, int]:
         service.recover()
         with self.progress(options) as tell:
-            limits = Limits(canaries=options["canaries"])
             result = update_all(image, self.requester(options), limits, progress=tell)
         document = {
             "operations": [documents.operation(operation, in_full=True) for operation in result.operations],
@@ -64,3 +64,15 @@ class Command(InstanceChange):
         self.table(("customer_id", "status", "error"), rows)
         if document["stopped"]:
             self.console.print(f"Stopped: {document['stopped']}", markup=False)
+
+
+def _limits(options: dict[str, Any]) -> Limits:
+    """How an update of all goes on. Raises RequestError for options that do not go together."""
+    canaries = options["canaries"]
+    if not options["all"] and not (canaries is None and options["test_first"] is None):
+        raise RequestError("--canaries and --test-first go with --all.")
+    if options["all"] and options["enqueue"]:
+        raise RequestError("--enqueue goes with --customer-id; a fleet update is watched from here.")
+    if canaries is not None and canaries < 1:
+        raise RequestError("At least one canary is needed.")
+    return Limits() if canaries is None else Limits(canaries)

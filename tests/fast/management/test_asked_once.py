@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from django.db import OperationalError
 
 from instances.access.asked import OTHER_ARGUMENTS, differs, noted, parted
+from instances.errors import BusyError, OutOfReachError
 from instances.fleet import bulk
 from instances.models import AuditEntry, Instance, Mute, Operation, Plan
-from tests.factories import IMAGE, World, health_of
+from instances.operations import service
+from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +61,53 @@ def test_what_was_refused_may_be_asked_again(world: World, run: Run) -> None:
     instance = world.instance("c1")
     assert run("pause", "--customer-id", "c1", *WHY).code == 0
     assert health_of(instance).status == "paused"
+
+
+def test_what_was_busy_is_done_when_it_is_asked_for_again(world: World, run: Run) -> None:
+    instance = world.instance("c1")
+    restart = service.begin_restart("c1", ASKED)
+    refused = run("pause", "--customer-id", "c1", *WHY)
+    assert refused.code == 1 and "is being changed" in refused.err
+    service.run_to_end(restart.pk)
+    assert run("pause", "--customer-id", "c1", *WHY).document["status"] == "paused"
+    assert health_of(instance).status == "paused"
+    assert the_audit("pause") == [("holiday", "r1"), ("holiday", "")]
+
+
+DONE_ONCE = {
+    "pause": ("--customer-id", "c1"),
+    "resume": ("--customer-id", "c1"),
+    "ack": ("--customer-id", "c1"),
+    "mute": ("--customer-id", "c1", "--for", "2h"),
+    "unmute": ("--customer-id", "c1"),
+    "test_deploy": ("--plan", "pro"),
+}
+
+
+@pytest.mark.parametrize("error", [BusyError("Busy."), OutOfReachError("Away."), OperationalError("locked")])
+@pytest.mark.parametrize("name", DONE_ONCE)
+def test_what_failed_leaves_its_request_id_free(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    world.incident(world.instance("c1"))
+    command = import_module(f"instances.management.commands.{name}").Command
+    with monkeypatch.context() as broken:
+        broken.setattr(command, "run", Mock(side_effect=error))
+        assert run(name, *DONE_ONCE[name], *WHY).code in (1, 3)
+    ran = Mock(return_value=({}, 0))
+    monkeypatch.setattr(command, "run", ran)
+    for _ in range(2):
+        run(name, *DONE_ONCE[name], *WHY)
+    ran.assert_called_once()
+
+
+def test_a_mute_whose_record_is_gone_is_answered_in_a_sentence(world: World, run: Run) -> None:
+    world.instance("c1")
+    run("mute", "--customer-id", "c1", "--for", "2h", *WHY)
+    Mute.objects.all().delete()
+    ran = run("mute", "--customer-id", "c1", "--for", "2h", *WHY)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "not kept any more" in ran.err
 
 
 def test_an_acknowledgement_says_why_and_is_made_once(world: World, run: Run) -> None:

@@ -47,6 +47,13 @@ WRONG = [
     (*NEW[:2], "c1", *NEW[3:]),
     ("apply", "/nowhere/at/all.yaml"),
     ("backup", "/nowhere/" + "x" * 300),
+    ("update", "--customer-id", "c1", "--test-first", "pro"),
+    ("update", "--customer-id", "c1", "--test-first", ""),
+    ("update", "--customer-id", "c1", "--canaries", "2"),
+    ("update", "--all", "--test-first", ""),
+    ("update", "--all", "--canaries", "0"),
+    ("operations", "--customer-id", "c1", "--reason", "why"),
+    ("orphans", "--host", ""),
 ]
 
 

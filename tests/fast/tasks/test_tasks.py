@@ -16,8 +16,8 @@ from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
 from instances.checks.record import record
-from instances.errors import RequestError, TransientError
-from instances.models import HealthCheck, Instance, Operation, Sweep
+from instances.errors import BusyError, RequestError, TransientError
+from instances.models import AuditEntry, HealthCheck, Instance, Operation, Sweep
 from instances.operations import service
 from tasks import checks as health
 from tasks import maintenance, operations
@@ -209,6 +209,19 @@ def test_a_restart_task_returns_its_operation_and_is_done_once(world: World) -> 
     first, again = run_task("dockmgr.restart", **asked), run_task("dockmgr.restart", **asked)
     assert (first["status"], first["requested_by"], first["reason"]) == ("succeeded", "billing", "asked")
     assert (again["id"], world.engine.starts) == (first["id"], {"dockmgr-c1": 1})
+
+
+def test_a_request_that_is_refused_and_done_later_has_both_on_record(world: World) -> None:
+    world.instance()
+    other = service.begin_restart("c1", ASKED, world.outside)
+    asked = {"customer_id": "c1", "requested_by": "billing", "request_id": "r-1"}
+    for _ in range(2):
+        with pytest.raises(BusyError):
+            run_task("dockmgr.restart", **asked)
+    service.run_to_end(other.pk, world.outside)
+    done = {run_task("dockmgr.restart", **asked)["id"] for _ in range(2)}
+    outcomes = AuditEntry.objects.order_by("pk").values_list("outcome", flat=True)
+    assert [text.partition(":")[0] for text in outcomes] == ["c1 is being changed", f"operation {done.pop()}"]
 
 
 def test_provisioning_and_decommissioning_tasks_do_it_once(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 import threading
@@ -16,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmgr import keys
+from dockmgr import keys, settings
 from dockmgr.environment import ALLOWED_PATH, Environment, form
 
 NAME = "DOCKMGR_THING"
@@ -77,21 +78,24 @@ def test_a_good_value_is_read(read: Callable[[Environment], object], value: str,
 
 
 BAD: dict[str, tuple[Callable[[Environment], object], str, str]] = {
-    "a word for a number": (lambda env: env.whole(NAME, 1), SECRET, "a whole number, 0 or more"),
-    "below the least": (lambda env: env.whole(NAME, 9, least=90), "77", "a whole number, 90 or more"),
-    "negative": (lambda env: env.whole(NAME, 1), "-315", "a whole number, 0 or more"),
+    "a word for a number": (lambda env: env.whole(NAME, 1), SECRET, "a whole number, 0 to 1000000"),
+    "below the least": (lambda env: env.whole(NAME, 9, least=90), "77", "a whole number, 90 to 1000000"),
+    "negative": (lambda env: env.whole(NAME, 1), "-315", "a whole number, 0 to 1000000"),
     "a fraction": (lambda env: env.whole(NAME, 1), "3.15", "a whole number"),
     "a blank": (lambda env: env.whole(NAME, 1), " 315", "a whole number"),
     "a newline": (lambda env: env.whole(NAME, 1), "315\n", "a whole number"),
     "Arabic digits": (lambda env: env.whole(NAME, 1), "٣١٥", "a whole number"),
     "a superscript": (lambda env: env.whole(NAME, 1), "3²", "a whole number"),
     "5,000 digits": (lambda env: env.whole(NAME, 1), "9" * 5000, "a whole number"),
-    "seconds in words": (lambda env: env.seconds(NAME, 1), SECRET, "a number of seconds, 0 or more"),
+    "seconds in words": (lambda env: env.seconds(NAME, 1), SECRET, "a number of seconds, 0 to 315360000"),
     "seconds with a unit": (lambda env: env.seconds(NAME, 1), "315s", "a number of seconds"),
     "negative seconds": (lambda env: env.seconds(NAME, 1), "-3.15", "a number of seconds"),
-    "too few seconds": (lambda env: env.seconds(NAME, 1, least=0.5), "0.315", "0.5 or more"),
+    "too few seconds": (lambda env: env.seconds(NAME, 1, least=0.5), "0.315", "0.5 to 315360000"),
     "seconds without end": (lambda env: env.seconds(NAME, 1), "infinity", "a number of seconds"),
     "seconds that are no number": (lambda env: env.seconds(NAME, 1), "nan", "a number of seconds"),
+    "too many": (lambda env: env.whole(NAME, 1), "1000001", "a whole number, 0 to 1000000"),
+    "days past a century": (lambda env: env.days(NAME, 1), "36501", "a whole number, 0 to 36500"),
+    "seconds past ten years": (lambda env: env.seconds(NAME, 1), "1e12", "seconds, 0 to 315360000"),
     "a flag in other words": (lambda env: env.flag(NAME, True), SECRET, "true or false"),
     "words of commas": (lambda env: env.words(NAME, ["a"]), " ,,", "a list with commas that is not empty"),
     "bytes that are no text": (lambda env: env.text(NAME, ""), "x\udcff" * 20, "text in UTF-8"),
@@ -118,6 +122,20 @@ def test_an_account_without_a_home_has_no_default_in_it(monkeypatch: pytest.Monk
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     assert ALLOWED_PATH in refusal(lambda: Environment({}).path(NAME, Path("~/.dockmgr")))
     assert environment("/srv/x").path(NAME, Path("~/.dockmgr")) == Path("/srv/x")
+
+
+NUMBERS = [
+    ast.unparse(call)
+    for call in ast.walk(ast.parse(Path(settings.__file__).read_text()))
+    if isinstance(call, ast.Call) and ast.unparse(call.func) in ("env.whole", "env.days", "env.seconds")
+]
+
+
+@pytest.mark.parametrize("call", NUMBERS)
+def test_every_number_among_the_settings_has_an_upper_bound(call: str) -> None:
+    name = call.split("'")[1]
+    with pytest.raises(ImproperlyConfigured, match=f"{name} .* is a .* to [0-9]+"):
+        eval(call, {**vars(settings), "env": Environment({name: "999999999"})})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from instances import lookup
 from instances.errors import OutOfReachError
@@ -175,6 +175,37 @@ def test_only_the_secret_being_different_makes_it_another_request(
     answer = caller.post("/instances", NEW | {"env": {"API_KEY": "another-s3cret"}}, key="k-1")
     assert (answer.status, answer.kind) == (409, "key-reused")
     assert "s3cret" not in answer.text + str(list(ApiRequest.objects.values()))
+
+
+@pytest.mark.parametrize(("given_up", "status", "operations"), [(1, 202, 1), (9, 409, 0)])
+def test_a_key_that_another_request_has_just_given_up_is_free(
+    world: World,
+    caller: Caller,
+    sent: Sent,
+    monkeypatch: pytest.MonkeyPatch,
+    given_up: int,
+    status: int,
+    operations: int,
+) -> None:
+    world.instance("c1")
+    save, held = ApiRequest.save, [IntegrityError("request_once_per_key")] * given_up
+
+    def inserted(row: ApiRequest, **options: Any) -> None:
+        if held:
+            raise held.pop()
+        save(row, **options)
+
+    monkeypatch.setattr(ApiRequest, "save", inserted)
+    assert caller.post("/instances/c1/restart", key="k-1").status == status
+    assert Operation.objects.count() == operations
+
+
+def test_what_becomes_of_former_data_is_one_of_two(world: World, caller: Caller) -> None:
+    answer = caller.post("/instances", NEW | {"keep_data": True, "fresh": True})
+    assert (answer.status, answer.kind) == (422, "malformed")
+    assert answer.document["detail"].endswith(
+        "Former data can be kept, or the customer begins fresh: not both."
+    )
 
 
 def test_two_services_may_use_the_same_key(world: World, caller: Caller, sent: Sent) -> None:

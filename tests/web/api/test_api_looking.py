@@ -177,6 +177,13 @@ def test_following_goes_on_behind_the_line_that_was_seen_last(
     assert f"id: {stamp(3)}\n" in answer.text
 
 
+@pytest.mark.parametrize("day", ["2026-19-39", "2026-13-01", "2026-02-30", "2026-00-10"])
+def test_following_behind_a_time_that_is_none_is_malformed(world: World, caller: Caller, day: str) -> None:
+    world.instance("c1")
+    answer = caller.get("/instances/c1/logs/stream", **{"last-event-id": f"{day}T12:00:00.000000000Z"})
+    assert (answer.status, answer.kind) == (422, "malformed")
+
+
 def test_a_stream_ends_with_a_problem_when_the_workers_or_the_token_have_gone(
     world: World, caller: Caller, workers: Workers
 ) -> None:
