@@ -59,7 +59,7 @@ def test_waves_on_most_hosts_hold_no_restart_back(world: World) -> None:
 
 
 def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World) -> None:
-    bad, worse, *_ = [a_host(world, f"h{number}") for number in range(4)]
+    bad, worse, worst, *_ = [a_host(world, f"h{number}") for number in range(4)]
     incident = world.host_incident(bad)
     judge_fleet(world.now)
     assert fleet() is None
@@ -70,7 +70,12 @@ def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World)
     assert alarm and (alarm.key, alarm.severity, alarm.cause) == ("fleet", "critical", "hosts")
     assert alarm.message.startswith("2 of 4 hosts are in trouble")
     assert alarm.notify_at == world.now
-    lifecycle.resolve(incident, "0 of 1 are down", world.now)
+    another = world.host_incident(worst)
+    judge_fleet(world.now)
+    alarm.refresh_from_db()
+    assert alarm.message.startswith("3 of 4 hosts are in trouble"), "a reminder says how many are now"
+    for over in (incident, another):
+        lifecycle.resolve(over, "0 of 1 are down", world.now)
     judge_fleet(world.now)
     assert fleet() is None
 
