@@ -15,8 +15,6 @@ from django.db.models import F, Q, QuerySet
 from instances.alerts import log_only, messages
 from instances.alerts.context import channel_rules, read_context, read_extents, with_acknowledging
 from instances.alerts.rules import (
-    AGAIN,
-    KNOWS_TROUBLE,
     ChannelRules,
     Context,
     Decision,
@@ -30,9 +28,11 @@ from instances.alerts.rules import (
 )
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.rules import (
+    AGAIN,
     CERTIFICATE,
     CONTAINER,
     FLEET,
+    KNOWS_TROUBLE,
     LOG,
     OPERATION,
     ORPHANS,

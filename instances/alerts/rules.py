@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
-from instances.incidents.rules import CERTIFICATE, ORPHANS, OUTSIDE, Severity
+from instances.incidents.rules import CERTIFICATE, KNOWS_TROUBLE, ORPHANS, OUTSIDE, TROUBLE, Severity
 
 LOOK_AGAIN_COVERED = timedelta(seconds=60)
 LOOK_AGAIN_CHANGING = timedelta(seconds=10)
@@ -14,9 +14,6 @@ LOOK_AGAIN_CHANGING = timedelta(seconds=10)
 RESOLVED = "resolved"
 INFO = "info"
 ACKNOWLEDGED = "acknowledged"  # the kind of a message that somebody has seen it
-AGAIN = "again"  # was told of trouble before it was switched on again: is told anew, and of the end
-TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
-KNOWS_TROUBLE = (*TROUBLE, AGAIN)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.alerts.notify import requeue
-from instances.alerts.rules import AGAIN, TROUBLE, Told, knowledge
+from instances.alerts.rules import Told, knowledge
 from instances.alerts.unsent import LOST, levels, unsent
 from instances.counters import count_deliveries
 from instances.db.among import among
 from instances.db.locks import lock_in_order
+from instances.incidents.rules import AGAIN, TROUBLE
 from instances.models import Channel, Incident, Notification, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."

@@ -124,6 +124,12 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)  # what a channel knows that was told of it
+AGAIN = "again"  # it was told before it was switched on again: it is told anew, and of the end
+KNOWS_TROUBLE = (*TROUBLE, AGAIN)
+LOGGED = "logged"  # a line of the timeline: what was told in the log alone, for want of a channel
+
+
 def worse(one: str, other: str) -> Severity:
     """The worse of two severities: within an incident severity only rises."""
     return max(Severity(one), Severity(other), key=lambda severity: severity.rank)
