@@ -30,9 +30,9 @@ from instances.alerts.delivery_rules import (
     retry_wait,
     together,
 )
+from instances.alerts.giving_up import give_up, give_up_refused
 from instances.alerts.pagers import pager_of
-from instances.alerts.switching import give_up_all
-from instances.alerts.unsent import levels, unsent
+from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.db.sessions import SESSIONS
@@ -246,12 +246,10 @@ class _Round:
 
     def _give_up(self, before: datetime, now: datetime) -> None:
         old = Q(digest=None, created_at__lte=before) | Q(digest__created_at__lte=before)
-        rows = unsent(self._channel).filter(old)
-        given_up = levels(rows)
-        count = rows.update(given_up_at=now)
+        given_up = give_up(self._channel, unsent(self._channel).filter(old), now)
         count_deliveries("given_up", given_up)
-        if count:
-            logger.error("Channel %s: %d messages were given up as too old.", self._channel, count)
+        if given_up:
+            logger.error("Channel %s: %d messages were given up as too old.", self._channel, len(given_up))
 
     @transaction.atomic
     def _message_refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
@@ -262,7 +260,8 @@ class _Round:
             return
         reason = result.error[:ERROR_LENGTH]
         self._mine.update(refusals=self._channel.refusals)
-        _with_parts(row).update(tries=F("tries") + 1, given_up_at=now, error=reason)
+        _with_parts(row).update(tries=F("tries") + 1)
+        give_up_refused(self._channel, _with_parts(row), now, reason)
         count_deliveries("given_up", [row.level])
         logger.error("Channel %s: a message was given up: %s", self._channel, result.error)
 
@@ -275,7 +274,7 @@ class _Round:
         ):
             return
         _with_parts(row).update(tries=F("tries") + 1)
-        given_up = give_up_all(self._channel, reason, now)
+        given_up = give_up(self._channel, unsent(self._channel), now, reason)
         others = Channel.objects.told_of_incidents().defer("url")
         told = [messages.row(other, messages.disabled(self._channel, reason), now) for other in others]
         Notification.objects.bulk_create(told)

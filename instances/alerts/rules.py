@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
-from instances.incidents.rules import CERTIFICATE, KNOWS_TROUBLE, ORPHANS, OUTSIDE, TROUBLE, Severity
+from instances.incidents.rules import (
+    AGAIN,
+    CERTIFICATE,
+    KNOWS_TROUBLE,
+    NOTHING,
+    ORPHANS,
+    OUTSIDE,
+    TROUBLE,
+    Severity,
+)
 
 LOOK_AGAIN_COVERED = timedelta(seconds=60)
 LOOK_AGAIN_CHANGING = timedelta(seconds=10)
@@ -205,13 +214,19 @@ def decide(incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, co
     if upcoming is None:
         return Decision()
     notice, due = upcoming
-    free = _free_at(rules, notice, max(due, context.now), context.blocked_until)
+    due = max(due, context.now, _refused_until(last_told) or due)
+    free = _free_at(rules, notice, due, context.blocked_until)
     if free > context.now:
         return Decision(look_at=free)
     if notice.kind == "reminder" and last_told.waiting:
         return Decision(look_at=context.now + context.timing.reminder(incident.severity))
     then = _upcoming(incident, rules, last_told.after(notice, context.now), context)
     return Decision(notice, look_at=then[1] if then else None)
+
+
+def _refused_until(last_told: LastTold) -> datetime | None:
+    """When what its receiver refused is told again; long past where it was switched on again."""
+    return last_told.at if last_told.state in (NOTHING, AGAIN) else None
 
 
 def _free_at(rules: ChannelRules, notice: Notice, due: datetime, blocked_until: datetime | None) -> datetime:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
 
+from instances.alerts.giving_up import give_up
 from instances.alerts.notify import requeue
-from instances.alerts.rules import Told, knowledge
-from instances.alerts.unsent import LOST, levels, unsent
+from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
-from instances.db.among import among
 from instances.db.locks import lock_in_order
 from instances.incidents.rules import AGAIN, TROUBLE
-from instances.models import Channel, Incident, Notification, NotifiedState, Pulse
+from instances.models import Channel, Incident, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."
 SWITCHES = ("enabled", "incidents")  # who has both on is told of incidents
@@ -43,7 +41,7 @@ def gone_by_hand(now: datetime) -> None:
 def _switched(channel: Channel, columns: set[str], now: datetime) -> list[str]:
     given_up: list[str] = []
     if "enabled" in columns:
-        given_up = give_up_all(channel, SWITCHED_OFF, now)
+        given_up = give_up(channel, unsent(channel), now, SWITCHED_OFF)
         Channel.objects.filter(pk=channel.pk).update(failures=0, refusals=0, retry_at=None)
     hears = all(getattr(channel, name) for name in SWITCHES)
     heard = all(getattr(channel, name) != (name in columns) for name in SWITCHES)
@@ -52,45 +50,6 @@ def _switched(channel: Channel, columns: set[str], now: datetime) -> list[str]:
     elif heard and not hears:
         gone_by_hand(now)
     return given_up
-
-
-def give_up_all(channel: Channel, reason: str, now: datetime) -> list[str]:
-    """Give up what waits; what the channel is taken to know is then what arrived.
-
-    Returns the levels of the messages, which are to be counted last in the transaction.
-    """
-    waiting = unsent(channel)
-    found = levels(waiting)
-    waiting.update(given_up_at=now, error=reason)
-    _forget_lost(channel)
-    return found
-
-
-def _forget_lost(channel: Channel) -> None:
-    lost = Notification.objects.filter(LOST, channel=channel, incident__isnull=False)
-    keys = lock_in_order(Incident.objects.filter(pk__in=lost.order_by().values("incident")))
-    NotifiedState.objects.filter(among("incident_id", keys), channel=channel).delete()
-    NotifiedState.objects.bulk_create(_known(channel, key, told) for key, told in _arrived(channel, keys))
-
-
-def _arrived(channel: Channel, keys: Collection[int]) -> Iterable[tuple[int, list[Told]]]:
-    """By incident, the messages that are not lost, oldest first; what none is about is left out."""
-    rows = Notification.objects.filter(among("incident_id", keys), channel=channel).exclude(LOST)
-    found: dict[int, list[Told]] = defaultdict(list)
-    for row in rows.order_by("created_at").only("incident", "kind", "level", "created_at"):
-        found[row.incident_id or 0].append(Told(row.kind, row.level, row.created_at))
-    return found.items()
-
-
-def _known(channel: Channel, incident_id: int, told: Sequence[Told]) -> NotifiedState:
-    known = knowledge(told)
-    return NotifiedState(
-        incident_id=incident_id,
-        channel=channel,
-        state=known.state,
-        at=told[-1].at,
-        acknowledged=known.acknowledged,
-    )
 
 
 def _tell_anew(channel: Channel) -> None:

@@ -124,8 +124,10 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
-TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)  # what a channel knows that was told of it
-AGAIN = "again"  # it was told before it was switched on again: it is told anew, and of the end
+# What a channel may know of an incident, beside that it is over.
+NOTHING = ""  # as good as never told; after a refusal it is told at the moment the state is of
+TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
+AGAIN = "again"  # was told of trouble; is told anew, at once or at the moment the state is of, and of the end
 KNOWS_TROUBLE = (*TROUBLE, AGAIN)
 LOGGED = "logged"  # a line of the timeline: what was told in the log alone, for want of a channel
 
