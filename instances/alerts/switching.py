@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
 from instances.alerts.giving_up import give_up
 from instances.alerts.notify import requeue
 from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
 from instances.db.locks import lock_in_order
-from instances.incidents.rules import AGAIN, TROUBLE
+from instances.incidents.rules import AGAIN, KNOWS_TROUBLE, NOTHING, TROUBLE
 from instances.models import Channel, Incident, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."
@@ -42,18 +43,32 @@ def _switched(channel: Channel, columns: set[str], now: datetime) -> list[str]:
     given_up: list[str] = []
     if "enabled" in columns:
         given_up = give_up(channel, unsent(channel), now, SWITCHED_OFF)
-        Channel.objects.filter(pk=channel.pk).update(failures=0, refusals=0, retry_at=None)
+    if columns & {"enabled", "url"}:
+        _begin_afresh(channel)
     hears = all(getattr(channel, name) for name in SWITCHES)
     heard = all(getattr(channel, name) != (name in columns) for name in SWITCHES)
-    if hears and not heard:
-        _tell_anew(channel)
+    if hears and (not heard or "url" in columns):
+        _tell_anew(channel, now)
     elif heard and not hears:
         gone_by_hand(now)
     return given_up
 
 
-def _tell_anew(channel: Channel) -> None:
-    """A channel that was off may be another place now: it knows of nothing that is wrong, but hears ends."""
-    told = NotifiedState.objects.filter(channel=channel, state__in=TROUBLE)
+def _begin_afresh(channel: Channel) -> None:
+    """What the former receiver said counts no more, nor does what a round that is under way hears from it."""
+    Channel.objects.filter(pk=channel.pk).update(
+        failures=0, refusals=0, retry_at=None, lease_expires_at=None, token=F("token") + 1
+    )
+
+
+def _tell_anew(channel: Channel, now: datetime) -> None:
+    """It may be another place now: it knows of nothing that is wrong, but hears ends.
+
+    What still waits goes there, and says by itself what is wrong.
+    """
+    waiting = unsent(channel).exclude(incident=None).values("incident")
+    told = NotifiedState.objects.filter(channel=channel, state__in=(NOTHING, *KNOWS_TROUBLE))
+    told = told.exclude(incident__in=waiting)
     lock_in_order(Incident.objects.filter(pk__in=told.values("incident")))
-    told.update(state=AGAIN)
+    told.filter(state__in=(NOTHING, AGAIN)).update(at=now)
+    told.filter(state__in=TROUBLE).update(state=AGAIN)
