@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from instances.alerts import messages
 from instances.alerts import send as sending
@@ -204,7 +204,8 @@ class _Round:
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""
         waiting = _waiting(self._channel)
-        large = waiting.filter(incident__kind__in=LARGE)
+        inside = Notification.objects.filter(digest=OuterRef("pk"), incident__kind__in=LARGE)
+        large = waiting.filter(Q(incident__kind__in=LARGE) | Exists(inside))
         return list(large[: DIGEST_MOST + 1]) or list(waiting[: DIGEST_MOST + 1])
 
     @transaction.atomic
