@@ -40,6 +40,7 @@ from instances.incidents.rules import (
     RESOURCES,
     SELF,
     Severity,
+    first_told_after,
     host_in,
 )
 from instances.models import Channel, Incident, Notification, NotifiedState
@@ -198,6 +199,7 @@ def _facts(incident: Incident) -> IncidentFacts:
         overdue=severity is Severity.CRITICAL
         and incident.down_since is not None
         and incident.critical_at is None,
+        wait=first_told_after(incident.kind, incident.cause, incident.key),
     )
 
 

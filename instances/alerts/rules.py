@@ -41,7 +41,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class IncidentFacts:
-    """What of an incident decides what is said of it. `overdue`: critical by its length alone."""
+    """What of an incident decides what is said of it. `overdue`: critical by its length alone.
+
+    `wait` is how long it has to last until anybody is told, where that lies in its kind.
+    """
 
     kind: str
     severity: Severity
@@ -51,6 +54,7 @@ class IncidentFacts:
     restarts: int = 0
     flapping: bool = False
     overdue: bool = False
+    wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -295,5 +299,6 @@ def _trouble(
     rises = last_told.state in TROUBLE
     kind = "escalated" if rises else "flapping" if incident.flapping else "opened"
     notice = Notice(kind, incident.severity.value, incident.severity)
-    at_once = rises or incident.kind != "instance" or incident.overdue
-    return notice, confirmed_at if at_once else confirmed_at + timedelta(seconds=timing.hold)
+    is_held = incident.kind == "instance" and not incident.overdue
+    wait = timedelta(seconds=timing.hold) if is_held else incident.wait
+    return notice, confirmed_at if rises else confirmed_at + wait

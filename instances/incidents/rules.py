@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from instances.containers.identity import PAUSED
 from instances.health.outages import is_flapping
 from instances.health.state import Policy, State, Status
 
@@ -19,6 +21,9 @@ RESOURCES = "resources"  # the kind of the incident of a container that is near 
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
 CRASHING = "crashing"  # the cause of one of a container that dies, and that its engine starts again
 LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
+USUAL_PAUSE = timedelta(minutes=10)  # of a container: long enough for a backup; nobody is told of less
+TOGETHER = timedelta(seconds=60)  # until many public addresses are told of: by then most have been asked
+ALONE = timedelta(seconds=120)  # until one of them is: by then it is seen whether there are many
 _HOST = "host:"
 _OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
 _CLOCK = "clock:"
@@ -94,6 +99,13 @@ def outside_place(key: str) -> tuple[str, str] | None:
     """What is shared, and its name, in the key of many public addresses' incident; None for that of one."""
     kind, _, name = key.removeprefix(f"{OUTSIDE}:").partition(":")
     return None if kind == "customer" else (kind, name)
+
+
+def first_told_after(kind: str, cause: str, key: str) -> timedelta:
+    """How long trouble has to last until anybody is told, where that lies in its kind."""
+    if kind == OUTSIDE:
+        return TOGETHER if outside_place(key) else ALONE
+    return USUAL_PAUSE if kind == CONTAINER and cause == PAUSED else timedelta(0)
 
 
 def at_fault(place: tuple[str, str], cause: str) -> str:
