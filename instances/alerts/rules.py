@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta
 
+from instances.alerts.quiet_hours import QuietHours
 from instances.incidents.rules import (
     AGAIN,
     CERTIFICATE,
@@ -65,33 +66,6 @@ class Labels:
     host: str = ""
     plan: str = ""
     customer: str = ""
-
-
-@dataclass(frozen=True)
-class QuietHours:
-    """From `begin` to `end` by the clocks of `zone`; they may cross midnight."""
-
-    begin: time
-    end: time
-    zone: tzinfo
-
-    def over_at(self, moment: datetime) -> datetime:
-        """`moment` itself outside quiet hours, else their end."""
-        clock = moment.astimezone(self.zone).time()
-        if self.begin <= self.end:
-            quiet = self.begin <= clock < self.end
-        else:
-            quiet = clock >= self.begin or clock < self.end
-        return self._next_end(moment) if quiet else moment
-
-    def _next_end(self, moment: datetime) -> datetime:
-        """Where clocks are put back the end comes twice, so both of a day are looked at."""
-        today = moment.astimezone(self.zone).date()
-        days = (today, today + timedelta(days=1))
-        ends = (
-            datetime.combine(day, self.end.replace(fold=fold), self.zone) for day in days for fold in (0, 1)
-        )
-        return min(end for end in (end.astimezone(moment.tzinfo) for end in ends) if end > moment)
 
 
 @dataclass(frozen=True)

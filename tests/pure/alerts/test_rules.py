@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instances.alerts.quiet_hours import QuietHours
 from instances.alerts.rules import (
     ChannelRules,
     Context,
@@ -19,7 +20,6 @@ from instances.alerts.rules import (
     Labels,
     LastTold,
     Notice,
-    QuietHours,
     blocked_until,
     concerns,
     decide,
