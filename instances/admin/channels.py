@@ -72,7 +72,8 @@ class ChannelAdmin(DeskAdmin):
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        channels_changed({obj.name: form.changed_data if change else ()}, SYSTEM.now())
+        changed = ["url" if name == "new_url" else name for name in form.changed_data]
+        channels_changed({obj.name: changed if change else ()}, SYSTEM.now())
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Deleted:
         """What it was told goes with it; that can be too much to list."""

@@ -14,7 +14,8 @@ from django.db.models import F, Max, Min, Q
 
 from instances.alerts.messages import Extent
 from instances.alerts.pagers import pager_of
-from instances.alerts.rules import ChannelRules, LastTold, QuietHours, blocked_until
+from instances.alerts.quiet_hours import QuietHours
+from instances.alerts.rules import ChannelRules, LastTold, blocked_until
 from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes

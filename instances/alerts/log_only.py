@@ -19,12 +19,11 @@ from instances.alerts.rules import (
     Timing,
     decide,
 )
-from instances.incidents.rules import Severity
+from instances.incidents.rules import LOGGED, Severity
 from instances.models import Incident, IncidentEvent
 
 logger = logging.getLogger(__name__)
 
-LOGGED = "logged"
 RULES = ChannelRules(min_level=Severity.INFO)
 LEVELS = {
     Severity.INFO: logging.INFO,

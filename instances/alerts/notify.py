@@ -15,8 +15,6 @@ from django.db.models import F, Q, QuerySet
 from instances.alerts import log_only, messages
 from instances.alerts.context import channel_rules, read_context, read_extents, with_acknowledging
 from instances.alerts.rules import (
-    AGAIN,
-    KNOWS_TROUBLE,
     ChannelRules,
     Context,
     Decision,
@@ -30,9 +28,11 @@ from instances.alerts.rules import (
 )
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.rules import (
+    AGAIN,
     CERTIFICATE,
     CONTAINER,
     FLEET,
+    KNOWS_TROUBLE,
     LOG,
     OPERATION,
     ORPHANS,
@@ -40,6 +40,7 @@ from instances.incidents.rules import (
     RESOURCES,
     SELF,
     Severity,
+    first_told_after,
     host_in,
 )
 from instances.models import Channel, Incident, Notification, NotifiedState
@@ -198,6 +199,7 @@ def _facts(incident: Incident) -> IncidentFacts:
         overdue=severity is Severity.CRITICAL
         and incident.down_since is not None
         and incident.critical_at is None,
+        wait=first_told_after(incident.kind, incident.cause, incident.key),
     )
 
 

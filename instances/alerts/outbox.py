@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from instances.alerts import messages
 from instances.alerts import send as sending
@@ -30,9 +30,9 @@ from instances.alerts.delivery_rules import (
     retry_wait,
     together,
 )
+from instances.alerts.giving_up import give_up, give_up_refused
 from instances.alerts.pagers import pager_of
-from instances.alerts.switching import give_up_all
-from instances.alerts.unsent import levels, unsent
+from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.db.sessions import SESSIONS
@@ -204,7 +204,8 @@ class _Round:
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""
         waiting = _waiting(self._channel)
-        large = waiting.filter(incident__kind__in=LARGE)
+        inside = Notification.objects.filter(digest=OuterRef("pk"), incident__kind__in=LARGE)
+        large = waiting.filter(Q(incident__kind__in=LARGE) | Exists(inside))
         return list(large[: DIGEST_MOST + 1]) or list(waiting[: DIGEST_MOST + 1])
 
     @transaction.atomic
@@ -246,12 +247,10 @@ class _Round:
 
     def _give_up(self, before: datetime, now: datetime) -> None:
         old = Q(digest=None, created_at__lte=before) | Q(digest__created_at__lte=before)
-        rows = unsent(self._channel).filter(old)
-        given_up = levels(rows)
-        count = rows.update(given_up_at=now)
+        given_up = give_up(self._channel, unsent(self._channel).filter(old), now)
         count_deliveries("given_up", given_up)
-        if count:
-            logger.error("Channel %s: %d messages were given up as too old.", self._channel, count)
+        if given_up:
+            logger.error("Channel %s: %d messages were given up as too old.", self._channel, len(given_up))
 
     @transaction.atomic
     def _message_refused(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
@@ -262,7 +261,8 @@ class _Round:
             return
         reason = result.error[:ERROR_LENGTH]
         self._mine.update(refusals=self._channel.refusals)
-        _with_parts(row).update(tries=F("tries") + 1, given_up_at=now, error=reason)
+        _with_parts(row).update(tries=F("tries") + 1)
+        give_up_refused(self._channel, _with_parts(row), now, reason)
         count_deliveries("given_up", [row.level])
         logger.error("Channel %s: a message was given up: %s", self._channel, result.error)
 
@@ -275,7 +275,7 @@ class _Round:
         ):
             return
         _with_parts(row).update(tries=F("tries") + 1)
-        given_up = give_up_all(self._channel, reason, now)
+        given_up = give_up(self._channel, unsent(self._channel), now, reason)
         others = Channel.objects.told_of_incidents().defer("url")
         told = [messages.row(other, messages.disabled(self._channel, reason), now) for other in others]
         Notification.objects.bulk_create(told)

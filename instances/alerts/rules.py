@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta
 
-from instances.incidents.rules import CERTIFICATE, ORPHANS, OUTSIDE, Severity
+from instances.alerts.quiet_hours import QuietHours
+from instances.incidents.rules import (
+    AGAIN,
+    CERTIFICATE,
+    KNOWS_TROUBLE,
+    NOTHING,
+    ORPHANS,
+    OUTSIDE,
+    TROUBLE,
+    Severity,
+)
 
 LOOK_AGAIN_COVERED = timedelta(seconds=60)
 LOOK_AGAIN_CHANGING = timedelta(seconds=10)
@@ -14,9 +24,6 @@ LOOK_AGAIN_CHANGING = timedelta(seconds=10)
 RESOLVED = "resolved"
 INFO = "info"
 ACKNOWLEDGED = "acknowledged"  # the kind of a message that somebody has seen it
-AGAIN = "again"  # was told of trouble before it was switched on again: is told anew, and of the end
-TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
-KNOWS_TROUBLE = (*TROUBLE, AGAIN)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class IncidentFacts:
-    """What of an incident decides what is said of it. `overdue`: critical by its length alone."""
+    """What of an incident decides what is said of it. `overdue`: critical by its length alone.
+
+    `wait` is how long it has to last until anybody is told, where that lies in its kind.
+    """
 
     kind: str
     severity: Severity
@@ -45,6 +55,7 @@ class IncidentFacts:
     restarts: int = 0
     flapping: bool = False
     overdue: bool = False
+    wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -55,33 +66,6 @@ class Labels:
     host: str = ""
     plan: str = ""
     customer: str = ""
-
-
-@dataclass(frozen=True)
-class QuietHours:
-    """From `begin` to `end` by the clocks of `zone`; they may cross midnight."""
-
-    begin: time
-    end: time
-    zone: tzinfo
-
-    def over_at(self, moment: datetime) -> datetime:
-        """`moment` itself outside quiet hours, else their end."""
-        clock = moment.astimezone(self.zone).time()
-        if self.begin <= self.end:
-            quiet = self.begin <= clock < self.end
-        else:
-            quiet = clock >= self.begin or clock < self.end
-        return self._next_end(moment) if quiet else moment
-
-    def _next_end(self, moment: datetime) -> datetime:
-        """Where clocks are put back the end comes twice, so both of a day are looked at."""
-        today = moment.astimezone(self.zone).date()
-        days = (today, today + timedelta(days=1))
-        ends = (
-            datetime.combine(day, self.end.replace(fold=fold), self.zone) for day in days for fold in (0, 1)
-        )
-        return min(end for end in (end.astimezone(moment.tzinfo) for end in ends) if end > moment)
 
 
 @dataclass(frozen=True)
@@ -208,13 +192,19 @@ def decide(incident: IncidentFacts, rules: ChannelRules, last_told: LastTold, co
     if upcoming is None:
         return Decision()
     notice, due = upcoming
-    free = _free_at(rules, notice, max(due, context.now), context.blocked_until)
+    due = max(due, context.now, _refused_until(last_told) or due)
+    free = _free_at(rules, notice, due, context.blocked_until)
     if free > context.now:
         return Decision(look_at=free)
     if notice.kind == "reminder" and last_told.waiting:
         return Decision(look_at=context.now + context.timing.reminder(incident.severity))
     then = _upcoming(incident, rules, last_told.after(notice, context.now), context)
     return Decision(notice, look_at=then[1] if then else None)
+
+
+def _refused_until(last_told: LastTold) -> datetime | None:
+    """When what its receiver refused is told again; long past where it was switched on again."""
+    return last_told.at if last_told.state in (NOTHING, AGAIN) else None
 
 
 def _free_at(rules: ChannelRules, notice: Notice, due: datetime, blocked_until: datetime | None) -> datetime:
@@ -283,5 +273,6 @@ def _trouble(
     rises = last_told.state in TROUBLE
     kind = "escalated" if rises else "flapping" if incident.flapping else "opened"
     notice = Notice(kind, incident.severity.value, incident.severity)
-    at_once = rises or incident.kind != "instance" or incident.overdue
-    return notice, confirmed_at if at_once else confirmed_at + timedelta(seconds=timing.hold)
+    is_held = incident.kind == "instance" and not incident.overdue
+    wait = timedelta(seconds=timing.hold) if is_held else incident.wait
+    return notice, confirmed_at if rises else confirmed_at + wait

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
+from instances.alerts.giving_up import give_up
 from instances.alerts.notify import requeue
-from instances.alerts.rules import AGAIN, TROUBLE, Told, knowledge
-from instances.alerts.unsent import LOST, levels, unsent
+from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
-from instances.db.among import among
 from instances.db.locks import lock_in_order
-from instances.models import Channel, Incident, Notification, NotifiedState, Pulse
+from instances.incidents.rules import AGAIN, KNOWS_TROUBLE, NOTHING, TROUBLE
+from instances.models import Channel, Incident, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."
 SWITCHES = ("enabled", "incidents")  # who has both on is told of incidents
@@ -42,58 +42,33 @@ def gone_by_hand(now: datetime) -> None:
 def _switched(channel: Channel, columns: set[str], now: datetime) -> list[str]:
     given_up: list[str] = []
     if "enabled" in columns:
-        given_up = give_up_all(channel, SWITCHED_OFF, now)
-        Channel.objects.filter(pk=channel.pk).update(failures=0, refusals=0, retry_at=None)
+        given_up = give_up(channel, unsent(channel), now, SWITCHED_OFF)
+    if columns & {"enabled", "url"}:
+        _begin_afresh(channel)
     hears = all(getattr(channel, name) for name in SWITCHES)
     heard = all(getattr(channel, name) != (name in columns) for name in SWITCHES)
-    if hears and not heard:
-        _tell_anew(channel)
+    if hears and (not heard or "url" in columns):
+        _tell_anew(channel, now)
     elif heard and not hears:
         gone_by_hand(now)
     return given_up
 
 
-def give_up_all(channel: Channel, reason: str, now: datetime) -> list[str]:
-    """Give up what waits; what the channel is taken to know is then what arrived.
-
-    Returns the levels of the messages, which are to be counted last in the transaction.
-    """
-    waiting = unsent(channel)
-    found = levels(waiting)
-    waiting.update(given_up_at=now, error=reason)
-    _forget_lost(channel)
-    return found
-
-
-def _forget_lost(channel: Channel) -> None:
-    lost = Notification.objects.filter(LOST, channel=channel, incident__isnull=False)
-    keys = lock_in_order(Incident.objects.filter(pk__in=lost.order_by().values("incident")))
-    NotifiedState.objects.filter(among("incident_id", keys), channel=channel).delete()
-    NotifiedState.objects.bulk_create(_known(channel, key, told) for key, told in _arrived(channel, keys))
-
-
-def _arrived(channel: Channel, keys: Collection[int]) -> Iterable[tuple[int, list[Told]]]:
-    """By incident, the messages that are not lost, oldest first; what none is about is left out."""
-    rows = Notification.objects.filter(among("incident_id", keys), channel=channel).exclude(LOST)
-    found: dict[int, list[Told]] = defaultdict(list)
-    for row in rows.order_by("created_at").only("incident", "kind", "level", "created_at"):
-        found[row.incident_id or 0].append(Told(row.kind, row.level, row.created_at))
-    return found.items()
-
-
-def _known(channel: Channel, incident_id: int, told: Sequence[Told]) -> NotifiedState:
-    known = knowledge(told)
-    return NotifiedState(
-        incident_id=incident_id,
-        channel=channel,
-        state=known.state,
-        at=told[-1].at,
-        acknowledged=known.acknowledged,
+def _begin_afresh(channel: Channel) -> None:
+    """What the former receiver said counts no more, nor does what a round that is under way hears from it."""
+    Channel.objects.filter(pk=channel.pk).update(
+        failures=0, refusals=0, retry_at=None, lease_expires_at=None, token=F("token") + 1
     )
 
 
-def _tell_anew(channel: Channel) -> None:
-    """A channel that was off may be another place now: it knows of nothing that is wrong, but hears ends."""
-    told = NotifiedState.objects.filter(channel=channel, state__in=TROUBLE)
+def _tell_anew(channel: Channel, now: datetime) -> None:
+    """It may be another place now: it knows of nothing that is wrong, but hears ends.
+
+    What still waits goes there, and says by itself what is wrong.
+    """
+    waiting = unsent(channel).exclude(incident=None).values("incident")
+    told = NotifiedState.objects.filter(channel=channel, state__in=(NOTHING, *KNOWS_TROUBLE))
+    told = told.exclude(incident__in=waiting)
     lock_in_order(Incident.objects.filter(pk__in=told.values("incident")))
-    told.update(state=AGAIN)
+    told.filter(state__in=(NOTHING, AGAIN)).update(at=now)
+    told.filter(state__in=TROUBLE).update(state=AGAIN)

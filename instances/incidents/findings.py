@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
-from instances.containers.identity import PAUSED
 from instances.incidents import lifecycle
 from instances.incidents.rules import CONTAINER, Severity, container_key
 from instances.models import Incident, Instance
 
 PUT_RIGHT = "the container is as it should be again"
-USUAL_PAUSE = timedelta(minutes=10)  # long enough for a backup; nobody is told of less
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,8 @@ def _apply(change: FindingChange, now: datetime) -> None:
     instance.save(update_fields=["finding", "finding_text", "finding_since"])
     key = container_key(instance.customer_id)
     if change.finding:
-        later = now + USUAL_PAUSE if change.finding == PAUSED else None
         lifecycle.open_incident(
-            key,
-            CONTAINER,
-            Severity.WARNING,
-            change.finding,
-            change.text,
-            now,
-            instance=instance,
-            notify_at=later,
+            key, CONTAINER, Severity.WARNING, change.finding, change.text, now, instance=instance
         )
         return
     for incident in Incident.objects.open().filter(key=key):

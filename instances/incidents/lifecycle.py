@@ -10,7 +10,16 @@ from django.db.models import Q
 
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.feed import tell_of_incidents
-from instances.incidents.rules import CONTAINER, FLEET, LOG, OUTSIDE, RESOURCES, SELF, Severity
+from instances.incidents.rules import (
+    CONTAINER,
+    FLEET,
+    LOG,
+    OUTSIDE,
+    RESOURCES,
+    SELF,
+    Severity,
+    first_told_after,
+)
 from instances.incidents.writer import IncidentWriter
 from instances.models import Host, Incident, Instance
 
@@ -45,7 +54,8 @@ def open_incident(
 ) -> Incident:
     """Open the key's incident, reopen its last one, or bring the open one up to date.
 
-    Told at once unless `notify_at` says when. `instance` is whose it is, where it is about one.
+    Told when its kind says, unless `notify_at` says when, and never later for another cause. `instance` is
+    whose it is, where it is about one.
     """
     writer, incident = IncidentWriter(now), last_of(key, now, kind, host=host)
     if incident is None:
@@ -57,9 +67,10 @@ def open_incident(
     elif not incident.is_open:
         writer.reopened(incident)
     _describe(incident, cause, message, now)
-    incident.resolve_at = None
+    notify_at = notify_at or now + first_told_after(kind, cause, key)
+    pending, incident.resolve_at = incident.notify_at, None
     writer.raised(incident, severity, message)
-    incident.notify_at = notify_at or now
+    incident.notify_at = min(pending or notify_at, notify_at)
     if incident.pk:
         writer.note(incident, "cause", message)
     writer.save()
@@ -97,7 +108,7 @@ def wake(incident: Incident, now: datetime) -> None:
     Call it inside the transaction that ends the incident.
     """
     waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind=SELF).exclude(pk=incident.pk)
-    if incident.host_id is not None:
+    if incident.kind == "host" and incident.host_id is not None:
         waiting = waiting.filter(host_id=incident.host_id)
     elif incident.kind != FLEET:
         return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from instances.containers.identity import PAUSED
 from instances.health.outages import is_flapping
 from instances.health.state import Policy, State, Status
 
@@ -19,6 +21,9 @@ RESOURCES = "resources"  # the kind of the incident of a container that is near 
 OUTSIDE = "outside"  # the kind of the incident of public addresses through which customers do not get
 CRASHING = "crashing"  # the cause of one of a container that dies, and that its engine starts again
 LOG = "log"  # the kind of the incident of what a plan wants to be told of from logs
+USUAL_PAUSE = timedelta(minutes=10)  # of a container: long enough for a backup; nobody is told of less
+TOGETHER = timedelta(seconds=60)  # until many public addresses are told of: by then most have been asked
+ALONE = timedelta(seconds=120)  # until one of them is: by then it is seen whether there are many
 _HOST = "host:"
 _OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
 _CLOCK = "clock:"
@@ -96,6 +101,13 @@ def outside_place(key: str) -> tuple[str, str] | None:
     return None if kind == "customer" else (kind, name)
 
 
+def first_told_after(kind: str, cause: str, key: str) -> timedelta:
+    """How long trouble has to last until anybody is told, where that lies in its kind."""
+    if kind == OUTSIDE:
+        return TOGETHER if outside_place(key) else ALONE
+    return USUAL_PAUSE if kind == CONTAINER and cause == PAUSED else timedelta(0)
+
+
 def at_fault(place: tuple[str, str], cause: str) -> str:
     """What is at fault for many public addresses, as the subject of a sentence."""
     kind, name = place
@@ -122,6 +134,14 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         return list(Severity).index(self)
+
+
+# What a channel may know of an incident, beside that it is over.
+NOTHING = ""  # as good as never told; after a refusal it is told at the moment the state is of
+TROUBLE = (Severity.WARNING.value, Severity.CRITICAL.value)
+AGAIN = "again"  # was told of trouble; is told anew, at once or at the moment the state is of, and of the end
+KNOWS_TROUBLE = (*TROUBLE, AGAIN)
+LOGGED = "logged"  # a line of the timeline: what was told in the log alone, for want of a channel
 
 
 def worse(one: str, other: str) -> Severity:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from instances.db.write_back import write_back
 from instances.incidents.feed import tell_of_incidents
-from instances.incidents.rules import worse
-from instances.models import Incident, IncidentEvent
+from instances.incidents.rules import KNOWS_TROUBLE, LOGGED, TROUBLE, worse
+from instances.models import Incident, IncidentEvent, NotifiedState
 
 WRITTEN = (
     "severity",
@@ -43,6 +44,7 @@ class IncidentWriter:
         self._new: list[Incident] = []
         self._changed: dict[int, Incident] = {}
         self._events: list[IncidentEvent] = []
+        self._ends: list[Incident] = []  # to be told where the beginning was
 
     def opened(self, incident: Incident) -> None:
         """A new incident begins."""
@@ -74,13 +76,18 @@ class IncidentWriter:
     def resolved(self, incident: Incident, resolution: str, *, abandoned: bool = False) -> None:
         """It is over, or, when `abandoned`, nobody looks any more: then no restart is told to have helped."""
         self._stretch_over(incident)
-        incident.resolve_at = None
+        incident.resolve_at = incident.notify_at = None
         incident.resolved_at, incident.resolution = self.now, resolution
-        if incident.confirmed_at or incident.kind != "instance":
-            incident.notify_at = self._after_hold(incident.confirmed_at or self.now)
-        elif incident.restarts and not abandoned:
-            incident.notify_at = self._after_hold(self.now)
+        if not abandoned:
+            incident.notify_at = self._end_told_at(incident)
+        if incident.pk and incident.notify_at is None and incident.severity in TROUBLE:
+            self._ends.append(incident)
         self.note(incident, "resolved", resolution)
+
+    def _end_told_at(self, incident: Incident) -> datetime | None:
+        if incident.confirmed_at or incident.kind != "instance":
+            return self._after_hold(incident.confirmed_at or self.now)
+        return self._after_hold(self.now) if incident.restarts else None
 
     def _stretch_over(self, incident: Incident) -> None:
         # The longest first: it is counted from the shortest.
@@ -96,6 +103,9 @@ class IncidentWriter:
             self._changed[incident.pk] = incident
 
     def save(self) -> None:
+        told = _told_of_trouble(self._ends)
+        for incident in self._ends:
+            incident.notify_at = self.now if incident.pk in told else None
         Incident.objects.bulk_create(self._new)
         write_back(self._changed.values(), WRITTEN)
         for event in self._events:
@@ -105,6 +115,15 @@ class IncidentWriter:
 
     def _after_hold(self, since: datetime) -> datetime:
         return max(self.now, since + timedelta(seconds=settings.HOLD))
+
+
+def _told_of_trouble(incidents: Sequence[Incident]) -> set[int]:
+    """Those of which a channel, or who reads the log, has heard that they go on."""
+    if not incidents:
+        return set()
+    channels = NotifiedState.objects.filter(incident__in=incidents, state__in=KNOWS_TROUBLE)
+    logged = IncidentEvent.objects.filter(incident__in=incidents, kind=LOGGED, text__in=TROUBLE)
+    return {pk for told in (channels, logged) for pk in told.order_by().values_list("incident", flat=True)}
 
 
 def deadline(down_since: datetime) -> datetime:

@@ -35,8 +35,8 @@ def raise_alarm(
 ) -> None:
     """Make the key's incident so severe for this cause; nothing is told anew while the cause is the same.
 
-    With `resolve_at` it resolves by itself unless it is raised again before. It is told at once, or when
-    `notify_at` says.
+    Its message is brought up to date. With `resolve_at` it resolves by itself unless it is raised again
+    before. It is told at once, or when `notify_at` says.
     """
     try:
         with transaction.atomic():
@@ -47,7 +47,7 @@ def raise_alarm(
                     key, kind, severity, cause, message, now,
                     host=host, instance=instance, notify_at=notify_at,
                 )  # fmt: skip
-            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at)
+            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=message)
     except IntegrityError:
         logger.info("Another process has just raised the alarm of %s.", key)
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
-from instances.incidents.hosts import MISCONFIGURED, open_on_hosts
+from instances.incidents.hosts import MISCONFIGURED, WAVE, open_on_hosts
 from instances.incidents.rules import FLEET
 from instances.models import Instance
 from instances.monitoring import host_rules
@@ -42,13 +42,14 @@ def judge_fleet(now: datetime) -> None:
 def _bad_hosts(now: datetime) -> tuple[int, int]:
     """How many hosts with instances are in trouble, and how many there are; usually none, and not counted.
 
-    One in its grace is back, and one that is set up wrongly says nothing of the others.
+    One in its grace is back, and one that is set up wrongly says nothing of the others. A wave is no
+    trouble of the host's: customers can cause it, and its engine answers.
     """
     incidents = list(open_on_hosts())
     for incident in incidents:
         if incident.host_id is None:
             lifecycle.resolve(incident, "the host was removed", now)
-    incidents = [incident for incident in incidents if incident.resolve_at is None]
+    incidents = [row for row in incidents if row.resolve_at is None and row.cause != WAVE]
     if not incidents:
         return 0, 0
     with_instances = set(Instance.objects.active().values_list("host", flat=True).distinct())

@@ -12,8 +12,10 @@ from django.db.models import Max, QuerySet
 
 from instances.health.response import Outcome
 from instances.incidents.rules import (
+    ALONE,
     CERTIFICATE,
     OUTSIDE,
+    TOGETHER,
     Availability,
     Severity,
     at_fault,
@@ -26,8 +28,6 @@ from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.monitoring.outside_groups import EVERYWHERE, Group, Seen, grouped, to_hurry
 from instances.monitoring.outside_rules import is_worrying
 
-TOGETHER = timedelta(seconds=60)  # until a group is told: by then most of it has been asked
-ALONE = timedelta(seconds=120)  # until one customer's failure is: by then a group has been seen
 PART_OF_MORE, AGAIN = "it is part of a larger trouble", "customers get through again"
 UNASKED, LEFT = "it is not asked any more", "what is left of it is told by itself"
 LONGEST_NAME = 100  # characters of what is shared: keys of incidents have 128
@@ -159,9 +159,6 @@ def _raise(kind: str, wanted: _Wanted, now: datetime, wait: timedelta) -> None:
         wanted.key, kind, wanted.cause, wanted.message, now, host=wanted.host, instance=wanted.instance,
         severity=wanted.severity, notify_at=now + wait,
     )  # fmt: skip
-    # More are found out while it goes on; that alone is not told anew.
-    others = Incident.objects.open().filter(key=wanted.key).exclude(message=wanted.message)
-    others.update(message=wanted.message)
 
 
 def judge_certificates(asked: QuerySet[Instance], now: datetime) -> None:

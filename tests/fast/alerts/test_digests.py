@@ -87,6 +87,19 @@ def test_a_digest_that_fails_goes_before_what_came_later(world: World, script: S
     assert script.titles == ["6 messages", "later"]
 
 
+def test_the_end_of_a_host_comes_after_a_digest_with_its_beginning(world: World, script: Script) -> None:
+    channel, host = a_channel(), world.host_incident()
+    rows_of(channel, world, 6)
+    Notification.objects.update(incident=host)
+    script.does = lambda url: BROKEN
+    deliver(world.clock, script)
+    script.does = lambda url: SENT
+    world.clock.advance(60)
+    Notification.objects.filter(pk=a_row(channel, world.now, "resolved").pk).update(incident=host)
+    assert deliver(world.clock, script) == 2
+    assert script.titles == ["6 messages", "resolved"]
+
+
 def test_a_digest_holds_messages_and_never_a_digest(world: World, script: Script) -> None:
     channel = a_channel()
     rows = [messages.row(channel, document, world.now) for document in documents(DIGEST_MOST + 6)]

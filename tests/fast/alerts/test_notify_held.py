@@ -8,8 +8,11 @@ from datetime import time, timedelta
 import pytest
 
 from instances.alerts import notify
+from instances.alerts.switching import channels_changed
+from instances.incidents.findings import FindingChange, apply_findings
+from instances.incidents.lifecycle import open_incident
 from instances.incidents.lifecycle import resolve as resolve_large
-from instances.incidents.rules import FLEET, SELF
+from instances.incidents.rules import FLEET, LOG, OUTSIDE, SELF, Severity
 from instances.models import Host, Mute, Notification, NotifiedState, Operation
 from tests.factories import World
 from tests.fast.telling import HOUR, a_channel, many, resolve, told_after
@@ -60,6 +63,42 @@ def test_the_fleet_holds_back_hosts_and_instances_until_it_is_well(world: World)
     assert told_after(world, 0) == ["ops resolved info fleet", "ops opened critical host:local"]
     assert NotifiedState.objects.filter(incident=host, state="critical").exists()
     assert not NotifiedState.objects.filter(incident__kind="instance").exists(), "its host is still down"
+
+
+@pytest.mark.parametrize("event", ["another is unpaused", "a channel is saved", "a host's trouble ends"])
+def test_a_pause_is_told_after_ten_minutes_whatever_happens_meanwhile(world: World, event: str) -> None:
+    a_channel()
+    names = ["c1", "c2"]
+    ids = {name: world.instance(name).pk for name in names}
+    apply_findings([FindingChange(ids[name], "paused", "It is paused.") for name in names], world.now)
+    world.clock.advance(60)
+    if event == "another is unpaused":
+        apply_findings([FindingChange(ids["c1"], "", "")], world.now)
+    elif event == "a channel is saved":
+        channels_changed({"ops": ["min_level"]}, world.now)
+    else:
+        resolve_large(world.host_incident(), "over", world.now)
+    assert told_after(world, 539) == []
+    assert "ops opened warning c2" in told_after(world, 1)
+
+
+def test_the_end_of_one_trouble_hastens_no_other_on_its_host(world: World) -> None:
+    a_channel()
+    later = world.now + timedelta(minutes=5)
+    crashing = world.incident(world.instance(), notify_at=later)
+    lasting = open_incident("log:x:c2", LOG, Severity.WARNING, "log", "x", world.now, host=world.host)
+    resolve_large(lasting, "over", world.now)
+    crashing.refresh_from_db()
+    assert crashing.notify_at == later
+
+
+def test_another_cause_puts_off_no_message(world: World) -> None:
+    a_channel()
+    for second in range(0, 60, 10):
+        cause = ("tls", "proxy")[second // 10 % 2]
+        open_incident("outside:proxy:203.0.113.7", OUTSIDE, Severity.CRITICAL, cause, "x", world.now)
+        assert told_after(world, 10 if second < 50 else 9) == []
+    assert told_after(world, 1) == ["ops opened critical outside:proxy:203.0.113.7"]
 
 
 def test_trouble_of_dockmgr_itself_is_told_although_the_fleet_is_in_trouble(world: World) -> None:

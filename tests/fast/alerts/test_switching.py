@@ -1,11 +1,13 @@
-"""A channel that is switched off and on again: told what is wrong then, and the end of what it was told."""
+"""A channel that is switched off and on, or moved: told what is wrong then, and the end of what it knew."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.alerts.outbox import deliver
 from instances.alerts.switching import SWITCHED_OFF, channels_changed
 from instances.fleet.apply import apply
@@ -158,3 +160,63 @@ def test_what_waited_and_still_goes_on_is_told_beside_the_end_of_the_rest(
     resolve(first, world.now)
     switch(True)
     assert told_after(world, 0) == ["ops resolved info c1", "ops opened warning c2"]
+
+
+ELSEWHERE = "json://127.0.0.1:9/other"
+
+
+def moves(world: World, **more: object) -> None:
+    """The fleet file gives the channel another URL."""
+    fields = "".join(f", {name}: {value}" for name, value in more.items())
+    apply(parse(f"channels: [{{name: ops, url: '{ELSEWHERE}'{fields}}}]"), world.clock)
+
+
+def test_a_channel_with_another_url_is_told_there_what_is_wrong(world: World, script: Script) -> None:
+    a_channel()
+    opened(world, script)
+    Channel.objects.update(failures=3, refusals=2, retry_at=world.now + timedelta(hours=1))
+    moves(world)
+    assert told_after(world, 0) == ["ops opened warning c1"]
+    assert deliver(world.clock, script) == 1
+    assert script.tried == [NOBODY, ELSEWHERE]
+    moves(world, min_level="warning")
+    assert told_after(world, 60) == [], "whom it is for is no other place"
+
+
+def test_what_waits_when_the_url_changes_goes_to_the_new_one_once(world: World, script: Script) -> None:
+    a_channel()
+    script.does = lambda url: BROKEN
+    incident = opened(world, script)
+    script.does = lambda url: SENT
+    moves(world)
+    assert told_after(world, 0) == []
+    assert deliver(world.clock, script) == 1
+    resolve(incident, world.now)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_the_end_of_what_the_former_place_was_told_is_told_at_the_new_one(
+    world: World, script: Script
+) -> None:
+    """It may be the same service with another key, where an incident stands open."""
+    a_channel()
+    incident = opened(world, script)
+    resolve(incident, world.now)
+    moves(world)
+    assert told_after(world, 0) == ["ops resolved info c1"]
+
+
+def test_what_the_former_receiver_answers_does_not_count_for_the_new_one(
+    world: World, script: Script
+) -> None:
+    def refuse_after_the_change(url: str) -> DeliveryResult:
+        if url == NOBODY:
+            moves(world)
+            return REFUSED
+        return SENT
+
+    a_channel()
+    script.does = refuse_after_the_change
+    opened(world, script)
+    assert (Channel.objects.get().enabled, Channel.objects.get().retry_at) == (True, None)
+    assert deliver(world.clock, script) == 1

@@ -34,10 +34,12 @@ def fleet() -> Incident | None:
     return Incident.objects.filter(kind="fleet", resolved_at=None).first()
 
 
-def test_hosts_that_are_back_or_set_up_wrongly_are_no_part_of_the_alarm(world: World) -> None:
-    down, wrong, back = [a_host(world, f"h{number}") for number in range(3)]
+def test_hosts_that_answer_or_are_set_up_wrongly_are_no_part_of_the_alarm(world: World) -> None:
+    down, wrong, back, *waves = [a_host(world, f"h{number}") for number in range(5)]
     world.host_incident(down)
     world.host_incident(wrong, cause="configuration")
+    for wave in waves:
+        world.host_incident(wave, cause="wave")
     incident = world.host_incident(back)
     Incident.objects.filter(pk=incident.pk).update(resolve_at=world.now + timedelta(seconds=120))
     judge_fleet(world.now)
@@ -47,8 +49,17 @@ def test_hosts_that_are_back_or_set_up_wrongly_are_no_part_of_the_alarm(world: W
     assert fleet()
 
 
+def test_waves_on_most_hosts_hold_no_restart_back(world: World) -> None:
+    dead = world.instance()
+    for host in (world.host, a_host(world, "h2")):
+        world.host_incident(host, cause="wave")
+    judge_fleet(world.now)
+    Health.objects.filter(pk=dead.pk).update(status="unhealthy")
+    assert restart.begin_automatic(dead.pk, world.now) is not None
+
+
 def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World) -> None:
-    bad, worse, *_ = [a_host(world, f"h{number}") for number in range(4)]
+    bad, worse, worst, *_ = [a_host(world, f"h{number}") for number in range(4)]
     incident = world.host_incident(bad)
     judge_fleet(world.now)
     assert fleet() is None
@@ -59,7 +70,12 @@ def test_half_of_the_hosts_in_trouble_is_one_alarm_about_the_fleet(world: World)
     assert alarm and (alarm.key, alarm.severity, alarm.cause) == ("fleet", "critical", "hosts")
     assert alarm.message.startswith("2 of 4 hosts are in trouble")
     assert alarm.notify_at == world.now
-    lifecycle.resolve(incident, "0 of 1 are down", world.now)
+    another = world.host_incident(worst)
+    judge_fleet(world.now)
+    alarm.refresh_from_db()
+    assert alarm.message.startswith("3 of 4 hosts are in trouble"), "a reminder says how many are now"
+    for over in (incident, another):
+        lifecycle.resolve(over, "0 of 1 are down", world.now)
     judge_fleet(world.now)
     assert fleet() is None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from instances.alerts.rules import (
-    AGAIN,
     ChannelRules,
     Context,
     IncidentFacts,
@@ -14,7 +13,7 @@ from instances.alerts.rules import (
     decide,
     knowledge,
 )
-from instances.incidents.rules import Severity
+from instances.incidents.rules import AGAIN, Severity
 from tests.pure.moments import at
 
 ARRIVED: dict[str, tuple[list[tuple[str, str]], str, bool]] = {

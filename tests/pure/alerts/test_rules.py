@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instances.alerts.quiet_hours import QuietHours
 from instances.alerts.rules import (
     ChannelRules,
     Context,
@@ -19,7 +20,6 @@ from instances.alerts.rules import (
     Labels,
     LastTold,
     Notice,
-    QuietHours,
     blocked_until,
     concerns,
     decide,
@@ -40,6 +40,7 @@ WARNED = IncidentFacts("instance", Severity.WARNING, confirmed_at=at(0))
 SEEN = replace(WARNED, acknowledged_at=at(40))
 CRITICAL = replace(WARNED, severity=Severity.CRITICAL)
 HOST = IncidentFacts("host", Severity.CRITICAL, confirmed_at=at(0))
+PAUSED = IncidentFacts("container", Severity.WARNING, confirmed_at=at(0), wait=timedelta(minutes=10))
 
 
 def over(subject: IncidentFacts, second: float, **changes: Any) -> IncidentFacts:
@@ -66,6 +67,8 @@ TOLD: dict[str, tuple[IncidentFacts, ChannelRules, LastTold, float, str, float |
         replace(CRITICAL, overdue=True), USUAL, NEW, 0, "opened critical", HOUR,
     ),
     "a host, at once": (HOST, USUAL, NEW, 0, "opened critical", HOUR),
+    "a pause that may be a backup": (PAUSED, USUAL, NEW, 599, "", 600),
+    "a pause that lasts": (PAUSED, USUAL, NEW, 600, "opened warning", 600 + 4 * HOUR),
     "a flapping one": (replace(WARNED, flapping=True), USUAL, NEW, 30, "flapping warning", 30 + 4 * HOUR),
     "what was seen, to a service": (SEEN, DUTY, knows("warning"), 50, "acknowledged warning", None),
     "what was seen, to a service that is told": (
@@ -112,6 +115,11 @@ TOLD: dict[str, tuple[IncidentFacts, ChannelRules, LastTold, float, str, float |
     ),
     "the end although acknowledged": (
         over(replace(WARNED, acknowledged_at=at(9)), 60), USUAL, knows("warning"), 60, "resolved info", None,
+    ),
+    "a beginning that was refused": (WARNED, USUAL, knows("", 500), 60, "", 500),
+    "an end that was refused": (over(WARNED, 90), USUAL, knows("again", 500), 91, "", 500),
+    "an end that was refused, later": (
+        over(WARNED, 90), USUAL, knows("again", 500), 500, "resolved info", None,
     ),
     "a second line before its time": (CRITICAL, SECOND, NEW, 60, "", 900),
     "a second line in time": (CRITICAL, SECOND, NEW, 900, "escalated critical", 900 + HOUR),

@@ -64,6 +64,16 @@ def test_a_channel_that_is_changed_is_told_what_is_wrong(
     assert Channel.objects.get().disabled_reason == ("" if "enabled" in changes else "Gone.")
 
 
+@pytest.mark.parametrize(("url", "known"), [("json://127.0.0.1:9/other", "again"), ("", "critical")])
+def test_a_channel_with_another_url_is_a_new_place(
+    admin_client: Client, world: World, url: str, known: str
+) -> None:
+    channel = Channel.objects.create(name="ops", url="json://127.0.0.1:9/", min_level="warning")
+    channel.told.create(incident=seen_by_somebody(world), state="critical", at=world.now)
+    edited(admin_client, new_url=url)
+    assert channel.told.get().state == known
+
+
 def test_what_waits_for_a_channel_is_given_up_when_it_is_switched_off(
     admin_client: Client, world: World
 ) -> None:
