@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from instances.containers import drift, image_fit, option_drift
 from instances.containers.facts import ImageFacts
+from instances.containers.host_fit import LEAST_FREE_BYTES
 from instances.containers.image_names import names_registry
 from instances.errors import LoginRefused, NotFoundOnEngine, PermanentError
 from instances.operations.attempts import NothingToDo
+from instances.operations.host_disk import free_bytes
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import approval, data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
 
-LEAST_FREE_BYTES = 512 * 1024**2
 # What of a container can only be changed by making it anew; `validate` says the same of it.
 MADE_ANEW = frozenset(
     {
@@ -88,9 +86,10 @@ def _fetch(work: Work, ref: str) -> ImageFacts:
 
 def _refuse_full_disk(work: Work) -> None:
     """An engine on this machine needs room for the image; another machine's disk can't be asked."""
-    root = work.engine.facts().root
-    if root and Path(root).is_dir() and shutil.disk_usage(root).free < LEAST_FREE_BYTES:
-        raise PermanentError(f"Host {work.instance.host.name} has less than 512 MB of disk left for images.")
+    host = work.instance.host
+    free = free_bytes(host, work.engine.facts().root)
+    if free is not None and free < LEAST_FREE_BYTES:
+        raise PermanentError(f"Host {host.name} has less than 512 MB of disk left for images.")
 
 
 def verify(work: Work) -> str:
