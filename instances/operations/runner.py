@@ -96,8 +96,17 @@ def _work(journal: Journal, outside: Outside) -> Work:
 def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) -> None:
     """Carry on from what the journal says, and not from what a cut left in memory."""
     journal.refresh()
-    if journal.operation.finished_at is None:
+    if journal.operation.finished_at is not None:
+        return
+    if journal.operation.instance is None:
+        close_without_instance(journal)
+    else:
         _run(procedure, _work(journal, outside))
+
+
+def close_without_instance(journal: Journal) -> None:
+    """End what nobody can carry on any more."""
+    journal.close("failed", f"{journal.operation.error} Its instance is gone.".lstrip())
 
 
 def _run(procedure: Procedure, work: Work) -> None:

@@ -58,26 +58,32 @@ def procedure_of(operation: Operation) -> Procedure:
 
 
 def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
+    """Carry an operation as far as it goes now.
+
+    Raises TryAgain when it is to be carried on later, BusyError and LeaseLost when another process is at it.
+    """
     outside = outside or OUTSIDE
     operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
     return run(procedure_of(operation), operation_id, outside)
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end, or wait while somebody else does, who took it up between two tries."""
+    """Carry an operation to its end, or wait while somebody else does.
+
+    Who took it up between two tries, or took it over from this process when that stood still.
+    """
     outside = outside or OUTSIDE
     while True:
         try:
             return run_to_end(operation_id, outside)
-        except BusyError:
+        except (BusyError, LeaseLost):
             outside.wait(ELSEWHERE_SECONDS)
 
 
 def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
     """Carry an operation to its end here, waiting between tries.
 
-    Raises BusyError when another process is at it.
+    Raises BusyError when another process is at it, LeaseLost when one took it over.
     """
     outside = outside or OUTSIDE
     while True:
