@@ -13,7 +13,6 @@ from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.network_words import too_long
-from instances.containers.spec import labels_for
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.health import restarts
@@ -175,8 +174,7 @@ def _volumes(work: Work) -> str:
 def _volume(work: Work, name: str) -> str:
     if data.takes_former(work, name):
         return f"{name} kept with its data"
-    labels = labels_for(work.instance.customer_id, work.instance.plan.name)
-    made = work.engine.create_volume(name, container.signed(work, labels))
+    made = work.engine.create_volume(name, container.signed(work, work.instance.spec().labels))
     return f"{name} {'created' if made else 'found and kept'}"
 
 
