@@ -113,6 +113,28 @@ def test_an_image_that_was_never_pushed_is_not_asked_of_a_registry(world: World)
     assert world.engine.pulls == []
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "status"),
+    [
+        ("agent-2", {}, "succeeded"),
+        ("agent-1", {"command": ["other"]}, "succeeded"),
+        ("agent-1", {}, "failed"),
+    ],
+)
+def test_what_was_brought_to_a_host_without_a_registry_is_run_where_it_is_new(
+    world: World, name: str, options: dict[str, Any], status: str
+) -> None:
+    """Some engines tell a digest of what was built there, too."""
+    before = world.instance()
+    Plan.objects.update(image="agent:1", options=options)
+    world.engine.images["agent:1"] = image_facts(name)
+    world.engine.registry_down = True
+    assert update(world).status == status
+    instance = in_order(world)
+    assert instance.image_id == image_facts(name).id
+    assert (instance.container_id != before.container_id) == (status == "succeeded")
+
+
 def test_a_named_image_is_what_runs_from_now_on(world: World, old: Instance) -> None:
     publish(world, "agent-3", OTHER)
     assert update(world, image=OTHER).status == "succeeded"
