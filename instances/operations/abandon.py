@@ -68,9 +68,10 @@ def _close(journal: Journal, outside: Outside) -> None:
     engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
     error = f"{operation.error} {remains(instance, engine, operation)}"
     journal.remember(left_undone=[ABANDONED], own_trouble=True)
+    work = Work(instance, engine, journal, outside)
     try:
-        with journal.holding():
-            _set_health(Work(instance, engine, journal, outside))
+        with work.closing():
+            _set_health(work)
             journal.close("failed", error)
     except Exception as trouble:  # what the end means for the instance is found out by checks as well
         if may_pass(trouble):

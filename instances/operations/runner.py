@@ -128,7 +128,7 @@ def _run(procedure: Procedure, work: Work) -> None:
 
 def _succeed(procedure: Procedure, work: Work) -> None:
     def close() -> None:
-        with work.journal.holding():
+        with work.closing():
             procedure.succeeded(work)
             work.journal.close("succeeded")
 
@@ -222,7 +222,7 @@ def _close_undone(procedure: Procedure, work: Work) -> None:
     if left:
         told = remains(work.instance, work.engine, work.operation)
         error = f"{error} Not undone: {', '.join(left)}. {told}"
-    with work.journal.holding():
+    with work.closing():
         procedure.failed(work)
         work.journal.close("failed" if left else procedure.undone_status(work), error)
 

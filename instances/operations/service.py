@@ -68,10 +68,7 @@ def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operati
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end, or wait while somebody else does.
-
-    Who took it up between two tries, or took it over from this process when that stood still.
-    """
+    """Carry an operation to its end, or wait while somebody else does who took it up, or took it over."""
     outside = outside or OUTSIDE
     while True:
         try:
@@ -81,10 +78,7 @@ def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Oper
 
 
 def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end here, waiting between tries.
-
-    Raises BusyError when another process is at it, LeaseLost when one took it over.
-    """
+    """Carry an operation to its end here, waiting between tries. Raises as `run_once` but for TryAgain."""
     outside = outside or OUTSIDE
     while True:
         try:
@@ -281,8 +275,12 @@ def _paused(state: State) -> State:
     return replace(resumed(state), status=Status.PAUSED)
 
 
-@transaction.atomic
 def _set_state(customer_id: str, transition: Callable[[State], State], noted: dict[str, Any]) -> Instance:
+    return retry_while_busy(lambda: _state_set(customer_id, transition, noted))
+
+
+@transaction.atomic
+def _state_set(customer_id: str, transition: Callable[[State], State], noted: dict[str, Any]) -> Instance:
     """`noted` are columns of the instance; what is noted of a pause under way is not overwritten."""
     instance = lookup.instance(customer_id)
 

@@ -13,7 +13,6 @@ from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.network_words import too_long
-from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.health import restarts
 from instances.lib import validators
@@ -203,7 +202,6 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
-    lock_in_order(Health.objects.filter(pk=work.instance.pk))
     work.instance.delete()
 
 

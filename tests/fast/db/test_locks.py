@@ -7,10 +7,12 @@ from datetime import datetime
 from functools import partial
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from pytest_django.fixtures import Settings
 
 from instances.checks.record import record
+from instances.checks.transition import change
 from instances.db.locks import has_row_locks
 from instances.errors import BusyError
 from instances.health import restarts
@@ -18,9 +20,12 @@ from instances.health.state import State, Status
 from instances.models import Health, Incident, Instance, Operation
 from instances.monitoring import hosts
 from instances.operations import service
+from instances.operations.adopt import _taken_over
 from instances.operations.procedures import restart
 from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.fast.conftest import Run
 from tests.fast.side_by_side import side_by_side
+from tests.fast.strangers import adopted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 20
@@ -60,6 +65,23 @@ def test_healing_checking_and_judging_hosts_at_once_meet_no_deadlock(
 
     assert side_by_side(check_all, heal, heal, judge, judge) == []
     assert Incident.objects.filter(kind="instance").count() >= len(instances)
+
+
+def test_pausing_and_adopting_once_more_at_once_meet_no_deadlock(world: World, run: Run) -> None:
+    made, rounds = adopted(world, run), ROUNDS if has_row_locks() else 3
+
+    def pause() -> None:
+        for _ in range(rounds):
+            service.pause("c1")
+            service.resume("c1")
+
+    def take_over() -> None:
+        for _ in range(2 * rounds):
+            with transaction.atomic():
+                instance = _taken_over(Instance.objects.get(), made, world.outside)
+                change(instance.pk, world.now, lambda state: state)
+
+    assert side_by_side(pause, take_over) == []
 
 
 def test_two_batches_that_name_the_same_instances_the_other_way_round_wait_in_line(world: World) -> None:
