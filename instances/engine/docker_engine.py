@@ -80,6 +80,8 @@ class DockerEngine(VolumesAndNetworks):
         return facts
 
     def describe(self, container: str) -> dict[str, Any] | None:
+        if not container:  # which is nobody's name, and the SDK refuses it
+            return None
         with (
             suppress(NotFoundOnEngine),
             self._calling(f"inspect container {short_id(container)}", container=container) as client,
@@ -109,6 +111,8 @@ class DockerEngine(VolumesAndNetworks):
         return None if answer is None else image_facts(answer)
 
     def describe_image(self, ref: str) -> dict[str, Any] | None:
+        if not ref:
+            return None
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
             return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
         return None
