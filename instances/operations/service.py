@@ -241,7 +241,7 @@ def provision(
 ) -> ProvisionResult:
     """A new instance, healthy and validated, or a result that says why nothing was left behind.
 
-    Raises RequestError when the order itself is wrong; then nothing was touched.
+    Raises RequestError for a wrong order, OutOfReachError without a host: then nothing was touched.
     """
     former = provisioning.former_data(keep_data, fresh)
     order = provisioning.ProvisionRequest(
