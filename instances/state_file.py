@@ -86,10 +86,9 @@ class Later:
         """Have the file written in `wait` seconds; one that waits already serves this one as well."""
         key = os.getpid(), target  # a forked child inherits no thread
         with self._lock:
-            is_waiting = key in self._asked
-            self._asked[key] = asked_at
-        if not is_waiting:
-            threading.Timer(wait, self._write, [key]).start()
+            if key not in self._asked:
+                threading.Timer(wait, self._write, [key]).start()
+            self._asked[key] = asked_at  # only now: nobody would ever take one whose thread did not start
 
     def _write(self, key: tuple[int, Path]) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from celery import Task
 from instances import documents, lookup
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
-from instances.errors import BusyError, OutOfReachError
+from instances.errors import BusyError, LeaseLost, OutOfReachError
 from instances.fleet import trial
 from instances.models import Operation
 from instances.operations import read_logs, service
@@ -43,7 +43,7 @@ def _carry(task: Task[..., Any], operation: Operation) -> Operation:
         raise BusyError("All threads for changes are at work.")
     except TryAgain as pause:
         raise task.retry(countdown=pause.seconds, exc=pause) from pause
-    except BusyError as held:
+    except (BusyError, LeaseLost) as held:
         raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
 
 

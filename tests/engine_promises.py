@@ -81,6 +81,7 @@ class EnginePromises:
         name = make_spec().name
         assert engine.inspect(name) is None
         assert engine.image(f"{name}:none") is None
+        assert (engine.inspect(""), engine.image("")) == (None, None)
 
     def test_a_created_container_is_what_its_spec_says_and_does_not_run(
         self, engine: Engine, make_spec: MakeSpec

@@ -62,7 +62,7 @@ def _asked_wait(retry_after: str | None, now: datetime) -> float:
         return min(float(text), LONGEST_ASKED)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_ASKED)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from instances.containers.replacement import warnings
+from instances.containers.timings import stop_seconds
 
 Json = dict[str, Any]
 Row = tuple[str, str]
@@ -44,6 +45,7 @@ def summary(document: Json, env: Iterable[str], published: Iterable[str] = ()) -
         ("log driver", str((host.get("LogConfig") or {}).get("Type") or "")),
         ("hardware address", str(document.get("MacAddress") or "")),
         ("note", "it is privileged: it can do anything to its host" if host.get("Privileged") else ""),
+        ("note", _stop(config.get("StopTimeout") or 0)),
         *(("note", text) for text in warnings(document, published)),
     ]
     return [row for row in rows if row[1]]
@@ -88,6 +90,14 @@ def _limits(host: Json) -> Iterator[str]:
         yield f"{host['Memory'] / 1024**2:,.10g} MiB"
     if (host.get("PidsLimit") or 0) > 0:
         yield f"{host['PidsLimit']} processes"
+
+
+def _stop(asked: int) -> str:
+    given = stop_seconds(asked)
+    wanted = f"{asked} s" if asked > 0 else "any time"
+    return (
+        "" if given == asked else f"it asks for {wanted} to stop: dockmgr gives it {given} s, then kills it"
+    )
 
 
 def _restart_policy(policy: Json) -> str:

@@ -9,6 +9,8 @@ from instances.containers.hardening import hardened, is_root
 from instances.containers.options import RESTRICTED
 from instances.containers.spec import PlanSpec
 
+ALSO_RUNS = {"amd64": "386", "arm64": "arm"}
+
 
 def problems(
     image: ImageFacts, plan: PlanSpec, engine: EngineFacts, kept: Collection[str] | None = None
@@ -28,8 +30,13 @@ def problems(
         yield f"The image runs as root, which plan {plan.name} refuses (hardening restricted): say its user."
     if plan.asks_docker and not image.has_healthcheck:
         yield f"The image has no HEALTHCHECK, which plan {plan.name} asks Docker for."
-    if image.architecture and engine.architecture and image.architecture != engine.architecture:
+    if image.architecture and engine.architecture and not _may_run(image.architecture, engine.architecture):
         yield f"The image is built for {image.architecture}, the host is {engine.architecture}."
+
+
+def _may_run(image: str, machine: str) -> bool:
+    """Most 64-bit machines run 32-bit programs; whether this one does is seen when it is tried."""
+    return image in (machine, ALSO_RUNS.get(machine))
 
 
 def covered_by(plan: PlanSpec) -> set[str]:

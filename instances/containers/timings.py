@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+LONGEST_STOP = 600  # seconds; an operation's steps have an end, and what waits for them does
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -41,3 +43,8 @@ def impossible(start_grace: float, stop_timeout: float, bounds: Bounds) -> Itera
             f"An update that is rolled back waits for stop_timeout and start_grace twice, {worst:g} s "
             f"in all, and no operation may take longer than {bounds.longest_change:g} s."
         )
+
+
+def stop_seconds(asked: int) -> int:
+    """Seconds a container is really given to stop; to engines a negative number means without end."""
+    return asked if 0 <= asked <= LONGEST_STOP else LONGEST_STOP

@@ -1,6 +1,6 @@
 """Rows that are locked before they are changed, in one order everywhere, so that nobody waits in a circle.
 
-The order of tables is: host, bulk order, operation, instance, health, channel, incident, usage, host watch,
+The order of tables is: host, bulk order, operation, health, instance, channel, incident, usage, host watch,
 sweep, counters; within a table by key. A transaction that needs rows of several takes them in that
 order. Inserting a row also locks those it refers to, at the commit and only against their removal:
 that is why locks here let references pass (`FOR NO KEY UPDATE`).

@@ -86,6 +86,8 @@ class DockerEngine(VolumeOwners):
         return facts
 
     def describe(self, container: str) -> dict[str, Any] | None:
+        if not container:  # which is nobody's name, and the SDK refuses it
+            return None
         with (
             suppress(NotFoundOnEngine),
             self._calling(f"inspect container {short_id(container)}", container=container) as client,
@@ -115,6 +117,8 @@ class DockerEngine(VolumeOwners):
         return None if answer is None else image_facts(answer)
 
     def describe_image(self, ref: str) -> dict[str, Any] | None:
+        if not ref:
+            return None
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
             return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
         return None

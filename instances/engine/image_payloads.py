@@ -16,7 +16,13 @@ from instances.errors import DockmgrError
 Json = dict[str, Any]
 
 # The engine names its machine as the kernel does; images are named as Go does.
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "loongarch64": "loong64",
+    **dict.fromkeys(("armv5tel", "armv6l", "armv7l", "armv8l"), "arm"),
+    **dict.fromkeys(("i386", "i486", "i586", "i686"), "386"),
+}
 
 _LIMITS = {"CpuCfsQuota": "cpus", "MemoryLimit": "memory", "PidsLimit": "pids"}
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,4}")

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
-from typing import Any
+from typing import IO, Any
 
 import requests.adapters
 import urllib3.connection
@@ -29,14 +29,17 @@ class _Ssh:
         self._said = b""
         self._begun, self._over = threading.Event(), threading.Event()
         self._failure: OSError | None = None
+        said = tempfile.TemporaryFile()  # noqa: SIM115 the thread closes it
         # A thread of its own waits for it: otherwise it would stay behind as a zombie.
-        threading.Thread(target=self._run, args=(words, line), name="ssh", daemon=True).start()
+        threading.Thread(target=self._run, args=(words, line, said), name="ssh", daemon=True).start()
         self._begun.wait()
-        if self._failure is not None:
+        if isinstance(self._failure, FileNotFoundError | PermissionError):
             raise SshFailed(NO_PROGRAM) from self._failure
+        if self._failure is not None:
+            raise self._failure
 
-    def _run(self, words: Sequence[str], line: socket.socket) -> None:
-        with tempfile.TemporaryFile() as said:
+    def _run(self, words: Sequence[str], line: socket.socket, said: IO[bytes]) -> None:
+        with said:
             try:
                 process = subprocess.Popen(  # noqa: S603 our own command line
                     words, stdin=line.fileno(), stdout=line.fileno(), stderr=said, start_new_session=True

@@ -104,7 +104,7 @@ class PlanEntry(Entry, Options):
     health_expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
     health: Question | None = None
     start_grace: float = Field(default=60, ge=0, le=3600)
-    stop_timeout: int = Field(default=10, ge=0, le=600)
+    stop_timeout: int = Field(default=10, ge=0, le=timings.LONGEST_STOP)
     data_path: Annotated[str, AfterValidator(_data_path), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None = (
         "/data"
     )

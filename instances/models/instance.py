@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
-from instances.containers import adoption, host_access, image_fit, spec
+from instances.containers import adoption, host_access, image_fit, spec, timings
 from instances.containers.options import NO_OPTIONS
 from instances.containers.spec import PlanSpec
 from instances.errors import UnreadableSecret
@@ -227,4 +227,4 @@ class Instance(CheckSubject, WithEnvironment):
             own = self.adopted["Config"].get("StopTimeout") if self.adopted is not None else None
         except UnreadableSecret:
             own = None
-        return int(self.plan.stop_timeout if own is None else own)
+        return timings.stop_seconds(int(self.plan.stop_timeout if own is None else own))

@@ -143,6 +143,9 @@ class Follower:
                 if not silent:
                     logger.info("No events of the engine at %s: %s", self.address.url, error)
                 silent = True
+            except Exception:  # a thread that ended would be missed by nobody
+                logger.exception("Following the events of the engine at %s failed.", self.address.url)
+                self.hears, silent = False, True
             self._over.wait(RETRY_SECONDS if silent else AGAIN_SECONDS)
 
     def follow(self) -> None:
@@ -198,8 +201,9 @@ class EventWatch:
                 self._followers.pop(pk).stop()
         for pk, address in held.items():
             if pk not in self._followers:
-                self._followers[pk] = Follower(address, self._outside.engines, self._noticed, now)
-                self._followers[pk].start()
+                follower = Follower(address, self._outside.engines, self._noticed, now)
+                follower.start()
+                self._followers[pk] = follower  # one whose thread could not start is made anew
         hearing = [pk for pk, follower in self._followers.items() if follower.hears]
         HostWatch.objects.filter(pk__in=hearing).update(events_heard_at=now)
 

@@ -131,8 +131,8 @@ class LogWatch:
             partial(_redactor, wanted.pk),
             self._of_all,
         )
-        self._followed[wanted.pk] = Followed(wanted, counted, follower)
         follower.start()
+        self._followed[wanted.pk] = Followed(wanted, counted, follower)
 
     def _settle(self, followed: Followed, counted: Counted, now: datetime) -> None:
         above = counted.is_above(now)

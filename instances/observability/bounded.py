@@ -34,8 +34,8 @@ class Questions(Generic[A]):
         if earlier is not None and not earlier.done():
             return earlier
         future: Future[A] = Future()
-        self._out[name] = future
         threading.Thread(target=self._run, args=(name, future), name=f"ask-{name}", daemon=True).start()
+        self._out[name] = future  # only now: nobody would ever answer one whose thread did not start
         return future
 
     def _run(self, name: str, future: Future[A]) -> None:

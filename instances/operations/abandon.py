@@ -15,7 +15,7 @@ from instances.operations.journal import Journal
 from instances.operations.procedure import Work
 from instances.operations.remains import remains
 from instances.operations.requester import Requester
-from instances.operations.runner import end_is_settled
+from instances.operations.runner import close_without_instance, end_is_settled
 from instances.operations.service import procedure_of
 from instances.outside import Outside, engine_address
 
@@ -63,14 +63,15 @@ _ENDS = {"rolled_back": "was rolled back"}
 def _close(journal: Journal, outside: Outside) -> None:
     operation, instance = journal.operation, journal.operation.instance
     if instance is None:
-        journal.close("failed", f"{operation.error} Its instance is gone.")
+        close_without_instance(journal)
         return
     engine = fenced(outside.engines.at(engine_address(instance.host)), journal)
     error = f"{operation.error} {remains(instance, engine, operation)}"
     journal.remember(left_undone=[ABANDONED], own_trouble=True)
+    work = Work(instance, engine, journal, outside)
     try:
-        with journal.holding():
-            _set_health(Work(instance, engine, journal, outside))
+        with work.closing():
+            _set_health(work)
             journal.close("failed", error)
     except Exception as trouble:  # what the end means for the instance is found out by checks as well
         if may_pass(trouble):

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from instances import state_file
 from instances.counters import count_ended
+from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.incidents.feed import tell_of_operation
 from instances.incidents.findings import FindingChange, apply_findings
@@ -73,6 +74,7 @@ def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Ins
 
 def _taken_over(instance: Instance, now: Instance, outside: Outside) -> Instance:
     """The instance whose container was made anew, with all that is known of the new one."""
+    lock_in_order(Health.objects.filter(pk=instance.pk))
     for name in OF_THE_CONTAINER:
         setattr(instance, name, getattr(now, name))
     instance.save(update_fields=OF_THE_CONTAINER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import uuid
@@ -19,6 +20,8 @@ from django.db.models import Q
 
 from instances.lib.clock import Clock
 from instances.models import Operation
+
+logger = logging.getLogger(__name__)
 
 QUEUED_FOR = 60.0  # seconds a queued operation waits for its message before `recover` sends another
 
@@ -77,7 +80,8 @@ class LeaseKeeper:
     def __init__(self) -> None:
         self._leases: set[Lease] = set()
         self._changed = threading.Condition()
-        self._thread_of: int | None = None
+        self._thread: threading.Thread | None = None
+        self._process = os.getpid()
 
     @contextmanager
     def keeping(self, lease: Lease) -> Iterator[None]:
@@ -93,10 +97,12 @@ class LeaseKeeper:
 
     def _ensure_thread(self) -> None:
         """A forked child inherits this object, but neither the thread nor what it had to keep."""
-        if self._thread_of != os.getpid():
-            self._thread_of = os.getpid()
+        if self._process != os.getpid():
+            self._process, self._thread = os.getpid(), None
             self._leases.clear()
-            threading.Thread(target=self._run, name="leases", daemon=True).start()
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while leases := self._next():
@@ -104,6 +110,8 @@ class LeaseKeeper:
                 renew(leases, leases[0].clock.now())
             except DatabaseFailure:
                 continue
+            except Exception:  # a thread that ended would let the leases of all run out
+                logger.exception("Leases could not be renewed.")
             finally:
                 connection.close()
 
@@ -112,7 +120,7 @@ class LeaseKeeper:
         with self._changed:
             self._changed.wait_for(lambda: not self._leases, settings.LEASE_SECONDS / 3)
             if not self._leases:
-                self._thread_of = None
+                self._thread = None
             return list(self._leases)
 
 

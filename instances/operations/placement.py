@@ -59,7 +59,7 @@ class Placement:
             return True
         self._left -= 1
         candidates = self._candidates()
-        return host in (candidates[:1] if self._left else candidates)
+        return host in (candidates[:1] if self._left > 0 else candidates)
 
     def _candidates(self) -> list[Host]:
         """Hosts with room and not known to be silent, the best first. Raises RequestError for no room."""

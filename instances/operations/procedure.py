@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from instances.checks.observe import Check
+from instances.db.locks import lock_in_order
 from instances.errors import TransientError
 from instances.lib.redact import Redactor
 from instances.limits import PULL_SECONDS, STEP_SECONDS
-from instances.models import Instance, Operation
+from instances.models import Health, Instance, Operation
 from instances.operations.fence import FencedEngine
 from instances.operations.journal import Journal
 from instances.outside import Outside
@@ -55,6 +57,16 @@ class Work:
         """Write these columns of the instance, as the operation's holder. Raises LeaseLost."""
         with self.journal.holding():
             self.instance.save(update_fields=columns)
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """As `holding` of the journal, with the health locked that the operation's end is written to.
+
+        Raises LeaseLost.
+        """
+        with self.journal.holding():
+            lock_in_order(Health.objects.filter(pk=self.instance.pk))
+            yield
 
 
 def usual_limit(_work: Work) -> float:

@@ -96,8 +96,17 @@ def _work(journal: Journal, outside: Outside) -> Work:
 def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) -> None:
     """Carry on from what the journal says, and not from what a cut left in memory."""
     journal.refresh()
-    if journal.operation.finished_at is None:
+    if journal.operation.finished_at is not None:
+        return
+    if journal.operation.instance is None:
+        close_without_instance(journal)
+    else:
         _run(procedure, _work(journal, outside))
+
+
+def close_without_instance(journal: Journal) -> None:
+    """End what nobody can carry on any more."""
+    journal.close("failed", f"{journal.operation.error} Its instance is gone.".lstrip())
 
 
 def _run(procedure: Procedure, work: Work) -> None:
@@ -119,7 +128,7 @@ def _run(procedure: Procedure, work: Work) -> None:
 
 def _succeed(procedure: Procedure, work: Work) -> None:
     def close() -> None:
-        with work.journal.holding():
+        with work.closing():
             procedure.succeeded(work)
             work.journal.close("succeeded")
 
@@ -213,7 +222,7 @@ def _close_undone(procedure: Procedure, work: Work) -> None:
     if left:
         told = remains(work.instance, work.engine, work.operation)
         error = f"{error} Not undone: {', '.join(left)}. {told}"
-    with work.journal.holding():
+    with work.closing():
         procedure.failed(work)
         work.journal.close("failed" if left else procedure.undone_status(work), error)
 

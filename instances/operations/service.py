@@ -7,24 +7,18 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
-from msgspec.structs import replace
-
 from instances import lookup
-from instances.checks.transition import change
 from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect, retry_while_busy
 from instances.engine.pool import Engines
 from instances.errors import BusyError, LeaseLost, RequestError
-from instances.health.restarts import resumed
-from instances.health.state import State, Status
 from instances.lib import validators
-from instances.models import Health, Instance, Operation
-from instances.monitoring.unwatched import let_go
+from instances.models import Instance, Operation
 from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
-from instances.operations.begin import by_request, who_holds
+from instances.operations.begin import by_request
 from instances.operations.journal import abandoned
+from instances.operations.pause import begin_pause, end_pause
 from instances.operations.procedure import Procedure
 from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
 from instances.operations.procedures import provision as provisioning
@@ -59,27 +53,27 @@ def procedure_of(operation: Operation) -> Procedure:
 
 
 def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation as far as it goes now; raises TryAgain when it is to be carried on later."""
+    """Carry an operation as far as it goes now.
+
+    Raises TryAgain when it is to be carried on later, BusyError and LeaseLost when another process is at it.
+    """
     outside = outside or OUTSIDE
     operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
     return run(procedure_of(operation), operation_id, outside)
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end, or wait while somebody else does, who took it up between two tries."""
+    """Carry an operation to its end, or wait while somebody else does who took it up, or took it over."""
     outside = outside or OUTSIDE
     while True:
         try:
             return run_to_end(operation_id, outside)
-        except BusyError:
+        except (BusyError, LeaseLost):
             outside.wait(ELSEWHERE_SECONDS)
 
 
 def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end here, waiting between tries.
-
-    Raises BusyError when another process is at it.
-    """
+    """Carry an operation to its end here, waiting between tries. Raises as `run_once` but for TryAgain."""
     outside = outside or OUTSIDE
     while True:
         try:
@@ -242,7 +236,7 @@ def provision(
 ) -> ProvisionResult:
     """A new instance, healthy and validated, or a result that says why nothing was left behind.
 
-    Raises RequestError when the order itself is wrong; then nothing was touched.
+    Raises RequestError for a wrong order, OutOfReachError without a host: then nothing was touched.
     """
     former = provisioning.former_data(keep_data, fresh)
     order = provisioning.ProvisionRequest(
@@ -259,40 +253,9 @@ def validate_deployment(subdomain: str, outside: Outside | None = None) -> Valid
 
 def pause(customer_id: str, requester: Requester | None = None) -> Instance:
     """No checks, no healing, no alerts, until resumed. The first who paused it, and why, stay on record."""
-    asked, now = requester or Requester("python"), OUTSIDE.clock.now()
-    noted = {"paused_at": now, "paused_by": asked.requested_by[:128], "pause_reason": asked.reason[:255]}
-    return _set_state(customer_id, _paused, noted)
+    return begin_pause(customer_id, requester or Requester("python"), OUTSIDE.clock.now())
 
 
 def resume(customer_id: str) -> Instance:
     """Back under watch, with a clean sheet; an instance that is not paused is left as it is."""
-    noted = {"paused_at": None, "paused_by": "", "pause_reason": ""}
-    return _set_state(customer_id, lambda s: resumed(s) if s.status is Status.PAUSED else s, noted)
-
-
-def _paused(state: State) -> State:
-    if state.status is Status.RESTARTING:
-        raise BusyError("The instance is being restarted; try again when that is over.")
-    return replace(resumed(state), status=Status.PAUSED)
-
-
-@transaction.atomic
-def _set_state(customer_id: str, transition: Callable[[State], State], noted: dict[str, Any]) -> Instance:
-    """`noted` are columns of the instance; what is noted of a pause under way is not overwritten."""
-    instance = lookup.instance(customer_id)
-
-    def unless_taken(state: State) -> State:
-        if Operation.objects.filter(customer_id=customer_id, finished_at=None).exists():
-            raise BusyError(who_holds(customer_id))
-        return transition(state)
-
-    now = OUTSIDE.clock.now()
-    change(instance.pk, now, unless_taken)
-    if noted["paused_at"] is not None:
-        let_go(instance, now)
-    if instance.paused_at is None or noted["paused_at"] is None:
-        Instance.objects.filter(pk=instance.pk).update(**noted)
-        for name, value in noted.items():
-            setattr(instance, name, value)
-    instance.health = Health.objects.get(pk=instance.pk)
-    return instance
+    return end_pause(customer_id, OUTSIDE.clock.now())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from instances.containers import host_fit, isolation
 from instances.containers.drift import Finding
 from instances.containers.facts import EngineFacts
 from instances.engine.port import Engine
 from instances.errors import PermanentError
 from instances.models import Host
+from instances.operations.host_disk import free_bytes
 from instances.operations.isolation import measure
 from instances.operations.steps import network
 from instances.operations.validate import Validation
@@ -26,7 +24,7 @@ def validate_host(host: Host, outside: Outside) -> Validation:
     engine = outside.engines.at(bare_address(host))
     facts = engine.facts()
     seconds = (outside.clock.now() - asked_at).total_seconds()
-    free = _free(facts.root) if host.engine_url.startswith("unix:") else None
+    free = free_bytes(host, facts.root)
     known = _known(host, facts.id)
     found = list(host_fit.findings(facts, known, free, asked_at, seconds))
     if host.engine_id in ("", facts.id) and not known.hosts:  # on another's engine nothing is made
@@ -49,8 +47,3 @@ def _apart(host: Host, engine: Engine, facts: EngineFacts, outside: Outside) -> 
         Finding("network", True, f"customers share {there.name}"),
         *isolation.findings(measure(engine, there, facts, outside)),
     ]
-
-
-def _free(root: str) -> int | None:
-    """Bytes on a disk of this machine."""
-    return shutil.disk_usage(root).free if root and Path(root).is_dir() else None

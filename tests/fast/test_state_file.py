@@ -22,8 +22,10 @@ from instances.db.sessions import SESSIONS
 from instances.operations import service
 from instances.operations.requester import Requester
 from tests.factories import World, health_of
+from tests.fakes.threads import no_thread_left
 
 pytestmark = pytest.mark.django_db
+REAL_TIMER = threading.Timer
 
 
 @pytest.fixture
@@ -135,6 +137,19 @@ def test_what_is_asked_for_soon_is_written_once_and_later(
     assert set(read(path)["instances"]) == {"first", "second"}
     state_file.write()
     assert len(timers) == 1
+
+
+def test_what_no_thread_could_wait_for_is_written_by_the_next(
+    world: World, path: Path, timers: list[Timer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_file.write()
+    world.instance("first")
+    with monkeypatch.context() as patch, no_thread_left():
+        patch.setattr(threading, "Timer", REAL_TIMER)
+        state_file.write()
+    state_file.write()
+    timers[0].passes()
+    assert set(read(path)["instances"]) == {"first"}
 
 
 def test_who_is_served_by_another_picture_writes_none(world: World, path: Path, timers: list[Timer]) -> None:

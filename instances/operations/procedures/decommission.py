@@ -139,7 +139,6 @@ def _succeeded(work: Work) -> None:
     Of a throwaway instance only the journal stays.
     """
     instance, now = work.instance, work.outside.clock.now()
-    lock_in_order(Health.objects.filter(pk=instance.pk))
     close_of(instance, "the instance was removed", now)
     if instance.expires_at:
         instance.delete()

@@ -13,8 +13,6 @@ from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.network_words import too_long
-from instances.containers.spec import labels_for
-from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.health import restarts
 from instances.lib import validators
@@ -175,9 +173,7 @@ def _volumes(work: Work) -> str:
 def _volume(work: Work, name: str) -> str:
     if data.takes_former(work, name):
         return f"{name} kept with its data"
-    instance, expires = work.instance, work.instance.expires_at
-    labels = labels_for(instance.customer_id, instance.plan.name, expires.isoformat() if expires else None)
-    made = work.engine.create_volume(name, container.signed(work, labels))
+    made = work.engine.create_volume(name, container.signed(work, work.instance.spec().labels))
     return f"{name} {'created' if made else 'found and kept'}"
 
 
@@ -206,7 +202,6 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
-    lock_in_order(Health.objects.filter(pk=work.instance.pk))
     work.instance.delete()
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.db.models import QuerySet
+
 from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Port
 from instances.operations.procedure import Procedure, Step, Work, stop_limit
@@ -37,9 +39,16 @@ from instances.operations.steps.wait_healthy import note_start
 DRAIN_SECONDS = 5.0  # for callers that read the old address just before it changed
 
 
+def _next_ports(work: Work) -> QuerySet[Port]:
+    """What is reserved for the next container's address, or of the last one's, beside those in force."""
+    instance = work.instance
+    in_force = [instance.port or 0, *instance.further_ports.values()]
+    return Port.objects.filter(instance=instance).exclude(number__in=in_force)
+
+
 def _reserve_port(work: Work, after: int | None = None) -> str:
     instance = work.instance
-    held = Port.objects.filter(instance=instance).exclude(number=instance.port or 0).first()
+    held = _next_ports(work).first()
     with work.journal.holding():
         number = held.number if held else ports.reserve(instance.host, instance, after=after)
     work.journal.remember(new_port=number)
@@ -48,7 +57,7 @@ def _reserve_port(work: Work, after: int | None = None) -> str:
 
 def _release_port(work: Work) -> None:
     with work.journal.holding():
-        Port.objects.filter(instance=work.instance).exclude(number=work.instance.port or 0).delete()
+        _next_ports(work).delete()
 
 
 def _start_new(work: Work) -> str:
@@ -68,10 +77,11 @@ def _start_new(work: Work) -> str:
 
 
 def _move_new(work: Work) -> None:
-    """Something else holds the port: make the new container again on another one."""
+    """Something else holds a port, whichever it is: make the new container again on other ones."""
     taken = new_port(work)
     remove_new(work)
     _release_port(work)
+    ports.move_further(work, kept=())
     _recreate_new(work, after=taken)
 
 

@@ -156,7 +156,8 @@ def _published_before(work: Work) -> set[int]:
     """The host's ports of the old container, which nobody else can have had meanwhile."""
     told = work.engine.describe(old_container(work)) or {"HostConfig": {}}
     given = (told["HostConfig"].get("PortBindings") or {}).values()
-    return {int(each["HostPort"]) for bound in given for each in bound or () if each.get("HostPort")}
+    ports = (each.get("HostPort") or "" for bound in given for each in bound or ())
+    return {int(port) for port in ports if port.isdecimal()}  # an adopted one may name a range
 
 
 def _finish_move(work: Work) -> None:

@@ -41,6 +41,13 @@ def keep(work: Work, ref: str) -> None:
     instance.approved_image = approved(instance.image_id, ref, instance.image_digest, by, now.isoformat())
 
 
+def follow(work: Work, image_id: str) -> None:
+    """What may run by its digest may do so under another id of its engine; the caller writes the column."""
+    instance, known = work.instance, standing(work.instance)
+    if known and known.get("digest") == instance.image_digest:
+        instance.approved_image = {**known, "id": image_id}
+
+
 def approved(image_id: str, ref: str, digest: str, by: str, at: str) -> dict[str, str]:
     """What is kept of an image that an instance may run."""
     return {"id": image_id, "ref": ref, "digest": digest, "by": by, "at": at}

@@ -28,6 +28,7 @@ def image_to_run(work: Work) -> str:
     known = work.engine.image(instance.image_id) if instance.image_id else None
     if known is None:
         known = _fetched(work)
+        _note_id(work, known)
     digest = instance.image_digest or digest_of(known, instance.image_ref)
     if digest != instance.image_digest:
         instance.image_digest = digest
@@ -45,9 +46,22 @@ def _fetched(work: Work) -> ImageFacts:
         image = fetch(work, instance.image_digest)
     except NotFoundOnEngine:
         raise ImageMissing(_gone(work, f"and its registry has no {instance.image_digest}")) from None
-    if instance.image_id and image.id != instance.image_id:
+    is_same = image.id == instance.image_id or _is_known_by(image, instance.image_digest)
+    if instance.image_id and not is_same:
         raise ImageMissing(_gone(work, f"and {instance.image_digest} is another one"))
     return image
+
+
+def _is_known_by(image: ImageFacts, digest: str) -> bool:
+    return any(known.partition("@")[2] == digest.partition("@")[2] for known in image.digests)
+
+
+def _note_id(work: Work, image: ImageFacts) -> None:
+    """Engines that keep images in another way call the same one by another id."""
+    if image.id != work.instance.image_id:
+        approval.follow(work, image.id)
+        work.instance.image_id = image.id
+        work.save("image_id", "approved_image")
 
 
 def _gone(work: Work, why: str) -> str:

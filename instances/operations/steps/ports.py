@@ -81,6 +81,6 @@ def release_unpublished(work: Work) -> None:
     gone = {port: held for port, held in instance.further_ports.items() if port not in wanted}
     if gone:
         instance.further_ports = {p: n for p, n in instance.further_ports.items() if p not in gone}
-        work.save("further_ports")
         with work.journal.holding():
+            instance.save(update_fields=["further_ports"])
             Port.objects.filter(host=instance.host, number__in=gone.values(), instance=instance).delete()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from instances.containers import drift, image_fit, option_drift
 from instances.containers.facts import ImageFacts
+from instances.containers.host_fit import LEAST_FREE_BYTES
 from instances.containers.image_names import names_registry
-from instances.errors import LoginRefused, NotFoundOnEngine, PermanentError
+from instances.errors import (
+    EngineUnreachable,
+    LoginRefused,
+    NotFoundOnEngine,
+    OutOfReachError,
+    PermanentError,
+)
 from instances.operations.attempts import NothingToDo
+from instances.operations.host_disk import free_bytes
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import approval, data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
 
-LEAST_FREE_BYTES = 512 * 1024**2
 # What of a container can only be changed by making it anew; `validate` says the same of it.
 MADE_ANEW = frozenset(
     {
@@ -34,7 +38,7 @@ def pull(work: Work) -> str:
     approval.note(work, image.id, ref)
     work.journal.remember(new_image=image.id, new_digest=exact.digest_of(image, ref))
     work.journal.write(image_after=image.id)
-    if image.id == instance.image_id and not _outdated(work):
+    if not _is_new(work, image):
         _keep_reference(work)
         work.journal.remember(unchanged=True)
         raise NothingToDo(f"{ref} is what runs already")
@@ -43,6 +47,11 @@ def pull(work: Work) -> str:
             f"{ref} is an image that failed for {instance.customer_id} before; name it to try it again."
         )
     return image.id
+
+
+def _is_new(work: Work, image: ImageFacts) -> bool:
+    """Whether a container made of it now would be another one than what runs."""
+    return image.id != work.instance.image_id or _outdated(work)
 
 
 def _outdated(work: Work) -> bool:
@@ -74,6 +83,9 @@ def _keep_reference(work: Work) -> None:
 def _fetch(work: Work, ref: str) -> ImageFacts:
     """The newest image of a reference. One that names no registry may have been built on the host, and has
     no newer one then.
+
+    Some engines tell a digest of those as well. Where their host reaches no registry, what is new there is
+    taken; whether anything else is new is not known.
     """
     local = None if names_registry(ref) else work.engine.image(ref)
     if local is not None and not local.digests:
@@ -83,14 +95,18 @@ def _fetch(work: Work, ref: str) -> ImageFacts:
     except (NotFoundOnEngine, LoginRefused):
         if local is None:
             raise
-        return local
+    except OutOfReachError as error:
+        if local is None or isinstance(error, EngineUnreachable) or not _is_new(work, local):
+            raise
+    return local
 
 
 def _refuse_full_disk(work: Work) -> None:
     """An engine on this machine needs room for the image; another machine's disk can't be asked."""
-    root = work.engine.facts().root
-    if root and Path(root).is_dir() and shutil.disk_usage(root).free < LEAST_FREE_BYTES:
-        raise PermanentError(f"Host {work.instance.host.name} has less than 512 MB of disk left for images.")
+    host = work.instance.host
+    free = free_bytes(host, work.engine.facts().root)
+    if free is not None and free < LEAST_FREE_BYTES:
+        raise PermanentError(f"Host {host.name} has less than 512 MB of disk left for images.")
 
 
 def verify(work: Work) -> str:

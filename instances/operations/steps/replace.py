@@ -41,6 +41,7 @@ from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_u
 OF_THE_NEW = (
     "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
 )  # fmt: skip
+CHECKS_GO_ON = "health checks go on from here"
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
 
 
@@ -180,13 +181,15 @@ def remove_old(work: Work) -> str:
 def see_running(work: Work) -> str:
     """The engine may have crashed since the gate was passed; there is no way back, but no need for one."""
     facts = work.engine.inspect(work.instance.container_id)
-    if facts is None or not was_stopped(facts.state, facts.restart_policy):
-        return "it runs"
+    if facts is None:
+        return f"its container is gone: {CHECKS_GO_ON}"
+    if not was_stopped(facts.state, facts.restart_policy):
+        return "it runs" if facts.state == "running" else f"it is {facts.state}: {CHECKS_GO_ON}"
     try:
         container.start(work, facts.id)
         work.last_check = wait_until_healthy(work, work.outside.clock.now())
     except (PermanentError, StepTookTooLong) as error:
-        return f"started once more: {error}"  # health checks go on from here
+        return f"started once more: {error} {CHECKS_GO_ON.capitalize()}."
     return "started once more"
 
 

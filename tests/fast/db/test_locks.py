@@ -13,6 +13,7 @@ from django.db.models import F
 from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from instances.checks.record import record
+from instances.checks.transition import change
 from instances.db.locks import has_row_locks
 from instances.engine.certificates import CertificateEnd
 from instances.errors import BusyError
@@ -23,10 +24,13 @@ from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Health, Incident, Instance, Operation
 from instances.monitoring import hosts
 from instances.monitoring.alarms import raise_alarm
-from instances.operations import service
+from instances.operations import pause, service
+from instances.operations.adopt import _taken_over
 from instances.operations.procedures import restart
 from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.fast.conftest import Run
 from tests.fast.side_by_side import side_by_side
+from tests.fast.strangers import adopted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 20
@@ -68,6 +72,23 @@ def test_healing_checking_and_judging_hosts_at_once_meet_no_deadlock(
     assert Incident.objects.filter(kind="instance").count() >= len(instances)
 
 
+def test_pausing_and_adopting_once_more_at_once_meet_no_deadlock(world: World, run: Run) -> None:
+    made, rounds = adopted(world, run), ROUNDS if has_row_locks() else 3
+
+    def pause() -> None:
+        for _ in range(rounds):
+            service.pause("c1")
+            service.resume("c1")
+
+    def take_over() -> None:
+        for _ in range(2 * rounds):
+            with transaction.atomic():
+                instance = _taken_over(Instance.objects.get(), made, world.outside)
+                change(instance.pk, world.now, lambda state: state)
+
+    assert side_by_side(pause, take_over) == []
+
+
 def test_two_batches_that_name_the_same_instances_the_other_way_round_wait_in_line(world: World) -> None:
     instances = [world.instance(f"c{number}") for number in range(40)]
 
@@ -101,7 +122,7 @@ def test_a_change_that_begins_between_the_look_and_the_pause_is_not_paused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance()
-    paused = service._paused
+    paused = pause.paused
     begun: list[Operation] = []
 
     def taken_meanwhile(state: State) -> State:
@@ -109,7 +130,7 @@ def test_a_change_that_begins_between_the_look_and_the_pause_is_not_paused(
             begun.append(service.begin_update("c1", ASKED, image="other:2", outside=world.outside))
         return paused(state)
 
-    monkeypatch.setattr(service, "_paused", taken_meanwhile)
+    monkeypatch.setattr(pause, "paused", taken_meanwhile)
     with pytest.raises(BusyError, match="is being changed: update asked for by "):
         service.pause("c1")
     assert health_of(instance).status == Status.HEALTHY

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from django.db import transaction
 
 from instances.errors import RequestError
 from instances.models import Host, Instance, Operation, Port
 from instances.operations import service
+from instances.operations.placement import Placement
 from tests.factories import ASKED, World
 from tests.fast.side_by_side import side_by_side
 
@@ -64,6 +66,18 @@ def test_parallel_orders_use_all_hosts_alike(world: World) -> None:
         Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
     assert side_by_side(*orders(world, 8)) == []
     assert spread() == {"local": 2, "b": 2, "c": 2, "d": 2}
+
+
+def test_who_has_looked_for_a_better_host_often_enough_takes_any(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("instances.operations.placement.CHOICES", 2)
+    better = Host.objects.create(name="b", docker_url="unix:///fake/b.sock")
+    world.instance()
+    placement = Placement(None, world.outside, world.plan.memory)
+    with transaction.atomic():
+        assert placement.choose() == better
+        assert [placement.take(world.host) for _ in range(4)] == [False, True, True, True]
 
 
 def test_when_a_host_is_full_the_next_one_is_taken(world: World) -> None:

@@ -165,6 +165,11 @@ def test_somebody_elses_404_is_not_a_missing_container() -> None:
         engine.inspect("c")
 
 
+def test_what_has_no_name_is_missing() -> None:
+    with scripted(ENGINE) as (engine, _):
+        assert (engine.inspect(""), engine.describe(""), engine.image("")) == (None, None, None)
+
+
 def test_the_environments_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

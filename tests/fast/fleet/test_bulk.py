@@ -160,3 +160,23 @@ def test_whoever_waits_for_an_operation_waits_while_somebody_else_carries_it_on(
     world.clock.at(3, lambda: other.close("succeeded"))
     done = service.run_or_wait(operation.pk, world.outside)
     assert (done.status, world.engine.starts) == ("succeeded", {})
+
+
+def test_whoever_lost_an_operation_waits_for_the_end_that_somebody_else_brings_it_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stood still for longer than its lease finds another one at its work."""
+    world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    stop = world.engine.stop
+
+    def stand_still(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        world.clock.advance(31)
+        other = Journal.claim(operation.pk, world.clock)
+        assert other is not None
+        world.clock.at(3, lambda: other.close("succeeded"))
+
+    monkeypatch.setattr(world.engine, "stop", stand_still)
+    done = service.run_or_wait(operation.pk, world.outside)
+    assert (done.status, world.engine.starts) == ("succeeded", {})

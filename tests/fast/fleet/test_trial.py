@@ -62,18 +62,21 @@ def test_its_operations_stay_on_record_with_who_asked(world: World) -> None:
     assert {(row.status, row.requested_by, row.instance) for row in rows} == {("succeeded", "tests", None)}
 
 
-def test_the_container_has_the_plans_limits_and_says_when_it_expires(world: World) -> None:
+def test_the_container_has_the_plans_limits_and_says_as_its_data_does_when_it_expires(world: World) -> None:
     seen: list[ContainerFacts] = []
+    of_data: list[dict[str, str]] = []
 
     def look() -> None:
         [name] = world.engine.containers
         facts = world.engine.inspect(name)
         seen.extend([facts] if facts else [])
+        of_data.extend(world.engine.volumes.values())
 
     world.clock.at(0.5, look)
     assert tried(world).success
     assert (seen[0].nano_cpus, seen[0].memory) == (2_000_000_000, 2 * 1024**3)
     assert seen[0].labels["dockmgr.expires_at"] > world.now.isoformat()
+    assert of_data == [seen[0].labels]
 
 
 def test_required_environment_is_filled_with_placeholders(world: World) -> None:

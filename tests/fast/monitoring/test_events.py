@@ -14,6 +14,7 @@ from instances.monitoring.events import LEASE, EventWatch, Follower, Noticed, cl
 from instances.operations import service
 from instances.outside import engine_address
 from tests.factories import ASKED, World, health_of
+from tests.fakes.threads import no_thread_left
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +105,35 @@ def test_a_stopped_process_leaves_the_engine_to_others_at_once(world: World) -> 
     assert HostWatch.objects.get().events_by == ""
     watch.turn()
     assert HostWatch.objects.get().events_by == "", "it begins nothing any more"
+
+
+def test_an_engine_is_followed_once_a_thread_can_start(world: World) -> None:
+    watch = EventWatch(world.outside, lambda: None)
+    world.engine.unreachable = True
+    with no_thread_left():
+        watch.turn()
+    world.clock.advance(6)
+    watch.turn()
+    [follower] = watch._followers.values()
+    assert follower._thread.is_alive()
+    watch.stop()
+
+
+def test_a_defect_does_not_end_the_following(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instances.monitoring.events.RETRY_SECONDS", 0.0)
+    follower = Follower(engine_address(world.host), world.outside.engines, Noticed(), world.now)
+    heard: list[bool] = []
+
+    def follow() -> None:
+        heard.append(follower.hears)
+        follower.hears = True
+        if len(heard) == 1:
+            raise ValueError("of our own")
+        follower._over.set()
+
+    monkeypatch.setattr(follower, "follow", follow)
+    follower._run()
+    assert heard == [False, False]
 
 
 def test_a_stream_that_breaks_off_is_followed_from_there_at_once(

@@ -23,6 +23,7 @@ from instances.monitoring.log_follower import LogFollower
 from instances.monitoring.log_watch import LogWatch
 from instances.operations import service
 from tests.factories import ASKED, SECRET, World
+from tests.fakes.threads import no_thread_left
 from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +78,20 @@ def writes(world: World, instance: Instance, *lines: str, at: datetime | None = 
 
 def quota(*numbers: int) -> list[str]:
     return [f"ERROR {number} with {SECRET}: quota exceeded" for number in numbers]
+
+
+def test_a_log_is_followed_once_a_thread_can_start(
+    world: World, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    following.events.turn()
+    with monkeypatch.context() as patch, no_thread_left():
+        patch.setattr(LogFollower, "start", lambda self: self._thread.start())
+        following.watch.turn()
+    started: list[str] = []
+    monkeypatch.setattr(LogFollower, "start", lambda self: started.append(self.container))
+    following.read()
+    assert started == [instance.container_id]
 
 
 def test_too_many_lines_are_told_once_with_the_last_of_them_and_restart_nothing(

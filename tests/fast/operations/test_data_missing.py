@@ -292,6 +292,25 @@ def test_what_ran_is_fetched_by_digest_and_never_by_its_tag(world: World) -> Non
     assert instance.image_id == image_facts("agent-1").id
 
 
+def test_what_another_store_of_the_engine_calls_by_another_id_is_the_same_by_its_digest(world: World) -> None:
+    instance = pruned(world)
+    digests = (instance.image_digest,)
+    world.engine.registry[instance.image_digest] = image_facts("another-id", digests=digests)
+    Plan.objects.update(image="other/agent:1")
+    assert healed(world, instance).status == "succeeded"
+    instance.refresh_from_db()
+    assert facts_of(world, instance.container_name).image_id == instance.image_id == "sha256:another-id"
+    world.engine.lose(instance.container_name)
+    assert world.restart().status == "succeeded"
+
+
+def test_what_is_not_known_by_the_digest_it_was_asked_for_is_not_run(world: World) -> None:
+    instance = pruned(world)
+    world.engine.registry[instance.image_digest] = image_facts("agent-2")
+    assert healed(world, instance).error.startswith("The image that c1 ran, sha256:agent-1, is gone")
+    assert world.engine.containers == []
+
+
 @pytest.mark.parametrize("digests", [(), ("registry.example.com/agent@sha256:agent-1",)])
 def test_without_the_exact_image_nothing_is_made_and_that_is_said(
     world: World, digests: tuple[str, ...]

@@ -88,6 +88,14 @@ def test_the_old_holder_touches_no_container_after_the_takeover(world: World) ->
     assert health_of(instance).status == "restarting"
 
 
+def test_an_operation_whose_instance_is_gone_ends(world: World) -> None:
+    world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    Instance.objects.all().delete()
+    done = service.run_or_wait(operation.pk, world.outside)
+    assert (done.status, done.error) == ("failed", "Its instance is gone.")
+
+
 def test_a_released_operation_can_be_taken_up(world: World) -> None:
     journal = held(world, world.instance())
     journal.release(5)

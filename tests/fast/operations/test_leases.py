@@ -25,6 +25,7 @@ from instances.operations.leases import Lease, LeaseKeeper, renew
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World
 from tests.fakes.outside import passes, starts
+from tests.fakes.threads import no_thread_left
 
 pytestmark = pytest.mark.django_db
 CHANGES = sorted(name for name in vars(Engine) if not name.startswith("_") and name not in READS)
@@ -186,6 +187,34 @@ def test_the_keepers_thread_ends_with_the_last_lease(world: World, settings: Set
     while any(thread.name == "leases" for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leases_are_kept_again_once_a_thread_can_start(world: World) -> None:
+    keeper, mine = LeaseKeeper(), lease(held(world))
+    with no_thread_left():
+        keeper.keeping(mine).__enter__()
+    with keeper.keeping(mine):
+        assert keeper._thread and keeper._thread.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_defect_met_once_does_not_end_the_keeping_of_leases(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LEASE_SECONDS = 0.03
+    met: list[int] = []
+    renewed = threading.Event()
+
+    def renew_at_second_try(_leases: object, _now: object) -> None:
+        if not met:
+            met.append(1)
+            raise ValueError("of our own")
+        renewed.set()
+
+    monkeypatch.setattr("instances.operations.leases.renew", renew_at_second_try)
+    with LeaseKeeper().keeping(lease(held(world))):
+        assert renewed.wait(20)
 
 
 def sessions() -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models.signals import pre_delete
 
 from instances import lookup
 from instances.fleet.apply import apply
 from instances.fleet.file import parse
 from instances.models import Instance, Plan, Port
+from instances.operations import service
 from instances.operations.validate import validate
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
-from tests.fakes.outside import fails
+from tests.fakes.outside import Killed, fails
 from tests.fast.updates import answers_by_image, publish, update
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +107,28 @@ def test_a_port_more_is_reserved_by_the_update_and_given_back_by_another(world: 
     assert facts.ports[22][1] == more["22/tcp"]
     plan_says(ports=[])
     assert update(world, "new").status == "succeeded"
+    assert lookup.instance("new").further_ports == {}
+    assert Port.objects.filter(instance=new).count() == 1
+
+
+def test_a_port_is_given_back_with_what_names_it_or_not_at_all(world: World, new: Instance) -> None:
+    """A process that ends between the two would leave a port that nobody uses and nobody gets."""
+    publish(world, "agent-1")
+    plan_says(ports=[])
+
+    def end(**_: Any) -> None:
+        raise Killed
+
+    pre_delete.connect(end, sender=Port)
+    try:
+        with pytest.raises(Killed):
+            update(world, "new")
+    finally:
+        pre_delete.disconnect(end, sender=Port)
+    assert lookup.instance("new").further_ports == new.further_ports
+    assert Port.objects.filter(instance=new).count() == 2
+    world.clock.advance(31)
+    assert [done.status for done in service.recover(world.outside)] == ["succeeded"]
     assert lookup.instance("new").further_ports == {}
     assert Port.objects.filter(instance=new).count() == 1
 

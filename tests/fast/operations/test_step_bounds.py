@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from instances.containers.timings import LONGEST_STOP
 from instances.http.probe import ProbeResult
 from instances.limits import PULL_SECONDS
 from instances.models import Instance, Operation, Plan
@@ -139,8 +140,8 @@ def test_every_step_has_a_bound_and_what_may_pull_has_time_to(procedure: Procedu
     limits = {step.name: step.limit(work) for step in procedure.steps}
     assert all(0 < limit <= 1800 for limit in limits.values())
     assert {step.name for step in procedure.steps if step.limit is pull_limit} == PULLS & set(limits)
-    work.instance.plan.stop_timeout = 3600
-    longer = {step.name for step in procedure.steps if step.limit(work) > 3600}
+    work.instance.plan.stop_timeout = LONGEST_STOP
+    longer = {step.name for step in procedure.steps if step.limit(work) > 4 * LONGEST_STOP}
     assert {name for name in limits if name.startswith("stop")} <= longer
 
 

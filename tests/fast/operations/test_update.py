@@ -113,6 +113,27 @@ def test_an_image_that_was_never_pushed_is_not_asked_of_a_registry(world: World)
     assert world.engine.pulls == []
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "status"),
+    [
+        ("agent-2", {}, "succeeded"),
+        ("agent-1", {"command": ["other"]}, "succeeded"),
+        ("agent-1", {}, "failed"),
+    ],
+)
+def test_what_was_brought_to_a_host_without_a_registry_is_run_where_it_is_new(
+    world: World, name: str, options: dict[str, Any], status: str
+) -> None:
+    before = world.instance()
+    Plan.objects.update(image="agent:1", options=options)
+    world.engine.images["agent:1"] = image_facts(name)
+    world.engine.registry_down = True
+    assert update(world).status == status
+    instance = in_order(world)
+    assert instance.image_id == image_facts(name).id
+    assert (instance.container_id != before.container_id) is (status == "succeeded")
+
+
 def test_a_named_image_is_what_runs_from_now_on(world: World, old: Instance) -> None:
     publish(world, "agent-3", OTHER)
     assert update(world, image=OTHER).status == "succeeded"
@@ -253,3 +274,26 @@ def test_a_paused_instance_stays_paused(world: World) -> None:
     old = world.instance(status="paused")
     assert update(world).status == "succeeded"
     assert (in_order(world).image_id, health_of(old).status) == (NEW, "paused")
+
+
+@pytest.mark.parametrize(
+    ("happens", "detail"),
+    [
+        ({}, "it runs"),
+        ({"state": "exited", "restart_policy": "no"}, "it is exited: health checks go on from here"),
+        ({"state": "exited", "restart_policy": "always"}, "started once more"),
+        (None, "its container is gone: health checks go on from here"),
+    ],
+)
+def test_how_the_new_container_is_at_the_end_is_told_as_it_is(
+    world: World, old: Instance, monkeypatch: pytest.MonkeyPatch, happens: dict[str, Any] | None, detail: str
+) -> None:
+    remove, name = world.engine.remove, old.container_name
+
+    def and_then(container: str, **options: Any) -> None:
+        remove(container, **options)
+        world.engine.lose(name) if happens is None else world.engine.change(name, **happens)
+
+    monkeypatch.setattr(world.engine, "remove", and_then)
+    done = update(world)
+    assert (done.status, done.steps[-1]["detail"]) == ("succeeded", detail)

@@ -268,13 +268,25 @@ def test_an_old_container_that_was_ill_before_is_put_back_and_said_to_be_ill(wor
     assert health_of(old).status == "unhealthy"
 
 
-def test_a_full_disk_is_noticed_before_a_pull(
-    world: World, old: Instance, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("unix:///fake/one.sock", "failed"),
+        ("tcp://192.0.2.7:2376", "succeeded"),
+        ("ssh://ops@192.0.2.7", "succeeded"),
+    ],
+)
+def test_a_full_disk_is_noticed_before_a_pull_where_it_is_the_hosts(
+    world: World, monkeypatch: pytest.MonkeyPatch, url: str, status: str
 ) -> None:
+    world.host.docker_url = url
+    world.host.save()
+    world.instance()
+    publish(world)
     monkeypatch.setattr("instances.operations.steps.pull.LEAST_FREE_BYTES", 1 << 62)
     facts = world.engine.facts()
     monkeypatch.setattr(world.engine, "facts", lambda: replace(facts, root="/"))
     done = update(world)
-    assert (done.status, world.engine.pulls) == ("failed", [])
-    assert "disk left" in done.error
-    back_in_place(world, old)
+    assert (done.status, bool(world.engine.pulls)) == (status, status == "succeeded")
+    assert ("disk left" in done.error) == (status == "failed")
+    assert in_order(world).image_id == (OLD if status == "failed" else NEW)

@@ -6,7 +6,7 @@ import pytest
 
 from instances.containers.spec import next_name
 from instances.errors import EngineUnreachable, PermanentError
-from instances.models import Host, Instance, Port
+from instances.models import Host, Instance, Plan, Port
 from instances.operations import service
 from tests.factories import World, health_of
 from tests.fakes.outside import fails
@@ -135,3 +135,28 @@ def test_a_changed_plan_does_not_change_an_update_that_has_begun(world: World, o
     done = service.run_to_end(operation.pk, world.outside)
     assert "drain" in steps(done)
     assert in_order(world).image_id == NEW
+
+
+@pytest.mark.parametrize(
+    ("taken", "bad", "status"),
+    [((), "", "succeeded"), ((2,), "", "succeeded"), ((), NEW, "rolled_back"), ((1, 2), NEW, "rolled_back")],
+)
+def test_a_port_that_the_plan_comes_to_publish_meanwhile_stays_reserved(
+    world: World, old: Instance, taken: tuple[int, ...], bad: str, status: str
+) -> None:
+    assert old.port
+    for number in taken:
+        world.engine.taken_ports.add((world.host.bind_address, old.port + number))
+    for number in range(1, 8):
+        answers_by_image(world, old.port + number, bad=bad)
+    operation = begin(world)
+    Plan.objects.update(options={"ports": ["9090/tcp"]})
+    assert service.run_to_end(operation.pk, world.outside).status == status
+    instance = Instance.objects.get()
+    facts = world.engine.inspect(instance.container_id)
+    assert facts and instance.port
+    published = {number for _, number in facts.ports.values()}
+    [further] = instance.further_ports.values()
+    reserved = set(Port.objects.filter(instance=instance).values_list("number", flat=True))
+    assert reserved == {instance.port, further} == published | {further}
+    assert not {further, instance.port} & {old.port + number for number in taken}

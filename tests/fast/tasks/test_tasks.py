@@ -234,6 +234,22 @@ def test_provisioning_and_decommissioning_tasks_do_it_once(world: World) -> None
     assert Operation.objects.count() == 2
 
 
+def test_a_task_whose_operation_was_taken_over_comes_back_for_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+    stop = world.engine.stop
+
+    def stand_still(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        Operation.objects.update(token=7)
+
+    monkeypatch.setattr(world.engine, "stop", stand_still)
+    with pytest.raises(Retry):
+        operations.restart.apply(kwargs={"customer_id": "c1"}, throw=True)
+    assert Operation.objects.get().status == "running"
+
+
 def test_a_transient_failure_puts_the_task_back_for_later(world: World) -> None:
     world.instance()
     world.engine.fail_next("stop", TransientError("The engine is out of sorts."))

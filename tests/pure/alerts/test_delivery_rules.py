@@ -52,6 +52,8 @@ WAITS: dict[str, tuple[str | None, float]] = {
     "a date": ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
     "a date without a zone": ("Thu, 01 Jan 2026 00:02:00 -0000", 120),
     "a date that has passed": ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+    "a date beyond all dates": (f"Thu, 01 Jan {10**20} 00:00:00 GMT", 0),
+    "a zone beyond all zones": (f"Thu, 01 Jan 2026 00:02:00 +{10**20}", 0),
     "a day": ("86400", 3600),
     "for ever": ("9" * 400, 3600),
     "a negative number": ("-5", 0),

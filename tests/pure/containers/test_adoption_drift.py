@@ -105,3 +105,10 @@ def test_the_summary_names_what_is_kept_and_shows_no_secret() -> None:
         "log driver": "splunk",
         "note": "it is privileged: it can do anything to its host",
     }
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [(-1, "any time"), (1800, "1800 s"), (600, ""), (0, "")])
+def test_the_summary_names_a_time_to_stop_that_it_is_not_given(asked: int, wanted: str) -> None:
+    told = f"it asks for {wanted} to stop: dockmgr gives it 600 s, then kills it"
+    rows = summary(derived(config={"StopTimeout": asked}), [])
+    assert [text for _, text in rows if text.startswith("it asks for")] == ([told] if wanted else [])

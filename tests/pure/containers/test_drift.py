@@ -238,6 +238,8 @@ def test_more_memory_promised_than_there_is_is_noted() -> None:
         (IMAGE, ""),
         (None, "does not have the image"),
         (replace(IMAGE, architecture="arm64"), "built for arm64"),
+        (replace(IMAGE, architecture="386"), ""),
+        (replace(IMAGE, architecture="arm"), "built for arm"),
         (replace(IMAGE, volumes=("/cache",)), "declares a volume at /cache"),
         (replace(IMAGE, exposed_ports=(80,)), ""),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances.containers.timings import Bounds, impossible
+from instances.containers.timings import Bounds, impossible, stop_seconds
 
 BOUNDS = Bounds(probe_timeout=5, successes=4, poll=2, margin=6, longest_change=1000)
 
@@ -32,3 +32,8 @@ def test_each_reason_has_a_sentence(timing: tuple[float, float], expected: list[
 
 def test_one_success_needs_no_wait_between_checks() -> None:
     assert list(impossible(0.1, 10, Bounds(probe_timeout=0.1, successes=1, poll=60))) == []
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (77, 77), (600, 600), (601, 600), (-1, 600)])
+def test_no_container_is_waited_for_without_end(asked: int, given: int) -> None:
+    assert stop_seconds(asked) == given

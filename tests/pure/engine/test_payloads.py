@@ -11,7 +11,7 @@ import pytest
 
 from instances.containers.options import NO_OPTIONS
 from instances.containers.spec import ContainerSpec
-from instances.engine.image_payloads import image_facts, pull_progress
+from instances.engine.image_payloads import engine_facts, image_facts, pull_progress
 from instances.engine.payloads import container_facts, container_summary, create_arguments, parse_time
 from instances.errors import DockmgrError, TransientError
 
@@ -193,6 +193,21 @@ def test_an_image_tells_labels_environment_volumes_and_tcp_ports() -> None:
 )
 def test_times_are_aware_and_the_zero_time_is_none(text: str, time: datetime | None) -> None:
     assert parse_time(text) == time
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture"),
+    [
+        ("x86_64", "amd64"),
+        ("armv6l", "arm"),
+        ("armv8l", "arm"),
+        ("i386", "386"),
+        ("loongarch64", "loong64"),
+        ("riscv64", "riscv64"),
+    ],
+)
+def test_a_machine_is_called_as_images_call_it(machine: str, architecture: str) -> None:
+    assert engine_facts({"Architecture": machine}).architecture == architecture
 
 
 def test_progress_speaks_once_per_stage_of_a_layer() -> None:

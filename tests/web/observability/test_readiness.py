@@ -20,6 +20,7 @@ from instances.observability.readiness import Parts, Readiness, ask_database, do
 from instances.operations import service
 from tasks.broker.connection import redis_at
 from tests.factories import ASKED, World
+from tests.fakes.threads import no_thread_left
 
 # Nobody collected static files here.
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
@@ -153,6 +154,13 @@ def test_what_a_question_raises_reaches_whoever_asked() -> None:
 
     with pytest.raises(ValueError, match="wrong"):
         Questions({"wrong": wrong}).ask(30)
+
+
+def test_a_question_that_no_thread_could_take_is_asked_again() -> None:
+    questions = Questions({"quick": lambda: "here"})
+    with no_thread_left():
+        questions.ask(30)
+    assert questions.ask(30) == {"quick": "here"}
 
 
 def test_parts_that_do_not_answer_are_named(stuck: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
