@@ -68,5 +68,5 @@ def test_a_version_the_client_no_longer_speaks_is_named() -> None:
 
 def test_what_the_client_itself_refuses_is_not_the_hosts_trouble() -> None:
     with engine_saying("/info", as_json({})) as engine, pytest.raises(PermanentError) as caught:
-        engine.inspect("")  # the client sends no request without a name
-    assert str(caught.value).startswith("The Docker client did not inspect container")
+        engine.logs("", lines=1)  # the client sends no request without a name
+    assert str(caught.value).startswith("The Docker client did not read the log of")
