@@ -32,7 +32,7 @@ from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
 from instances.db.sessions import SESSIONS
 from instances.http.exchange import ProbeResult
-from instances.http.many_probes import ManyProbes, Question, Then, Turn, question_of
+from instances.http.many_probes import CAN_ASK_MANY, ManyProbes, Question, Then, Turn, question_of
 from tasks import checks
 from tasks.broker.in_hand import InHand
 from tasks.broker.message import Headers, Message, expiry
@@ -117,8 +117,12 @@ class ManyChecks:
         try:
             self._begin(taken)
         except Exception as error:  # others were taken with it, and are begun after it
-            self._once.failed("Beginning a check", error)
-            self.in_hand.let_go([taken.tag])
+            self._failed(taken, "Beginning a check", error)
+
+    def _failed(self, taken: Taken, what: str, error: Exception) -> None:
+        """A defect of ours: held on to, its message would never come again, and take room for ever."""
+        self._once.failed(what, error)
+        self.in_hand.let_go([taken.tag])
 
     def _begin(self, taken: Taken) -> None:
         if not self._is_wanted(taken):
@@ -157,11 +161,21 @@ class ManyChecks:
         """What to ask now, unless that is too late or is known by now."""
         with self._lock:
             taken, question = self._waiting.pop(key, (None, None))
-        if taken is None or question is None or not self._is_wanted(taken):
+        if taken is None or question is None:
             return None
-        return question, partial(self._answered, taken)
+        try:
+            return (question, partial(self._answered, taken)) if self._is_wanted(taken) else None
+        except Exception as error:
+            self._failed(taken, "Asking for a check", error)
+            return None
 
     def _answered(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
+        try:
+            self._settle(taken, result, seconds)
+        except Exception as error:
+            self._failed(taken, "Settling a check", error)
+
+    def _settle(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
         now = SYSTEM.now()
         asked = Asked(result, now - timedelta(seconds=seconds))
         if check := settled(taken.order.request, asked, now):
@@ -248,7 +262,7 @@ def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
     """
     one_by_one: Handler = stock.default(task, app, consumer)
     transport = consumer.connection.transport
-    has_means = consumer.hub is not None and isinstance(consumer.pool, TaskPool)
+    has_means = consumer.hub is not None and isinstance(consumer.pool, TaskPool) and CAN_ASK_MANY
     if settings.CHECKS != "stock" and has_means and isinstance(transport, Transport):
         many = many_checks()
         many.pool, many.revoked, transport.taker = consumer.pool, consumer.controller.state.revoked, many

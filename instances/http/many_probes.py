@@ -24,8 +24,10 @@ from instances.http.pace import YOUNG, Line, Pace
 logger = logging.getLogger(__name__)
 
 Then = Callable[[ProbeResult, float], None]  # is told for how many seconds it was asked
-_ANSWER = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
-_CONNECTION = _ANSWER | select.EPOLLOUT
+CAN_ASK_MANY = hasattr(select, "epoll")  # Linux has it; elsewhere each check asks for itself
+if CAN_ASK_MANY:
+    _ANSWER = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+    _CONNECTION = _ANSWER | select.EPOLLOUT
 MOST_OPEN = 4096
 PAUSE = 1.0  # seconds after a defect of ours
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import select
 import socket
 import time
 from collections import deque
@@ -10,15 +12,20 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+from celery.concurrency.thread import TaskPool
 
 from instances.checks.check_requests import CheckRequest
 from instances.engine.pool import EngineAddress
+from instances.health.response import Outcome
 from instances.http import pace
+from instances.http.exchange import ProbeResult
 from instances.http.many_probes import ManyProbes, Turn
 from tasks import checks, many_checks
 from tasks.broker.in_hand import InHand
+from tasks.broker.transport import Transport
 from tasks.checks import Order
 from tasks.many_checks import ManyChecks, Taken
 from tests.hostile_server import HostileServer, answer
@@ -159,3 +166,42 @@ def test_one_that_can_not_be_begun_is_told_and_left(
     assert "1-None" not in many.in_hand
     assert len(asker.turns) == 1
     assert "Beginning a check failed" in caplog.text
+
+
+@pytest.mark.parametrize("when", ["its turn comes", "it is answered"])
+def test_one_that_meets_a_defect_is_told_and_left(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    """Held for as long as the process lives, it would take room from all others."""
+    many, _ = many_of(asker := Later())
+    hold_and_begin(many, a_message(1, url="http://127.0.0.1:9/"))
+
+    def defect(*_: Any) -> None:
+        raise TypeError
+
+    if when == "its turn comes":
+        monkeypatch.setattr(checks, "known_dark", defect)
+        assert asker.turns[0]() is None
+    else:
+        turn = asker.turns[0]()
+        monkeypatch.setattr(many_checks, "settled", defect)
+        assert turn
+        turn[1](ProbeResult(Outcome.OK, "", 200, 1, None, ""), 0.1)
+    assert many.in_hand.number() == 0
+    assert "a check failed" in caplog.text
+
+
+def test_a_system_without_epoll_asks_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in vars(select) if name.lower().startswith("epoll")]:
+        monkeypatch.delattr(select, name)
+    spec = importlib.util.find_spec("instances.http.many_probes")
+    assert spec
+    assert spec.loader
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    assert there.CAN_ASK_MANY is False
+    monkeypatch.setattr(many_checks, "CAN_ASK_MANY", there.CAN_ASK_MANY)
+    consumer = MagicMock(hub=object(), pool=MagicMock(spec=TaskPool))
+    consumer.connection.transport = MagicMock(spec=Transport)
+    many_checks.strategy(MagicMock(), MagicMock(), consumer)
+    assert "taker" not in vars(consumer.connection.transport)
