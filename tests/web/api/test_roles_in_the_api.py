@@ -202,9 +202,9 @@ def is_done(fleet: Fleet, route: Route, actor: str) -> None:
 def test_changes_without_an_operation_are_made(callers: Callers) -> None:
     wanted = {route.template: route for route in ROUTES}
     with undone():
+        callers.call("operate", wanted["/incidents/{incident_id}/acknowledge"])
         callers.call("operate", wanted["/instances/{customer_id}/pause"])
         callers.call("operate", wanted["/instances/{customer_id}/resume"])
-        callers.call("operate", wanted["/incidents/{incident_id}/acknowledge"])
         states = dict(Health.objects.values_list("instance__customer_id", "status"))
         assert (states["c1"], states["c2"]) == ("paused", "unknown")
         assert Incident.objects.get().acknowledged_by == "api:operate"
