@@ -1,13 +1,16 @@
 #!/bin/sh
 # Makes what docker-compose.yml needs beside it: .env, secrets/ and hosts/. What is there already is kept.
 #
-#   deploy/prepare.sh [ADDRESS]     ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com;
-#                                   with https:// the proxy of the compose file is switched on
+#   deploy/prepare.sh [ADDRESS [own-proxy]]
+#
+# ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com. With https:// the proxy of the
+# compose file is switched on, unless `own-proxy` says that one of yours stands in front.
 set -eu
 umask 077
 cd -- "$(dirname -- "$0")/.."
 
 address=${1:-http://localhost:8000}
+proxy=${2:-}
 socket=${DOCKER_SOCKET:-/var/run/docker.sock}
 
 fail() {
@@ -18,6 +21,10 @@ fail() {
 case $address in
 https://?* | http://?*) ;;
 *) fail "the address begins with https:// or http://." ;;
+esac
+case $proxy in
+'' | own-proxy) ;;
+*) fail "after the address only own-proxy may stand." ;;
 esac
 
 random() { # number of bytes, as hexadecimal digits
@@ -65,8 +72,9 @@ settings() { # group of the engine's socket
     echo "DOCKER_GID=$1"
     echo "DOCKMGR_PUBLIC_URL=$address"
     echo "DOCKMGR_METRICS_TOKEN_FILE=/run/secrets/metrics_token"
-    case $address in
-    https://*)
+    case $proxy:$address in
+    own-proxy:*) echo "DOCKMGR_TRUSTED_PROXIES=1" ;;
+    :https://*)
         echo "COMPOSE_PROFILES=proxy"
         echo "DOCKMGR_TRUSTED_PROXIES=1"
         ;;
