@@ -4,7 +4,8 @@
 #   deploy/prepare.sh [ADDRESS [own-proxy]]
 #
 # ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com. With https:// the proxy of the
-# compose file is switched on, unless `own-proxy` says that one of yours stands in front.
+# compose file is switched on, unless `own-proxy` says that one of yours stands in front. DOCKER_SOCKET is where the
+# socket of the machine's engine is, by default /var/run/docker.sock.
 set -eu
 umask 077
 cd -- "$(dirname -- "$0")/.."
@@ -70,6 +71,7 @@ secrets() {
 settings() { # group of the engine's socket
     echo "# Settings, no secrets: any of docs/settings.md may stand here."
     echo "DOCKER_GID=$1"
+    echo "DOCKER_SOCKET=$socket"
     echo "DOCKMGR_PUBLIC_URL=$address"
     echo "DOCKMGR_METRICS_TOKEN_FILE=/run/secrets/metrics_token"
     case $proxy:$address in
@@ -82,7 +84,7 @@ settings() { # group of the engine's socket
 }
 
 if [ ! -e .env ]; then
-    group=$(stat -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
+    group=$(stat -L -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
     settings "$group" >.env
     echo "prepare: made .env"
 fi

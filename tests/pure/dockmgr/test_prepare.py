@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 TOP = Path(__file__).resolve().parents[3]
 ADDRESS = "https://dockmgr.example.com"
 PROXY = {"COMPOSE_PROFILES": "proxy"}
+WORKERS = {"health", "operations"}
 TRUST = {"DOCKMGR_TRUSTED_PROXIES": "1"}
 
 
@@ -55,3 +57,17 @@ def test_what_is_not_understood_is_refused_and_makes_nothing(tmp_path: Path, wor
     done = prepare(tmp_path, *words)
     assert done.returncode == 1 and done.stderr.startswith("prepare: ") and done.stderr.count("\n") == 1
     assert not (tmp_path / ".env").exists()
+
+
+def test_workers_get_the_socket_that_is_named_with_the_group_of_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "socket").touch()
+    if os.getuid() == 0:
+        os.chown(tmp_path / "socket", -1, 12345)
+    (tmp_path / "link").symlink_to("socket")
+    assert prepare(tmp_path, DOCKER_SOCKET=str(tmp_path / "link")).returncode == 0
+    found = written(tmp_path)
+    group = (tmp_path / "socket").stat().st_gid
+    assert (found["DOCKER_SOCKET"], found["DOCKER_GID"]) == (str(tmp_path / "link"), str(group))
+    services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+    mount = "${DOCKER_SOCKET:-/var/run/docker.sock}:/var/run/docker.sock"
+    assert {name for name, service in services.items() if mount in service.get("volumes", [])} == WORKERS
