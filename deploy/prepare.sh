@@ -1,13 +1,17 @@
 #!/bin/sh
 # Makes what docker-compose.yml needs beside it: .env, secrets/ and hosts/. What is there already is kept.
 #
-#   deploy/prepare.sh [ADDRESS]     ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com;
-#                                   with https:// the proxy of the compose file is switched on
+#   deploy/prepare.sh [ADDRESS [own-proxy]]
+#
+# ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com. With https:// the proxy of the
+# compose file is switched on, unless `own-proxy` says that one of yours stands in front. DOCKER_SOCKET is where the
+# socket of the machine's engine is, by default /var/run/docker.sock.
 set -eu
 umask 077
 cd -- "$(dirname -- "$0")/.."
 
 address=${1:-http://localhost:8000}
+proxy=${2:-}
 socket=${DOCKER_SOCKET:-/var/run/docker.sock}
 
 fail() {
@@ -18,6 +22,10 @@ fail() {
 case $address in
 https://?* | http://?*) ;;
 *) fail "the address begins with https:// or http://." ;;
+esac
+case $proxy in
+'' | own-proxy) ;;
+*) fail "after the address only own-proxy may stand." ;;
 esac
 
 random() { # number of bytes, as hexadecimal digits
@@ -63,10 +71,12 @@ secrets() {
 settings() { # group of the engine's socket
     echo "# Settings, no secrets: any of docs/settings.md may stand here."
     echo "DOCKER_GID=$1"
+    echo "DOCKER_SOCKET=$socket"
     echo "DOCKMGR_PUBLIC_URL=$address"
     echo "DOCKMGR_METRICS_TOKEN_FILE=/run/secrets/metrics_token"
-    case $address in
-    https://*)
+    case $proxy:$address in
+    own-proxy:*) echo "DOCKMGR_TRUSTED_PROXIES=1" ;;
+    :https://*)
         echo "COMPOSE_PROFILES=proxy"
         echo "DOCKMGR_TRUSTED_PROXIES=1"
         ;;
@@ -74,7 +84,7 @@ settings() { # group of the engine's socket
 }
 
 if [ ! -e .env ]; then
-    group=$(stat -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
+    group=$(stat -L -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
     settings "$group" >.env
     echo "prepare: made .env"
 fi

@@ -2,10 +2,12 @@
 # Makes .venv at the top of the checkout with everything in requirements.txt; quick when nothing changed.
 set -eu
 
-top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+top=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd)
 venv=$top/.venv
+[ ! -L "$venv" ] || venv=$(readlink -f -- "$venv")
 requirements=$top/requirements.txt
 stamp=$venv/requirements.stamp
+place=$venv/place.stamp
 
 fail() {
     echo "setup: $1" >&2
@@ -70,17 +72,27 @@ run_pip() {
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@"
 }
 
+# Its programs name the interpreter by its whole path: in a copy they would run the other checkout's.
+made_here() {
+    [ "$(cat "$place" 2>/dev/null)" = "$venv" ]
+}
+
+is_whole() {
+    new_enough "$venv/bin/python" && made_here
+}
+
 wanted=$(cksum <"$requirements")
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && new_enough "$venv/bin/python"; then
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && is_whole; then
     echo "setup: .venv is up to date"
     exit 0
 fi
 
 rm -f "$stamp"
-if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+if ! is_whole || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(choose_python)
     need_ensurepip "$python"
     "$python" -m venv --clear "$venv" || fail "$python could not make a virtual environment."
+    echo "$venv" >"$place"
 fi
 install_requirements
 echo "$wanted" >"$stamp"

@@ -184,6 +184,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; no more are waited for (web_worker, deploy/Caddyfile)
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 # --- Database ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from instances.lib.ending import ENDING
 
 ARRIVAL_SECONDS = 15.0  # in which head and body have to be there
 SILENCE_SECONDS = 30.0  # that a thread waits for a client that does not take its answer
-LARGEST = 4 * 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
+LARGEST = 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
 READ_SIZE = 64 * 1024
 HEAD_END = b"\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -174,7 +174,8 @@ def availability(state: State) -> Availability:
 def severity_of(state: State, policy: Policy) -> Severity:
     """Warning at `failure_threshold` failures in a row, critical when dockmgr has given up.
 
-    The third reason to be critical, being down for too long, is a deadline and not a state.
+    The third reason to be critical, being down for too long, is a deadline and not a state:
+    `escalate_due` of `incidents/deadlines.py`.
     """
     if state.status is Status.FAILED:
         return Severity.CRITICAL

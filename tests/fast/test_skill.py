@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand
 
 from instances.checks.record import record
 from instances.health.state import Status
+from instances.models import Incident
 from tasks.app import app
 from tests.factories import World, a_failure
 from tests.fast.conftest import Run
@@ -149,6 +150,16 @@ def test_every_status_of_an_instance_is_explained() -> None:
     rows = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
     explained = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
     assert explained == {status.value for status in Status}
+
+
+def test_every_kind_of_incident_is_explained() -> None:
+    kinds = {kind for kind, _ in Incident.KINDS}
+    section = SKILL.read_text().split("| kind | about |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == kinds
+    [row] = re.findall(
+        r"^\| .*`incident_kind` \| (.*);", (TOP / "docs" / "alerts.md").read_text(), re.MULTILINE
+    )
+    assert set(re.findall(r"`(\w+)`", row)) == kinds
 
 
 def test_every_task_is_documented_with_the_arguments_it_takes() -> None:

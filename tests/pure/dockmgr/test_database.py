@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from dockmgr.database import database
@@ -41,6 +42,14 @@ def test_the_shipped_server_has_room_for_all() -> None:
     assert f"That is {needed}, and one for each channel" in document
     assert f"takes {most} (`max_connections`)" in document and f"room for {CHANNELS} channels" in document
     assert needed + CHANNELS + 3 <= int(most)
+
+
+@pytest.mark.parametrize("name", ["web", "health", "operations", "beat"])
+def test_a_shipped_process_may_have_more_threads_than_it_needs(name: str) -> None:
+    service = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"][name]
+    logs = 2 * settings.LOG_STREAMS if "worker" in service["command"] else 0
+    needed = sessions(service["command"]) + CHANNELS + logs
+    assert service["pids_limit"] >= 1.5 * needed
 
 
 def test_a_silent_server_is_given_up_within_15_seconds() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from dockmgr.web_worker import (
     CONTINUE,
@@ -15,6 +18,7 @@ from dockmgr.web_worker import (
     waits_for_leave,
 )
 
+TOP = Path(__file__).resolve().parents[3]
 HEAD = b"POST /a HTTP/1.1\r\nHost: localhost\r\n"
 ASKING = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
 
@@ -76,3 +80,12 @@ def test_who_asks_is_answered_once_and_nothing_is_copied_for_a_byte() -> None:
     for _ in range(4):
         worker._receive(None, received, client)
     assert (client.told, bytes(bytearray(received)), received.copies) == (CONTINUE, waiting + b"ab", 0)
+
+
+def test_the_proxy_the_web_process_and_django_take_as_much() -> None:
+    bounds = re.findall(
+        r"^\s+(?:max_size|request_buffers) (\w+)$", (TOP / "deploy/Caddyfile").read_text(), re.M
+    )
+    assert bounds == ["1MiB", "1MiB"]
+    assert LARGEST == settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024**2
+    assert "a body of over 1 MiB" in (TOP / "docs/production.md").read_text()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 
+from instances.admin.selections import TOO_MANY
 from instances.errors import RequestError
 from instances.fleet import bulk as bulk_changing
 from instances.lib.clock import SYSTEM
@@ -53,6 +56,10 @@ class TestSelections:
         assert "ordered with this form already" in said(self.choose("operator", "update", key, **fields))
         broken = self.choose("operator", "restart", key, **{**fields, "request_id": "-" * 36})
         assert "malformed" in said(broken) and Bulk.objects.count() == 1
+
+    def test_the_largest_selection_fits_into_a_request(self) -> None:
+        keys = ",".join(["9" * 18] * TOO_MANY)
+        assert len(urlencode({"keys": keys})) < settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 4
 
     def test_what_was_shown_is_ordered_whoever_has_come_or_left_since(self, world: World, sent: Sent) -> None:
         one, two, three = (world.instance(f"c{number}") for number in range(3))

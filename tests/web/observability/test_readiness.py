@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +276,24 @@ def test_channels_that_all_refused_are_not_ready(
         )
     part = ask_database(world.now)["channels"]
     assert (part.state, told in part.message) == (state, True)
+
+
+def documented() -> str:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "observability.md").read_text()
+    return page.split("## Readiness")[1].split("\n## ")[0]
+
+
+def test_the_documented_answer_is_one_that_is_given(world: World) -> None:
+    world.instance()
+    clockwork(world, 101.2)
+    swept(world, 412)
+    for name in ("ops", "pager"):
+        Channel.objects.create(name=name, url="json://127.0.0.1:9/")
+    broker = {"broker": readiness.Part("ok", "It answers; 0 messages wait.")}
+    [shown] = re.findall(r"^```json\n(.*?)^```$", documented(), re.DOTALL | re.MULTILINE)
+    assert json.loads(shown) == document({**ask_database(world.now), **broker})
+
+
+def test_every_part_has_a_line_that_says_when_it_fails() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ", documented(), re.MULTILINE)
+    assert rows == [name for parts in readiness.SILENT.values() for name in parts]

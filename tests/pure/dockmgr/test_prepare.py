@@ -1,0 +1,73 @@
+"""What deploy/prepare.sh writes into .env suits the proxy that stands in front."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).resolve().parents[3]
+ADDRESS = "https://dockmgr.example.com"
+PROXY = {"COMPOSE_PROFILES": "proxy"}
+WORKERS = {"health", "operations"}
+TRUST = {"DOCKMGR_TRUSTED_PROXIES": "1"}
+
+
+def prepare(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    (folder / "deploy").mkdir()
+    shutil.copy(TOP / "deploy" / "prepare.sh", folder / "deploy")
+    return subprocess.run(
+        [folder / "deploy" / "prepare.sh", *words],
+        env={"PATH": os.environ["PATH"], "DOCKER_SOCKET": str(folder), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def written(folder: Path) -> dict[str, str]:
+    lines = (folder / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.parametrize(
+    ("words", "follows"),
+    [
+        ([ADDRESS], PROXY | TRUST),
+        ([ADDRESS, "own-proxy"], TRUST),
+        (["http://localhost:8000"], {}),
+        (["http://dockmgr.example.com", "own-proxy"], TRUST),
+    ],
+)
+def test_the_address_stays_what_people_type_whoever_speaks_tls(
+    tmp_path: Path, words: list[str], follows: dict[str, str]
+) -> None:
+    assert prepare(tmp_path, *words).returncode == 0
+    found = written(tmp_path)
+    assert found["DOCKMGR_PUBLIC_URL"] == words[0]
+    assert {name: found[name] for name in PROXY | TRUST if name in found} == follows
+
+
+@pytest.mark.parametrize("words", [["dockmgr.example.com"], [ADDRESS, "no-proxy"]])
+def test_what_is_not_understood_is_refused_and_makes_nothing(tmp_path: Path, words: list[str]) -> None:
+    done = prepare(tmp_path, *words)
+    assert done.returncode == 1 and done.stderr.startswith("prepare: ") and done.stderr.count("\n") == 1
+    assert not (tmp_path / ".env").exists()
+
+
+def test_workers_get_the_socket_that_is_named_with_the_group_of_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "socket").touch()
+    if os.getuid() == 0:
+        os.chown(tmp_path / "socket", -1, 12345)
+    (tmp_path / "link").symlink_to("socket")
+    assert prepare(tmp_path, DOCKER_SOCKET=str(tmp_path / "link")).returncode == 0
+    found = written(tmp_path)
+    group = (tmp_path / "socket").stat().st_gid
+    assert (found["DOCKER_SOCKET"], found["DOCKER_GID"]) == (str(tmp_path / "link"), str(group))
+    services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+    mount = "${DOCKER_SOCKET:-/var/run/docker.sock}:/var/run/docker.sock"
+    assert {name for name, service in services.items() if mount in service.get("volumes", [])} == WORKERS
