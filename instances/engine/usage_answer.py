@@ -14,6 +14,7 @@ _USAGE: dict[str, Any] = {
     "read": str,
     "cpu_stats": {
         "cpu_usage": {"total_usage": int},
+        "online_cpus": int,
         "throttling_data": {"periods": int, "throttled_periods": int},
     },
     "memory_stats": {
@@ -48,6 +49,7 @@ def container_usage(answer: object) -> ContainerUsage | None:
         memory_limit=_limit(memory.get("limit") or 0),
         pids=_counter(pids.get("current") or 0),
         pids_limit=_limit(pids.get("limit") or 0),
+        cpus=_counter(cpu.get("online_cpus") or 0),
     )
 
 

@@ -129,17 +129,18 @@ def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, eve
 
 def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, every: timedelta) -> None:
     """Add one reading to a row; an hour that is over goes to its own."""
-    lasted = min((now - row.read_at).total_seconds(), 2 * every.total_seconds()) if row.read_at else 0.0
+    elapsed = max(0.0, (now - row.read_at).total_seconds()) if row.read_at else 0.0
+    lasted = min(elapsed, 2 * every.total_seconds())
     is_same = container == row.container_id
-    spent = consumption.spent(row.counters, usage, same_container=is_same)
+    spent = consumption.spent(row.counters, usage, same_container=is_same, elapsed=elapsed)
     begin_hour(row, now)
-    row.seconds += max(0.0, lasted)
-    row.memory_seconds += usage.memory * max(0.0, lasted)
+    row.seconds += lasted
+    row.memory_seconds += usage.memory * lasted
     row.memory_peak = max(row.memory_peak, usage.memory)
     row.cpu_seconds += spent.cpu_ns / 1e9
     for name in COUNTERS[1:]:
         setattr(row, name, getattr(row, name) + getattr(spent, name))
-    row.cpu_percent = round(spent.cpu_ns / 1e7 / lasted, 1) if lasted > 0 else None
+    row.cpu_percent = round(spent.cpu_ns / 1e7 / elapsed, 1) if elapsed > 0 else None
     row.memory, row.memory_limit, row.pids, row.pids_limit = (
         usage.memory, usage.memory_limit, usage.pids, usage.pids_limit,
     )  # fmt: skip

@@ -61,6 +61,26 @@ def test_readings_add_up_over_a_restart_and_a_container_made_anew(world: World) 
     assert Usage.objects.get().cpu_percent == 11.7
 
 
+def test_a_network_that_is_taken_away_bills_nothing_again(world: World) -> None:
+    world.instance()
+    uses(world, cpu_ns=2_592_000 * 10**9, received=50_000_000, cpus=4)
+    turn(world)
+    uses(world, cpu_ns=2_592_030 * 10**9, received=1000, cpus=4)
+    turn(world)
+    expected = {"cpu_seconds": 30, "received_bytes": 0}
+    assert used(world, **expected) == expected
+    assert Usage.objects.get().cpu_percent == 50
+
+
+def test_after_a_gap_the_cpu_is_that_of_the_whole_gap(world: World) -> None:
+    world.instance()
+    for used_cpu, later in ((1, 60), (5401, 10800)):
+        uses(world, cpu_ns=used_cpu * 10**9)
+        turn(world, later)
+    row = Usage.objects.get()
+    assert (row.cpu_percent, row.seconds) == (50, 2 * EVERY.total_seconds())
+
+
 def test_each_reading_is_made_once_and_spread_over_the_interval(world: World) -> None:
     for number in range(AT_ONCE + 4):
         world.instance(f"c{number}")
