@@ -15,6 +15,7 @@ import pytest
 from instances.checks.record import record
 from instances.containers.facts import ContainerUsage
 from instances.fleet.retention import purge
+from instances.lib.calendar import HOUR, hour_of
 from instances.models import Host, Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
 from instances.monitoring import usage
 from instances.monitoring.usage import AT_ONCE, UsageReader, interval
@@ -149,7 +150,7 @@ def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
     total = used(world, cpu_seconds=0, memory_peak_bytes=0)
     assert total == {"cpu_seconds": 60 * 26 - 30, "memory_peak_bytes": (100 + 60 * 26 - 30) * MB}
     assert UsageHour.objects.count() == 25
-    assert (roll_up(world.now), roll_up(world.now)) == (1, 0)
+    assert (roll_up(world.now), roll_up(world.now)) == (1, 1), "yesterday once more"
     assert UsageDay.objects.get().cpu_seconds == sum(
         hour.cpu_seconds
         for hour in UsageHour.objects.filter(at__lt=UsageDay.objects.get().at + timedelta(days=1))
@@ -159,6 +160,37 @@ def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
     purge(world.now)
     assert (UsageHour.objects.count(), UsageDay.objects.count()) == (0, 2)
     assert used(world, cpu_seconds=0, memory_peak_bytes=0) == total
+
+
+@pytest.mark.parametrize("hours", [2, 13])
+def test_a_clock_that_runs_fast_for_a_while_loses_nothing(world: World, hours: int) -> None:
+    world.instance()
+    for quarter in range(110):
+        uses(world, cpu_ns=quarter * 900 * 10**9, memory=(300 - quarter) * MB)
+        fast = hours * 3600 if quarter == 2 else 0
+        turn(world, fast)
+        if fast:
+            roll_up(world.now)
+        world.clock.advance(900 - fast)
+    everything = {"cpu_seconds": 109 * 900, "memory_peak_bytes": 300 * MB}
+    assert used(world, **everything) == everything
+    roll_up(world.now)
+    [day] = UsageDay.objects.order_by("at")[:1]
+    of_day = UsageHour.objects.filter(at__lt=day.at + timedelta(days=1))
+    assert day.cpu_seconds == sum(hour.cpu_seconds for hour in of_day) > 10 * 3600
+    assert day.memory_peak == 300 * MB
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_that_waited_for_its_row_sets_no_hour_back(world: World) -> None:
+    instance = world.instance()
+    usage.add_rows(world.now, EVERY)
+    hour = hour_of(world.now) + HOUR
+    for cpu, seconds in ((10, -60), (20, 0.05), (30, -0.02)):
+        reading = ContainerUsage(cpu_ns=cpu * 10**9, memory=MB)
+        usage.write({instance.pk: (instance.container_id, reading)}, hour + timedelta(seconds=seconds), EVERY)
+    row = Usage.objects.get()
+    assert (row.hour, row.cpu_seconds) == (hour, 20)
 
 
 def test_the_command_and_the_table_say_the_same(world: World, run: Run) -> None:
