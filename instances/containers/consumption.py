@@ -15,6 +15,7 @@ LOOKS = 3  # in a row, before something near its limit is told
 MEMORY, PIDS, THROTTLED, DISK, OOM = "memory", "pids", "throttled", "disk", "oom"
 MOST_OF_AN_HOUR = 0.5
 LEAST_PERIODS = 600  # a minute of a container that was always busy
+MOST_OF_A_READING = 2**45  # bytes or periods: a column holds a day of readings, whatever an engine says
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,15 @@ def spent(
 
     Another container, and one that was started anew, began to count at zero: all it has counted since is
     new. What was used between the last reading and its end is not known, and neither is what a counter
-    that fell within the same run has counted.
+    that fell within the same run has counted. Bytes and periods are 2**45 at most, which no host reaches.
     """
     if before is None:
         return Spent()
     counted = {name: getattr(now, name) for name in COUNTERS}
     if same_container and not _began_anew(before, now, elapsed):
         counted = {name: max(0, counted[name] - before[name]) for name in COUNTERS}
-    return Spent(**counted)
+    bounded = {name: min(counted[name], MOST_OF_A_READING) for name in COUNTERS[1:]}
+    return Spent(cpu_ns=counted["cpu_ns"], **bounded)
 
 
 def _began_anew(before: Mapping[str, int], now: ContainerUsage, elapsed: float) -> bool:

@@ -193,6 +193,19 @@ def test_a_reading_that_waited_for_its_row_sets_no_hour_back(world: World) -> No
     assert (row.hour, row.cpu_seconds) == (hour, 20)
 
 
+def test_an_engine_that_says_what_no_column_holds_costs_no_other_its_reading(world: World) -> None:
+    liar, honest = world.instance("liar"), world.instance("honest")
+    turn(world)
+    for number in range(4):  # each time as if started anew
+        uses(world, "liar", cpu_ns=10 - number, received=2**63 - 1, periods=2**63 - 1, memory=2**63 - 1)
+        uses(world, "honest", cpu_ns=(number + 1) * 10**9)
+        turn(world)
+    world.clock.advance(86400)
+    assert roll_up(world.now) == 2
+    found = dict(UsageDay.objects.values_list("instance", "received"))
+    assert found == {liar.pk: 4 * 2**45, honest.pk: 0}
+
+
 def test_the_command_and_the_table_say_the_same(world: World, run: Run) -> None:
     for name in ("c1", "c2"):
         world.instance(name)

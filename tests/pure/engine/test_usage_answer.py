@@ -70,6 +70,7 @@ def test_what_is_no_answer_is_refused(answer: object) -> None:
     "changes",
     [
         {"networks": {"eth0": None}, "pids_stats": [], "blkio_stats": {"io_service_bytes_recursive": None}},
+        {"pids_stats": {"current": 2**62}},
         {"networks": {"eth0": {"rx_bytes": -5}}, "memory_stats": {"usage": 5, "stats": {"inactive_file": 9}}},
         {"blkio_stats": {"io_service_bytes_recursive": [{"op": "read"}, {"value": 3}, "x", {"op": 1}]}},
     ],
@@ -79,3 +80,4 @@ def test_odd_parts_are_left_out(changes: dict[str, Any]) -> None:
     assert found
     assert found.cpu_ns == SEEN.cpu_ns
     assert min(found.received, found.memory, found.block_read, found.pids) >= 0
+    assert found.pids < 2**31
