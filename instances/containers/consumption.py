@@ -15,6 +15,7 @@ LOOKS = 3  # in a row, before something near its limit is told
 MEMORY, PIDS, THROTTLED, DISK, OOM = "memory", "pids", "throttled", "disk", "oom"
 MOST_OF_AN_HOUR = 0.5
 LEAST_PERIODS = 600  # a minute of a container that was always busy
+MOST_OF_A_READING = 2**45  # bytes or periods: a column holds a day of readings, whatever an engine says
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,34 @@ class Spent:
     throttled: int = 0
 
 
-def spent(before: Mapping[str, int] | None, now: ContainerUsage, *, same_container: bool) -> Spent:
-    """What was used since the reading `before`; nothing at the first one.
+def spent(
+    before: Mapping[str, int] | None, now: ContainerUsage, *, same_container: bool, elapsed: float
+) -> Spent:
+    """What was used since the reading `before`, `elapsed` seconds ago; nothing at the first one.
 
     Another container, and one that was started anew, began to count at zero: all it has counted since is
-    new. What was used between the last reading and its end is not known.
+    new. What was used between the last reading and its end is not known, and neither is what a counter
+    that fell within the same run has counted. Bytes and periods are 2**45 at most, which no host reaches.
     """
     if before is None:
         return Spent()
     counted = {name: getattr(now, name) for name in COUNTERS}
-    is_same_run = same_container and all(counted[name] >= before[name] for name in COUNTERS)
-    return Spent(**({name: counted[name] - before[name] for name in COUNTERS} if is_same_run else counted))
+    if same_container and not _began_anew(before, now, elapsed):
+        counted = {name: max(0, counted[name] - before[name]) for name in COUNTERS}
+    bounded = {name: min(counted[name], MOST_OF_A_READING) for name in COUNTERS[1:]}
+    return Spent(cpu_ns=counted["cpu_ns"], **bounded)
+
+
+def _began_anew(before: Mapping[str, int], now: ContainerUsage, elapsed: float) -> bool:
+    """Whether a container was started since then.
+
+    Bytes also fall when a network or a device leaves a container that runs on. A new run can't have used
+    more CPU than there was since the last reading.
+    """
+    if now.cpu_ns < before["cpu_ns"]:
+        return True
+    has_fallen = any(getattr(now, name) < before[name] for name in COUNTERS)
+    return has_fallen and now.cpu_ns <= elapsed * 1e9 * now.cpus
 
 
 def near_limits(now: ContainerUsage, before: Mapping[str, int]) -> dict[str, int]:

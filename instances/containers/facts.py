@@ -81,7 +81,7 @@ class ContainerUsage:
 
     Memory is bytes without what can be reclaimed at once; limits are 0 where there is none. Counters:
     `cpu_ns` nanoseconds of CPU, bytes of network and block devices, and the periods of its CPU limit, of
-    which some were `throttled`.
+    which some were `throttled`. `cpus` are those of its host, 0 where the engine does not tell.
     """
 
     cpu_ns: int = 0
@@ -95,6 +95,7 @@ class ContainerUsage:
     memory_limit: int = 0
     pids: int = 0
     pids_limit: int = 0
+    cpus: int = 0
 
 
 @dataclass(frozen=True)

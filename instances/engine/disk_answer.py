@@ -9,7 +9,7 @@ from instances.engine.answers import ListOf, readable
 
 # Engines before API 1.42 count images as well.
 ASKED = {"type": ["container", "volume"]}
-_LARGEST = 2**62
+_LARGEST = 2**50  # bytes of one volume, so that a column holds the sum of them
 _DISK: dict[str, Any] = {
     "Containers": ListOf({"Id": str, "SizeRw": int}, ("Id",)),
     "Volumes": ListOf({"Name": str, "UsageData": {"Size": int}}, ("Name", "UsageData")),

@@ -10,10 +10,12 @@ from instances.engine.answers import EntriesOf, ListOf, readable
 ONCE = {"stream": "false", "one-shot": "true"}  # engines before 1.41 take two samples all the same
 NO_LIMIT = 2**62  # what kernels say of memory and processes that are not limited
 _LARGEST = 2**63 - 1
+_MOST_PIDS = 2**31 - 1  # what the column holds
 _USAGE: dict[str, Any] = {
     "read": str,
     "cpu_stats": {
         "cpu_usage": {"total_usage": int},
+        "online_cpus": int,
         "throttling_data": {"periods": int, "throttled_periods": int},
     },
     "memory_stats": {
@@ -46,8 +48,9 @@ def container_usage(answer: object) -> ContainerUsage | None:
         throttled=_counter(throttling.get("throttled_periods") or 0),
         memory=_held(memory),
         memory_limit=_limit(memory.get("limit") or 0),
-        pids=_counter(pids.get("current") or 0),
+        pids=min(_counter(pids.get("current") or 0), _MOST_PIDS),
         pids_limit=_limit(pids.get("limit") or 0),
+        cpus=_counter(cpu.get("online_cpus") or 0),
     )
 
 

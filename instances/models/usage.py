@@ -34,6 +34,7 @@ class Consumed(models.Model):
 
 
 CONSUMED = tuple(field.name for field in Consumed._meta.fields)
+PEAKS = ("memory_peak", "disk_peak")
 
 
 class Usage(Consumed):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from instances.containers.consumption import (
     DISK,
@@ -19,12 +20,12 @@ from instances.containers.consumption import (
     lived_on,
     was_started_again,
 )  # fmt: skip
-from instances.db.locks import locked
+from instances.db.locks import lock_in_order, locked
 from instances.db.write_back import write_back
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.sizes import shown
-from instances.models import Instance, Operation, Usage
+from instances.models import HostWatch, Instance, Operation, Usage
 from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.outside import Outside, engine_address
 
@@ -125,14 +126,33 @@ def judge_ooms(outside: Outside) -> None:
     One that its engine started again at once was well whenever it was looked at, so nobody else would.
     """
     now = outside.clock.now()
-    due = Usage.objects.filter(oom_since__lte=now - ENDS_WITHIN).order_by("oom_since", "pk")
-    for row in _asked(due[:AT_ONCE], outside, now):
+    dark = set(HostWatch.objects.filter(failures__gt=0).values_list("host_id", flat=True))
+    due = Usage.objects.filter(oom_since__lte=now - ENDS_WITHIN).exclude(instance__host__in=dark)
+    for row in _asked(_in_turns(due)[:AT_ONCE], outside, dark):
         Usage.objects.filter(pk=row.pk, oom_at=row.oom_at).update(oom_since=None)
+    _let_go(dark, now)
 
 
-def _asked(rows: Iterable[Usage], outside: Outside, now: datetime) -> Iterable[Usage]:
-    """Those of which all is known that will be, as of those nobody looks after."""
-    dark: set[int] = set()
+def _in_turns(due: QuerySet[Usage]) -> QuerySet[Usage]:
+    """One of each host, then its second: a host that has many, and can't be asked, keeps none from theirs."""
+    first = ("oom_since", "pk")
+    place = Window(RowNumber(), partition_by="instance__host", order_by=first)
+    return due.order_by(place, *first)
+
+
+def _let_go(dark: Collection[int], now: datetime) -> None:
+    """Judge no more what hosts that can't be reached would have had to tell long ago."""
+    late = Usage.objects.filter(oom_since__lt=now - WORTH_ASKING, instance__host__in=dark)
+    if dark and late.exists():
+        with transaction.atomic():
+            Usage.objects.filter(pk__in=lock_in_order(late)).update(oom_since=None)
+
+
+def _asked(rows: Iterable[Usage], outside: Outside, dark: set[int]) -> Iterable[Usage]:
+    """Those of which all is known that will be, as of those nobody looks after.
+
+    Hosts that turn out to be out of reach join the `dark` ones, which are not asked.
+    """
     for row in rows:
         instance = Instance.objects.active().without_secrets().filter(pk=row.pk).first()
         if instance is None:
@@ -140,17 +160,15 @@ def _asked(rows: Iterable[Usage], outside: Outside, now: datetime) -> Iterable[U
             continue
         try:
             if instance.host_id not in dark:
-                _judge_oom(instance, row, outside, now)
+                _judge_oom(instance, row, outside)
                 yield row
         except EngineUnreachable:
             dark.add(instance.host_id)
-            if row.oom_since is None or row.oom_since < now - WORTH_ASKING:
-                yield row
         except DockmgrError:
             yield row
 
 
-def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) -> None:
+def _judge_oom(instance: Instance, row: Usage, outside: Outside) -> None:
     facts = outside.engines.at(engine_address(instance.host)).inspect(instance.container_id)
     if row.oom_at is None or facts is None:
         return
@@ -165,6 +183,7 @@ def _judge_oom(instance: Instance, row: Usage, outside: Outside, now: datetime) 
         f"The kernel killed a process of {instance.customer_id} at {row.oom_at:%H:%M:%S} UTC, as its memory "
         f"limit{limit} was reached; {since}."
     )
+    now = outside.clock.now()
     _tell(instance, OOM, told, now, now + timedelta(seconds=settings.FLAPPING_CLEAN))
 
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
+from django.db.models.functions import Greatest
 
 from instances.containers import consumption
 from instances.containers.consumption import COUNTERS, LOOKS, MEMORY, PIDS, THROTTLED
@@ -19,14 +20,16 @@ from instances.db.moments import ahead
 from instances.db.write_back import write_back
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import DockmgrError, EngineUnreachable
-from instances.lib.clock import is_due
+from instances.lib.calendar import hour_of
+from instances.lib.clock import AHEAD, is_due
 from instances.models import Instance, Usage, UsageHour
-from instances.models.usage import CONSUMED
+from instances.models.usage import CONSUMED, PEAKS
 from instances.monitoring.resources import settle
 from instances.outside import Outside, engine_address
 
 OWN = frozenset({MEMORY, PIDS, THROTTLED})  # what these readings tell
 AT_ONCE = 16  # readings of a process at the same time: engines before 23 take a second for each
+SUMMED = [name for name in CONSUMED if name not in PEAKS]  # a first reading has only peaks
 A_SECOND = 3  # readings of one engine, which pays about a hundredth of a core's second for each
 READ = (
     "read_at", "container_id", "counters", "cpu_percent", "memory", "memory_limit", "pids", "pids_limit",
@@ -129,17 +132,18 @@ def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, eve
 
 def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, every: timedelta) -> None:
     """Add one reading to a row; an hour that is over goes to its own."""
-    lasted = min((now - row.read_at).total_seconds(), 2 * every.total_seconds()) if row.read_at else 0.0
+    elapsed = max(0.0, (now - row.read_at).total_seconds()) if row.read_at else 0.0
+    lasted = min(elapsed, 2 * every.total_seconds())
     is_same = container == row.container_id
-    spent = consumption.spent(row.counters, usage, same_container=is_same)
+    spent = consumption.spent(row.counters, usage, same_container=is_same, elapsed=elapsed)
     begin_hour(row, now)
-    row.seconds += max(0.0, lasted)
-    row.memory_seconds += usage.memory * max(0.0, lasted)
+    row.seconds += lasted
+    row.memory_seconds += usage.memory * lasted
     row.memory_peak = max(row.memory_peak, usage.memory)
     row.cpu_seconds += spent.cpu_ns / 1e9
     for name in COUNTERS[1:]:
         setattr(row, name, getattr(row, name) + getattr(spent, name))
-    row.cpu_percent = round(spent.cpu_ns / 1e7 / lasted, 1) if lasted > 0 else None
+    row.cpu_percent = round(spent.cpu_ns / 1e7 / elapsed, 1) if elapsed > 0 else None
     row.memory, row.memory_limit, row.pids, row.pids_limit = (
         usage.memory, usage.memory_limit, usage.pids, usage.pids_limit,
     )  # fmt: skip
@@ -150,20 +154,30 @@ def advance(row: Usage, container: str, usage: ContainerUsage, now: datetime, ev
 
 
 def begin_hour(row: Usage, now: datetime) -> None:
-    """Have the row add up the hour that is now."""
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    if row.hour != hour:
+    """Have the row, which is locked, add up the hour that is now.
+
+    It stays with a later one for whoever looked at a clock before waiting for the row.
+    """
+    hour = hour_of(now)
+    if row.hour is None or row.hour < hour or row.hour > now + AHEAD:
         end_hour(row)
         row.hour = hour
 
 
 def end_hour(row: Usage) -> None:
-    """Write down the hour a row has added up, and begin the next one with nothing."""
-    if row.hour is not None and (row.seconds or row.disk_seconds):
-        values = {name: getattr(row, name) for name in CONSUMED}
-        UsageHour.objects.bulk_create(
-            [UsageHour(instance_id=row.pk, at=row.hour, **values)], ignore_conflicts=True
-        )
-        row.near["throttled"] = int(consumption.was_throttled(row.periods, row.throttled))
+    """Write down the hour a row, which is locked, has added up, and begin the next one with nothing."""
+    if row.hour is not None and any(getattr(row, name) for name in SUMMED):
+        _add_to_hour(row, row.hour)
+        row.near[THROTTLED] = int(consumption.was_throttled(row.periods, row.throttled))
     for name in CONSUMED:
         setattr(row, name, 0)
+
+
+def _add_to_hour(row: Usage, hour: datetime) -> None:
+    """A clock that ran fast, or an hour that was ended early, has a row there already."""
+    values = {name: getattr(row, name) for name in CONSUMED}
+    more = {
+        name: Greatest(F(name), value) if name in PEAKS else F(name) + value for name, value in values.items()
+    }
+    if not UsageHour.objects.filter(instance=row.pk, at=hour).update(**more):
+        UsageHour.objects.create(instance_id=row.pk, at=hour, **values)

@@ -17,14 +17,13 @@ from instances.db.write_back import write_back
 from instances.documents import shapes, time
 from instances.lib.calendar import DAY, day_of, hour_of
 from instances.models import Usage, UsageDay, UsageHour
-from instances.models.usage import CONSUMED
+from instances.models.usage import CONSUMED, PEAKS
 from instances.monitoring.usage import end_hour
 
 LEAST_HOURS = timedelta(days=3)  # so that the daily roll-up finds all of a day
 AT_ONCE = 1000  # instances whose day is rolled up in one query
 GIB_HOURS = 1024**3 * 3600
 WHO = ("instance__customer_id", "instance__plan__name")
-PEAKS = ("memory_peak", "disk_peak")
 TOTALS: dict[str, Any] = {
     name: Max(name) if name in PEAKS else Sum(name) for name in CONSUMED if name not in WHO
 }
@@ -96,7 +95,10 @@ def as_csv(rows: Sequence[shapes.Usage]) -> str:
 
 
 def roll_up(now: datetime) -> int:
-    """Write down the hours nobody has ended, and the days that are over; returns how many rows of days."""
+    """Write down the hours nobody has ended, and the days that are over; returns how many rows of days.
+
+    Yesterday is added up anew each time: a clock that ran fast may have ended it before it was over.
+    """
     hour, today = hour_of(now), day_of(now)
     with transaction.atomic():
         left = list(locked(Usage.objects.filter(hour__lt=hour)).order_by("pk"))
@@ -108,9 +110,9 @@ def roll_up(now: datetime) -> int:
 
 
 def _days_left(today: datetime) -> Iterable[datetime]:
-    last = UsageDay.objects.order_by("-at").values_list("at", flat=True).first()
+    last = UsageDay.objects.filter(at__lt=today).order_by("-at").values_list("at", flat=True).first()
     first = UsageHour.objects.order_by("at").values_list("at", flat=True).first()
-    day = last + DAY if last else day_of(first) if first else today
+    day = min(last + DAY, today - DAY) if last else day_of(first) if first else today
     while day < today:
         yield day
         day += DAY
@@ -124,10 +126,14 @@ def _roll_up_day(day: datetime) -> int:
         some: Any = hours.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE).values(
             "instance_id"
         )
+        sums = some.annotate(**{f"of_{name}": of for name, of in TOTALS.items()}).order_by("instance_id")
         rows = [
             UsageDay(at=day, instance_id=row["instance_id"], **{name: row[f"of_{name}"] for name in CONSUMED})
-            for row in some.annotate(**{f"of_{name}": of for name, of in TOTALS.items()})
+            for row in sums
         ]
-        UsageDay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+        UsageDay.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["instance", "at"], update_fields=CONSUMED,
+            batch_size=500,
+        )  # fmt: skip
         rolled_up += len(rows)
     return rolled_up

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
+from instances.errors import EngineUnreachable
 from instances.incidents import deadlines
-from instances.models import Incident, Instance, Operation, Usage
+from instances.models import Host, HostWatch, Incident, Instance, Operation, Usage
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
-from instances.monitoring.resources import WORTH_ASKING, judge_ooms
+from instances.monitoring.resources import AT_ONCE, WORTH_ASKING, judge_ooms, note_ooms
 from instances.outside import engine_address
 from tests.factories import World
 from tests.fast.telling import a_channel, told_after
@@ -110,3 +111,29 @@ def test_an_engine_out_of_reach_is_asked_again_for_a_while(world: World, watch: 
     assert Usage.objects.exclude(oom_since=None).exists()
     judged(world, WORTH_ASKING.total_seconds())
     assert not Usage.objects.exclude(oom_since=None).exists()
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_host_out_of_reach_keeps_no_other_from_being_judged(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
+    dark = [world.instance(f"d{number:02}") for number in range(AT_ONCE + 4)]
+    well, asked = world.instance("well", host=other), list[str]()
+    killed = [[row.container_id for row in dark], [well.container_id]]
+    for containers in killed:
+        note_ooms(dict.fromkeys(containers, int(world.now.timestamp() * 1e9)), world.now)
+        world.clock.advance(1)
+    HostWatch.objects.update_or_create(host=world.host, defaults={"failures": int(is_known)})
+
+    def hang(container: str) -> None:
+        asked.append(container)
+        raise EngineUnreachable("it does not answer")
+
+    monkeypatch.setattr(world.engine, "inspect", hang)
+    assert [row.instance_id for row in judged(world)] == [well.pk]
+    assert len(asked) == int(not is_known), "it is asked once a turn, and not where that is known"
+    waiting = Usage.objects.exclude(oom_since=None)
+    assert waiting.count() == len(dark)
+    judged(world, WORTH_ASKING.total_seconds())
+    assert not waiting.exists()

@@ -15,6 +15,7 @@ import pytest
 from instances.checks.record import record
 from instances.containers.facts import ContainerUsage
 from instances.fleet.retention import purge
+from instances.lib.calendar import HOUR, hour_of
 from instances.models import Host, Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
 from instances.monitoring import usage
 from instances.monitoring.usage import AT_ONCE, UsageReader, interval
@@ -59,6 +60,26 @@ def test_readings_add_up_over_a_restart_and_a_container_made_anew(world: World) 
     expected = {"cpu_seconds": 60 + 20 + 30 + 7, "received_bytes": 700, "running_seconds": 240}
     assert used(world, **expected) == expected
     assert Usage.objects.get().cpu_percent == 11.7
+
+
+def test_a_network_that_is_taken_away_bills_nothing_again(world: World) -> None:
+    world.instance()
+    uses(world, cpu_ns=2_592_000 * 10**9, received=50_000_000, cpus=4)
+    turn(world)
+    uses(world, cpu_ns=2_592_030 * 10**9, received=1000, cpus=4)
+    turn(world)
+    expected = {"cpu_seconds": 30, "received_bytes": 0}
+    assert used(world, **expected) == expected
+    assert Usage.objects.get().cpu_percent == 50
+
+
+def test_after_a_gap_the_cpu_is_that_of_the_whole_gap(world: World) -> None:
+    world.instance()
+    for used_cpu, later in ((1, 60), (5401, 10800)):
+        uses(world, cpu_ns=used_cpu * 10**9)
+        turn(world, later)
+    row = Usage.objects.get()
+    assert (row.cpu_percent, row.seconds) == (50, 2 * EVERY.total_seconds())
 
 
 def test_each_reading_is_made_once_and_spread_over_the_interval(world: World) -> None:
@@ -129,7 +150,7 @@ def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
     total = used(world, cpu_seconds=0, memory_peak_bytes=0)
     assert total == {"cpu_seconds": 60 * 26 - 30, "memory_peak_bytes": (100 + 60 * 26 - 30) * MB}
     assert UsageHour.objects.count() == 25
-    assert (roll_up(world.now), roll_up(world.now)) == (1, 0)
+    assert (roll_up(world.now), roll_up(world.now)) == (1, 1), "yesterday once more"
     assert UsageDay.objects.get().cpu_seconds == sum(
         hour.cpu_seconds
         for hour in UsageHour.objects.filter(at__lt=UsageDay.objects.get().at + timedelta(days=1))
@@ -139,6 +160,50 @@ def test_hours_and_days_are_rolled_up_and_the_sums_stay(world: World) -> None:
     purge(world.now)
     assert (UsageHour.objects.count(), UsageDay.objects.count()) == (0, 2)
     assert used(world, cpu_seconds=0, memory_peak_bytes=0) == total
+
+
+@pytest.mark.parametrize("hours", [2, 13])
+def test_a_clock_that_runs_fast_for_a_while_loses_nothing(world: World, hours: int) -> None:
+    world.instance()
+    for quarter in range(110):
+        uses(world, cpu_ns=quarter * 900 * 10**9, memory=(300 - quarter) * MB)
+        fast = hours * 3600 if quarter == 2 else 0
+        turn(world, fast)
+        if fast:
+            roll_up(world.now)
+        world.clock.advance(900 - fast)
+    everything = {"cpu_seconds": 109 * 900, "memory_peak_bytes": 300 * MB}
+    assert used(world, **everything) == everything
+    roll_up(world.now)
+    [day] = UsageDay.objects.order_by("at")[:1]
+    of_day = UsageHour.objects.filter(at__lt=day.at + timedelta(days=1))
+    assert day.cpu_seconds == sum(hour.cpu_seconds for hour in of_day) > 10 * 3600
+    assert day.memory_peak == 300 * MB
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_that_waited_for_its_row_sets_no_hour_back(world: World) -> None:
+    instance = world.instance()
+    usage.add_rows(world.now, EVERY)
+    hour = hour_of(world.now) + HOUR
+    for cpu, seconds in ((10, -60), (20, 0.05), (30, -0.02)):
+        reading = ContainerUsage(cpu_ns=cpu * 10**9, memory=MB)
+        usage.write({instance.pk: (instance.container_id, reading)}, hour + timedelta(seconds=seconds), EVERY)
+    row = Usage.objects.get()
+    assert (row.hour, row.cpu_seconds) == (hour, 20)
+
+
+def test_an_engine_that_says_what_no_column_holds_costs_no_other_its_reading(world: World) -> None:
+    liar, honest = world.instance("liar"), world.instance("honest")
+    turn(world)
+    for number in range(4):  # each time as if started anew
+        uses(world, "liar", cpu_ns=10 - number, received=2**63 - 1, periods=2**63 - 1, memory=2**63 - 1)
+        uses(world, "honest", cpu_ns=(number + 1) * 10**9)
+        turn(world)
+    world.clock.advance(86400)
+    assert roll_up(world.now) == 2
+    found = dict(UsageDay.objects.values_list("instance", "received"))
+    assert found == {liar.pk: 4 * 2**45, honest.pk: 0}
 
 
 def test_the_command_and_the_table_say_the_same(world: World, run: Run) -> None:

@@ -33,15 +33,22 @@ def counted(cpu: int, net: int = 0) -> dict[str, int]:
         (counted(100, 5), (500, 9), True, (400, 4)),
         (counted(100, 5), (100, 5), True, (0, 0)),
         (counted(100, 5), (20, 7), True, (20, 7)),  # started anew: all of its counters begin at zero
-        (counted(100, 5), (120, 2), True, (120, 2)),
+        (counted(100, 5), (120, 2), True, (120, 2)),  # and has had the time to use more CPU than before
+        (counted(100, 5), (130, 2), True, (30, 0)),  # it has not: one of its networks was taken away
         (counted(100, 5), (300, 9), False, (300, 9)),  # made anew
     ],
 )
 def test_counters_add_up(
     before: dict[str, int] | None, now: tuple[int, int], same: bool, used: tuple[int, int]
 ) -> None:
-    usage = ContainerUsage(cpu_ns=now[0], received=now[1])
-    assert spent(before, usage, same_container=same) == Spent(cpu_ns=used[0], received=used[1])
+    usage = ContainerUsage(cpu_ns=now[0], received=now[1], cpus=2)
+    found = spent(before, usage, same_container=same, elapsed=60.5e-9)
+    assert found == Spent(cpu_ns=used[0], received=used[1])
+
+
+def test_where_the_cpus_are_not_known_only_less_cpu_is_a_new_run() -> None:
+    now = ContainerUsage(cpu_ns=120, received=2)
+    assert spent(counted(100, 5), now, same_container=True, elapsed=60) == Spent(cpu_ns=20)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def volume(name: object, size: object) -> dict[str, Any]:
                     volume(5, 5),
                     {"Name": "v", "UsageData": None},
                     volume("x", 2**70),
+                    volume("y", 2**51),
                 ],
             },
             DiskUse({"c2": 0}, {}),

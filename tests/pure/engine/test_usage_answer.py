@@ -22,6 +22,7 @@ CGROUP1: dict[str, Any] = {
     },
     "cpu_stats": {
         "cpu_usage": {"total_usage": 53165346},
+        "online_cpus": 2,
         "throttling_data": {"periods": 8, "throttled_periods": 2, "throttled_time": 5},
     },
     "memory_stats": {"usage": 757760, "stats": {"total_inactive_file": 8192}, "limit": 67108864},
@@ -29,7 +30,7 @@ CGROUP1: dict[str, Any] = {
 }
 SEEN = ContainerUsage(
     cpu_ns=53165346, received=810, sent=3, block_read=4096, block_written=512, periods=8, throttled=2,
-    memory=749568, memory_limit=67108864, pids=3, pids_limit=64,
+    memory=749568, memory_limit=67108864, pids=3, pids_limit=64, cpus=2,
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def test_what_is_no_answer_is_refused(answer: object) -> None:
     "changes",
     [
         {"networks": {"eth0": None}, "pids_stats": [], "blkio_stats": {"io_service_bytes_recursive": None}},
+        {"pids_stats": {"current": 2**62}},
         {"networks": {"eth0": {"rx_bytes": -5}}, "memory_stats": {"usage": 5, "stats": {"inactive_file": 9}}},
         {"blkio_stats": {"io_service_bytes_recursive": [{"op": "read"}, {"value": 3}, "x", {"op": 1}]}},
     ],
@@ -78,3 +80,4 @@ def test_odd_parts_are_left_out(changes: dict[str, Any]) -> None:
     assert found
     assert found.cpu_ns == SEEN.cpu_ns
     assert min(found.received, found.memory, found.block_read, found.pids) >= 0
+    assert found.pids < 2**31
