@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -62,6 +63,18 @@ def _images(value: object) -> list[str]:
     return [str(_image(entry)) for entry in value]
 
 
+def _address(value: str) -> str:
+    """One that nothing can be asked at would be found out of order customer by customer."""
+    try:
+        parts = urlsplit(value.replace("{subdomain}", "a.example"))
+        can_be_asked = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        can_be_asked = False
+    if value and not can_be_asked:
+        raise ValueError("must be an http or https address with a host name, such as https://{subdomain}")
+    return value
+
+
 def _plain(value: object) -> object:
     """Numbers and truth values as YAML writes them."""
     if isinstance(value, bool):
@@ -111,7 +124,9 @@ class PlanEntry(Entry, Options):
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
     generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
-    public_url: str = Field(default="", max_length=LONGEST, pattern=r"^(|https?://[!-~]+)$")
+    public_url: Annotated[
+        str, AfterValidator(_address), Field(max_length=LONGEST, pattern=r"^(|https?://[!-~]+)$")
+    ] = ""
     update_strategy: Literal["recreate", "start_first"] = "recreate"
     log_alerts: Annotated[list[LogAlert], BeforeValidator(_alerts), Field(max_length=MOST_ALERTS)] = []
 

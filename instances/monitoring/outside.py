@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -24,13 +24,15 @@ from instances.incidents.rules import Availability
 from instances.lib.clock import is_due
 from instances.models import Instance, OutsideCheck, OutsideTransition
 from instances.monitoring.outside_judge import judge, judge_certificates
-from instances.monitoring.outside_rules import inside_view, next_look, zone_of
+from instances.monitoring.outside_rules import host_of, inside_view, next_look, zone_of
 from instances.outside import Outside
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 32  # addresses that a process asks at the same time
 JUDGE_EVERY = timedelta(seconds=10)
 CERTIFY_EVERY = timedelta(minutes=1)
-LONGEST_URL = 600
+LONGEST_URL, LONGEST_ZONE = 600, 253
 WRITTEN = (
     "next_at", "asked_at", "url", "outcome", "fault", "error", "http_status", "latency_ms", "failures",
     "failing_since", "proxy", "zone", "certificate", "certificate_begins", "certificate_ends",
@@ -104,10 +106,15 @@ def take_due(now: datetime) -> list[Instance]:
 
 
 def look_at(instance: Instance, outside: Outside) -> Look:
-    """Ask one address as its customers do. Reads no database."""
-    url = public_url(instance.access_url.rstrip("/"), instance.plan)
-    public_only = not settings.OUTSIDE_PRIVATE
-    result = probed_publicly(url, instance.plan, outside, settings.PROBE_TIMEOUT, public_only=public_only)
+    """Ask one address as its customers do. Reads no database; never raises for what its plan says."""
+    url = instance.access_url.rstrip("/")
+    try:
+        url = public_url(url, instance.plan)
+        public_only = not settings.OUTSIDE_PRIVATE
+        result = probed_publicly(url, instance.plan, outside, settings.PROBE_TIMEOUT, public_only=public_only)
+    except Exception:  # it would cost all others of the portion their turn, again and again
+        logger.exception("Asking the public address of %s failed.", instance.customer_id)
+        result = ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, sentence(PROBER), places=())
     return Look(instance, url, result)
 
 
@@ -135,7 +142,7 @@ def _advance(row: OutsideCheck, look: Look, now: datetime, every: timedelta) -> 
     row.next_at, row.asked_at, row.url = now + next_look(row.failures, every), now, look.url[:LONGEST_URL]
     row.outcome, row.http_status, row.latency_ms = result.outcome.value, result.http_status, result.latency_ms
     row.fault, row.error = (diagnosis.fault.value, diagnosis.message) if failed else ("", "")
-    row.zone = zone_of(urlsplit(look.url).hostname or "")
+    row.zone = zone_of(host_of(look.url))[-LONGEST_ZONE:]
     row.proxy = " ".join(result.places) if result.places else row.proxy
     if result.certificate is not None:
         row.certificate = result.certificate.fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from instances.health.diagnosis import ProbeView
 from instances.health.response import Outcome
@@ -20,6 +21,14 @@ def next_look(failures: int, every: timedelta) -> timedelta:
         return every
     doubled: int = 2 ** min(max(0, failures - PATIENT), 16)
     return min(every, SOON * doubled)
+
+
+def host_of(url: str) -> str:
+    """The host name in an address; empty where it has none or can't be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def zone_of(host: str) -> str:

@@ -142,6 +142,8 @@ def test_a_plan_saved_at_the_desk_is_still_what_its_file_says(admin_client: Clie
     assert admin_client.post(page, sent).status_code == 302
     assert Plan.objects.get(pk=plan.pk).public_url == "https://{subdomain}"
     assert rehearse(parse(ODD_PLAN)) == ([], [])
+    refused = admin_client.post(page, {**sent, "public_url": "https://[{subdomain}]"})
+    assert "public_url" in refused.context["adminform"].form.errors
 
 
 def test_another_memory_is_a_change_that_containers_are_behind_of(admin_client: Client, world: World) -> None:
