@@ -20,7 +20,7 @@ from instances.engine.port import LogStream
 from instances.errors import DockmgrError
 from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
 from instances.lib.redact import Redactor
-from instances.monitoring.log_rules import Pace, Place, Rate, stamped
+from instances.monitoring.log_rules import Moment, Pace, Place, Rate, stamped
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,14 @@ NANO = 10**9
 
 
 class Counted:
-    """One alert of one instance: how often its lines come, and the last of them, redacted."""
+    """One alert of one instance: how often its lines come, and the last of them, redacted.
+
+    `was_above` says that there were too many when lines were written that were read late.
+    """
 
     def __init__(self, alert: LogAlert) -> None:
         self.alert = alert
-        self.told = False
+        self.told = self.was_above = False
         self._pattern = alert.pattern
         self._rate = Rate(alert.more_than, timedelta(seconds=alert.within))
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
@@ -50,9 +53,10 @@ class Counted:
         """Whether a line, in UTF-8, is one of those that are counted."""
         return self._pattern.search(line) is not None
 
-    def add(self, at: datetime, line: str) -> None:
+    def add(self, at: datetime, line: str, *, is_late: bool) -> None:
         with self._lock:
-            self._rate.add(at)
+            is_above = self._rate.add(at)
+            self.was_above = self.was_above or (is_late and is_above)
             self._lines.append(line)
 
     def is_above(self, now: datetime) -> bool:
@@ -92,8 +96,9 @@ class LogFollower:
     ) -> None:
         self.container, self.address, self.counted = container, address, counted
         self._outside, self._redactor, self._of_all = outside, redactor, of_all
+        self._followed_since = outside.clock.now()
         longest = max((each.alert.within for each in counted), default=0)
-        begins = outside.clock.now() - timedelta(seconds=2 * longest)
+        begins = self._followed_since - timedelta(seconds=2 * longest)
         self._place = Place(int(begins.timestamp()) * NANO)
         self._pace = Pace(RATE, BURST)
         self._hides: Redactor | None = None
@@ -101,6 +106,7 @@ class LogFollower:
         self._stream: LogStream | None = None
         self._opened_at: float | None = None  # since when nothing was in the way, by the monotonic clock
         self._heard_at = monotonic()
+        self._rests_until: float | None = None  # the last time that more came than may be read
         self._thread = threading.Thread(target=self._run, name="log-alerts", daemon=True)
 
     def start(self) -> None:
@@ -110,7 +116,17 @@ class LogFollower:
     def is_caught_up(self) -> bool:
         """Whether all that was written is counted, as far as can be known."""
         opened = self._opened_at
-        return opened is not None and monotonic() - opened > SETTLES
+        return opened is not None and monotonic() - opened > SETTLES and not self._lags
+
+    @property
+    def _is_held_back(self) -> bool:
+        return self._rests_until is not None and monotonic() - self._rests_until < SETTLES
+
+    @property
+    def _lags(self) -> bool:
+        """Whether much is left to read. An old line alone says nothing: its engine's clock may run slow."""
+        behind = self._outside.clock.now().timestamp() - self._place.since / NANO
+        return self._is_held_back and behind > SETTLES
 
     def stop(self) -> None:
         """Begin nothing more; the thread ends soon."""
@@ -176,8 +192,10 @@ class LogFollower:
             yield chunk
             self._heard_at = now = monotonic()
             rest = max(self._pace.spend(len(chunk), now), self._of_all.spend(len(chunk), now))
-            if rest and self._over.wait(rest):
-                return
+            if rest:
+                self._rests_until = now + rest
+                if self._over.wait(rest):
+                    return
 
     def _count(self, raw: RawLine) -> bool:
         """Count a line where it is new; returns whether it is."""
@@ -189,11 +207,15 @@ class LogFollower:
         line = _readable(text)
         for each in self.counted:
             if each.has(line):
-                self._hides = self._hides or self._redactor()
-                written = min(datetime.fromtimestamp(at / NANO, UTC), self._outside.clock.now())
-                hides = self._hides
-                each.add(written, shown((text, dropped), hides, LINE_KEPT) if hides else UNSHOWN)
+                self._add(each, at, (text, dropped))
         return True
+
+    def _add(self, counted: Counted, at: Moment, line: RawLine) -> None:
+        self._hides = hides = self._hides or self._redactor()
+        written = min(datetime.fromtimestamp(at / NANO, UTC), self._outside.clock.now())
+        # What was there before it followed may have been told by another process.
+        is_late = self._is_held_back and written >= self._followed_since
+        counted.add(written, shown(line, hides, LINE_KEPT) if hides else UNSHOWN, is_late=is_late)
 
 
 def _readable(text: bytes) -> bytes:

@@ -20,13 +20,15 @@ class Rate:
         self._last: deque[datetime] = deque(maxlen=more_than + 1)
         self.over_at: datetime | None = None
 
-    def add(self, at: datetime) -> None:
-        """Count a line that was written at this moment."""
+    def add(self, at: datetime) -> bool:
+        """Count a line that was written at this moment; returns whether there were too many with it."""
         self._last.append(at)
         first = self._last[0]
-        if len(self._last) == self._last.maxlen and at - first < self._within:
-            over = first + 2 * self._within
-            self.over_at = max(over, self.over_at or over)
+        if len(self._last) < (self._last.maxlen or 0) or at - first >= self._within:
+            return False
+        over = first + 2 * self._within
+        self.over_at = max(over, self.over_at or over)
+        return True
 
     def is_above(self, now: datetime) -> bool:
         """Whether it is a matter for people at this moment."""

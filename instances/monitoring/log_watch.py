@@ -135,7 +135,9 @@ class LogWatch:
         self._followed[wanted.pk] = Followed(wanted, counted, follower)
 
     def _settle(self, followed: Followed, counted: Counted, now: datetime) -> None:
-        above = counted.is_above(now)
+        if counted.told:
+            counted.was_above = False  # that is part of what was told
+        above = counted.was_above or counted.is_above(now)
         if above and not counted.told:
             _tell(followed.wanted, counted, now)
             counted.told = True

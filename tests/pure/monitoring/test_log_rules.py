@@ -34,8 +34,8 @@ def test_a_rate_is_told_until_it_was_below_for_as_long_as_it_is_counted(
     more_than: int, minutes: list[float], over: float | None
 ) -> None:
     rate = Rate(more_than, WINDOW)
-    for minute in minutes:
-        rate.add(at(minute))
+    too_many = [rate.add(at(minute)) for minute in minutes]
+    assert any(too_many) == (over is not None)
     assert rate.over_at == (None if over is None else at(over))
     if over is not None:
         assert rate.is_above(at(over) - timedelta(seconds=1))
