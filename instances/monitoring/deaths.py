@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,7 +19,7 @@ from django.db.models import Q
 from instances.containers.facts import ContainerEvent, short_id
 from instances.db.errors import may_pass
 from instances.db.locks import locked
-from instances.errors import DockmgrError
+from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.lifecycle import add_event
 from instances.incidents.rules import CONTAINER, CRASHING, Severity, crashes_key
 from instances.incidents.writer import IncidentWriter
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 DIE, STOP = "die", "stop"  # engines' words: the first process ended, and it was asked to
 DIED = "died"  # the kind of the event of a death in an incident's timeline
 AT_ONCE = 16
-MOST = 1000  # deaths of an incident that are counted, and of an engine that wait
+MOST = 1000  # deaths of an incident that are counted, and of those that wait
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,19 @@ class Deaths:
         """Those that were there at the last call already, a few at a time."""
         with self._lock:
             taken, left = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            self._waiting = left + [Heard(who, death, now) for who, death in self._fresh]
+            self._waiting = [*left, *(Heard(who, death, now) for who, death in self._fresh)][:MOST]
             self._fresh = []
         return taken
+
+    def containers(self) -> set[str]:
+        """Whose deaths would be taken now or later."""
+        with self._lock:
+            return {some.container_id for some in self._waiting}
+
+    def forget(self, containers: Collection[str]) -> None:
+        """Nobody wants to know of those deaths of these that wait, or nobody can."""
+        with self._lock:
+            self._waiting = [some for some in self._waiting if some.container_id not in containers]
 
     def give_back(self, heard: Sequence[Heard]) -> None:
         """These were taken and could not be judged; they come first the next time."""
@@ -98,6 +108,7 @@ def judge_deaths(deaths: Deaths, outside: Outside) -> Iterator[Crash]:
 
     Those that are not judged, because the database is away or whoever asks gave up, are judged another time.
     """
+    hosts = _hosts_of_ours(deaths)
     left = deaths.take(outside.clock.now())
     try:
         while left:
@@ -108,13 +119,30 @@ def judge_deaths(deaths: Deaths, outside: Outside) -> Iterator[Crash]:
                 if may_pass(error):
                     left.insert(0, heard)
                 raise
-            if crash is not None:
-                yield crash
+            except EngineUnreachable:  # each of the others there would cost its timeout once more
+                there = {who for who, host in hosts.items() if host == hosts.get(heard.container_id)}
+                left = [other for other in left if other.container_id not in there]
+                deaths.forget(there)
+            else:
+                if crash is not None:
+                    yield crash
     finally:
         deaths.give_back(left)
 
 
+def _hosts_of_ours(deaths: Deaths) -> dict[str, int]:
+    """By container, of deaths that wait; strangers' are forgotten, as a host of builds has many."""
+    waiting = deaths.containers()
+    if not waiting:
+        return {}
+    active = Instance.objects.active().filter(container_id__in=waiting)
+    ours = dict(active.values_list("container_id", "host_id"))
+    deaths.forget(waiting - ours.keys())
+    return ours
+
+
 def _judged(heard: Heard, outside: Outside) -> Crash | None:
+    """Raises EngineUnreachable."""
     container_id, death = heard.container_id, heard.death
     instance = Instance.objects.active().without_secrets().filter(container_id=container_id).first()
     if instance is None:
@@ -122,7 +150,9 @@ def _judged(heard: Heard, outside: Outside) -> Crash | None:
     try:
         is_crash = _was_made_good(instance, heard, outside)
     except DockmgrError as error:
-        logger.info("What became of a container of %s is not known: %s", short_id(container_id), error)
+        logger.info("What became of container %s is not known: %s", short_id(container_id), error)
+        if isinstance(error, EngineUnreachable):
+            raise
         return None
     incident = _note(instance, death, outside.clock.now()) if is_crash else None
     if incident is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
@@ -14,7 +15,7 @@ from instances.containers.facts import ContainerEvent
 from instances.documents.rows import time
 from instances.errors import EngineUnreachable
 from instances.incidents import deadlines, documents
-from instances.models import Incident, IncidentEvent, LastWords, Notification, Operation
+from instances.models import Host, Incident, IncidentEvent, LastWords, Notification, Operation
 from instances.monitoring import deaths
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
@@ -116,6 +117,47 @@ def test_who_gives_up_in_the_middle_loses_none(world: World, watch: EventWatch) 
     first = next(iter(watch.crashes())).customer_id
     assert {first, *(crash.customer_id for crash in watch.crashes())} == {"c1", "c2"}
     assert len(died()) == 2
+
+
+def test_deaths_of_strangers_hold_up_none_of_ours(world: World, watch: EventWatch) -> None:
+    world.instance()
+    for number in range(5 * deaths.AT_ONCE):
+        watch._noticed.add(ContainerEvent(f"{number:f>64}", "die", 1, 1))
+    crashes(world, watch)
+    assert len(died()) == 1
+    assert not watch._noticed.deaths.containers()
+
+
+def test_of_those_that_wait_there_are_never_too_many(
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = world.instance()
+    monkeypatch.setattr(deaths, "MOST", 40)
+    waiting = watch._noticed.deaths
+    for _ in range(5):
+        for number in range(45):
+            watch._noticed.add(ContainerEvent(instance.container_id, "die", number, 1))
+        list(watch.crashes())
+    taken = [len(waiting.take(world.now)) for _ in range(5)]
+    assert sum(taken) == 40
+
+
+def test_a_host_that_does_not_answer_costs_one_question_however_many_died_there(
+    world: World, watch: EventWatch
+) -> None:
+    away = Host.objects.create(name="away", docker_url="tcp://h2:2376", first_port=25000)
+    there = world.outside.hosts[away.docker_url]
+    there._serial = itertools.count(1000)  # no two engines have a container of one id
+    for number in range(2 * deaths.AT_ONCE):
+        there.crash(world.instance(f"c{number}", host=away).container_id, 1)
+    world.instance("well")
+    world.engine.crash("dockmgr-well", 1)
+    for host in (away, world.host):
+        Follower(engine_address(host), world.outside.engines, watch._noticed, world.now).follow()
+    list(watch.crashes())
+    there.unreachable, asked = True, there.times_asked
+    assert [crash.customer_id for crash in [*watch.crashes(), *watch.crashes()]] == ["well"]
+    assert there.times_asked == asked + 1
 
 
 def failing(error: type[Exception]) -> Callable[..., NoReturn]:
