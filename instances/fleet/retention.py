@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from instances.fleet import history
+from instances.fleet import by_instance, history
 from instances.models import (
     ApiRequest,
     AuditEntry,
@@ -48,8 +48,8 @@ def purge(now: datetime) -> dict[str, int]:
         ),
         "events": _delete(FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT)),
         "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
-        "transitions": history.forget_by_instance(_superseded(Transition, recorded)),
-        "transitions from outside": history.forget_by_instance(_superseded(OutsideTransition, recorded)),
+        "transitions": by_instance.forget(_superseded(Transition, recorded)),
+        "transitions from outside": by_instance.forget(_superseded(OutsideTransition, recorded)),
         "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),
         "mutes": _delete(Mute.objects.filter(until__lt=recorded)),
         "notifications": _delete(Notification.objects.filter(created_at__lt=recorded)),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances.fleet import history
+from instances.fleet import by_instance
 from instances.fleet.retention import purge
 from instances.incidents import lifecycle
 from instances.incidents.rules import FLEET, SELF
@@ -39,7 +39,7 @@ def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
 
 
 def test_the_last_known_availability_stays_however_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "AT_ONCE", 1)
+    monkeypatch.setattr(by_instance, "AT_ONCE", 1)
     instances = [world.instance("c1"), world.instance("c2")]
     for instance in instances:
         for day, availability in enumerate(["up", "down", "up", "down"]):
