@@ -40,6 +40,7 @@ PARTS = {
                          "fast/fleet/test_past.py", "web/test_history_plans.py",
                          "fast/operations/test_identity.py", "fast/operations/test_last_words.py",
                          "fast/operations/test_provision.py", "fast/operations/test_host_access.py",
+                         "fast/operations/test_adopt_unpublished.py",
                          "fast/operations/test_generated.py", "fast/fleet/test_rehearse.py",
                          "web/access/test_audit.py::test_hostile_paths_are_recorded_cut_and_clean",
                          "web/access/test_audit.py::test_texts_are_cut_to_what_the_log_holds",
