@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from instances.db import partitions
-from instances.fleet import by_instance, early_sums, former_checks, roll_up
+from instances.fleet import early_sums, former_checks, roll_up
 from instances.fleet.history_rules import first_to_keep
-from instances.models import CheckDay, CheckHour, HealthCheck
+from instances.models import HealthCheck
 
 TABLE = HealthCheck._meta.db_table
 ROWS_AT_ONCE = 5000
@@ -53,12 +53,3 @@ def _in_steps(delete: Callable[[], int]) -> int:
     while number := delete():
         deleted += number
     return deleted
-
-
-def forget_sums(now: datetime) -> dict[str, int]:
-    """Delete sums older than their settings in days; returns how many."""
-    hours, days = (now - timedelta(days=kept) for kept in (settings.HOURLY_DAYS, settings.DAILY_DAYS))
-    return {
-        "hours of checks": by_instance.forget(CheckHour.objects.filter(at__lt=hours)),
-        "days of checks": by_instance.forget(CheckDay.objects.filter(at__lt=days)),
-    }

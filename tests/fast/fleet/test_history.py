@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.db import partitions
@@ -235,6 +236,29 @@ def test_two_that_make_or_drop_the_same_partition_do_it_once(
         assert partitions.drop(table, day) == 0
         assert partitions.drop(table, day) is None
         assert partitions.make(table, [MONDAY.date()]) == [], "the default one has rows of it"
+
+
+def test_a_partition_of_another_role_keeps_none_of_the_others(
+    monday: Instance, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not partitions.is_partitioned():
+        return
+    settings.HISTORY_DAYS = 1
+    HealthCheck.objects.all().delete()
+    days = [(MONDAY + number * DAY).date() for number in range(2)]
+    partitions.make(history.TABLE, days)
+    history.keep(MONDAY + 4 * DAY, to_the_end())
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE of_no_use; ALTER TABLE {history.TABLE} OWNER TO of_no_use")
+        cursor.execute(f"ALTER TABLE {partitions.name_of(history.TABLE, days[1])} OWNER TO of_no_use")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO of_no_use; SET ROLE of_no_use")
+        history.forget_checks(MONDAY + 4 * DAY)
+        cursor.execute("RESET ROLE")
+    there = partitions.days(history.TABLE)
+    assert (days[0] in there, days[1] in there) == (True, False)
+    assert (
+        f"The partition {partitions.name_of(history.TABLE, days[0])} could not be dropped now" in caplog.text
+    )
 
 
 def test_sums_are_forgotten_after_their_days(monday: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
