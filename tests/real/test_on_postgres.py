@@ -37,6 +37,7 @@ PARTS = {
                          "fast/fleet/test_apply.py", "fast/fleet/test_apply_at_once.py",
                          "fast/fleet/test_cleanup.py",
                          "fast/fleet/test_retention.py", "fast/fleet/test_history.py",
+                         "fast/fleet/test_early_sums.py",
                          "fast/fleet/test_past.py", "web/test_history_plans.py",
                          "fast/operations/test_identity.py", "fast/operations/test_last_words.py",
                          "fast/operations/test_provision.py", "fast/operations/test_host_access.py",
