@@ -255,10 +255,12 @@ def timed(work: Callable[[], object]) -> float:
 
 def upkeep(today: datetime, count: int) -> list[Found]:
     """The steps of the roll-up, of the upgrade and of forgetting: each is a transaction of its own."""
+    from django.conf import settings
+
     from instances.db import partitions
-    from instances.fleet import former_checks, history, roll_up
+    from instances.fleet import by_instance, former_checks, roll_up
     from instances.lib.calendar import DAY, HOUR
-    from instances.models import HistoryProgress
+    from instances.models import CheckHour, HistoryProgress
 
     now = datetime.now(UTC)
     HistoryProgress.objects.create(name=roll_up.HOURS, at=today - 2 * HOUR)
@@ -270,7 +272,8 @@ def upkeep(today: datetime, count: int) -> list[Found]:
     yesterday = (today - DAY).date()
     rows = execute(f"SELECT count(*) FROM {partitions.name_of('instances_check', yesterday)}")
     dropped = timed(lambda: partitions.drop("instances_check", yesterday))
-    forgotten = timed(lambda: history.forget_sums(now + HOUR))
+    oldest = now + HOUR - timedelta(days=settings.HOURLY_DAYS)
+    forgotten = timed(lambda: by_instance.forget(CheckHour.objects.filter(at__lt=oldest)))
     return [
         Found("rolling up, longest step", round(max(summed)), "ms", 2000, f"{len(summed)} steps"),
         Found("rolling up two hours and a day", round(rolling, 1), "s", note="of CPU"),

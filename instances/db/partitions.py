@@ -29,6 +29,7 @@ FORESTALLED = {  # what is tried again, or was done by another process meanwhile
     "42P01",  # undefined_table
     "23514",  # check_violation: a row of that day has come into the default partition
 }
+NO_RIGHT = "42501"  # insufficient_privilege: another role owns the partition
 DAY = timedelta(days=1)
 
 
@@ -96,9 +97,9 @@ def _made(table: str, day: date) -> bool:
 
 def drop(table: str, day: date) -> int | None:
     """Drop a day with all its rows; returns about how many, None where that is not possible now."""
-    name = name_of(table, day)
-    rows = _about(name)
+    name, rows = name_of(table, day), 0
     with _briefly(f"The partition {name} could not be dropped now") as done:
+        rows = _about(name)
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE {name}")
         done.append(day)
@@ -137,7 +138,9 @@ def _briefly(otherwise: str) -> Iterator[list[date]]:
                 cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             yield done
     except DatabaseError as error:
-        if getattr(error.__cause__, "sqlstate", None) not in FORESTALLED:
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state not in FORESTALLED and state != NO_RIGHT:
             raise
         done.clear()
-        logger.info("%s: %s", otherwise, type(error.__cause__).__name__)
+        level = logging.ERROR if state == NO_RIGHT else logging.INFO
+        logger.log(level, "%s: %s", otherwise, type(error.__cause__).__name__)

@@ -73,10 +73,12 @@ def _purged(row: PendingPurge, engines: Engines, now: datetime, silent: dict[int
 
 
 def _remove_unused(row: PendingPurge, engine: Engine) -> None:
-    """Raises PermanentError, which says who has the volume.
+    """Raises PermanentError, which says who has the volume, or that it is to be kept by now.
 
     Of a customer who is back the data stays: whoever provisioned again says what becomes of it.
     """
+    if not PendingPurge.objects.filter(pk=row.pk).exists():  # other hosts may have been slow to answer
+        raise PermanentError("the customer went on with it")
     if Instance.objects.present().filter(customer_id=row.customer_id).exists():
         raise PermanentError(f"the customer {row.customer_id}, who is back")
     try:

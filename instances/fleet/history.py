@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from instances.db import partitions
-from instances.fleet import former_checks, roll_up
+from instances.fleet import early_sums, former_checks, roll_up
 from instances.fleet.history_rules import first_to_keep
-from instances.models import CheckDay, CheckHour, HealthCheck
+from instances.models import HealthCheck
 
 TABLE = HealthCheck._meta.db_table
-AT_ONCE = 200  # instances whose old rows are deleted in one statement
 ROWS_AT_ONCE = 5000
 
 
@@ -26,6 +23,7 @@ def keep(now: datetime, is_over: Callable[[], bool]) -> int:
     """
     if partitions.is_partitioned():
         partitions.make(TABLE, partitions.wanted(now.date()))
+    early_sums.take_back(now)
     steps = 0
     while not is_over() and (former_checks.step(now) or (former_checks.is_empty() and roll_up.step(now))):
         steps += 1
@@ -55,25 +53,3 @@ def _in_steps(delete: Callable[[], int]) -> int:
     while number := delete():
         deleted += number
     return deleted
-
-
-def forget_sums(now: datetime) -> dict[str, int]:
-    """Delete sums older than their settings in days; returns how many."""
-    hours, days = (now - timedelta(days=kept) for kept in (settings.HOURLY_DAYS, settings.DAILY_DAYS))
-    return {
-        "hours of checks": forget_by_instance(CheckHour.objects.filter(at__lt=hours)),
-        "days of checks": forget_by_instance(CheckDay.objects.filter(at__lt=days)),
-    }
-
-
-def forget_by_instance(rows: QuerySet[Any]) -> int:
-    """Delete the rows, some instances at a time; returns how many.
-
-    For tables whose index begins with the instance: so none is needed for the time alone.
-    """
-    newest = rows.model._default_manager.order_by("-instance_id").values_list("instance_id", flat=True)
-    last = newest.first() or 0
-    return sum(
-        rows.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE).delete()[0]
-        for first in range(0, last + 1, AT_ONCE)
-    )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from instances.fleet import history
+from instances.db.errors import database_sentence, may_pass, met_others
+from instances.fleet import by_instance, history
 from instances.models import (
     ApiRequest,
     AuditEntry,
+    CheckDay,
+    CheckHour,
     FeedEvent,
     Incident,
     LastWords,
@@ -26,35 +33,63 @@ from instances.models import (
 )
 from instances.monitoring.usage_report import hours_kept
 
+logger = logging.getLogger(__name__)
+
 EVENTS_KEPT = timedelta(days=2)  # for whoever follows them and was away
 BATCH = 1000  # rows deleted in one transaction
 
 
 def purge(now: datetime) -> dict[str, int]:
-    """Delete in batches what is older than its setting in days allows; returns how many.
+    """Delete in batches what is older than its setting in days allows; returns how many, of what could be.
 
-    An open incident, an unfinished operation and the last known availability of an instance stay.
+    An open incident, an unfinished operation and the last known availability of an instance stay. What the
+    database refuses to delete is logged, and keeps nothing else. Raises its error when it is out of reach.
     """
+    deleted: dict[str, int] = {}
+    for what, forget in _steps(now).items():
+        try:
+            deleted[what] = forget()
+        except DatabaseFailure as error:
+            if may_pass(error) and not met_others(error):
+                raise
+            logger.error("Old %s could not be deleted. %s", what, database_sentence(error))
+    return deleted
+
+
+def _steps(now: datetime) -> dict[str, Callable[[], int]]:
+    """How what is old is deleted, by what it is."""
+    return {
+        "checks": partial(history.forget_checks, now),
+        **{what: partial(by_instance.forget, rows) for what, rows in _of_instances(now).items()},
+        **{what: partial(_delete, rows) for what, rows in _others(now).items()},
+    }
+
+
+def _of_instances(now: datetime) -> dict[str, QuerySet[Any]]:
+    recorded = now - timedelta(days=settings.RECORD_DAYS)
+    return {
+        "hours of checks": CheckHour.objects.filter(at__lt=now - timedelta(days=settings.HOURLY_DAYS)),
+        "days of checks": CheckDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS)),
+        "transitions": _superseded(Transition, recorded),
+        "transitions from outside": _superseded(OutsideTransition, recorded),
+    }
+
+
+def _others(now: datetime) -> dict[str, QuerySet[Any]]:
     measured = now - timedelta(days=settings.HISTORY_DAYS)
     recorded = now - timedelta(days=settings.RECORD_DAYS)
     return {
-        "checks": history.forget_checks(now),
-        **history.forget_sums(now),
-        "sweeps": _delete(Sweep.objects.filter(started_at__lt=measured).exclude(state="running")),
-        "hours of usage": _delete(UsageHour.objects.filter(at__lt=now - hours_kept())),
-        "days of usage": _delete(UsageDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS))),
-        "last words": _delete(
-            LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS))
-        ),
-        "events": _delete(FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT)),
-        "requests": _delete(ApiRequest.objects.filter(created_at__lt=measured)),
-        "transitions": history.forget_by_instance(_superseded(Transition, recorded)),
-        "transitions from outside": history.forget_by_instance(_superseded(OutsideTransition, recorded)),
-        "incidents": _delete(Incident.objects.filter(resolved_at__lt=recorded)),
-        "mutes": _delete(Mute.objects.filter(until__lt=recorded)),
-        "notifications": _delete(Notification.objects.filter(created_at__lt=recorded)),
-        "operations": _delete(Operation.objects.filter(finished_at__lt=recorded)),
-        "audit entries": _delete(AuditEntry.objects.filter(at__lt=recorded)),
+        "sweeps": Sweep.objects.filter(started_at__lt=measured).exclude(state="running"),
+        "hours of usage": UsageHour.objects.filter(at__lt=now - hours_kept()),
+        "days of usage": UsageDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS)),
+        "last words": LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS)),
+        "events": FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT),
+        "requests": ApiRequest.objects.filter(created_at__lt=measured),
+        "incidents": Incident.objects.filter(resolved_at__lt=recorded),
+        "mutes": Mute.objects.filter(until__lt=recorded),
+        "notifications": Notification.objects.filter(created_at__lt=recorded),
+        "operations": Operation.objects.filter(finished_at__lt=recorded),
+        "audit entries": AuditEntry.objects.filter(at__lt=recorded),
     }
 
 

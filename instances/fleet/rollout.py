@@ -27,7 +27,10 @@ FAILURES_ALLOWED = 0.1
 
 @dataclass(frozen=True)
 class Limits:
-    """`canaries` are updated one by one, and any failure among them ends it; later a share may fail."""
+    """`canaries` are updated one by one, and any failure among them ends it; later a share may fail.
+
+    One that runs the image already is no canary: the next one is.
+    """
 
     canaries: int = 1
     failures_allowed: float = FAILURES_ALLOWED
@@ -46,6 +49,11 @@ class Result:
     def failures(self) -> int:
         return sum(1 for operation in self.operations if operation.status != "succeeded")
 
+    @property
+    def tried(self) -> int:
+        """How many updates had something to do, and so tell something about the image."""
+        return sum(1 for operation in self.operations if not operation.facts.get("unchanged"))
+
 
 def candidates() -> list[Instance]:
     """Whom a fleet update concerns, healthy ones first: a canary should be able to sing."""
@@ -53,9 +61,9 @@ def candidates() -> list[Instance]:
     return sorted(instances, key=lambda i: (i.health.status != Status.HEALTHY, i.customer_id))
 
 
-def too_many(failures: int, done: int, total: int, limits: Limits) -> str:
-    """Why to stop now, or nothing. Pure."""
-    if failures and done <= limits.canaries:
+def too_many(failures: int, tried: int, done: int, total: int, limits: Limits) -> str:
+    """Why to stop now, or nothing. `tried` are those of `done` that had something to do. Pure."""
+    if failures and tried <= limits.canaries:
         return "The canary failed."
     if failures > limits.failures_allowed * total:
         return f"{failures} of {done} updates failed, more than {limits.failures_allowed:.0%} of {total}."
@@ -116,7 +124,7 @@ class _Rollout:
             yield instance
 
     def _at_once(self) -> int:
-        return AT_ONCE if len(self._result.operations) >= self._limits.canaries else 1
+        return AT_ONCE if self._result.tried >= self._limits.canaries else 1
 
     def _has_room(self, instance: Instance) -> bool:
         busy = sum(1 for other in self._running.values() if other.host_id == instance.host_id)
@@ -165,4 +173,5 @@ class _Rollout:
     def _judge(self) -> None:
         done = len(self._result.operations)
         self._progress(done + len(self._result.skipped), self._total, "updated")
-        self._result.stopped = too_many(self._result.failures, done, self._total, self._limits)
+        result = self._result
+        result.stopped = too_many(result.failures, result.tried, done, self._total, self._limits)

@@ -9,13 +9,13 @@ from django.db import IntegrityError, transaction
 
 from instances import state_file
 from instances.counters import count_ended
-from instances.db.locks import lock_in_order
+from instances.db.locks import lock_in_order, locked
 from instances.errors import RequestError
 from instances.incidents.feed import tell_of_operation
 from instances.incidents.findings import FindingChange, apply_findings
-from instances.models import Health, Instance, Operation, Port
+from instances.models import Health, Host, Instance, Operation, Port
 from instances.operations import first_look
-from instances.operations.adoptable import Adoptable, AdoptRequest, refuse_taken_port
+from instances.operations.adoptable import Adoptable, AdoptRequest, managed, refuse_taken_port
 from instances.operations.begin import by_request, open_operation
 from instances.operations.procedures.provision import TRY_AGAIN, what_is_taken
 from instances.operations.requester import Requester
@@ -37,6 +37,7 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
         return earlier
     try:
         with transaction.atomic():
+            _refuse_managed_since(found)
             instance = _write_down(found, outside, requester)
             _record(found, instance, outside, requester)
     except IntegrityError:
@@ -51,6 +52,15 @@ def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | No
     """The instance an earlier request with this id made. Raises RequestError for another request's id."""
     operation = by_request(request_id, "adopt", order.customer_id, vars(order))
     return operation.instance if operation else None
+
+
+def _refuse_managed_since(found: Adoptable) -> None:
+    """Adoptions on a host wait here for each other: nothing else keeps two from taking one container."""
+    host, order = found.host, found.order
+    list(locked(Host.objects.filter(pk=host.pk)))
+    taken = managed(host, found.facts, found.replaces, order.customer_id)
+    if taken:
+        raise RequestError(taken)
 
 
 def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Instance:

@@ -112,7 +112,7 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     if container is None:
         raise RequestError(f"There is no container {order.container} on host {host.name}.")
     facts = container_facts(container)
-    refused = _refusal(container, facts) or _managed(host, facts, replaces, order.customer_id)
+    refused = _refusal(container, facts) or managed(host, facts, replaces, order.customer_id)
     reaches = host_access.reach(container["HostConfig"], container.get("Mounts") or [])
     if not refused and reaches and not order.accept_host_access:
         refused = host_access.refusal(facts.name, reaches)
@@ -199,7 +199,7 @@ def _refusal(container: Json, facts: ContainerFacts) -> str:
     return ""
 
 
-def _managed(host: Host, facts: ContainerFacts, replaces: Instance | None, customer_id: str) -> str:
+def managed(host: Host, facts: ContainerFacts, replaces: Instance | None, customer_id: str) -> str:
     """Whose instance the container is, or whose container's name it has, now or while it is updated.
 
     One of ours that no instance has is its customer's alone.

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.db import partitions
-from instances.fleet import former_checks, history, roll_up
+from instances.fleet import by_instance, former_checks, history, roll_up
 from instances.fleet.retention import purge
 from instances.health.response import Outcome
 from instances.models import (
@@ -118,6 +119,15 @@ def test_two_that_roll_up_the_same_do_it_once(monday: Instance) -> None:
     assert (before.at, before.instance_id) == (after.at, after.instance_id)
 
 
+def test_sums_whose_checks_are_gone_are_not_made_again(monday: Instance) -> None:
+    history.keep(MONDAY + 2 * DAY, to_the_end())
+    HealthCheck.objects.filter(checked_at__lt=MONDAY + 11 * HOUR).delete()
+    HealthCheck.objects.update(latency_ms=8)
+    before = sums(CheckHour, monday)
+    history.keep(MONDAY + 20 * HOUR, to_the_end())
+    assert sums(CheckHour, monday) == [row for row in before if row[0] < MONDAY + 19 * HOUR]
+
+
 def test_what_is_not_summed_up_yet_is_not_forgotten(monday: Instance, settings: Settings) -> None:
     settings.HISTORY_DAYS = 1
     history.keep(MONDAY + 5 * HOUR, to_the_end())
@@ -165,8 +175,31 @@ def test_two_that_make_or_drop_the_same_partition_do_it_once(
         assert partitions.make(table, [MONDAY.date()]) == [], "the default one has rows of it"
 
 
+def test_a_partition_of_another_role_keeps_none_of_the_others(
+    monday: Instance, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not partitions.is_partitioned():
+        return
+    settings.HISTORY_DAYS = 1
+    HealthCheck.objects.all().delete()
+    days = [(MONDAY + number * DAY).date() for number in range(2)]
+    partitions.make(history.TABLE, days)
+    history.keep(MONDAY + 4 * DAY, to_the_end())
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE of_no_use; ALTER TABLE {history.TABLE} OWNER TO of_no_use")
+        cursor.execute(f"ALTER TABLE {partitions.name_of(history.TABLE, days[1])} OWNER TO of_no_use")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO of_no_use; SET ROLE of_no_use")
+        history.forget_checks(MONDAY + 4 * DAY)
+        cursor.execute("RESET ROLE")
+    there = partitions.days(history.TABLE)
+    assert (days[0] in there, days[1] in there) == (True, False)
+    assert (
+        f"The partition {partitions.name_of(history.TABLE, days[0])} could not be dropped now" in caplog.text
+    )
+
+
 def test_sums_are_forgotten_after_their_days(monday: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "AT_ONCE", monday.pk)  # two portions, the second with all there is
+    monkeypatch.setattr(by_instance, "AT_ONCE", monday.pk)  # two portions, the second with all there is
     history.keep(MONDAY + DAY + 2 * HOUR, to_the_end())
     assert purge(MONDAY + 34 * DAY)["hours of checks"] == 0
     purged = purge(MONDAY + 37 * DAY)

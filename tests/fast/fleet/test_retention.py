@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import OperationalError, ProgrammingError
 
-from instances.fleet import history
+from instances.fleet import by_instance, history
 from instances.fleet.retention import purge
 from instances.incidents import lifecycle
 from instances.incidents.rules import FLEET, SELF
@@ -39,7 +41,7 @@ def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
 
 
 def test_the_last_known_availability_stays_however_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "AT_ONCE", 1)
+    monkeypatch.setattr(by_instance, "AT_ONCE", 1)
     instances = [world.instance("c1"), world.instance("c2")]
     for instance in instances:
         for day, availability in enumerate(["up", "down", "up", "down"]):
@@ -55,3 +57,30 @@ def test_a_transition_that_reaches_into_the_kept_time_stays(world: World) -> Non
         Transition.objects.create(instance=instance, at=world.now + timedelta(days=day), availability="up")
     assert purge(world.now + timedelta(days=500))["transitions"] == 0
     assert purge(world.now + timedelta(days=701))["transitions"] == 1
+
+
+def refuses(*_given: Any) -> int:
+    raise ProgrammingError("must be owner of table instances_check_20260302")
+
+
+def test_what_can_not_be_deleted_keeps_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.instance()
+    world.restart()
+    monkeypatch.setattr(history, "forget_checks", refuses)
+    purged = purge(world.now + YEARS)
+    assert ("checks" in purged, purged["operations"]) == (False, 1)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "Old checks could not be deleted. The database can't be reached or refuses to work (DATABASE_URL)."
+    ]
+
+
+def test_a_database_that_is_away_is_not_asked_for_each(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_away(*_given: Any) -> int:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(history, "forget_checks", is_away)
+    monkeypatch.setattr(by_instance, "forget", lambda _: pytest.fail("asked again"))
+    with pytest.raises(OperationalError):
+        purge(world.now + YEARS)

@@ -22,7 +22,7 @@ from tests.factories import ASKED, IMAGE, World
 from tests.fakes.outside import HostEngine, Killed
 from tests.fast.conftest import Run
 from tests.fast.inline import InlineExecutor
-from tests.fast.updates import NEW, OLD, answers_by_image, in_order, publish
+from tests.fast.updates import NEW, OLD, answers_by_image, in_order, publish, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Fleet = Callable[[int], list[Instance]]
@@ -85,6 +85,27 @@ def test_any_of_several_canaries_stops_all_others(world: World, fleet: Fleet) ->
     bad_for(world, fleet(6)[2:3])
     result = run_all(world, limits=Limits(canaries=3))
     assert (result.stopped, len(result.operations), len(result.left)) == ("The canary failed.", 3, 3)
+
+
+def test_one_with_nothing_to_do_is_no_canary(world: World, fleet: Fleet) -> None:
+    """Two run the new image already: the third is the first to tell whether it is any good."""
+    instances = fleet(8)
+    update(world, "c00")
+    update(world, "c01")
+    bad_for(world, instances[2:])
+    result = run_all(world)
+    assert [operation.status for operation in result.operations] == ["succeeded", "succeeded", "rolled_back"]
+    assert (result.stopped, len(result.left)) == ("The canary failed.", 5)
+
+
+def test_a_canary_of_before_counts_with_the_same_request_id(world: World, fleet: Fleet) -> None:
+    fleet(1)
+    asked = Requester("tests", request_id="tuesday")
+    update_all(None, asked, outside=world.outside)
+    bad_for(world, [world.instance("c01")])
+    world.instance("c02")
+    result = update_all(None, asked, Limits(failures_allowed=0.5), outside=world.outside)
+    assert (result.stopped, result.failures, result.tried) == ("", 1, 3)
 
 
 def test_the_canary_is_a_healthy_one(world: World, fleet: Fleet) -> None:
@@ -198,21 +219,18 @@ def test_a_test_deployment_that_works_lets_the_fleet_update_begin(
 
 
 class Crowd:
-    """Counts how many pulls go on at once on one host; all but `alone` first ones wait for company."""
+    """Counts how many pulls go on at once on one host; each waits for company."""
 
-    def __init__(self, engine: HostEngine, alone: int) -> None:
+    def __init__(self, engine: HostEngine) -> None:
         self.most = self._now = 0
-        self._alone, self._pull = alone, engine.pull
+        self._pull = engine.pull
         self._lock, self._pair = threading.Lock(), threading.Barrier(2, timeout=60)
 
     def pull(self, *args: Any) -> ImageFacts:
         with self._lock:
-            self._alone -= 1
-            alone = self._alone >= 0
             self._now += 1
             self.most = max(self.most, self._now)
-        if not alone:
-            self._pair.wait()
+        self._pair.wait()
         pulled: ImageFacts = self._pull(*args)
         with self._lock:
             self._now -= 1
@@ -222,17 +240,17 @@ class Crowd:
 def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
     crowds = []
-    for host, number, alone in ((world.host, 5, 1), (other, 4, 0)):  # the first one is the canary
-        for n in range(number):
+    for host in (world.host, other):
+        for n in range(4):
             world.instance(f"{host.name}-{n}", host=host)
         engine = world.outside.hosts[host.engine_url]
         engine.registry[IMAGE] = engine.images[IMAGE]
-        crowds.append(Crowd(engine, alone))
+        crowds.append(Crowd(engine))
         monkeypatch.setattr(engine, "pull", crowds[-1].pull)
     parts: Any = world.outside
     real_time = Outside(engines=parts.engines, clock=SYSTEM, probe=parts.probe)
-    result = update_all(None, ASKED, outside=real_time)
-    assert [operation.status for operation in result.operations] == ["succeeded"] * 9
+    result = update_all(None, ASKED, Limits(canaries=0), outside=real_time)
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 8
     assert [crowd.most for crowd in crowds] == [2, 2]
 
 
@@ -254,22 +272,26 @@ def test_an_update_that_meets_the_locks_of_others_does_not_end_the_rollout(
 
 
 @pytest.mark.parametrize(
-    ("failures", "done", "total", "limits", "stops"),
+    ("failures", "tried", "done", "total", "limits", "stops"),
     [
-        (0, 1, 100, Limits(), False),
-        (1, 1, 100, Limits(), True),
-        (1, 2, 100, Limits(), False),
-        (1, 2, 100, Limits(canaries=2), True),
-        (1, 3, 100, Limits(canaries=2), False),
-        (10, 50, 100, Limits(), False),
-        (11, 50, 100, Limits(), True),
-        (1, 2, 10, Limits(), False),
-        (1, 2, 9, Limits(), True),
-        (2, 5, 10, Limits(failures_allowed=0.5), False),
-        (6, 9, 10, Limits(failures_allowed=0.5), True),
-        (1, 9, 10, Limits(failures_allowed=0), True),
-        (0, 10, 10, Limits(failures_allowed=0), False),
+        (0, 1, 1, 100, Limits(), False),
+        (1, 1, 1, 100, Limits(), True),
+        (1, 2, 2, 100, Limits(), False),
+        (1, 2, 2, 100, Limits(canaries=2), True),
+        (1, 3, 3, 100, Limits(canaries=2), False),
+        (1, 1, 9, 100, Limits(), True),
+        (1, 2, 9, 100, Limits(), False),
+        (10, 50, 50, 100, Limits(), False),
+        (11, 50, 50, 100, Limits(), True),
+        (1, 2, 2, 10, Limits(), False),
+        (1, 2, 2, 9, Limits(), True),
+        (2, 5, 5, 10, Limits(failures_allowed=0.5), False),
+        (6, 9, 9, 10, Limits(failures_allowed=0.5), True),
+        (1, 9, 9, 10, Limits(failures_allowed=0), True),
+        (0, 10, 10, 10, Limits(failures_allowed=0), False),
     ],
 )
-def test_when_too_many_failed(failures: int, done: int, total: int, limits: Limits, stops: bool) -> None:
-    assert bool(too_many(failures, done, total, limits)) is stops
+def test_when_too_many_failed(
+    failures: int, tried: int, done: int, total: int, limits: Limits, stops: bool
+) -> None:
+    assert bool(too_many(failures, tried, done, total, limits)) is stops

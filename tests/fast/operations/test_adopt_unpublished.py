@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from instances.errors import RequestError
 from instances.models import Instance, Port
-from tests.factories import World
+from instances.operations.adopt import adopt
+from instances.operations.adoptable import AdoptRequest, look
+from tests.factories import ASKED, World
 from tests.fakes.outside import fails
 from tests.fast.conftest import Run
+from tests.fast.side_by_side import side_by_side
 from tests.fast.strangers import NAME, existing, facts_of, refused, words
 from tests.fast.updates import publish
 
@@ -99,3 +104,13 @@ def test_in_the_hosts_network_it_is_asked_at_the_host(world: World, run: Run) ->
         "at http://127.0.0.1:8080/healthz"
         in run(*words(), "--accept-host-access", "--json").document["error"]
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_customers_at_the_same_moment_do_not_get_the_same_container(world: World) -> None:
+    existing(world, **UNPUBLISHED)
+    seen = [look(AdoptRequest(name, f"{name}.example.com", NAME), world.outside) for name in ("c1", "c2")]
+    [wrong] = side_by_side(*[partial(adopt, each, world.outside, ASKED) for each in seen])
+    assert isinstance(wrong, RequestError)
+    owner = Instance.objects.get()
+    assert str(wrong) == f"The container {NAME} is managed already, as that of {owner.customer_id}."

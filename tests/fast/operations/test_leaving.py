@@ -103,6 +103,25 @@ def test_a_pending_purge_waits_while_the_customer_is_here_again(world: World) ->
     assert VOLUME in world.engine.volumes
 
 
+def test_a_purge_takes_nothing_that_was_provisioned_with_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer came back with --keep-data while a slow host was asked, and left with it kept."""
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.lose("nightly-backup")
+    labels = world.engine.volume_labels
+
+    def slowly(name: str) -> dict[str, str] | None:
+        PendingPurge.objects.all().delete()
+        return labels(name)
+
+    monkeypatch.setattr(world.engine, "volume_labels", slowly)
+    assert purge_pending(world.outside.engines, world.now) == []
+    assert VOLUME in world.engine.volumes
+
+
 @pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])
 def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World, labels: dict[str, str]) -> None:
     world.instance()
