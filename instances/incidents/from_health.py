@@ -185,6 +185,6 @@ def how_it_ended(incident: Incident) -> str:
     shortest, longest = f"{incident.downtime:.0f} s", f"{incident.downtime_at_most:.0f} s"
     lasted = shortest if incident.downtime_at_most <= incident.downtime else f"up to {longest}"
     if not incident.restarts:
-        return f"healthy again by itself after {lasted}"
+        return f"healthy again after {lasted}, without an automatic restart"
     times = "one restart" if incident.restarts == 1 else f"{incident.restarts} restarts"
     return f"healthy again after {times} and {lasted}"

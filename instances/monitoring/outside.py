@@ -112,8 +112,8 @@ def look_at(instance: Instance, outside: Outside) -> Look:
         url = public_url(url, instance.plan)
         public_only = not settings.OUTSIDE_PRIVATE
         result = probed_publicly(url, instance.plan, outside, settings.PROBE_TIMEOUT, public_only=public_only)
-    except Exception:  # it would cost all others of the portion their turn, again and again
-        logger.exception("Asking the public address of %s failed.", instance.customer_id)
+    except Exception as error:  # it would cost all others of the portion their turn, again and again
+        logger.error("Asking the public address of %s failed: %s", instance.customer_id, type(error).__name__)
         result = ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, sentence(PROBER), places=())
     return Look(instance, url, result)
 

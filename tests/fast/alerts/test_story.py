@@ -61,7 +61,10 @@ def test_a_person_reads_that_it_is_down_that_it_stays_down_and_that_it_is_over(w
             "c1 on local has been down since 12:00:00 UTC (10 min, up to 11 min), which nobody has"
             " acknowledged: The answer has HTTP status 503.",
         ),
-        (660, "info", "c1 on local: resolved", "c1 on local: healthy again by itself after up to 720 s."),
+        (
+            660, "info", "c1 on local: resolved",
+            "c1 on local: healthy again after up to 720 s, without an automatic restart.",
+        ),
     ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_a_blip_resolves_without_a_word(world: World) -> None:
     passes(world, instance)
     incident = the_incident()
     assert (incident.is_open, incident.notify_at, incident.downtime) == (False, None, 90)
-    assert incident.resolution == "healthy again by itself after up to 180 s"
+    assert incident.resolution == "healthy again after up to 180 s, without an automatic restart"
 
 
 def test_three_failures_are_a_warning_that_waits_for_the_hold(world: World) -> None:

@@ -299,4 +299,7 @@ def test_incidents_of_other_kinds_end_in_their_own_words(world: World) -> None:
     host = Incident(kind="host", host=world.host)
     assert loop.resolution(host) == "1 of 1 instances of host local is still down"
     assert loop.resolution(Incident(kind="fleet")) == "it has passed"
-    assert loop.resolution(Incident(kind="instance", downtime=61)) == "healthy again by itself after 61 s"
+    assert (
+        loop.resolution(Incident(kind="instance", downtime=61))
+        == "healthy again after 61 s, without an automatic restart"
+    )

@@ -60,4 +60,4 @@ def test_a_look_that_fails_for_a_defect_says_nothing_and_costs_no_other(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert turns(world, "https://{subdomain}", TypeError("a defect")) == {"good": "ok", "bad": "unknown"}
-    assert "Asking the public address of bad failed." in caplog.text
+    assert "Asking the public address of bad failed: TypeError" in caplog.text
