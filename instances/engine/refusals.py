@@ -26,7 +26,9 @@ _NO_SOURCE = (
     *("error while mounting volume", "error mounting volume", "failed to mount local volume"),
 )
 _OTHER_VERSION = ("client version",)
-_MAY_PASS = ("already in progress", *_OTHER_VERSION)
+# Two processes make the same network: the later one is refused before the earlier one's can be seen.
+_BEING_MADE = ("networks have same bridge name",)
+_MAY_PASS = ("already in progress", *_BEING_MADE, *_OTHER_VERSION)
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (

@@ -8,7 +8,8 @@ import time
 import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from instances.containers.spec import ContainerSpec
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.log_stream import CHUNK
 from instances.errors import PermanentError, TransientError
+from instances.operations.steps import network
 from tests.engine_promises import EnginePromises, LogOf, MakeSpec, facts_of
 from tests.fakes.image_registry import ImageRegistry
 from tests.real.live import container_output, docker_client, wait_until
@@ -195,6 +197,21 @@ def test_what_the_runtime_refuses_will_never_work(
     engine.create(spec)
     with pytest.raises(PermanentError, match="invalid argument"):
         engine.start(spec.name)
+
+
+def test_processes_that_make_one_network_at_once_all_end_with_it(docker_url: str, prefix: str) -> None:
+    start = threading.Barrier(6)
+
+    def made(_: int) -> str:
+        with closing(DockerEngine(docker_url)) as engine:
+            start.wait(30)
+            for _ in range(50):
+                with suppress(TransientError):
+                    return network.ready(engine, prefix).id
+            return "never"
+
+    with ThreadPoolExecutor(6) as threads, closing(DockerEngine(docker_url)) as engine:
+        assert set(threads.map(made, range(6))) == {facts.id if (facts := engine.network(prefix)) else ""}
 
 
 def test_stopping_waits_longer_than_the_client_is_patient(docker_url: str, shell: Shell) -> None:

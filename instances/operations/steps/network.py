@@ -6,12 +6,15 @@ from instances.containers import networks
 from instances.containers.facts import NetworkFacts
 from instances.containers.spec import MANAGED_LABEL
 from instances.engine.port import Engine
-from instances.errors import PermanentError
+from instances.errors import PermanentError, TransientError
 from instances.operations.procedure import Work
 
 
 def ready(engine: Engine, name: str) -> NetworkFacts:
-    """The network customers are put into, made where there is none. Raises PermanentError for another's."""
+    """The network customers are put into, made where there is none.
+
+    Raises PermanentError for another's, TransientError while another process still makes it.
+    """
     found = engine.network(name) or _made(engine, name)
     refused = networks.refusal(found)
     if refused:
@@ -25,7 +28,7 @@ def _made(engine: Engine, name: str) -> NetworkFacts:
     wanted = networks.options(name, engine.facts())
     try:
         engine.create_network(name, wanted, {MANAGED_LABEL: "true"})
-    except PermanentError:
+    except (PermanentError, TransientError):
         found = engine.network(name)
         if found is None:
             raise

@@ -6,7 +6,7 @@ import pytest
 
 from instances import documents
 from instances.containers.facts import NetworkFacts
-from instances.errors import PermanentError
+from instances.errors import PermanentError, TransientError
 from instances.models import Host, Instance
 from instances.operations import provision
 from tests.factories import World
@@ -42,6 +42,22 @@ def test_a_process_that_is_late_takes_the_bridge_the_other_one_made(
 
     monkeypatch.setattr(world.engine, "create_network", slower)
     assert world.provision().status == "succeeded"
+
+
+def test_a_process_that_is_late_waits_for_a_bridge_that_can_not_be_seen_yet(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, refused = world.engine.create_network, []
+
+    def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        if refused:
+            create(name, options, labels)
+        refused.append(name)
+        raise TransientError("The Docker Engine did not create it: networks have same bridge name.")
+
+    monkeypatch.setattr(world.engine, "create_network", in_the_making)
+    assert world.provision().status == "succeeded"
+    assert len(refused) == 2
 
 
 def test_a_network_of_somebody_else_that_joins_its_containers_is_refused_in_a_sentence(world: World) -> None:
