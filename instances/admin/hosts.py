@@ -134,4 +134,4 @@ def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
     if not request.user.has_perm(OPERATE):
         refuse(request, "test host", host.name)
     trail.record(request, "test host", host.name, "asked")
-    return answers.ask(request, answers.Question(inspection.test_host, {"name": host.name}, OPERATE))
+    return answers.ask(request, answers.WorkerQuestion(inspection.test_host, {"name": host.name}, OPERATE))

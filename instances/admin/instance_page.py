@@ -184,7 +184,7 @@ def ask_view(request: HttpRequest, object_id: str, what: str) -> JsonResponse:
         trail.record_reading(request, "read log", instance.customer_id)
     elif what == "validation":
         trail.record(request, "validate", instance.customer_id, "asked")
-    return answers.ask(request, answers.Question(task, kwargs, permission))
+    return answers.ask(request, answers.WorkerQuestion(task, kwargs, permission))
 
 
 def _log_bounds(request: HttpRequest) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from instances.fleet import accept
 from instances.fleet.accept import way_refused
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
-from instances.fleet.entry import Part
+from instances.fleet.entry import Section
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
@@ -143,7 +143,7 @@ def _refuse_misfits(channel: ChannelEntry) -> None:
         raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 
 
-def _all_of(kind: str, model: type[Model], entries: Sequence[Part]) -> list[FleetChange | None]:
+def _all_of(kind: str, model: type[Model], entries: Sequence[Section]) -> list[FleetChange | None]:
     """What became of each, in the order of the file; all files lock rows and make new ones in one order."""
     wanted = [entry.columns() for entry in entries]
     lock_in_order(model._default_manager.filter(name__in=[values["name"] for values in wanted]))

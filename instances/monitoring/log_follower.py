@@ -20,7 +20,7 @@ from instances.engine.port import LogStream
 from instances.errors import DockmgrError
 from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
 from instances.lib.redact import Redactor
-from instances.monitoring.log_rules import Moment, Pace, Place, Rate, stamped
+from instances.monitoring.log_rules import Moment, Place, Rate, TokenBucket, stamped
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class AllPaces:
     """What all logs of this process may take together."""
 
     def __init__(self) -> None:
-        self._pace, self._lock = Pace(RATE_OF_ALL, BURST_OF_ALL), threading.Lock()
+        self._pace, self._lock = TokenBucket(RATE_OF_ALL, BURST_OF_ALL), threading.Lock()
 
     def spend(self, size: int, now: float) -> float:
         with self._lock:
@@ -100,7 +100,7 @@ class LogFollower:
         longest = max((each.alert.within for each in counted), default=0)
         begins = self._followed_since - timedelta(seconds=2 * longest)
         self._place = Place(int(begins.timestamp()) * NANO)
-        self._pace = Pace(RATE, BURST)
+        self._pace = TokenBucket(RATE, BURST)
         self._hides: Redactor | None = None
         self._over = threading.Event()
         self._stream: LogStream | None = None
