@@ -65,26 +65,28 @@ class StatusFilter(ChoiceFilter):
         return queryset.shown_as(value) if value else queryset
 
 
-class PlanFilter(ChoiceFilter):
-    title = "plan"
-    parameter_name = "plan"
+class NameFilter(ChoiceFilter):
+    """By the name of a row that instances belong to."""
+
+    model: type[Plan] | type[Host]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in Plan.objects.order_by("name").values_list("name", flat=True)]
+        names = self.model._default_manager.order_by("name").values_list("name", flat=True)
+        return [(name, name) for name in names]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        return queryset.filter(plan__name=self.value()) if self.value() else queryset
+        name = self.value()
+        return queryset.filter(**{f"{self.parameter_name}__name": name}) if name else queryset
 
 
-class HostFilter(ChoiceFilter):
-    title = "host"
-    parameter_name = "host"
+class PlanFilter(NameFilter):
+    title = parameter_name = "plan"
+    model = Plan
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in Host.objects.order_by("name").values_list("name", flat=True)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        return queryset.filter(host__name=self.value()) if self.value() else queryset
+class HostFilter(NameFilter):
+    title = parameter_name = "host"
+    model = Host
 
 
 class InstanceChangeList(ChangeList):
