@@ -81,7 +81,7 @@ class MisplacedSecret(UnreadableSecret):
     why = "is not that of its row: it was moved here from another place."
 
 
-class ForeignKeys(PermanentError):
+class WrongKeys(PermanentError):
     """None of the stored secrets can be opened: nothing may be written with these keys."""
 
     def __init__(self) -> None:
