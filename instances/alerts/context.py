@@ -41,7 +41,10 @@ Pair = tuple[int, int]  # an incident and a channel, by their keys
 
 @dataclass(frozen=True)
 class BatchContext:
-    """`blocked`: until when nothing is sent. `critical_since`: when somebody was told how bad it is."""
+    """By incident: until when nothing is sent (`blocked`), and when somebody was told that it is critical.
+
+    `known` is what each channel was last told of each incident.
+    """
 
     known: dict[Pair, LastTold] = field(default_factory=dict)
     blocked: dict[int, datetime] = field(default_factory=dict)

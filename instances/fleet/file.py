@@ -1,4 +1,4 @@
-"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+"""The fleet file: what a YAML document may say about hosts, registries, plans and channels. Pure."""
 
 from __future__ import annotations
 

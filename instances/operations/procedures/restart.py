@@ -50,9 +50,9 @@ def begin(
 
 
 def _begun(operation: Operation, instance_id: int, now: datetime, judge: Callable[[State], State]) -> State:
-    """The health of an instance whose restart begins, with what it was noted for taking that back.
+    """Write down that a restart begins; returns the new health. The operation keeps what it was before.
 
-    `judge` may refuse by raising.
+    `judge` is given the health that was found, and may refuse by raising.
     """
     found: list[State] = []
 
