@@ -27,7 +27,7 @@ from instances.lib.durations import span
 from instances.lib.redact import Redactor
 from instances.models import Incident, Instance, LastWords, Plan
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
-from instances.monitoring.log_follower import AllPaces, Counted, LogFollower
+from instances.monitoring.log_follower import Counted, LogFollower, SharedBucket
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class LogWatch:
         self._outside, self._held = outside, held
         self._followed: dict[int, Followed] = {}
         self._chosen_at: datetime | None = None
-        self._of_all = AllPaces()
+        self._shared = SharedBucket()
         self._left_out = 0
         self._over = False
 
@@ -129,7 +129,7 @@ class LogWatch:
             self._outside,
             wanted.address,
             partial(_redactor, wanted.pk),
-            self._of_all,
+            self._shared,
         )
         follower.start()
         self._followed[wanted.pk] = Followed(wanted, counted, follower)

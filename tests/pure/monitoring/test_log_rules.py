@@ -73,8 +73,8 @@ def test_the_moment_an_engine_writes_before_a_line(stamp: bytes, known: int | No
 
 
 def test_reading_rests_after_a_burst_and_not_before() -> None:
-    pace = TokenBucket(rate=100, burst=500)
-    assert pace.spend(500, now=10) == 0
-    assert pace.spend(100, now=10) == 1
-    assert pace.spend(100, now=11) == 1
-    assert pace.spend(500, now=100) == 0
+    bucket = TokenBucket(rate=100, burst=500)
+    assert bucket.spend(500, now=10) == 0
+    assert bucket.spend(100, now=10) == 1
+    assert bucket.spend(100, now=11) == 1
+    assert bucket.spend(500, now=100) == 0
