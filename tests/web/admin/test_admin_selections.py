@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 
 from instances.admin.selections import TOO_MANY
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.fleet import bulk as bulk_changing
-from instances.lib.clock import SYSTEM
 from instances.models import Bulk, Health, Instance, Operation
 from tasks import bulk as selections
 from tasks import maintenance
