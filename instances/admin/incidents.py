@@ -63,12 +63,7 @@ class IncidentAdmin(PageAdmin):
     sortable_by = ()
     search_fields = ("customer_id",)
     search_help_text = "Beginning of a customer id"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Incident], search_term: str
-    ) -> tuple[QuerySet[Incident], bool]:
-        term = search_term.strip().lower().replace("\0", "")
-        return queryset.filter(instance__customer_id__startswith=term) if term else queryset, False
+    found_by = ("instance__customer_id__startswith",)
 
     @display(description="level", label=COLOURS)
     def level(self, incident: Incident) -> str:

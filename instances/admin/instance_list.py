@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from math import floor
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -115,6 +115,7 @@ class InstanceListMixin:
     list_filter = (StatusFilter, PlanFilter, HostFilter)
     list_select_related = ("plan", "host", "health", "usage")
     search_fields = ("customer_id", "subdomain")
+    found_by: ClassVar[tuple[str, ...]] = ("customer_id__startswith", "subdomain__startswith")
     search_help_text = "Beginning of a customer id or subdomain"
     ordering = ("customer_id",)
     sortable_by = ("cpu", "memory", "disk")
@@ -125,16 +126,6 @@ class InstanceListMixin:
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Instance], search_term: str
-    ) -> tuple[QuerySet[Instance], bool]:
-        """What begins with the words: that is answered from an index however many there are."""
-        term = search_term.strip().lower().replace("\0", "")
-        if not term:
-            return queryset, False
-        begins = Q(customer_id__startswith=term) | Q(subdomain__startswith=term)
-        return queryset.filter(begins), False
 
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:
