@@ -141,10 +141,16 @@ def _resume(wanted: VerbRequest) -> str:
 
 
 def _mute(wanted: VerbRequest) -> str:
-    now, scope = SYSTEM.now(), mute.Scope("instance", wanted.instance)
-    until = mute.end(wanted.fields["lasts"], None, now)
-    mute.mute(scope, until, now, by=wanted.by, reason=wanted.fields["reason"])
-    return f"{wanted.instance.customer_id} is muted until {until:%Y-%m-%d %H:%M} UTC."
+    ends = mute_as_asked(mute.Scope("instance", wanted.instance), wanted.fields, wanted.by)
+    return f"{wanted.instance.customer_id} is muted {ends}."
+
+
+def mute_as_asked(scope: mute.Scope, fields: dict[str, Any], by: str) -> str:
+    """Mute for as long as a form says; returns until when, in words. Raises RequestError."""
+    now = SYSTEM.now()
+    until = mute.end(fields["lasts"], None, now)
+    mute.mute(scope, until, now, by=by, reason=fields["reason"])
+    return f"until {until:%Y-%m-%d %H:%M} UTC"
 
 
 def _unmute(wanted: VerbRequest) -> str:
