@@ -1,5 +1,7 @@
 """What can go wrong, sorted by what to do about it: try again, or tell the person who asked."""
 
+DEFECT = "dockmgr itself failed here; its log has the details."
+
 
 class DockmgrError(Exception):
     """A failure whose text is one clear sentence for an operator, free of secrets."""
@@ -60,6 +62,9 @@ class OwnPassingTrouble(OwnTrouble, TransientError):
 class OwnDefect(OwnTrouble, PermanentError):
     """dockmgr, or a library it is made of, fails; its log has the details."""
 
+    def __init__(self, sentence: str = DEFECT) -> None:
+        super().__init__(sentence)
+
 
 class UnreadableSecret(OwnTrouble, PermanentError):
     """A stored secret was encrypted with a key this installation does not have (any more)."""
@@ -76,7 +81,7 @@ class MisplacedSecret(UnreadableSecret):
     why = "is not that of its row: it was moved here from another place."
 
 
-class ForeignKeys(PermanentError):
+class WrongKeys(PermanentError):
     """None of the stored secrets can be opened: nothing may be written with these keys."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
-from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
+from instances.checks.dark_hosts import CheckPlan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
@@ -138,7 +138,7 @@ def fan_out(
     write_down_unseen(plan)
 
 
-def write_down_unseen(plan: Plan) -> None:
+def write_down_unseen(plan: CheckPlan) -> None:
     """Write down what is known of the instances of dark hosts without looking."""
     unseen = plan.unseen(SYSTEM.now())
     while some := list(islice(unseen, UNSEEN_AT_ONCE)):

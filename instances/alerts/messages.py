@@ -31,7 +31,7 @@ from instances.incidents.rules import (
     worse,
 )
 from instances.lib.durations import span
-from instances.models import Channel, Incident, Notification
+from instances.models import Channel, Incident, Notification, Operation
 
 VERSION = 1
 MOST_INSIDE = 200
@@ -105,7 +105,7 @@ def of_incident(
         "downtime_seconds": round(incident.downtime_until(now), 1),
         "restarts": incident.restarts,
         "cause": incident.cause or None,
-        "link": _link(incident),
+        "link": link_to(incident),
         "acknowledged_by": incident.acknowledged_by or None,
         "next_step": next_step(incident, notice.kind, host, by_hand=by_hand),
         "last_lines": [] if notice.kind in (*OVER, ACKNOWLEDGED) else list(extent.last_lines),
@@ -178,10 +178,11 @@ def _first_titles(documents: Sequence[Document]) -> str:
     return f"{shown}; and {len(documents) - 3} more." if len(documents) > 3 else f"{shown}."
 
 
-def _link(incident: Incident) -> str | None:
+def link_to(row: Incident | Operation) -> str | None:
+    """The page of a row at the desk; None where nobody said under which address people reach that."""
     if not settings.PUBLIC_URL:
         return None
-    return f"{settings.PUBLIC_URL}/admin/instances/incident/{incident.pk}/change/"
+    return f"{settings.PUBLIC_URL}/admin/instances/{row._meta.model_name}/{row.pk}/change/"
 
 
 def _subject(incident: Incident, host: str) -> str:

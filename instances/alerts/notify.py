@@ -121,7 +121,7 @@ class _Batch:
         rows = [_message(item, self._now, extents) for item in items]
         Notification.objects.bulk_create(rows)
         NotifiedState.objects.bulk_create(
-            [self._told(item) for item in items],
+            [self._state_after(item) for item in items],
             update_conflicts=True,
             unique_fields=["incident", "channel"],
             update_fields=["state", "at", "acknowledged"],
@@ -151,7 +151,7 @@ class _Batch:
     def _last_told(self, incident: Incident, channel: Channel) -> LastTold:
         return self._context.known.get((incident.pk, channel.pk), LastTold())
 
-    def _told(self, item: _Item) -> NotifiedState:
+    def _state_after(self, item: _Item) -> NotifiedState:
         knows = self._last_told(item.incident, item.channel).after(item.notice, self._now)
         return NotifiedState(
             incident=item.incident,

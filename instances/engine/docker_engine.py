@@ -99,18 +99,12 @@ class DockerEngine(VolumeOwners):
         what = f"say what {container} uses"
         with suppress(NotFoundOnEngine), self._calling(what, container=container) as client:
             path = f"/containers/{quote(container, safe='')}/stats"
-            url = f"{client.base_url}/v{client.api_version}{path}"
-            response = client.get(url, params=ONCE, timeout=client.timeout)
-            raise_for_status(response)
-            return container_usage(response.json())
+            return container_usage(_got(client, path, ONCE, client.timeout).json())
         return None
 
     def disk(self) -> DiskUse:
         with self._calling("say what its disk holds") as client:
-            url = f"{client.base_url}/v{client.api_version}/system/df"
-            response = client.get(url, params=ASKED, timeout=(client.timeout, DISK_SECONDS))
-            raise_for_status(response)
-            return disk_use(response.json())
+            return disk_use(_got(client, "/system/df", ASKED, DISK_SECONDS).json())
 
     def image(self, ref: str) -> ImageFacts | None:
         answer = self.describe_image(ref)
@@ -244,12 +238,12 @@ class DockerEngine(VolumeOwners):
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
             path = f"/containers/{quote(container, safe='')}/logs"
-            response = _opened(client, path, params, None if follow else self._timeout)
+            response = _got(client, path, params, None if follow else self._timeout, stream=True)
         return WireStream(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
     def events(self, since: int | None = None) -> EventStream:
         with self._calling("tell what happens") as client:
-            response = _opened(client, "/events", asked_for(since), EVENT_SILENCE)
+            response = _got(client, "/events", asked_for(since), EVENT_SILENCE, stream=True)
         return WireStream(self._told(response), response.raw.shutdown, response.close)
 
     def _told(self, response: requests.Response) -> Iterator[ContainerEvent]:
@@ -272,10 +266,16 @@ class DockerEngine(VolumeOwners):
             yield from chunks if tty else demultiplex(chunks)
 
 
-def _opened(
-    client: EngineClient, path: str, params: Mapping[str, int | str], silence: float | None
+def _got(
+    client: EngineClient,
+    path: str,
+    params: Mapping[str, Any],
+    silence: float | None,
+    *,
+    stream: bool = False,
 ) -> requests.Response:
+    """What the SDK has no call for, or one that hides too much; `silence` in seconds, None without end."""
     url = f"{client.base_url}/v{client.api_version}{path}"
-    response = client.get(url, params=params, stream=True, timeout=(client.timeout, silence))
+    response = client.get(url, params=params, stream=stream, timeout=(client.timeout, silence))
     raise_for_status(response)
     return response

@@ -1,4 +1,4 @@
-"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+"""The fleet file: what a YAML document may say about hosts, registries, plans and channels. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from instances.errors import RequestError
 from instances.fleet import as_written
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.compose_keys import instead_of
-from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Part, shown
+from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Section, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
 
@@ -30,13 +30,13 @@ def _network(value: str) -> str:
     return value
 
 
-class Tls(Part):
+class Tls(Section):
     ca: str
     cert: str
     key: str
 
 
-class Ssh(Part):
+class Ssh(Section):
     key: str | None = None
     known_hosts: str | None = None
 
@@ -95,7 +95,7 @@ class RegistryEntry(Entry):
         return {**(kinds if kinds.keys() & said.keys() else {}), **said}
 
 
-class FleetFile(Part):
+class FleetFile(Section):
     hosts: list[HostEntry] = []
     registries: list[RegistryEntry] = []
     plans: list[PlanEntry] = []

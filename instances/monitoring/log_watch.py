@@ -27,7 +27,7 @@ from instances.lib.durations import span
 from instances.lib.redact import Redactor
 from instances.models import Incident, Instance, LastWords, Plan
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
-from instances.monitoring.log_follower import AllPaces, Counted, LogFollower
+from instances.monitoring.log_follower import Counted, LogFollower, SharedBucket
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ UNWANTED = "it is not followed any more"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedLog:
     """An instance whose log its plan wants followed."""
 
     pk: int
@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Followed:
-    wanted: Wanted
+    wanted: WantedLog
     counted: tuple[Counted, ...]
     follower: LogFollower
 
@@ -63,7 +63,7 @@ class LogWatch:
         self._outside, self._held = outside, held
         self._followed: dict[int, Followed] = {}
         self._chosen_at: datetime | None = None
-        self._of_all = AllPaces()
+        self._shared = SharedBucket()
         self._left_out = 0
         self._over = False
 
@@ -106,7 +106,7 @@ class LogWatch:
         for thread in threads:
             thread.join(max(0.0, until - monotonic()))
 
-    def _bounded(self, wanted: list[Wanted]) -> list[Wanted]:
+    def _bounded(self, wanted: list[WantedLog]) -> list[WantedLog]:
         left_out = max(0, len(wanted) - settings.LOG_STREAMS)
         if left_out != self._left_out and left_out:
             logger.warning(
@@ -116,7 +116,7 @@ class LogWatch:
         self._left_out = left_out
         return wanted[: settings.LOG_STREAMS]
 
-    def _follow(self, wanted: Wanted, before: Followed | None, told: Collection[str]) -> None:
+    def _follow(self, wanted: WantedLog, before: Followed | None, told: Collection[str]) -> None:
         """Of a container that took another's place what was counted stands."""
         known = {each.alert: each for each in before.counted} if before else {}
         is_new = before is not None and before.wanted.container != wanted.container
@@ -129,7 +129,7 @@ class LogWatch:
             self._outside,
             wanted.address,
             partial(_redactor, wanted.pk),
-            self._of_all,
+            self._shared,
         )
         follower.start()
         self._followed[wanted.pk] = Followed(wanted, counted, follower)
@@ -146,7 +146,7 @@ class LogWatch:
             counted.told = False
 
 
-def _asked_for(held: Mapping[int, EngineAddress]) -> list[Wanted]:
+def _asked_for(held: Mapping[int, EngineAddress]) -> list[WantedLog]:
     """Those on these hosts whose plans have alerts, in order; some may have no container for a moment."""
     plans = {plan.pk: alerts for plan in Plan.objects.defer("env") if (alerts := alerts_of(plan))}
     if not plans or not held:
@@ -154,7 +154,7 @@ def _asked_for(held: Mapping[int, EngineAddress]) -> list[Wanted]:
     rows = Instance.objects.active().filter(plan__in=plans, host__in=held)
     facts = rows.order_by("pk").values_list("pk", "customer_id", "container_id", "host_id", "plan_id")
     return [
-        Wanted(pk, customer, container, held[host], plans[plan])
+        WantedLog(pk, customer, container, held[host], plans[plan])
         for pk, customer, container, host, plan in facts
     ]
 
@@ -184,7 +184,7 @@ def _redactor(pk: int) -> Redactor | None:
         return None
 
 
-def _tell(wanted: Wanted, counted: Counted, now: datetime) -> None:
+def _tell(wanted: WantedLog, counted: Counted, now: datetime) -> None:
     """One incident, with the lines it is about: both or none."""
     alert, key = counted.alert, log_key(wanted.customer_id, counted.alert.key)
     with transaction.atomic():
@@ -222,7 +222,7 @@ def _over(alert: LogAlert) -> str:
 
 
 def _end_unwanted(
-    held: Mapping[int, EngineAddress], asked: Sequence[Wanted], told: Collection[str], now: datetime
+    held: Mapping[int, EngineAddress], asked: Sequence[WantedLog], told: Collection[str], now: datetime
 ) -> None:
     """End what is told of instances here that are paused, or whose plans do not ask for it any more."""
     if not told or not held:

@@ -41,7 +41,7 @@ _SEEN = {Outcome.OK: Availability.UP, Outcome.FAIL: Availability.DOWN}
 
 
 @dataclass(frozen=True)
-class Look:
+class AddressCheck:
     """What was seen at one instance's address."""
 
     instance: Instance
@@ -105,7 +105,7 @@ def take_due(now: datetime) -> list[Instance]:
     return list(taken.select_related("plan", "host", "health"))
 
 
-def look_at(instance: Instance, outside: Outside) -> Look:
+def look_at(instance: Instance, outside: Outside) -> AddressCheck:
     """Ask one address as its customers do. Reads no database; never raises for what its plan says."""
     url = instance.access_url.rstrip("/")
     try:
@@ -115,10 +115,10 @@ def look_at(instance: Instance, outside: Outside) -> Look:
     except Exception as error:  # it would cost all others of the portion their turn, again and again
         logger.error("Asking the public address of %s failed: %s", instance.customer_id, type(error).__name__)
         result = ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, sentence(PROBER), places=())
-    return Look(instance, url, result)
+    return AddressCheck(instance, url, result)
 
 
-def write(looks: Sequence[Look], now: datetime, every: timedelta) -> None:
+def write(looks: Sequence[AddressCheck], now: datetime, every: timedelta) -> None:
     """Write down what was seen, and from when on customers were up or down."""
     by_id = {look.instance.pk: look for look in looks}
     with transaction.atomic():
@@ -130,7 +130,9 @@ def write(looks: Sequence[Look], now: datetime, every: timedelta) -> None:
         write_back(rows, WRITTEN)
 
 
-def _advance(row: OutsideCheck, look: Look, now: datetime, every: timedelta) -> OutsideTransition | None:
+def _advance(
+    row: OutsideCheck, look: AddressCheck, now: datetime, every: timedelta
+) -> OutsideTransition | None:
     before, result = row.outcome, as_customers_see(look.result)
     health = look.instance.health
     inside = inside_view(health.status, health.reason, health.error)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import (
     ApiToken,
     Bulk,

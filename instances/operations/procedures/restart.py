@@ -27,8 +27,8 @@ from instances.operations.procedure import Procedure, Step, Work, pull_limit, st
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
 from instances.operations.steps import container, data, exact, own_container
-from instances.operations.steps.explain import own_last_words
-from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
+from instances.operations.steps.explain import note_own_failed
+from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, note_healthy, started_at
 
 RUNNING = ("running", "restarting", "paused")
 STOP = "stop"
@@ -50,9 +50,9 @@ def begin(
 
 
 def _begun(operation: Operation, instance_id: int, now: datetime, judge: Callable[[State], State]) -> State:
-    """The health of an instance whose restart begins, with what it was noted for taking that back.
+    """Write down that a restart begins; returns the new health. The operation keeps what it was before.
 
-    `judge` may refuse by raising.
+    `judge` is given the health that was found, and may refuse by raising.
     """
     found: list[State] = []
 
@@ -191,16 +191,8 @@ def _see_that_others_are_there(work: Work) -> None:
 
 
 def _succeeded(work: Work) -> None:
-    now, instance = work.outside.clock.now(), work.instance
-    rules = policy(instance.plan.start_grace)
-    helped = work.operation.automatic
-    change(
-        instance.pk,
-        now,
-        lambda state: restarts.restart_passed(state, rules, now, automatic=helped),
-        work.last_check,
-    )
-    work.journal.write(image_after=instance.image_id)
+    note_healthy(work, automatic=work.operation.automatic)
+    work.journal.write(image_after=work.instance.image_id)
 
 
 def _failed(work: Work) -> None:
@@ -279,5 +271,5 @@ PROCEDURE = Procedure(
     ),
     succeeded=_succeeded,
     failed=_failed,
-    explain=own_last_words,
+    explain=note_own_failed,
 )

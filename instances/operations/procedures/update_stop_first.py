@@ -37,6 +37,7 @@ from instances.operations.steps.replace import (
     rename_new,
     succeeded,
 )
+from instances.operations.steps.start import note_healthy
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 RUNNING_STATES = ("running", "restarting", "paused")
@@ -193,7 +194,7 @@ def _failed(work: Work) -> None:
     elif work.operation.facts.get("old_is_ill") or not is_back:
         change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, None, jitter()))
     else:
-        change(work.instance.pk, now, lambda s: restarts.restart_passed(s, rules, now), work.last_check)
+        note_healthy(work)
 
 
 def _status(work: Work) -> str:

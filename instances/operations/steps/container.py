@@ -87,10 +87,10 @@ def missing_data(work: Work, names: list[str]) -> DataMissing:
 def make(work: Work, spec: ContainerSpec) -> str:
     """Create a container that carries the operation's id, and return its own.
 
-    When an earlier try of the same operation made it already, that one is kept; what an earlier
-    operation on this customer left behind is removed. A container of anybody else under the name is
-    never touched: that is a PermanentError. So is an image that the instance may not run, and a way
-    to the host that nobody accepted. Raises DataMissing for volumes that are not there.
+    One that an earlier try of the same operation made is kept. One that an earlier operation on this
+    customer left behind is removed. Raises PermanentError where anybody else's container has the name,
+    which is never touched, for an image that the instance may not run, and for a way to the host that
+    nobody accepted. Raises DataMissing for volumes that are not there.
     """
     image = _image_allowed(work, spec)
     earlier = _made_earlier(work, spec.name)

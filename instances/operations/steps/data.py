@@ -35,8 +35,8 @@ def ready_for_remaking(work: Work) -> str:
 def see_sources(work: Work) -> None:
     """Raise DataMissing when a file or folder of the host that an adopted container mounts is not there.
 
-    An engine makes it, empty, when it starts a container that somebody else made, and tells only when it is
-    asked to make one. So one is made, and removed.
+    When an engine starts a container that somebody else made, it makes what is missing, empty, and does not
+    tell. It does tell when it is asked to make a container. So one is made, and removed.
     """
     instance = work.instance
     kept = work.engine.inspect(instance.container_id) if instance.adopted and instance.container_id else None

@@ -12,7 +12,6 @@ from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
-from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import drift
 from instances.containers.spec import next_name
@@ -24,7 +23,6 @@ from instances.errors import (
     PortTaken,
     RequestError,
 )
-from instances.health import restarts
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
@@ -33,9 +31,9 @@ from instances.operations.find_own import sharers_of_data
 from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports
-from instances.operations.steps.explain import last_words
+from instances.operations.steps.explain import note_failed
 from instances.operations.steps.former_values import forget_replaced
-from instances.operations.steps.start import started_at
+from instances.operations.steps.start import note_healthy, started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
 OF_THE_NEW = (
@@ -197,7 +195,7 @@ def explain(work: Work) -> None:
     """Keep the failed container's last words and its end; it will be gone."""
     made = new_container(work)
     if made:
-        last_words(work, made)
+        note_failed(work, made)
 
 
 @contextmanager
@@ -249,8 +247,7 @@ def succeeded(work: Work) -> None:
     """The container in service passed its gate; an update that changed nothing says nothing new."""
     if work.operation.facts.get("unchanged"):
         return
-    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
+    note_healthy(work)
 
 
 def write_down(work: Work) -> str:

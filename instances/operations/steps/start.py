@@ -1,10 +1,13 @@
-"""The last two steps of every operation that starts a container: start it, wait until it is healthy."""
+"""The end of every operation that starts a container: start it, wait until it is healthy, write that down."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from instances.checks.policy import policy
+from instances.checks.transition import change
+from instances.health import restarts
 from instances.models import Operation
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
@@ -46,6 +49,17 @@ def _wait(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
     work.last_check = wait_until_healthy(work, since)
     return f"healthy after {(work.last_check.seen.finished_at - since).total_seconds():.1f} s"
+
+
+def note_healthy(work: Work, *, automatic: bool = False) -> None:
+    """Write into its health that the container in service passed its gate: an `automatic` restart helped."""
+    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
+    change(
+        work.instance.pk,
+        now,
+        lambda state: restarts.restart_passed(state, rules, now, automatic=automatic),
+        work.last_check,
+    )
 
 
 START = Step("start", _start, interrupts=True, limit=pull_limit)  # of an image that is gone by then

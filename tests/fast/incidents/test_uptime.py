@@ -9,7 +9,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from instances.checks.record import record
-from instances.incidents.uptime import Report, report, uptime_percent
+from instances.incidents.uptime import UptimeReport, report, uptime_percent
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Instance, Operation, Plan, Transition
 from instances.operations import service
@@ -40,11 +40,11 @@ def restarted(world: World, instance: Instance, status: str, **changes: object) 
     )
 
 
-def reported(world: World, seconds: float = 100) -> Report:
+def reported(world: World, seconds: float = 100) -> UptimeReport:
     return report(Instance.objects.present(), world.now - timedelta(seconds=seconds), world.now)
 
 
-def uptimes(found: Report) -> dict[str, Uptime]:
+def uptimes(found: UptimeReport) -> dict[str, Uptime]:
     return {line.customer_id: line.uptime for line in found.lines}
 
 
