@@ -13,7 +13,7 @@ from instances.containers.facts import ContainerSummary
 from instances.containers.orphans import THROWAWAY, Orphan, is_over, orphaned
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError, RequestError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.monitoring.orphans import held_by, held_on
 from instances.operations.procedures import decommission
@@ -32,8 +32,8 @@ def expired(now: datetime) -> list[Operation]:
     for instance in Instance.objects.present().filter(expires_at__lt=now).without_secrets():
         try:
             begun.append(decommission.begin(instance, now, dockmgr("its time is over"), purge_data=True))
-        except BusyError:
-            continue  # The next round finds it free, or gone.
+        except (BusyError, RequestError):
+            continue  # The next round finds it free, or it is gone.
     return begun
 
 
