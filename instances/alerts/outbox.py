@@ -229,8 +229,8 @@ class _Round:
 
     @transaction.atomic
     def _arrived(self, row: Notification, _result: DeliveryResult, now: datetime) -> None:
-        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
         Channel.objects.filter(pk=self._channel.pk).update(failures=0, refusals=0, retry_at=None)
+        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
         self._channel.failures = self._channel.refusals = 0
         count_deliveries("sent", [row.level])
 
