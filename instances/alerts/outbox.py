@@ -209,7 +209,10 @@ class _Round:
         return list(large[: DIGEST_MOST + 1]) or list(waiting[: DIGEST_MOST + 1])
 
     @transaction.atomic
-    def _digest(self, parts: Sequence[Notification]) -> Notification:
+    def _digest(self, parts: Sequence[Notification]) -> Notification | None:
+        """None where the channel was switched off, or changed, since the parts were read."""
+        if not self._is_still_mine():
+            return None
         document = messages.digest(uuid.uuid4(), [row.payload for row in parts])
         digest = messages.row(self._channel, document, parts[-1].created_at)
         digest.save(force_insert=True)
