@@ -43,7 +43,7 @@ def variable_names(row: Instance | Plan) -> list[str]:
 def set_variable(model: type[Instance] | type[Plan], key: int, fields: dict[str, Any]) -> str:
     """Change one variable of an instance or a plan. Raises RequestError for what can't be one."""
     row = locked(model._default_manager.filter(pk=key)).first()
-    if row is None:
+    if row is None or getattr(row, "decommissioned_at", None) is not None:
         raise RequestError(f"The {model._meta.verbose_name} was removed meanwhile.")
     name, value = fields["name"], fields["value"]
     if not value and name not in row.env:

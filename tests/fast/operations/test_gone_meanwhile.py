@@ -139,3 +139,11 @@ def test_a_secret_of_what_is_gone_is_refused_in_a_sentence(world: World) -> None
     removed(world, instance)
     with pytest.raises(RequestError, match="The instance was removed meanwhile"):
         set_variable(Instance, key, {"name": "A", "value": IMAGE})
+
+
+def test_no_secret_is_set_for_who_has_left_meanwhile(world: World) -> None:
+    instance = world.instance()
+    world.decommission()
+    with pytest.raises(RequestError, match="The instance was removed meanwhile"):
+        set_variable(Instance, instance.pk, {"name": "A", "value": IMAGE})
+    assert Instance.objects.get().env == {}
