@@ -202,7 +202,7 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
-    work.instance.delete()
+    work.forget_instance()
 
 
 PROCEDURE = Procedure(

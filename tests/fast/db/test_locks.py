@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +22,7 @@ from instances.checks.record import record
 from instances.checks.transition import change
 from instances.db.locks import has_row_locks
 from instances.engine.certificates import CertificateEnd
-from instances.errors import BusyError
+from instances.errors import BusyError, RequestError
 from instances.health import restarts
 from instances.health.state import State, Status
 from instances.incidents import deadlines
@@ -207,3 +208,23 @@ def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(
             deliver(world.clock, lambda *_: SENT)
 
     assert side_by_side(*(partial(switch, each) for each in channels), mute_host, trouble, tell) == []
+
+
+def test_muting_who_is_just_removed_for_good_meets_no_deadlock(world: World) -> None:
+    rounds = ROUNDS if has_row_locks() else 3
+
+    def provision_in_vain() -> None:
+        for _ in range(rounds):
+            assert world.provision("new", image="registry.example.com/agent:none").status == "failed"
+        provisioned.set()
+
+    def mute_it() -> None:
+        until = world.now + timedelta(days=1)
+        while not provisioned.is_set():
+            with suppress(RequestError):  # it is gone
+                scope = mute.scope(customer_id="new")
+                mute.mute(scope, until, world.now, by="tests")
+                mute.unmute(scope, world.now, by="tests")
+
+    provisioned = threading.Event()
+    assert side_by_side(provision_in_vain, mute_it, mute_it) == []
