@@ -164,6 +164,7 @@ def _verify(work: Work) -> str:
 def _volumes(work: Work) -> str:
     _note_storage(work)
     names = work.instance.planned_volumes
+    data.take_back_purges(work)
     for name in names:
         data.refuse_former(work, name)
     data.refuse_former_elsewhere(work)
