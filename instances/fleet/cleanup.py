@@ -13,12 +13,13 @@ from instances.containers.facts import ContainerSummary
 from instances.containers.orphans import THROWAWAY, Orphan, is_over, orphaned
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError, RequestError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.monitoring.orphans import held_by, held_on
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
+from instances.operations.steps.data import BEING_REMOVED
 from instances.outside import ask_all, engine_address
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def expired(now: datetime) -> list[Operation]:
     for instance in Instance.objects.present().filter(expires_at__lt=now).without_secrets():
         try:
             begun.append(decommission.begin(instance, now, dockmgr("its time is over"), purge_data=True))
-        except BusyError:
-            continue  # The next round finds it free, or gone.
+        except (BusyError, RequestError):
+            continue  # The next round finds it free, or it is gone.
     return begun
 
 
@@ -77,10 +78,11 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
 
     Of a customer who is back the data stays: whoever provisioned again says what becomes of it.
     """
-    if not PendingPurge.objects.filter(pk=row.pk).exists():  # other hosts may have been slow to answer
-        raise PermanentError("the customer went on with it")
     if Instance.objects.present().filter(customer_id=row.customer_id).exists():
         raise PermanentError(f"the customer {row.customer_id}, who is back")
+    # Other hosts may have been slow to answer. From here on nobody goes on with the data.
+    if not PendingPurge.objects.filter(pk=row.pk).update(holders=BEING_REMOVED):
+        raise PermanentError("the customer went on with it")
     try:
         engine.remove_volume(row.volume)
     except PermanentError as error:

@@ -141,7 +141,7 @@ def _succeeded(work: Work) -> None:
     instance, now = work.instance, work.outside.clock.now()
     close_of(instance, "the instance was removed", now)
     if instance.expires_at:
-        instance.delete()
+        work.forget_instance()
         return
     instance.ports.all().delete()
     instance.env = {}

@@ -17,7 +17,7 @@ from instances.checks.transition import change
 from instances.containers.identity import REPLACED, Listing
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
-from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs
+from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs, RequestError
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -76,8 +76,8 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
     """
     try:
         with transaction.atomic():
-            instance = Instance.objects.without_secrets().get(pk=instance_id)
-            if instance.leaving_at is not None:
+            instance = Instance.objects.without_secrets().filter(pk=instance_id).first()
+            if instance is None or instance.leaving_at is not None:
                 return None
             locked(Host.objects.filter(pk=instance.host_id)).get()
             wait = wait_for_turn(instance, now)
@@ -86,8 +86,8 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
             change(
                 instance_id, now, lambda state: restarts.restart_denied(_called_for(state, now), now, wait)
             )
-    except (_NotCalledForError, BusyError):
-        pass  # It recovered, or somebody else is at it: the next check says what is to be done.
+    except (_NotCalledForError, BusyError, RequestError):
+        pass  # It recovered, is gone, or somebody else is at it: the next check says what is to be done.
     return None
 
 

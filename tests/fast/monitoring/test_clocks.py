@@ -270,9 +270,8 @@ def test_what_was_seen_from_outside_under_a_fast_clock_does_not_outlast_it(world
     OutsideCheck.objects.create(instance=instance, next_at=world.now, outcome="fail", failures=1)
     ahead = world.now + timedelta(seconds=FAST)
     OutsideTransition.objects.create(instance=instance, at=ahead, availability="down")
-    rota.write(
-        [rota.AddressCheck(instance, "https://c1.example.com", passes())], world.now, timedelta(minutes=15)
-    )
+    look, every = rota.AddressCheck(instance, "https://c1.example.com", passes()), timedelta(minutes=15)
+    rota.write([look], world.now, every, asked_at=world.now)
     assert list(OutsideTransition.objects.values_list("at", "availability")) == [(world.now, "up")]
 
 
