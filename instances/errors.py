@@ -101,6 +101,10 @@ class ContainerHung(PermanentError):
     """The engine answers, but its calls about this one container do not come back in time."""
 
 
+class NameTaken(PermanentError):
+    """A container has the name, be it one that an engine still makes, or removes, and does not show."""
+
+
 class PortTaken(PermanentError):
     """The published port is held by something else on the host; another port may work."""
 

@@ -9,6 +9,7 @@ from instances.errors import (
     DataMissing,
     DockmgrError,
     LoginRefused,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -45,6 +46,7 @@ _OF_THE_CONTAINER = (
     *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
 )
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
+_NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
     *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
@@ -89,6 +91,11 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
     """Whether a runtime refuses what the container is to be; one that is not there itself may be again."""
     return says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME)
+
+
+def creation_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused creation of a container, whose name another one may have."""
+    return NameTaken if _NAME_TAKEN.search(text.lower()) else call_refused(status, text)
 
 
 def network_refused(status: int, text: str) -> type[DockmgrError]:

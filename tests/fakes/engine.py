@@ -417,7 +417,7 @@ class FakeEngine:
 
     def _free_name(self, name: str) -> None:
         if any(facts.name == name for facts in self._held.values()):
-            raise errors.PermanentError(f"The container name {name} is already in use.")
+            raise errors.NameTaken(f"The container name {name} is already in use.")
 
     def _addresses(self, facts: ContainerFacts) -> dict[str, Attachment]:
         """What a container that starts gets, a new one each time."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from instances.engine.refusals import call_refused, pull_refused, told_wait
+from instances.engine.refusals import call_refused, creation_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     DataMissing,
     DockmgrError,
     LoginRefused,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -132,3 +133,18 @@ def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
 def test_what_an_engine_says_becomes_one_line_of_bounded_length() -> None:
     assert brief("a\n  b.\n") == "a b."
     assert len(brief("x" * 10_000)) < 600
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (409, 'Conflict. The container name "/x" is already in use by container "4f".', NameTaken),
+        (500, 'creating container storage: the container name "x" is already in use by 4f.', NameTaken),
+        (404, "No such image: x:1", NotFoundOnEngine),
+        (409, "invalid mount config", PermanentError),
+    ],
+)
+def test_a_container_that_is_refused_for_its_name_is_told_apart(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert creation_refused(status, text) is expected

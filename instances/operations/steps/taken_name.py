@@ -1,0 +1,47 @@
+"""A container's name that is taken while the engine shows nobody who has it: one is being made or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from instances.errors import NameTaken
+from instances.limits import LONGEST_CALL
+from instances.operations.procedure import Work
+
+REMOVING = "removing"  # an engine's word
+REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
+MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
+
+
+def is_there(work: Work, container_id: str) -> bool:
+    """Whether the engine has a container. One that somebody is removing never starts again: it is waited for.
+
+    An engine takes seconds to remove many files, and keeps the name until then.
+    """
+    over_at = work.outside.clock.now() + REMOVAL
+    while (facts := work.engine.inspect(container_id)) is not None:
+        if facts.state != REMOVING or work.outside.clock.now() >= over_at:
+            return True
+        work.outside.wait(REMOVAL_POLL)
+    return False
+
+
+def made(work: Work, create: Callable[[], str], earlier: Callable[[], str | None]) -> str:
+    """What `create` makes, or what an earlier try that was cut short is found to have made meanwhile.
+
+    An engine takes minutes where it copies many files of the image into new volumes. It goes on when nobody
+    waits any more, and shows the container when it is made. Raises NameTaken when it shows none for long.
+    """
+    over_at = work.outside.clock.now() + MAKING
+    while True:
+        try:
+            return create()
+        except NameTaken:
+            found = earlier()
+            if found is not None:
+                return found
+            if work.outside.clock.now() >= over_at:
+                raise
+        work.go_on()
+        work.outside.wait(MAKING_POLL)
