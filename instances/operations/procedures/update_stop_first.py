@@ -15,7 +15,7 @@ from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError, PortTaken
 from instances.health import restarts
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, stop_limit
-from instances.operations.steps import container, data, ports
+from instances.operations.steps import container, data, ports, taken_name
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -85,7 +85,7 @@ def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
 
 def _start_old(work: Work) -> None:
     _refuse_beside_new(work)
-    if work.engine.inspect(old_container(work)) is None:
+    if not taken_name.is_there(work, old_container(work)):
         _remake_old(work)
     elif work.operation.facts.get("old_policy"):
         work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])

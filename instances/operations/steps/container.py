@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
@@ -155,7 +156,7 @@ def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
     facts = work.engine.inspect(spec.name)
     if facts is None:
         return None
-    if not is_ours(work, facts.labels):
+    if facts.state == DEAD or not is_ours(work, facts.labels):
         remove_left_behind(work, facts)
     elif spec.raw is None:
         return facts.id
@@ -167,10 +168,13 @@ def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
 def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
     """Remove a container that an earlier operation on the customer ended without keeping.
 
-    Raises PermanentError for the instance's own, and for anybody else's.
+    Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
     """
-    name = facts.name
-    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
+    name, is_own = facts.name, facts.id == work.instance.container_id
+    if is_own and facts.state == DEAD:
+        work.engine.remove_own(facts.id)
+        return
+    if is_own or not was_left_behind(work, facts):
         raise PermanentError(
             f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."

@@ -1,10 +1,11 @@
-"""A container's name that is taken while the engine shows nobody who has it: one is being made or removed."""
+"""Containers on their way in or out: they have a name that an engine gives to nobody else, and don't run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
 
+from instances.containers.identity import DEAD
 from instances.errors import NameTaken
 from instances.limits import LONGEST_CALL
 from instances.operations.procedure import Work
@@ -15,16 +16,25 @@ MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
 
 
 def is_there(work: Work, container_id: str) -> bool:
-    """Whether the engine has a container. One that somebody is removing never starts again: it is waited for.
+    """Whether the engine has a container that can run. One that somebody is removing is waited for.
 
-    An engine takes seconds to remove many files, and keeps the name until then.
+    An engine takes seconds to remove many files, and keeps the name until then. What it fails to remove
+    is dead.
     """
     over_at = work.outside.clock.now() + REMOVAL
     while (facts := work.engine.inspect(container_id)) is not None:
         if facts.state != REMOVING or work.outside.clock.now() >= over_at:
-            return True
+            return facts.state != DEAD
         work.outside.wait(REMOVAL_POLL)
     return False
+
+
+def end_of(work: Work, container_id: str) -> str:
+    """What became of a container that was removed, for people."""
+    facts = work.engine.inspect(container_id)
+    if facts is None:
+        return "removed"
+    return f"its engine can't remove all of it: what is left is called {facts.name}, and is tried again daily"
 
 
 def made(work: Work, create: Callable[[], str], earlier: Callable[[], str | None]) -> str:
