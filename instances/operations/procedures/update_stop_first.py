@@ -14,8 +14,8 @@ from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, PermanentError, PortTaken
 from instances.health import restarts
-from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, stop_limit
-from instances.operations.steps import container, data, ports, taken_name
+from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
+from instances.operations.steps import container, data, exact, ports, taken_name
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -105,16 +105,26 @@ def _remake_old(work: Work) -> None:
 
     It is made under the name of what was set aside, as the new one may still have the instance's.
     """
-    instance, image = work.instance, work.operation.image_before
-    if work.engine.image(image) is None:
-        raise PermanentError(f"The container from before is gone from the host, and so is its image {image}.")
+    instance = work.instance
     data.ready_for_remaking(work)
+    image = _image_before(work)
     spec = instance.spec(port=work.operation.params["port"])
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
         container.note_made(instance, made, spec)
         instance.save(update_fields=container.OF_THE_MADE)
+
+
+def _image_before(work: Work) -> str:
+    """The exact image from before; whoever removes stopped containers often removes their images as well."""
+    image = work.operation.image_before
+    return image if work.engine.image(image) is not None else exact.image_to_run(work)
+
+
+def _stop_limit(work: Work) -> float:
+    """On the way back the image may have to be fetched."""
+    return pull_limit(work) if work.operation.undoing else stop_limit(work)
 
 
 def _rename_old(work: Work) -> str:
@@ -209,7 +219,7 @@ PROCEDURE = Procedure(
         CREATE_NEW,
         Step("set old aside", _rename_old, undo=_rename_old_back, interrupts=True),
         Step("name next", rename_new, undo=_rename_new_back, interrupts=True),
-        Step("stop old", _stop_old, undo=_start_old, interrupts=True, limit=stop_limit),
+        Step("stop old", _stop_old, undo=_start_old, interrupts=True, limit=_stop_limit),
         Step("start next", _start_new, undo=_stop_and_remove_new, interrupts=True, limit=stop_limit),
         replace(GATE, interrupts=True),
         replace(WATCH, interrupts=True),
