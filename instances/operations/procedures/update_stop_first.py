@@ -12,7 +12,7 @@ from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
-from instances.errors import GateFailed, PermanentError, PortTaken
+from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
 from instances.operations.steps import container, data, exact, ports, taken_name
@@ -147,14 +147,17 @@ def _rename_new_back(work: Work) -> None:
 def _start_new(work: Work) -> str:
     for _ in range(container.PORT_TRIES):
         work.go_on()
-        _finish_move(work)
+        _make_anew(work)
         try:
             with blaming_image(work):
                 container.start(work, str(new_container(work)))
+        except NotFoundOnEngine:  # who removes what does not run removes what was never started, too
+            work.journal.remember(new_is_gone=True)
+            continue
         except PortTaken:
             if not ports.move_further(work, kept=_published_before(work)):
                 raise  # it is the old one's, which will be needed for the way back
-            work.journal.remember(ports_moved=True)
+            work.journal.remember(new_is_gone=True)
             remove_new(work)
             continue
         note_start(work, str(new_container(work)))
@@ -170,9 +173,9 @@ def _published_before(work: Work) -> set[int]:
     return {int(port) for port in ports if port.isdecimal()}  # an adopted one may name a range
 
 
-def _finish_move(work: Work) -> None:
-    """Make the new container again that was removed because something else held one of its ports."""
-    if not work.operation.facts.get("ports_moved"):
+def _make_anew(work: Work) -> None:
+    """Make the new container again where it is gone: something else held its port, or it was pruned."""
+    if not work.operation.facts.get("new_is_gone"):
         return
     made = new_container(work)
     if made and work.engine.inspect(made) is not None:
