@@ -29,6 +29,10 @@ class RetryLater(TransientError):
         self.seconds = seconds
 
 
+class DiskFull(TransientError):
+    """An engine's disk has no room for what it was to keep there."""
+
+
 class OutOfReachError(TransientError):
     """A part we need (engine, broker, database, registry) does not answer."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from instances.errors import (
     DataMissing,
+    DiskFull,
     DockmgrError,
     LoginRefused,
     NameTaken,
@@ -66,6 +67,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], type[DockmgrError]], ...] = (
     (_UNTRUSTED, UntrustedRegistry),
     (_REGISTRY_REFUSES, PermanentError),
 )
+_FULL = ("no space left on device", "disk quota exceeded")
 _TOO_MANY = ("toomanyrequests", "too many requests", "http status: 429")
 _TOLD_WAIT = re.compile(r"retry-after\W{1,4}(\d{1,6}(?:\.\d{1,9})?) ?(µs|us|ms|s|m)?", re.ASCII)
 _UNITS = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -109,6 +111,8 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if says(_TOO_MANY):
         return RetryLater
+    if says(_FULL):
+        return DiskFull
     if says(_NO_REGISTRY):
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):

@@ -8,6 +8,7 @@ from instances.engine.refusals import call_refused, creation_refused, pull_refus
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     DataMissing,
+    DiskFull,
     DockmgrError,
     LoginRefused,
     NameTaken,
@@ -84,7 +85,8 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (400, "invalid reference format", PermanentError),
         (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", PermanentError),
         (0, "filesystem layer verification failed for digest sha256:1", TransientError),
-        (0, "write /var/lib/x: no space left on device", TransientError),
+        (0, "write /var/lib/x: no space left on device", DiskFull),
+        (0, "failed to register layer: write /blob: no space left on device", DiskFull),
         (500, "toomanyrequests: You have reached your pull rate limit", RetryLater),
         (500, "received unexpected HTTP status: 429 Too Many Requests", RetryLater),
         (0, "unexpected status from HEAD request to https://x/v2/: 429 Too Many Requests", RetryLater),
