@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from instances.containers.facts import short_id
-from instances.containers.identity import DEAD
+from instances.containers.identity import DEAD, REMOVING
 from instances.containers.spec import dead_name
 from instances.db.sessions import release_session
 from instances.engine.port import Engine
-from instances.errors import DockmgrError, LeaseLost, OutOfReachError, PermanentError
+from instances.errors import DockmgrError, LeaseLost, OutOfReachError, PermanentError, TransientError
 from instances.models import Instance
 from instances.operations.journal import Journal
 
@@ -84,8 +84,13 @@ class _Fence:
             logger.warning("%s is out of the way for now. %s", short_id(container), error)
 
     def _is_out_of_the_way(self, container: str) -> bool:
-        """Whether a container that was not removed well is gone, or dead and by now under another name."""
+        """Whether a container that was not removed well is gone, or dead and by now under another name.
+
+        Raises TransientError for one that is still being removed.
+        """
         facts = self._engine.inspect(container)
+        if facts is not None and facts.state == REMOVING:
+            raise TransientError(f"The engine is still removing the container {facts.name}.")
         if facts is None or facts.state != DEAD:
             return facts is None
         name = dead_name(facts.name, facts.id)

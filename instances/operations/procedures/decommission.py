@@ -87,7 +87,7 @@ def _leave(work: Work) -> None:
 
 
 def _remove_container(work: Work) -> str:
-    if work.engine.inspect(work.instance.container_id) is None:
+    if taken_name.settled(work, work.instance.container_id) is None:
         return "there is none"
     # Of a container somebody else made, volumes without a name stay.
     purge = bool(work.operation.params["purge_data"]) and not work.instance.is_adopted

@@ -153,7 +153,7 @@ def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
 
 
 def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
-    facts = work.engine.inspect(spec.name)
+    facts = taken_name.settled(work, spec.name)
     if facts is None:
         return None
     if facts.state == DEAD or not is_ours(work, facts.labels):

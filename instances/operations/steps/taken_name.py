@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from instances.containers.identity import DEAD
+from instances.containers.facts import ContainerFacts
+from instances.containers.identity import DEAD, REMOVING
 from instances.errors import NameTaken
 from instances.limits import LONGEST_CALL
 from instances.operations.procedure import Work
 
-REMOVING = "removing"  # an engine's word
 REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
 
 
 def is_there(work: Work, container_id: str) -> bool:
-    """Whether the engine has a container that can run. One that somebody is removing is waited for.
+    """Whether the engine has a container that can run. What it fails to remove is dead."""
+    facts = settled(work, container_id)
+    return facts is not None and facts.state != DEAD
 
-    An engine takes seconds to remove many files, and keeps the name until then. What it fails to remove
-    is dead.
+
+def settled(work: Work, which: str) -> ContainerFacts | None:
+    """A container as it is when nobody is removing it any more, which is waited for.
+
+    An engine takes seconds to remove many files, on slow disks minutes, and keeps the name until then.
     """
     over_at = work.outside.clock.now() + REMOVAL
-    while (facts := work.engine.inspect(container_id)) is not None:
+    while (facts := work.engine.inspect(which)) is not None:
         if facts.state != REMOVING or work.outside.clock.now() >= over_at:
-            return facts.state != DEAD
+            break
         work.outside.wait(REMOVAL_POLL)
-    return False
+    return facts
 
 
 def end_of(work: Work, container_id: str) -> str:

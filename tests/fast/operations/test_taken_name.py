@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from instances.containers.spec import ContainerSpec
-from instances.errors import EngineUnreachable, NameTaken
+from instances.errors import ContainerHung, EngineUnreachable, NameTaken, TransientError
 from tests.factories import World
 from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
@@ -89,3 +89,38 @@ def test_whoever_else_took_the_name_meanwhile_is_left_alone(
     done = world.provision()
     assert "dockmgr does not remove what it did not make" in done.error
     assert world.engine.containers == ["dockmgr-new"]
+
+
+def removed_slowly(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The engine removes containers for so long, and nobody waits for the answer."""
+    remove, under_way = world.engine.remove, set[str]()
+
+    def slowly(container: str, *, anonymous_volumes: bool = False) -> None:
+        if container in under_way:
+            raise TransientError("The removal is already in progress.")
+        under_way.add(container)
+        world.engine.change(container, state="removing")
+        world.clock.at(seconds, lambda: remove(container, anonymous_volumes=anonymous_volumes))
+        raise ContainerHung("The engine answers, but its calls about this container do not.")
+
+    monkeypatch.setattr(world.engine, "remove", slowly)
+
+
+def test_a_customer_leaves_whose_container_takes_minutes_to_remove(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+    removed_slowly(world, monkeypatch, 150)
+    done = world.decommission(purge_data=True)
+    assert (done.status, done.error) == ("succeeded", "")
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
+
+
+def test_so_does_an_update_end_whose_old_container_takes_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+    publish(world)
+    removed_slowly(world, monkeypatch, 150)
+    assert update(world).status == "succeeded"
+    in_order(world)
