@@ -26,7 +26,7 @@ from instances.operations.begin import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit, stop_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
-from instances.operations.steps import container, data, exact, own_container
+from instances.operations.steps import container, data, exact, own_container, taken_name
 from instances.operations.steps.explain import note_own_failed
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, note_healthy, started_at
 
@@ -148,7 +148,7 @@ def _stop_left_behind(work: Work) -> None:
 
 def _recreate_if_missing(work: Work) -> str:
     instance = work.instance
-    if instance.container_id and container.is_there(work, instance.container_id):
+    if instance.container_id and taken_name.is_there(work, instance.container_id):
         return "kept"
     with _noting_refusal(work):
         made = data.ready_for_remaking(work)
