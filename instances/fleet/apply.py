@@ -8,7 +8,7 @@ from datetime import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from instances.alerts.switching import channels_changed
 from instances.containers import image_policy, log_alerts
@@ -28,6 +28,7 @@ from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Instance, Plan, Registry
+from instances.operations.steps import generated
 
 TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
 PORT_RANGE = "last_port must not be below first_port"
@@ -98,15 +99,17 @@ def _rehearse(fleet: FleetFile, clock: Clock) -> tuple[list[FleetChange], list[s
 
 
 def _specs(fleet: FleetFile) -> dict[str, str]:
-    """By customer, what tells the container he should have from any other."""
-    present = Instance.objects.present().filter(plan__name__in=[plan.name for plan in fleet.plans])
+    """By customer of the file's plans and hosts, what tells the container he should have from any other."""
+    plans, hosts = ([entry.name for entry in entries] for entries in (fleet.plans, fleet.hosts))
+    present = Instance.objects.present().filter(Q(plan__name__in=plans) | Q(host__name__in=hosts))
     rows = present.select_related("plan", "host").order_by("customer_id")
     return {row.customer_id: _spec_label(row) for row in rows}
 
 
 def _spec_label(instance: Instance) -> str:
     try:
-        return instance.spec().labels[SPEC_LABEL]
+        to_be_made = sorted(generated.lacking(instance))
+        return " ".join([instance.spec().labels[SPEC_LABEL], *to_be_made])
     except UnreadableSecret as error:  # of the row itself: what its plan says does not help
         return str(error)
 
