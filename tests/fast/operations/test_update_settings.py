@@ -53,6 +53,13 @@ def test_changed_limits_are_taken_up_with_the_same_image(world: World, way: str)
     assert Instance.objects.get().container_id == instance.container_id
 
 
+def test_a_changed_time_to_stop_is_taken_up(world: World, current: Instance) -> None:
+    Plan.objects.filter(pk=world.plan.pk).update(stop_timeout=120)
+    assert documents.operation(update(world))["changed"] is True
+    facts = world.engine.inspect(in_order(world).container_id)
+    assert facts and facts.options["stop_timeout"] == 120
+
+
 def test_a_changed_environment_is_taken_up(world: World, current: Instance) -> None:
     current.env = {"API_KEY": SECRET, "MODE": "new"}
     current.save()
