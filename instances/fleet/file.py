@@ -121,15 +121,34 @@ class RegistryEntry(Entry):
         return {**(kinds if kinds.keys() & said.keys() else {}), **said}
 
 
+ENTRIES: dict[str, type[Part]] = {
+    "hosts": HostEntry, "registries": RegistryEntry, "plans": PlanEntry, "channels": ChannelEntry
+}  # fmt: skip
+
+
 class FleetFile(Part):
+    """Keys that begin with `x-` hold what entries share by YAML's anchors, as in Compose."""
+
     hosts: list[HostEntry] = []
     registries: list[RegistryEntry] = []
     plans: list[PlanEntry] = []
     channels: list[ChannelEntry] = []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, value: Any) -> Any:
+        """A kind with nothing under it says nothing."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: entries
+            for key, entries in value.items()
+            if not key.startswith("x-") and not (key in ENTRIES and entries is None)
+        }
+
     @model_validator(mode="after")
     def _names_once(self) -> FleetFile:
-        for kind in ("hosts", "registries", "plans", "channels"):
+        for kind in ENTRIES:
             given = [entry.name for entry in getattr(self, kind)]
             if len(given) != len(set(given)):
                 raise ValueError(f"{kind} has a name twice")
@@ -159,6 +178,8 @@ def parse_mapping(text: str) -> dict[str, Any]:
 def _loaded(text: str, what: str) -> Any:
     try:
         return as_written.read(text)
+    except as_written.Trap as trap:
+        raise RequestError(f"{what} refused: {trap}.") from None
     except as_written.UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -167,7 +188,15 @@ def _loaded(text: str, what: str) -> Any:
 
 def _unknown(place: tuple[int | str, ...]) -> str:
     told = instead_of(str(place[-1]), of_plan=place[0] == "plans" and len(place) == 3)
+    told = told or _underscored(str(place[0]), str(place[-1]))
     return f"is not a known key: {told}" if told else "is not a known key"
+
+
+def _underscored(kind: str, key: str) -> str:
+    """What is meant by a key that has hyphens where ours has underscores."""
+    entry = ENTRIES.get(kind)
+    meant = key.replace("-", "_")
+    return f"say {meant}" if entry and "-" in key and meant in entry.model_fields else ""
 
 
 def _sentence(error: ValidationError) -> str:
