@@ -32,6 +32,7 @@ from instances.operations.steps import generated
 
 TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
 PORT_RANGE = "last_port must not be below first_port"
+QUESTION = frozenset({"health", "health_path", "health_expect", "health_headers"})
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
@@ -81,21 +82,41 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
     return changes
 
 
-def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> tuple[list[FleetChange], list[str]]:
-    """What `apply` would change, and the customers whose containers would then be of earlier settings.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What `apply` would change, and customers it would concern.
 
-    Changes nothing. Raises RequestError.
+    The containers of those who `would_drift` would be of earlier settings; those `asked_anew` would be asked
+    for their health in another way at once, as the containers that run are.
     """
+
+    changes: list[FleetChange]
+    would_drift: list[str]
+    asked_anew: list[str]
+
+    def document(self) -> dict[str, Any]:
+        changes = [change.document() for change in self.changes]
+        return {"changes": changes, "would_drift": self.would_drift, "asked_anew": self.asked_anew}
+
+
+def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> Rehearsal:
+    """See what `apply` would do. Changes nothing. Raises RequestError."""
     return retry_while_busy(lambda: _rehearse(fleet, clock))
 
 
-def _rehearse(fleet: FleetFile, clock: Clock) -> tuple[list[FleetChange], list[str]]:
+def _rehearse(fleet: FleetFile, clock: Clock) -> Rehearsal:
     with transaction.atomic():
         before = _specs(fleet)
         changes = _apply(fleet, clock)
-        after = _specs(fleet)
+        after, anew = _specs(fleet), _asked_anew(changes)
         transaction.set_rollback(True)
-    return changes, [customer for customer, spec in after.items() if before.get(customer) != spec]
+    return Rehearsal(changes, [who for who, spec in after.items() if before.get(who) != spec], anew)
+
+
+def _asked_anew(changes: Sequence[FleetChange]) -> list[str]:
+    plans = [change.name for change in changes if change.kind == "plan" and QUESTION & change.fields.keys()]
+    present = Instance.objects.present().filter(plan__name__in=plans).order_by("customer_id")
+    return list(present.values_list("customer_id", flat=True))
 
 
 def _specs(fleet: FleetFile) -> dict[str, str]:

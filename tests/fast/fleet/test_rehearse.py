@@ -63,6 +63,20 @@ def test_a_dry_run_tells_of_what_hosts_say(
     assert run("apply", "--dry-run", str(file), "--json").document["would_drift"] == drifting
 
 
+@pytest.mark.parametrize("said", ["health_path: /ready", "health: {kind: tcp}", "health_expect: json_ok"])
+def test_a_dry_run_tells_who_is_asked_in_another_way_at_once(
+    world: World, run: Run, tmp_path: Path, said: str
+) -> None:
+    world.instance("c1")
+    file = tmp_path / "fleet.yaml"
+    file.write_text(f"plans: [{{name: pro, {said}}}, {{name: free, health_path: /other}}]")
+    ran = run("apply", "--dry-run", str(file), "--json")
+    assert (ran.document["would_drift"], ran.document["asked_anew"]) == ([], ["c1"])
+    assert "in the new way at once, updated or not: c1" in run("apply", "--dry-run", str(file)).out
+    assert run("apply", str(file)).code == 0
+    assert run("apply", "--dry-run", str(file), "--json").document["asked_anew"] == []
+
+
 def test_a_dry_run_refuses_what_applying_would(world: World, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "fleet.yaml"
     file.write_text("plans: [{name: pro, ports: [8080]}]")
