@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -21,7 +23,29 @@ from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Section, s
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
 
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME_OF_HOST = re.compile(rf"(?!(?:.*\.)?[0-9]+\.?$){_LABEL}(?:\.{_LABEL})*\.?")
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+
+
+def _ip(value: str) -> str:
+    """Engines publish at every address of the host where this is none."""
+    if value:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise ValueError("must be an IP address: ports would be open at all of the host's") from None
+    return value
+
+
+def _address(value: str) -> str:
+    """A name's last part is no number, so that what is meant as an IP address is one."""
+    if not _NAME_OF_HOST.fullmatch(value):
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise ValueError("must be an IP address or the name of a host") from None
+    return value
 
 
 def _network(value: str) -> str:
@@ -47,8 +71,10 @@ class HostEntry(Entry):
     tls: Tls | None = None
     ssh: Ssh | None = None
     insecure: bool = False
-    address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
-    bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    address: Annotated[str, AfterValidator(_address), Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")] = (
+        "127.0.0.1"
+    )
+    bind: Annotated[str, AfterValidator(_ip), Field(pattern=r"^[0-9a-fA-F:.]{0,45}$")] = ""
     network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     max_memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] | None = None
@@ -95,15 +121,34 @@ class RegistryEntry(Entry):
         return {**(kinds if kinds.keys() & said.keys() else {}), **said}
 
 
+ENTRIES: dict[str, type[Section]] = {
+    "hosts": HostEntry, "registries": RegistryEntry, "plans": PlanEntry, "channels": ChannelEntry
+}  # fmt: skip
+
+
 class FleetFile(Section):
+    """Keys that begin with `x-` hold what entries share by YAML's anchors, as in Compose."""
+
     hosts: list[HostEntry] = []
     registries: list[RegistryEntry] = []
     plans: list[PlanEntry] = []
     channels: list[ChannelEntry] = []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, value: Any) -> Any:
+        """A kind with nothing under it says nothing."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: entries
+            for key, entries in value.items()
+            if not key.startswith("x-") and not (key in ENTRIES and entries is None)
+        }
+
     @model_validator(mode="after")
     def _names_once(self) -> FleetFile:
-        for kind in ("hosts", "registries", "plans", "channels"):
+        for kind in ENTRIES:
             given = [entry.name for entry in getattr(self, kind)]
             if len(given) != len(set(given)):
                 raise ValueError(f"{kind} has a name twice")
@@ -133,6 +178,8 @@ def parse_mapping(text: str) -> dict[str, Any]:
 def _loaded(text: str, what: str) -> Any:
     try:
         return as_written.read(text)
+    except as_written.Trap as trap:
+        raise RequestError(f"{what} refused: {trap}.") from None
     except as_written.UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -141,7 +188,15 @@ def _loaded(text: str, what: str) -> Any:
 
 def _unknown(place: tuple[int | str, ...]) -> str:
     told = instead_of(str(place[-1]), of_plan=place[0] == "plans" and len(place) == 3)
+    told = told or _underscored(str(place[0]), str(place[-1]))
     return f"is not a known key: {told}" if told else "is not a known key"
+
+
+def _underscored(kind: str, key: str) -> str:
+    """What is meant by a key that has hyphens where ours has underscores."""
+    entry = ENTRIES.get(kind)
+    meant = key.replace("-", "_")
+    return f"say {meant}" if entry and "-" in key and meant in entry.model_fields else ""
 
 
 def _sentence(error: ValidationError) -> str:

@@ -21,6 +21,7 @@ from instances.models.storable import CharField, Excerpt, JSONField
 
 FIRST_PORT = 20000
 LAST_PORT = 29999
+LOOPBACK = "127.0.0.1"
 
 
 class Host(models.Model):
@@ -70,13 +71,22 @@ class Host(models.Model):
 
     @property
     def bind_address(self) -> str:
-        """The address ports are published on: as told, else `address` where that is an IP address."""
+        """The address ports are published on: as told, else `address` where that is an IP address.
+
+        Loopback where what is told is none, because an engine would take that for all addresses of the host.
+        """
         if self.bind:
-            return self.bind
-        try:
+            return self.bind if _is_ip(self.bind) else LOOPBACK
+        if _is_ip(self.address):
             return str(ipaddress.ip_address(self.address))
-        except ValueError:
-            return "127.0.0.1" if self.address == "localhost" else "0.0.0.0"  # noqa: S104
+        return LOOPBACK if self.address == "localhost" else "0.0.0.0"  # noqa: S104
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 class HostWatch(models.Model):
