@@ -84,7 +84,7 @@ def _others(now: datetime) -> dict[str, QuerySet[Any]]:
         "hours of usage": UsageHour.objects.filter(at__lt=now - hours_kept()),
         "days of usage": UsageDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS)),
         "last words": LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS)),
-        "events": FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT),
+        "events": FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT).exclude(pk__in=_newest_event()),
         "requests": _requests(measured, recorded),
         "incidents": Incident.objects.filter(resolved_at__lt=recorded),
         "mutes": Mute.objects.filter(until__lt=recorded),
@@ -92,6 +92,11 @@ def _others(now: datetime) -> dict[str, QuerySet[Any]]:
         "operations": Operation.objects.filter(finished_at__lt=recorded),
         "audit entries": AuditEntry.objects.filter(at__lt=recorded),
     }
+
+
+def _newest_event() -> QuerySet[FeedEvent, int]:
+    """It says how far the ids have come: whoever follows events learns by it that some are gone."""
+    return FeedEvent.objects.order_by("-pk").values_list("pk", flat=True)[:1]
 
 
 def _requests(measured: datetime, recorded: datetime) -> QuerySet[ApiRequest]:
