@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from instances.alerts import signature
+from instances.alerts.answers import Answer, hear
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
 from instances.alerts.messages import as_text
-from instances.alerts.pagers import Pager, identify, is_over, pager_of
+from instances.alerts.pagers import identify, is_over, pager_of
 from instances.alerts.signature import secret_of
 from instances.documents import Document
 from instances.errors import RequestError
@@ -47,7 +49,7 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
     if _is_webhook(url):
         return _post(plugin, secret_of(url), document, timeout)
     try:
-        return within(timeout, lambda: _notify(plugin, document, pager_of(url)))
+        return within(timeout, lambda: _notify(plugin, document, url))
     except TimeoutError:
         return NO_ANSWER
 
@@ -114,8 +116,9 @@ def _plugin(url: str) -> Any:
         return None
 
 
-def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryResult:
-    module = _apprise()
+def _notify(plugin: Any, document: Document, url: str) -> DeliveryResult:
+    module, pager = _apprise(), pager_of(url)
+    answers = hear(plugin, url.partition("://")[0].strip())
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -128,7 +131,16 @@ def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryRes
         notify_type="success" if is_over(document) else _NOTIFY_TYPES[document["level"]],
         body_format=module.NotifyFormat.TEXT,
     )
-    return SENT if answer else _refusal([entry.message for entry in answer.logs()])
+    refused = next((each for each in answers if each.refusal is not None), None)
+    if refused is not None:
+        return _refused(refused)
+    return SENT if answer else _refusal([entry.message for entry in answer.logs()], answers)
+
+
+def _refused(answer: Answer) -> DeliveryResult:
+    """What a service says that answers 200 in any case."""
+    outcome = DeliveryOutcome.TRANSIENT if answer.may_pass else DeliveryOutcome.MESSAGE_REFUSED
+    return DeliveryResult(outcome, f"The service refused the message with its code {answer.refusal}.")
 
 
 def _post_about(plugin: Any, path: str, body: Document) -> bool:
@@ -151,10 +163,11 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
     return bool(answer.status_code < 300)
 
 
-def _refusal(log: list[str]) -> DeliveryResult:
+def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
     """A URL may stand for several receivers: it is refused for good when all of them say so."""
-    now = datetime.now(UTC)
-    found = [judge_delivery(int(code), None, now) for line in log for code in _STATUS.findall(line)]
+    now, waits = datetime.now(UTC), {each.status: each.retry_after for each in answers}
+    statuses = [int(code) for line in log for code in _STATUS.findall(line)]
+    found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
     return next(iter(passing or found), NOT_TAKEN)
 

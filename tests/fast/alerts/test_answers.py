@@ -1,0 +1,103 @@
+"""What services answer beyond a status: refusals inside an answer 200, and when to try again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from instances.alerts.answers import refusal_in
+from instances.alerts.delivery_rules import SENT
+from instances.alerts.messages import blank
+from instances.alerts.send import check_url, send
+from tests.hostile_server import HostileServer, answer
+from tests.receiver import Receiver
+
+LONG = 30.0
+# By the plugin: its class, the address it asks, and a URL of a channel.
+SERVICES = {
+    "dingtalk": ("NotifyDingTalk", "?token={token}", f"dingtalk://{'a' * 64}"),
+    "wecombot": ("NotifyWeComBot", "?key={key}", f"wecombot://{'a' * 32}"),
+    "feishu": ("NotifyFeishu", "{token}/", f"feishu://{'a' * 36}"),
+    "lark": ("NotifyLark", "", f"lark://{'a' * 36}"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_are_loaded() -> None:
+    check_url("ntfy://127.0.0.1/topic")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def told(service: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Outcome and error of a message to a service whose answer 200 says that."""
+    plugin, address, url = SERVICES[service]
+    with HostileServer(answer(json.dumps(said).encode())) as server:
+        monkeypatch.setattr(f"apprise.plugins.{service}.{plugin}.notify_url", server.url("/") + address)
+        result = send(url, blank(uuid.uuid4(), "test", "warning", "Title", "One sentence."), LONG)
+    return result.outcome.value, result.error
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "outcome", "code"),
+    [
+        ("dingtalk", {"errcode": 310000, "errmsg": "keywords not in content"}, "message_refused", 310000),
+        ("dingtalk", {"errcode": 130101, "errmsg": "send too fast"}, "transient", 130101),
+        ("wecombot", {"errcode": 93000, "errmsg": "invalid webhook url"}, "message_refused", 93000),
+        ("wecombot", {"errcode": 45009, "errmsg": "api freq out of limit"}, "transient", 45009),
+        ("feishu", {"code": 19024, "msg": "Key Words Not Found"}, "message_refused", 19024),
+        ("lark", {"code": 11232, "msg": "frequency limited"}, "transient", 11232),
+    ],
+)
+def test_a_refusal_inside_an_answer_200_is_no_receipt(
+    service: str, said: dict[str, Any], outcome: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(service, said, monkeypatch) == (
+        outcome, f"The service refused the message with its code {code}.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("dingtalk", {"errcode": 0, "errmsg": "ok"}),
+        ("wecombot", {"errcode": 0}),
+        ("feishu", {"code": 0, "data": {}, "msg": "success"}),
+        ("lark", {"StatusCode": 0}),
+    ],
+)
+def test_what_such_a_service_took_has_arrived(
+    service: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(service, said, monkeypatch) == (SENT.outcome.value, "")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"error": {"code": 411}, "success": false}', 411),
+        (b'{"success": true}', None),
+        (b'{"error": "no"}', None),
+        (b'{"error": {"code": "411"}}', None),
+        (b"[]", None),
+        (b"ok", None),
+        (b"", None),
+        (b"[" * 60_000, None),
+    ],
+)
+def test_only_a_code_that_can_be_read_is_a_refusal(body: bytes, code: int | None) -> None:
+    assert refusal_in(body, ("error", "code")) == code
+
+
+def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> None:
+    receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
+    url = receiver.url("/topic").replace("json", "ntfy")
+    assert send(url, blank(uuid.uuid4(), "test", "warning", "Title", "One sentence."), LONG).wait == 42.0
