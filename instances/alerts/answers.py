@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-# Services that answer 200 whatever they think of a message: where their answer has a code, 0 for one they took.
+# Services that answer 200 in any case: where their answer has a code, which is 0 for a message they took.
 _CODES: dict[str, tuple[str, ...]] = {
     "dingtalk": ("errcode",),
     "wecombot": ("errcode",),
@@ -77,7 +77,7 @@ def _read(answer: Any, place: Sequence[str]) -> Answer:
 
 
 def refusal_in(body: bytes, place: Sequence[str]) -> int | None:
-    """The code of a refusal in a service's answer; None where it has taken the message, as far as can be read."""
+    """The code of a refusal in a service's answer; None where it took the message, or none can be read."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
