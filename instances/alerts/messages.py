@@ -38,6 +38,7 @@ MOST_INSIDE = 200
 _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
+AGAIN_AND_AGAIN = " again and again"
 
 _SHORT_OF = {
     CRASHING: "dies again and again",
@@ -229,7 +230,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == "host" and incident.cause == WAVE:
         return f"{subject} answers, but many of its instances fail at once"
     if incident.kind != "instance":
-        return f"{subject} is in trouble"
+        return f"{subject} is in trouble{AGAIN_AND_AGAIN if incident.flapping else ''}"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
     return f"{subject} {words.get(kind, 'is still down')}"
 
@@ -258,6 +259,7 @@ def _how_long(incident: Incident, now: datetime) -> str:
         return "recovers and fails again"
     is_wave = incident.kind == "host" and incident.cause == WAVE
     trouble = "answers, but has had a wave of failures" if is_wave else "has been in trouble"
+    trouble += AGAIN_AND_AGAIN if incident.flapping else ""
     state = "has been down" if incident.kind == "instance" else trouble
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
     longest = f", up to {span((now - incident.well_at).total_seconds())}" if incident.well_at else ""

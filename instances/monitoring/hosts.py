@@ -203,6 +203,7 @@ def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> 
         shared = _in_common(host, last, now) if trouble is Trouble.WAVE else None
         message = host_rules.describe(trouble, host.name, found, rules(), shared)
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
+        _note_flapping(host, now)
         return True
     if incident is not None and step is HostStep.GRACE:
         _begin_grace(incident, host, now)
@@ -212,10 +213,21 @@ def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> 
     return incident is not None
 
 
+def _note_flapping(host: Host, now: datetime) -> None:
+    """A host that was back and is in trouble again, as often as makes instances flap, flaps as well."""
+    lately = Q(events__kind="reopened", events__at__gt=now - timedelta(seconds=settings.FLAP_WINDOW))
+    steady = open_on_hosts().filter(host=host, flapping=False)
+    often = steady.alias(again=Count("events", filter=lately)).filter(again__gte=settings.FLAPS_ALLOWED)
+    for incident in often:
+        Incident.objects.filter(pk=incident.pk).update(flapping=True)
+        lifecycle.add_event(incident, "flapping", "it comes back and is in trouble again", now)
+
+
 def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:
     """The trouble has passed: all instances are looked at anew before anybody is told how many are left."""
-    grace = timedelta(seconds=settings.HOST_GRACE)
+    least = settings.FLAPPING_CLEAN if incident.flapping else 0
+    seconds = max(least, settings.HOST_GRACE)
     there = lock_in_order(Health.objects.filter(instance__in=Instance.objects.active().filter(host=host)))
     Health.objects.filter(pk__in=there).update(next_check_at=now)
-    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + grace)
-    lifecycle.add_event(incident, "grace", f"the trouble has passed; {settings.HOST_GRACE:g} s of grace", now)
+    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + timedelta(seconds=seconds))
+    lifecycle.add_event(incident, "grace", f"the trouble has passed; {seconds:g} s of grace", now)
