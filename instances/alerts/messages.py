@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,7 @@ _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
 AGAIN_AND_AGAIN = " again and again"
+_CALLS = re.compile("[@<]")
 
 _SHORT_OF = {
     CRASHING: "dies again and again",
@@ -159,12 +161,18 @@ def _plain(text: str) -> str:
 def as_text(document: Document) -> tuple[str, str]:
     """Title and body for receivers of text; short enough for the shortest of them."""
     inside = document.get("messages", ())
-    lines = [] if inside else [document["message"], *(f"| {line}" for line in document.get("last_lines", ()))]
+    wrote = [f"| {calls_nobody(line)}" for line in document.get("last_lines", ())]
+    lines = [] if inside else [document["message"], *wrote]
     lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
     if document.get("count", 0) > _MOST_LINES:
         lines.append(f"… and {document['count'] - _MOST_LINES} more")
     lines += [document[name] for name in ("next_step", "link") if document.get(name)]
     return f"[{document['level']}] {document['title']}", "\n".join(lines)[:_MOST_CHARACTERS]
+
+
+def calls_nobody(line: str) -> str:
+    """A line of a customer's program without words that chats take for a call: `@everyone`, `<at …>`."""
+    return _CALLS.sub("\\g<0>\u200b", line)
 
 
 def _worst(documents: Sequence[Document]) -> str:

@@ -214,6 +214,14 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
     )
 
 
+def test_what_a_customers_program_wrote_calls_nobody_to_a_chat(receiver: Receiver) -> None:
+    lines = ["@everyone look", "<!channel> <at user_id='all'>", "plain"]
+    assert send(receiver.url("/topic").replace("json", "ntfy"), a_message(last_lines=lines), LONG) == SENT
+    text = receiver.got[0].document["message"]
+    assert not any(call in text for call in ("@everyone", "<!channel>", "<at "))
+    assert text.replace("\u200b", "").splitlines()[1:4] == [f"| {line}" for line in lines]
+
+
 def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
     parts = [a_message(title=f"customer-{number:02} on a-host is still down") for number in range(60)]
     assert send(receiver.url("/topic").replace("json", "ntfy"), digest(uuid.uuid4(), parts), LONG) == SENT
