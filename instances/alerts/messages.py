@@ -161,8 +161,8 @@ def _plain(text: str) -> str:
 def as_text(document: Document) -> tuple[str, str]:
     """Title and body for receivers of text; short enough for the shortest of them."""
     inside = document.get("messages", ())
-    wrote = [f"| {calls_nobody(line)}" for line in document.get("last_lines", ())]
-    lines = [] if inside else [document["message"], *wrote]
+    wrote = [document["message"], *(f"| {line}" for line in document.get("last_lines", ()))]
+    lines = [] if inside else [calls_nobody(line) for line in wrote]
     lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
     if document.get("count", 0) > _MOST_LINES:
         lines.append(f"… and {document['count'] - _MOST_LINES} more")
@@ -171,7 +171,7 @@ def as_text(document: Document) -> tuple[str, str]:
 
 
 def calls_nobody(line: str) -> str:
-    """A line of a customer's program without words that chats take for a call: `@everyone`, `<at …>`."""
+    """What a customer's program may have written, without what chats take for a call, as `@everyone`."""
     return _CALLS.sub("\\g<0>\u200b", line)
 
 

@@ -216,9 +216,10 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
 
 def test_what_a_customers_program_wrote_calls_nobody_to_a_chat(receiver: Receiver) -> None:
     lines = ["@everyone look", "<!channel> <at user_id='all'>", "plain"]
-    assert send(receiver.url("/topic").replace("json", "ntfy"), a_message(last_lines=lines), LONG) == SENT
+    told = a_message(message="It wrote: @here", last_lines=lines)
+    assert send(receiver.url("/topic").replace("json", "ntfy"), told, LONG) == SENT
     text = receiver.got[0].document["message"]
-    assert not any(call in text for call in ("@everyone", "<!channel>", "<at "))
+    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at "))
     assert text.replace("\u200b", "").splitlines()[1:4] == [f"| {line}" for line in lines]
 
 
