@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
+PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
@@ -48,10 +49,12 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
         return _post(plugin, secret_of(url), document, timeout)
+    taken: set[str] = set()
     try:
-        return within(timeout, lambda: _notify(plugin, document, url))
+        result = within(timeout, lambda: _notify(plugin, document, url, taken))
     except TimeoutError:
-        return NO_ANSWER
+        result = NO_ANSWER
+    return _where_some_took_it(result) if taken else result
 
 
 def check_url(url: str) -> None:
@@ -116,9 +119,18 @@ def _plugin(url: str) -> Any:
         return None
 
 
-def _notify(plugin: Any, document: Document, url: str) -> DeliveryResult:
+def _where_some_took_it(result: DeliveryResult) -> DeliveryResult:
+    """They are not to get it again, nor to wait for what follows, because another receiver did not."""
+    if result.outcome in (DeliveryOutcome.SENT, DeliveryOutcome.PERMANENT):
+        return result
+    return DeliveryResult(DeliveryOutcome.SENT, PARTLY)
+
+
+def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
+    """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
     answers = hear(plugin, url.partition("://")[0].strip())
+    plugin.mark_delivered = partial(_note, taken)
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -133,8 +145,15 @@ def _notify(plugin: Any, document: Document, url: str) -> DeliveryResult:
     )
     refused = next((each for each in answers if each.refusal is not None), None)
     if refused is not None:
+        taken.clear()  # Apprise took the answer for a receipt
         return _refused(refused)
     return SENT if answer else _refusal([entry.message for entry in answer.logs()], answers)
+
+
+def _note(taken: set[str], key: object, per_message: bool = False) -> None:
+    """What a plugin has delivered; `per_message` is said of what is no receiver."""
+    if not per_message:
+        taken.add(repr(key))
 
 
 def _refused(answer: Answer) -> DeliveryResult:

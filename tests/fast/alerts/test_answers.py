@@ -12,8 +12,15 @@ import pytest
 from instances.alerts.answers import refusal_in
 from instances.alerts.delivery_rules import SENT
 from instances.alerts.messages import blank
-from instances.alerts.send import check_url, send
+from instances.alerts.outbox import deliver
+from instances.alerts.send import PARTLY, check_url, send
+from instances.documents import Document
+from instances.models import Notification
+from tests.factories import World
+from tests.fast.delivering import rows_of
+from tests.fast.telling import a_channel
 from tests.hostile_server import HostileServer, answer
+from tests.mail_server import MailServer
 from tests.receiver import Receiver
 
 LONG = 30.0
@@ -37,12 +44,16 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
+def a_message() -> Document:
+    return blank(uuid.uuid4(), "test", "warning", "Title", "One sentence.")
+
+
 def told(service: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Outcome and error of a message to a service whose answer 200 says that."""
     plugin, address, url = SERVICES[service]
     with HostileServer(answer(json.dumps(said).encode())) as server:
         monkeypatch.setattr(f"apprise.plugins.{service}.{plugin}.notify_url", server.url("/") + address)
-        result = send(url, blank(uuid.uuid4(), "test", "warning", "Title", "One sentence."), LONG)
+        result = send(url, a_message(), LONG)
     return result.outcome.value, result.error
 
 
@@ -100,4 +111,33 @@ def test_only_a_code_that_can_be_read_is_a_refusal(body: bytes, code: int | None
 def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> None:
     receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
     url = receiver.url("/topic").replace("json", "ntfy")
-    assert send(url, blank(uuid.uuid4(), "test", "warning", "Title", "One sentence."), LONG).wait == 42.0
+    assert send(url, a_message(), LONG).wait == 42.0
+
+
+@pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [200, "hang"]])
+def test_a_message_that_one_of_several_receivers_took_has_arrived(
+    receiver: Receiver, answers: list[int | str]
+) -> None:
+    receiver.first = answers
+    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 2.0)
+    assert (result.outcome, result.error) == (SENT.outcome, PARTLY)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mail_to_one_who_has_left_floods_nobody_else_and_holds_nothing_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        channel = a_channel(url=mail.url("alice@example.com", "bob@example.com"))
+        rows_of(channel, world, 2)
+        assert deliver(world.clock) == 2
+        world.clock.advance(3600)
+        assert deliver(world.clock) == 0
+    assert mail.got == ["alice@example.com"] * 2
+    assert list(Notification.objects.values_list("error", flat=True)) == [PARTLY] * 2
+    assert f"Channel ops: {PARTLY}" in caplog.text
+
+
+def test_mail_that_nobody_took_is_tried_again() -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        assert send(mail.url("bob@example.com"), a_message(), LONG).outcome.value == "transient"
