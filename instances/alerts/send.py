@@ -18,7 +18,13 @@ from urllib.parse import quote, urlencode
 
 from instances.alerts import signature
 from instances.alerts.answers import Answer, hear
-from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
+from instances.alerts.delivery_rules import (
+    SENT,
+    DeliveryOutcome,
+    DeliveryResult,
+    judge_delivery,
+    judge_mail,
+)
 from instances.alerts.messages import as_text
 from instances.alerts.pagers import identify, is_over, pager_of
 from instances.alerts.signature import secret_of
@@ -184,6 +190,9 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
 
 def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
     """A URL may stand for several receivers: it is refused for good when all of them say so."""
+    of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
+    if of_mail:
+        return judge_mail(of_mail[-1])
     now, waits = datetime.now(UTC), {each.status: each.retry_after for each in answers}
     statuses = [int(code) for line in log for code in _STATUS.findall(line)]
     found = [judge_delivery(status, waits.get(status), now) for status in statuses]

@@ -138,6 +138,22 @@ def test_mail_to_one_who_has_left_floods_nobody_else_and_holds_nothing_up(
     assert f"Channel ops: {PARTLY}" in caplog.text
 
 
-def test_mail_that_nobody_took_is_tried_again() -> None:
+@pytest.mark.parametrize(
+    ("replies", "outcome", "code"),
+    [
+        ({"AUTH": "535 bad credentials"}, "permanent", 535),
+        ({"MAIL": "550 not from you"}, "message_refused", 550),
+        ({"MAIL": "451 later"}, "transient", 451),
+        ({"EHLO": "421 busy"}, "transient", 421),
+    ],
+)
+def test_the_code_of_a_mail_server_decides(replies: dict[str, str], outcome: str, code: int) -> None:
+    with MailServer(**replies) as mail:
+        result = send(mail.url("alice@example.com"), a_message(), LONG)
+    assert (result.outcome.value, result.error) == (outcome, f"The mail server answered with code {code}.")
+
+
+def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
-        assert send(mail.url("bob@example.com"), a_message(), LONG).outcome.value == "transient"
+        result = send(mail.url("bob@example.com"), a_message(), LONG)
+    assert result.outcome.value == "message_refused"
