@@ -60,7 +60,9 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
         result = within(timeout, lambda: _notify(plugin, document, url, taken))
     except TimeoutError:
         result = NO_ANSWER
-    return _where_some_took_it(result) if taken else result
+    if taken and result != SENT:  # who took it is not to get it again, nor to wait for what follows
+        return DeliveryResult(DeliveryOutcome.SENT, PARTLY)
+    return result
 
 
 def check_url(url: str) -> None:
@@ -123,13 +125,6 @@ def _plugin(url: str) -> Any:
         return webhook(**parsed, asset=_asset(module)) if parsed else None
     except TypeError:  # what Apprise raises for parts it can't use
         return None
-
-
-def _where_some_took_it(result: DeliveryResult) -> DeliveryResult:
-    """They are not to get it again, nor to wait for what follows, because another receiver did not."""
-    if result.outcome in (DeliveryOutcome.SENT, DeliveryOutcome.PERMANENT):
-        return result
-    return DeliveryResult(DeliveryOutcome.SENT, PARTLY)
 
 
 def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:

@@ -114,7 +114,7 @@ def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> Non
     assert send(url, a_message(), LONG).wait == 42.0
 
 
-@pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [200, "hang"]])
+@pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [404, 200], [200, "hang"]])
 def test_a_message_that_one_of_several_receivers_took_has_arrived(
     receiver: Receiver, answers: list[int | str]
 ) -> None:

@@ -256,7 +256,6 @@ def test_the_status_other_services_answer_with_decides(receiver: Receiver, statu
         ([404, 404], "permanent"),
         ([404, 503], "transient"),
         ([503, 404], "transient"),
-        ([200, 404], "permanent"),
     ],
 )
 def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(
