@@ -10,7 +10,6 @@ import base64
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from instances.alerts.delivery_rules import (
 from instances.alerts.messages import as_text
 from instances.alerts.pagers import identify, is_over, pager_of
 from instances.alerts.signature import secret_of
+from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
@@ -81,7 +81,7 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
     `hook` is Apprise's own reading of the URL.
     """
     body = json.dumps({**hook.payload_extras, **document}).encode()
-    sent_at = int(datetime.now(UTC).timestamp())
+    sent_at = int(SYSTEM.now().timestamp())
     proof = signature.headers(secret, document["id"], sent_at, body) if secret else {}
     verify = hook.verify_certificate
     try:
@@ -90,7 +90,7 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
         if error.code == NOT_FOR_HTTP:
             return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
         return DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(error.code))
-    return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
+    return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), SYSTEM.now())
 
 
 def _address(hook: Any) -> str:
@@ -188,7 +188,7 @@ def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
     of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
     if of_mail:
         return judge_mail(of_mail[-1])
-    now, waits = datetime.now(UTC), {each.status: each.retry_after for each in answers}
+    now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
     statuses = [int(code) for line in log for code in _STATUS.findall(line)]
     found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from instances.alerts.send import PARTLY, check_url, send
 from instances.documents import Document
 from instances.models import Notification
 from tests.factories import World
+from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
 from tests.fast.telling import a_channel
 from tests.hostile_server import HostileServer, answer
@@ -106,6 +108,17 @@ def test_what_such_a_service_took_has_arrived(
 )
 def test_only_a_code_that_can_be_read_is_a_refusal(body: bytes, code: int | None) -> None:
     assert refusal_in(body, ("error", "code")) == code
+
+
+def test_a_signature_tells_the_time_that_decides_and_not_the_machines(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receivers refuse what is off by five minutes, and a refusal would disable the channel."""
+    database = FakeClock()
+    monkeypatch.setattr("instances.alerts.send.SYSTEM", database)
+    secret = base64.b64encode(b"x" * 24).decode()
+    assert send(f"{receiver.url()}?signing_secret=whsec_{secret}", a_message(), LONG) == SENT
+    assert int(receiver.got[0].headers["webhook-timestamp"]) == int(database.now().timestamp())
 
 
 def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> None:
