@@ -231,9 +231,11 @@ class _Round:
         return result.outcome
 
     @transaction.atomic
-    def _arrived(self, row: Notification, _result: DeliveryResult, now: datetime) -> None:
+    def _arrived(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
+        if result.error:
+            logger.warning("Channel %s: %s", self._channel, result.error)
         Channel.objects.filter(pk=self._channel.pk).update(failures=0, refusals=0, retry_at=None)
-        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
+        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error=result.error[:ERROR_LENGTH])
         self._channel.failures = self._channel.refusals = 0
         count_deliveries("sent", [row.level])
 

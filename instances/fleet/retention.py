@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseFailure
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
@@ -17,6 +18,7 @@ from instances.fleet import by_instance, history
 from instances.models import (
     ApiRequest,
     AuditEntry,
+    Bulk,
     CheckDay,
     CheckHour,
     FeedEvent,
@@ -91,6 +93,8 @@ def _others(now: datetime) -> dict[str, QuerySet[Any]]:
         "notifications": Notification.objects.filter(created_at__lt=recorded),
         "operations": Operation.objects.filter(finished_at__lt=recorded),
         "audit entries": AuditEntry.objects.filter(at__lt=recorded),
+        "orders": Bulk.objects.filter(created_at__lt=recorded, due_at=None),
+        "logins": Session.objects.filter(expire_date__lt=now),
     }
 
 
