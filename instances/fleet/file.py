@@ -20,6 +20,7 @@ from instances.fleet.compose_keys import instead_of
 from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Part, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
+from instances.lib.addresses import is_ip, is_machine
 
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 
@@ -27,6 +28,19 @@ REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z
 def _network(value: str) -> str:
     if value in networks.BUILT_IN:
         raise ValueError("must be a network for customers alone, not one of the engine's own")
+    return value
+
+
+def _machine(value: str) -> str:
+    if not is_machine(value):
+        raise ValueError("must be a machine's name or its IP address, without port and brackets")
+    return value
+
+
+def _interface(value: str) -> str:
+    """What an engine can't read as an address it takes for all of its machine's, which strangers reach."""
+    if value and not is_ip(value):
+        raise ValueError("must be an IP address of the host")
     return value
 
 
@@ -47,8 +61,8 @@ class HostEntry(Entry):
     tls: Tls | None = None
     ssh: Ssh | None = None
     insecure: bool = False
-    address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
-    bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    address: Annotated[str, AfterValidator(_machine)] = "127.0.0.1"
+    bind: Annotated[str, AfterValidator(_interface), Field(max_length=45)] = ""
     network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     max_memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] | None = None
