@@ -23,6 +23,11 @@ case $address in
 https://?* | http://?*) ;;
 *) fail "the address begins with https:// or http://." ;;
 esac
+# Browsers copy a slash at the end. To Caddy it is a path, and it would answer any other with an empty page.
+address=${address%/}
+case ${address#*://} in
+'' | *[!][A-Za-z0-9._:-]*) fail "after the scheme the address has a host, and a port where it needs one, alone." ;;
+esac
 case $proxy in
 '' | own-proxy) ;;
 *) fail "after the address only own-proxy may stand." ;;

@@ -52,7 +52,21 @@ def test_the_address_stays_what_people_type_whoever_speaks_tls(
     assert {name: found[name] for name in PROXY | TRUST if name in found} == follows
 
 
-@pytest.mark.parametrize("words", [["dockmgr.example.com"], [ADDRESS, "no-proxy"]])
+@pytest.mark.parametrize("address", [ADDRESS, "https://[2001:db8::7]:8443", "http://10.0.0.7:8000"])
+def test_the_slash_that_browsers_copy_is_no_path(tmp_path: Path, address: str) -> None:
+    assert prepare(tmp_path, f"{address}/").returncode == 0
+    assert written(tmp_path)["DOCKMGR_PUBLIC_URL"] == address
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dockmgr.example.com"],
+        [ADDRESS, "no-proxy"],
+        *([f"{ADDRESS}{rest}"] for rest in ("/desk", "//", "?a=b", "#top", " b", "$HOME", "'")),
+        ["https:///"],
+    ],
+)
 def test_what_is_not_understood_is_refused_and_makes_nothing(tmp_path: Path, words: list[str]) -> None:
     done = prepare(tmp_path, *words)
     assert done.returncode == 1 and done.stderr.startswith("prepare: ") and done.stderr.count("\n") == 1
