@@ -85,3 +85,33 @@ def test_workers_get_the_socket_that_is_named_with_the_group_of_what_it_leads_to
     services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
     mount = "${DOCKER_SOCKET:-/var/run/docker.sock}:/var/run/docker.sock"
     assert {name for name, service in services.items() if mount in service.get("volumes", [])} == WORKERS
+
+
+def with_engine(folder: Path, known: dict[str, Path]) -> dict[str, str]:
+    """Where `docker ps` tells of installations, by name; the environment that finds it."""
+    programs = folder / "programs"
+    programs.mkdir()
+    answers = "".join(
+        f"*project={name}\\ *) echo '{place}'; echo '{place}' ;; " for name, place in known.items()
+    )
+    (programs / "docker").write_text(f'#!/bin/sh\ncase "$*" in {answers} esac\n')
+    (programs / "docker").chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+def test_a_second_folder_does_not_take_over_the_installation_of_the_first(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    environ = with_engine(tmp_path, {"dockmgr": first})
+    done = prepare(tmp_path, ADDRESS, **environ)
+    assert done.returncode == 1 and str(first) in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / ".env").exists() and not (tmp_path / "secrets").exists()
+
+    shutil.rmtree(tmp_path / "deploy")
+    done = prepare(tmp_path, ADDRESS, **environ, COMPOSE_PROJECT_NAME="staging")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert written(tmp_path)["COMPOSE_PROJECT_NAME"] == "staging"
+
+
+def test_who_prepares_where_it_runs_already_is_not_refused(tmp_path: Path) -> None:
+    assert prepare(tmp_path, ADDRESS, **with_engine(tmp_path, {"dockmgr": tmp_path})).returncode == 0
+    assert "COMPOSE_PROJECT_NAME" not in written(tmp_path)
