@@ -31,6 +31,10 @@ class RetryLater(TransientError):
         self.seconds = seconds
 
 
+class DiskFull(TransientError):
+    """An engine's disk has no room for what it was to keep there."""
+
+
 class OutOfReachError(TransientError):
     """A part we need (engine, broker, database, registry) does not answer."""
 
@@ -104,6 +108,10 @@ class NotFoundOnEngine(PermanentError):
 
 class ContainerHung(PermanentError):
     """The engine answers, but its calls about this one container do not come back in time."""
+
+
+class NameTaken(PermanentError):
+    """A container has the name, be it one that an engine still makes, or removes, and does not show."""
 
 
 class PortTaken(PermanentError):

@@ -27,7 +27,7 @@ from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.engine.pool import EngineAddress
-from instances.errors import BusyError, OutOfReachError
+from instances.errors import BusyError, OutOfReachError, RequestError
 from instances.models import Health, Sweep
 from instances.operations import service
 from instances.operations.last_words import is_new_death, keep_of_death
@@ -213,7 +213,9 @@ def check_health(
         LANES.run(own.engine, own.instance_id, Order(own))
         return None
     made = _check(Order(replace(own, leads=True)))
-    health = Health.objects.select_related("instance").get(pk=own.instance_id)
+    health = Health.objects.select_related("instance").filter(pk=own.instance_id).first()
+    if health is None:
+        raise RequestError(f"The instance of customer {customer_id} was removed while it was checked.")
     return documents.fresh_check(health, made.seen, made.skipped)
 
 

@@ -17,6 +17,7 @@ from instances.engine.owner_payloads import holder_name
 from instances.engine.port import Engine
 from instances.errors import (
     DataMissing,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -82,6 +83,14 @@ class EnginePromises:
         assert engine.inspect(name) is None
         assert engine.image(f"{name}:none") is None
         assert (engine.inspect(""), engine.image("")) == (None, None)
+
+    def test_a_name_that_a_container_has_is_given_to_no_other(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        engine.create(spec)
+        with pytest.raises(NameTaken, match="is already in use"):
+            engine.create(spec)
 
     def test_a_created_container_is_what_its_spec_says_and_does_not_run(
         self, engine: Engine, make_spec: MakeSpec

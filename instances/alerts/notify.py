@@ -64,9 +64,14 @@ def enqueue_notifications(now: datetime) -> int:
 @transaction.atomic(savepoint=False)
 def requeue(incidents: QuerySet[Incident], now: datetime) -> None:
     """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
+    keys = lock_in_order(incidents.filter(to_compare(now)))
+    Incident.objects.filter(pk__in=keys).update(notify_at=now)
+
+
+def to_compare(now: datetime) -> Q:
+    """Incidents of which there may be something to tell."""
     is_wrong = Q(resolved_at=None, confirmed_at__isnull=False)
-    waiting = incidents.filter(is_wrong | Q(notify_at__gt=now) | Q(pk__in=_ends_untold()))
-    Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
+    return is_wrong | Q(notify_at__gt=now) | Q(pk__in=_ends_untold())
 
 
 def _ends_untold() -> QuerySet[NotifiedState, Any]:

@@ -12,7 +12,7 @@ from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS
 from instances.checks.swap import compare_and_swap
-from instances.errors import BusyError
+from instances.errors import BusyError, RequestError
 from instances.health.state import State
 from instances.health.trusted import trusted
 from instances.incidents.from_health import HealthChange, apply_health_changes
@@ -38,10 +38,12 @@ def change(
     What follows for the instance's incident is written with it, or nothing is. Whatever the change
     depends on belongs into `transition`: it judges the state that is replaced, once more whenever
     somebody else was quicker, and may raise to leave everything as it is. Raises BusyError if the row
-    is changed by others all the time.
+    is changed by others all the time, RequestError if it is gone.
     """
     for _ in range(MAX_CAS_ROUNDS):
-        health = Health.objects.get(pk=instance_id)
+        health = Health.objects.filter(pk=instance_id).first()
+        if health is None:
+            raise RequestError("The instance was removed meanwhile.")
         state = transition(trusted(health.state(), now))
         seen = (
             seen_values(instance_id, check.seen, health.version)

@@ -18,6 +18,8 @@ from instances.containers.facts import ContainerSummary, short_id
 from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
 
 RENAMED = "renamed"
+DEAD = "dead"  # an engine could not remove all of it: it never runs again, and keeps its name
+REMOVING = "removing"
 PAUSED = "paused"  # by `docker pause`: it is still the instance's own
 REPLACED = "replaced"
 ALIVE = frozenset({"running", "paused", "restarting"})

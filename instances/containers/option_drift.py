@@ -19,14 +19,16 @@ OF_IMAGE = ("command", "entrypoint", "user", "working_dir", "stop_signal")
 # Compared elsewhere, with what dockmgr adds of its own.
 ELSEWHERE = frozenset({"volumes", "labels", "ports", "cap_add", "security_opt"})
 _NO_OPTION = frozenset({"hardening", "data_owner"})  # of the container: what comes of them is compared
-COMPARED = tuple(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION)
+STOP = "stop_timeout"  # of the plan, by which an engine that shuts down waits as well
+COMPARED = (*(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION), STOP)
 
 
 def wanted(spec: ContainerSpec, image: Told | None) -> dict[str, Any]:
     """What the container should have; without the image, nothing where the image would speak."""
     options = spec.options
-    said = {word: getattr(options, word) for word in COMPARED}
-    return {**said, "read_only": bool(options.read_only), **_commands(options, image)}
+    said = {word: getattr(options, word) for word in COMPARED if word != STOP}
+    told = {"read_only": bool(options.read_only), STOP: spec.stop_timeout}
+    return {**said, **told, **_commands(options, image)}
 
 
 def _commands(options: Options, image: Told | None) -> dict[str, Any]:

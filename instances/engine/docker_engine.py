@@ -23,8 +23,8 @@ from instances.containers.facts import (
     short_id,
 )
 from instances.containers.spec import ContainerSpec, is_managed
-from instances.engine.answers import CONTAINER, readable
 from instances.engine.client import EngineClient, raise_for_status
+from instances.engine.creation import made
 from instances.engine.dependents import shares_with
 from instances.engine.disk_answer import ASKED, disk_use
 from instances.engine.event_stream import asked_for, container_events
@@ -46,7 +46,7 @@ from instances.engine.payloads import (
     networks_to_join,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import pull_refused
+from instances.engine.refusals import creation_refused, pull_refused
 from instances.engine.usage_answer import ONCE, container_usage
 from instances.engine.volume_owners import VolumeOwners
 from instances.errors import (
@@ -154,10 +154,9 @@ class DockerEngine(VolumeOwners):
             client.put_archive(container, folder, archive)
 
     def create(self, spec: ContainerSpec) -> str:
-        asked = create_arguments(spec)
-        with self._calling(f"create container {spec.name}", change=True, secrets=spec.env.values()) as client:
-            answer = client.create_container_from_config(**asked)  # type: ignore[no-untyped-call]
-            container = str(readable(answer, CONTAINER, "Id")["Id"])
+        asked, what, secrets = create_arguments(spec), f"create container {spec.name}", spec.env.values()
+        with self._calling(what, change=True, kind=creation_refused, secrets=secrets) as client:
+            container = made(client, asked["config"], asked["name"])
         try:
             for network, endpoint in networks_to_join(spec):
                 self._join(container, network, endpoint)

@@ -131,7 +131,8 @@ class Engine(Protocol):
         """Create (not start) a container and return its id; leaves nothing behind when refused.
 
         One that was adopted has joined all its networks then. DataMissing when something of the
-        host that is to be mounted is not there.
+        host that is to be mounted is not there, NameTaken when a container has the name, or had it when
+        an earlier call was cut short: that one can be seen once it is made.
         """
 
     def start(self, container: str) -> None:

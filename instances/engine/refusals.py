@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from instances.errors import (
     DataMissing,
+    DiskFull,
     DockmgrError,
     LoginRefused,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -45,6 +47,7 @@ _OF_THE_CONTAINER = (
     *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
 )
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
+_NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
     *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
@@ -64,6 +67,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], type[DockmgrError]], ...] = (
     (_UNTRUSTED, UntrustedRegistry),
     (_REGISTRY_REFUSES, PermanentError),
 )
+_FULL = ("no space left on device", "disk quota exceeded")
 _TOO_MANY = ("toomanyrequests", "too many requests", "http status: 429")
 _TOLD_WAIT = re.compile(r"retry-after\W{1,4}(\d{1,6}(?:\.\d{1,9})?) ?(µs|us|ms|s|m)?", re.ASCII)
 _UNITS = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -91,6 +95,11 @@ def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
     return says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME)
 
 
+def creation_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused creation of a container, whose name another one may have."""
+    return NameTaken if _NAME_TAKEN.search(text.lower()) else call_refused(status, text)
+
+
 def network_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused question about a network, a missing one of which has words of its own."""
     gone = status == 404 and "network" in text.lower()
@@ -102,6 +111,8 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if says(_TOO_MANY):
         return RetryLater
+    if says(_FULL):
+        return DiskFull
     if says(_NO_REGISTRY):
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):

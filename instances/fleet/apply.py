@@ -8,7 +8,7 @@ from datetime import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from instances.alerts.switching import channels_changed
 from instances.containers import image_policy, log_alerts
@@ -28,9 +28,11 @@ from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Instance, Plan, Registry
+from instances.operations.steps import generated
 
 TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
 PORT_RANGE = "last_port must not be below first_port"
+QUESTION = frozenset({"health", "health_path", "health_expect", "health_headers"})
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
@@ -80,33 +82,55 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
     return changes
 
 
-def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> tuple[list[FleetChange], list[str]]:
-    """What `apply` would change, and the customers whose containers would then be of earlier settings.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What `apply` would change, and customers it would concern.
 
-    Changes nothing. Raises RequestError.
+    The containers of those who `would_drift` would be of earlier settings; those `asked_anew` would be asked
+    for their health in another way at once, as the containers that run are.
     """
+
+    changes: list[FleetChange]
+    would_drift: list[str]
+    asked_anew: list[str]
+
+    def document(self) -> dict[str, Any]:
+        changes = [change.document() for change in self.changes]
+        return {"changes": changes, "would_drift": self.would_drift, "asked_anew": self.asked_anew}
+
+
+def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> Rehearsal:
+    """See what `apply` would do. Changes nothing. Raises RequestError."""
     return retry_while_busy(lambda: _rehearse(fleet, clock))
 
 
-def _rehearse(fleet: FleetFile, clock: Clock) -> tuple[list[FleetChange], list[str]]:
+def _rehearse(fleet: FleetFile, clock: Clock) -> Rehearsal:
     with transaction.atomic():
         before = _specs(fleet)
         changes = _apply(fleet, clock)
-        after = _specs(fleet)
+        after, anew = _specs(fleet), _asked_anew(changes)
         transaction.set_rollback(True)
-    return changes, [customer for customer, spec in after.items() if before.get(customer) != spec]
+    return Rehearsal(changes, [who for who, spec in after.items() if before.get(who) != spec], anew)
+
+
+def _asked_anew(changes: Sequence[FleetChange]) -> list[str]:
+    plans = [change.name for change in changes if change.kind == "plan" and QUESTION & change.fields.keys()]
+    present = Instance.objects.present().filter(plan__name__in=plans).order_by("customer_id")
+    return list(present.values_list("customer_id", flat=True))
 
 
 def _specs(fleet: FleetFile) -> dict[str, str]:
-    """By customer, what tells the container he should have from any other."""
-    present = Instance.objects.present().filter(plan__name__in=[plan.name for plan in fleet.plans])
+    """By customer of the file's plans and hosts, what tells the container he should have from any other."""
+    plans, hosts = ([entry.name for entry in entries] for entries in (fleet.plans, fleet.hosts))
+    present = Instance.objects.present().filter(Q(plan__name__in=plans) | Q(host__name__in=hosts))
     rows = present.select_related("plan", "host").order_by("customer_id")
     return {row.customer_id: _spec_label(row) for row in rows}
 
 
 def _spec_label(instance: Instance) -> str:
     try:
-        return instance.spec().labels[SPEC_LABEL]
+        to_be_made = sorted(generated.lacking(instance))
+        return " ".join([instance.spec().labels[SPEC_LABEL], *to_be_made])
     except UnreadableSecret as error:  # of the row itself: what its plan says does not help
         return str(error)
 
@@ -138,7 +162,8 @@ def _refuse_way_to_engine(name: str) -> None:
 
 
 def _refuse_misfits(channel: ChannelEntry) -> None:
-    operations = "operations" in channel.events
+    """What the file leaves out of its events counts as the row has it."""
+    operations = Channel.objects.get(name=channel.name).operations
     for _, words in misfits(channel.url, operations, channel.hosts, channel.plans):
         raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 

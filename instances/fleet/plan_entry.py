@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -65,8 +66,12 @@ def _images(value: object) -> list[str]:
 
 def _address(value: str) -> str:
     """One that nothing can be asked at would be found out of order customer by customer."""
+    filled = value.replace("{subdomain}", "a.example")
+    other = re.search(r"\{(\w*)\}", filled, re.ASCII)
+    if other:
+        raise ValueError(f"{other[0]} stands for nothing here: there is {{subdomain}} alone")
     try:
-        parts = urlsplit(value.replace("{subdomain}", "a.example"))
+        parts = urlsplit(filled)
         can_be_asked = bool(parts.hostname) and parts.port != 0
     except ValueError:
         can_be_asked = False

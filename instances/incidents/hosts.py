@@ -69,6 +69,15 @@ def open_on_hosts() -> QuerySet[Incident]:
     return Incident.objects.open().filter(kind="host")
 
 
+def holding_messages(now: datetime) -> QuerySet[Incident]:
+    """Incidents of hosts that hold back what is told of instances there.
+
+    That of a host which comes and goes stays open for longer than it holds others back.
+    """
+    own_alone = timedelta(seconds=max(0.0, settings.FLAPPING_CLEAN - settings.HOST_GRACE))
+    return open_on_hosts().exclude(flapping=True, resolve_at__lte=now + own_alone)
+
+
 def trouble_shown(incident: Incident) -> str:
     """The state in which a host with this open incident is shown."""
     return "is_back" if incident.resolve_at else _SHOWN.get(incident.cause, "in_trouble")

@@ -73,7 +73,7 @@ class Rota:
         if due:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outside") as pool:
                 looks = list(pool.map(partial(look_at, outside=self._outside), due))
-            write(looks, self._outside.clock.now(), self._every)
+            write(looks, self._outside.clock.now(), self._every, asked_at=now)
         now = self._outside.clock.now()
         if is_due(self._judged_at, JUDGE_EVERY, now):
             self._judged_at = now
@@ -118,11 +118,15 @@ def look_at(instance: Instance, outside: Outside) -> AddressCheck:
     return AddressCheck(instance, url, result)
 
 
-def write(looks: Sequence[AddressCheck], now: datetime, every: timedelta) -> None:
-    """Write down what was seen, and from when on customers were up or down."""
+def write(looks: Sequence[AddressCheck], now: datetime, every: timedelta, *, asked_at: datetime) -> None:
+    """Write down what was seen, and from when on customers were up or down.
+
+    Nothing of those whom somebody else has looked at since these were `asked_at`.
+    """
     by_id = {look.instance.pk: look for look in looks}
+    older = Q(asked_at=None) | Q(asked_at__lte=asked_at) | ahead("asked_at", now)
     with transaction.atomic():
-        rows = list(locked(OutsideCheck.objects.filter(pk__in=by_id)).order_by("pk"))
+        rows = list(locked(OutsideCheck.objects.filter(older, pk__in=by_id)).order_by("pk"))
         moved = [found for row in rows if (found := _advance(row, by_id[row.pk], now, every))]
         written = OutsideTransition.objects.filter(instance__in=[change.instance_id for change in moved])
         written.filter(ahead("at", now)).delete()  # by a clock that ran fast: it would come after this

@@ -91,9 +91,11 @@ def container_of(instance: Instance, engine: Engine) -> str:
 
 
 def read(
-    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: bool = False
+    instance: Instance, engines: Engines, lines: object, since: datetime | None, timestamps: object = False
 ) -> Tail:
     """`last_lines` for a request from outside. Raises RequestError when the container is gone."""
+    if not isinstance(timestamps, bool):
+        raise RequestError("Whether to put times before the lines must be true or false.")
     engine = engines.at(engine_address(instance.host))
     try:
         return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)

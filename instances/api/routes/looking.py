@@ -25,7 +25,7 @@ EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "the line's time"},
-        "event": {"enum": ["end", "error"], "description": "lines have none"},
+        "event": {"enum": ["missed", "end", "error"], "description": "lines have none"},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["data"],
@@ -126,7 +126,8 @@ def follow(
     last_event_id: forms.LastEventId = None,
 ) -> StreamingHttpResponse:
     """Server-sent events: `data` is a line as a JSON text, `id` its time. Ends after ten minutes with an
-    event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on."""
+    event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on with
+    all lines since. An event `missed` comes where there were more than are read at once."""
     _existing(request, customer_id)
     return log_stream.response(call_of(request), customer_id, lines, since, last_event_id)
 

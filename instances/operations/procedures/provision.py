@@ -161,6 +161,7 @@ def _verify(work: Work) -> str:
 def _volumes(work: Work) -> str:
     _note_storage(work)
     names = work.instance.planned_volumes
+    data.take_back_purges(work)
     for name in names:
         data.refuse_former(work, name)
     data.refuse_former_elsewhere(work)
@@ -197,7 +198,7 @@ def _succeeded(work: Work) -> None:
 
 
 def _failed(work: Work) -> None:
-    work.instance.delete()
+    work.forget_instance()
 
 
 PROCEDURE = Procedure(

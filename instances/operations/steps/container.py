@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Instance, Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import approval, generated, network, owner, ports
+from instances.operations.steps import approval, generated, network, owner, ports, taken_name
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
 OF_THE_MADE = ("container_id", "volumes")
-REMOVING = "removing"  # an engine's word
-REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -33,19 +31,6 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
         work.journal.remember(pulled=True)
         image = fetch(work, ref)
     return image
-
-
-def is_there(work: Work, container_id: str) -> bool:
-    """Whether the engine has a container. One that somebody is removing never starts again: it is waited for.
-
-    An engine takes seconds to remove many files, and keeps the name until then.
-    """
-    over_at = work.outside.clock.now() + REMOVAL
-    while (facts := work.engine.inspect(container_id)) is not None:
-        if facts.state != REMOVING or work.outside.clock.now() >= over_at:
-            return True
-        work.outside.wait(REMOVAL_POLL)
-    return False
 
 
 def create(work: Work, image: str) -> str:
@@ -93,15 +78,13 @@ def make(work: Work, spec: ContainerSpec) -> str:
     nobody accepted. Raises DataMissing for volumes that are not there.
     """
     image = _image_allowed(work, spec)
-    earlier = _made_earlier(work, spec.name)
-    if earlier and spec.raw is not None:
-        # Whoever made it may have died before it had joined all its networks.
-        work.engine.remove(earlier)
-        earlier = None
-    if earlier is None and spec.network:
+    made = _made_earlier(work, spec)
+    if made is None and spec.network:
         network.ready(work.engine, spec.network)
     labels, raw = signed(work, spec.labels), _with_sources(work, spec.raw)
-    made = earlier or work.engine.create(replace(spec, image=image, labels=labels, raw=raw))
+    asked = replace(spec, image=image, labels=labels, raw=raw)
+    if made is None:
+        made = taken_name.made(work, lambda: work.engine.create(asked), lambda: _made_earlier(work, spec))
     owner.give_new_volumes(work, spec)
     return made
 
@@ -169,22 +152,29 @@ def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
     return labels.get(OPERATION_LABEL) == str(work.operation.pk)
 
 
-def _made_earlier(work: Work, name: str) -> str | None:
-    facts = work.engine.inspect(name)
-    if facts is not None and is_ours(work, facts.labels):
-        return facts.id
-    if facts is not None:
+def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
+    facts = taken_name.settled(work, spec.name)
+    if facts is None:
+        return None
+    if facts.state == DEAD or not is_ours(work, facts.labels):
         remove_left_behind(work, facts)
+    elif spec.raw is None:
+        return facts.id
+    else:  # whoever made it may have died before it had joined all its networks
+        work.engine.remove(facts.id)
     return None
 
 
 def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
     """Remove a container that an earlier operation on the customer ended without keeping.
 
-    Raises PermanentError for the instance's own, and for anybody else's.
+    Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
     """
-    name = facts.name
-    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
+    name, is_own = facts.name, facts.id == work.instance.container_id
+    if is_own and facts.state == DEAD:
+        work.engine.remove_own(facts.id)
+        return
+    if is_own or not was_left_behind(work, facts):
         raise PermanentError(
             f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."

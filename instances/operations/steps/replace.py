@@ -30,7 +30,7 @@ from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
 from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
-from instances.operations.steps import approval, container, data, generated, own_container, ports
+from instances.operations.steps import approval, container, data, generated, own_container, ports, taken_name
 from instances.operations.steps.explain import note_failed
 from instances.operations.steps.former_values import forget_replaced
 from instances.operations.steps.start import note_healthy, started_at
@@ -114,7 +114,7 @@ def note_old(work: Work) -> str:
     if work.instance.container_id != old_container(work):
         work.journal.remember(old_remade=work.instance.container_id)
         work.journal.write(image_before=work.instance.image_id)
-    if work.engine.inspect(old_container(work)) is None:
+    if not taken_name.is_there(work, old_container(work)):
         raise PermanentError(f"{work.instance.customer_id} has no container; restart it first.")
     _refuse_dependents(work)
     return " ".join(filter(None, [settled, _shared_data(work), "The way back is this container"]))
@@ -173,7 +173,7 @@ def rename_new(work: Work) -> str:
 
 def remove_old(work: Work) -> str:
     work.engine.remove(old_container(work))
-    return "removed"
+    return taken_name.end_of(work, old_container(work))
 
 
 def see_running(work: Work) -> str:

@@ -59,7 +59,7 @@ def test_who_comes_second_with_a_new_plan_works_with_what_is_there_now(
     others_first(monkeypatch, 1)
     assert [change.name for change in plans(["new"], 1)()] == ["new"]
     others_first(monkeypatch, 1)
-    assert rehearse(parse("plans: [{name: new, cpus: 2}]"))[0][0].action == "updated"
+    assert rehearse(parse("plans: [{name: new, cpus: 2}]")).changes[0].action == "updated"
 
 
 def test_who_always_comes_second_is_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
