@@ -201,8 +201,8 @@ def check_health(
 ) -> shapes.Check | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
-    `request` comes from the sweep and saves reading the database; without it the CHECK is returned,
-    which says what was seen and, if that did not count, why.
+    A sweep sends a `request`, which saves reading the database. Without it the CHECK is returned: what was
+    seen and, if that did not count, why.
     """
     if request is not None:
         order = Order(CheckRequest.from_message(request), expiry(self.request.expires))

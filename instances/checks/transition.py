@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -45,14 +46,8 @@ def change(
         if health is None:
             raise RequestError("The instance was removed meanwhile.")
         state = transition(trusted(health.state(), now))
-        seen = (
-            seen_values(instance_id, check.seen, health.version)
-            if check
-            else [getattr(health, name) for name in SEEN_FIELDS]
-        )
-        if any(why):
-            seen = [*seen[:-2], why[0], why[1][:ERROR_LENGTH]]
-        row = (instance_id, health.revision, *(getattr(state, name) for name in STATE_FIELDS), *seen)
+        judged = [getattr(state, name) for name in STATE_FIELDS]
+        row = (instance_id, health.revision, *judged, *_seen(health, check, why))
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
@@ -60,3 +55,12 @@ def change(
             apply_health_changes([change_made], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")
+
+
+def _seen(health: Health, check: Check | None, why: tuple[str, str]) -> list[Any]:
+    """What the check saw, or else what is stored, with the reason and sentence of `why` where it has any."""
+    if check:
+        seen = seen_values(health.pk, check.seen, health.version)
+    else:
+        seen = [getattr(health, name) for name in SEEN_FIELDS]
+    return [*seen[:-2], why[0], why[1][:ERROR_LENGTH]] if any(why) else seen

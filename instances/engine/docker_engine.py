@@ -143,10 +143,10 @@ class DockerEngine(VolumeOwners):
         repository, _, tag = reference.rpartition(":")
         with self._calling(f"make image {reference}", change=True) as client:
             client.import_image_from_data(archive, repository=repository, tag=tag)
-        made = self.image(reference)
-        if made is None:
+        image = self.image(reference)
+        if image is None:
             raise TransientError(f"The Docker Engine at {self._where} made {reference} but does not have it.")
-        return made.id
+        return image.id
 
     def unpack(self, container: str, folder: str, archive: bytes) -> None:
         what = f"write into {folder} of {container}"

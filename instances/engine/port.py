@@ -130,9 +130,9 @@ class Engine(Protocol):
     def create(self, spec: ContainerSpec) -> str:
         """Create (not start) a container and return its id; leaves nothing behind when refused.
 
-        One that was adopted has joined all its networks then. DataMissing when something of the
-        host that is to be mounted is not there, NameTaken when a container has the name, or had it when
-        an earlier call was cut short: that one can be seen once it is made.
+        One that was adopted has joined all its networks then. Raises DataMissing when something of the host
+        that is to be mounted is not there, and NameTaken when a container has the name. That may be one
+        which the engine still makes for an earlier call that was cut short: it is shown once it is made.
         """
 
     def start(self, container: str) -> None:

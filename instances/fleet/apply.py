@@ -84,10 +84,10 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What `apply` would change, and customers it would concern.
+    """What `apply` would change, and which customers that would concern.
 
-    The containers of those who `would_drift` would be of earlier settings; those `asked_anew` would be asked
-    for their health in another way at once, as the containers that run are.
+    `would_drift`: their containers would be of earlier settings. `asked_anew`: the containers they have now
+    would be asked for their health in another way at once.
     """
 
     changes: list[FleetChange]

@@ -92,10 +92,10 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
 
 
 def remove_expired(engines: Engines, now: datetime) -> dict[str, list[str]]:
-    """Remove throwaway containers and volumes past their time that no instance has or had, and dead ones.
+    """Remove dead containers, and throwaway ones with volumes past their time that no instance has or had.
 
-    Returns the names of what is gone, by host. Throwaway ones are left by a process that was killed while it
-    made them for a moment, and by a test deployment whose row is gone; dead ones by their engine.
+    Returns the names of what is gone, by host. Dead ones are what an engine failed to remove. Throwaway ones
+    were made for a moment by a process that was killed, or for a test deployment whose row is gone.
     """
     hosts = list(Host.objects.all())
     answers = zip(hosts, ask_all(hosts, engines, lambda engine, _: held_by(engine)), strict=True)
@@ -169,8 +169,8 @@ def _learnt(row: Instance, engines: Engines) -> bool:
 def unused_images(host: Host, now: datetime) -> set[str]:
     """Ids of images dockmgr once ran on a host and will not need again.
 
-    Kept are those an instance runs, those the newest update of an instance could go back to, and
-    all that an operation had to do with in the last seven days. Images dockmgr never ran are not ours.
+    It may need those an instance runs, those the newest update of an instance could go back to, and those an
+    operation fetched or replaced that began in the last seven days or is not over.
     """
     here = Operation.objects.filter(host=host)
     ours = _images(here)

@@ -38,7 +38,7 @@ from instances.monitoring.usage_report import hours_kept
 logger = logging.getLogger(__name__)
 
 EVENTS_KEPT = timedelta(days=2)  # for whoever follows them and was away
-ORDERED_BEFORE = timedelta(days=1)  # its end an operation was asked for at most so long
+ORDERED_BEFORE = timedelta(days=1)  # an operation ends at most so long after it is asked for
 BATCH = 1000  # rows deleted in one transaction
 
 

@@ -33,10 +33,10 @@ def raise_alarm(
     notify_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
 ) -> None:
-    """Make the key's incident so severe for this cause; nothing is told anew while the cause is the same.
+    """Open the key's incident, or bring its message up to date; only another cause is told anew.
 
-    Its message is brought up to date. With `resolve_at` it resolves by itself unless it is raised again
-    before. It is told at once, or when `notify_at` says.
+    It is told at once, or when `notify_at` says. With `resolve_at` it resolves by itself then, unless it is
+    raised again before.
     """
     try:
         with transaction.atomic():

@@ -79,8 +79,8 @@ def ask_before_looking(outside: Outside) -> None:
 def in_doubt(now: datetime) -> bool:
     """Whether a host is suspected and asking its engine has not yet shown what to think of it.
 
-    Its turn has come like any other's when it was last asked an interval ago: that is no suspicion, and where
-    engines are asked all the time somebody's turn always has.
+    A host that is due only because it was last asked an interval ago is not suspected: in a large fleet some
+    host always is.
     """
     in_turn = F("asked_at") + timedelta(seconds=settings.HOST_INTERVAL)
     before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
@@ -203,8 +203,8 @@ def _in_common(host: Host, begins: datetime) -> dict[str, str]:
 
 def _act(host: Host, found: HostFacts, incident: Incident | None, begins: datetime, now: datetime) -> bool:
     """Open, go on with or begin to end the host's open incident; returns whether there is one now."""
-    known = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
-    step = host_rules.next_step(found, known, rules())
+    present = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
+    step = host_rules.next_step(found, present, rules())
     trouble = host_rules.trouble_of(found, rules())
     if step is HostStep.OPEN and trouble is not None:
         shared = _in_common(host, begins) if trouble is Trouble.WAVE else None

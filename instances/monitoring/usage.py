@@ -126,7 +126,7 @@ def write(
 ) -> None:
     """Add readings up, and warn of what is near its limits.
 
-    Of whom somebody has written a reading since these were `asked_at` theirs is the newer one, and counts.
+    A row that somebody else has written since `asked_at` holds a newer reading, and stays as it is.
     """
     older = Q(read_at=None) | Q(read_at__lte=asked_at) | ahead("read_at", now)
     with transaction.atomic():

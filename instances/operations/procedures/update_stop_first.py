@@ -170,8 +170,8 @@ def _published_before(work: Work) -> set[int]:
     """The host's ports of the old container, which nobody else can have had meanwhile."""
     told = work.engine.describe(old_container(work)) or {"HostConfig": {}}
     given = (told["HostConfig"].get("PortBindings") or {}).values()
-    ports = (each.get("HostPort") or "" for bound in given for each in bound or ())
-    return {int(port) for port in ports if port.isdecimal()}  # an adopted one may name a range
+    numbers = (each.get("HostPort") or "" for bound in given for each in bound or ())
+    return {int(number) for number in numbers if number.isdecimal()}  # an adopted one may name a range
 
 
 def _make_anew(work: Work) -> None:

@@ -78,15 +78,16 @@ def make(work: Work, spec: ContainerSpec) -> str:
     nobody accepted. Raises DataMissing for volumes that are not there.
     """
     image = _image_allowed(work, spec)
-    made = _made_earlier(work, spec)
-    if made is None and spec.network:
-        network.ready(work.engine, spec.network)
-    labels, raw = signed(work, spec.labels), _with_sources(work, spec.raw)
-    asked = replace(spec, image=image, labels=labels, raw=raw)
-    if made is None:
-        made = taken_name.made(work, lambda: work.engine.create(asked), lambda: _made_earlier(work, spec))
+    container_id = _made_earlier(work, spec) or _made_now(work, replace(spec, image=image))
     owner.give_new_volumes(work, spec)
-    return made
+    return container_id
+
+
+def _made_now(work: Work, spec: ContainerSpec) -> str:
+    if spec.network:
+        network.ready(work.engine, spec.network)
+    asked = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
+    return taken_name.made(work, lambda: work.engine.create(asked), lambda: _made_earlier(work, spec))
 
 
 def _image_allowed(work: Work, spec: ContainerSpec) -> str:

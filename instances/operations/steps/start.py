@@ -33,16 +33,16 @@ def _ready_for_remaking(work: Work) -> str:
 
 
 def _give_back_policy(work: Work) -> None:
-    """An update takes it from the container it stops, and may have ended before it could give it back."""
+    """An update takes the restart policy of the container it stops, and may end before it gives it back."""
     container_id = work.instance.container_id
     updates = Operation.objects.filter(kind="update", params__old_container=container_id)
     facts = updates.order_by("-created_at").values_list("facts", flat=True).first()
-    policy: dict[str, Any] | None = (facts or {}).get("old_policy")
-    if not policy:
+    taken: dict[str, Any] | None = (facts or {}).get("old_policy")
+    if not taken:
         return
     found = work.engine.inspect(container_id)
     if found is not None and found.restart_policy == "no":
-        work.engine.set_restart_policy(container_id, policy)
+        work.engine.set_restart_policy(container_id, taken)
 
 
 def _wait(work: Work) -> str:

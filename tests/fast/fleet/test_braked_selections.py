@@ -24,7 +24,7 @@ def a_fleet(world: World, number: int, bad: range) -> list[Instance]:
 
 def carried_out(world: World, verb: str, instances: list[Instance]) -> list[int]:
     """Carry an order out to its end; returns how many operations each turn began."""
-    bulk = an_order(verb, [each.pk for each in instances])
+    bulk = an_order(verb, [each.pk for each in instances], by="ann", reason="new")
     begun: list[int] = []
     number: int | None = bulk.turn
     while number is not None:

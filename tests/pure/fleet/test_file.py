@@ -283,7 +283,8 @@ def test_a_name_may_stand_once_in_its_list(kind: str, text: str) -> None:
 
 
 def test_one_name_may_stand_for_a_host_a_plan_and_a_channel() -> None:
-    parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    fleet = parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    assert [fleet.hosts[0].name, fleet.plans[0].name, fleet.channels[0].name] == ["a", "a", "a"]
 
 
 @pytest.mark.parametrize(
