@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError, ProgrammingError
 from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
