@@ -107,7 +107,7 @@ def test_one_throwaway_instance_that_is_gone_keeps_no_other_one(
         world.instance(customer)
     Instance.objects.update(expires_at=world.now)
     world.clock.advance(1)
-    begin, taken = decommission.begin, []
+    begin, taken = decommission.begin, list[object]()
 
     def begin_late(instance: Instance, *args: object, **kwargs: object) -> Operation:
         if not taken:
