@@ -35,6 +35,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (404, "<html>404 Not Found</html>", PermanentError),
         (409, 'Conflict. The container name "/x" is already in use', PermanentError),
         (409, "removal of container x is already in progress", TransientError),
+        (409, "container is marked for removal and cannot be started", NotFoundOnEngine),
         (403, "conflicts with network 958 (dm): networks have same bridge name", TransientError),
         (409, "remove v: volume is in use - [c]", PermanentError),
         (500, "Bind for 127.0.0.1:80 failed: port is already allocated", PortTaken),
