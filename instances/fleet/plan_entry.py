@@ -41,12 +41,6 @@ def _env(value: object) -> dict[str, str]:
     return given
 
 
-def _data_path(value: str) -> str:
-    """Held against the rule of every volume, and kept as it is written: another text would be a change."""
-    option_words.mount_point(value)
-    return value
-
-
 def _pair(line: object) -> tuple[str, str]:
     """`NAME=value`, which Compose takes as well. What has no name may be a secret, and is not shown."""
     if not isinstance(line, str) or "=" not in line:
@@ -129,9 +123,9 @@ class PlanEntry(Entry, Options):
     health: Question | None = None
     start_grace: float = Field(default=60, ge=0, le=3600)
     stop_timeout: int = Field(default=10, ge=0, le=timings.LONGEST_STOP)
-    data_path: Annotated[str, AfterValidator(_data_path), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None = (
-        "/data"
-    )
+    data_path: (
+        Annotated[str, AfterValidator(option_words.mount_point), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None
+    ) = "/data"
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
     generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
