@@ -47,6 +47,12 @@ _OF_THE_CONTAINER = (
     *("not a directory", "executable file not found", "exec format error", "no such device"),
     *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
 )
+# A log driver that can't take its options; one that does not reach its receiver may do so later.
+_LOG = ("failed to initialize logging driver",)
+_AWAY = (
+    *("dial ", "connection refused", "connection reset", "timeout", "deadline exceeded", "no route to host"),
+    *("no such host", "delivery error", "unexpected eof", "temporarily unavailable"),
+)
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
 _NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
@@ -93,7 +99,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 
 def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
     """Whether a runtime refuses what the container is to be; one that is not there itself may be again."""
-    return says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME)
+    of_its_log = says(_LOG) and not says(_AWAY)
+    return of_its_log or (says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME))
 
 
 def creation_refused(status: int, text: str) -> type[DockmgrError]:
