@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import cache, partial
+from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -40,6 +41,7 @@ UNUSABLE = "The channel's URL is not one that messages can be sent to."
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
 PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
+REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -184,12 +186,22 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
 
 
 def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
-    """A URL may stand for several receivers: it is refused for good when all of them say so."""
+    """A URL may stand for several receivers: it is refused for good when all of them say so.
+
+    Apprise names the status of an answer in its log, or a code of the service's own.
+    """
     of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
     if of_mail:
         return judge_mail(of_mail[-1])
+    named = [int(code) for line in log for code in _STATUS.findall(line)]
+    heard = [each.status for each in answers if not each.is_mail]
+    statuses = [status for status in named or heard if status >= 300]
+    if named and not statuses:
+        if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
+            return SENT
+        word = next((f" ({each.word})" for each in answers if each.word), "")
+        return DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED, f"{REFUSED_WITH_200}{word}.")
     now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
-    statuses = [int(code) for line in log for code in _STATUS.findall(line)]
     found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
     return next(iter(passing or found), NOT_TAKEN)

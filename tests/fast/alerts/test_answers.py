@@ -14,7 +14,7 @@ from instances.alerts.answers import refusal_in
 from instances.alerts.delivery_rules import SENT
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
-from instances.alerts.send import PARTLY, check_url, send
+from instances.alerts.send import PARTLY, REFUSED_WITH_200, check_url, send
 from instances.documents import Document
 from instances.models import Notification
 from tests.factories import World
@@ -94,20 +94,56 @@ def test_what_such_a_service_took_has_arrived(
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("document", "code"),
     [
-        (b'{"error": {"code": 411}, "success": false}', 411),
-        (b'{"success": true}', None),
-        (b'{"error": "no"}', None),
-        (b'{"error": {"code": "411"}}', None),
-        (b"[]", None),
-        (b"ok", None),
-        (b"", None),
-        (b"[" * 60_000, None),
+        ({"error": {"code": 411}, "success": False}, 411),
+        ({"success": True}, None),
+        ({"error": "no"}, None),
+        ({"error": {"code": "411"}}, None),
+        ([], None),
+        (None, None),
     ],
 )
-def test_only_a_code_that_can_be_read_is_a_refusal(body: bytes, code: int | None) -> None:
-    assert refusal_in(body, ("error", "code")) == code
+def test_only_a_code_that_can_be_read_is_a_refusal(document: object, code: int | None) -> None:
+    assert refusal_in(document, ("error", "code")) == code
+
+
+SLACK = f"slack://xoxb-{'1' * 10}-{'1' * 10}-{'a' * 12}/#ops"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b'{"ok": false, "error": "not_in_channel"}', " (not_in_channel)"),
+        (b'{"ok": false, "error": "<b>no</b> https://example.com"}', ""),
+        (b'{"ok": false}', ""),
+        (b"no_service", ""),
+    ],
+)
+def test_slack_refuses_with_200(said: bytes, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(said)) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        result = send(SLACK, a_message(), LONG)
+    assert (result.outcome.value, result.error) == ("message_refused", f"{REFUSED_WITH_200}{why}.")
+
+
+def test_slack_takes_with_200(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b'{"ok": true, "ts": "1"}')) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        assert send(SLACK, a_message(), LONG) == SENT
+
+
+def test_the_status_decides_where_the_log_names_a_code_of_the_services_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HostileServer(answer(b'{"code": 20003}', "401 Unauthorized")) as server:
+        monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
+        url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321"
+        result = send(url, a_message(), LONG)
+    assert (result.outcome.value, result.error) == (
+        "permanent",
+        "The receiver answered with HTTP status 401.",
+    )
 
 
 def test_a_signature_tells_the_time_that_decides_and_not_the_machines(
