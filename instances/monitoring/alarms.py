@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from logging import ERROR, WARNING
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Count, Q, QuerySet
 
 from instances.incidents import lifecycle
 from instances.incidents.rules import Severity
@@ -50,6 +52,16 @@ def raise_alarm(
             Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=message)
     except IntegrityError:
         logger.info("Another process has just raised the alarm of %s.", key)
+
+
+def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:
+    """Those that are open, and were over and came back as often as makes instances flap, flap as well."""
+    lately = Q(events__kind="reopened", events__at__gt=now - timedelta(seconds=settings.FLAP_WINDOW))
+    steady = incidents.filter(resolved_at=None, flapping=False)
+    often = steady.alias(again=Count("events", filter=lately)).filter(again__gte=settings.FLAPS_ALLOWED)
+    for incident in often:
+        if Incident.objects.filter(pk=incident.pk, flapping=False).update(flapping=True):
+            lifecycle.add_event(incident, "flapping", "it passes and comes back", now)
 
 
 def end_alarm(key: str, resolution: str, now: datetime) -> None:
