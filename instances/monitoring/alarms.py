@@ -70,3 +70,15 @@ def end_alarm(key: str, resolution: str, now: datetime) -> None:
     if incident is not None:
         logger.info("Incident %s is over: %s.", key, resolution)
         lifecycle.resolve(incident, resolution, now)
+
+
+def end_or_wait(key: str, resolution: str, now: datetime) -> None:
+    """`end_alarm`; but one that flaps is over when it was not raised again for DOCKMGR_FLAPPING_CLEAN."""
+    incident = open_one(key)
+    if incident is None or not incident.flapping:
+        end_alarm(key, resolution, now)
+        return
+    clean = now + timedelta(seconds=settings.FLAPPING_CLEAN)
+    with transaction.atomic():
+        if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
+            lifecycle.wake(incident, now)

@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from instances.health.response import Expect
 from instances.http.probe import Address
@@ -17,7 +16,7 @@ from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, open_on
 from instances.incidents.rules import FLEET
 from instances.models import Incident, Instance
 from instances.monitoring import host_rules
-from instances.monitoring.alarms import end_alarm, note_flapping, open_one, raise_alarm
+from instances.monitoring.alarms import end_or_wait, note_flapping, open_one, raise_alarm
 from instances.outside import Outside
 
 SELF_TEST = "self_test"
@@ -37,19 +36,7 @@ def judge_fleet(now: datetime) -> None:
         raise_alarm(FLEET, FLEET, HALF_ARE_BAD, message, now)
         note_flapping(Incident.objects.filter(key=FLEET), now)
     elif (incident := open_one(FLEET)) and incident.cause == HALF_ARE_BAD:
-        _end_or_wait(incident, now)
-
-
-def _end_or_wait(incident: Incident, now: datetime) -> None:
-    """One that comes and goes is over when it has stayed away; it holds nothing back meanwhile."""
-    if not incident.flapping:
-        end_alarm(FLEET, "fewer than half of the hosts are in trouble", now)
-        return
-    waiting = Incident.objects.open().filter(pk=incident.pk, resolve_at=None)
-    clean = now + timedelta(seconds=settings.FLAPPING_CLEAN)
-    with transaction.atomic():
-        if waiting.update(resolve_at=clean):
-            lifecycle.wake(incident, now)
+        end_or_wait(FLEET, "fewer than half of the hosts are in trouble", now)
 
 
 def _bad_hosts(now: datetime) -> tuple[int, int]:
