@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache, partial
 from http import HTTPStatus
@@ -42,6 +44,8 @@ NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
 PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
 REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
+MOST_UNDER_WAY = 3  # attempts at one URL, whose threads end when the receiver does
+_under_way, _counting = Counter[str](), threading.Lock()
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -57,9 +61,11 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
         return _post(plugin, secret_of(url), document, timeout)
+    if _under_way[url] >= MOST_UNDER_WAY:
+        return NO_ANSWER
     taken: set[str] = set()
     try:
-        result = within(timeout, lambda: _notify(plugin, document, url, taken))
+        result = within(timeout, lambda: _counted(plugin, document, url, taken))
     except TimeoutError:
         result = NO_ANSWER
     if taken and result != SENT:  # who took it is not to get it again, nor to wait for what follows
@@ -127,6 +133,17 @@ def _plugin(url: str) -> Any:
         return webhook(**parsed, asset=_asset(module)) if parsed else None
     except TypeError:  # what Apprise raises for parts it can't use
         return None
+
+
+def _counted(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
+    """`_notify`, which goes on after its time where a receiver answers drop by drop and never to the end."""
+    with _counting:
+        _under_way[url] += 1
+    try:
+        return _notify(plugin, document, url, taken)
+    finally:
+        with _counting:
+            _under_way[url] -= 1
 
 
 def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:

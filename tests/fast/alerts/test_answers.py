@@ -14,14 +14,14 @@ from instances.alerts.answers import refusal_in
 from instances.alerts.delivery_rules import SENT
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
-from instances.alerts.send import PARTLY, REFUSED_WITH_200, check_url, send
+from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, PARTLY, REFUSED_WITH_200, check_url, send
 from instances.documents import Document
 from instances.models import Notification
 from tests.factories import World
 from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
 from tests.fast.telling import a_channel
-from tests.hostile_server import HostileServer, answer
+from tests.hostile_server import HostileServer, answer, drip
 from tests.mail_server import MailServer
 from tests.receiver import Receiver
 
@@ -206,3 +206,11 @@ def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
         result = send(mail.url("bob@example.com"), a_message(), LONG)
     assert result.outcome.value == "message_refused"
+
+
+def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
+    with HostileServer(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")) as server:
+        url = server.url("/topic").replace("http", "ntfy")
+        results = [send(url, a_message(), 0.3) for _ in range(MOST_UNDER_WAY + 2)]
+        assert results == [NO_ANSWER] * len(results)
+        assert len(server.requests) == MOST_UNDER_WAY
