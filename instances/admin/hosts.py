@@ -20,9 +20,9 @@ from instances.admin.instance_list import until
 from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
+from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.lib import sizes
-from instances.lib.clock import SYSTEM
 from instances.models import Host, Instance, PendingPurge
 from instances.templatetags.desk import words
 from tasks import inspection

@@ -16,7 +16,7 @@ from instances.admin.read_only import Page
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
 from instances.alerts import mute as muting
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import Host, Plan
 
 Column = Literal["host", "plan"]

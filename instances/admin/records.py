@@ -19,10 +19,10 @@ from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.read_only import MOST_COUNTED, Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
+from instances.db.clock import SYSTEM
 from instances.documents import told_in_full
 from instances.fleet.history import longest_kept
 from instances.lib import durations
-from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry, HealthCheck, Instance, Operation, Sweep
 
 LENGTHS = [timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]
