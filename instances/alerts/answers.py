@@ -19,6 +19,15 @@ _CODES: dict[str, tuple[str, ...]] = {
     "synology": ("error", "code"),
     "synologys": ("error", "code"),
 }
+# Slack's words in an answer 200, by the status that others answer with.
+_WORDS = {
+    **dict.fromkeys(
+        ("not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired"), 401
+    ),
+    **dict.fromkeys(("not_in_channel", "missing_scope", "no_permission"), 403),
+    **{"channel_not_found": 404, "is_archived": 410, "ratelimited": 429, "rate_limited": 429},
+    **dict.fromkeys(("internal_error", "fatal_error", "service_unavailable", "request_timeout"), 503),
+}
 _MAY_PASS = frozenset({-1, 411, 11232, 45009, 90030, 130101, 410100})  # busy, or asked too often
 _ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
 _WORD = re.compile("[a-z_]{1,60}")
@@ -41,6 +50,11 @@ class Answer:
     @property
     def may_pass(self) -> bool:
         return self.refusal in _MAY_PASS
+
+    @property
+    def means(self) -> int:
+        """The status that its word stands for; one about the message where the word is not known."""
+        return _WORDS.get(self.word, 400)
 
 
 _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)

@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from http import HTTPStatus
 from importlib import import_module
@@ -216,8 +217,9 @@ def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
     if named and not statuses:
         if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
             return SENT
-        word = next((f" ({each.word})" for each in answers if each.word), "")
-        return DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED, f"{REFUSED_WITH_200}{word}.")
+        said = next((each for each in answers if each.word), Answer(HTTPStatus.OK))
+        error = f"{REFUSED_WITH_200} ({said.word})." if said.word else f"{REFUSED_WITH_200}."
+        return replace(judge_delivery(said.means, said.retry_after, SYSTEM.now()), error=error)
     now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
     found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]

@@ -112,19 +112,21 @@ SLACK = f"slack://xoxb-{'1' * 10}-{'1' * 10}-{'a' * 12}/#ops"
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("said", "outcome", "why"),
     [
-        (b'{"ok": false, "error": "not_in_channel"}', " (not_in_channel)"),
-        (b'{"ok": false, "error": "<b>no</b> https://example.com"}', ""),
-        (b'{"ok": false}', ""),
-        (b"no_service", ""),
+        (b'{"ok": false, "error": "not_in_channel"}', "permanent", " (not_in_channel)"),
+        (b'{"ok": false, "error": "service_unavailable"}', "transient", " (service_unavailable)"),
+        (b'{"ok": false, "error": "msg_too_long"}', "message_refused", " (msg_too_long)"),
+        (b'{"ok": false, "error": "<b>no</b> https://example.com"}', "message_refused", ""),
+        (b'{"ok": false}', "message_refused", ""),
+        (b"no_service", "message_refused", ""),
     ],
 )
-def test_slack_refuses_with_200(said: bytes, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slack_refuses_with_200(said: bytes, outcome: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with HostileServer(answer(said)) as server:
         monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
         result = send(SLACK, a_message(), LONG)
-    assert (result.outcome.value, result.error) == ("message_refused", f"{REFUSED_WITH_200}{why}.")
+    assert (result.outcome.value, result.error) == (outcome, f"{REFUSED_WITH_200}{why}.")
 
 
 def test_slack_takes_with_200(monkeypatch: pytest.MonkeyPatch) -> None:
