@@ -29,8 +29,9 @@ def ulimits(spec: ContainerSpec, facts: ContainerFacts) -> list[str]:
 def log_options(spec: ContainerSpec, facts: ContainerFacts) -> list[str]:
     """Names of options of its log that an engine may as well have added."""
     log, said = facts.options.get("logging"), spec.options.logging
-    is_same = log is not None and log.driver == said.driver
-    return _extra(log.options or {}, said.options, {}) if is_same else []
+    if log is None or log.driver != said.driver:
+        return []
+    return _extra(log.options or {}, said.options, {})
 
 
 def of_earlier_settings(

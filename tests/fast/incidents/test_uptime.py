@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from instances.admin.history import PERIODS, history
 from instances.checks.record import record
 from instances.incidents import uptime
-from instances.incidents.uptime import Line, UptimeReport, report, uptime_percent
+from instances.incidents.uptime import UptimeLine, UptimeReport, report, uptime_percent
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Instance, Operation, Plan, Transition
 from instances.operations import service
@@ -143,7 +143,7 @@ def test_who_is_provisioned_while_a_report_is_made_breaks_none(
     world.instance("c1")
     lines = uptime._long_lines
 
-    def late(*asked: Any) -> Iterator[Line]:
+    def late(*asked: Any) -> Iterator[UptimeLine]:
         world.instance("c2")
         return lines(*asked)
 
