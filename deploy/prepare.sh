@@ -34,6 +34,17 @@ case $proxy in
 '' | own-proxy) ;;
 *) fail "after the address only own-proxy may stand." ;;
 esac
+has_odd_port() { # other than that of https; an address in brackets has colons of its own
+    behind=${address##*]}
+    case ${behind#*://} in
+    *:443) return 1 ;;
+    *:*) return 0 ;;
+    esac
+    return 1
+}
+case $proxy:$address in
+:https://*) ! has_odd_port || fail "the proxy here listens on 443 alone: leave the port out, or say own-proxy." ;;
+esac
 
 random() { # number of bytes, as hexadecimal digits
     od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def write(path: Path | None = None) -> None:
 def _write_now(target: Path, asked_at: float) -> None:
     """Write, unless somebody has read the database since it was asked for."""
     try:
-        with open(target.with_suffix(".lock"), "a+") as lock:
+        with open(target.with_suffix(".lock"), "a+", opener=_open_or_make) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             began = time.time()
             if asked_at < _last_read(Path(lock.name)) <= began:
@@ -61,6 +62,23 @@ def _write_now(target: Path, asked_at: float) -> None:
             lock.write(repr(began))
     except OSError as error:
         _tell(error)
+
+
+def _open_or_make(path: str, flags: int) -> int:
+    try:
+        made = os.open(path, flags | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return os.open(path, flags)
+    _give(made, Path(path).parent)
+    return made
+
+
+def _give(descriptor: int, folder: Path) -> None:
+    """What root makes in another account's folder is that one's, whose workers write it next."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        with suppress(OSError):  # a file system without owners, or a root without that right
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _last_read(lock: Path) -> float:
@@ -137,6 +155,7 @@ def _replace(target: Path, text: Iterable[bytes]) -> None:
     draft.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            _give(file.fileno(), target.parent)
             file.writelines(text)
             file.flush()
             os.fsync(file.fileno())

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
 
 from instances.db.errors import database_sentence, is_outage, may_pass
 from instances.errors import OutOfReachError
@@ -15,13 +15,18 @@ from tasks.broker.reasons import LOST_BROKER, broker_sentence
 
 def in_words(error: Exception) -> str:
     """The sentence of an outage; a defect by its kind and the first line of its text."""
-    if isinstance(error, DatabaseError) and (may_pass(error) or is_outage(error)):
+    if isinstance(error, DatabaseError) and (may_pass(error) or _lacks_something(error)):
         return database_sentence(error)
     if isinstance(error, LOST_BROKER):
         return broker_sentence(error)
     if isinstance(error, OutOfReachError):
         return str(error)
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _lacks_something(error: DatabaseError) -> bool:
+    """Tables of this version, or a right to them."""
+    return isinstance(error, ProgrammingError) and is_outage(error)
 
 
 def _at_once(_error: Exception) -> bool:

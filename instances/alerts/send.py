@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
+LAST_PORT = 65535
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
 PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
@@ -76,7 +77,8 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
 
 def check_url(url: str) -> None:
     """Raise RequestError unless messages could be sent to the URL. Nothing is sent."""
-    if _plugin(url) is None:
+    plugin = _plugin(url)
+    if plugin is None or (plugin.port or 0) > LAST_PORT:
         raise RequestError(UNUSABLE)
     try:
         secret_of(url)

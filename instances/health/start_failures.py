@@ -58,6 +58,10 @@ _REASONS = (
         "Its image has no such program, or none that interprets it: see the plan's entrypoint and command.",
     ),
     _reason(
+        r"(?:userland proxy|failed to bind host port)\b.*cannot assign requested address",
+        "Its host has no such address of its own: see the host's bind and address in the fleet file.",
+    ),
+    _reason(
         r"userland proxy|port is already allocated|failed to bind host port|cannot listen on the \w+ port",
         "Something else on its host has a port it is published at: see what listens there.",
     ),

@@ -76,6 +76,25 @@ def test_only_its_owner_may_read_it(world: World, path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_root_writes_in_another_account_s_folder_is_that_one_s(
+    world: World, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, int, int]] = []
+
+    def give(descriptor: int, user: int, group: int) -> None:
+        given.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).suffix, user, group))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", give)
+    state_file.write()
+    owner = path.parent.stat()
+    assert given == [(".lock", owner.st_uid, owner.st_gid), (".draft", owner.st_uid, owner.st_gid)]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    path.with_suffix(".lock").unlink()
+    state_file.write()
+    assert len(given) == 2
+
+
 def test_missing_folders_are_made(world: World, settings: Settings, tmp_path: Path) -> None:
     settings.STATE_FILE = tmp_path / "deep" / "er" / "state.json"
     state_file.write()

@@ -199,8 +199,9 @@ def test_a_url_that_leads_nowhere_is_refused_for_good(receiver: Receiver, url: s
 def test_a_url_can_be_checked_without_sending(receiver: Receiver) -> None:
     check_url(receiver.url())
     check_url("discord://webhook-id-of-many/webhook-token-of-many")
-    with pytest.raises(RequestError, match="not one that messages can be sent to"):
-        check_url("bogus://x")
+    for useless in ("bogus://x", "json://127.0.0.1:99999/hook", "ntfys://ntfy.example.com:65536/topic"):
+        with pytest.raises(RequestError, match="not one that messages can be sent to"):
+            check_url(useless)
     assert receiver.got == []
 
 

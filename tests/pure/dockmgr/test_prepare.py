@@ -39,6 +39,7 @@ def written(folder: Path) -> dict[str, str]:
     [
         ([ADDRESS], PROXY | TRUST),
         ([ADDRESS, "own-proxy"], TRUST),
+        ([f"{ADDRESS}:8443", "own-proxy"], TRUST),
         (["http://localhost:8000"], {}),
         (["http://dockmgr.example.com", "own-proxy"], TRUST),
     ],
@@ -52,7 +53,10 @@ def test_the_address_stays_what_people_type_whoever_speaks_tls(
     assert {name: found[name] for name in PROXY | TRUST if name in found} == follows
 
 
-@pytest.mark.parametrize("address", [ADDRESS, "https://[2001:db8::7]:8443", "http://10.0.0.7:8000"])
+@pytest.mark.parametrize(
+    "address",
+    [ADDRESS, f"{ADDRESS}:443", "https://[2001:db8::7]", "http://[::1]:8000", "http://10.0.0.7:8000"],
+)
 def test_the_slash_that_browsers_copy_is_no_path(tmp_path: Path, address: str) -> None:
     assert prepare(tmp_path, f"{address}/").returncode == 0
     assert written(tmp_path)["DOCKMGR_PUBLIC_URL"] == address
@@ -65,6 +69,8 @@ def test_the_slash_that_browsers_copy_is_no_path(tmp_path: Path, address: str) -
         [ADDRESS, "no-proxy"],
         *([f"{ADDRESS}{rest}"] for rest in ("/desk", "//", "?a=b", "#top", " b", "$HOME", "'")),
         ["https:///"],
+        [f"{ADDRESS}:8443"],
+        ["https://[2001:db8::7]:8443"],
     ],
 )
 def test_what_is_not_understood_is_refused_and_makes_nothing(tmp_path: Path, words: list[str]) -> None:

@@ -33,6 +33,17 @@ HARD = {"drops_capabilities": True, "read_only": True, **DATA}
             {},
             "on its host",
         ),
+        (
+            "Error starting userland proxy: listen tcp4 172.17.0.1:22: bind: cannot assign requested address",
+            {},
+            "bind and address",
+        ),
+        (
+            "failed to bind host port for 172.17.0.1:22:172.18.0.2:80/tcp: cannot assign requested address",
+            {},
+            "bind and address",
+        ),
+        ("dial tcp 10.0.0.7:5432: connect: cannot assign requested address", {}, ""),
         ("Error: listen EADDRINUSE: address already in use :::8080", {}, "one port"),
         ("chown: /data: Operation not permitted", HARD, "cap_add"),
         ("setgroups: Operation not permitted", {"drops_capabilities": True}, "cap_add"),
