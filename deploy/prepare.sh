@@ -49,6 +49,7 @@ keep() { # file; its content is read from standard input
         cat >/dev/null
         return
     fi
+    rm -f "secrets/.new"
     cat >"secrets/.new"
     chmod 0444 "secrets/.new"
     mv "secrets/.new" "secrets/$1"
@@ -105,7 +106,8 @@ settings() { # group of the engine's socket
 if [ ! -e .env ]; then
     group=$(stat -L -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
     refuse_to_take_over "$name"
-    settings "$group" >.env
+    settings "$group" >.env.new # all of it or nothing: what is there is kept
+    mv .env.new .env
     echo "prepare: made .env"
 fi
 secrets

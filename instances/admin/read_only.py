@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Field, JSONField, Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -187,7 +187,13 @@ class DeskAdmin(DeletingAdmin):
             chosen = posted.getlist(ACTION_CHECKBOX_NAME)
             posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if self._can_be_key(key)])
             request.POST = posted  # type: ignore[assignment]
-        return super().changelist_view(request, extra_context)
+        if request.POST.get("action") != "delete_selected":
+            return super().changelist_view(request, extra_context)
+        try:
+            with transaction.atomic():  # or what was not deleted would be in the audit log
+                return super().changelist_view(request, extra_context)
+        except IntegrityError:
+            return _overtaken(request)
 
     def _can_be_key(self, text: str) -> bool:
         try:

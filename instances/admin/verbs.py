@@ -25,6 +25,7 @@ CHOOSE_IMAGE = "instances.choose_image"
 LOGS = "instances.view_logs"
 REASON_LENGTH = 255
 LAST_WORDS_SHOWN = 10
+ENDS = {"rolled_back": "was rolled back"}
 MUTES = (("30m", "30 minutes"), ("2h", "2 hours"), ("8h", "8 hours"), ("1d", "1 day"), ("7d", "7 days"))
 
 
@@ -107,8 +108,13 @@ def verb_request(request: HttpRequest, instance: Instance, fields: dict[str, Any
 
 
 def _queued(operation: Operation) -> str:
+    """Hand it to the workers, unless the same form began it before and it is over by now."""
+    what = f"The {operation.kind} of {operation.customer_id}"
+    if operation.finished_at is not None:
+        ended = ENDS.get(operation.status, operation.status)
+        return f"{what} was ordered with this form before: it {ended}."
     enqueue_or_withdraw(operation)
-    return f"The {operation.kind} of {operation.customer_id} is queued."
+    return f"{what} is queued."
 
 
 def _check(wanted: VerbRequest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -18,25 +19,42 @@ _CODES: dict[str, tuple[str, ...]] = {
     "synology": ("error", "code"),
     "synologys": ("error", "code"),
 }
+# Slack's words in an answer 200, by the status that others answer with.
+_WORDS = {
+    **dict.fromkeys(
+        ("not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired"), 401
+    ),
+    **dict.fromkeys(("not_in_channel", "missing_scope", "no_permission"), 403),
+    **{"channel_not_found": 404, "is_archived": 410, "ratelimited": 429, "rate_limited": 429},
+    **dict.fromkeys(("internal_error", "fatal_error", "service_unavailable", "request_timeout"), 503),
+}
 _MAY_PASS = frozenset({-1, 411, 11232, 45009, 90030, 130101, 410100})  # busy, or asked too often
 _ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
+_WORD = re.compile("[a-z_]{1,60}")
+_MOST_READ = 64 * 1024  # bytes
 _MAIL = "apprise.plugins.email.smtp"  # where its plugins for mail speak to servers
 
 
 @dataclass(frozen=True)
 class Answer:
     """One answer of a service, or of a mail server. `refusal` is a service's own code for not taking the
-    message, None where it did.
+    message, None where it did; `word` is what it calls an error.
     """
 
     status: int
     retry_after: str | None = None
     refusal: int | None = None
+    word: str = ""
     is_mail: bool = False
 
     @property
     def may_pass(self) -> bool:
         return self.refusal in _MAY_PASS
+
+    @property
+    def means(self) -> int:
+        """The status that its word stands for; one about the message where the word is not known."""
+        return _WORDS.get(self.word, 400)
 
 
 _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
@@ -94,17 +112,26 @@ def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
 def _read(answer: Any, place: Sequence[str]) -> Answer:
     if isinstance(answer, int):
         return Answer(answer, is_mail=True)
-    status = int(answer.status_code)
-    refusal = refusal_in(answer.content, place) if place and 200 <= status < 300 else None
-    return Answer(status, answer.headers.get("Retry-After"), refusal)
+    document = _document(answer.content) if 200 <= answer.status_code < 300 else None
+    retry_after = answer.headers.get("Retry-After")
+    return Answer(int(answer.status_code), retry_after, refusal_in(document, place), _word(document))
 
 
-def refusal_in(body: bytes, place: Sequence[str]) -> int | None:
-    """The code of a refusal in a service's answer; None where it took the message, or none can be read."""
+def _document(body: bytes) -> object:
     try:
-        found = json.loads(body)
+        return json.loads(body[:_MOST_READ])
     except (ValueError, RecursionError):
         return None
+
+
+def refusal_in(document: object, place: Sequence[str]) -> int | None:
+    """The code of a refusal in a service's answer; None where it took the message, or none can be read."""
+    found = document if place else None
     for name in place:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, int) and found else None
+
+
+def _word(document: object) -> str:
+    said = document.get("error") if isinstance(document, dict) else None
+    return said if isinstance(said, str) and _WORD.fullmatch(said) else ""

@@ -20,7 +20,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.hosts import WAVE, holding_messages
+from instances.incidents.hosts import WAVE, fleet_in_trouble, holding_messages
 from instances.incidents.rules import CONTAINER, CRASHING, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
@@ -177,8 +177,10 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
-    fleet = Incident.objects.open().filter(kind="fleet").values_list("kind", "host_id")
-    covering: set[tuple[str, int | None]] = {*fleet, *holding_messages(now).values_list("kind", "host_id")}
+    wide = (fleet_in_trouble(), holding_messages(now))
+    covering: set[tuple[str, int | None]] = {
+        place for rows in wide for place in rows.values_list("kind", "host_id")
+    }
     ids = [incident.pk for incident in batch if incident.kind == "instance"]
     changing = set(
         Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)

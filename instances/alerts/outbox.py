@@ -265,7 +265,8 @@ class _Round:
             self._refused(row, result, now)
             return
         reason = result.error[:ERROR_LENGTH]
-        self._mine.update(refusals=self._channel.refusals)
+        if not self._mine.update(refusals=self._channel.refusals):
+            return  # The channel leads elsewhere by now, where the message goes as well.
         _with_parts(row).update(tries=F("tries") + 1)
         give_up_refused(self._channel, _with_parts(row), now, reason)
         count_deliveries("given_up", [row.level])

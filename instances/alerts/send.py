@@ -9,8 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
+from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -40,6 +44,9 @@ UNUSABLE = "The channel's URL is not one that messages can be sent to."
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
 PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
+REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
+MOST_UNDER_WAY = 3  # attempts at one URL, whose threads end when the receiver does
+_under_way, _counting = Counter[str](), threading.Lock()
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -55,9 +62,11 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
         return _post(plugin, secret_of(url), document, timeout)
+    if _under_way[url] >= MOST_UNDER_WAY:
+        return NO_ANSWER
     taken: set[str] = set()
     try:
-        result = within(timeout, lambda: _notify(plugin, document, url, taken))
+        result = within(timeout, lambda: _counted(plugin, document, url, taken))
     except TimeoutError:
         result = NO_ANSWER
     if taken and result != SENT:  # who took it is not to get it again, nor to wait for what follows
@@ -127,6 +136,17 @@ def _plugin(url: str) -> Any:
         return None
 
 
+def _counted(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
+    """`_notify`, which goes on after its time where a receiver answers drop by drop and never to the end."""
+    with _counting:
+        _under_way[url] += 1
+    try:
+        return _notify(plugin, document, url, taken)
+    finally:
+        with _counting:
+            _under_way[url] -= 1
+
+
 def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
@@ -184,12 +204,23 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
 
 
 def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
-    """A URL may stand for several receivers: it is refused for good when all of them say so."""
+    """A URL may stand for several receivers: it is refused for good when all of them say so.
+
+    Apprise names the status of an answer in its log, or a code of the service's own.
+    """
     of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
     if of_mail:
         return judge_mail(of_mail[-1])
+    named = [int(code) for line in log for code in _STATUS.findall(line)]
+    heard = [each.status for each in answers if not each.is_mail]
+    statuses = [status for status in named or heard if status >= 300]
+    if named and not statuses:
+        if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
+            return SENT
+        said = next((each for each in answers if each.word), Answer(HTTPStatus.OK))
+        error = f"{REFUSED_WITH_200} ({said.word})." if said.word else f"{REFUSED_WITH_200}."
+        return replace(judge_delivery(said.means, said.retry_after, SYSTEM.now()), error=error)
     now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
-    statuses = [int(code) for line in log for code in _STATUS.findall(line)]
     found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
     return next(iter(passing or found), NOT_TAKEN)

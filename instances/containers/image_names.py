@@ -8,6 +8,7 @@ from collections.abc import Iterable
 HUB = "docker.io"
 LATEST = "latest"
 _DIGITS = re.compile("[0-9a-f]{64}")
+_BEGINNING = re.compile("[0-9a-f]+")
 _HUBS = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 
 
@@ -32,6 +33,11 @@ def repository(ref: str) -> str:
 def is_id(ref: str) -> bool:
     """Whether a reference is an image's own id, which names no repository."""
     return ref.startswith("sha256:") or _DIGITS.fullmatch(ref) is not None
+
+
+def in_full(ref: str) -> str:
+    """A reference that an engine can't take for the beginning of an id, as which `cafe` reads as well."""
+    return f"{ref}:latest" if _BEGINNING.fullmatch(ref) and not is_id(ref) else ref
 
 
 def names_registry(ref: str) -> bool:

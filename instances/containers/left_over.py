@@ -26,6 +26,14 @@ def ulimits(spec: ContainerSpec, facts: ContainerFacts) -> list[str]:
     return _extra(facts.options.get("ulimits", {}), spec.options.ulimits, {})
 
 
+def log_options(spec: ContainerSpec, facts: ContainerFacts) -> list[str]:
+    """Names of options of its log that an engine may as well have added."""
+    log, said = facts.options.get("logging"), spec.options.logging
+    if log is None or log.driver != said.driver:
+        return []
+    return _extra(log.options or {}, said.options, {})
+
+
 def of_earlier_settings(
     spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | None
 ) -> dict[str, list[str]]:
@@ -42,6 +50,7 @@ def of_earlier_settings(
         "environment": variables(spec, facts, image),
         "labels": labels(spec, facts, image),
         "ulimits": ulimits(spec, facts),
+        "logging": log_options(spec, facts),
     }
 
 

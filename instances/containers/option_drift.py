@@ -52,8 +52,9 @@ def differing(spec: ContainerSpec, found: Told, image: Told | None) -> Iterator[
 def _same(word: str, asked: Any, has: Any) -> bool:
     if word == "stop_signal":
         return _signal(asked) == _signal(has)
-    if word == "logging" and has.options is None:  # Podman does not tell them
-        return bool(asked.driver == has.driver)
+    if word == "logging":  # an engine may add options of its own, and Podman tells none
+        found = asked.options if has.options is None else has.options
+        return bool(asked.driver == has.driver and asked.options.items() <= found.items())
     if word == "ulimits":  # an engine may add some of its own
         return all(has.get(name) == limit for name, limit in asked.items())
     return bool(asked == has)

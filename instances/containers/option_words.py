@@ -102,7 +102,12 @@ def path(value: object) -> str:
     """A folder of the container, without what changes nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value) or ".." in value.split("/"):
         raise ValueError("must be an absolute path in the container")
-    return "/" + posixpath.normpath(value).lstrip("/")
+    return shortest(value)
+
+
+def shortest(path: str) -> str:
+    """An absolute path in the one way in which engines tell it."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def mount_point(value: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from instances.containers import adoption
+from instances.containers import adoption, option_words
 from instances.containers.facts import short_id
 from instances.containers.hardening import hardened
 from instances.containers.options import DATA, NO_OPTIONS, Options
@@ -145,7 +145,7 @@ def volume_name(customer_id: str, name: str = DATA) -> str:
 
 def all_volumes(data_path: str | None, others: Mapping[str, str]) -> dict[str, str]:
     """Paths by short name: the plan's `data_path` is the volume called data."""
-    return {**({DATA: data_path} if data_path else {}), **others}
+    return {**({DATA: option_words.shortest(data_path)} if data_path else {}), **others}
 
 
 def named_volumes(customer_id: str, volumes: Mapping[str, str]) -> dict[str, str]:

@@ -238,7 +238,7 @@ class EngineConnection:
 
     def _unusable(self) -> str:
         """Why the way there can't serve as it is set up, or nothing when it can."""
-        if words := engine_fault(self._url):
+        if words := engine_fault(self._url, tls=self._tls is not None):
             return words
         if self._is_ssh:
             return ssh.unusable(self._keys)

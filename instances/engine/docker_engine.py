@@ -22,6 +22,7 @@ from instances.containers.facts import (
     ImageFacts,
     short_id,
 )
+from instances.containers.image_names import in_full
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.client import EngineClient, raise_for_status
 from instances.engine.creation import made
@@ -81,7 +82,9 @@ class DockerEngine(VolumeOwners):
     def inspect(self, container: str) -> ContainerFacts | None:
         answer = self.describe(container)
         facts = None if answer is None else container_facts(answer)
-        if facts is not None and facts.state in ENDED:
+        if facts is None or container not in (facts.id, facts.name):
+            return None  # an engine also finds by the beginning of an id, as which a name may read
+        if facts.state in ENDED:
             self._must_take_connections()
         return facts
 
@@ -114,7 +117,7 @@ class DockerEngine(VolumeOwners):
         if not ref:
             return None
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
-            return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
+            return image_described(client.inspect_image(in_full(ref)))  # type: ignore[no-untyped-call]
         return None
 
     def pull(

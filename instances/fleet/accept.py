@@ -46,7 +46,7 @@ def way_refused(host: Host) -> str:
     """Why an engine can't be reached in the way a host says, whatever is there; empty when it can."""
     if host.docker_url.startswith("tcp://") and not host.tls and not host.insecure:
         return IN_CLEAR
-    return engine_fault(host.docker_url) if host.docker_url else ""
+    return engine_fault(host.docker_url, tls=bool(host.tls)) if host.docker_url else ""
 
 
 def same_address(host: Host) -> Host | None:

@@ -58,7 +58,7 @@ def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> U
         replace(
             line,
             uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
-            outside=outside[line.instance_id],
+            outside=outside.get(line.instance_id, Uptime()),  # of who was provisioned since nothing is known
         )
         for line in _long_lines(instances, since, until)
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]

@@ -18,7 +18,7 @@ from instances.incidents.rules import host_key
 from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
-from instances.monitoring.alarms import raise_alarm
+from instances.monitoring.alarms import note_flapping, raise_alarm
 from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import AT_ONCE, Answer, ask_engines
 from instances.monitoring.host_rules import (
@@ -210,7 +210,7 @@ def _act(host: Host, found: HostFacts, incident: Incident | None, begins: dateti
         shared = _in_common(host, begins) if trouble is Trouble.WAVE else None
         message = host_rules.describe(trouble, host.name, found, rules(), shared)
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
-        _note_flapping(host, now)
+        note_flapping(open_on_hosts().filter(host=host), now)
         return True
     if incident is not None and step is HostStep.GRACE:
         _begin_grace(incident, host, now)
@@ -218,16 +218,6 @@ def _act(host: Host, found: HostFacts, incident: Incident | None, begins: dateti
         Incident.objects.filter(pk=incident.pk).update(resolve_at=None)
         lifecycle.add_event(incident, "relapse", "in trouble again before the grace was over", now)
     return incident is not None
-
-
-def _note_flapping(host: Host, now: datetime) -> None:
-    """A host that was back and is in trouble again, as often as makes instances flap, flaps as well."""
-    lately = Q(events__kind="reopened", events__at__gt=now - timedelta(seconds=settings.FLAP_WINDOW))
-    steady = open_on_hosts().filter(host=host, flapping=False)
-    often = steady.alias(again=Count("events", filter=lately)).filter(again__gte=settings.FLAPS_ALLOWED)
-    for incident in often:
-        Incident.objects.filter(pk=incident.pk).update(flapping=True)
-        lifecycle.add_event(incident, "flapping", "it comes back and is in trouble again", now)
 
 
 def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:

@@ -26,7 +26,13 @@ from instances.lib.clock import is_due
 from instances.lib.durations import span
 from instances.lib.redact import Redactor
 from instances.models import Incident, Instance, LastWords, Plan
-from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
+from instances.monitoring.alarms import (
+    end_alarm,
+    end_or_wait,
+    note_flapping,
+    open_one,
+    raise_alarm,
+)
 from instances.monitoring.log_follower import Counted, LogFollower, SharedBucket
 from instances.outside import Outside
 
@@ -89,12 +95,13 @@ class LogWatch:
         before = {pk: self._followed.pop(pk) for pk in gone}
         for each in before.values():
             each.follower.stop()
-        told = set(Incident.objects.open().filter(kind=LOG).values_list("key", flat=True))
+        known = dict(Incident.objects.open().filter(kind=LOG).values_list("key", "resolve_at"))
+        told = [key for key, resolve_at in known.items() if resolve_at is None]
         for pk in wanted.keys() - self._followed.keys():
             if self._over:
                 return
             self._follow(wanted[pk], before.get(pk), told)
-        _end_unwanted(held, asked, told, now)
+        _end_unwanted(held, asked, known, now)
 
     def stop(self) -> None:
         """Follow nothing any more."""
@@ -142,7 +149,7 @@ class LogWatch:
             _tell(followed.wanted, counted, now)
             counted.told = True
         elif counted.told and not above and followed.follower.is_caught_up:
-            end_alarm(log_key(followed.wanted.customer_id, counted.alert.key), _over(counted.alert), now)
+            end_or_wait(log_key(followed.wanted.customer_id, counted.alert.key), _over(counted.alert), now)
             counted.told = False
 
 
@@ -188,13 +195,15 @@ def _tell(wanted: WantedLog, counted: Counted, now: datetime) -> None:
     """One incident, with the lines it is about: both or none."""
     alert, key = counted.alert, log_key(wanted.customer_id, counted.alert.key)
     with transaction.atomic():
-        if open_one(key) is not None:
+        if open_one(key) is not None:  # it flaps, or another process has told
+            Incident.objects.open().filter(key=key).update(resolve_at=None)
             return
         instance = Instance.objects.without_secrets().get(pk=wanted.pk)
         raise_alarm(
             key, LOG, "log", sentence(wanted.customer_id, alert), now,
             instance=instance, severity=Severity(alert.level),
         )  # fmt: skip
+        note_flapping(Incident.objects.filter(key=key), now)
         incident = open_one(key)
         if incident is not None:
             LastWords.objects.create(
@@ -222,10 +231,10 @@ def _over(alert: LogAlert) -> str:
 
 
 def _end_unwanted(
-    held: Mapping[int, EngineAddress], asked: Sequence[WantedLog], told: Collection[str], now: datetime
+    held: Mapping[int, EngineAddress], asked: Sequence[WantedLog], known: Collection[str], now: datetime
 ) -> None:
     """End what is told of instances here that are paused, or whose plans do not ask for it any more."""
-    if not told or not held:
+    if not known or not held:
         return
     keys = {log_key(each.customer_id, alert.key) for each in asked for alert in each.alerts}
     for incident in Incident.objects.open().filter(kind=LOG, instance__host__in=held):

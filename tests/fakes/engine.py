@@ -22,7 +22,7 @@ from instances.containers.facts import (
     ImageFacts,
     NetworkFacts,
 )
-from instances.containers.identity import DEAD
+from instances.containers.identity import DEAD, REMOVING
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
 from instances.engine.owner_payloads import holder_name
@@ -250,8 +250,8 @@ class FakeEngine:
     def start(self, container: str) -> None:
         self._enter("start", container)
         facts = self._get(container)
-        if facts.state == DEAD:
-            raise errors.PermanentError(f"{facts.name} is marked for removal and cannot be started.")
+        if facts.state in (DEAD, REMOVING):
+            raise errors.NotFoundOnEngine(f"{facts.name} is marked for removal and cannot be started.")
         if facts.state == "running":
             return
         self._see_network(facts)

@@ -12,10 +12,15 @@ from instances.db.alone import alone
 from instances.db.errors import database_sentence
 from instances.db.letters import encoding_sentence, narrow_encoding
 from instances.db.patience import unlimited
+from instances.db.private_file import make_private
 from instances.management.base import OUT_OF_REACH, WRONG
 
 
 class Command(migrate.Command):
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        make_private()  # before Django's checks, which make the file
+        return super().execute(*args, **options)
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with unlimited(), alone(self._wait):

@@ -179,7 +179,7 @@ def _make_anew(work: Work) -> None:
     if not work.operation.facts.get("new_is_gone"):
         return
     made = new_container(work)
-    if made and work.engine.inspect(made) is not None:
+    if made and taken_name.is_there(work, made):
         work.journal.remember(new_container=made)
     else:
         work.journal.remember(new_container=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -163,7 +163,8 @@ def rename(work: Work, which: str | None, name: str) -> None:
     """Give a container a name unless it has it or is gone."""
     facts = work.engine.inspect(which) if which else None
     if facts is not None and facts.name != name:
-        work.engine.rename(facts.id, name)
+        with suppress(NotFoundOnEngine):
+            work.engine.rename(facts.id, name)
 
 
 def rename_new(work: Work) -> str:

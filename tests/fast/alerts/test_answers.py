@@ -14,14 +14,14 @@ from instances.alerts.answers import refusal_in
 from instances.alerts.delivery_rules import SENT
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
-from instances.alerts.send import PARTLY, check_url, send
+from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, PARTLY, REFUSED_WITH_200, check_url, send
 from instances.documents import Document
 from instances.models import Notification
 from tests.factories import World
 from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
 from tests.fast.telling import a_channel
-from tests.hostile_server import HostileServer, answer
+from tests.hostile_server import HostileServer, answer, drip
 from tests.mail_server import MailServer
 from tests.receiver import Receiver
 
@@ -94,20 +94,58 @@ def test_what_such_a_service_took_has_arrived(
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("document", "code"),
     [
-        (b'{"error": {"code": 411}, "success": false}', 411),
-        (b'{"success": true}', None),
-        (b'{"error": "no"}', None),
-        (b'{"error": {"code": "411"}}', None),
-        (b"[]", None),
-        (b"ok", None),
-        (b"", None),
-        (b"[" * 60_000, None),
+        ({"error": {"code": 411}, "success": False}, 411),
+        ({"success": True}, None),
+        ({"error": "no"}, None),
+        ({"error": {"code": "411"}}, None),
+        ([], None),
+        (None, None),
     ],
 )
-def test_only_a_code_that_can_be_read_is_a_refusal(body: bytes, code: int | None) -> None:
-    assert refusal_in(body, ("error", "code")) == code
+def test_only_a_code_that_can_be_read_is_a_refusal(document: object, code: int | None) -> None:
+    assert refusal_in(document, ("error", "code")) == code
+
+
+SLACK = f"slack://xoxb-{'1' * 10}-{'1' * 10}-{'a' * 12}/#ops"
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "why"),
+    [
+        (b'{"ok": false, "error": "not_in_channel"}', "permanent", " (not_in_channel)"),
+        (b'{"ok": false, "error": "service_unavailable"}', "transient", " (service_unavailable)"),
+        (b'{"ok": false, "error": "msg_too_long"}', "message_refused", " (msg_too_long)"),
+        (b'{"ok": false, "error": "<b>no</b> https://example.com"}', "message_refused", ""),
+        (b'{"ok": false}', "message_refused", ""),
+        (b"no_service", "message_refused", ""),
+    ],
+)
+def test_slack_refuses_with_200(said: bytes, outcome: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(said)) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        result = send(SLACK, a_message(), LONG)
+    assert (result.outcome.value, result.error) == (outcome, f"{REFUSED_WITH_200}{why}.")
+
+
+def test_slack_takes_with_200(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b'{"ok": true, "ts": "1"}')) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        assert send(SLACK, a_message(), LONG) == SENT
+
+
+def test_the_status_decides_where_the_log_names_a_code_of_the_services_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HostileServer(answer(b'{"code": 20003}', "401 Unauthorized")) as server:
+        monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
+        url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321"
+        result = send(url, a_message(), LONG)
+    assert (result.outcome.value, result.error) == (
+        "permanent",
+        "The receiver answered with HTTP status 401.",
+    )
 
 
 def test_a_signature_tells_the_time_that_decides_and_not_the_machines(
@@ -170,3 +208,11 @@ def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
         result = send(mail.url("bob@example.com"), a_message(), LONG)
     assert result.outcome.value == "message_refused"
+
+
+def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
+    with HostileServer(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")) as server:
+        url = server.url("/topic").replace("http", "ntfy")
+        results = [send(url, a_message(), 0.3) for _ in range(MOST_UNDER_WAY + 2)]
+        assert results == [NO_ANSWER] * len(results)
+        assert len(server.requests) == MOST_UNDER_WAY

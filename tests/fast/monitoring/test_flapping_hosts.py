@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from pytest_django.fixtures import Settings
 
 from instances.alerts.notify import enqueue_notifications
 from instances.incidents.deadlines import apply_due
-from instances.incidents.hosts import engines_out_of_reach, healing_held
-from instances.models import Incident, Notification
+from instances.incidents.hosts import engines_out_of_reach, healing_held, left_alone
+from instances.models import Host, Incident, Notification
 from instances.monitoring import hosts
+from instances.monitoring.fleet import judge_fleet
 from instances.monitoring.loop import resolution
 from tests.factories import World
 from tests.fast.telling import HOUR, a_channel, outbox
 
 pytestmark = pytest.mark.django_db
-EVERY, AWAY = 300, 60  # seconds: each five minutes it is gone for one
+EVERY, AWAY = 300, 60  # seconds: it is gone for one minute in five
+STEP = 30  # seconds between two turns
 
 
 @pytest.fixture(autouse=True)
 def numbers(settings: Settings) -> None:
-    settings.HOST_ASK_INTERVAL, settings.HOST_INTERVAL, settings.HOST_GRACE = 10, 60, 120
+    settings.HOST_ASK_INTERVAL, settings.HOST_INTERVAL, settings.HOST_GRACE = STEP, STEP, 120
     settings.REOPEN_WITHIN, settings.FLAPS_ALLOWED, settings.FLAP_WINDOW = 600, 3, 3600
     settings.FLAPPING_CLEAN, settings.REMIND_CRITICAL = 900, 3600
     a_channel(min_level="warning")
 
 
 def pass_time(world: World, seconds: int, *, comes_and_goes: bool) -> None:
-    for second in range(0, seconds, 10):
-        world.engine.unreachable = comes_and_goes and second % EVERY < AWAY
+    for second in range(0, seconds, STEP):
+        for engine in world.outside.hosts.values():
+            engine.unreachable = comes_and_goes and second % EVERY < AWAY
         hosts.ask_due(world.outside)
+        judge_fleet(world.now)
         apply_due(world.now, resolution)
         if enqueue_notifications(world.now):
             Notification.objects.update(sent_at=world.now)
-        world.clock.advance(10)
+        world.clock.advance(STEP)
 
 
 def told() -> list[str]:
@@ -81,3 +87,25 @@ def test_one_that_is_lost_less_often_is_told_each_time(world: World) -> None:
     world.instance()
     pass_time(world, EVERY * 3, comes_and_goes=True)
     assert told() == ["opened", "summary"] * 3
+
+
+def test_half_of_all_hosts_that_come_and_go_are_told_as_one_that_does(world: World) -> None:
+    instance = world.instance()
+    for name in ("far", "away"):
+        host = Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
+        world.instance(name, host=host)
+    pass_time(world, EVERY * 8, comes_and_goes=True)
+    fleet = [line.split()[1] for line in outbox(incident__kind="fleet")]
+    assert fleet == ["opened", "resolved"] * 3 + ["flapping"]
+    assert not healing_held(instance, world.now)
+    assert left_alone([instance.pk], world.now) == set()
+    pass_time(world, 900, comes_and_goes=False)
+    assert outbox(incident__kind="fleet")[-1] == "ops resolved info fleet"
+    assert not Incident.objects.open().exists()
+
+
+def test_a_self_test_that_fails_holds_healing_also_where_hosts_come_and_go(world: World) -> None:
+    instance = world.instance()
+    clean = world.now + timedelta(seconds=60)
+    world.large_incident("fleet", "self_test", flapping=True, resolve_at=clean)
+    assert healing_held(instance, world.now)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from instances.containers.spec import ContainerSpec
-from instances.errors import ContainerHung, EngineUnreachable, NameTaken, TransientError
+from instances.errors import ContainerHung, EngineUnreachable, NameTaken, NotFoundOnEngine, TransientError
 from tests.factories import World
 from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
@@ -123,4 +123,44 @@ def test_so_does_an_update_end_whose_old_container_takes_minutes(
     publish(world)
     removed_slowly(world, monkeypatch, 150)
     assert update(world).status == "succeeded"
+    in_order(world)
+
+
+@pytest.mark.parametrize("verb", ["rename", "start"])
+def test_a_new_container_that_others_are_removing_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    world.instance()
+    publish(world)
+    call, removed = getattr(world.engine, verb), list[str]()
+
+    def removed_meanwhile(container: str, *arguments: str) -> None:
+        facts = world.engine.inspect(container)
+        if facts and facts.state == "created" and not removed:
+            removed.append(container)
+            world.engine.change(container, state="removing")
+            world.clock.at(5, lambda: world.engine.lose(container))
+            raise NotFoundOnEngine("It is marked for removal and cannot be started.")
+        call(container, *arguments)
+
+    monkeypatch.setattr(world.engine, verb, removed_meanwhile)
+    done = update(world)
+    assert (done.status, done.error, len(removed)) == ("succeeded", "", 1)
+    in_order(world)
+
+
+def test_a_customers_container_that_others_are_removing_while_it_starts_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, start = world.instance(), world.engine.start
+
+    def removed_meanwhile(container: str) -> None:
+        if container == instance.container_id:
+            world.engine.change(container, state="removing")
+            world.clock.at(5, lambda: world.engine.lose(container))
+            raise NotFoundOnEngine("It is marked for removal and cannot be started.")
+        start(container)
+
+    monkeypatch.setattr(world.engine, "start", removed_meanwhile)
+    assert world.restart().status == "succeeded"
     in_order(world)

@@ -87,6 +87,9 @@ TAKEN_BACK = {
     "a variable": {"env": {"OLD_KEY": SECRET}},
     "a label": {"options": {"labels": {"traefik.enable": "true"}}},
     "a limit": {"options": {"ulimits": {"nofile": [1024, 4096]}}},
+    "an option of the log": {
+        "options": {"logging": {"options": {"max-size": "10m", "max-file": "3", "tag": "x"}}}
+    },
     "a word of the image's": {"env": {"VERSION": "mine"}},
 }
 
@@ -104,7 +107,7 @@ def test_what_a_plan_takes_back_is_gone_with_the_next_update(
     assert facts_of(world) != before
     _of_plan({name: {} for name in said})
     noted = {note["code"] for note in run("validate", "--customer-id", "c1", "--json").document["warnings"]}
-    assert noted & {"environment", "labels", "ulimits"}
+    assert noted & {"environment", "labels", "ulimits", "logging"}
     done = update(world)
     assert (done.status, documents.operation(done)["changed"]) == ("succeeded", True)
     found = facts_of(world)

@@ -87,6 +87,20 @@ def test_workers_get_the_socket_that_is_named_with_the_group_of_what_it_leads_to
     assert {name for name, service in services.items() if mount in service.get("volumes", [])} == WORKERS
 
 
+def test_what_was_broken_off_is_made_anew_and_whole(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(0o700)
+    (tmp_path / "secrets" / ".new").touch(0o444)
+    words = ["sh", "-c", 'ulimit -f 0 && exec "$0" "$1"', str(tmp_path / "deploy" / "prepare.sh"), ADDRESS]
+    assert prepare(tmp_path, "dockmgr.example.com").returncode == 1
+    environ = {"PATH": os.environ["PATH"], "DOCKER_SOCKET": str(tmp_path)}
+    assert subprocess.run(words, env=environ, capture_output=True, check=False).returncode != 0
+    assert not (tmp_path / ".env").exists()
+
+    shutil.rmtree(tmp_path / "deploy")
+    assert prepare(tmp_path, ADDRESS).returncode == 0
+    assert written(tmp_path)["DOCKMGR_PUBLIC_URL"] == ADDRESS
+
+
 def with_engine(folder: Path, known: dict[str, Path]) -> dict[str, str]:
     """Where `docker ps` tells of installations, by name; the environment that finds it."""
     programs = folder / "programs"

@@ -22,6 +22,7 @@ from instances.errors import (
 )
 
 Expected = type[DockmgrError]
+LOG = "failed to initialize logging driver: "
 RUNTIME = "failed to create shim task: OCI runtime create failed: runc create failed: "
 
 
@@ -35,6 +36,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (404, "<html>404 Not Found</html>", PermanentError),
         (409, 'Conflict. The container name "/x" is already in use', PermanentError),
         (409, "removal of container x is already in progress", TransientError),
+        (409, "container is marked for removal and cannot be started", NotFoundOnEngine),
         (403, "conflicts with network 958 (dm): networks have same bridge name", TransientError),
         (409, "remove v: volume is in use - [c]", PermanentError),
         (500, "Bind for 127.0.0.1:80 failed: port is already allocated", PortTaken),
@@ -52,6 +54,10 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (500, "error mounting volume v for container 4e2: no such file or directory", DataMissing),
         (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
         (500, f"{RUNTIME}write sysctl key net.core.somaxconn: invalid argument: unknown", PermanentError),
+        (500, f"{LOG}invalid size: 'abc'", PermanentError),
+        (500, f"{LOG}max-file cannot be less than 1", PermanentError),
+        (500, f"{LOG}dial tcp 127.0.0.1:24224: connect: connection refused", TransientError),
+        (500, f"{LOG}Unix syslog delivery error", TransientError),
         (500, f"{RUNTIME}sethostname: invalid argument: unknown", PermanentError),
         (500, f"{RUNTIME}mount proc: operation not permitted", PermanentError),
         (500, f"{RUNTIME}fork/exec /proc/self/exe: resource temporarily unavailable", TransientError),

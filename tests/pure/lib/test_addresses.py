@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances.lib.addresses import SOCKET, SSH, TCP, engine_fault, is_ip, is_machine
+from instances.lib.addresses import LONGEST_SOCKET, SOCKET, SSH, TCP, TLS, engine_fault, is_ip, is_machine
 
 MACHINES = [
     "h7", "h7.example.com", "h7.example.com.", "host.docker.internal", "H_7", "10.0.0.7", "::1",
@@ -57,3 +57,14 @@ def test_an_engine_may_be_there(url: str) -> None:
 )  # fmt: skip
 def test_where_no_engine_can_be_the_form_is_told_and_nothing_of_the_address(url: str, why: str) -> None:
     assert engine_fault(url) == why
+
+
+def test_a_socket_s_path_is_no_longer_than_the_system_takes() -> None:
+    path = "/" + "a" * (LONGEST_SOCKET - 1)
+    assert (engine_fault(f"unix://{path}"), engine_fault(f"unix://{path}a")) == ("", SOCKET)
+
+
+@pytest.mark.parametrize("url", ["unix:///var/run/docker.sock", "ssh://ops@h7"])
+def test_files_of_tls_go_with_tcp_alone(url: str) -> None:
+    assert engine_fault(url, tls=True) == TLS
+    assert engine_fault("tcp://h7:2376", tls=True) == ""

@@ -29,6 +29,21 @@ def text(client: Client, address: str) -> str:
     return page.content.decode()
 
 
+def test_a_mute_begins_and_ends_by_the_time_that_decides(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine the desk runs on may be an hour off."""
+    right = SYSTEM.now() - timedelta(hours=1)
+    monkeypatch.setattr("instances.db.clock.DatabaseClock.now", lambda _: right)
+    client, page = at_desk("operator"), f"{ROOT}host/{world.host.pk}/"
+    client.post(f"{page}mute/", {"reason": "moving", "lasts": "2h"})
+    row = Mute.objects.get()
+    assert (row.starts_at, row.until) == (right, right + timedelta(hours=2))
+    monkeypatch.setattr("instances.db.clock.DatabaseClock.now", lambda _: right + timedelta(minutes=1))
+    done = client.post(f"{page}unmute/", {"reason": "moved"})
+    assert "Host local is no longer muted." in said(done)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["host", "plan"])
 def test_a_host_and_a_plan_are_muted_and_unmuted_on_their_pages(world: World, kind: str) -> None:
     rows: dict[str, Host | Plan] = {"host": world.host, "plan": world.plan}
