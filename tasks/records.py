@@ -45,7 +45,7 @@ def record(action: str, target: str, requester: Requester, outcome: str) -> None
     try:
         if not (request_id and entries.filter(request_id=request_id).exists()):
             now = SYSTEM.now()
-            audit(SURFACE, name, None, action, target, requester.reason, outcome, now, request_id)
+            audit(SURFACE, name, action, target, outcome, now, reason=requester.reason, request_id=request_id)
     except DatabaseFailure as error:
         logger.error("The audit log lacks %s by %s: %s", action, name, database_sentence(error))
 

@@ -60,7 +60,7 @@ def _entry(plan: Plan, asked: Mapping[str, Any], requester: Requester) -> tuple[
         return before, False
     outcome, request_id = noted(BEGUN, asked, LONGEST_OUTCOME), requester.request_id or ""
     who, why = actor(requester), requester.reason
-    return audit(SURFACE, who, None, ACTION, plan.name, why, outcome, now, request_id), True
+    return audit(SURFACE, who, ACTION, plan.name, outcome, now, reason=why, request_id=request_id), True
 
 
 def _is_lost(entry: AuditEntry) -> bool:

@@ -16,12 +16,13 @@ LONGEST_OUTCOME = 255
 def audit(
     surface: str,
     actor: str,
-    address: str | None,
     action: str,
     target: str,
-    reason: str,
     outcome: str,
     now: datetime,
+    *,
+    reason: str = "",
+    address: str | None = None,
     request_id: str = "",
 ) -> AuditEntry:
     """Write down one action: `surface` is admin, api, command or task; `address` an IP address or None.
@@ -55,7 +56,7 @@ def audit_command(
     """Write down one command; with a request id, all that was `asked` is kept as a mark."""
     if request_id:
         outcome = noted(outcome, asked or {}, LONGEST_OUTCOME)
-    return audit("command", actor, None, action, target, reason, outcome, now, request_id)
+    return audit("command", actor, action, target, outcome, now, reason=reason, request_id=request_id)
 
 
 def earlier(

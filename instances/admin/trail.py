@@ -35,8 +35,8 @@ def address(request: HttpRequest) -> str | None:
 
 def record(request: HttpRequest, action: str, target: str, outcome: str, reason: str = "") -> None:
     """Write down one action."""
-    now = SYSTEM.now()
-    audit("admin", actor(request), address(request), action, target, reason, outcome, now)
+    source = address(request)
+    audit("admin", actor(request), action, target, outcome, SYSTEM.now(), reason=reason, address=source)
 
 
 def record_reading(request: HttpRequest, action: str, target: str) -> None:

@@ -35,7 +35,8 @@ from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
-from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask, within
+from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask
+from instances.lib.time_limit import within
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -78,7 +78,8 @@ def _record(request: HttpRequest, response: HttpResponseBase) -> None:
     action = call.action or f"{request.method} {request.path_info}"
     outcome = " ".join(filter(None, (str(status), call.outcome)))
     try:
-        audit("api", call.actor, call.address, action, call.target, call.reason, outcome, call.now)
+        who, where, why = call.actor, call.address, call.reason
+        audit("api", who, action, call.target, outcome, call.now, reason=why, address=where)
     except DatabaseFailure as error:
         logger.error("The audit log lacks %s by %s: %s", action, call.actor, database_sentence(error))
 

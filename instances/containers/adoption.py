@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from instances.containers.facts import short_id
 from instances.containers.host_sources import with_checked_sources
 from instances.containers.replacement import (
     as_first_asked,
@@ -21,7 +22,6 @@ from instances.containers.replacement import (
 
 Json = dict[str, Any]
 
-_SHORT_ID = 12
 # New for each container, or kept elsewhere (the environment in its own column).
 _NOT_KEPT = frozenset({"Image", "Env", "Hostname", "MacAddress", "OnBuild", "Entrypoint", "Cmd"})
 _BY_ENTRY = ("Labels", "ExposedPorts", "Volumes")
@@ -90,11 +90,7 @@ def _command(own: Json, defaults: Json) -> Json:
 def _hostname(container: Json) -> Json:
     name = container["Config"].get("Hostname")
     of_the_host = container["HostConfig"].get("UTSMode") == "host"
-    return {} if of_the_host or name == _short_id(container) else {"Hostname": name}
-
-
-def _short_id(container: Json) -> str:
-    return str(container["Id"])[:_SHORT_ID]
+    return {} if of_the_host or name == short_id(container["Id"]) else {"Hostname": name}
 
 
 def _host_config(container: Json) -> Json:
@@ -161,7 +157,7 @@ def _endpoint(endpoint: Json, container: Json) -> Json:
 
 def _own_aliases(aliases: list[str] | None, container: Json) -> list[str] | None:
     """The aliases somebody chose: the engine adds the short id and, after it, the host name."""
-    short = _short_id(container)
+    short = short_id(container["Id"])
     given = aliases or []
     if short not in given:
         return aliases

@@ -11,9 +11,10 @@ ID_LENGTH = 64
 SHORT_LENGTH = 12
 
 
-def short_id(container: str) -> str:
-    """An id in the short form that people know; a name as it is."""
-    return container[:SHORT_LENGTH] if len(container) == ID_LENGTH else container
+def short_id(which: str) -> str:
+    """The id of a container or an image in the short form that people know; a name as it is."""
+    digits = which.removeprefix("sha256:")
+    return digits[:SHORT_LENGTH] if len(digits) == ID_LENGTH else digits
 
 
 @dataclass(frozen=True, slots=True)

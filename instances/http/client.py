@@ -5,12 +5,10 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -19,8 +17,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from instances.lib.causes import causes
-
-T = TypeVar("T")
+from instances.lib.time_limit import within
 
 NOT_FOR_HTTP = "unusable"
 _HEADERS = {"User-Agent": "dockmgr", "Connection": "close", "Accept-Encoding": "identity"}
@@ -68,30 +65,10 @@ def ask(
         session.mount("https://", adapter)
         prepared = _prepared(session, method, url, {**_HEADERS, **headers}, body)
         try:
+            # On a thread: name look-ups and dripping answers know no timeout.
             return within(seconds, lambda: _head(session, prepared, seconds, redirects), adapter.end)
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             raise NoAnswerError(_code(error)) from None
-
-
-def within(seconds: float, work: Callable[[], T], abort: Callable[[], None] = lambda: None) -> T:
-    """What `work` returns, on a thread of its own: name look-ups and dripping answers know no timeout.
-
-    Raises TimeoutError after `seconds`, once `abort` was called.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # raised again in the thread that waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="http", daemon=True).start()
-    try:
-        return future.result(timeout=seconds)
-    except TimeoutError:
-        abort()
-        raise
 
 
 def _prepared(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import ssl
-import threading
 import time
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 
 from instances.health.response import PROBER, Outcome, Reply
 from instances.http.certificate import certificate_of
@@ -27,6 +25,7 @@ from instances.http.exchange import (
 )
 from instances.http.http1 import RECEIVE_SIZE, AnswerError
 from instances.lib.reserved import is_public
+from instances.lib.time_limit import within
 
 __all__ = ["PRIVATE", "Address", "ProbeResult", "probe"]
 
@@ -131,26 +130,12 @@ def _tls_context(verify: bool) -> ssl.SSLContext:
 
 def _resolve(target: Target, deadline: float) -> list[tuple[socket.AddressFamily, str]]:
     """Addresses of a host name. getaddrinfo knows no timeout, so a thread waits for it in our place."""
-    answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | OSError] = queue.SimpleQueue()
-    lookup = threading.Thread(target=_look_up, args=(target, answers), daemon=True)
+    seconds = time_left(deadline)
+    look_up = partial(socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM)
     try:
-        lookup.start()
-        answer = answers.get(timeout=time_left(deadline))
-    except queue.Empty as error:
+        found = within(seconds, look_up)
+    except TimeoutError as error:
         raise NotAskedError("the name service does not answer") from error
     except RuntimeError as error:
         raise NotAskedError("no thread left to resolve the host name") from error
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
-
-
-def _look_up(
-    target: Target, answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | OSError]
-) -> None:
-    try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        answers.put(error)
-    else:
-        answers.put([(family, str(place[0])) for family, _, _, _, place in found])
+    return [(family, str(place[0])) for family, _, _, _, place in found]

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 
+from instances.containers.facts import short_id
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
 from instances.errors import AnotherEngine
@@ -32,7 +33,6 @@ from instances.monitoring.host_rules import (
 )
 from instances.outside import Outside, keep_engine_id
 
-SHORT_ID = 12  # characters by which people know an image's id again
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
 
@@ -195,7 +195,7 @@ def _in_common(host: Host, begins: datetime) -> dict[str, str]:
     )  # fmt: skip
     for noticed, reason, own, of_plan, image_id, plan, version in rows:
         fails = noticed is not None and noticed > begins
-        image = f"{own or of_plan} ({image_id.removeprefix('sha256:')[:SHORT_ID]})"
+        image = f"{own or of_plan} ({short_id(image_id)})"
         traits = {"reason": reason if fails else "", "image": image, "plan": plan, "version": version}
         groups[not fails].append(traits)
     return host_rules.in_common(*groups)

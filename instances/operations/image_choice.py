@@ -34,8 +34,8 @@ class OutsideImage:
     def record(self, customer_id: str, now: datetime) -> None:
         """Write down who chose what, in the transaction that writes the operation."""
         by = self.requester
-        told = f"{self.ref} is outside of what plan {self.plan} may run"
-        audit(by.surface, by.requested_by, by.address, ACTION, customer_id, by.reason, told, now)
+        told, who = f"{self.ref} is outside of what plan {self.plan} may run", by.requested_by
+        audit(by.surface, who, ACTION, customer_id, told, now, reason=by.reason, address=by.address)
 
 
 def checked(

@@ -5,11 +5,9 @@ A courtesy: whatever is in the way of it costs a moment and one line in the log,
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 from instances.checks.record import Recorded
 from instances.engine.port import Engine
@@ -20,6 +18,7 @@ from instances.incidents.rules import RESOURCES
 from instances.lib.durations import span
 from instances.lib.log_lines import Tail
 from instances.lib.sizes import shown
+from instances.lib.time_limit import within
 from instances.models import Incident, Instance, LastWords, Operation, Usage
 from instances.monitoring.deaths import Crash
 from instances.operations.attempts import courtesy
@@ -31,11 +30,6 @@ MOST_BYTES = 64 * 1024
 MOST_AN_HOUR = 10  # of one incident's crashes
 SECONDS = 3.0
 MEMORY_KNOWN = timedelta(minutes=10)  # how long a reading says something about a death
-T = TypeVar("T")
-
-
-class _TooSlowError(Exception):
-    """The engine took longer than a courtesy may take."""
 
 
 def _unquoted(_said: str) -> str:
@@ -122,7 +116,7 @@ def _keep(
 ) -> None:
     """`incident` is the one they belong to, if not the open one of its health."""
     read = partial(tail_of, engine, container, LINES, instance.redactor, SECONDS, MOST_BYTES, until)
-    found = _within(SECONDS, lambda: _read(read))
+    found = within(SECONDS, lambda: _read(read))
     if found is None or not found.lines:
         return
     LastWords.objects.create(
@@ -141,24 +135,3 @@ def _read(read: Callable[[], Tail]) -> Tail | None:
         return read()
     except NotFoundOnEngine:
         return None
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises, unless it takes longer: then its thread is left to end by itself."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="last-words", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise _TooSlowError
-    return results[0]

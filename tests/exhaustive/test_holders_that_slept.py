@@ -68,7 +68,7 @@ def sleep(world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> 
     Plan.objects.update(start_grace=0)
     world.plan.refresh_from_db()
     # On a thread of its own the holder could not sleep while others work on the same connection.
-    monkeypatch.setattr(last_words, "_within", lambda _seconds, call: call())
+    monkeypatch.setattr(last_words, "within", lambda _seconds, call: call())
     sleep, holding = Sleep(), Journal.holding
     monkeypatch.setattr(Journal, "holding", lambda self: sleep.holding(holding(self)))
     for name in ("write", "confirm"):

@@ -180,7 +180,7 @@ def _furnish(fleet: Fleet) -> None:
         kind="restart", instance=c1, customer_id="c1", status="succeeded", requested_by="tests",
         created_at=now, finished_at=now, lease_expires_at=now,
     )  # fmt: skip
-    audit("command", "tests", None, "restart", "c1", "", "done", now)
+    audit("command", "tests", "restart", "c1", "done", now)
     fleet.ids |= {
         "instance": c1.pk, "paused": c2.pk, "gone": gone.pk, "incident": incident.pk,
         "check": c1.checks.get().pk,

@@ -95,7 +95,7 @@ def test_an_attempt_that_took_too_long_leaves_no_thread_behind(receiver: Receive
     receiver.behaviour = behaviour
     send(receiver.url(), a_message(), SHORT)
     for thread in threading.enumerate():
-        if thread.name == "http" and thread.daemon:
+        if thread.name == "within" and thread.daemon:
             thread.join(timeout=LONG)
             assert not thread.is_alive()
 

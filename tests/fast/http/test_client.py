@@ -50,7 +50,7 @@ def redirect(to: HostileServer) -> HostileServer:
 
 def wait_for_threads() -> None:
     for thread in threading.enumerate():
-        if thread.name == "http":
+        if thread.name == "within":
             thread.join(timeout=LONG)
             assert not thread.is_alive()
 

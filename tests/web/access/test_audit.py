@@ -127,7 +127,7 @@ def test_hostile_paths_are_recorded_cut_and_clean(world: World, caller: Caller) 
 def test_a_database_that_loses_the_entry_does_not_lose_the_answer(
     world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def lost(*_: object) -> None:
+    def lost(*_: object, **__: object) -> None:
         raise OperationalError("connection refused")
 
     world.instance("c1")
@@ -204,7 +204,7 @@ def test_a_command_whose_entry_is_lost_says_so_and_ends_as_it_did(
 
 def test_texts_are_cut_to_what_the_log_holds(world: World) -> None:
     hostile = "a\0\ud800" * 200
-    found = audit.audit("task", hostile, None, hostile, hostile, hostile, hostile, world.now)
+    found = audit.audit("task", hostile, hostile, hostile, hostile, world.now, reason=hostile)
     found.refresh_from_db()
     texts = (found.actor, found.action, found.target, found.reason, found.outcome)
     assert [len(text) for text in texts] == [128, 64, 128, 255, 255]

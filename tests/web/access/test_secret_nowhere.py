@@ -269,7 +269,7 @@ def plants(day: Day) -> dict[str, Callable[[str], object]]:
         "page /admin/instances/operation/": an_operation,
         "API /operations": an_operation,
         "command operations": an_operation,
-        "page /admin/instances/auditentry/": lambda text: audit("api", "x", None, "x", "c1", text, "x", now),
+        "page /admin/instances/auditentry/": lambda text: audit("api", "x", "x", "c1", "x", now, reason=text),
         "table instances_notification": lambda text: channel.notifications.create(
             created_at=now, payload={"text": text}
         ),
