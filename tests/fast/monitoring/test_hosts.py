@@ -107,14 +107,14 @@ def test_a_host_that_is_removed_while_it_is_asked_keeps_no_other_from_being_judg
 ) -> None:
     world.instance()
     Host.objects.create(name="a", docker_url="unix:///fake/gone.sock")
-    ask_engines = host_watching.ask_engines
+    ask_engines = host_answers.ask_engines
 
     def asked(*given: Any) -> list[Answer]:
         answers = list(ask_engines(*given))
         Host.objects.filter(name="a").delete()
         return answers
 
-    monkeypatch.setattr(host_watching, "ask_engines", asked)
+    monkeypatch.setattr("instances.monitoring.hosts.ask_engines", asked)
     assert ask(world) == 2
     assert watch_of(world).answered_at == world.now
 
