@@ -57,12 +57,13 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
     return [_document(*who, totals[who], begun, until) for who in sorted(totals)]
 
 
-def _by_customer(rows: QuerySet[Any], customer_id: str | None) -> QuerySet[Any]:
+def _by_customer(rows: QuerySet[Any], customer_id: str | None) -> Iterable[dict[str, Any]]:
     """The sums of all customers, or of one; throwaway instances are nobody's."""
     if customer_id is not None:
         rows = rows.filter(instance__customer_id=customer_id)
     sums = {f"of_{name}": of for name, of in TOTALS.items()}
-    return rows.filter(instance__expires_at=None).order_by().values(*WHO).annotate(**sums)
+    asked: Any = rows.filter(instance__expires_at=None).order_by().values(*WHO)
+    return list(asked.annotate(**sums))
 
 
 def _add(total: Totals, found: dict[str, Any]) -> None:

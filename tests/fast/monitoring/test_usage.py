@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -328,7 +329,7 @@ def test_an_hour_that_ends_while_a_report_is_made_is_in_it_once(
 
     ends = threading.Thread(target=end_hour)
 
-    def slowly(rows: QuerySet[Any], customer_id: str | None) -> QuerySet[Any]:
+    def slowly(rows: QuerySet[Any], customer_id: str | None) -> Iterable[dict[str, Any]]:
         if rows.model is Usage:
             ends.start()
             ends.join(None if has_row_locks() else 0.1)  # where there is one writer, it waits for no reader
