@@ -30,7 +30,7 @@ from instances.monitoring.host_rules import (
     Traits,
     Trouble,
 )
-from instances.outside import Outside, keep_engine_id
+from instances.outside import Outside, bare_address, keep_engine_id
 
 SHORT_ID = 12  # characters by which people know an image's id again
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
@@ -143,8 +143,8 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile."""
     host = locked(Host.objects.filter(pk=watch.host_id)).first()
     row = HostWatch.objects.filter(pk=watch.pk).first()
-    if host is None or row is None:
-        return  # It was removed while it was asked, as those are that do not answer any more.
+    if host is None or row is None or bare_address(host) != bare_address(watch.host):
+        return  # It was removed while it was asked, as those are that do not answer any more, or has moved.
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
     answer = _learnt(host, answer)
