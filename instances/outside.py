@@ -87,7 +87,8 @@ def keep_engine_id(host: Host, engine_id: str) -> None:
         return
     try:
         with transaction.atomic():
-            Host.objects.filter(pk=host.pk, engine_id="").update(engine_id=engine_id)
+            here = Host.objects.filter(pk=host.pk, docker_url=host.docker_url)  # where it was asked
+            here.filter(engine_id="").update(engine_id=engine_id)
     except IntegrityError:
         other = Host.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
         raise AnotherEngine(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 
+from instances.db.snapshot import snapshot
 from instances.incidents.rules import Availability
 from instances.incidents.uptime_rules import AvailabilityChange, Uptime, measure
 from instances.lib.calendar import day_of, next_day
@@ -52,15 +53,18 @@ class UptimeReport:
 
 def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> UptimeReport:
     """The uptime of `instances` in a period, in five queries however many they are."""
-    restarts = _restarts(instances, since, until)
-    outside = {line.instance_id: line.uptime for line in lines_of(instances, since, until, OutsideTransition)}
+    with snapshot():
+        restarts = _restarts(instances, since, until)
+        seen = lines_of(instances, since, until, OutsideTransition)
+        outside = {line.instance_id: line.uptime for line in seen}
+        known = list(_long_lines(instances, since, until))
     lines = [
         replace(
             line,
             uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
             outside=outside.get(line.instance_id, Uptime()),  # of who was provisioned since nothing is known
         )
-        for line in _long_lines(instances, since, until)
+        for line in known
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]
     ]
     return UptimeReport(since, until, lines)

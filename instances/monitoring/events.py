@@ -11,14 +11,16 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 
+from django.db import Error as DatabaseFailure
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from instances.containers.facts import ContainerEvent
+from instances.db.errors import may_pass
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead
 from instances.db.sessions import SESSIONS
@@ -102,6 +104,11 @@ class Noticed:
         with self._lock:
             ooms, self._ooms = self._ooms, {}
         return ooms
+
+    def give_back_ooms(self, ooms: Mapping[str, int]) -> None:
+        """These were taken and could not be written down; they are taken again with what comes next."""
+        with self._lock:
+            self._ooms = {**ooms, **self._ooms}
 
     def take(self) -> set[str]:
         with self._lock:
@@ -222,8 +229,13 @@ class EventWatch:
     def order_checks(self) -> None:
         """Have what something happened to since the last time checked."""
         ooms = self._noticed.take_ooms()
-        if ooms:
-            note_ooms(ooms, self._outside.clock.now())
+        try:
+            if ooms:
+                note_ooms(ooms, self._outside.clock.now())
+        except DatabaseFailure as error:
+            if may_pass(error):  # nobody else would find out
+                self._noticed.give_back_ooms(ooms)
+            raise
         if look_soon(self._noticed.take(), self._outside.clock.now()):
             self._publish()
 

@@ -31,7 +31,7 @@ from instances.monitoring.host_rules import (
     Traits,
     Trouble,
 )
-from instances.outside import Outside, keep_engine_id
+from instances.outside import Outside, bare_address, keep_engine_id
 
 LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
 
@@ -141,8 +141,10 @@ def _learnt(host: Host, answer: Answer) -> Answer:
 @transaction.atomic
 def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile."""
-    host = locked(Host.objects.filter(pk=watch.host_id)).get()
-    row = HostWatch.objects.get(pk=watch.pk)
+    host = locked(Host.objects.filter(pk=watch.host_id)).first()
+    row = HostWatch.objects.filter(pk=watch.pk).first()
+    if host is None or row is None or bare_address(host) != bare_address(watch.host):
+        return  # It was removed while it was asked, as those are that do not answer any more, or has moved.
     if row.asked_at != watch.asked_at or row.asked_at is None:
         return  # Somebody asked after us, and knows better.
     answer = _learnt(host, answer)

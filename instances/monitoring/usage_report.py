@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Max, QuerySet, Sum
 
 from instances.db.locks import locked
+from instances.db.snapshot import snapshot
 from instances.db.write_back import write_back
 from instances.documents import shapes, time
 from instances.lib.calendar import DAY, day_of, hour_of
@@ -49,13 +50,20 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
     under_way = Usage.objects.filter(hour__gte=first, hour__lt=until)
     parts: list[QuerySet[Any]] = [days, hours, under_way] if first < by_hour else [hours, under_way]
     totals: dict[tuple[str, str], Totals] = {}
-    for rows in parts:
-        if customer_id is not None:
-            rows = rows.filter(instance__customer_id=customer_id)
-        rows = rows.filter(instance__expires_at=None).order_by()
-        for found in rows.values(*WHO).annotate(**{f"of_{name}": of for name, of in TOTALS.items()}):
-            _add(totals.setdefault((found[WHO[0]], found[WHO[1]]), dict.fromkeys(CONSUMED, 0)), found)
+    with snapshot():  # an hour that ends between two queries would be in neither
+        for rows in parts:
+            for found in _by_customer(rows, customer_id):
+                _add(totals.setdefault((found[WHO[0]], found[WHO[1]]), dict.fromkeys(CONSUMED, 0)), found)
     return [_document(*who, totals[who], begun, until) for who in sorted(totals)]
+
+
+def _by_customer(rows: QuerySet[Any], customer_id: str | None) -> Iterable[dict[str, Any]]:
+    """The sums of all customers, or of one; throwaway instances are nobody's."""
+    if customer_id is not None:
+        rows = rows.filter(instance__customer_id=customer_id)
+    sums = {f"of_{name}": of for name, of in TOTALS.items()}
+    asked: Any = rows.filter(instance__expires_at=None).order_by().values(*WHO)
+    return list(asked.annotate(**sums))
 
 
 def _add(total: Totals, found: dict[str, Any]) -> None:

@@ -39,7 +39,6 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
         with transaction.atomic():
             _refuse_managed_since(found)
             instance = _write_down(found, outside, requester)
-            _record(found, instance, outside, requester)
     except IntegrityError:
         refuse_taken_port(found)
         order = found.order
@@ -69,16 +68,22 @@ def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Ins
     made.approved_image = approved(made.image_id, made.image, made.image_digest, requester.requested_by, at)
     if found.reaches:
         made.host_access = {"items": list(found.reaches), "by": requester.requested_by, "at": at}
-    instance = _taken_over(found.replaces, made, outside) if found.replaces else made
+    instance = found.replaces or made
     if found.replaces is None:
         instance.provisioned_at = outside.clock.now()
         instance.save()
+    # Before the row of health, as every operation: of two that begin at once one waits.
+    operation = open_operation("adopt", instance, outside.clock.now(), requester)
+    if found.replaces is None:
         Health.objects.create(instance=instance)
+    else:
+        _taken_over(instance, made, outside)
     if found.place is not None:
         Port.objects.create(host=found.host, number=found.place.port, instance=instance)
     if found.seen is not None:
         first_look.note(instance, found.seen, outside)
         instance.health = Health.objects.get(pk=instance.pk)
+    _close(operation, found, instance, outside)
     return instance
 
 
@@ -94,17 +99,11 @@ def _taken_over(instance: Instance, now: Instance, outside: Outside) -> Instance
     return instance
 
 
-def _record(
-    found: Adoptable,
-    instance: Instance,
-    outside: Outside,
-    requester: Requester,
-) -> None:
+def _close(operation: Operation, found: Adoptable, instance: Instance, outside: Outside) -> None:
     now = outside.clock.now()
     time = documents.time(now)
     detail = f"container {found.facts.name}, left as it is"
     step = {"name": STEP, "status": "done", "started_at": time, "finished_at": time, "detail": detail}
-    operation = open_operation("adopt", instance, now, requester)
     Operation.objects.filter(pk=operation.pk).update(
         status="succeeded", steps=[step], image_after=instance.image_id, started_at=now, finished_at=now
     )

@@ -14,7 +14,7 @@ from instances.containers.published import Binding, is_there, may_be
 from instances.errors import DockmgrError, NotWell, OutOfReachError
 from instances.health.assess import assess
 from instances.health.response import Outcome, sentence
-from instances.health.state import Observation
+from instances.health.state import Observation, State, Status
 from instances.models import Instance
 from instances.outside import Outside
 
@@ -56,10 +56,17 @@ def _elsewhere(draft: Instance, place: Binding | None) -> str:
 
 
 def note(instance: Instance, check: Check, outside: Outside) -> None:
-    """Begin the instance's health with what was seen, if it was well; what was not says nothing yet."""
+    """Begin the instance's health with what was seen, if it was well; what was not says nothing yet.
+
+    Nor does it end the pause of one that is adopted once more.
+    """
     if check.seen.outcome is not Outcome.OK:
         return
     seen, now = check.seen, outside.clock.now()
     rules = policy(instance.plan.start_grace)
     own = replace(check, request=replace(check.request, instance_id=instance.pk))
-    change(instance.pk, now, lambda state: assess(seen, state, rules, now).state, own)
+
+    def judged(state: State) -> State:
+        return state if state.status is Status.PAUSED else assess(seen, state, rules, now).state
+
+    change(instance.pk, now, judged, own)

@@ -30,13 +30,15 @@ from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Channel, Health, Incident, Instance, Operation
 from instances.monitoring import hosts
 from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.operations import adopt as adopting
 from instances.operations import pause, service
 from instances.operations.adopt import _taken_over
+from instances.operations.adoptable import AdoptRequest, look
 from instances.operations.procedures import restart
 from tests.factories import ASKED, World, a_check, a_failure, health_of
 from tests.fast.conftest import Run
 from tests.fast.side_by_side import side_by_side
-from tests.fast.strangers import adopted
+from tests.fast.strangers import NAME, adopted, existing
 from tests.fast.telling import a_channel
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -228,3 +230,22 @@ def test_muting_who_is_just_removed_for_good_meets_no_deadlock(world: World) -> 
 
     provisioned = threading.Event()
     assert side_by_side(provision_in_vain, mute_it, mute_it) == []
+
+
+def test_adopting_once_more_and_restarting_at_once_meet_no_deadlock(world: World, run: Run) -> None:
+    adopted(world, run)
+    order = AdoptRequest("c1", "c1.example.com", NAME, "pro", "local").checked()
+
+    def restart_it() -> None:
+        for _ in range(ROUNDS):
+            with suppress(BusyError):
+                service.withdraw(service.begin_restart("c1", ASKED, world.outside), "enough", world.outside)
+
+    def adopt_it() -> None:
+        for _ in range(ROUNDS):
+            world.engine.lose(NAME)
+            existing(world)
+            with suppress(BusyError):
+                adopting.adopt(look(order, world.outside), world.outside, ASKED)
+
+    assert side_by_side(restart_it, restart_it, adopt_it) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,12 @@ from instances.fleet.file import parse
 from instances.fleet.sweep import sweep_here
 from instances.incidents import deadlines
 from instances.models import Host, Incident, Instance, Operation
+from instances.monitoring import host_answers
+from instances.monitoring.host_answers import Answer
 from instances.monitoring.hosts import ask_due
 from instances.monitoring.loop import resolution
 from instances.operations import service
-from instances.outside import engine_address
+from instances.outside import engine_address, keep_engine_id
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
@@ -270,3 +273,24 @@ def test_many_containers_gone_whose_data_is_there_are_healed(world: World) -> No
     sweep(world)
     assert {health_of(instance).status for instance in instances} == {"healthy"}
     assert world.engine.containers == ["dockmgr-c1", "dockmgr-c2", "dockmgr-c3", "dockmgr-c4"]
+
+
+def test_what_answers_at_the_former_address_is_not_the_engine_of_the_new_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host got another address while it was asked, or a sweep had its list, for the first time."""
+    world.instance()
+    ask_engines = host_answers.ask_engines
+
+    def asked(*given: Any) -> list[Answer]:
+        answers = list(ask_engines(*given))
+        moved(world)
+        return answers
+
+    with monkeypatch.context() as asking:
+        asking.setattr("instances.monitoring.hosts.ask_engines", asked)
+        assert ask_due(world.outside) == 1
+    keep_engine_id(world.host, world.engine.identity)
+    three_minutes(world)
+    assert Host.objects.get().engine_id == world.outside.hosts[ELSEWHERE].identity
+    assert not Incident.objects.filter(cause="another_engine").exists()

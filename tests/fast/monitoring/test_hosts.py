@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -99,6 +100,23 @@ def test_every_engine_is_asked_for_itself_once_a_minute(world: World) -> None:
     assert [ask(world, 10) for _ in range(13)] == [1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1]
     watch = watch_of(world)
     assert (watch.answered_at, watch.failures, watch.error) == (world.now, 0, "")
+
+
+def test_a_host_that_is_removed_while_it_is_asked_keeps_no_other_from_being_judged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+    Host.objects.create(name="a", docker_url="unix:///fake/gone.sock")
+    ask_engines = host_answers.ask_engines
+
+    def asked(*given: Any) -> list[Answer]:
+        answers = list(ask_engines(*given))
+        Host.objects.filter(name="a").delete()
+        return answers
+
+    monkeypatch.setattr("instances.monitoring.hosts.ask_engines", asked)
+    assert ask(world) == 2
+    assert watch_of(world).answered_at == world.now
 
 
 def test_an_engine_that_can_not_be_reached_as_it_is_set_up_is_the_hosts_trouble(world: World) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from instances.errors import EngineUnreachable
 from instances.incidents import deadlines
 from instances.models import Host, HostWatch, Incident, Instance, Operation, Usage
+from instances.monitoring import events
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
 from instances.monitoring.resources import AT_ONCE, WORTH_ASKING, judge_ooms, note_ooms
@@ -58,6 +60,23 @@ def test_a_child_that_was_killed_is_told_once_and_is_over_when_none_was_killed_f
     deadlines.apply_due(world.now, resolution)
     incident.refresh_from_db()
     assert (incident.is_open, incident.resolution) == (False, "the kernel has killed no process of it since")
+
+
+def test_what_was_heard_while_the_database_was_away_is_told_when_it_is_back(
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("the connection was cut")
+
+    instance = world.instance()
+    world.engine.kill_child(instance.container_name)
+    with monkeypatch.context() as cut:
+        cut.setattr(events, "note_ooms", away)
+        with pytest.raises(OperationalError):
+            hear(world, watch)
+    watch.order_checks()
+    [incident] = judged(world)
+    assert incident.cause == "oom"
 
 
 def test_one_that_its_engine_started_again_at_once_is_told(world: World, watch: EventWatch) -> None:

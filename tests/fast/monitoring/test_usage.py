@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models import QuerySet
 
 from instances.checks.record import record
 from instances.containers.facts import ContainerUsage
+from instances.db.locks import has_row_locks
 from instances.fleet.retention import purge
 from instances.lib.calendar import HOUR, hour_of
 from instances.models import Host, Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
-from instances.monitoring import usage
+from instances.monitoring import usage, usage_report
 from instances.monitoring.usage import AT_ONCE, UsageReader, interval
 from instances.monitoring.usage_report import report, roll_up
 from instances.operations.last_words import keep_of_death
@@ -305,3 +310,33 @@ def test_a_death_says_how_much_memory_was_used_in_its_incident_and_in_the_messag
     assert IncidentEvent.objects.get(kind="resources").text == used
     assert told_after(world, 120)
     assert Notification.objects.get().payload["message"].endswith(f" It was {used}.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_hour_that_ends_while_a_report_is_made_is_in_it_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance()
+    for cpu in (100, 130):
+        uses(world, cpu_ns=cpu * 10**9)
+        turn(world)
+    over = world.now + HOUR
+    by_customer = usage_report._by_customer
+
+    def end_hour() -> None:
+        roll_up(over)
+        connection.close()
+
+    ends = threading.Thread(target=end_hour)
+
+    def slowly(rows: QuerySet[Any], customer_id: str | None) -> Iterable[dict[str, Any]]:
+        if rows.model is Usage:
+            ends.start()
+            ends.join(None if has_row_locks() else 0.1)  # where there is one writer, it waits for no reader
+        return by_customer(rows, customer_id)
+
+    monkeypatch.setattr(usage_report, "_by_customer", slowly)
+    assert used(world, cpu_seconds=0) == {"cpu_seconds": 30}
+    ends.join()
+    monkeypatch.undo()
+    assert used(world, cpu_seconds=0) == {"cpu_seconds": 30}

@@ -12,7 +12,7 @@ from instances.errors import EngineUnreachable
 from instances.models import Incident, Instance, Plan
 from instances.operations import service
 from instances.operations.abandon import abandon
-from tests.factories import ASKED, World
+from tests.factories import ASKED, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.conftest import Run
@@ -298,3 +298,14 @@ def test_one_that_compose_made_anew_is_named_and_taken_over_by_adopting_again(wo
     assert instance.adopted["HostConfig"]["Memory"] == 128 << 20
     assert [port.number for port in instance.ports.all()] == [PORT]
     assert not Incident.objects.open().exists()
+
+
+def test_adopting_once_more_does_not_end_a_pause(world: World, run: Run) -> None:
+    adopted(world, run)
+    service.pause("c1")
+    world.clock.advance(5)
+    world.engine.lose(NAME)
+    existing(world)
+    assert run(*words()).code == 0
+    assert health_of(Instance.objects.get()).status == "paused"
+    assert service.resume("c1").health.status == "unknown"
