@@ -35,6 +35,10 @@ class DiskFull(TransientError):
     """An engine's disk has no room for what it was to keep there."""
 
 
+class BetweenRuns(TransientError):
+    """The engine is about to start a container again that ended, and can't do this to it meanwhile."""
+
+
 class OutOfReachError(TransientError):
     """A part we need (engine, broker, database, registry) does not answer."""
 

@@ -89,7 +89,9 @@ class EnginePromises:
         identity, image = engine.create(spec), engine.image(spec.image)
         assert image is not None
         assert [engine.inspect(identity[:length]) for length in (2, 12)] == [None, None]
-        assert engine.image(image.id.removeprefix("sha256:")[:12]) is None
+        beginning = image.id.removeprefix("sha256:")[:12]
+        assert engine.image(beginning) is None
+        engine.remove_image(beginning)
         assert engine.image(image.id) == image
 
     def test_a_name_that_a_container_has_is_given_to_no_other(

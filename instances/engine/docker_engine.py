@@ -137,7 +137,7 @@ class DockerEngine(VolumeOwners):
                 suppress(NotFoundOnEngine),
                 self._calling(f"remove image {image}", change=True) as client,
             ):
-                client.remove_image(image)
+                client.remove_image(in_full(image))
         except PermanentError:
             return False
         return True

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from instances.errors import (
+    BetweenRuns,
     DataMissing,
     DiskFull,
     DockmgrError,
@@ -32,6 +33,7 @@ _OTHER_VERSION = ("client version",)
 _BEING_MADE = ("networks have same bridge name",)
 _MAY_PASS = ("already in progress", *_BEING_MADE, *_OTHER_VERSION)
 _BEING_REMOVED = ("marked for removal",)
+_BETWEEN_RUNS = re.compile(r"sandbox \w+ not found")  # of the network, which each run has anew
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
@@ -88,6 +90,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return PortTaken
     if says(_NO_SOURCE):
         return DataMissing
+    if _BETWEEN_RUNS.search(text):
+        return BetweenRuns
     if says(_MAY_PASS) or status in (408, 429):
         return TransientError
     if (status == 404 and says(("no such",))) or says(_BEING_REMOVED):

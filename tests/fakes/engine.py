@@ -290,7 +290,8 @@ class FakeEngine:
 
     def rename(self, container: str, name: str) -> None:
         self._enter("rename", container)
-        self._get(container)
+        if self._get(container).state == "restarting":
+            raise errors.BetweenRuns("sandbox 4f not found")
         self._free_name(name)
         self.change(container, name=name)
 

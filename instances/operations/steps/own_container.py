@@ -8,7 +8,7 @@ from instances.incidents.findings import FindingChange, apply_findings
 from instances.operations.find_own import find_own, what_to_do
 from instances.operations.image_choice import standing
 from instances.operations.procedure import Work
-from instances.operations.steps import approval, container, exact
+from instances.operations.steps import approval, container, exact, taken_name
 from instances.operations.steps.former_values import forget_replaced
 
 
@@ -33,7 +33,7 @@ def settle(work: Work, *, by_name: bool = True) -> str:
         _take_over(work, found.container.id)
         done.append("It was taken over.")
     if found.stranger is None and found.container.name != instance.container_name:
-        work.engine.rename(found.container.id, instance.container_name)
+        taken_name.give_name(work, found.container.id, instance.container_name)
         done.append(f"It is {instance.container_name} again.")
     if found.stranger is None:
         apply_findings([FindingChange(instance.pk, "", "")], work.outside.clock.now())

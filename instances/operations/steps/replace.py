@@ -164,7 +164,7 @@ def rename(work: Work, which: str | None, name: str) -> None:
     facts = work.engine.inspect(which) if which else None
     if facts is not None and facts.name != name:
         with suppress(NotFoundOnEngine):
-            work.engine.rename(facts.id, name)
+            taken_name.give_name(work, facts.id, name)
 
 
 def rename_new(work: Work) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import DEAD, REMOVING
-from instances.errors import NameTaken
+from instances.errors import BetweenRuns, NameTaken, PermanentError
 from instances.limits import LONGEST_CALL
 from instances.operations.procedure import Work
 
@@ -60,3 +61,14 @@ def made(work: Work, create: Callable[[], str], earlier: Callable[[], str | None
                 raise
         work.go_on()
         work.outside.wait(MAKING_POLL)
+
+
+def give_name(work: Work, container_id: str, name: str) -> None:
+    """Rename a container. One that ends again and again is mostly between two runs, and stopped for it."""
+    try:
+        work.engine.rename(container_id, name)
+    except BetweenRuns:
+        work.engine.stop(container_id, work.instance.stop_timeout)
+        work.engine.rename(container_id, name)
+        with suppress(PermanentError):  # it served nobody before, either
+            work.engine.start(container_id)

@@ -7,6 +7,7 @@ import pytest
 from instances.engine.refusals import call_refused, creation_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
+    BetweenRuns,
     DataMissing,
     DiskFull,
     DockmgrError,
@@ -36,6 +37,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (404, "<html>404 Not Found</html>", PermanentError),
         (409, 'Conflict. The container name "/x" is already in use', PermanentError),
         (409, "removal of container x is already in progress", TransientError),
+        (404, "sandbox e421b1ff88b6803887c8e01de59b671683a345a2213f2b9aa0b8 not found", BetweenRuns),
         (409, "container is marked for removal and cannot be started", NotFoundOnEngine),
         (403, "conflicts with network 958 (dm): networks have same bridge name", TransientError),
         (409, "remove v: volume is in use - [c]", PermanentError),
