@@ -125,7 +125,9 @@ def test_a_new_mark_on_a_container_that_has_nothing_of_earlier_settings_makes_no
 
 def test_the_environment_of_an_adopted_customer_is_taken_up(world: World, run: Run) -> None:
     instance = strangers.adopted(world, run)
-    world.engine.registry[IMAGE] = world.engine.image(instance.image_id)
+    runs = world.engine.image(instance.image_id)
+    assert runs
+    world.engine.registry[IMAGE] = runs
     assert documents.operation(update(world))["changed"] is False
     instance.env = {"TZ": "UTC", "MODE": "new"}
     instance.save()
