@@ -38,9 +38,10 @@ def instance(customer_id: object) -> Instance:
 
 
 def known_customer(customer_id: object) -> str:
-    """The id of a customer who has an instance, or had one. Raises RequestError for any other."""
+    """The id of a customer who has an instance, had or was to get one. Raises RequestError for others."""
     asked = validators.customer_id(customer_id)
-    _only(Instance.objects.without_secrets().filter(customer_id=asked), f"instance of customer {asked}")
+    if not Operation.objects.filter(customer_id=asked).exists():
+        _only(Instance.objects.without_secrets().filter(customer_id=asked), f"instance of customer {asked}")
     return asked
 
 

@@ -30,6 +30,7 @@ from instances.operations.validate import timing_bounds
 
 SECONDS = {"start_grace", "stop_timeout"}
 FITS_ANYTHING = "json://unreadable"
+NAME_STAYS = "Channels, API tokens and fleet files know it by its name, which stays as it is."
 UNREADABLE_URL = "The present URL can't be decrypted: type it again, or switch the channel off."
 
 
@@ -74,7 +75,23 @@ class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(name if name in self.fields else NON_FIELD_ERRORS, message)
 
 
-class HostForm(FleetForm):
+class NamedForm(FleetForm):
+    """What channels and tokens are limited to by its name: renamed, it would be none of theirs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None and "name" in self.fields:
+            self.fields["name"].widget.attrs["readonly"] = True
+            self.fields["name"].help_text = NAME_STAYS
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if self.instance.pk is not None and name != self.instance.name:
+            raise forms.ValidationError(NAME_STAYS)
+        return name
+
+
+class HostForm(NamedForm):
     """A host whose engine is that of another one in use is refused."""
 
     entry = HostEntry
@@ -96,7 +113,7 @@ class HostForm(FleetForm):
         return cleaned
 
 
-class PlanForm(FleetForm):
+class PlanForm(NamedForm):
     """The shared environment has a form of its own."""
 
     entry = PlanEntry

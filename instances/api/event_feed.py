@@ -126,9 +126,15 @@ class Feed:
 
 
 def has_lost(position: int) -> bool:
-    """Whether events behind this position are not kept any more."""
+    """Whether events behind this position are not kept any more. The newest is always kept."""
     oldest = FeedEvent.objects.aggregate(first=Min("pk"))["first"]
     return oldest is not None and position < oldest - 1
+
+
+def is_ahead(position: int) -> bool:
+    """Whether no event is as far as this position: the database was set back to a time before it."""
+    newest = FeedEvent.objects.aggregate(last=Max("pk"))["last"]
+    return position > (newest or 0)
 
 
 def _beginning(now: datetime) -> int | None:

@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 from instances.access.reach import reach_of
 from instances.api import streams
 from instances.api.call import Call
-from instances.api.event_feed import Feed, has_lost
+from instances.api.event_feed import Feed, has_lost, is_ahead
 from instances.api.streams import LASTS
 from instances.db.clock import SYSTEM
 from instances.lib.clock import is_due
@@ -43,7 +43,7 @@ class _Events:
     def events(self) -> Generator[bytes, None, None]:
         with FEED.in_use():
             try:
-                if self._position is not None and has_lost(self._position):
+                if self._has_missed():
                     yield streams.event("{}", "missed")
                 yield from self._more()
                 while SYSTEM.now() < self._until and not ENDING.is_set():
@@ -53,6 +53,15 @@ class _Events:
                 yield streams.problem(error)
                 return
         yield streams.event("{}", "end")
+
+    def _has_missed(self) -> bool:
+        """Whether events were missed; who is ahead of all there are goes on with what happens from now on."""
+        if self._position is None:
+            return False
+        if not is_ahead(self._position):
+            return has_lost(self._position)
+        self._position = None
+        return True
 
     def _more(self) -> Iterator[bytes]:
         now = SYSTEM.now()

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 from django.http import StreamingHttpResponse
 
-from instances.api import streams
+from instances.api import forms, streams
 from instances.api.call import Call
 from instances.api.streams import LASTS
 from instances.db.clock import SYSTEM
+from instances.documents import shapes
 from instances.lib.ending import ENDING
+from instances.operations.read_logs import MOST_LINES
 from tasks.broker.rpc import call
 from tasks.operations import logs
 
 WAIT = 30.0  # seconds a worker has for one reading
 PAUSE = 2.0  # seconds between readings
-LINES_AT_ONCE = 2000
 ALL = 1_000_000  # a reader who names a time has read the lines of that time
 TIMED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ?(.*)", re.DOTALL)
 
@@ -30,6 +31,13 @@ class Position:
 
     time: str = ""
     lines: int = 0
+
+    def has_lost(self, read: shapes.Log, most: int) -> bool:
+        """Whether there were more lines behind it than were read: `most` of them were asked for."""
+        lines = read["lines"]
+        is_cut = len(lines) >= most or read["truncated"]
+        first = TIMED.fullmatch(lines[0]) if lines and is_cut and self.time else None
+        return first is not None and first[1] > self.time
 
     def fresh(self, timed: list[str]) -> Iterator[tuple[str, str]]:
         """Time and text of the lines that were not read yet; moves the position behind them."""
@@ -48,29 +56,31 @@ class Position:
 def response(
     call: Call, customer_id: str, lines: int, since: str | None, after: str | None
 ) -> StreamingHttpResponse:
-    """The stream, from `since` or behind the line whose time is `after`.
+    """The stream, from the last `lines` since `since`, or from all behind the line whose time is `after`.
 
     Raises what the first reading raises, and ProblemError when too many are open.
     """
+    begin = after or (forms.since(since, call.now).isoformat() if since else None)
+    most = MOST_LINES if after else lines
     streams.PLACES.take(call.caller.pk)
     try:
-        first = _read(customer_id, lines, after or since)
+        first = _read(customer_id, most, begin)
     except BaseException:
         streams.PLACES.give_back(call.caller.pk)
         raise
-    return streams.response(call, _Log(call, customer_id, after).events(first))
+    return streams.response(call, _Log(call, customer_id, begin, after).events(first, most))
 
 
 class _Log:
     """A log that is followed by one caller."""
 
-    def __init__(self, call: Call, customer_id: str, after: str | None) -> None:
-        self._call, self._customer_id = call, customer_id
+    def __init__(self, call: Call, customer_id: str, begin: str | None, after: str | None) -> None:
+        self._call, self._customer_id, self._begin = call, customer_id, begin
         self._position = Position(after, ALL) if after else Position()
         self._until = call.now + LASTS
 
-    def events(self, first: list[str]) -> Generator[bytes, None, None]:
-        yield from self._lines(first)
+    def events(self, first: shapes.Log, most: int) -> Generator[bytes, None, None]:
+        yield from self._lines(first, most)
         while SYSTEM.now() < self._until and not ENDING.is_set():
             SYSTEM.sleep(PAUSE)
             try:
@@ -82,14 +92,17 @@ class _Log:
 
     def _more(self) -> Iterator[bytes]:
         streams.caller_now(self._call, SYSTEM.now())
-        yield from self._lines(_read(self._customer_id, LINES_AT_ONCE, self._position.time or None))
+        behind = self._position.time or self._begin
+        yield from self._lines(_read(self._customer_id, MOST_LINES, behind), MOST_LINES)
         yield b": reading\n\n"  # so that a caller who has gone is noticed
 
-    def _lines(self, timed: list[str]) -> Iterator[bytes]:
-        for time, text in self._position.fresh(timed):
+    def _lines(self, read: shapes.Log, most: int) -> Iterator[bytes]:
+        if self._position.has_lost(read, most):
+            yield streams.event("{}", "missed")
+        for time, text in self._position.fresh(read["lines"]):
             yield streams.event(json.dumps(text), identity=time)
 
 
-def _read(customer_id: str, lines: int, since: str | None) -> list[str]:
-    kept = call(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
-    return list(kept["lines"])
+def _read(customer_id: str, lines: int, since: str | None) -> shapes.Log:
+    kept: shapes.Log = call(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
+    return kept

@@ -1,4 +1,4 @@
-"""Query parameters a route does not know are refused: a misspelt filter must not show everything."""
+"""Query parameters a route does not know, or is given twice, are refused: each must say what is shown."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def learn(router: Router) -> None:
 
 
 def refuse_unknown(request: HttpRequest) -> None:
-    """Raises ProblemError 422 when the query holds what the route does not take."""
+    """Raises ProblemError 422 when the query holds what the route does not take, or takes once."""
     match = request.resolver_match
     known = _known.get(((match.route if match else "").removeprefix(ROOT), request.method or ""), frozenset())
     if set(request.GET) - known:
         takes = ", ".join(sorted(known)) or "none"
         raise ProblemError(422, f"There is a query parameter this does not take; it takes {takes}.")
+    for name, given in request.GET.lists():
+        if len(given) > 1:
+            raise ProblemError(422, f"The query parameter {name} is given more than once.")
 
 
 def _route(path: str) -> str:

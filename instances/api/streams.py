@@ -14,6 +14,7 @@ from django.http import StreamingHttpResponse
 from instances.access import tokens
 from instances.api.call import Call
 from instances.api.problems import ProblemError, of_error
+from instances.api.threads import HELD
 from instances.errors import DockmgrError
 from instances.models import ApiToken
 
@@ -39,6 +40,8 @@ class Places:
                 raise ProblemError(503, "Too many streams are open; try again later.")
             if self._taken[token_id] >= self._of_one:
                 raise ProblemError(503, f"This token has {self._of_one} streams open; end one of them first.")
+            if not HELD.take():
+                raise ProblemError(503, "Too many callers wait for an answer; try again later.")
             self._taken[token_id] += 1
 
     def give_back(self, token_id: int) -> None:
@@ -46,6 +49,7 @@ class Places:
         with self._lock:
             self._taken[token_id] -= 1
             self._taken += Counter()  # whoever has none left is forgotten
+            HELD.give_back()
 
     def taken(self) -> int:
         """How many streams are open."""

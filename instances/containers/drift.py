@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from instances.containers import adoption, image_fit, left_over, networks, option_drift, replacement, timings
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.containers.image_names import LATEST, parts_of
 from instances.containers.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 from instances.errors import RequestError
 from instances.lib import validators
@@ -108,8 +109,8 @@ def _without(name: str, problems: list[str], otherwise: str) -> Finding:
 
 def _moves(image: str) -> bool:
     """Whether a reference has no tag, or `latest`, and no digest."""
-    tag = image.rpartition("/")[2].partition(":")[2]
-    return bool(image) and tag in ("", "latest")
+    _, tag, digest = parts_of(image)
+    return bool(image) and not digest and tag in ("", LATEST)
 
 
 def limits(plan: PlanSpec, engine: EngineFacts) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from instances.containers import adoption, option_words
+from instances.containers.facts import short_id
 from instances.containers.hardening import hardened
 from instances.containers.options import DATA, NO_OPTIONS, Options
 from instances.lib import placeholders
@@ -25,7 +26,7 @@ PLAN_LABEL = "dockmgr.plan"
 SPEC_LABEL = "dockmgr.spec"
 _PREFIX = "dockmgr-"
 # No customer id has a dot, so what is derived from one customer's name is never another customer's.
-_NEXT, _PREVIOUS = ".next", ".previous"
+_NEXT, _PREVIOUS, _DEAD = ".next", ".previous", ".dead-"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,12 @@ def next_name(container: str) -> str:
 def previous_name(container: str) -> str:
     """What this container is called while it waits aside for the way back."""
     return f"{container}{_PREVIOUS}"
+
+
+def dead_name(container: str, identity: str) -> str:
+    """What this container is called once its engine could not remove it, so that another one has its name."""
+    mark = f"{_DEAD}{short_id(identity)}"
+    return container if container.endswith(mark) else f"{container}{mark}"
 
 
 def derived_from(container: str) -> str:

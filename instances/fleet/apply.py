@@ -1,4 +1,4 @@
-"""Bring hosts, plans and channels to what a fleet file says; what it does not name is left alone."""
+"""Bring hosts, registries, plans and channels to what a fleet file says; what it leaves out stays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from instances.fleet import accept
 from instances.fleet.accept import way_refused
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
-from instances.fleet.entry import Part
+from instances.fleet.entry import Section
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
@@ -69,7 +69,7 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
             ("plan", Plan, fleet.plans),
             ("channel", Channel, fleet.channels),
         ):
-            found += _all_of(kind, model, entries)
+            found += _apply_entries(kind, model, entries)
         found += [_accepted(entry, found) for entry in fleet.hosts if entry.accept_new_engine]
         for host in fleet.hosts:
             _refuse_way_to_engine(host.name)
@@ -84,10 +84,10 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What `apply` would change, and customers it would concern.
+    """What `apply` would change, and which customers that would concern.
 
-    The containers of those who `would_drift` would be of earlier settings; those `asked_anew` would be asked
-    for their health in another way at once, as the containers that run are.
+    `would_drift`: their containers would be of earlier settings. `asked_anew`: the containers they have now
+    would be asked for their health in another way at once.
     """
 
     changes: list[FleetChange]
@@ -168,21 +168,21 @@ def _refuse_misfits(channel: ChannelEntry) -> None:
         raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 
 
-def _all_of(kind: str, model: type[Model], entries: Sequence[Part]) -> list[FleetChange | None]:
+def _apply_entries(kind: str, model: type[Model], entries: Sequence[Section]) -> list[FleetChange | None]:
     """What became of each, in the order of the file; all files lock rows and make new ones in one order."""
     wanted = [entry.columns() for entry in entries]
     lock_in_order(model._default_manager.filter(name__in=[values["name"] for values in wanted]))
     by_name = sorted(wanted, key=lambda values: str(values["name"]))
-    done = {values["name"]: _checked(kind, model, values) for values in by_name}
+    done = {values["name"]: _apply_entry(kind, model, values) for values in by_name}
     return [done[values["name"]] for values in wanted]
 
 
-def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
+def _apply_entry(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     what = f"{kind} {values['name']}"
     for _ in range(TRIES):
         try:
             with transaction.atomic():
-                return _one(kind, model, values)
+                return _create_or_update(kind, model, values)
         except IntegrityError as error:
             if "host_port_range" in str(error):  # seen by the database alone: the file may say one of them
                 raise RequestError(f"The fleet file is refused: {what}: {PORT_RANGE}.") from None
@@ -191,7 +191,7 @@ def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChan
     raise BusyError(f"Somebody else changes {what} at the same moment; try again.")
 
 
-def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
+def _create_or_update(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     row = locked(model._default_manager.filter(name=values["name"])).first()
     if model is Plan:
         values = _whole_options(values, row)
@@ -200,7 +200,7 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
         return FleetChange(kind, values["name"], "created", {})
-    before = {name: _now(row, name) for name in values}
+    before = {name: _present_value(row, name) for name in values}
     changed = {name: (before[name], value) for name, value in values.items() if before[name] != value}
     if not changed:
         return None
@@ -251,8 +251,8 @@ def _shown(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _now(row: Model, name: str) -> Any:
-    """The present value; a secret that can't be read differs from any, so that it can be set anew."""
+def _present_value(row: Model, name: str) -> Any:
+    """What the row has; a secret that can't be read differs from any, so that it can be set anew."""
     try:
         return getattr(row, name)
     except UnreadableSecret:

@@ -9,31 +9,31 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Count, Q
 
+from instances.db.among import among
 from instances.errors import DockmgrError, RequestError
-from instances.models import Bulk, Instance, Operation
+from instances.fleet.rollout import Limits, too_many
+from instances.health.state import Status
+from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
 
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
 PACED = ("restart", "update")
+BRAKE = Limits()  # of updates
 PORTION = 50  # instances until an order's progress is written down
 BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
 
 
-def create_bulk(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
-    """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
-    return create_bulk_once(uuid.uuid4(), verb, instance_ids, by=by, reason=reason)[0]
-
-
-def create_bulk_once(
+def create_bulk(
     key: uuid.UUID, verb: str, instance_ids: Iterable[int], *, by: str, reason: str
 ) -> tuple[Bulk, bool]:
-    """The same under the caller's key, and whether it was written down now: the same key is the same order.
+    """The order of this key, and whether it was written down now; nothing happens to the instances yet.
 
-    Raises RequestError also for a key that stands for an order of another kind.
+    Raises RequestError for no instances or too many, and for a key that stands for an order of another kind.
     """
     chosen = list(dict.fromkeys(instance_ids))
     if not 1 <= len(chosen) <= MOST_INSTANCES:
@@ -74,8 +74,11 @@ def advance(bulk_id: uuid.UUID, number: int) -> Turn:
     bulk = _take_turn(bulk_id, number)
     if bulk is None:
         return Turn()
-    turn, done = Turn(), _gone(bulk)
-    for portion in _portions(list(_whose_turn(bulk))):
+    turn, done, ended = Turn(), _gone(bulk), _ended(bulk)
+    if why := ended.why_to_stop(len(bulk.instances)):
+        _leave_alone(bulk, why)
+        return turn
+    for portion in _portions(list(_whose_turn(bulk, ended.most_at_once))):
         for instance in portion:
             done.add(instance.pk)
             try:
@@ -87,6 +90,45 @@ def advance(bulk_id: uuid.UUID, number: int) -> Turn:
     _write_down(bulk, done)
     turn.following = bulk.turn if bulk.pending else None
     return turn
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How many operations of an order that can do harm have ended; `tried` had something to do."""
+
+    done: int = 0
+    failures: int = 0
+    tried: int = 0
+    is_braked: bool = False
+
+    def why_to_stop(self, total: int) -> str:
+        """Why none of those that wait should be begun, or nothing."""
+        return too_many(self.failures, self.tried, self.done, total, BRAKE) if self.is_braked else ""
+
+    @property
+    def most_at_once(self) -> int:
+        """While the canaries sing, one at a time."""
+        return 1 if self.is_braked and self.tried < BRAKE.canaries else AT_ONCE
+
+
+def _ended(bulk: Bulk) -> _Ended:
+    if bulk.verb != "update":
+        return _Ended()
+    ended = Operation.objects.filter(request_id__startswith=bulk.request_prefix).exclude(finished_at=None)
+    changed = Q(facts__unchanged__isnull=True) | Q(facts__unchanged=False)
+    counts = {
+        "done": Count("pk"),
+        "failures": Count("pk", filter=~Q(status="succeeded")),
+        "tried": Count("pk", filter=changed),
+    }
+    return _Ended(is_braked=True, **ended.aggregate(**counts))
+
+
+def _leave_alone(bulk: Bulk, why: str) -> None:
+    """End the order for all that wait, and tell each of them why."""
+    for instance in _present(bulk.pending):
+        bulk.refused[instance.customer_id] = f"It was not begun. {why}"
+    _write_down(bulk, set(bulk.pending))
 
 
 def _take_turn(bulk_id: uuid.UUID, number: int) -> Bulk | None:
@@ -153,18 +195,34 @@ def _gone(bulk: Bulk) -> set[int]:
     return left - set(Instance.objects.present().filter(pk__in=left).values_list("pk", flat=True))
 
 
-def _whose_turn(bulk: Bulk) -> Iterator[Instance]:
-    """All at once where the customer feels nothing; else no more than a host and the workers bear."""
+def _whose_turn(bulk: Bulk, most: int) -> Iterator[Instance]:
+    """All at once where the customer feels nothing; else no more than a host and the workers bear.
+
+    One at a time are healthy ones first: they are to tell whether what they get is any good.
+    """
+    waiting = _present(bulk.pending)
     if bulk.verb not in PACED:
-        yield from _present(bulk.pending)
+        yield from waiting
         return
+    if most == 1:
+        waiting = _healthy_first(waiting)
     running = unfinished(bulk)
-    per_host, room = Counter(row.host_id for row in running), AT_ONCE - len(running)
-    for instance in _present(bulk.pending):
+    per_host, room = Counter(row.host_id for row in running), most - len(running)
+    for instance in waiting:
         if room > 0 and per_host[instance.host_id] < settings.RESTARTS_PER_HOST:
             per_host[instance.host_id] += 1
             room -= 1
             yield instance
+
+
+def _healthy_first(instances: list[Instance]) -> list[Instance]:
+    keys = [instance.pk for instance in instances]
+    healthy = set(
+        Health.objects.filter(among("instance_id", keys), status=Status.HEALTHY).values_list(
+            "instance_id", flat=True
+        )
+    )
+    return sorted(instances, key=lambda instance: instance.pk not in healthy)
 
 
 def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:

@@ -15,7 +15,7 @@ NUMBERS = (int, float, int | None, float | None)  # that a truth value would be 
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     def columns(self) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class Part(BaseModel):
         return self.model_dump(exclude_unset=True)
 
 
-class Entry(Part):
+class Entry(Section):
     """One host, registry, plan or channel: nothing of it is cut or written in another way in its row."""
 
     @field_validator("*", mode="before")

@@ -1,9 +1,7 @@
-"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+"""The fleet file: what a YAML document may say about hosts, registries, plans and channels. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -19,33 +17,12 @@ from instances.errors import RequestError
 from instances.fleet import as_written
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.compose_keys import instead_of
-from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Part, shown
+from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Section, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
+from instances.lib.addresses import is_ip, is_machine
 
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_NAME_OF_HOST = re.compile(rf"(?!(?:.*\.)?[0-9]+\.?$){_LABEL}(?:\.{_LABEL})*\.?")
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
-
-
-def _ip(value: str) -> str:
-    """Engines publish at every address of the host where this is none."""
-    if value:
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise ValueError("must be an IP address: ports would be open at all of the host's") from None
-    return value
-
-
-def _address(value: str) -> str:
-    """A name's last part is no number, so that what is meant as an IP address is one."""
-    if not _NAME_OF_HOST.fullmatch(value):
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise ValueError("must be an IP address or the name of a host") from None
-    return value
 
 
 def _network(value: str) -> str:
@@ -54,13 +31,26 @@ def _network(value: str) -> str:
     return value
 
 
-class Tls(Part):
+def _machine(value: str) -> str:
+    if not is_machine(value):
+        raise ValueError("must be a machine's name or its IP address, without port and brackets")
+    return value
+
+
+def _interface(value: str) -> str:
+    """What an engine can't read as an address it takes for all of its machine's, which strangers reach."""
+    if value and not is_ip(value):
+        raise ValueError("must be an IP address of the host")
+    return value
+
+
+class Tls(Section):
     ca: str
     cert: str
     key: str
 
 
-class Ssh(Part):
+class Ssh(Section):
     key: str | None = None
     known_hosts: str | None = None
 
@@ -71,10 +61,8 @@ class HostEntry(Entry):
     tls: Tls | None = None
     ssh: Ssh | None = None
     insecure: bool = False
-    address: Annotated[str, AfterValidator(_address), Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")] = (
-        "127.0.0.1"
-    )
-    bind: Annotated[str, AfterValidator(_ip), Field(pattern=r"^[0-9a-fA-F:.]{0,45}$")] = ""
+    address: Annotated[str, AfterValidator(_machine)] = "127.0.0.1"
+    bind: Annotated[str, AfterValidator(_interface), Field(max_length=45)] = ""
     network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     max_memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] | None = None
@@ -121,12 +109,12 @@ class RegistryEntry(Entry):
         return {**(kinds if kinds.keys() & said.keys() else {}), **said}
 
 
-ENTRIES: dict[str, type[Part]] = {
+ENTRIES: dict[str, type[Section]] = {
     "hosts": HostEntry, "registries": RegistryEntry, "plans": PlanEntry, "channels": ChannelEntry
 }  # fmt: skip
 
 
-class FleetFile(Part):
+class FleetFile(Section):
     """Keys that begin with `x-` hold what entries share by YAML's anchors, as in Compose."""
 
     hosts: list[HostEntry] = []

@@ -9,14 +9,16 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseFailure
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from instances.db.errors import database_sentence, may_pass, met_others
 from instances.fleet import by_instance, history
 from instances.models import (
     ApiRequest,
     AuditEntry,
+    Bulk,
     CheckDay,
     CheckHour,
     FeedEvent,
@@ -36,6 +38,7 @@ from instances.monitoring.usage_report import hours_kept
 logger = logging.getLogger(__name__)
 
 EVENTS_KEPT = timedelta(days=2)  # for whoever follows them and was away
+ORDERED_BEFORE = timedelta(days=1)  # an operation ends at most so long after it is asked for
 BATCH = 1000  # rows deleted in one transaction
 
 
@@ -83,14 +86,30 @@ def _others(now: datetime) -> dict[str, QuerySet[Any]]:
         "hours of usage": UsageHour.objects.filter(at__lt=now - hours_kept()),
         "days of usage": UsageDay.objects.filter(at__lt=now - timedelta(days=settings.DAILY_DAYS)),
         "last words": LastWords.objects.filter(at__lt=now - timedelta(days=settings.LAST_WORDS_DAYS)),
-        "events": FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT),
-        "requests": ApiRequest.objects.filter(created_at__lt=measured),
+        "events": FeedEvent.objects.filter(at__lt=now - EVENTS_KEPT).exclude(pk__in=_newest_event()),
+        "requests": _requests(measured, recorded),
         "incidents": Incident.objects.filter(resolved_at__lt=recorded),
         "mutes": Mute.objects.filter(until__lt=recorded),
         "notifications": Notification.objects.filter(created_at__lt=recorded),
         "operations": Operation.objects.filter(finished_at__lt=recorded),
         "audit entries": AuditEntry.objects.filter(at__lt=recorded),
+        "orders": Bulk.objects.filter(created_at__lt=recorded, due_at=None),
+        "logins": Session.objects.filter(expire_date__lt=now),
     }
+
+
+def _newest_event() -> QuerySet[FeedEvent, int]:
+    """It says how far the ids have come: whoever follows events learns by it that some are gone."""
+    return FeedEvent.objects.order_by("-pk").values_list("pk", flat=True)[:1]
+
+
+def _requests(measured: datetime, recorded: datetime) -> QuerySet[ApiRequest]:
+    """Those that are not needed to tell another request with an operation's key from its own."""
+    kinds = [kind for kind, _ in Operation.KINDS]
+    of_operations = Q(action__in=kinds, key__isnull=False)
+    return ApiRequest.objects.filter(
+        ~of_operations & Q(created_at__lt=measured) | Q(created_at__lt=recorded - ORDERED_BEFORE)
+    )
 
 
 def _superseded(seen: type[Model], before: datetime) -> QuerySet[Any]:

@@ -15,6 +15,7 @@ from instances.containers.image_policy import ImagePolicy
 from instances.containers.options import Options
 from instances.containers.spec import PlanSpec, all_volumes
 from instances.db.clock import SYSTEM
+from instances.lib.addresses import is_ip
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.storable import CharField, Excerpt, JSONField
@@ -76,17 +77,10 @@ class Host(models.Model):
         Loopback where what is told is none, because an engine would take that for all addresses of the host.
         """
         if self.bind:
-            return self.bind if _is_ip(self.bind) else LOOPBACK
-        if _is_ip(self.address):
+            return self.bind if is_ip(self.bind) else LOOPBACK
+        if is_ip(self.address):
             return str(ipaddress.ip_address(self.address))
         return LOOPBACK if self.address == "localhost" else "0.0.0.0"  # noqa: S104
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(text))
-    except ValueError:
-        return False
 
 
 class HostWatch(models.Model):

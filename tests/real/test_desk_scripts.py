@@ -32,7 +32,7 @@ def call(folder: Path, script: str, name: str, argument: Any) -> Any:
         f"import {{ {name} }} from './{script}'; console.log(JSON.stringify({name}({json.dumps(argument)})))"
     )
     done = subprocess.run(
-        [node, "--input-type=module", "-e", code], cwd=folder, capture_output=True, text=True, check=True
+        [node, "--input-type=module"], input=code, cwd=folder, capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
@@ -54,6 +54,25 @@ def test_a_line_of_a_log_is_painted_and_stays_text(
 ) -> None:
     painted = call(scripts, "paint.js", "painted", line)
     assert [(piece["text"], piece["className"]) for piece in painted] == pieces
+
+
+@pytest.mark.parametrize(
+    ("lines", "truncated", "shown"),
+    [
+        (["1Z a", "2Z b"], False, ["b"]),
+        (["2Z b", "3Z c"], False, ["b", "c"]),  # another container's log
+        (["2Z b"], True, ["…", "b"]),
+        ([f"2.{number:05}Z b" for number in range(10_000)], False, ["…", *["b"] * 10_000]),
+        ([], False, []),
+    ],
+)
+def test_a_log_that_is_followed_says_where_lines_are_left_out(
+    scripts: Path, lines: list[str], truncated: bool, shown: list[str]
+) -> None:
+    day = "2026-03-01T12:00:0"
+    answer = {"lines": [f"{day}{line}" for line in lines], "truncated": truncated}
+    fresh = call(scripts, "logs.js", "grown", {"answer": answer, "last": f"{day}1Z"})
+    assert [line["text"] if line["at"] else line["text"][0] for line in fresh] == shown
 
 
 def part(name: str = "", error: str = "", waiting: Any = ()) -> dict[str, Any]:

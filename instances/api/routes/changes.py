@@ -13,7 +13,7 @@ from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import change, present, reachable
 from instances.api.docs import responses
-from instances.api.problems import existing
+from instances.api.problems import ProblemError, existing
 from instances.api.routes.router import router
 from instances.models import Operation
 from instances.operations import service
@@ -21,6 +21,7 @@ from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 
 TAGS = ["changes"]
+EMPTY = (b"", b"{}", b"null")  # bodies that ask for nothing
 ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 411, 413, status=202)
 
 
@@ -58,7 +59,7 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     "/instances/{customer_id}",
     tags=TAGS,
     auth=may("admin", "decommission", limited=True),
-    response=responses(documents.shapes.Operation, 404, 409, status=202),
+    response=responses(documents.shapes.Operation, 404, 409, 411, 413, status=202),
     operation_id="decommissionInstance",
     summary="Decommission an instance",
 )
@@ -69,8 +70,10 @@ def decommission(
     reason: forms.Reason = "",
     key: forms.IdempotencyKey = None,
 ) -> Status[Any]:
-    """Stops and removes the container; the volume only with `purge_data`."""
+    """Stops and removes the container; the volume only with `purge_data`. A body is refused."""
     call_of(request).reason = reason
+    if request.body.strip() not in EMPTY:
+        raise ProblemError(422, "This takes no body: purge_data and reason are query parameters.")
 
     def begin(asked: Requester) -> Operation:
         present(request, customer_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from celery import Task
 from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from instances.api.changing import present, within_subdomain
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.routes.router import router
+from instances.api.threads import held
 from instances.operations.read_logs import MOST_LINES
 from tasks import checks, inspection, operations
 from tasks.broker.rpc import call
@@ -25,7 +27,7 @@ EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "the line's time"},
-        "event": {"enum": ["end", "error"], "description": "lines have none"},
+        "event": {"enum": ["missed", "end", "error"], "description": "lines have none"},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["data"],
@@ -45,7 +47,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Probes, judges and records it, as the sweep does."""
     _existing(request, customer_id)
-    return call(checks.check_health, WAIT, customer_id=customer_id)
+    return _asked(checks.check_health, customer_id=customer_id)
 
 
 @router.post(
@@ -59,7 +61,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Configuration, container against its spec, health, public URL; changes nothing."""
     _existing(request, customer_id)
-    return call(operations.validate, WAIT, customer_id=customer_id)
+    return _asked(operations.validate, customer_id=customer_id)
 
 
 @router.get(
@@ -72,7 +74,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 )
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
     within_subdomain(request, subdomain)
-    return call(operations.validate_deployment, WAIT, subdomain=subdomain)
+    return _asked(operations.validate_deployment, subdomain=subdomain)
 
 
 @router.get(
@@ -87,7 +89,7 @@ def orphans(request: HttpRequest, host: forms.Name | None = None) -> Any:
     """What a restored backup or a crash left unknown, on one host or on all."""
     if host is not None:
         existing(lookup.host, host)
-    return call(inspection.orphans, WAIT, host=host)
+    return _asked(inspection.orphans, host=host)
 
 
 @router.get(
@@ -106,7 +108,7 @@ def logs(
 ) -> Any:
     """The last lines, redacted."""
     _existing(request, customer_id)
-    return call(operations.logs, WAIT, customer_id=customer_id, lines=lines, since=since)
+    return _asked(operations.logs, customer_id=customer_id, lines=lines, since=since)
 
 
 @router.get(
@@ -126,9 +128,16 @@ def follow(
     last_event_id: forms.LastEventId = None,
 ) -> StreamingHttpResponse:
     """Server-sent events: `data` is a line as a JSON text, `id` its time. Ends after ten minutes with an
-    event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on."""
+    event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on with
+    all lines since. An event `missed` comes where there were more than are read at once."""
     _existing(request, customer_id)
     return log_stream.response(call_of(request), customer_id, lines, since, last_event_id)
+
+
+def _asked(task: Task[..., Any], **kwargs: Any) -> Any:
+    """What a worker answers. Raises what the task raises, and ProblemError when too many wait."""
+    with held():
+        return call(task, WAIT, **kwargs)
 
 
 def _existing(request: HttpRequest, customer_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +28,7 @@ from tasks.slips import slip
 
 TAGS = ["test deployments"]
 ACTION = "test deployment"
+NOT_KEPT = "There is no test deployment of that id, or its result is no longer kept."
 
 
 @router.post(
@@ -50,7 +51,7 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     if first:
         with idempotency.forgotten_on_failure(row):
             _commission(row, wanted, call)
-    return Status(202, _document(row))
+    return Status(202, _document(row) if first else _standing(row, call.now))
 
 
 @router.get(
@@ -64,18 +65,23 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
 def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
     """Its result is kept for an hour."""
     row = ApiRequest.objects.select_related("token").filter(pk=trial_id, action=ACTION).first()
-    kept = timedelta(seconds=TRIAL.time_limit + settings.CELERY_RESULT_EXPIRES)
     call = call_of(request)
-    is_ours = row is not None and (call.reach.is_whole or row.token_id == call.caller.pk)
-    if row is None or not is_ours or row.created_at + kept < call.now:
-        raise unknown("There is no test deployment of that id, or its result is no longer kept.")
-    return _ended(row) or _document(row)
+    if row is None or not (call.reach.is_whole or row.token_id == call.caller.pk):
+        raise unknown(NOT_KEPT)
+    return _standing(row, call.now)
 
 
 def _commission(row: ApiRequest, wanted: forms.TrialOrder, call: Call) -> None:
     what = {"plan": wanted.plan, "image": wanted.image, "host": wanted.host}
     asked = call.requester()
     submit(test_deploy, row.pk, **what, requested_by=call.actor, reason=call.reason, slip=slip(row.pk, asked))
+
+
+def _standing(row: ApiRequest, now: datetime) -> dict[str, Any]:
+    """How it stands by now. Raises ProblemError 404 once that is not kept any more."""
+    if row.created_at + timedelta(seconds=TRIAL.time_limit + settings.CELERY_RESULT_EXPIRES) < now:
+        raise unknown(NOT_KEPT)
+    return _ended(row) or _document(row)
 
 
 def _ended(row: ApiRequest) -> dict[str, Any] | None:

@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from instances import lookup
 from instances.containers.facts import short_id
 from instances.errors import RequestError
 from instances.incidents import documents
-from instances.lib import durations, validators
+from instances.lib import durations
 from instances.management.base import GOOD, FleetCommand
 from instances.models import Incident
 from instances.operations import service
@@ -31,7 +32,7 @@ class Command(FleetCommand):
             raise RequestError(f"The limit must be between 1 and {MOST}.")
         rows = Incident.objects.open() if options["open"] else Incident.objects.all()
         if options["customer_id"] is not None:
-            rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
+            rows = rows.filter(customer_id=lookup.known_customer(options["customer_id"]))
         now = service.OUTSIDE.clock.now()
         also = {"events": options["events"], "words": options["events"]}
         self.say_if_cut(rows, options["limit"], f"--limit lists up to {MOST}")

@@ -3,9 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from instances import documents
+from instances import documents, lookup
 from instances.errors import RequestError
-from instances.lib import validators
 from instances.management.base import GOOD, FleetCommand, operator
 from instances.management.instance_change import show_operation
 from instances.models import Operation
@@ -35,7 +34,7 @@ class Command(FleetCommand):
             raise RequestError("--reason goes with --abandon.")
         rows = Operation.objects.order_by("-created_at")
         if options["customer_id"] is not None:
-            rows = rows.filter(customer_id=validators.customer_id(options["customer_id"]))
+            rows = rows.filter(customer_id=lookup.known_customer(options["customer_id"]))
         self.say_if_cut(rows, SHOWN, "--customer-id lists those of one customer")
         return [documents.operation(row, in_full=True) for row in rows[:SHOWN]], GOOD
 

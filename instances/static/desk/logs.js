@@ -3,13 +3,23 @@ import { answerUrl, ask } from "./ask.js";
 import { painted } from "./paint.js";
 
 const FOLLOW_EVERY = 2000;
+const MOST_READ = 10000;
 const MOST_SHOWN = 20000;
+const LEFT_OUT = "… lines are left out here: the log grew by more than is read at once …";
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/;
 
 function parse(line) {
   const stamp = STAMP.exec(line);
   const pieces = painted(stamp ? line.slice(stamp[0].length) : line);
   return { at: stamp ? stamp[1] : "", text: pieces.map((piece) => piece.text).join(""), pieces };
+}
+
+// What a log has grown by since the line of `last`. More than was read is not passed over in silence.
+export function grown({ answer, last }) {
+  const found = answer.lines.map(parse);
+  const isCut = answer.truncated || found.length >= MOST_READ;
+  const gap = isCut && found.length && found[0].at > last ? [parse(LEFT_OUT)] : [];
+  return [...gap, ...found.filter((line) => !line.at || line.at > last)];
 }
 
 function element(name, text, className) {
@@ -95,8 +105,8 @@ class LogView {
       return;
     }
     this.work(this.state.textContent, async () => {
-      const { answer } = await ask(this.url, { lines: "1000", since: this.last });
-      const fresh = answer.lines.map(parse).filter((line) => !line.at || line.at > this.last);
+      const { answer } = await ask(this.url, { lines: String(MOST_READ), since: this.last });
+      const fresh = grown({ answer, last: this.last });
       this.lines = this.lines.concat(fresh).slice(-MOST_SHOWN);
       this.remember();
       if (fresh.length) {

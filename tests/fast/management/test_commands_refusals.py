@@ -24,7 +24,11 @@ WRONG = [
     ("decommission", "--customer-id", "c1", "--purge"),  # half of --purge-data
     ("restart", "--customer-id", "c1", "--with-empty"),
     ("restart", "--customer", "c1"),
-    ("operations", "--customer-id", "Bad"),
+    *(
+        (command, "--customer-id", name)
+        for command in ("operations", "incidents")
+        for name in ("Bad", "nobody")
+    ),
     ("check_health", "--all", "--customer-id", "c1"),
     ("validate", "--subdomain", "no one.example.com"),
     ("validate", "--subdomain", "nobody.example.com"),

@@ -125,9 +125,7 @@ def test_a_new_mark_on_a_container_that_has_nothing_of_earlier_settings_makes_no
 
 def test_the_environment_of_an_adopted_customer_is_taken_up(world: World, run: Run) -> None:
     instance = strangers.adopted(world, run)
-    runs = world.engine.image(instance.image_id)
-    assert runs
-    world.engine.registry[IMAGE] = runs
+    world.engine.registry[IMAGE] = next(i for i in world.engine.images.values() if i.id == instance.image_id)
     assert documents.operation(update(world))["changed"] is False
     instance.env = {"TZ": "UTC", "MODE": "new"}
     instance.save()

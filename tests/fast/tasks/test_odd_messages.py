@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from instances.checks.check_requests import CheckRequest
 from instances.errors import RequestError
 from instances.models import Operation, Sweep
-from tasks.arguments import fitting
+from tasks.arguments import PUBLIC, fitting
 from tasks.broker.message import read
 from tasks.checks import Order
 from tasks.many_checks import order_of
@@ -130,6 +131,28 @@ def test_a_call_that_fits_no_task_is_refused_in_a_sentence(
     with pytest.raises(RequestError) as refused:
         registered(name)(**given)
     assert said in str(refused.value) and str(refused.value).endswith(".")
+    assert not (Operation.objects.exists() or Sweep.objects.exists())
+
+
+NEEDED = {"customer_id": "c1", "subdomain": "c1.example.com", "plan": "pro"}
+GIVEN = [
+    (name, argument)
+    for name in sorted(PUBLIC)
+    for argument in inspect.signature(registered(name).run).parameters
+    if argument != "slip"  # an odd one is none
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("odd", [1.5, [7], ["false"]], ids=str)
+@pytest.mark.parametrize(("name", "argument"), GIVEN)
+def test_no_argument_of_a_wrong_type_is_taken_for_a_defect(
+    world: World, name: str, argument: str, odd: object
+) -> None:
+    world.instance()
+    needed = {key: NEEDED[key] for key in inspect.signature(registered(name).run).parameters if key in NEEDED}
+    with pytest.raises(RequestError):
+        registered(name)(**{**needed, argument: odd})
     assert not (Operation.objects.exists() or Sweep.objects.exists())
 
 

@@ -292,7 +292,8 @@ def test_a_name_may_stand_once_in_its_list(kind: str, text: str) -> None:
 
 
 def test_one_name_may_stand_for_a_host_a_plan_and_a_channel() -> None:
-    parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    fleet = parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    assert [fleet.hosts[0].name, fleet.plans[0].name, fleet.channels[0].name] == ["a", "a", "a"]
 
 
 @pytest.mark.parametrize(
@@ -306,3 +307,25 @@ def test_one_name_may_stand_for_a_host_a_plan_and_a_channel() -> None:
 )
 def test_a_key_given_twice_is_refused_and_not_silently_dropped(text: str) -> None:
     refusal(text)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "address: '10.0.0.7:80'",
+        "address: '[::1]'",
+        "address: a..b",
+        "bind: 1.2.3",
+        "bind: 10.0.0.300",
+        "bind: h7",
+    ],
+)
+def test_an_address_that_leads_nowhere_or_to_everybody_is_refused(rest: str) -> None:
+    assert f"hosts.0.{rest.partition(':')[0]}: " in refusal(host(rest))
+
+
+@pytest.mark.parametrize(
+    "rest", ["address: '::1'", "address: h7.example.com", "bind: '::'", "bind: ''", "bind: 172.17.0.1"]
+)
+def test_an_address_of_either_kind_is_taken(rest: str) -> None:
+    assert len(parse(host(rest)).hosts) == 1

@@ -28,7 +28,9 @@ def test_what_is_no_ip_address_publishes_nothing(bind: str) -> None:
     "address", ["10.0.0.256", "1.2.3", "10", "::::", "a..b", ".", "..", "-", "a" * 64, "1:2", "10.0.0.1:80"]
 )
 def test_what_is_neither_an_ip_address_nor_a_name_is_refused(address: str) -> None:
-    with pytest.raises(RequestError, match=r"^The fleet file is refused: hosts\.0\.address: must be an IP"):
+    with pytest.raises(
+        RequestError, match=r"^The fleet file is refused: hosts\.0\.address: must be a machine's"
+    ):
         parse(host(address=address))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
-from instances.lib.clock import SYSTEM
 from instances.models import ApiToken, AuditEntry, Bulk, Channel, Mute, Operation, Plan
 from tests.desk import INSTANCE, PASSWORD, at_desk, audited, do, person, said
 from tests.factories import World, health_of
@@ -46,6 +46,20 @@ def test_a_form_sent_twice_restarts_once(world: World, sent: Sent) -> None:
     do("operator", instance, "restart", **fields)
     do("operator", instance, "restart", **fields)
     assert Operation.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"), [("succeeded", "it succeeded."), ("rolled_back", "it was rolled back.")]
+)
+def test_a_form_of_what_is_over_by_now_says_how_that_ended(
+    world: World, sent: Sent, status: str, ended: str
+) -> None:
+    instance, fields = world.instance("c1"), {"reason": "x", "request_id": "0" * 36}
+    do("operator", instance, "update", **fields)
+    Operation.objects.update(status=status, finished_at=world.now)
+    again = said(do("operator", instance, "update", **fields))
+    assert again == f"The update of c1 was ordered with this form before: {ended}"
+    assert len(sent("operations")) == 1
 
 
 def test_a_busy_instance_is_refused_with_a_sentence(world: World, sent: Sent) -> None:

@@ -146,6 +146,25 @@ def test_the_same_key_tells_how_it_ended_when_the_instance_is_gone(
     assert caller.delete("/instances/c1", key="k-2").status == 404
 
 
+def test_a_key_is_known_as_long_as_its_operation(
+    world: World, caller: Caller, workers: Workers, settings: Any
+) -> None:
+    world.instance("c1")
+    image = "registry.example.com/agent"
+
+    def update(tag: str) -> Any:
+        return caller.post("/instances/c1/update", {"image": f"{image}:{tag}"}, key="k-1")
+
+    first = update("2")
+    workers.work()
+    world.clock.advance((settings.RECORD_DAYS - 1) * 86400)
+    purge(world.now)
+    assert (update("3").kind, update("2").document["id"]) == ("key-reused", first.document["id"])
+    world.clock.advance(3 * 86400)
+    purge(world.now)
+    assert update("3").document["id"] != first.document["id"]
+
+
 OTHERS: list[tuple[str, str, Any]] = [
     ("POST", "/instances/c1/restart", {"reason": "other"}),
     ("POST", "/instances/c2/restart", {"reason": "slow"}),

@@ -96,9 +96,27 @@ def test_following_goes_on_behind_the_last_event_and_says_what_is_not_kept(
     world.clock.advance(EVENTS_KEPT.total_seconds())
     purge(world.now)
     world.clock.advance(1)
-    assert follow(caller, first[0][1])[0] == ("end", 0, {}), "nothing is there to tell what is lost"
+    newest = missed[-2][1]
+    assert [kind for kind, _, _ in follow(caller, first[0][1])] == ["missed", "operation", "end"]
+    assert follow(caller, newest) == [("end", 0, {})]
     a_restart(world)
     assert follow(caller, first[0][1])[0] == ("missed", 0, {})
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_who_is_ahead_of_a_database_that_was_set_back_is_told_so_and_of_what_happens_from_now_on(
+    world: World, caller: Caller, kept: bool
+) -> None:
+    world.instance()
+    world.clock.at(1, lambda: a_restart(world))
+    first = follow(caller)
+    if not kept:
+        FeedEvent.objects.all().delete()
+    world.clock.advance(BEFORE.total_seconds() + 1)
+    world.clock.at(2, lambda: a_restart(world))
+    found = follow(caller, first[-2][1] + 1000)
+    assert found[0] == ("missed", 0, {})
+    assert told(found[1:]) == told(first)
 
 
 def test_a_long_way_back_is_read_from_the_database_in_pages(

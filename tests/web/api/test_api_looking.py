@@ -177,6 +177,51 @@ def test_following_goes_on_behind_the_line_that_was_seen_last(
     assert f"id: {stamp(3)}\n" in answer.text
 
 
+def test_following_again_brings_every_line_since_however_few_it_began_with(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    instance = world.instance("c1")
+    lines = "".join(f"{stamp(2, number)} {number}\n" for number in range(500))
+    world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{lines}".encode())
+    world.clock.coarse = 60
+    found = events(caller.get("/instances/c1/logs/stream?lines=10", **{"last-event-id": stamp(1)}).text)
+    assert [data for kind, data in found if kind == "line"] == [str(number) for number in range(500)]
+    assert "missed" not in [kind for kind, _ in found]
+
+
+@pytest.mark.parametrize(("written", "kinds"), [(9_999, ["line"]), (12_000, ["missed", "line"])])
+def test_a_log_that_grows_by_more_than_is_read_at_once_says_so(
+    world: World, caller: Caller, workers: Workers, written: int, kinds: list[str]
+) -> None:
+    instance = world.instance("c1")
+    world.engine.write_log(instance.container_name, f"{stamp(1)} a\n".encode())
+
+    def more() -> None:
+        if not workers.asked:
+            return
+        lines = "".join(f"{stamp(2, number)} {number}\n" for number in range(written))
+        world.engine.write_log(instance.container_name, lines.encode())
+        workers.meanwhile = lambda: setattr(world.clock, "coarse", 20)
+
+    workers.meanwhile = more
+    found = events(caller.get("/instances/c1/logs/stream").text)
+    told = [data for kind, data in found if kind == "line"]
+    assert list(dict.fromkeys(kind for kind, _ in found[1:-1])) == kinds
+    assert [kind for kind, _ in found].count("missed") == kinds.count("missed")
+    assert told == ["a", *map(str, range(max(0, written - 10_000), written))]
+
+
+def test_following_a_quiet_log_since_a_time_brings_nothing_older(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    world.instance("c1")
+    workers.meanwhile = lambda: setattr(world.clock, "coarse", 20 if workers.asked else 0)
+    began = world.now
+    caller.get("/instances/c1/logs/stream?since=0s")
+    assert {kwargs["since"] for _, kwargs in workers.asked} == {began.isoformat()}
+    assert len(workers.asked) > 1
+
+
 @pytest.mark.parametrize("day", ["2026-19-39", "2026-13-01", "2026-02-30", "2026-00-10"])
 def test_following_behind_a_time_that_is_none_is_malformed(world: World, caller: Caller, day: str) -> None:
     world.instance("c1")

@@ -160,6 +160,26 @@ def test_a_misspelt_filter_does_not_show_everything(world: World, caller: Caller
     assert "items" not in answer.document
 
 
+@pytest.mark.parametrize(
+    "path", ["/instances?status=failed&status=unhealthy", "/incidents?open=false&open=true"]
+)
+def test_a_filter_that_is_given_twice_does_not_show_one_half(world: World, caller: Caller, path: str) -> None:
+    answer = caller.get(path)
+    assert (answer.status, answer.kind) == (422, "malformed")
+    assert answer.document["detail"].endswith("is given more than once.")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"purge_data": True}, 422), (b"purge_data=true", 422), ({}, 202), (b"", 202)]
+)
+def test_a_wish_to_purge_data_in_a_body_is_not_passed_over(
+    world: World, caller: Caller, sent: Any, body: Any, status: int
+) -> None:
+    world.instance("c1")
+    assert caller.ask("DELETE", "/instances/c1", body).status == status
+    assert Operation.objects.exists() == (status == 202)
+
+
 UNREADABLE = [b"{", b"\xff\xfe", b'{"reason": NaN', b"[" * 60_000, b'{"reason": ' + b"1" * 5000 + b"}"]
 
 

@@ -143,8 +143,11 @@ def test_a_test_deployment_is_started_once_and_its_result_read(
     assert (done["status"], done["result"]["success"], done["error"]) == ("succeeded", True, None)
     assert done["result"]["steps"][0]["name"] == "provision"
     assert [name for name, _ in workers.asked].count("dockmgr.test_deploy") == 1
+    assert caller.post("/test-deployments", {"plan": "pro"}, key="k-1").document == done
     world.clock.advance(3 * 3600)
     assert caller.get(address).kind == "unknown"
+    assert caller.post("/test-deployments", {"plan": "pro"}, key="k-1").kind == "unknown"
+    assert [name for name, _ in workers.asked].count("dockmgr.test_deploy") == 1
 
 
 def test_a_test_deployment_that_fails_says_why(world: World, caller: Caller, workers: Workers) -> None:

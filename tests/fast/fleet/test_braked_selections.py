@@ -1,0 +1,85 @@
+"""An order for many updates: one first, and no further when it or too many others fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from instances.fleet import bulk as selections
+from instances.models import Bulk, Health, Instance, Operation
+from instances.operations import service
+from tests.factories import World, an_order
+from tests.fast.updates import NEW, OLD, answers_by_image, publish, update
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def a_fleet(world: World, number: int, bad: range) -> list[Instance]:
+    """Instances on the old image; the new one, in the registry, does not serve those that are bad."""
+    instances = [world.instance(f"c{n:02}") for n in range(number)]
+    publish(world)
+    for n in bad:
+        answers_by_image(world, instances[n].port)
+    return instances
+
+
+def carried_out(world: World, verb: str, instances: list[Instance]) -> list[int]:
+    """Carry an order out to its end; returns how many operations each turn began."""
+    bulk = an_order(verb, [each.pk for each in instances], by="ann", reason="new")
+    begun: list[int] = []
+    number: int | None = bulk.turn
+    while number is not None:
+        turn = selections.advance(bulk.pk, number)
+        for operation in turn.operations:
+            service.run_to_end(operation.pk, world.outside)
+        begun.append(len(turn.operations))
+        world.clock.advance(selections.BETWEEN_TURNS.total_seconds())
+        number = turn.following
+    return begun
+
+
+def ends() -> list[str]:
+    return list(Operation.objects.order_by("created_at", "customer_id").values_list("status", flat=True))
+
+
+def test_the_first_one_that_fails_spares_all_others(world: World) -> None:
+    instances = a_fleet(world, 30, bad=range(30))
+    carried_out(world, "update", instances)
+    order = Bulk.objects.get()
+    assert ends() == ["rolled_back"]
+    assert (order.pending, order.due_at, len(order.refused)) == ([], None, 29)
+    assert set(order.refused.values()) == {"It was not begun. The canary failed."}
+    assert not Instance.objects.exclude(image_id=OLD).exists()
+
+
+def test_later_a_tenth_may_fail_and_no_more(world: World) -> None:
+    instances = a_fleet(world, 30, bad=range(1, 30))
+    begun = carried_out(world, "update", instances)
+    [why] = set(Bulk.objects.get().refused.values())
+    assert why.startswith("It was not begun. 4 of 5 updates failed")
+    assert (begun, ends()) == ([1, 4, 0], ["succeeded", *["rolled_back"] * 4])
+
+
+def test_where_all_goes_well_everybody_is_updated(world: World) -> None:
+    begun = carried_out(world, "update", a_fleet(world, 10, bad=range(1)))
+    assert begun[0] == 1 and ends() == ["rolled_back"]
+    begun = carried_out(world, "update", list(Instance.objects.exclude(customer_id="c00")))
+    assert (begun, set(Instance.objects.exclude(customer_id="c00").values_list("image_id", flat=True))) == (
+        [1, 4, 4], {NEW},
+    )  # fmt: skip
+
+
+def test_a_healthy_one_with_something_to_do_is_the_first_to_tell(world: World) -> None:
+    instances = a_fleet(world, 8, bad=range(0))
+    Health.objects.filter(instance=instances[0]).update(status="failed")
+    update(world, "c01")  # it runs the new image already
+    for each in instances[2:]:
+        answers_by_image(world, each.port)
+    carried_out(world, "update", instances)
+    operations = Operation.objects.filter(request_id__startswith="bulk:").order_by("created_at")
+    assert [row.customer_id for row in operations] == ["c01", "c02"]
+    assert len(Bulk.objects.get().refused) == 6
+
+
+def test_restarts_are_not_braked(world: World) -> None:
+    instances = a_fleet(world, 6, bad=range(0))
+    assert carried_out(world, "restart", instances) == [4, 2]
