@@ -12,7 +12,7 @@ from instances.containers.spec import ContainerSpec, is_outdated
 
 def variables(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | None) -> list[str]:
     """Names in its environment. Without the image nobody knows what was the image's, so nothing is extra."""
-    return _extra(facts.env, spec.env, image.env if image else facts.env)
+    return _extra(facts.env, {*spec.env, *_without_value(spec)}, image.env if image else facts.env)
 
 
 def labels(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | None) -> list[str]:
@@ -52,6 +52,11 @@ def of_earlier_settings(
         "ulimits": ulimits(spec, facts),
         "logging": log_options(spec, facts),
     }
+
+
+def _without_value(spec: ContainerSpec) -> list[str]:
+    """Names that an adopted container came with, and no value for them."""
+    return list((spec.raw or {}).get("Config", {}).get("Env") or [])
 
 
 def _extra(found: Mapping[str, Any], said: Collection[str], given: Mapping[str, Any]) -> list[str]:

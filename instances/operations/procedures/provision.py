@@ -165,6 +165,7 @@ def _volumes(work: Work) -> str:
     for name in names:
         data.refuse_former(work, name)
     data.refuse_former_elsewhere(work)
+    data.remove_former(work)
     return ", ".join(_volume(work, name) for name in names) or "the plan keeps no data"
 
 

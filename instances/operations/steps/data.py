@@ -137,6 +137,20 @@ def takes_former(work: Work, name: str) -> bool:
     return bool(wanted == "keep")
 
 
+def remove_former(work: Work) -> None:
+    """For one that begins anew, remove former volumes its plan does not mount: with another plan it would.
+
+    Raises PermanentError while a container mounts one.
+    """
+    if work.operation.params.get("former_data", "") != "fresh":
+        return
+    for name, labels in sorted(work.engine.managed_volumes().items()):
+        is_former = _is_of_customer(work, labels) and not container.is_ours(work, labels)
+        if is_former and name not in work.instance.planned_volumes:
+            work.engine.remove_volume(name)
+            PendingPurge.objects.filter(host=work.instance.host, volume=name).delete()
+
+
 def refuse_former(work: Work, name: str) -> None:
     """Raise PermanentError for a volume that is not the customer's, and for former data of which nobody
     said what is to become of it.

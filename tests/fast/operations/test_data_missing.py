@@ -10,6 +10,7 @@ from instances import documents
 from instances.checks.check_requests import requests_for
 from instances.checks.observe import observe
 from instances.checks.record import record
+from instances.containers.spec import ContainerSpec
 from instances.errors import DataMissing
 from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
@@ -396,6 +397,31 @@ def test_a_customer_id_used_again_is_asked_what_becomes_of_the_former_data(world
     assert run(*words, "--fresh").code == 0
     assert world.engine.volumes[VOLUME] is not first
     assert run(*words, "--fresh", "--keep-data").code == 2
+
+
+def test_who_begins_fresh_never_gets_former_data_by_another_plan(world: World) -> None:
+    more, other = "dockmgr-c1-more", "dockmgr-c10-more"
+    Plan.objects.update(options={"volumes": {"more": "/more"}})
+    world.provision("c1")
+    world.provision("c10")
+    former = world.engine.volumes[more]
+    world.decommission()
+    Plan.objects.update(data_path=None, options={})
+    assert world.provision("c1", former_data="fresh").status == "succeeded"
+    assert set(world.engine.volumes) == {other, "dockmgr-c10-data"}
+    Plan.objects.update(options={"volumes": {"more": "/more"}})
+    publish(world)
+    assert update(world).status == "succeeded"
+    assert world.engine.volumes[more] != former
+
+
+def test_former_data_that_is_in_use_is_not_said_to_be_gone(world: World) -> None:
+    world.provision("c1")
+    world.decommission()
+    Plan.objects.update(data_path=None)
+    world.engine.create(ContainerSpec(name="backup", image=IMAGE, labels={}, env={}, volumes={VOLUME: "/b"}))
+    done = world.provision("c1", former_data="fresh")
+    assert (done.status, VOLUME in world.engine.volumes) == ("failed", True)
 
 
 def test_so_it_is_where_that_data_is_on_another_host(world: World) -> None:
