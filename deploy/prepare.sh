@@ -5,7 +5,8 @@
 #
 # ADDRESS is where people will reach dockmgr, such as https://dockmgr.example.com. With https:// the proxy of the
 # compose file is switched on, unless `own-proxy` says that one of yours stands in front. DOCKER_SOCKET is where the
-# socket of the machine's engine is, by default /var/run/docker.sock.
+# socket of the machine's engine is, by default /var/run/docker.sock. COMPOSE_PROJECT_NAME is the name of this
+# installation, by default dockmgr; two on one machine have two names.
 set -eu
 umask 077
 cd -- "$(dirname -- "$0")/.."
@@ -13,6 +14,7 @@ cd -- "$(dirname -- "$0")/.."
 address=${1:-http://localhost:8000}
 proxy=${2:-}
 socket=${DOCKER_SOCKET:-/var/run/docker.sock}
+name=${COMPOSE_PROJECT_NAME:-dockmgr}
 
 fail() {
     echo "prepare: $1" >&2
@@ -22,6 +24,11 @@ fail() {
 case $address in
 https://?* | http://?*) ;;
 *) fail "the address begins with https:// or http://." ;;
+esac
+# Browsers copy a slash at the end. To Caddy it is a path, and it would answer any other with an empty page.
+address=${address%/}
+case ${address#*://} in
+'' | *[!][A-Za-z0-9._:-]*) fail "after the scheme the address has a host, and a port where it needs one, alone." ;;
 esac
 case $proxy in
 '' | own-proxy) ;;
@@ -42,6 +49,7 @@ keep() { # file; its content is read from standard input
         cat >/dev/null
         return
     fi
+    rm -f "secrets/.new"
     cat >"secrets/.new"
     chmod 0444 "secrets/.new"
     mv "secrets/.new" "secrets/$1"
@@ -68,8 +76,20 @@ secrets() {
     random 24 | keep dockmgr/metrics_token
 }
 
+# Compose would take the containers and volumes of another folder for its own, where both have one name.
+refuse_to_take_over() { # name of the installation
+    folder='{{.Label "com.docker.compose.project.working_dir"}}'
+    named=label=com.docker.compose.project=$1
+    other=$(docker --host "unix://$socket" ps --all --filter "$named" --format "$folder" 2>/dev/null | head -n 1)
+    case $other in
+    '' | "$(pwd)" | "$(pwd -P)") ;;
+    *) fail "an installation called $1 is in $other: end it there, or say COMPOSE_PROJECT_NAME=NAME for this one." ;;
+    esac
+}
+
 settings() { # group of the engine's socket
     echo "# Settings, no secrets: any of docs/settings.md may stand here."
+    [ "$name" = dockmgr ] || echo "COMPOSE_PROJECT_NAME=$name"
     echo "DOCKER_GID=$1"
     echo "DOCKER_SOCKET=$socket"
     echo "DOCKMGR_PUBLIC_URL=$address"
@@ -85,7 +105,9 @@ settings() { # group of the engine's socket
 
 if [ ! -e .env ]; then
     group=$(stat -L -c %g "$socket" 2>/dev/null) || fail "there is no engine's socket at $socket (DOCKER_SOCKET)."
-    settings "$group" >.env
+    refuse_to_take_over "$name"
+    settings "$group" >.env.new # all of it or nothing: what is there is kept
+    mv .env.new .env
     echo "prepare: made .env"
 fi
 secrets

@@ -37,11 +37,11 @@ def use_django_logging(**_: Any) -> None:
 
 @worker_init.connect
 @beat_init.connect
-def refuse_foreign_keys(**_: Any) -> None:
+def refuse_wrong_keys(**_: Any) -> None:
     """With another database's keys nothing could be looked at, and no alarm sent: the process ends."""
-    from dockmgr.start import foreign_keys
+    from dockmgr.start import wrong_keys
 
-    if sentence := foreign_keys():
+    if sentence := wrong_keys():
         sys.stderr.write(f"{sentence}\n")
         sys.exit(2)
 

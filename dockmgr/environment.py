@@ -12,6 +12,7 @@ from instances.lib.causes import unreadable
 SPECIAL_CHARACTERS = (
     "In a user name or password # / ? [ ] @ : % are written as %23 %2F %3F %5B %5D %40 %3A %25."
 )
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 ALLOWED_PATH = "a path that begins with / or ~/"
 MOST_COUNTED = 1_000_000
 CENTURY = 36_500  # days
@@ -66,9 +67,9 @@ class Environment:
         value = self._values.get(name)
         if not value:
             return default
-        if value.lower() not in ("0", "1", "true", "false", "yes", "no"):
-            raise _refused(name, value, "1 or 0, true or false, yes or no")
-        return value.lower() in ("1", "true", "yes")
+        if value.lower() not in ON + OFF:
+            raise _refused(name, value, "1 or 0, true or false, yes or no, on or off")
+        return value.lower() in ON
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self._values.get(name)

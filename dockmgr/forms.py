@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dockmgr.environment import form
 from dockmgr.web_names import DEFAULT_PORTS, origin
+from instances.lib.addresses import engine_fault
 
 ENGINES = ("unix", "tcp", "ssh")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?"
@@ -37,13 +38,7 @@ def address(name: str, value: str | None) -> str | None:
 
 def engine(name: str, value: str) -> str:
     """An address of a Docker Engine."""
-    try:
-        parts = urlsplit(value)
-        whole = bool(parts.path.strip("/")) if parts.scheme == "unix" else bool(parts.hostname)
-        good = value.startswith(tuple(f"{scheme}://" for scheme in ENGINES)) and whole and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not value.startswith(tuple(f"{scheme}://" for scheme in ENGINES)) or engine_fault(value):
         raise _refused(name, value, "unix:///path, tcp://host:port or ssh://user@host")
     return value
 

@@ -37,7 +37,8 @@ def web_names(name: str, public_url: str) -> WebNames:
         host, port = _host(parts), parts.port
     except ValueError:
         raise _no_address(name) from None
-    if not host or parts.scheme not in DEFAULT_PORTS or not _VISIBLE.fullmatch(public_url):
+    whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and _VISIBLE.fullmatch(public_url)
+    if not whole or "?" in public_url or "#" in public_url:  # links go on behind it
         raise _no_address(name)
     others = [own for own in LOOPBACK if own != host]
     return WebNames([host, *others], [origin(parts.scheme, host, port)], parts.scheme == "https")

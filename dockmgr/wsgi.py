@@ -6,14 +6,14 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-from dockmgr.start import foreign_keys
+from dockmgr.start import wrong_keys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dockmgr.settings")
 REFUSED = 4  # gunicorn's code for an application that can't be loaded: it starts no second process
 
 try:
     application = get_wsgi_application()
-    refusal = foreign_keys()
+    refusal = wrong_keys()
 except ImproperlyConfigured as error:
     refusal = str(error)
 if refusal:

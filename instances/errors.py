@@ -1,5 +1,7 @@
 """What can go wrong, sorted by what to do about it: try again, or tell the person who asked."""
 
+DEFECT = "dockmgr itself failed here; its log has the details."
+
 
 class DockmgrError(Exception):
     """A failure whose text is one clear sentence for an operator, free of secrets."""
@@ -27,6 +29,10 @@ class RetryLater(TransientError):
     def __init__(self, sentence: str, seconds: float | None = None) -> None:
         super().__init__(sentence)
         self.seconds = seconds
+
+
+class DiskFull(TransientError):
+    """An engine's disk has no room for what it was to keep there."""
 
 
 class OutOfReachError(TransientError):
@@ -60,6 +66,9 @@ class OwnPassingTrouble(OwnTrouble, TransientError):
 class OwnDefect(OwnTrouble, PermanentError):
     """dockmgr, or a library it is made of, fails; its log has the details."""
 
+    def __init__(self, sentence: str = DEFECT) -> None:
+        super().__init__(sentence)
+
 
 class UnreadableSecret(OwnTrouble, PermanentError):
     """A stored secret was encrypted with a key this installation does not have (any more)."""
@@ -76,7 +85,7 @@ class MisplacedSecret(UnreadableSecret):
     why = "is not that of its row: it was moved here from another place."
 
 
-class ForeignKeys(PermanentError):
+class WrongKeys(PermanentError):
     """None of the stored secrets can be opened: nothing may be written with these keys."""
 
     def __init__(self) -> None:
@@ -99,6 +108,10 @@ class NotFoundOnEngine(PermanentError):
 
 class ContainerHung(PermanentError):
     """The engine answers, but its calls about this one container do not come back in time."""
+
+
+class NameTaken(PermanentError):
+    """A container has the name, be it one that an engine still makes, or removes, and does not show."""
 
 
 class PortTaken(PermanentError):

@@ -6,14 +6,20 @@ import logging
 
 from django.conf import settings
 
-logger = logging.getLogger(__name__)
+from instances.errors import OutOfReachError
+from tasks.outages import SaidOnce
+
+_trouble = SaidOnce(logging.getLogger(__name__))
 
 
 def show_alive() -> None:
-    """Touch DOCKMGR_ALIVE_FILE, where there is one."""
+    """Touch DOCKMGR_ALIVE_FILE, where there is one. That it can't be touched is said once."""
     if settings.ALIVE_FILE is None:
         return
     try:
         settings.ALIVE_FILE.touch()
     except OSError as error:
-        logger.error("DOCKMGR_ALIVE_FILE can't be touched: %s.", error.strerror)
+        sentence = f"DOCKMGR_ALIVE_FILE can't be touched: {error.strerror}."
+        _trouble.failed("Showing life", OutOfReachError(sentence))
+    else:
+        _trouble.worked()

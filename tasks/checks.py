@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
-from instances.checks.dark_hosts import Plan, dark_engines, plan_checks
+from instances.checks.dark_hosts import CheckPlan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
 from instances.checks.record import Recorded, record
@@ -27,7 +27,7 @@ from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.engine.pool import EngineAddress
-from instances.errors import BusyError, OutOfReachError
+from instances.errors import BusyError, OutOfReachError, RequestError
 from instances.models import Health, Sweep
 from instances.operations import service
 from instances.operations.last_words import is_new_death, keep_of_death
@@ -138,7 +138,7 @@ def fan_out(
     write_down_unseen(plan)
 
 
-def write_down_unseen(plan: Plan) -> None:
+def write_down_unseen(plan: CheckPlan) -> None:
     """Write down what is known of the instances of dark hosts without looking."""
     unseen = plan.unseen(SYSTEM.now())
     while some := list(islice(unseen, UNSEEN_AT_ONCE)):
@@ -201,8 +201,8 @@ def check_health(
 ) -> shapes.Check | None:
     """Probe one instance, judge, record, and order the restart if the verdict asks for one.
 
-    `request` comes from the sweep and saves reading the database; without it the CHECK is returned,
-    which says what was seen and, if that did not count, why.
+    A sweep sends a `request`, which saves reading the database. Without it the CHECK is returned: what was
+    seen and, if that did not count, why.
     """
     if request is not None:
         order = Order(CheckRequest.from_message(request), expiry(self.request.expires))
@@ -213,7 +213,9 @@ def check_health(
         LANES.run(own.engine, own.instance_id, Order(own))
         return None
     made = _check(Order(replace(own, leads=True)))
-    health = Health.objects.select_related("instance").get(pk=own.instance_id)
+    health = Health.objects.select_related("instance").filter(pk=own.instance_id).first()
+    if health is None:
+        raise RequestError(f"The instance of customer {customer_id} was removed while it was checked.")
     return documents.fresh_check(health, made.seen, made.skipped)
 
 

@@ -26,9 +26,9 @@ class _Lane(Generic[T]):
 class HostLanes(Generic[T]):
     """Lets a quarter of a worker's threads be at one host, and keeps a quarter for hosts nobody is at.
 
-    What finds no place is left to the threads that are at its host already and holds no thread itself.
-    It is lost with the process, as a message that was taken is. `join` makes one item of two that have
-    the same key, the one that waits and the one that comes.
+    An item that finds no place holds no thread: it waits for one that is at its host already. It is lost with
+    the process, as a message that was taken is. `join` makes one item of a waiting one and a new one of the
+    same key.
     """
 
     def __init__(self, do: Callable[[T], None], join: Callable[[T, T], T]) -> None:

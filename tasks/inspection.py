@@ -56,10 +56,7 @@ def container_facts(customer_id: str) -> Document:
 @task("dockmgr.log_view")
 def log_view(customer_id: str, lines: int = 200, since: str | None = None) -> shapes.Log:
     """The log's last lines, redacted, each with the time the engine took it in."""
-    instance, engines = lookup.instance(customer_id), service.OUTSIDE.engines
-    moment = read_logs.moment(since, SYSTEM.now())
-    tail = read_logs.read(instance, engines, lines, moment, timestamps=True)
-    return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
+    return read_logs.log(customer_id, lines, since, service.OUTSIDE, timestamps=True)
 
 
 @task("dockmgr.test_host")

@@ -33,8 +33,8 @@ class Looks:
 
     `turn` is to be called again and again.
 
-    A round that workers can't keep up with is not published faster than they take it, and what is left
-    of it when the next one is due is dropped.
+    A round is published no faster than workers take it. What is left of it when the next one is due is
+    dropped.
     """
 
     def __init__(self, waiting: Callable[[], int] = waiting_checks) -> None:

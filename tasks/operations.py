@@ -196,9 +196,7 @@ def logs(
     customer_id: str, lines: int = 100, since: str | None = None, timestamps: bool = False
 ) -> shapes.Log:
     """The last lines of an instance's log, redacted; `timestamps` puts its time before each."""
-    instance, begin = lookup.instance(customer_id), read_logs.moment(since, SYSTEM.now())
-    tail = read_logs.read(instance, service.OUTSIDE.engines, lines, begin, timestamps)
-    return {"customer_id": customer_id, "lines": tail.lines, "truncated": tail.truncated}
+    return read_logs.log(customer_id, lines, since, service.OUTSIDE, timestamps=timestamps)
 
 
 @task("dockmgr.validate")

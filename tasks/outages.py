@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError
 
-from instances.db.errors import database_sentence, may_pass
+from instances.db.errors import database_sentence, is_outage, may_pass
 from instances.errors import OutOfReachError
 from tasks.broker.reasons import LOST_BROKER, broker_sentence
 
 
 def in_words(error: Exception) -> str:
     """The sentence of an outage; a defect by its kind and the first line of its text."""
-    if isinstance(error, DatabaseError) and may_pass(error):
+    if isinstance(error, DatabaseError) and (may_pass(error) or is_outage(error)):
         return database_sentence(error)
     if isinstance(error, LOST_BROKER):
         return broker_sentence(error)

@@ -1,4 +1,4 @@
-"""How each task is queued, limited, acknowledged and tried again: data and one function.
+"""How each task is queued, limited, acknowledged and tried again.
 
 What is transient: `instances.errors.TransientError` and its children (an engine, registry, broker
 or database that does not answer, or fails for its own reasons). Everything else fails at once:
@@ -12,8 +12,8 @@ next one looks.
 
 Early acknowledgement suits work that is worthless when late (a probe). Late acknowledgement suits
 changes: a message whose worker was killed comes back, finds its operation in the database and
-joins it. The lease of the operation, not the broker, decides who works, so a change goes on about
-`lease + recover period` after its worker died, long before the broker would deliver again.
+joins it. The lease of the operation, not the broker, decides who works, so a change goes on within
+seconds of its lease's end, long before the broker would deliver again.
 """
 
 from __future__ import annotations

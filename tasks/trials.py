@@ -13,7 +13,7 @@ from instances import lookup
 from instances.access.asked import noted
 from instances.access.audit import LONGEST_OUTCOME, audit, earlier
 from instances.db.clock import SYSTEM
-from instances.db.locks import locked
+from instances.db.locks import lock_in_order
 from instances.db.retry import retry_on_disconnect
 from instances.documents import shapes
 from instances.errors import BusyError, DockmgrError
@@ -49,8 +49,11 @@ def once_for_its_id(
 
 @transaction.atomic
 def _entry(plan: Plan, asked: Mapping[str, Any], requester: Requester) -> tuple[AuditEntry, bool]:
-    """The entry of this request in the audit log, and whether it is new. Two at once wait for each other."""
-    locked(Plan.objects.filter(pk=plan.pk)).first()
+    """The entry of this request in the audit log, and whether it is new.
+
+    Two at once wait for each other, also where one id came for two plans.
+    """
+    lock_in_order(Plan.objects.all())
     now = SYSTEM.now()
     before = earlier(SURFACE, requester.request_id, ACTION, plan.name, asked)
     if before is not None and not _is_lost(before):

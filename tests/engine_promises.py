@@ -17,6 +17,7 @@ from instances.engine.owner_payloads import holder_name
 from instances.engine.port import Engine
 from instances.errors import (
     DataMissing,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -82,6 +83,22 @@ class EnginePromises:
         assert engine.inspect(name) is None
         assert engine.image(f"{name}:none") is None
         assert (engine.inspect(""), engine.image("")) == (None, None)
+
+    def test_nothing_is_found_by_the_beginning_of_its_id(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec()
+        identity, image = engine.create(spec), engine.image(spec.image)
+        assert image is not None
+        assert [engine.inspect(identity[:length]) for length in (2, 12)] == [None, None]
+        assert engine.image(image.id.removeprefix("sha256:")[:12]) is None
+        assert engine.image(image.id) == image
+
+    def test_a_name_that_a_container_has_is_given_to_no_other(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        engine.create(spec)
+        with pytest.raises(NameTaken, match="is already in use"):
+            engine.create(spec)
 
     def test_a_created_container_is_what_its_spec_says_and_does_not_run(
         self, engine: Engine, make_spec: MakeSpec

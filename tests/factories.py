@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,13 @@ from instances.checks.check_requests import CheckRequest, requests_for
 from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.containers.spec import container_name, labels_for, volume_name
+from instances.fleet import bulk
 from instances.health.response import Outcome, sentence
 from instances.health.state import Observation, State, Status
 from instances.incidents.from_health import HealthChange, apply_health_changes
 from instances.incidents.lifecycle import open_incident
 from instances.incidents.rules import Severity, host_key
-from instances.models import Health, Host, Incident, Instance, Operation, Plan, Port
+from instances.models import Bulk, Health, Host, Incident, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import provision as provisioning
@@ -211,3 +213,8 @@ def interrupt(operation: Operation, world: World) -> Journal:
     step = next(step for step in service.procedure_of(operation).steps if step.interrupts)
     held.begin(step.name, interrupts=True)
     return held
+
+
+def an_order(verb: str, keys: Iterable[int], by: str = "x", reason: str = "y") -> Bulk:
+    """A selection's order, as its form gives it."""
+    return bulk.create_bulk(uuid.uuid4(), verb, keys, by=by, reason=reason)[0]

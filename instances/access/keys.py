@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.db.models import Model
 
-from instances.errors import ForeignKeys
+from instances.errors import WrongKeys
 from instances.models.encrypted import Encrypted, Sealed
 
 SAMPLE = 20  # rows of a column
@@ -27,7 +27,7 @@ def require_keys() -> None:
     """Have the keys open at least one of the stored secrets, if there are any.
 
     One row that they don't open costs its customer; all of them mean that somebody else's keys are
-    given. Raises ForeignKeys.
+    given. Raises WrongKeys.
     """
     found = False
     for sealed in _sample():
@@ -35,7 +35,7 @@ def require_keys() -> None:
         if sealed.is_readable():
             return
     if found:
-        raise ForeignKeys
+        raise WrongKeys
 
 
 def _sample() -> Iterator[Sealed]:

@@ -23,7 +23,7 @@ LASTS = 600  # seconds a ticket is good for
 
 
 @dataclass(frozen=True)
-class Question:
+class WorkerQuestion:
     """A task, what it is asked, and the permission without which its answer is not given out."""
 
     task: Task[..., Any]
@@ -31,7 +31,7 @@ class Question:
     permission: str
 
 
-def ask(request: HttpRequest, question: Question) -> JsonResponse:
+def ask(request: HttpRequest, question: WorkerQuestion) -> JsonResponse:
     """Enqueue the task and hand out the ticket for its answer: 202, or 503 without a broker."""
     if not request.user.has_perm(question.permission):
         raise PermissionDenied

@@ -97,7 +97,7 @@ def test_view(request: HttpRequest, channel_id: int) -> JsonResponse:
         refuse(request, "test channel", channel.name)
     trail.record(request, "test channel", channel.name, "asked")
     kwargs = {"name": channel.name, "by": trail.actor(request)}
-    return answers.ask(request, answers.Question(inspection.try_channel, kwargs, OPERATE))
+    return answers.ask(request, answers.WorkerQuestion(inspection.try_channel, kwargs, OPERATE))
 
 
 @admin.register(Notification)

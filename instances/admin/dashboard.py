@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, Count, QuerySet, When
@@ -17,13 +17,12 @@ from instances.admin.charts import Bar, Value, bars, bucket_of, stacked
 from instances.admin.host_load import loads
 from instances.admin.instance_list import COLOURS
 from instances.db.clock import SYSTEM
+from instances.lib.calendar import DAY, HOUR
 from instances.lib.durations import span
 from instances.models import Channel, Health, Incident, Operation, Sweep
 from instances.models.counting import Numbers, count_by
 from instances.models.instance import LEAVING
 
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
 HOURS = 24
 FAILED = ("failed", "rolled_back")
 SWEEPS_SHOWN = 48

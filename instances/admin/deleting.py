@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.text import get_text_list
 from unfold.admin import ModelAdmin
 
+from instances.db.locks import lock_in_order
 from instances.models.instance import InstanceQuerySet
 
 MOST_NAMED = 5
@@ -31,6 +33,13 @@ class DeletingAdmin(ModelAdmin):
             return [], {}, set(), kept
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
         return deleted, counts, lacking - self._never_by_hand(), protected
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """Rows are locked before what goes with them, as by whoever changes them."""
+        keys = list(queryset.values_list("pk", flat=True))
+        with transaction.atomic():
+            lock_in_order(self.model._default_manager.filter(pk__in=keys))
+            super().delete_queryset(request, queryset)
 
     def _kept(self, row: Any) -> str:
         users = list(self.users_of(row))

@@ -94,7 +94,7 @@ def history(instance: Instance, period: str, now: datetime, interval: float) -> 
         slowest=slowest,
         operations=operations.count(),
         drawn_since=checks[-1].at if len(checks) == MOST_CHECKS else None,
-        uptime_percent=uptime_percent([instance.pk], frame.since, now)[instance.pk],
+        uptime_percent=uptime_percent([instance.pk], frame.since, now).get(instance.pk),
     )
 
 

@@ -20,9 +20,9 @@ from instances.admin.instance_list import until
 from instances.admin.orders import refuse
 from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
+from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.lib import sizes
-from instances.lib.clock import SYSTEM
 from instances.models import Host, Instance, PendingPurge
 from instances.templatetags.desk import words
 from tasks import inspection
@@ -134,4 +134,4 @@ def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
     if not request.user.has_perm(OPERATE):
         refuse(request, "test host", host.name)
     trail.record(request, "test host", host.name, "asked")
-    return answers.ask(request, answers.Question(inspection.test_host, {"name": host.name}, OPERATE))
+    return answers.ask(request, answers.WorkerQuestion(inspection.test_host, {"name": host.name}, OPERATE))

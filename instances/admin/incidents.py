@@ -20,7 +20,7 @@ from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.signed_out import typed_reason
-from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, shown_last_words
+from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
 from instances.alerts import mute as muting
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
@@ -63,12 +63,7 @@ class IncidentAdmin(PageAdmin):
     sortable_by = ()
     search_fields = ("customer_id",)
     search_help_text = "Beginning of a customer id"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Incident], search_term: str
-    ) -> tuple[QuerySet[Incident], bool]:
-        term = search_term.strip().lower().replace("\0", "")
-        return queryset.filter(instance__customer_id__startswith=term) if term else queryset, False
+    found_by = ("instance__customer_id__startswith",)
 
     @display(description="level", label=COLOURS)
     def level(self, incident: Incident) -> str:
@@ -155,10 +150,7 @@ def mute_view(request: HttpRequest, object_id: str) -> HttpResponse:
         refuse(request, "mute", incident.key)
 
     def work(fields: dict[str, Any]) -> str:
-        now = SYSTEM.now()
-        until = muting.end(fields["lasts"], None, now)
-        muting.mute(_scope(incident), until, now, by=trail.actor(request), reason=fields["reason"])
-        return f"Muted until {until:%Y-%m-%d %H:%M} UTC."
+        return f"Muted {mute_as_asked(_scope(incident), fields, trail.actor(request))}."
 
     carry_out(request, MuteForm(request.POST), action="mute", target=incident.key, work=work)
     return _back(incident)

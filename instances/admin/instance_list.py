@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from math import floor
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -65,26 +65,28 @@ class StatusFilter(ChoiceFilter):
         return queryset.shown_as(value) if value else queryset
 
 
-class PlanFilter(ChoiceFilter):
-    title = "plan"
-    parameter_name = "plan"
+class NameFilter(ChoiceFilter):
+    """By the name of a row that instances belong to."""
+
+    model: type[Plan] | type[Host]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in Plan.objects.order_by("name").values_list("name", flat=True)]
+        names = self.model._default_manager.order_by("name").values_list("name", flat=True)
+        return [(name, name) for name in names]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        return queryset.filter(plan__name=self.value()) if self.value() else queryset
+        name = self.value()
+        return queryset.filter(**{f"{self.parameter_name}__name": name}) if name else queryset
 
 
-class HostFilter(ChoiceFilter):
-    title = "host"
-    parameter_name = "host"
+class PlanFilter(NameFilter):
+    title = parameter_name = "plan"
+    model = Plan
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in Host.objects.order_by("name").values_list("name", flat=True)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        return queryset.filter(host__name=self.value()) if self.value() else queryset
+class HostFilter(NameFilter):
+    title = parameter_name = "host"
+    model = Host
 
 
 class InstanceChangeList(ChangeList):
@@ -113,6 +115,7 @@ class InstanceListMixin:
     list_filter = (StatusFilter, PlanFilter, HostFilter)
     list_select_related = ("plan", "host", "health", "usage")
     search_fields = ("customer_id", "subdomain")
+    found_by: ClassVar[tuple[str, ...]] = ("customer_id__startswith", "subdomain__startswith")
     search_help_text = "Beginning of a customer id or subdomain"
     ordering = ("customer_id",)
     sortable_by = ("cpu", "memory", "disk")
@@ -123,16 +126,6 @@ class InstanceListMixin:
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Instance], search_term: str
-    ) -> tuple[QuerySet[Instance], bool]:
-        """What begins with the words: that is answered from an index however many there are."""
-        term = search_term.strip().lower().replace("\0", "")
-        if not term:
-            return queryset, False
-        begins = Q(customer_id__startswith=term) | Q(subdomain__startswith=term)
-        return queryset.filter(begins), False
 
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:

@@ -22,7 +22,7 @@ from instances.admin.read_only import row_of
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.signed_out import typed_reason
 from instances.admin.usage_chart import usage_charts
-from instances.admin.verbs import LOGS, OPERATE, VERBS, ReasonForm, Verb, applicable, order
+from instances.admin.verbs import LOGS, OPERATE, VERBS, ReasonForm, Verb, applicable, verb_request
 from instances.db.clock import SYSTEM
 from instances.health.state import NEVER_HEALTHY
 from instances.incidents import mutes
@@ -148,7 +148,7 @@ def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         form,
         action=name,
         target=instance.customer_id,
-        work=lambda fields: verb.carry_out(order(request, instance, fields)),
+        work=lambda fields: verb.carry_out(verb_request(request, instance, fields)),
     )
     return redirect(reverse("admin:instances_instance_change", args=[instance.pk]))
 
@@ -184,7 +184,7 @@ def ask_view(request: HttpRequest, object_id: str, what: str) -> JsonResponse:
         trail.record_reading(request, "read log", instance.customer_id)
     elif what == "validation":
         trail.record(request, "validate", instance.customer_id, "asked")
-    return answers.ask(request, answers.Question(task, kwargs, permission))
+    return answers.ask(request, answers.WorkerQuestion(task, kwargs, permission))
 
 
 def _log_bounds(request: HttpRequest) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from instances.admin import trail
 from instances.admin.orders import carry_out, refuse
 from instances.admin.read_only import Page
 from instances.admin.signed_out import typed_reason
-from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm
+from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked
 from instances.alerts import mute as muting
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import Host, Plan
 
 Column = Literal["host", "plan"]
@@ -63,10 +63,8 @@ def _view(
 
 
 def _mute(request: HttpRequest, scope: muting.Scope, fields: dict[str, Any]) -> str:
-    now = SYSTEM.now()
-    until = muting.end(fields["lasts"], None, now)
-    muting.mute(scope, until, now, by=trail.actor(request), reason=fields["reason"])
-    return f"{scope.column.capitalize()} {scope.name} is muted until {until:%Y-%m-%d %H:%M} UTC."
+    ends = mute_as_asked(scope, fields, trail.actor(request))
+    return f"{scope.column.capitalize()} {scope.name} is muted {ends}."
 
 
 def _unmute(request: HttpRequest, scope: muting.Scope, fields: dict[str, Any]) -> str:

@@ -25,10 +25,10 @@ from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_v
 from instances.admin.selections import place_order
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
+from instances.db.clock import SYSTEM
 from instances.fleet.bulk import MOST_INSTANCES
 from instances.incidents import mutes
 from instances.lib import sizes
-from instances.lib.clock import SYSTEM
 from instances.models import Instance, Plan
 
 # An adopted container takes nothing from its plan but the image.

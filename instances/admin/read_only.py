@@ -9,8 +9,8 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import IntegrityError, connection
-from django.db.models import Field, JSONField, Model, QuerySet
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Field, JSONField, Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -86,6 +86,8 @@ class DeskAdmin(DeletingAdmin):
     }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
+    found_by: ClassVar[tuple[str, ...]] = ()  # conditions on what is typed, each answered from an index
+    searched_in_small_letters: ClassVar[bool] = True
 
     def own_pages(self) -> Iterable[Page]:
         """Pages beside those of every list; whoever may not see the model comes to none of them."""
@@ -114,9 +116,14 @@ class DeskAdmin(DeletingAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What has all the words; of a text that no database takes as a condition, the beginning."""
-        rows, may_repeat = super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
-        return rows, may_repeat
+        """What is `found_by` the text, else what has all its words; of a long one the beginning counts."""
+        if not self.found_by:
+            rows, may_repeat = super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
+            return rows, may_repeat
+        term = search_term.strip().replace("\0", "")
+        term = term.lower() if self.searched_in_small_letters else term
+        found = Q(*((condition, term) for condition in self.found_by), _connector=Q.OR)
+        return queryset.filter(found) if term else queryset, False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Nothing: a form begins empty, whatever stands in its address."""
@@ -180,7 +187,13 @@ class DeskAdmin(DeletingAdmin):
             chosen = posted.getlist(ACTION_CHECKBOX_NAME)
             posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if self._can_be_key(key)])
             request.POST = posted  # type: ignore[assignment]
-        return super().changelist_view(request, extra_context)
+        if request.POST.get("action") != "delete_selected":
+            return super().changelist_view(request, extra_context)
+        try:
+            with transaction.atomic():  # or what was not deleted would be in the audit log
+                return super().changelist_view(request, extra_context)
+        except IntegrityError:
+            return _overtaken(request)
 
     def _can_be_key(self, text: str) -> bool:
         try:

@@ -19,10 +19,10 @@ from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.read_only import MOST_COUNTED, Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
+from instances.db.clock import SYSTEM
 from instances.documents import told_in_full
 from instances.fleet.history import longest_kept
 from instances.lib import durations
-from instances.lib.clock import SYSTEM
 from instances.models import AuditEntry, HealthCheck, Instance, Operation, Sweep
 
 LENGTHS = [timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]
@@ -42,7 +42,7 @@ class OutcomeFilter(ChoiceFilter):
 
 
 class WhenFilter(ChoiceFilter):
-    """How long ago it was asked for at most."""
+    """At most how long ago it was asked for."""
 
     title = "time"
     parameter_name = "when"
@@ -62,7 +62,7 @@ class OperationAdmin(PageAdmin):
     page_template = "desk/operation.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic", OutcomeFilter, WhenFilter)
-    search_fields = ("customer_id",)
+    search_fields = found_by = ("customer_id",)
     search_help_text = "Customer id"
     ordering = ("-created_at",)
     sortable_by = ()
@@ -70,12 +70,6 @@ class OperationAdmin(PageAdmin):
     @display(description="status", label=COLOURS)
     def state(self, operation: Operation) -> str:
         return str(operation.status)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Operation], search_term: str
-    ) -> tuple[QuerySet[Operation], bool]:
-        term = search_term.strip().lower().replace("\0", "")
-        return queryset.filter(customer_id=term) if term else queryset, False
 
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         operation = _known(object_id)
@@ -140,7 +134,7 @@ class HealthCheckAdmin(ReadOnlyAdmin):
 
     list_display = ("checked_at", "instance", "outcome", "status", "reason", "http_status", "latency_ms")
     list_select_related = ()  # see `get_queryset`
-    search_fields = ("instance__customer_id",)
+    search_fields = found_by = ("instance__customer_id",)
     search_help_text = "Customer id"
     ordering = ("-checked_at", "-id")
     sortable_by = ()
@@ -153,28 +147,14 @@ class HealthCheckAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return NewestChecks
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[HealthCheck], search_term: str
-    ) -> tuple[QuerySet[HealthCheck], bool]:
-        """One customer's checks are in the order of their own index."""
-        term = search_term.strip().lower().replace("\0", "")
-        if not term:
-            return queryset, False
-        return queryset.filter(instance__customer_id=term), False
-
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, from where, why, and what came of it."""
 
     list_display = ("at", "actor", "surface", "address", "action", "target", "reason", "outcome")
-    search_fields = ("target",)
+    search_fields = found_by = ("target",)
+    searched_in_small_letters = False
     search_help_text = "Customer id or other target"
     ordering = ("-at",)
     sortable_by = ()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
-    ) -> tuple[QuerySet[AuditEntry], bool]:
-        term = search_term.strip().replace("\0", "")
-        return queryset.filter(target=term) if term else queryset, False

@@ -42,7 +42,9 @@ def variable_names(row: Instance | Plan) -> list[str]:
 @transaction.atomic
 def set_variable(model: type[Instance] | type[Plan], key: int, fields: dict[str, Any]) -> str:
     """Change one variable of an instance or a plan. Raises RequestError for what can't be one."""
-    row = locked(model._default_manager.filter(pk=key)).get()
+    row = locked(model._default_manager.filter(pk=key)).first()
+    if row is None or getattr(row, "decommissioned_at", None) is not None:
+        raise RequestError(f"The {model._meta.verbose_name} was removed meanwhile.")
     name, value = fields["name"], fields["value"]
     if not value and name not in row.env:
         raise RequestError(f"{name[:64]} is not set, so it can't be removed.")

@@ -128,7 +128,7 @@ def place_order(request: HttpRequest, verb: str, keys: Iterable[int], form: Reas
 
     def work(fields: dict[str, Any]) -> str:
         order, by = _order_id(fields), trail.actor(request)
-        bulk, is_new = bulk_changing.create_bulk_once(order, verb, keys, by=by, reason=fields["reason"])
+        bulk, is_new = bulk_changing.create_bulk(order, verb, keys, by=by, reason=fields["reason"])
         if is_new:
             enqueue_or_forget(bulk)
         placed.append(bulk)

@@ -101,7 +101,8 @@ class Verb:
     grave: bool = False
 
 
-def order(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> VerbRequest:
+def verb_request(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> VerbRequest:
+    """Who asks what with these fields, as the request says."""
     may_choose = request.user.has_perm(CHOOSE_IMAGE)
     return VerbRequest(instance, trail.actor(request), fields, may_choose, trail.address(request))
 
@@ -116,55 +117,61 @@ def _queued(operation: Operation) -> str:
     return f"{what} is queued."
 
 
-def _check(order: VerbRequest) -> str:
-    enqueue_checks([order.instance.customer_id])
-    said = f"A check of {order.instance.customer_id} is queued."
-    return f"{said} It is paused: what the check sees does not count." if _is_paused(order) else said
+def _check(wanted: VerbRequest) -> str:
+    enqueue_checks([wanted.instance.customer_id])
+    said = f"A check of {wanted.instance.customer_id} is queued."
+    return f"{said} It is paused: what the check sees does not count." if _is_paused(wanted) else said
 
 
-def _is_paused(order: VerbRequest) -> bool:
-    return bool(order.instance.health.status == "paused")
+def _is_paused(wanted: VerbRequest) -> bool:
+    return bool(wanted.instance.health.status == "paused")
 
 
-def _restart(order: VerbRequest) -> str:
-    return _queued(service.begin_restart(order.instance.customer_id, order.requester))
+def _restart(wanted: VerbRequest) -> str:
+    return _queued(service.begin_restart(wanted.instance.customer_id, wanted.requester))
 
 
-def _update(order: VerbRequest) -> str:
-    image = order.fields["image"] or None
-    return _queued(service.begin_update(order.instance.customer_id, order.requester, image=image))
+def _update(wanted: VerbRequest) -> str:
+    image = wanted.fields["image"] or None
+    return _queued(service.begin_update(wanted.instance.customer_id, wanted.requester, image=image))
 
 
-def _pause(order: VerbRequest) -> str:
-    service.pause(order.instance.customer_id, order.requester)
-    return f"{order.instance.customer_id} is paused: no checks, no healing, no alerts."
+def _pause(wanted: VerbRequest) -> str:
+    service.pause(wanted.instance.customer_id, wanted.requester)
+    return f"{wanted.instance.customer_id} is paused: no checks, no healing, no alerts."
 
 
-def _resume(order: VerbRequest) -> str:
-    service.resume(order.instance.customer_id)
-    return f"{order.instance.customer_id} is looked after again."
+def _resume(wanted: VerbRequest) -> str:
+    service.resume(wanted.instance.customer_id)
+    return f"{wanted.instance.customer_id} is looked after again."
 
 
-def _mute(order: VerbRequest) -> str:
-    now, scope = SYSTEM.now(), mute.Scope("instance", order.instance)
-    until = mute.end(order.fields["lasts"], None, now)
-    mute.mute(scope, until, now, by=order.by, reason=order.fields["reason"])
-    return f"{order.instance.customer_id} is muted until {until:%Y-%m-%d %H:%M} UTC."
+def _mute(wanted: VerbRequest) -> str:
+    ends = mute_as_asked(mute.Scope("instance", wanted.instance), wanted.fields, wanted.by)
+    return f"{wanted.instance.customer_id} is muted {ends}."
 
 
-def _unmute(order: VerbRequest) -> str:
+def mute_as_asked(scope: mute.Scope, fields: dict[str, Any], by: str) -> str:
+    """Mute for as long as a form says; returns until when, in words. Raises RequestError."""
+    now = SYSTEM.now()
+    until = mute.end(fields["lasts"], None, now)
+    mute.mute(scope, until, now, by=by, reason=fields["reason"])
+    return f"until {until:%Y-%m-%d %H:%M} UTC"
+
+
+def _unmute(wanted: VerbRequest) -> str:
     ended = mute.unmute(
-        mute.Scope("instance", order.instance), SYSTEM.now(), by=order.by, reason=order.fields["reason"]
+        mute.Scope("instance", wanted.instance), SYSTEM.now(), by=wanted.by, reason=wanted.fields["reason"]
     )
-    return f"{order.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
+    return f"{wanted.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 
-def _decommission(order: VerbRequest) -> str:
-    customer_id = order.instance.customer_id
-    if order.fields["confirmed"] != customer_id:
+def _decommission(wanted: VerbRequest) -> str:
+    customer_id = wanted.instance.customer_id
+    if wanted.fields["confirmed"] != customer_id:
         raise RequestError(f"To decommission {customer_id}, type its customer id exactly.")
-    purge = order.fields["purge_data"]
-    return _queued(service.begin_decommission(customer_id, order.requester, purge_data=purge))
+    purge = wanted.fields["purge_data"]
+    return _queued(service.begin_decommission(customer_id, wanted.requester, purge_data=purge))
 
 
 INTERRUPTS = "The customer is interrupted while the container {}."

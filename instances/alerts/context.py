@@ -20,7 +20,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.hosts import WAVE
+from instances.incidents.hosts import WAVE, fleet_in_trouble, holding_messages
 from instances.incidents.rules import CONTAINER, CRASHING, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
@@ -41,7 +41,10 @@ Pair = tuple[int, int]  # an incident and a channel, by their keys
 
 @dataclass(frozen=True)
 class BatchContext:
-    """`blocked`: until when nothing is sent. `critical_since`: when somebody was told how bad it is."""
+    """By incident: until when nothing is sent (`blocked`), and when somebody was told that it is critical.
+
+    `known` is what each channel was last told of each incident.
+    """
 
     known: dict[Pair, LastTold] = field(default_factory=dict)
     blocked: dict[int, datetime] = field(default_factory=dict)
@@ -51,7 +54,7 @@ class BatchContext:
 def channel_rules() -> list[tuple[Channel, ChannelRules]]:
     """Enabled channels with their rules; second lines last, because they depend on the others."""
     rows = Channel.objects.told_of_incidents().defer("url").order_by("pk")
-    return sorted(((row, listener(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
+    return sorted(((row, rules_of(row)) for row in rows), key=lambda pair: pair[1].escalate_after or 0)
 
 
 def with_acknowledging(
@@ -139,7 +142,8 @@ def _of_hosts(incidents: Sequence[Incident]) -> dict[int, Extent]:
     return {row.pk: Extent(customers=affected[row.host_id or 0]) for row in incidents}
 
 
-def listener(channel: Channel) -> ChannelRules:
+def rules_of(channel: Channel) -> ChannelRules:
+    """Whom the channel is for, as its row says; without what takes its URL."""
     quiet = None
     if channel.quiet_from is not None and channel.quiet_to is not None:
         quiet = QuietHours(channel.quiet_from, channel.quiet_to, _zone(channel))
@@ -173,8 +177,10 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
-    wide = Incident.objects.open().filter(kind__in=("host", "fleet"))
-    covering: set[tuple[str, int | None]] = set(wide.values_list("kind", "host_id"))
+    wide = (fleet_in_trouble(), holding_messages(now))
+    covering: set[tuple[str, int | None]] = {
+        place for rows in wide for place in rows.values_list("kind", "host_id")
+    }
     ids = [incident.pk for incident in batch if incident.kind == "instance"]
     changing = set(
         Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)

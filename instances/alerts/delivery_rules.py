@@ -18,6 +18,7 @@ BACKOFF = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=300.0, spread=0.
 LONGEST_ASKED = 3600.0
 _TRY_AGAIN = (408, 425, 429)
 _ABOUT_THE_MESSAGE = (400, 406, 409, 413, 414, 415, 422, 431)
+_NOT_LET_IN = (530, 534, 535, 538)  # of mail servers
 MOST_REFUSALS = 5  # messages refused one after the other; so many speak against the channel
 DIGEST_BYTES = 128 * 1024
 
@@ -53,6 +54,15 @@ def judge_delivery(status: int, retry_after: str | None, now: datetime) -> Deliv
     if 400 <= status < 500 and status not in _TRY_AGAIN:
         return DeliveryResult(DeliveryOutcome.PERMANENT, error)
     return DeliveryResult(DeliveryOutcome.TRANSIENT, error, _asked_wait(retry_after, now))
+
+
+def judge_mail(code: int) -> DeliveryResult:
+    """What a mail server's code for a refusal means: who it does not let in, a message, or what may pass."""
+    error = f"The mail server answered with code {code}."
+    if code in _NOT_LET_IN:
+        return DeliveryResult(DeliveryOutcome.PERMANENT, error)
+    lasts = code >= 500
+    return DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED if lasts else DeliveryOutcome.TRANSIENT, error)
 
 
 def _asked_wait(retry_after: str | None, now: datetime) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,13 +32,15 @@ from instances.incidents.rules import (
     worse,
 )
 from instances.lib.durations import span
-from instances.models import Channel, Incident, Notification
+from instances.models import Channel, Incident, Notification, Operation
 
 VERSION = 1
 MOST_INSIDE = 200
 _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
+AGAIN_AND_AGAIN = " again and again"
+_CALLS = re.compile("[@<]")
 
 _SHORT_OF = {
     CRASHING: "dies again and again",
@@ -105,7 +108,7 @@ def of_incident(
         "downtime_seconds": round(incident.downtime_until(now), 1),
         "restarts": incident.restarts,
         "cause": incident.cause or None,
-        "link": _link(incident),
+        "link": link_to(incident),
         "acknowledged_by": incident.acknowledged_by or None,
         "next_step": next_step(incident, notice.kind, host, by_hand=by_hand),
         "last_lines": [] if notice.kind in (*OVER, ACKNOWLEDGED) else list(extent.last_lines),
@@ -158,12 +161,18 @@ def _plain(text: str) -> str:
 def as_text(document: Document) -> tuple[str, str]:
     """Title and body for receivers of text; short enough for the shortest of them."""
     inside = document.get("messages", ())
-    lines = [] if inside else [document["message"], *(f"| {line}" for line in document.get("last_lines", ()))]
+    wrote = [document["message"], *(f"| {line}" for line in document.get("last_lines", ()))]
+    lines = [] if inside else [calls_nobody(line) for line in wrote]
     lines += [f"- {each['title']}" for each in inside[:_MOST_LINES]]
     if document.get("count", 0) > _MOST_LINES:
         lines.append(f"… and {document['count'] - _MOST_LINES} more")
     lines += [document[name] for name in ("next_step", "link") if document.get(name)]
     return f"[{document['level']}] {document['title']}", "\n".join(lines)[:_MOST_CHARACTERS]
+
+
+def calls_nobody(line: str) -> str:
+    """What a customer's program may have written, without what chats take for a call, as `@everyone`."""
+    return _CALLS.sub("\\g<0>\u200b", line)
 
 
 def _worst(documents: Sequence[Document]) -> str:
@@ -178,10 +187,11 @@ def _first_titles(documents: Sequence[Document]) -> str:
     return f"{shown}; and {len(documents) - 3} more." if len(documents) > 3 else f"{shown}."
 
 
-def _link(incident: Incident) -> str | None:
+def link_to(row: Incident | Operation) -> str | None:
+    """The page of a row at the desk; None where nobody said under which address people reach that."""
     if not settings.PUBLIC_URL:
         return None
-    return f"{settings.PUBLIC_URL}/admin/instances/incident/{incident.pk}/change/"
+    return f"{settings.PUBLIC_URL}/admin/instances/{row._meta.model_name}/{row.pk}/change/"
 
 
 def _subject(incident: Incident, host: str) -> str:
@@ -229,7 +239,7 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == "host" and incident.cause == WAVE:
         return f"{subject} answers, but many of its instances fail at once"
     if incident.kind != "instance":
-        return f"{subject} is in trouble"
+        return f"{subject} is in trouble{AGAIN_AND_AGAIN if incident.flapping else ''}"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
     return f"{subject} {words.get(kind, 'is still down')}"
 
@@ -258,6 +268,7 @@ def _how_long(incident: Incident, now: datetime) -> str:
         return "recovers and fails again"
     is_wave = incident.kind == "host" and incident.cause == WAVE
     trouble = "answers, but has had a wave of failures" if is_wave else "has been in trouble"
+    trouble += AGAIN_AND_AGAIN if incident.flapping else ""
     state = "has been down" if incident.kind == "instance" else trouble
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
     longest = f", up to {span((now - incident.well_at).total_seconds())}" if incident.well_at else ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from instances import lookup
 from instances.alerts.notify import requeue
+from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.incidents import mutes
 from instances.incidents.feed import tell_of_incidents
@@ -67,6 +68,7 @@ def mute(scope: Scope, until: datetime, now: datetime, *, by: str, reason: str =
     """Mute the scope until then, whatever its end was before; at most 30 days. Raises RequestError."""
     if not now < until <= now + LONGEST:
         raise RequestError(f"A mute must end in the future, within {LONGEST.days} days.")
+    _take(scope)
     replaced = _finish(scope, now)
     row = Mute(starts_at=now, until=until, by=by[:64], reason=reason[:255])
     setattr(row, scope.column, scope.row)
@@ -83,6 +85,7 @@ def unmute(scope: Scope, now: datetime, *, by: str, reason: str = "") -> bool:
 
     An instance may stay muted by its host or its plan.
     """
+    _take(scope)
     ended = _finish(scope, now)
     if ended:
         _note(scope, "unmuted", f"by {by}{f': {reason}' if reason else ''}", now)
@@ -90,10 +93,21 @@ def unmute(scope: Scope, now: datetime, *, by: str, reason: str = "") -> bool:
     return ended
 
 
+def _take(scope: Scope) -> None:
+    """Two who mute the same wait here for each other: else both mutes would be in force."""
+    rows: QuerySet[Any] = type(scope.row)._default_manager.filter(pk=scope.row.pk)
+    if not lock_in_order(rows):
+        raise RequestError(f"The {scope.column} {scope.name} was removed meanwhile.")
+
+
 def _finish(scope: Scope, now: datetime) -> bool:
-    """The rows stay as a record of who muted what, unless they never lasted."""
-    at_once, _ = scope.mutes(now).filter(starts_at=now).delete()
-    return bool(scope.mutes(now).update(until=now) + at_once)
+    """The rows stay as a record of who muted what, unless they never lasted.
+
+    Who waited for others looked at the clock before them: theirs begin later, and end as well.
+    """
+    lasting: QuerySet[Mute] = Mute.objects.filter(**{scope.column: scope.row}, until__gt=now)
+    at_once, _ = lasting.filter(starts_at__gte=now).delete()
+    return bool(lasting.update(until=now) + at_once)
 
 
 def _note(scope: Scope, kind: str, text: str, now: datetime) -> None:

@@ -64,9 +64,14 @@ def enqueue_notifications(now: datetime) -> int:
 @transaction.atomic(savepoint=False)
 def requeue(incidents: QuerySet[Incident], now: datetime) -> None:
     """Compare what channels know of these incidents afresh: a mute, a channel or its rules changed."""
+    keys = lock_in_order(incidents.filter(to_compare(now)))
+    Incident.objects.filter(pk__in=keys).update(notify_at=now)
+
+
+def to_compare(now: datetime) -> Q:
+    """Incidents of which there may be something to tell."""
     is_wrong = Q(resolved_at=None, confirmed_at__isnull=False)
-    waiting = incidents.filter(is_wrong | Q(notify_at__gt=now) | Q(pk__in=_ends_untold()))
-    Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
+    return is_wrong | Q(notify_at__gt=now) | Q(pk__in=_ends_untold())
 
 
 def _ends_untold() -> QuerySet[NotifiedState, Any]:
@@ -121,7 +126,7 @@ class _Batch:
         rows = [_message(item, self._now, extents) for item in items]
         Notification.objects.bulk_create(rows)
         NotifiedState.objects.bulk_create(
-            [self._told(item) for item in items],
+            [self._state_after(item) for item in items],
             update_conflicts=True,
             unique_fields=["incident", "channel"],
             update_fields=["state", "at", "acknowledged"],
@@ -151,7 +156,7 @@ class _Batch:
     def _last_told(self, incident: Incident, channel: Channel) -> LastTold:
         return self._context.known.get((incident.pk, channel.pk), LastTold())
 
-    def _told(self, item: _Item) -> NotifiedState:
+    def _state_after(self, item: _Item) -> NotifiedState:
         knows = self._last_told(item.incident, item.channel).after(item.notice, self._now)
         return NotifiedState(
             incident=item.incident,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import uuid4
 
-from django.conf import settings
-
 from instances import documents
 from instances.alerts import messages
-from instances.alerts.context import listener
+from instances.alerts.context import rules_of
 from instances.alerts.rules import Labels, concerns
 from instances.documents import Document
 from instances.incidents.rules import Severity
@@ -40,13 +38,13 @@ def of_operation(operation: Operation) -> Document:
         "customer_id": operation.customer_id,
         "host": operation.host.name if operation.host else None,
         "cause": operation.kind,
-        "link": _link(operation),
+        "link": messages.link_to(operation),
         "operation": documents.operation(operation),
     }
 
 
 def _is_for(channel: Channel, operation: Operation) -> bool:
-    rules = listener(channel)
+    rules = rules_of(channel)
     if _level(operation).rank < rules.min_level.rank:
         return False
     plan = operation.instance.plan.name if operation.instance else str(operation.params.get("plan", ""))
@@ -56,9 +54,3 @@ def _is_for(channel: Channel, operation: Operation) -> bool:
 
 def _level(operation: Operation) -> Severity:
     return Severity.INFO if operation.status == "succeeded" else Severity.WARNING
-
-
-def _link(operation: Operation) -> str | None:
-    if not settings.PUBLIC_URL:
-        return None
-    return f"{settings.PUBLIC_URL}/admin/instances/operation/{operation.pk}/change/"

@@ -209,7 +209,10 @@ class _Round:
         return list(large[: DIGEST_MOST + 1]) or list(waiting[: DIGEST_MOST + 1])
 
     @transaction.atomic
-    def _digest(self, parts: Sequence[Notification]) -> Notification:
+    def _digest(self, parts: Sequence[Notification]) -> Notification | None:
+        """None where the channel was switched off, or changed, since the parts were read."""
+        if not self._is_still_mine():
+            return None
         document = messages.digest(uuid.uuid4(), [row.payload for row in parts])
         digest = messages.row(self._channel, document, parts[-1].created_at)
         digest.save(force_insert=True)
@@ -228,9 +231,11 @@ class _Round:
         return result.outcome
 
     @transaction.atomic
-    def _arrived(self, row: Notification, _result: DeliveryResult, now: datetime) -> None:
-        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error="")
+    def _arrived(self, row: Notification, result: DeliveryResult, now: datetime) -> None:
+        if result.error:
+            logger.warning("Channel %s: %s", self._channel, result.error)
         Channel.objects.filter(pk=self._channel.pk).update(failures=0, refusals=0, retry_at=None)
+        _with_parts(row).update(sent_at=now, tries=F("tries") + 1, error=result.error[:ERROR_LENGTH])
         self._channel.failures = self._channel.refusals = 0
         count_deliveries("sent", [row.level])
 
@@ -260,7 +265,8 @@ class _Round:
             self._refused(row, result, now)
             return
         reason = result.error[:ERROR_LENGTH]
-        self._mine.update(refusals=self._channel.refusals)
+        if not self._mine.update(refusals=self._channel.refusals):
+            return  # The channel leads elsewhere by now, where the message goes as well.
         _with_parts(row).update(tries=F("tries") + 1)
         give_up_refused(self._channel, _with_parts(row), now, reason)
         count_deliveries("given_up", [row.level])

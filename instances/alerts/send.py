@@ -9,17 +9,29 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import UTC, datetime
-from functools import cache
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
+from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from instances.alerts import signature
-from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult, judge_delivery
+from instances.alerts.answers import Answer, hear
+from instances.alerts.delivery_rules import (
+    SENT,
+    DeliveryOutcome,
+    DeliveryResult,
+    judge_delivery,
+    judge_mail,
+)
 from instances.alerts.messages import as_text
-from instances.alerts.pagers import Pager, identify, is_over, pager_of
+from instances.alerts.pagers import identify, is_over, pager_of
 from instances.alerts.signature import secret_of
+from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
@@ -30,7 +42,11 @@ if TYPE_CHECKING:
 
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
+PARTLY = "Not all receivers of the channel's URL took the message."
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
+REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
+MOST_UNDER_WAY = 3  # attempts at one URL, whose threads end when the receiver does
+_under_way, _counting = Counter[str](), threading.Lock()
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SAFE_IN_PATH = "/%:=&~+!$,;'@()*[]|"
 _NOTIFY_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -46,10 +62,16 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
     if _is_webhook(url):
         return _post(plugin, secret_of(url), document, timeout)
-    try:
-        return within(timeout, lambda: _notify(plugin, document, pager_of(url)))
-    except TimeoutError:
+    if _under_way[url] >= MOST_UNDER_WAY:
         return NO_ANSWER
+    taken: set[str] = set()
+    try:
+        result = within(timeout, lambda: _counted(plugin, document, url, taken))
+    except TimeoutError:
+        result = NO_ANSWER
+    if taken and result != SENT:  # who took it is not to get it again, nor to wait for what follows
+        return DeliveryResult(DeliveryOutcome.SENT, PARTLY)
+    return result
 
 
 def check_url(url: str) -> None:
@@ -68,7 +90,7 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
     `hook` is Apprise's own reading of the URL.
     """
     body = json.dumps({**hook.payload_extras, **document}).encode()
-    sent_at = int(datetime.now(UTC).timestamp())
+    sent_at = int(SYSTEM.now().timestamp())
     proof = signature.headers(secret, document["id"], sent_at, body) if secret else {}
     verify = hook.verify_certificate
     try:
@@ -77,7 +99,7 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
         if error.code == NOT_FOR_HTTP:
             return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
         return DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(error.code))
-    return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), datetime.now(UTC))
+    return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), SYSTEM.now())
 
 
 def _address(hook: Any) -> str:
@@ -114,8 +136,22 @@ def _plugin(url: str) -> Any:
         return None
 
 
-def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryResult:
-    module = _apprise()
+def _counted(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
+    """`_notify`, which goes on after its time where a receiver answers drop by drop and never to the end."""
+    with _counting:
+        _under_way[url] += 1
+    try:
+        return _notify(plugin, document, url, taken)
+    finally:
+        with _counting:
+            _under_way[url] -= 1
+
+
+def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
+    """`taken` gets those of the URL's receivers that took the message."""
+    module, pager = _apprise(), pager_of(url)
+    answers = hear(plugin, url.partition("://")[0].strip())
+    plugin.mark_delivered = partial(_note, taken)
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -128,7 +164,23 @@ def _notify(plugin: Any, document: Document, pager: Pager | None) -> DeliveryRes
         notify_type="success" if is_over(document) else _NOTIFY_TYPES[document["level"]],
         body_format=module.NotifyFormat.TEXT,
     )
-    return SENT if answer else _refusal([entry.message for entry in answer.logs()])
+    refused = next((each for each in answers if each.refusal is not None), None)
+    if refused is not None:
+        taken.clear()  # Apprise took the answer for a receipt
+        return _refused(refused)
+    return SENT if answer else _refusal([entry.message for entry in answer.logs()], answers)
+
+
+def _note(taken: set[str], key: object, per_message: bool = False) -> None:
+    """What a plugin has delivered; `per_message` is said of what is no receiver."""
+    if not per_message:
+        taken.add(repr(key))
+
+
+def _refused(answer: Answer) -> DeliveryResult:
+    """What a service says that answers 200 in any case."""
+    outcome = DeliveryOutcome.TRANSIENT if answer.may_pass else DeliveryOutcome.MESSAGE_REFUSED
+    return DeliveryResult(outcome, f"The service refused the message with its code {answer.refusal}.")
 
 
 def _post_about(plugin: Any, path: str, body: Document) -> bool:
@@ -151,10 +203,25 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
     return bool(answer.status_code < 300)
 
 
-def _refusal(log: list[str]) -> DeliveryResult:
-    """A URL may stand for several receivers: it is refused for good when all of them say so."""
-    now = datetime.now(UTC)
-    found = [judge_delivery(int(code), None, now) for line in log for code in _STATUS.findall(line)]
+def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
+    """A URL may stand for several receivers: it is refused for good when all of them say so.
+
+    Apprise names the status of an answer in its log, or a code of the service's own.
+    """
+    of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
+    if of_mail:
+        return judge_mail(of_mail[-1])
+    named = [int(code) for line in log for code in _STATUS.findall(line)]
+    heard = [each.status for each in answers if not each.is_mail]
+    statuses = [status for status in named or heard if status >= 300]
+    if named and not statuses:
+        if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
+            return SENT
+        said = next((each for each in answers if each.word), Answer(HTTPStatus.OK))
+        error = f"{REFUSED_WITH_200} ({said.word})." if said.word else f"{REFUSED_WITH_200}."
+        return replace(judge_delivery(said.means, said.retry_after, SYSTEM.now()), error=error)
+    now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
+    found = [judge_delivery(status, waits.get(status), now) for status in statuses]
     passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
     return next(iter(passing or found), NOT_TAKEN)
 

@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from instances.alerts.giving_up import give_up
-from instances.alerts.notify import requeue
-from instances.alerts.unsent import unsent
+from instances.alerts.notify import to_compare
+from instances.alerts.unsent import UNSENT, unsent
 from instances.counters import count_deliveries
-from instances.db.locks import lock_in_order
+from instances.db.locks import lock_in_order, locked
 from instances.incidents.rules import AGAIN, KNOWS_TROUBLE, NOTHING, TROUBLE
-from instances.models import Channel, Incident, NotifiedState, Pulse
+from instances.models import Channel, Incident, Notification, NotifiedState, Pulse
 
 SWITCHED_OFF = "The channel was switched off."
 SWITCHES = ("enabled", "incidents")  # who has both on is told of incidents
@@ -28,10 +28,25 @@ def channels_changed(columns: Mapping[str, Collection[str]], now: datetime) -> N
     `columns` has, by the channel's name, which of its columns have another value; none of a new one.
     """
     given_up: list[str] = []
+    _take_incidents(columns, now)
     for channel in Channel.objects.filter(name__in=columns).defer("url").order_by("pk"):
         given_up += _switched(channel, set(columns[channel.name]), now)
-    requeue(Incident.objects.all(), now)
+    _compare_all(now)
     count_deliveries("given_up", given_up)
+
+
+def _take_incidents(channels: Collection[str], now: datetime) -> None:
+    """Lock all that is written below, in one order: in several goes two would wait in a circle."""
+    told = NotifiedState.objects.filter(channel__name__in=channels, state__in=(NOTHING, *KNOWS_TROUBLE))
+    waiting = Notification.objects.filter(UNSENT, channel__name__in=channels).exclude(incident=None)
+    known = Q(pk__in=told.values("incident")) | Q(pk__in=waiting.values("incident"))
+    lock_in_order(Incident.objects.filter(known | to_compare(now)))
+
+
+def _compare_all(now: datetime) -> None:
+    """What others are just writing is not waited for: it is told after that, by the rules of now."""
+    rows = locked(Incident.objects.filter(to_compare(now)), skip_locked=True)
+    Incident.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(notify_at=now)
 
 
 def gone_by_hand(now: datetime) -> None:

@@ -6,12 +6,13 @@ from django.db.models import Q, QuerySet
 
 from instances.models import Channel, Notification
 
+UNSENT = Q(sent_at=None, given_up_at=None)
 LOST = Q(sent_at=None, given_up_at__isnull=False)
 
 
 def unsent(channel: Channel) -> QuerySet[Notification]:
     """What waits for the channel, the parts of a digest among it."""
-    return Notification.objects.filter(channel=channel, sent_at=None, given_up_at=None)
+    return Notification.objects.filter(UNSENT, channel=channel)
 
 
 def levels(rows: QuerySet[Notification]) -> list[str]:

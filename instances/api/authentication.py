@@ -18,8 +18,8 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="dockmgr"'}
 class BearerToken(HttpBearer):
     """A route's demand: a token of at least `scope`. An `action` makes its calls go into the audit log.
 
-    Only a route that is `limited` heeds by itself what a token is limited to; the others are for the whole
-    fleet and refuse a token that has a limit.
+    A route that is `limited` shows a token with limits only what is within them. The others are about the
+    whole fleet and refuse such a token.
     """
 
     openapi_description = "A token made with `manage.py create_token NAME --scope read|operate|admin`."

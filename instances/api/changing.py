@@ -16,8 +16,6 @@ from instances.operations.begin import by_request
 from instances.operations.requester import Requester
 from tasks.operations import enqueue_or_withdraw
 
-Document = dict[str, Any]
-
 
 def present(request: HttpRequest, customer_id: str) -> Instance:
     """The instance of a customer. Raises ProblemError 404, as well for one the caller's token is not for."""

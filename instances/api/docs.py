@@ -67,14 +67,14 @@ class Api(NinjaAPI):
 
     def _scopes(self) -> dict[str, str]:
         """The scope each route demands, by operation id."""
-        found = {}
-        for router in self._get_bound_routers():
-            for view in router.path_operations.values():
-                for operation in view.operations:
-                    for auth in operation.auth_callbacks:
-                        if isinstance(auth, BearerToken) and operation.operation_id:
-                            found[operation.operation_id] = auth.scope
-        return found
+        views = (view for router in self._get_bound_routers() for view in router.path_operations.values())
+        return {
+            operation.operation_id: auth.scope
+            for view in views
+            for operation in view.operations
+            for auth in operation.auth_callbacks
+            if isinstance(auth, BearerToken) and operation.operation_id
+        }
 
 
 def _complete(schema: OpenAPISchema, scopes: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.lib import durations, validators
 from instances.operations.procedures.provision import former_data
@@ -46,7 +47,7 @@ def _text(value: object) -> str:
 
 
 def _past(value: object) -> str:
-    durations.past(value, datetime.now(UTC))
+    durations.past(value, SYSTEM.now())
     return str(value)
 
 

@@ -25,6 +25,7 @@ from instances.checks.listings import (
 from instances.checks.roster import Roster, rows_by_host
 from instances.containers.facts import ContainerSummary
 from instances.containers.identity import Listing, Wanted, identify
+from instances.containers.image_names import LATEST, parts_of
 from instances.containers.published import located
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import RequestError
@@ -267,5 +268,5 @@ def _request(
 
 def _tag(image: str) -> str | None:
     """The tag of a reference, unless it is none that tells a version."""
-    name, _, tag = image.partition("@")[0].rpartition(":")
-    return tag if name and name != "sha256" and "/" not in tag and tag != "latest" else None
+    name, tag, _ = parts_of(image)
+    return tag if tag and name not in ("", "sha256") and tag != LATEST else None

@@ -17,7 +17,7 @@ from instances.outside import engine_address
 
 
 @dataclass(frozen=True)
-class Plan:
+class CheckPlan:
     """How a number of instances is to be looked at.
 
     `usual` are on hosts nothing speaks against, `dark` on those out of reach, with the sentences that say
@@ -38,12 +38,12 @@ class Plan:
                 yield unseen(request, self.reasons[host], now)
 
 
-def plan_checks(roster: Roster, sweep_id: str | None = None) -> Plan:
+def plan_checks(roster: Roster, sweep_id: str | None = None) -> CheckPlan:
     """Tell what must be looked at from what is known. A few statements, whatever the number."""
     reasons = {host: incident.message for host, incident in engines_out_of_reach().items()}
     dark = {host: ids for host, ids in roster.of_host.items() if host in reasons}
     leads = [request_for(row, None) for row in rows_of(ids[0] for ids in dark.values())]
-    return Plan(
+    return CheckPlan(
         usual=roster.without(dark),
         leads=[replace(lead, sweep_id=sweep_id, leads=True) for lead in leads],
         dark=Roster({host: ids[1:] for host, ids in dark.items()}),

@@ -23,7 +23,7 @@ DEAF_AFTER = timedelta(seconds=15)  # without a word of whoever follows the engi
 
 
 @dataclass(frozen=True)
-class Known:
+class LastCheck:
     """What the last check of an instance left: its status, the container's state, whether it is down."""
 
     status: str
@@ -48,7 +48,7 @@ def odd_ones(roster: Roster, engines: Engines) -> Iterator[list[CheckRequest]]:
     rows = Health.objects.filter(instance__host__in=roster.of_host).values_list(
         "pk", "status", "container_state", "down_since"
     )
-    known = {pk: Known(status, state, since is not None) for pk, status, state, since in rows}
+    known = {pk: LastCheck(status, state, since is not None) for pk, status, state, since in rows}
     for found in listed_in_turn(roster, engines):
         yield [
             request
@@ -58,7 +58,7 @@ def odd_ones(roster: Roster, engines: Engines) -> Iterator[list[CheckRequest]]:
         ]
 
 
-def calls_for_check(request: CheckRequest, image_health: str, known: Known) -> bool:
+def calls_for_check(request: CheckRequest, image_health: str, known: LastCheck) -> bool:
     """Whether a list shows something odd that the last check has not told. Pure.
 
     `image_health` is what the image's own health check says, empty where it has none.

@@ -34,8 +34,8 @@ def next_round(
 ) -> datetime | None:
     """The time slot of the round that is due, or None while none is. Pure.
 
-    It is the moment at which the round became due, so that rounds keep their rhythm, unless that is so
-    long ago that nobody can have been there to make it.
+    It is the moment at which the round became due, so that rounds keep their rhythm. Where that is more than
+    half a round ago, nobody was there to make it, and the rhythm begins anew.
     """
     begun = max(filter(None, (last, swept)), default=None)
     if begun is None:

@@ -76,10 +76,10 @@ class Recorded(Struct, frozen=True):
 def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[str]]:
     """Judge and commit checks together; returns what became of each, and the sweeps this finished.
 
-    Each check is applied only if it could be made, is newer than the last one applied, about the same
-    container, no operation cuts the customer off meanwhile, and its sweep has none of the instance yet.
-    A row changed between reading and writing is read and judged again. Either all of this is committed or
-    nothing is.
+    A check is applied only if it could be made, is newer than the last one applied and is about the same
+    container. Nor is it applied while an operation cuts the customer off, or where its sweep has a check of
+    the instance already. A row changed between reading and writing is read and judged again. Either all of
+    this is committed or nothing is.
     """
     with transaction.atomic():
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line

@@ -22,9 +22,9 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
     """The time slot a beat at `now` stands for, or None when that slot has been swept.
 
     Slots lie on a grid of `interval` seconds through the last one. A beat belongs to the nearest
-    slot, so two beats out of step make one sweep an interval, and a beat that comes a little early
-    or late is not lost. Without a last slot the grid starts at the epoch, and so it does with one
-    that lies in the future, which a clock that ran fast has left.
+    slot: so two beats out of step make one sweep an interval, and a beat that comes a little early
+    or late is not lost. Without a last slot the grid starts at the epoch. So it does where the last one
+    lies in the future, as a clock that ran fast has written it.
     """
     if last is None or last > now + timedelta(seconds=interval) + AHEAD:
         return datetime.fromtimestamp(round(now.timestamp() / interval) * interval, UTC)

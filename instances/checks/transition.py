@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -12,7 +13,7 @@ from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.checks.record import MAX_CAS_ROUNDS
 from instances.checks.swap import compare_and_swap
-from instances.errors import BusyError
+from instances.errors import BusyError, RequestError
 from instances.health.state import State
 from instances.health.trusted import trusted
 from instances.incidents.from_health import HealthChange, apply_health_changes
@@ -38,19 +39,15 @@ def change(
     What follows for the instance's incident is written with it, or nothing is. Whatever the change
     depends on belongs into `transition`: it judges the state that is replaced, once more whenever
     somebody else was quicker, and may raise to leave everything as it is. Raises BusyError if the row
-    is changed by others all the time.
+    is changed by others all the time, RequestError if it is gone.
     """
     for _ in range(MAX_CAS_ROUNDS):
-        health = Health.objects.get(pk=instance_id)
+        health = Health.objects.filter(pk=instance_id).first()
+        if health is None:
+            raise RequestError("The instance was removed meanwhile.")
         state = transition(trusted(health.state(), now))
-        seen = (
-            seen_values(instance_id, check.seen, health.version)
-            if check
-            else [getattr(health, name) for name in SEEN_FIELDS]
-        )
-        if any(why):
-            seen = [*seen[:-2], why[0], why[1][:ERROR_LENGTH]]
-        row = (instance_id, health.revision, *(getattr(state, name) for name in STATE_FIELDS), *seen)
+        judged = [getattr(state, name) for name in STATE_FIELDS]
+        row = (instance_id, health.revision, *judged, *_seen(health, check, why))
         if compare_and_swap([row]):
             if check:
                 history_row(check, state).save()
@@ -58,3 +55,12 @@ def change(
             apply_health_changes([change_made], policy(), now)
             return state
     raise BusyError("The instance's health is being written all the time; try again.")
+
+
+def _seen(health: Health, check: Check | None, why: tuple[str, str]) -> list[Any]:
+    """What the check saw, or else what is stored, with the reason and sentence of `why` where it has any."""
+    if check:
+        seen = seen_values(health.pk, check.seen, health.version)
+    else:
+        seen = [getattr(health, name) for name in SEEN_FIELDS]
+    return [*seen[:-2], why[0], why[1][:ERROR_LENGTH]] if any(why) else seen

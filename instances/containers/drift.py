@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from instances.containers import adoption, image_fit, networks, option_drift, replacement, timings
+from instances.containers import adoption, image_fit, left_over, networks, option_drift, replacement, timings
 from instances.containers.facts import ContainerFacts, EngineFacts, ImageFacts
+from instances.containers.image_names import LATEST, parts_of
 from instances.containers.spec import SPEC_LABEL, ContainerSpec, PlanSpec, is_outdated
 from instances.errors import RequestError
 from instances.lib import validators
@@ -108,8 +109,8 @@ def _without(name: str, problems: list[str], otherwise: str) -> Finding:
 
 def _moves(image: str) -> bool:
     """Whether a reference has no tag, or `latest`, and no digest."""
-    tag = image.rpartition("/")[2].partition(":")[2]
-    return bool(image) and tag in ("", "latest")
+    _, tag, digest = parts_of(image)
+    return bool(image) and not digest and tag in ("", LATEST)
 
 
 def limits(plan: PlanSpec, engine: EngineFacts) -> Finding:
@@ -168,7 +169,7 @@ def drift(
     yield _network(spec.network, facts.network_mode)
     yield _same("security_opt", _options(spec.security_opt), _options(facts.security_opt), _listed)
     yield _same("privileges", list(spec.options.cap_add), _privileges(facts), _listed)
-    yield _entries("environment", spec.env, facts.env)
+    yield environment(spec, facts)
     for word, same in option_drift.differing(spec, facts.options, image.options if image else None):
         yield Finding(word, same, AS_IT_SHOULD_BE if same else "is not what it should be")
 
@@ -184,15 +185,20 @@ def adopted_drift(
     yield _same("image", image_id or facts.image_id, facts.image_id)
     fields = adoption.drift(spec.raw or {}, described)
     yield Finding("adopted", not fields, f"differs in {_listed(fields)}" if fields else AS_IT_SHOULD_BE)
-    yield _entries("environment", spec.env, facts.env)
+    yield environment(spec, facts)
+
+
+def environment(spec: ContainerSpec, facts: ContainerFacts) -> Finding:
+    """Whether every variable is there with its value."""
+    return _entries("environment", spec.env, facts.env)
 
 
 def drift_notes(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | None) -> Iterator[Note]:
     """`image` is the one the container was made from: what it says of the environment is not extra."""
-    given = image.env if image else facts.env
-    extra = sorted(name for name in facts.env.keys() - spec.env.keys() if facts.env[name] != given.get(name))
-    if extra:
-        yield Note("environment", f"The container also has {_listed(extra)} in its environment.")
+    extra = left_over.of_earlier_settings(spec, facts, image)
+    for name, among in (extra | {"environment": left_over.variables(spec, facts, image)}).items():
+        if among:
+            yield Note(name, f"The container also has {_listed(among)} in its {name}.")
     if is_to_move(spec, facts):
         text = f"It is in the engine's own network; its next update moves it to {spec.network}."
         yield Note("network", text)

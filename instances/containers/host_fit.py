@@ -16,7 +16,7 @@ _COPIES_ALL = "vfs"
 
 
 @dataclass(frozen=True)
-class Known:
+class EngineOwners:
     """The id of the host's engine, empty before it was met, and the other `hosts` whose engine answered."""
 
     engine_id: str
@@ -24,7 +24,7 @@ class Known:
 
 
 def findings(
-    facts: EngineFacts, known: Known, free: int | None, asked_at: datetime, seconds: float
+    facts: EngineFacts, known: EngineOwners, free: int | None, asked_at: datetime, seconds: float
 ) -> Iterator[Finding]:
     """`free` are bytes where the engine keeps its data, None where that can't be seen; it was asked at
     `asked_at` and took so many `seconds` to answer.
@@ -45,7 +45,7 @@ def findings(
     )
 
 
-def _identity(engine_id: str, known: Known) -> Finding:
+def _identity(engine_id: str, known: EngineOwners) -> Finding:
     if engine_id and known.hosts:
         whose = f"the engine of host {', '.join(known.hosts)} answers"
         return Finding("identity", False, f"{whose}: an engine belongs to one host")

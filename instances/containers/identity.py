@@ -18,6 +18,8 @@ from instances.containers.facts import ContainerSummary, short_id
 from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
 
 RENAMED = "renamed"
+DEAD = "dead"  # an engine could not remove all of it: it never runs again, and keeps its name
+REMOVING = "removing"
 PAUSED = "paused"  # by `docker pause`: it is still the instance's own
 REPLACED = "replaced"
 ALIVE = frozenset({"running", "paused", "restarting"})
@@ -80,9 +82,9 @@ class Identified(Struct, frozen=True):
 def identify(wanted: Wanted, listing: Listing) -> Identified:
     """Find the instance's own container among those of its host.
 
-    The id decides, whatever it is called. Where nothing has the id any more, a container of the name
-    that carries our labels is the one that somebody made in its place, and so is one of another name
-    that runs.
+    The id decides, whatever the container is called. Where nothing has the id any more, somebody made
+    another one in its place: the container of the name if it carries the customer's labels, else one that
+    carries them under another name and runs.
     """
     own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
     if own is not None:

@@ -6,15 +6,22 @@ import re
 from collections.abc import Iterable
 
 HUB = "docker.io"
+LATEST = "latest"
 _DIGITS = re.compile("[0-9a-f]{64}")
+_BEGINNING = re.compile("[0-9a-f]+")
 _HUBS = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
+
+
+def parts_of(ref: str) -> tuple[str, str, str]:
+    """Name, tag and digest of a reference, as they stand in it; what it does not say is empty."""
+    name, _, digest = ref.partition("@")
+    path, colon, tag = name.rpartition(":")
+    return (path, tag, digest) if colon and "/" not in tag else (name, "", digest)
 
 
 def repository(ref: str) -> str:
     """The whole name without tag and digest: `nginx:1` is `docker.io/library/nginx`."""
-    name = ref.partition("@")[0]
-    path, colon, tag = name.rpartition(":")
-    name = path if colon and "/" not in tag else name
+    name = parts_of(ref)[0]
     host, slash, rest = name.partition("/")
     if not slash or not _is_host(host):
         host, rest = HUB, name
@@ -26,6 +33,11 @@ def repository(ref: str) -> str:
 def is_id(ref: str) -> bool:
     """Whether a reference is an image's own id, which names no repository."""
     return ref.startswith("sha256:") or _DIGITS.fullmatch(ref) is not None
+
+
+def in_full(ref: str) -> str:
+    """A reference that an engine can't take for the beginning of an id, as which `cafe` reads as well."""
+    return f"{ref}:latest" if _BEGINNING.fullmatch(ref) and not is_id(ref) else ref
 
 
 def names_registry(ref: str) -> bool:
@@ -47,10 +59,10 @@ def host_of(name: str) -> str:
 def longest_match(names: Iterable[str], ref: str) -> str | None:
     """The registry, of a host or of a path on it, that an image is in."""
     whole = repository(ref).split("/")
-    fitting = [name for name in names if whole[: len(_parts(name))] == _parts(name)]
-    return max(fitting, key=lambda name: len(_parts(name)), default=None)
+    fitting = [name for name in names if whole[: len(_steps(name))] == _steps(name)]
+    return max(fitting, key=lambda name: len(_steps(name)), default=None)
 
 
-def _parts(name: str) -> list[str]:
+def _steps(name: str) -> list[str]:
     host, slash, path = name.partition("/")
     return [host_of(host), *(path.split("/") if slash else [])]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instances.containers.image_names import is_id, repository
-
-LATEST = "latest"
+from instances.containers.image_names import LATEST, is_id, parts_of, repository
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class ImagePolicy:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        return self.images or ((_repository_only(self.image),) if self.image else ())
+        return self.images or ((parts_of(self.image)[0],) if self.image else ())
 
     def allows(self, ref: str) -> bool:
         """Whether a reference is within the policy."""
@@ -58,20 +56,7 @@ def covers(entry: str, ref: str) -> bool:
         return entry == ref
     if repository(entry) != repository(ref):
         return False
-    (tag, digest), (wanted_tag, wanted_digest) = _version(entry), _version(ref)
+    (_, tag, digest), (_, wanted_tag, wanted_digest) = parts_of(entry), parts_of(ref)
     if digest:
         return digest == wanted_digest
     return not tag or (not wanted_digest and tag == (wanted_tag or LATEST))
-
-
-def _version(ref: str) -> tuple[str, str]:
-    name, _, digest = ref.partition("@")
-    _, colon, tag = name.rpartition(":")
-    return (tag if colon and "/" not in tag else ""), digest
-
-
-def _repository_only(ref: str) -> str:
-    """A reference as it stands, without tag and digest."""
-    name = ref.partition("@")[0]
-    path, colon, tag = name.rpartition(":")
-    return path if colon and "/" not in tag else name

@@ -19,14 +19,16 @@ OF_IMAGE = ("command", "entrypoint", "user", "working_dir", "stop_signal")
 # Compared elsewhere, with what dockmgr adds of its own.
 ELSEWHERE = frozenset({"volumes", "labels", "ports", "cap_add", "security_opt"})
 _NO_OPTION = frozenset({"hardening", "data_owner"})  # of the container: what comes of them is compared
-COMPARED = tuple(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION)
+STOP = "stop_timeout"  # of the plan, by which an engine that shuts down waits as well
+COMPARED = (*(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION), STOP)
 
 
 def wanted(spec: ContainerSpec, image: Told | None) -> dict[str, Any]:
     """What the container should have; without the image, nothing where the image would speak."""
     options = spec.options
-    said = {word: getattr(options, word) for word in COMPARED}
-    return {**said, "read_only": bool(options.read_only), **_commands(options, image)}
+    said = {word: getattr(options, word) for word in COMPARED if word != STOP}
+    told = {"read_only": bool(options.read_only), STOP: spec.stop_timeout}
+    return {**said, **told, **_commands(options, image)}
 
 
 def _commands(options: Options, image: Told | None) -> dict[str, Any]:
@@ -50,8 +52,9 @@ def differing(spec: ContainerSpec, found: Told, image: Told | None) -> Iterator[
 def _same(word: str, asked: Any, has: Any) -> bool:
     if word == "stop_signal":
         return _signal(asked) == _signal(has)
-    if word == "logging" and has.options is None:  # Podman does not tell them
-        return bool(asked.driver == has.driver)
+    if word == "logging":  # an engine may add options of its own, and Podman tells none
+        found = asked.options if has.options is None else has.options
+        return bool(asked.driver == has.driver and asked.options.items() <= found.items())
     if word == "ulimits":  # an engine may add some of its own
         return all(has.get(name) == limit for name, limit in asked.items())
     return bool(asked == has)

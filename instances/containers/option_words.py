@@ -102,7 +102,12 @@ def path(value: object) -> str:
     """A folder of the container, without what changes nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value) or ".." in value.split("/"):
         raise ValueError("must be an absolute path in the container")
-    return "/" + posixpath.normpath(value).lstrip("/")
+    return shortest(value)
+
+
+def shortest(path: str) -> str:
+    """An absolute path in the one way in which engines tell it."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def mount_point(value: object) -> str:
@@ -171,10 +176,7 @@ def ulimits(value: object) -> dict[str, tuple[int, int]]:
 def _ulimit(given: object) -> tuple[int, int]:
     if isinstance(given, dict):
         given = [given.get("soft"), given.get("hard")] if set(given) == {"soft", "hard"} else None
-    pair: list[Any] = list(given) if isinstance(given, list | tuple) else [given, given]
-    pair = [
-        int(part) if isinstance(part, str) and re.fullmatch(r"-1|\d{1,18}", part) else part for part in pair
-    ]
+    pair = list(map(_whole, given if isinstance(given, list | tuple) else [given, given]))
     if len(pair) != 2 or not all(_is_whole(part) and -1 <= part < 2**63 for part in pair):
         raise ValueError("must be numbers, or {soft: …, hard: …}")
     soft, hard = int(pair[0]), int(pair[1])

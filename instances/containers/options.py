@@ -141,7 +141,7 @@ class Options(BaseModel):
 
 def conflicts(options: Options, data_path: str | None, container_port: int) -> Iterator[str]:
     """What can't be beside the plan's own data and port, each as words that follow a plan's name."""
-    if data_path and data_path in {*options.volumes.values(), *options.tmpfs}:
+    if data_path and words.shortest(data_path) in {*options.volumes.values(), *options.tmpfs}:
         yield f"{data_path} is the data_path already"
     if DATA in options.volumes:
         yield f"the volume {DATA} is the data_path already"

@@ -60,8 +60,8 @@ def is_there(place: Binding, asked: str) -> bool:
 def may_be(place: Binding, asked: str) -> bool:
     """Whether what is published there may answer at `asked`.
 
-    A name says nothing, and addresses may be translated on the way; but what is published on a
-    loopback address is reached at that one alone, and nothing else is reached there.
+    A name does not tell where it leads, and addresses may be translated on the way. A loopback address is
+    certain: what is published there is reached there alone, and nothing else is.
     """
     if is_there(place, asked):
         return True

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from instances.containers import adoption
+from instances.containers import adoption, option_words
+from instances.containers.facts import short_id
 from instances.containers.hardening import hardened
 from instances.containers.options import DATA, NO_OPTIONS, Options
 from instances.lib import placeholders
@@ -25,7 +26,7 @@ PLAN_LABEL = "dockmgr.plan"
 SPEC_LABEL = "dockmgr.spec"
 _PREFIX = "dockmgr-"
 # No customer id has a dot, so what is derived from one customer's name is never another customer's.
-_NEXT, _PREVIOUS = ".next", ".previous"
+_NEXT, _PREVIOUS, _DEAD = ".next", ".previous", ".dead-"
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,12 @@ def previous_name(container: str) -> str:
     return f"{container}{_PREVIOUS}"
 
 
+def dead_name(container: str, identity: str) -> str:
+    """What this container is called once its engine could not remove it, so that another one has its name."""
+    mark = f"{_DEAD}{short_id(identity)}"
+    return container if container.endswith(mark) else f"{container}{mark}"
+
+
 def derived_from(container: str) -> str:
     """The name that `next_name` or `previous_name` would have made this one from; else empty."""
     for suffix in (_NEXT, _PREVIOUS):
@@ -138,7 +145,7 @@ def volume_name(customer_id: str, name: str = DATA) -> str:
 
 def all_volumes(data_path: str | None, others: Mapping[str, str]) -> dict[str, str]:
     """Paths by short name: the plan's `data_path` is the volume called data."""
-    return {**({DATA: data_path} if data_path else {}), **others}
+    return {**({DATA: option_words.shortest(data_path)} if data_path else {}), **others}
 
 
 def named_volumes(customer_id: str, volumes: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from instances.containers import option_words
 from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
 
 Json = dict[str, Any]
@@ -28,7 +29,12 @@ def mounted(host: Json) -> dict[str, str]:
 
 def dropped(held: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     """What a container that mounts `wanted` would no longer have of what is `held`, in words."""
-    return [f"{name} at {path}" for name, path in sorted(held.items()) if wanted.get(name) != path]
+    there = {(name, option_words.shortest(path)) for name, path in wanted.items()}
+    return [
+        f"{name} at {path}"
+        for name, path in sorted(held.items())
+        if (name, option_words.shortest(path)) not in there
+    ]
 
 
 def is_customers(labels: Mapping[str, str], customer_id: str) -> bool:

@@ -21,12 +21,11 @@ Waiting = tuple[C, Future[R] | None]  # an item, and what is told to whoever wai
 class BatchWriter(Generic[C, R]):
     """Collects items from many threads and hands them to `commit` in batches, on one thread.
 
-    A batch closes when it holds `largest` items, when `linger` seconds passed, or as soon as nobody
-    who announced work through `expecting()` is still out; one that is `patient` waits for its `linger`
-    whoever announced work. A batch that fails is committed again one by one, so that one bad item can't
-    take others with it; whoever submitted it gets the error, and `failed` is told of an item that was
-    handed in. Where the database is away, all of the batch get its error at once. Whoever waits for a
-    future should wait for so long only, and cancel it then.
+    A batch closes when it holds `largest` items, or when `linger` seconds passed. Unless the writer is
+    `patient` it closes sooner: as soon as everybody who announced work by `expecting()` has handed it in.
+    A batch that fails is committed again one by one, so that one bad item can't take others with it. The
+    error goes to whoever submitted the item, and to `failed` where it was handed in. Where the database is
+    away, all of the batch get its error at once. Whoever waits for a future sets a limit and then cancels it.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from instances.lib.causes import way_lost
 # writes, others were in the way.
 PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
 READ_ONLY, DISK_FULL = "25006", "53100"
-TOO_LONG, NO_RIGHT = "57014", "42501"
+TOO_LONG, NO_RIGHT, NO_LETTER = "57014", "42501", "22P05"
 MISSING = ("42P01", "42703")  # a table, a column
 DUPLICATE = "23505"
 BUSY = ("40001", "40P01", "55P03")
@@ -62,6 +62,10 @@ def database_sentence(error: DatabaseFailure) -> str:
         return "The database takes no writes: it is read-only (DATABASE_URL)."
     if state == DISK_FULL or "disk is full" in text:
         return "The database takes no writes: its disk is full (DATABASE_URL)."
+    if "disk I/O error" in text:
+        return "The database can't be used: its disk is full or broken (DATABASE_URL)."
+    if state == NO_LETTER:
+        return "The database can't hold every letter: its encoding must be UTF8 (DATABASE_URL)."
     if state in BUSY or "database is locked" in text:
         return "The database was busy with changes of others for too long. Try again."
     if state == TOO_LONG:

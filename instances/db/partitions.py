@@ -12,14 +12,16 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from django.db import DatabaseError, connection, transaction
+
+from instances.lib.calendar import DAY
 
 logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "500ms"
-AHEAD = 7  # days
+DAYS_AHEAD = 7
 MOST_COUNTED = 100_000  # rows
 FORESTALLED = {  # what is tried again, or was done by another process meanwhile
     "55P03",  # lock_not_available
@@ -30,7 +32,6 @@ FORESTALLED = {  # what is tried again, or was done by another process meanwhile
     "23514",  # check_violation: a row of that day has come into the default partition
 }
 NO_RIGHT = "42501"  # insufficient_privilege: another role owns the partition
-DAY = timedelta(days=1)
 
 
 def is_partitioned() -> bool:
@@ -50,7 +51,7 @@ def day_of(table: str, name: str) -> date | None:
 
 def wanted(today: date) -> list[date]:
     """The days for which there should be partitions by now."""
-    return [today + number * DAY for number in range(AHEAD + 1)]
+    return [today + number * DAY for number in range(DAYS_AHEAD + 1)]
 
 
 def beginning(day: date) -> datetime:

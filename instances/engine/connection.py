@@ -35,6 +35,7 @@ from instances.errors import (
     RetryLater,
     TransientError,
 )
+from instances.lib.addresses import engine_fault
 from instances.lib.causes import causes
 from instances.lib.redact import Redactor
 
@@ -237,8 +238,10 @@ class EngineConnection:
 
     def _unusable(self) -> str:
         """Why the way there can't serve as it is set up, or nothing when it can."""
+        if words := engine_fault(self._url, tls=self._tls is not None):
+            return words
         if self._is_ssh:
-            return ssh.unusable(self._url, self._keys)
+            return ssh.unusable(self._keys)
         if self._tls is not None:
             return unusable(self._tls)
         return "" if self._insecure or self._url.startswith("unix://") else IN_CLEAR

@@ -22,9 +22,10 @@ from instances.containers.facts import (
     ImageFacts,
     short_id,
 )
+from instances.containers.image_names import in_full
 from instances.containers.spec import ContainerSpec, is_managed
-from instances.engine.answers import CONTAINER, readable
 from instances.engine.client import EngineClient, raise_for_status
+from instances.engine.creation import made
 from instances.engine.dependents import shares_with
 from instances.engine.disk_answer import ASKED, disk_use
 from instances.engine.event_stream import asked_for, container_events
@@ -46,7 +47,7 @@ from instances.engine.payloads import (
     networks_to_join,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import pull_refused
+from instances.engine.refusals import creation_refused, pull_refused
 from instances.engine.usage_answer import ONCE, container_usage
 from instances.engine.volume_owners import VolumeOwners
 from instances.errors import (
@@ -81,7 +82,9 @@ class DockerEngine(VolumeOwners):
     def inspect(self, container: str) -> ContainerFacts | None:
         answer = self.describe(container)
         facts = None if answer is None else container_facts(answer)
-        if facts is not None and facts.state in ENDED:
+        if facts is None or container not in (facts.id, facts.name):
+            return None  # an engine also finds by the beginning of an id, as which a name may read
+        if facts.state in ENDED:
             self._must_take_connections()
         return facts
 
@@ -99,18 +102,12 @@ class DockerEngine(VolumeOwners):
         what = f"say what {container} uses"
         with suppress(NotFoundOnEngine), self._calling(what, container=container) as client:
             path = f"/containers/{quote(container, safe='')}/stats"
-            url = f"{client.base_url}/v{client.api_version}{path}"
-            response = client.get(url, params=ONCE, timeout=client.timeout)
-            raise_for_status(response)
-            return container_usage(response.json())
+            return container_usage(_got(client, path, ONCE, client.timeout).json())
         return None
 
     def disk(self) -> DiskUse:
         with self._calling("say what its disk holds") as client:
-            url = f"{client.base_url}/v{client.api_version}/system/df"
-            response = client.get(url, params=ASKED, timeout=(client.timeout, DISK_SECONDS))
-            raise_for_status(response)
-            return disk_use(response.json())
+            return disk_use(_got(client, "/system/df", ASKED, DISK_SECONDS).json())
 
     def image(self, ref: str) -> ImageFacts | None:
         answer = self.describe_image(ref)
@@ -120,7 +117,7 @@ class DockerEngine(VolumeOwners):
         if not ref:
             return None
         with suppress(NotFoundOnEngine), self._calling(f"inspect image {ref}") as client:
-            return image_described(client.inspect_image(ref))  # type: ignore[no-untyped-call]
+            return image_described(client.inspect_image(in_full(ref)))  # type: ignore[no-untyped-call]
         return None
 
     def pull(
@@ -149,10 +146,10 @@ class DockerEngine(VolumeOwners):
         repository, _, tag = reference.rpartition(":")
         with self._calling(f"make image {reference}", change=True) as client:
             client.import_image_from_data(archive, repository=repository, tag=tag)
-        made = self.image(reference)
-        if made is None:
+        image = self.image(reference)
+        if image is None:
             raise TransientError(f"The Docker Engine at {self._where} made {reference} but does not have it.")
-        return made.id
+        return image.id
 
     def unpack(self, container: str, folder: str, archive: bytes) -> None:
         what = f"write into {folder} of {container}"
@@ -160,10 +157,9 @@ class DockerEngine(VolumeOwners):
             client.put_archive(container, folder, archive)
 
     def create(self, spec: ContainerSpec) -> str:
-        asked = create_arguments(spec)
-        with self._calling(f"create container {spec.name}", change=True, secrets=spec.env.values()) as client:
-            answer = client.create_container_from_config(**asked)  # type: ignore[no-untyped-call]
-            container = str(readable(answer, CONTAINER, "Id")["Id"])
+        asked, what, secrets = create_arguments(spec), f"create container {spec.name}", spec.env.values()
+        with self._calling(what, change=True, kind=creation_refused, secrets=secrets) as client:
+            container = made(client, asked["config"], asked["name"])
         try:
             for network, endpoint in networks_to_join(spec):
                 self._join(container, network, endpoint)
@@ -244,12 +240,12 @@ class DockerEngine(VolumeOwners):
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
             path = f"/containers/{quote(container, safe='')}/logs"
-            response = _opened(client, path, params, None if follow else self._timeout)
+            response = _got(client, path, params, None if follow else self._timeout, stream=True)
         return WireStream(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
     def events(self, since: int | None = None) -> EventStream:
         with self._calling("tell what happens") as client:
-            response = _opened(client, "/events", asked_for(since), EVENT_SILENCE)
+            response = _got(client, "/events", asked_for(since), EVENT_SILENCE, stream=True)
         return WireStream(self._told(response), response.raw.shutdown, response.close)
 
     def _told(self, response: requests.Response) -> Iterator[ContainerEvent]:
@@ -272,10 +268,16 @@ class DockerEngine(VolumeOwners):
             yield from chunks if tty else demultiplex(chunks)
 
 
-def _opened(
-    client: EngineClient, path: str, params: Mapping[str, int | str], silence: float | None
+def _got(
+    client: EngineClient,
+    path: str,
+    params: Mapping[str, Any],
+    silence: float | None,
+    *,
+    stream: bool = False,
 ) -> requests.Response:
+    """What the SDK has no call for, or one that hides too much; `silence` in seconds, None without end."""
     url = f"{client.base_url}/v{client.api_version}{path}"
-    response = client.get(url, params=params, stream=True, timeout=(client.timeout, silence))
+    response = client.get(url, params=params, stream=stream, timeout=(client.timeout, silence))
     raise_for_status(response)
     return response

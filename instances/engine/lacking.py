@@ -29,6 +29,10 @@ _WORDS = (
         r"(?:custom device|stat) \W?(/dev/[\w./-]+)\W*: no such file",
         "its host has no device {}: see the plan's devices",
     ),
+    (
+        r"failed to initialize logging driver: (?!.*(?:dial|refused|timeout|no such host))([^\n]{1,120})",
+        "its log can't be kept so ({}): see the plan's logging",
+    ),
     (r"invalid log driver|no log driver named", "it has no such log driver: see the plan's logging"),
     (
         r"sysctl \S+ file|/proc/sys/\S+: no such file|sysctl \S+ is not (?:allowed|in a separate)",

@@ -79,8 +79,10 @@ def told_by_container(described: Json) -> Json:
     config, host = described["Config"], described["HostConfig"]
     hostname = config.get("Hostname") or ""
     log = host.get("LogConfig") or {}
+    stop = config.get("StopTimeout")
     return {
         **told_by_image(config),
+        **({} if stop is None else {"stop_timeout": stop}),
         "hostname": "" if described["Id"].startswith(hostname) else hostname,
         "init": bool(host.get("Init")),
         "tmpfs": host.get("Tmpfs") or {},

@@ -11,6 +11,7 @@ from typing import Any
 
 from instances.containers import adoption
 from instances.containers.facts import ContainerFacts, ContainerSummary, own_address
+from instances.containers.identity import DEAD, REMOVING
 from instances.containers.spec import ContainerSpec
 from instances.engine import podman_words
 from instances.engine.answers import (
@@ -97,14 +98,18 @@ def _host_config(spec: ContainerSpec) -> Json:
 
 
 def container_summaries(answer: object) -> list[ContainerSummary]:
-    """The engine's container list; a row that can't be read costs that row. Raises UnreadableAnswerError."""
+    """The engine's container list; a row that can't be read costs that row. Raises UnreadableAnswerError.
+
+    What two callers removed at once Docker may go on listing until it is started anew, without a name: it is
+    gone, as asking for it tells.
+    """
     if not isinstance(answer, list):
         raise UnreadableAnswerError("a list that is none")
     rows = []
     for row in answer:
         with suppress(UnreadableAnswerError):
             rows.append(container_summary(row))
-    return rows
+    return [row for row in rows if row.name or row.state not in (REMOVING, DEAD)]
 
 
 def container_summary(answer: object) -> ContainerSummary:

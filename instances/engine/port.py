@@ -83,7 +83,7 @@ class Engine(Protocol):
         """
 
     def inspect(self, container: str) -> ContainerFacts | None:
-        """Facts of one container, or None when there is none.
+        """Facts of the container that has this id or name, or None when there is none.
 
         An engine that is going down is out of reach: the containers it stops have not ended.
         """
@@ -104,7 +104,7 @@ class Engine(Protocol):
         """All the engine says of a local image, in its own words, or None."""
 
     def image(self, ref: str) -> ImageFacts | None:
-        """Facts of a local image by reference or id, or None."""
+        """Facts of a local image by reference or whole id, or None."""
 
     def pull(
         self, ref: str, progress: Callable[[str], None] | None = None, login: RegistryLogin | None = None
@@ -130,8 +130,9 @@ class Engine(Protocol):
     def create(self, spec: ContainerSpec) -> str:
         """Create (not start) a container and return its id; leaves nothing behind when refused.
 
-        One that was adopted has joined all its networks then. DataMissing when something of the
-        host that is to be mounted is not there.
+        One that was adopted has joined all its networks then. Raises DataMissing when something of the host
+        that is to be mounted is not there, and NameTaken when a container has the name. That may be one
+        which the engine still makes for an earlier call that was cut short: it is shown once it is made.
         """
 
     def start(self, container: str) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from instances.errors import (
     DataMissing,
+    DiskFull,
     DockmgrError,
     LoginRefused,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -29,6 +31,7 @@ _OTHER_VERSION = ("client version",)
 # Two processes make the same network: the later one is refused before the earlier one's can be seen.
 _BEING_MADE = ("networks have same bridge name",)
 _MAY_PASS = ("already in progress", *_BEING_MADE, *_OTHER_VERSION)
+_BEING_REMOVED = ("marked for removal",)
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
@@ -44,7 +47,14 @@ _OF_THE_CONTAINER = (
     *("not a directory", "executable file not found", "exec format error", "no such device"),
     *("is not in a separate kernel namespace", "is not a separate kernel namespace", "unknown capability"),
 )
+# A log driver that can't take its options; one that does not reach its receiver may do so later.
+_LOG = ("failed to initialize logging driver",)
+_AWAY = (
+    *("dial ", "connection refused", "connection reset", "timeout", "deadline exceeded", "no route to host"),
+    *("no such host", "delivery error", "unexpected eof", "temporarily unavailable"),
+)
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
+_NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
     *("dial tcp", "connection refused", "connection reset", "no route to host", "no such host"),
@@ -64,6 +74,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], type[DockmgrError]], ...] = (
     (_UNTRUSTED, UntrustedRegistry),
     (_REGISTRY_REFUSES, PermanentError),
 )
+_FULL = ("no space left on device", "disk quota exceeded")
 _TOO_MANY = ("toomanyrequests", "too many requests", "http status: 429")
 _TOLD_WAIT = re.compile(r"retry-after\W{1,4}(\d{1,6}(?:\.\d{1,9})?) ?(µs|us|ms|s|m)?", re.ASCII)
 _UNITS = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -71,7 +82,7 @@ _UNITS = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 def call_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused call. A missing object is named as such only by the engine's own words:
-    a proxy's 404 must not look like a container that is gone."""
+    a proxy's 404 must not look like a container that is gone. One that is being removed is gone."""
     says = _finder(text)
     if says(_PORT_TAKEN):
         return PortTaken
@@ -79,7 +90,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return DataMissing
     if says(_MAY_PASS) or status in (408, 429):
         return TransientError
-    if status == 404 and says(("no such",)):
+    if (status == 404 and says(("no such",))) or says(_BEING_REMOVED):
         return NotFoundOnEngine
     if 400 <= status < 500 or status == 501 or says(_REFUSED) or _is_of_the_container(says):
         return PermanentError
@@ -88,7 +99,13 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 
 def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
     """Whether a runtime refuses what the container is to be; one that is not there itself may be again."""
-    return says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME)
+    of_its_log = says(_LOG) and not says(_AWAY)
+    return of_its_log or (says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME))
+
+
+def creation_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused creation of a container, whose name another one may have."""
+    return NameTaken if _NAME_TAKEN.search(text.lower()) else call_refused(status, text)
 
 
 def network_refused(status: int, text: str) -> type[DockmgrError]:
@@ -102,6 +119,8 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if says(_TOO_MANY):
         return RetryLater
+    if says(_FULL):
+        return DiskFull
     if says(_NO_REGISTRY):
         return OutOfReachError
     if says(_NO_SUCH_IMAGE):

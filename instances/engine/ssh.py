@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,6 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-_URL = re.compile(
-    r"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?/?"
-)
 _AT_THE_FAR_SIDE = "docker system dial-stdio"
 _ALIVE_EVERY, _ALIVE_MISSED = 5, 3  # seconds; a line that was cut is noticed after their product
 NO_PROGRAM = "there is no program ssh"
@@ -37,16 +33,8 @@ class SshFailed(OSError):
         self.strerror = " ".join(words.split()) or _PROGRAM_ENDED
 
 
-def unusable_address(url: str) -> str:
-    """Why an address can't serve; empty when it can. No password, and nothing `ssh` takes for an option."""
-    return "" if _URL.fullmatch(url) else "its address must read ssh://user@host or ssh://user@host:port"
-
-
-def unusable(url: str, files: SshFiles) -> str:
-    """Why the address or our own files can't serve, or nothing when they can."""
-    words = unusable_address(url)
-    if words:
-        return words
+def unusable(files: SshFiles) -> str:
+    """Why our own files can't serve, or nothing when they can."""
     for path in filter(None, (files.key, files.known_hosts)):
         try:
             Path(path).read_bytes()

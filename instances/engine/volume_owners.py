@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from instances.containers.spec import is_managed
-from instances.engine.answers import CONTAINER, readable
 from instances.engine.client import raise_for_status
+from instances.engine.creation import made
 from instances.engine.owner_payloads import (
     HELD,
     HOLDER,
@@ -28,8 +28,7 @@ class VolumeOwners(VolumesAndNetworks):
         self._remove_holder(name)
         asked = (volume_holder(name, image, labels), holder_name(name))
         with self._calling(f"give volume {name} an owner", change=True) as client:
-            made = client.create_container_from_config(*asked)  # type: ignore[no-untyped-call]
-            container = str(readable(made, CONTAINER, "Id")["Id"])
+            container = made(client, *asked)
         try:
             with self._calling(f"give volume {name} an owner", change=True) as client:
                 url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"

@@ -16,7 +16,11 @@ _USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDR
 
 
 def without_credentials(url: str) -> str:
-    parts = urlsplit(url)
+    """Where an engine is; of an address that can't be read its kind alone."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://…"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

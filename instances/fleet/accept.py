@@ -9,9 +9,9 @@ from django.db.models import Q
 
 from instances.engine.certificates import IN_CLEAR
 from instances.engine.pool import Engines
-from instances.engine.ssh import unusable_address
 from instances.errors import DockmgrError, RequestError
 from instances.incidents.hosts import suspect
+from instances.lib.addresses import engine_fault
 from instances.models import Host, Incident, Instance
 from instances.monitoring.host_rules import Trouble
 from instances.outside import bare_address
@@ -46,7 +46,7 @@ def way_refused(host: Host) -> str:
     """Why an engine can't be reached in the way a host says, whatever is there; empty when it can."""
     if host.docker_url.startswith("tcp://") and not host.tls and not host.insecure:
         return IN_CLEAR
-    return unusable_address(host.docker_url) if host.docker_url.startswith("ssh://") else ""
+    return engine_fault(host.docker_url, tls=bool(host.tls)) if host.docker_url else ""
 
 
 def same_address(host: Host) -> Host | None:

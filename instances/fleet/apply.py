@@ -1,4 +1,4 @@
-"""Bring hosts, plans and channels to what a fleet file says; what it does not name is left alone."""
+"""Bring hosts, registries, plans and channels to what a fleet file says; what it leaves out stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from instances.alerts.switching import channels_changed
 from instances.containers import image_policy, log_alerts
@@ -23,14 +23,16 @@ from instances.fleet import accept
 from instances.fleet.accept import way_refused
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
-from instances.fleet.entry import Part
+from instances.fleet.entry import Section
 from instances.fleet.file import FleetFile, HostEntry
 from instances.health.question import conflict
 from instances.lib.clock import Clock
 from instances.models import Channel, Host, Instance, Plan, Registry
+from instances.operations.steps import generated
 
 TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
 PORT_RANGE = "last_port must not be below first_port"
+QUESTION = frozenset({"health", "health_path", "health_expect", "health_headers"})
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
@@ -67,7 +69,7 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
             ("plan", Plan, fleet.plans),
             ("channel", Channel, fleet.channels),
         ):
-            found += _all_of(kind, model, entries)
+            found += _apply_entries(kind, model, entries)
         found += [_accepted(entry, found) for entry in fleet.hosts if entry.accept_new_engine]
         for host in fleet.hosts:
             _refuse_way_to_engine(host.name)
@@ -80,33 +82,55 @@ def _apply(fleet: FleetFile, clock: Clock) -> list[FleetChange]:
     return changes
 
 
-def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> tuple[list[FleetChange], list[str]]:
-    """What `apply` would change, and the customers whose containers would then be of earlier settings.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What `apply` would change, and which customers that would concern.
 
-    Changes nothing. Raises RequestError.
+    `would_drift`: their containers would be of earlier settings. `asked_anew`: the containers they have now
+    would be asked for their health in another way at once.
     """
+
+    changes: list[FleetChange]
+    would_drift: list[str]
+    asked_anew: list[str]
+
+    def document(self) -> dict[str, Any]:
+        changes = [change.document() for change in self.changes]
+        return {"changes": changes, "would_drift": self.would_drift, "asked_anew": self.asked_anew}
+
+
+def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> Rehearsal:
+    """See what `apply` would do. Changes nothing. Raises RequestError."""
     return retry_while_busy(lambda: _rehearse(fleet, clock))
 
 
-def _rehearse(fleet: FleetFile, clock: Clock) -> tuple[list[FleetChange], list[str]]:
+def _rehearse(fleet: FleetFile, clock: Clock) -> Rehearsal:
     with transaction.atomic():
         before = _specs(fleet)
         changes = _apply(fleet, clock)
-        after = _specs(fleet)
+        after, anew = _specs(fleet), _asked_anew(changes)
         transaction.set_rollback(True)
-    return changes, [customer for customer, spec in after.items() if before.get(customer) != spec]
+    return Rehearsal(changes, [who for who, spec in after.items() if before.get(who) != spec], anew)
+
+
+def _asked_anew(changes: Sequence[FleetChange]) -> list[str]:
+    plans = [change.name for change in changes if change.kind == "plan" and QUESTION & change.fields.keys()]
+    present = Instance.objects.present().filter(plan__name__in=plans).order_by("customer_id")
+    return list(present.values_list("customer_id", flat=True))
 
 
 def _specs(fleet: FleetFile) -> dict[str, str]:
-    """By customer, what tells the container he should have from any other."""
-    present = Instance.objects.present().filter(plan__name__in=[plan.name for plan in fleet.plans])
+    """By customer of the file's plans and hosts, what tells the container he should have from any other."""
+    plans, hosts = ([entry.name for entry in entries] for entries in (fleet.plans, fleet.hosts))
+    present = Instance.objects.present().filter(Q(plan__name__in=plans) | Q(host__name__in=hosts))
     rows = present.select_related("plan", "host").order_by("customer_id")
     return {row.customer_id: _spec_label(row) for row in rows}
 
 
 def _spec_label(instance: Instance) -> str:
     try:
-        return instance.spec().labels[SPEC_LABEL]
+        to_be_made = sorted(generated.lacking(instance))
+        return " ".join([instance.spec().labels[SPEC_LABEL], *to_be_made])
     except UnreadableSecret as error:  # of the row itself: what its plan says does not help
         return str(error)
 
@@ -138,26 +162,27 @@ def _refuse_way_to_engine(name: str) -> None:
 
 
 def _refuse_misfits(channel: ChannelEntry) -> None:
-    operations = "operations" in channel.events
+    """What the file leaves out of its events counts as the row has it."""
+    operations = Channel.objects.get(name=channel.name).operations
     for _, words in misfits(channel.url, operations, channel.hosts, channel.plans):
         raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
 
 
-def _all_of(kind: str, model: type[Model], entries: Sequence[Part]) -> list[FleetChange | None]:
+def _apply_entries(kind: str, model: type[Model], entries: Sequence[Section]) -> list[FleetChange | None]:
     """What became of each, in the order of the file; all files lock rows and make new ones in one order."""
     wanted = [entry.columns() for entry in entries]
     lock_in_order(model._default_manager.filter(name__in=[values["name"] for values in wanted]))
     by_name = sorted(wanted, key=lambda values: str(values["name"]))
-    done = {values["name"]: _checked(kind, model, values) for values in by_name}
+    done = {values["name"]: _apply_entry(kind, model, values) for values in by_name}
     return [done[values["name"]] for values in wanted]
 
 
-def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
+def _apply_entry(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     what = f"{kind} {values['name']}"
     for _ in range(TRIES):
         try:
             with transaction.atomic():
-                return _one(kind, model, values)
+                return _create_or_update(kind, model, values)
         except IntegrityError as error:
             if "host_port_range" in str(error):  # seen by the database alone: the file may say one of them
                 raise RequestError(f"The fleet file is refused: {what}: {PORT_RANGE}.") from None
@@ -166,7 +191,7 @@ def _checked(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChan
     raise BusyError(f"Somebody else changes {what} at the same moment; try again.")
 
 
-def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
+def _create_or_update(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange | None:
     row = locked(model._default_manager.filter(name=values["name"])).first()
     if model is Plan:
         values = _whole_options(values, row)
@@ -175,7 +200,7 @@ def _one(kind: str, model: type[Model], values: dict[str, Any]) -> FleetChange |
         _refuse_useless(values["name"], values.get("url"))
         model._default_manager.create(**values)
         return FleetChange(kind, values["name"], "created", {})
-    before = {name: _now(row, name) for name in values}
+    before = {name: _present_value(row, name) for name in values}
     changed = {name: (before[name], value) for name, value in values.items() if before[name] != value}
     if not changed:
         return None
@@ -226,8 +251,8 @@ def _shown(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _now(row: Model, name: str) -> Any:
-    """The present value; a secret that can't be read differs from any, so that it can be set anew."""
+def _present_value(row: Model, name: str) -> Any:
+    """What the row has; a secret that can't be read differs from any, so that it can be set anew."""
     try:
         return getattr(row, name)
     except UnreadableSecret:

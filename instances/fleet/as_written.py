@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from instances.fleet.entry import shown
+
 MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
 _TAG = "tag:yaml.org,2002:"
@@ -18,6 +20,10 @@ _KEPT = (f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float", f"{_TAG}null", f"{_TAG}mer
 _TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 # YAML trips over tags that do not fit their value, such as `!!bool x`, with whatever error that makes.
 UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, LookupError, RecursionError)
+
+
+class Trap(ValueError):
+    """What no file may be, whether or not it is YAML, in words that follow `refused:`."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,7 +70,7 @@ def _number(value: str) -> str:
 
 
 def read(text: str) -> Any:
-    """The document in `text`. Raises one of UNREADABLE."""
+    """The document in `text`. Raises Trap, or one of UNREADABLE."""
     _refuse_traps(text)
     return yaml.load(text, Loader=_Loader)  # noqa: S506 a SafeLoader
 
@@ -72,10 +78,10 @@ def read(text: str) -> Any:
 def _refuse_traps(text: str) -> None:
     """Aliases may repeat parts, but not grow a small file without end; no key may hide another.
 
-    Raises ValueError.
+    Raises Trap.
     """
     if len(text) > MAX_CHARACTERS:
-        raise ValueError("too long")
+        raise Trap(f"it has {len(text):,} characters, and {MAX_CHARACTERS:,} are the most")
     sizes: dict[int, int] = {}
 
     def size(node: yaml.Node) -> int:
@@ -89,11 +95,13 @@ def _refuse_traps(text: str) -> None:
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is not None and size(root) > MAX_NODES:
-        raise ValueError("grows too large")
+        raise Trap(f"it has more than {MAX_NODES:,} parts, with all that its aliases repeat")
 
 
 def _refuse_double_keys(node: yaml.Node) -> None:
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(keys) != len(set(keys)):
-            raise yaml.MarkedYAMLError(problem="a key stands twice", problem_mark=node.start_mark)
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise Trap(f"{shown(key.value)} stands twice, again in line {key.start_mark.line + 1}")
+            seen.add(key.value)

@@ -28,17 +28,12 @@ BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
 
 
-def create_bulk(verb: str, instance_ids: Iterable[int], *, by: str, reason: str) -> Bulk:
-    """Write the order down; nothing happens yet. Raises RequestError for no instances or too many."""
-    return create_bulk_once(uuid.uuid4(), verb, instance_ids, by=by, reason=reason)[0]
-
-
-def create_bulk_once(
+def create_bulk(
     key: uuid.UUID, verb: str, instance_ids: Iterable[int], *, by: str, reason: str
 ) -> tuple[Bulk, bool]:
-    """The same under the caller's key, and whether it was written down now: the same key is the same order.
+    """The order of this key, and whether it was written down now; nothing happens to the instances yet.
 
-    Raises RequestError also for a key that stands for an order of another kind.
+    Raises RequestError for no instances or too many, and for a key that stands for an order of another kind.
     """
     chosen = list(dict.fromkeys(instance_ids))
     if not 1 <= len(chosen) <= MOST_INSTANCES:

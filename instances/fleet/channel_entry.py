@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from instances.fleet.entry import NAME, Entry, Part
+from instances.fleet.entry import NAME, Entry, Section
 from instances.lib import durations, validators
 
 LONGEST_WAIT = 30 * 86400
@@ -40,7 +40,7 @@ def _length(value: object) -> object:
     return value if length is None else length.total_seconds()
 
 
-class QuietHours(Part):
+class QuietHours(Section):
     begin: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="from")
     end: Annotated[dt.time, BeforeValidator(_time_of_day)] = Field(alias="to")
     timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"

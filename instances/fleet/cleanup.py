@@ -10,15 +10,18 @@ from django.db.models import F, Q, QuerySet
 
 from instances.containers import storage
 from instances.containers.facts import ContainerSummary
-from instances.containers.orphans import THROWAWAY, Orphan, is_over, orphaned
+from instances.containers.identity import DEAD
+from instances.containers.orphans import NOT_ITS_OWN, THROWAWAY, Orphan, is_over, orphaned
+from instances.containers.spec import CUSTOMER_LABEL, is_managed
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
-from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError
+from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError, RequestError
 from instances.models import Host, Instance, Operation, PendingPurge
 from instances.monitoring.orphans import held_by, held_on
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
+from instances.operations.steps.data import BEING_REMOVED
 from instances.outside import ask_all, engine_address
 
 logger = logging.getLogger(__name__)
@@ -32,8 +35,8 @@ def expired(now: datetime) -> list[Operation]:
     for instance in Instance.objects.present().filter(expires_at__lt=now).without_secrets():
         try:
             begun.append(decommission.begin(instance, now, dockmgr("its time is over"), purge_data=True))
-        except BusyError:
-            continue  # The next round finds it free, or gone.
+        except (BusyError, RequestError):
+            continue  # The next round finds it free, or it is gone.
     return begun
 
 
@@ -77,10 +80,11 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
 
     Of a customer who is back the data stays: whoever provisioned again says what becomes of it.
     """
-    if not PendingPurge.objects.filter(pk=row.pk).exists():  # other hosts may have been slow to answer
-        raise PermanentError("the customer went on with it")
     if Instance.objects.present().filter(customer_id=row.customer_id).exists():
         raise PermanentError(f"the customer {row.customer_id}, who is back")
+    # Other hosts may have been slow to answer. From here on nobody goes on with the data.
+    if not PendingPurge.objects.filter(pk=row.pk).update(holders=BEING_REMOVED):
+        raise PermanentError("the customer went on with it")
     try:
         engine.remove_volume(row.volume)
     except PermanentError as error:
@@ -88,10 +92,10 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
 
 
 def remove_expired(engines: Engines, now: datetime) -> dict[str, list[str]]:
-    """Remove throwaway containers and volumes past their time that no instance has or had.
+    """Remove dead containers, and throwaway ones with volumes past their time that no instance has or had.
 
-    Returns the names of what is gone, by host. Such are left by a process that was killed while it made
-    them for a moment, and by a test deployment whose row is gone.
+    Returns the names of what is gone, by host. Dead ones are what an engine failed to remove. Throwaway ones
+    were made for a moment by a process that was killed, or for a test deployment whose row is gone.
     """
     hosts = list(Host.objects.all())
     answers = zip(hosts, ask_all(hosts, engines, lambda engine, _: held_by(engine)), strict=True)
@@ -108,14 +112,22 @@ def _expired_on(
     volumes: Mapping[str, Mapping[str, str]],
     now: datetime,
 ) -> list[Orphan]:
-    over = [each for each in containers if is_over(each.labels, now)]
+    ours = [each for each in containers if is_managed(each.labels)]
+    over = [each for each in ours if is_over(each.labels, now)]
+    dead = [each for each in ours if each.state == DEAD]
     gone = {name: labels for name, labels in volumes.items() if is_over(labels, now)}
-    if not over and not gone:  # nearly always, and then no instance need be read
+    if not over and not gone and not dead:  # nearly always, and then no instance need be read
         return []
     rows = list(Instance.objects.filter(host=host).without_secrets())  # what was adopted has others' labels
     own, kept = {row.container_id for row in rows}, {name for row in rows for name in row.held_volumes}
     found = orphaned([each for each in over if each.id not in own], gone, held_on(host))
-    return [each for each in found if each.why == THROWAWAY and each.name not in kept]
+    expired = [each for each in found if each.why == THROWAWAY and each.name not in kept]
+    return [*(_left(each) for each in dead if each.id not in own), *expired]
+
+
+def _left(dead: ContainerSummary) -> Orphan:
+    """What an engine has left of a container that it could not remove when it was told to."""
+    return Orphan("container", dead.name, dead.labels.get(CUSTOMER_LABEL, ""), dead.state, NOT_ITS_OWN)
 
 
 def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
@@ -157,8 +169,8 @@ def _learnt(row: Instance, engines: Engines) -> bool:
 def unused_images(host: Host, now: datetime) -> set[str]:
     """Ids of images dockmgr once ran on a host and will not need again.
 
-    Kept are those an instance runs, those the newest update of an instance could go back to, and
-    all that an operation had to do with in the last seven days. Images dockmgr never ran are not ours.
+    It may need those an instance runs, those the newest update of an instance could go back to, and those an
+    operation fetched or replaced that began in the last seven days or is not over.
     """
     here = Operation.objects.filter(host=host)
     ours = _images(here)

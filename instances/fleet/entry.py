@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from instances.lib import storable
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 LONGEST = 255  # characters of an address, or of a registry's name, that a row has room for
+NUMBERS = (int, float, int | None, float | None)  # that a truth value would be 1 of
 LEAST_MEMORY = 6 * 1024**2  # the engine refuses less
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     def columns(self) -> dict[str, Any]:
@@ -22,14 +23,16 @@ class Part(BaseModel):
         return self.model_dump(exclude_unset=True)
 
 
-class Entry(Part):
+class Entry(Section):
     """One host, registry, plan or channel: nothing of it is cut or written in another way in its row."""
 
     @field_validator("*", mode="before")
     @classmethod
-    def _as_it_is(cls, value: object) -> object:
+    def _as_it_is(cls, value: object, info: ValidationInfo) -> object:
         if not storable.is_storable(value):
             raise ValueError("must have no zero bytes, and no halves of characters")
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in NUMBERS:
+            raise ValueError("must be a number")
         return value
 
 

@@ -1,4 +1,4 @@
-"""The fleet file: what a YAML document may say about hosts, plans and channels. Pure."""
+"""The fleet file: what a YAML document may say about hosts, registries, plans and channels. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from instances.errors import RequestError
 from instances.fleet import as_written
 from instances.fleet.channel_entry import ChannelEntry
 from instances.fleet.compose_keys import instead_of
-from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Part, shown
+from instances.fleet.entry import LEAST_MEMORY, LONGEST, NAME, Entry, Section, shown
 from instances.fleet.plan_entry import PlanEntry
 from instances.lib import sizes
+from instances.lib.addresses import is_ip, is_machine
 
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 
@@ -30,13 +31,26 @@ def _network(value: str) -> str:
     return value
 
 
-class Tls(Part):
+def _machine(value: str) -> str:
+    if not is_machine(value):
+        raise ValueError("must be a machine's name or its IP address, without port and brackets")
+    return value
+
+
+def _interface(value: str) -> str:
+    """What an engine can't read as an address it takes for all of its machine's, which strangers reach."""
+    if value and not is_ip(value):
+        raise ValueError("must be an IP address of the host")
+    return value
+
+
+class Tls(Section):
     ca: str
     cert: str
     key: str
 
 
-class Ssh(Part):
+class Ssh(Section):
     key: str | None = None
     known_hosts: str | None = None
 
@@ -47,8 +61,8 @@ class HostEntry(Entry):
     tls: Tls | None = None
     ssh: Ssh | None = None
     insecure: bool = False
-    address: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9:._-]{1,253}$")
-    bind: str = Field(default="", pattern=r"^[0-9a-fA-F:.]{0,45}$")
+    address: Annotated[str, AfterValidator(_machine)] = "127.0.0.1"
+    bind: Annotated[str, AfterValidator(_interface), Field(max_length=45)] = ""
     network: Annotated[str, AfterValidator(_network), Field(pattern=NAME)] = networks.DEFAULT
     max_instances: int | None = Field(default=None, ge=0, le=1_000_000)
     max_memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] | None = None
@@ -95,15 +109,34 @@ class RegistryEntry(Entry):
         return {**(kinds if kinds.keys() & said.keys() else {}), **said}
 
 
-class FleetFile(Part):
+ENTRIES: dict[str, type[Section]] = {
+    "hosts": HostEntry, "registries": RegistryEntry, "plans": PlanEntry, "channels": ChannelEntry
+}  # fmt: skip
+
+
+class FleetFile(Section):
+    """Keys that begin with `x-` hold what entries share by YAML's anchors, as in Compose."""
+
     hosts: list[HostEntry] = []
     registries: list[RegistryEntry] = []
     plans: list[PlanEntry] = []
     channels: list[ChannelEntry] = []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, value: Any) -> Any:
+        """A kind with nothing under it says nothing."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: entries
+            for key, entries in value.items()
+            if not key.startswith("x-") and not (key in ENTRIES and entries is None)
+        }
+
     @model_validator(mode="after")
     def _names_once(self) -> FleetFile:
-        for kind in ("hosts", "registries", "plans", "channels"):
+        for kind in ENTRIES:
             given = [entry.name for entry in getattr(self, kind)]
             if len(given) != len(set(given)):
                 raise ValueError(f"{kind} has a name twice")
@@ -133,6 +166,8 @@ def parse_mapping(text: str) -> dict[str, Any]:
 def _loaded(text: str, what: str) -> Any:
     try:
         return as_written.read(text)
+    except as_written.Trap as trap:
+        raise RequestError(f"{what} refused: {trap}.") from None
     except as_written.UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -141,7 +176,15 @@ def _loaded(text: str, what: str) -> Any:
 
 def _unknown(place: tuple[int | str, ...]) -> str:
     told = instead_of(str(place[-1]), of_plan=place[0] == "plans" and len(place) == 3)
+    told = told or _underscored(str(place[0]), str(place[-1]))
     return f"is not a known key: {told}" if told else "is not a known key"
+
+
+def _underscored(kind: str, key: str) -> str:
+    """What is meant by a key that has hyphens where ours has underscores."""
+    entry = ENTRIES.get(kind)
+    meant = key.replace("-", "_")
+    return f"say {meant}" if entry and "-" in key and meant in entry.model_fields else ""
 
 
 def _sentence(error: ValidationError) -> str:

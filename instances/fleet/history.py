@@ -10,6 +10,7 @@ from django.conf import settings
 from instances.db import partitions
 from instances.fleet import early_sums, former_checks, roll_up
 from instances.fleet.history_rules import first_to_keep
+from instances.lib.calendar import DAY
 from instances.models import HealthCheck
 
 TABLE = HealthCheck._meta.db_table
@@ -43,7 +44,7 @@ def forget_checks(now: datetime) -> int:
         return _in_steps(lambda: HealthCheck.objects.filter(
             pk__in=HealthCheck.objects.filter(checked_at__lt=before).values("pk")[:ROWS_AT_ONCE]
         ).delete()[0])  # fmt: skip
-    over = [day for day in partitions.days(TABLE) if partitions.beginning(day) + partitions.DAY <= before]
+    over = [day for day in partitions.days(TABLE) if partitions.beginning(day) + DAY <= before]
     dropped = sum(partitions.drop(TABLE, day) or 0 for day in over)
     return dropped + _in_steps(lambda: partitions.delete_from_default(TABLE, before, ROWS_AT_ONCE))
 

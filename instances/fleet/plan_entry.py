@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,12 @@ from instances.health.question import Question
 from instances.lib import placeholders, sizes, validators
 
 LEAST_DISK = 1024**2
+LEAST_CPUS = 0.01  # the engine's kernel takes no less
+_LOG_FORMS = {
+    "max-size": (re.compile(r"\d+(?:\.\d+)? ?[kmgtp]?i?b?", re.I), "a size such as 10m"),
+    "max-file": (re.compile(r"[1-9]\d{0,5}"), "a number of files"),
+    "compress": (re.compile(r"true|false|[tf01]", re.I), "true or false"),
+}
 
 
 def _env(value: object) -> dict[str, str]:
@@ -32,12 +39,6 @@ def _env(value: object) -> dict[str, str]:
         raise ValueError(str(error)) from None
     placeholders.refuse_unknown(given.values())
     return given
-
-
-def _data_path(value: str) -> str:
-    """Held against the rule of every volume, and kept as it is written: another text would be a change."""
-    option_words.mount_point(value)
-    return value
 
 
 def _pair(line: object) -> tuple[str, str]:
@@ -65,8 +66,12 @@ def _images(value: object) -> list[str]:
 
 def _address(value: str) -> str:
     """One that nothing can be asked at would be found out of order customer by customer."""
+    filled = value.replace("{subdomain}", "a.example")
+    other = re.search(r"\{(\w*)\}", filled, re.ASCII)
+    if other:
+        raise ValueError(f"{other[0]} stands for nothing here: there is {{subdomain}} alone")
     try:
-        parts = urlsplit(value.replace("{subdomain}", "a.example"))
+        parts = urlsplit(filled)
         can_be_asked = bool(parts.hostname) and parts.port != 0
     except ValueError:
         can_be_asked = False
@@ -108,7 +113,7 @@ class PlanEntry(Entry, Options):
     name: str = Field(pattern=NAME)
     image: Annotated[str, BeforeValidator(_image)] = ""
     images: Annotated[list[str], BeforeValidator(_images), Field(max_length=100)] = []
-    cpus: float = Field(default=1.0, gt=0, le=1024)
+    cpus: float = Field(default=1.0, ge=LEAST_CPUS, le=1024)
     memory: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_MEMORY)] = 512 * 1024**2
     pids: int | None = Field(default=None, ge=1, le=4_194_304)
     disk: Annotated[int, BeforeValidator(sizes.in_bytes), Field(ge=LEAST_DISK)] | None = None
@@ -118,9 +123,9 @@ class PlanEntry(Entry, Options):
     health: Question | None = None
     start_grace: float = Field(default=60, ge=0, le=3600)
     stop_timeout: int = Field(default=10, ge=0, le=timings.LONGEST_STOP)
-    data_path: Annotated[str, AfterValidator(_data_path), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None = (
-        "/data"
-    )
+    data_path: (
+        Annotated[str, AfterValidator(option_words.mount_point), Field(pattern=r"^/[!-9;-~]{1,254}$")] | None
+    ) = "/data"
     env: Annotated[dict[str, str], BeforeValidator(_env)] = {}
     generate: Annotated[dict[str, int], BeforeValidator(_generated)] = {}
     required_env: list[Annotated[str, Field(pattern=f"^{validators.ENV_NAME.pattern}$")]] = []
@@ -139,6 +144,16 @@ class PlanEntry(Entry, Options):
                 raise ValueError(f"health_{key} and {key} of health are one thing: say it once")
         if "data_path" in self.model_fields_set and self.volumes.get(DATA) not in (None, self.data_path):
             raise ValueError(f"data_path and the volume {DATA} are one thing: say it once")
+        return self
+
+    @model_validator(mode="after")
+    def _log_can_be_kept(self) -> PlanEntry:
+        """An engine finds out with the start of the new container, when the old one was stopped for it."""
+        if self.logging.driver in ("json-file", "local"):
+            for name, (form, words) in _LOG_FORMS.items():
+                given = self.logging.options.get(name)
+                if given is not None and not form.fullmatch(given):
+                    raise ValueError(f"{name} of logging must be {words}")
         return self
 
     def columns(self) -> dict[str, Any]:

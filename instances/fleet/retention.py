@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseFailure
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
@@ -17,6 +18,7 @@ from instances.fleet import by_instance, history
 from instances.models import (
     ApiRequest,
     AuditEntry,
+    Bulk,
     CheckDay,
     CheckHour,
     FeedEvent,
@@ -36,7 +38,7 @@ from instances.monitoring.usage_report import hours_kept
 logger = logging.getLogger(__name__)
 
 EVENTS_KEPT = timedelta(days=2)  # for whoever follows them and was away
-ORDERED_BEFORE = timedelta(days=1)  # its end an operation was asked for at most so long
+ORDERED_BEFORE = timedelta(days=1)  # an operation ends at most so long after it is asked for
 BATCH = 1000  # rows deleted in one transaction
 
 
@@ -91,6 +93,8 @@ def _others(now: datetime) -> dict[str, QuerySet[Any]]:
         "notifications": Notification.objects.filter(created_at__lt=recorded),
         "operations": Operation.objects.filter(finished_at__lt=recorded),
         "audit entries": AuditEntry.objects.filter(at__lt=recorded),
+        "orders": Bulk.objects.filter(created_at__lt=recorded, due_at=None),
+        "logins": Session.objects.filter(expire_date__lt=now),
     }
 
 

@@ -28,7 +28,7 @@ from instances.checks.roster import Roster
 from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost
 from instances.fleet.progress import Progress, silent
-from instances.fleet.sweep_report import Report, health_rows
+from instances.fleet.sweep_report import SweepReport, health_rows
 from instances.health.response import PROBER
 from instances.health.state import Status
 from instances.incidents.hosts import left_alone
@@ -96,7 +96,7 @@ def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
         yield batch
 
 
-def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> Report:
+def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> SweepReport:
     """The whole sweep: check every active instance, re-check suspects, restart, wait until settled.
 
     Raises BusyError when another attended sweep is running; a sweep of the workers is waited for. One that is
@@ -120,7 +120,7 @@ def sweep_here(by: str, outside: Outside | None = None, progress: Progress = sil
         state_file.write()
     rows = health_rows(roster)
     seconds = (outside.clock.now() - began).total_seconds()
-    report = Report(sweep, rows, healing.last, _restarts(rows, began), seconds)
+    report = SweepReport(sweep, rows, healing.last, _restarts(rows, began), seconds)
     heartbeat.ping(settings.HEARTBEAT_URL)
     deliver_what_is_held(outside, watch)
     return report

@@ -14,7 +14,7 @@ from instances.models import Health, Operation, Sweep
 
 
 @dataclass(frozen=True)
-class Report:
+class SweepReport:
     """What a sweep found and did, read back from the database after it settled.
 
     `last` is the last check of each instance, by its key.

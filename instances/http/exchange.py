@@ -80,7 +80,7 @@ class NotPublicError(Exception):
     """The host name leads to no address of the internet."""
 
 
-class OwnTrouble(Exception):
+class NotAskedError(Exception):
     """The look could not be made for a reason on our side; the text says which."""
 
 
@@ -149,13 +149,13 @@ class Exchange:
             self.places, self.certificate,
         )  # fmt: skip
 
-    def failure(self, error: AnswerError | NotPublicError | OwnTrouble | OSError) -> ProbeResult:
+    def failure(self, error: AnswerError | NotPublicError | NotAskedError | OSError) -> ProbeResult:
         """What it saw when this is what became of it."""
         if isinstance(error, NotPublicError):
             return self.result(failed(PRIVATE, self._status))
         if isinstance(error, AnswerError):
             return self.result(failed(error.reason, self._status))
-        if isinstance(error, OwnTrouble):
+        if isinstance(error, NotAskedError):
             return self.result(failed(PROBER, self._status), str(error))
         return self.result(failed(reason_of(error), self._status), _detail(error))
 
@@ -184,7 +184,7 @@ def _detail(error: OSError) -> str:
 
 
 def target_of(address: Address) -> Target:
-    """Where to connect and what to send. Raises OwnTrouble for what is no URL."""
+    """Where to connect and what to send. Raises NotAskedError for what is no URL."""
     scheme, host, port, path = _plain_parts(address.url) or _parts(address.url)
     if scheme == "tcp":
         return Target(False, host, port or 0, b"", host, True, address.public_only)
@@ -204,9 +204,9 @@ def _parts(url: str) -> Parts:
         name = parts.hostname or ""
         host = name if _NUMBER.fullmatch(name) else name.encode("idna").decode()
     except ValueError as error:
-        raise OwnTrouble("the address is malformed") from error
+        raise NotAskedError("the address is malformed") from error
     if parts.scheme not in ("http", "https", "tcp") or not _HOST.fullmatch(host):
-        raise OwnTrouble("the address is not an http or https URL")
+        raise NotAskedError("the address is not an http or https URL")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, host, port, quote(path, safe=_SAFE_IN_TARGET)
 

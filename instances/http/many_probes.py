@@ -17,7 +17,15 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from instances.http.exchange import Address, Exchange, OwnTrouble, ProbeResult, Target, is_literal, target_of
+from instances.http.exchange import (
+    Address,
+    Exchange,
+    NotAskedError,
+    ProbeResult,
+    Target,
+    is_literal,
+    target_of,
+)
 from instances.http.http1 import RECEIVE_SIZE, AnswerError
 from instances.http.pace import YOUNG, Line, Pace
 
@@ -65,7 +73,7 @@ def question_of(address: Address) -> Question | None:
     """The address as one that can be asked here, if it can."""
     try:
         target = target_of(address)
-    except OwnTrouble:
+    except NotAskedError:
         return None
     is_plain = bool(target.request) and not target.tls and not target.public_only
     return Question(address, target) if is_plain and is_literal(_family(target), target.host) else None
@@ -204,7 +212,7 @@ class ManyProbes:
             result = known.exchange.failure(error)
         except Exception as error:  # a defect must not end the thread that others' looks are on
             logger.error("A look failed for a reason of our own: %s", type(error).__name__)
-            result = known.exchange.failure(OwnTrouble())
+            result = known.exchange.failure(NotAskedError())
         self._end(known, result)
 
     @staticmethod

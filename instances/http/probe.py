@@ -16,8 +16,8 @@ from instances.http.exchange import (
     PRIVATE,
     Address,
     Exchange,
+    NotAskedError,
     NotPublicError,
-    OwnTrouble,
     ProbeResult,
     Target,
     failed,
@@ -48,7 +48,7 @@ def probe(address: Address, timeout: float) -> ProbeResult:
             if not target.request:
                 return exchange.result(_stays_open(connection, deadline))
             return exchange.result(_answer(connection, target, exchange, deadline))
-    except (AnswerError, NotPublicError, OwnTrouble, OSError) as error:
+    except (AnswerError, NotPublicError, NotAskedError, OSError) as error:
         return exchange.failure(error)
 
 
@@ -137,9 +137,9 @@ def _resolve(target: Target, deadline: float) -> list[tuple[socket.AddressFamily
         lookup.start()
         answer = answers.get(timeout=time_left(deadline))
     except queue.Empty as error:
-        raise OwnTrouble("the name service does not answer") from error
+        raise NotAskedError("the name service does not answer") from error
     except RuntimeError as error:
-        raise OwnTrouble("no thread left to resolve the host name") from error
+        raise NotAskedError("no thread left to resolve the host name") from error
     if isinstance(answer, OSError):
         raise answer
     return answer

@@ -88,8 +88,7 @@ def resolve_due(now: datetime, describe: Resolution) -> int:
     """
     ended = _end_clean(now, describe)
     for incident in ended:
-        with transaction.atomic():
-            wake(incident, now)
+        wake(incident, now)
     return len(ended)
 
 

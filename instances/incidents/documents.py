@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from instances.documents import Document, last_words, shapes, time
 from instances.incidents import mutes
-from instances.incidents.uptime import Line, Report
+from instances.incidents.uptime import UptimeLine, UptimeReport
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Incident, Mute
 
@@ -46,7 +46,7 @@ def mute(row: Mute) -> Document:
     }
 
 
-def uptime(report: Report) -> Document:
+def uptime(report: UptimeReport) -> Document:
     """UPTIME of each instance, each plan and all, in a period; times in seconds."""
     return {
         "since": time(report.since),
@@ -105,7 +105,7 @@ def _events(row: Incident, now: datetime) -> list[shapes.Event]:
     ]
 
 
-def _sum(lines: list[Line]) -> dict[str, Any]:
+def _sum(lines: list[UptimeLine]) -> dict[str, Any]:
     outside = sum((line.outside for line in lines), Uptime())
     return {
         "instances": len(lines),

@@ -16,6 +16,8 @@ from instances.incidents.rules import Availability, Effect, Severity, availabili
 from instances.incidents.writer import IncidentWriter, deadline
 from instances.models import Incident, Instance, Transition
 
+NO_RESTARTS = "nothing is restarted automatically, as DOCKMGR_RESTART_LIMIT is 0"
+
 
 @dataclass(frozen=True)
 class HealthChange:
@@ -75,9 +77,6 @@ def _down_from(begun: Mapping[int, datetime | None]) -> dict[int, datetime]:
     known = Transition.objects.filter(instance__in=begun).order_by().values_list("instance_id")
     last = dict(known.annotate(last=Max("at")))
     return {pk: max(since, last.get(pk, since)) for pk, since in begun.items() if since}
-
-
-NO_RESTARTS = "nothing is restarted automatically, as DOCKMGR_RESTART_LIMIT is 0"
 
 
 class _Incidents:

@@ -19,6 +19,7 @@ MISCONFIGURED = "configuration"  # of one that can't be reached in the way it is
 ANOTHER_ENGINE = "another_engine"  # of one at whose address another engine answers
 DATA_LOST = "data_lost"  # of one whose engine has lost its containers and their data
 WAVE = "wave"  # the cause of one whose instances began to fail together
+HALF_ARE_BAD = "hosts"  # the cause of the fleet's incident while half of all hosts are in trouble
 OUT_OF_REACH = "out_of_reach"  # the state a host is shown in while its engine can't be asked
 _SHOWN = {
     ENGINE: OUT_OF_REACH,
@@ -69,6 +70,21 @@ def open_on_hosts() -> QuerySet[Incident]:
     return Incident.objects.open().filter(kind="host")
 
 
+def fleet_in_trouble() -> QuerySet[Incident]:
+    """The fleet's incident. One that comes and goes stays open for a while after its trouble has passed."""
+    fleet = Incident.objects.open().filter(key=FLEET)
+    return fleet.exclude(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
+
+
+def holding_messages(now: datetime) -> QuerySet[Incident]:
+    """Incidents of hosts that hold back what is told of instances there.
+
+    That of a host which comes and goes stays open for longer than it holds others back.
+    """
+    own_alone = timedelta(seconds=max(0.0, settings.FLAPPING_CLEAN - settings.HOST_GRACE))
+    return open_on_hosts().exclude(flapping=True, resolve_at__lte=now + own_alone)
+
+
 def trouble_shown(incident: Incident) -> str:
     """The state in which a host with this open incident is shown."""
     return "is_back" if incident.resolve_at else _SHOWN.get(incident.cause, "in_trouble")
@@ -86,9 +102,9 @@ def healing_held(instance: Instance, now: datetime) -> bool:
     A wave is no such trouble, for customers can cause it; nor is a trouble that has passed, whose
     grace holds messages alone.
     """
-    on_host = Q(kind="host", host=instance.host_id, resolve_at=None) & ~Q(cause=WAVE)
-    trouble = Incident.objects.open().filter(Q(key=FLEET) | on_host)
-    return trouble.exists() or mutes.end_for(instance, now) is not None
+    on_host = open_on_hosts().filter(host=instance.host_id, resolve_at=None).exclude(cause=WAVE)
+    trouble = on_host.exists() or fleet_in_trouble().exists()
+    return trouble or mutes.end_for(instance, now) is not None
 
 
 def in_wave(host_id: int) -> bool:
@@ -98,6 +114,6 @@ def in_wave(host_id: int) -> bool:
 
 def left_alone(instance_ids: Collection[int], now: datetime) -> set[int]:
     """Those of the instances for which waiting does not help: nothing is healed there until people act."""
-    if instance_ids and Incident.objects.open().filter(key=FLEET).exists():
+    if instance_ids and fleet_in_trouble().exists():
         return set(instance_ids)
     return set(mutes.ends(instance_ids, now))

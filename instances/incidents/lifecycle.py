@@ -87,25 +87,32 @@ def _describe(incident: Incident, cause: str, message: str, now: datetime) -> No
     incident.down_since = incident.down_since or now
 
 
-@transaction.atomic
 def resolve(incident: Incident, resolution: str, now: datetime) -> None:
     """End an incident; what it held back at other incidents is looked at again."""
-    held = locked(Incident.objects.filter(pk=incident.pk, resolved_at=None)).first()
-    if held is None:
-        return
-    writer = IncidentWriter(now)
-    writer.resolved(held, resolution)
-    if held.kind != "instance":
-        held.notify_at = now
-    writer.save()
-    wake(held, now)
-    incident.refresh_from_db()
+    held = _ended(incident.pk, resolution, now)
+    if held is not None:
+        wake(held, now)
+        incident.refresh_from_db()
 
 
+@transaction.atomic
+def _ended(key: int, resolution: str, now: datetime) -> Incident | None:
+    """The incident, if it was open."""
+    held = locked(Incident.objects.filter(pk=key, resolved_at=None)).first()
+    if held is not None:
+        writer = IncidentWriter(now)
+        writer.resolved(held, resolution)
+        if held.kind != "instance":
+            held.notify_at = now
+        writer.save()
+    return held
+
+
+@transaction.atomic
 def wake(incident: Incident, now: datetime) -> None:
     """Look at once at what waited for a host's or the fleet's incident to be over.
 
-    Call it inside the transaction that ends the incident.
+    Call it when the incident is let go: it is locked by key, as all others are, and must not be held before.
     """
     waiting = Incident.objects.filter(notify_at__gt=now).exclude(kind=SELF).exclude(pk=incident.pk)
     if incident.kind == "host" and incident.host_id is not None:

@@ -19,7 +19,7 @@ Seen = type[Transition] | type[OutsideTransition]
 
 
 @dataclass(frozen=True)
-class Line:
+class UptimeLine:
     """How available one instance was, and as its customer saw it `outside`, where he was asked for."""
 
     instance_id: int
@@ -30,27 +30,27 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Report:
+class UptimeReport:
     """How available instances were in a period, ordered by customer id."""
 
     since: datetime
     until: datetime
-    lines: list[Line]
+    lines: list[UptimeLine]
 
     @property
     def total(self) -> Uptime:
         return sum((line.uptime for line in self.lines), Uptime())
 
     @property
-    def plans(self) -> dict[str, list[Line]]:
+    def plans(self) -> dict[str, list[UptimeLine]]:
         """The lines of each plan, plans in order of their names."""
-        found: dict[str, list[Line]] = {}
+        found: dict[str, list[UptimeLine]] = {}
         for line in sorted(self.lines, key=lambda line: line.plan):
             found.setdefault(line.plan, []).append(line)
         return found
 
 
-def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> Report:
+def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> UptimeReport:
     """The uptime of `instances` in a period, in five queries however many they are."""
     restarts = _restarts(instances, since, until)
     outside = {line.instance_id: line.uptime for line in lines_of(instances, since, until, OutsideTransition)}
@@ -58,12 +58,12 @@ def report(instances: QuerySet[Instance], since: datetime, until: datetime) -> R
         replace(
             line,
             uptime=replace(line.uptime, restarts=tried, restarts_helped=helped),
-            outside=outside[line.instance_id],
+            outside=outside.get(line.instance_id, Uptime()),  # of who was provisioned since nothing is known
         )
         for line in _long_lines(instances, since, until)
         for tried, helped in [restarts.get(line.instance_id, (0, 0))]
     ]
-    return Report(since, until, lines)
+    return UptimeReport(since, until, lines)
 
 
 def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) -> dict[int, float | None]:
@@ -72,7 +72,7 @@ def uptime_percent(instance_ids: Iterable[int], since: datetime, now: datetime) 
     return {line.instance_id: line.uptime.percent for line in _long_lines(instances, since, now)}
 
 
-def _long_lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> Iterator[Line]:
+def _long_lines(instances: QuerySet[Instance], since: datetime, until: datetime) -> Iterator[UptimeLine]:
     """The same as `lines_of`, also for times of which no transitions are kept any more.
 
     Of those it knows up and down alone, from the day on in which the period begins; in one query more.
@@ -102,7 +102,7 @@ def changes_of(instance: Instance, since: datetime, until: datetime) -> list[Ava
 
 def lines_of(
     instances: QuerySet[Instance], since: datetime, until: datetime, seen: Seen = Transition
-) -> Iterator[Line]:
+) -> Iterator[UptimeLine]:
     """How available each of `instances` was, by customer id, without its restarts; in two queries."""
     within = _changes_within(instances, since, until, seen)
     before = seen._default_manager.filter(instance=OuterRef("pk"), at__lte=since).order_by("-at", "-pk")
@@ -115,7 +115,7 @@ def lines_of(
     )
     for pk, customer_id, plan, at, availability in rows:
         first = [AvailabilityChange(at, Availability(availability))] if at else []
-        yield Line(pk, customer_id, plan, measure([*first, *within[pk]], since, until))
+        yield UptimeLine(pk, customer_id, plan, measure([*first, *within[pk]], since, until))
 
 
 def _changes_within(

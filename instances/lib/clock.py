@@ -22,9 +22,6 @@ class Clock:
         return timedelta(0)
 
 
-SYSTEM = Clock()
-
-
 def known(moment: datetime | None, now: datetime) -> datetime | None:
     """A stored moment, or None when it lies in the future: then a clock was wrong, and it says nothing."""
     return None if moment is None or moment > now + AHEAD else moment

@@ -15,12 +15,14 @@ from instances.containers.image_policy import ImagePolicy
 from instances.containers.options import Options
 from instances.containers.spec import PlanSpec, all_volumes
 from instances.db.clock import SYSTEM
+from instances.lib.addresses import is_ip
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.storable import CharField, Excerpt, JSONField
 
 FIRST_PORT = 20000
 LAST_PORT = 29999
+LOOPBACK = "127.0.0.1"
 
 
 class Host(models.Model):
@@ -70,13 +72,15 @@ class Host(models.Model):
 
     @property
     def bind_address(self) -> str:
-        """The address ports are published on: as told, else `address` where that is an IP address."""
+        """The address ports are published on: as told, else `address` where that is an IP address.
+
+        Loopback where what is told is none, because an engine would take that for all addresses of the host.
+        """
         if self.bind:
-            return self.bind
-        try:
+            return self.bind if is_ip(self.bind) else LOOPBACK
+        if is_ip(self.address):
             return str(ipaddress.ip_address(self.address))
-        except ValueError:
-            return "127.0.0.1" if self.address == "localhost" else "0.0.0.0"  # noqa: S104
+        return LOOPBACK if self.address == "localhost" else "0.0.0.0"  # noqa: S104
 
 
 class HostWatch(models.Model):

@@ -24,7 +24,7 @@ from instances.models.storable import CharField, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 LEAVING = "leaving"  # stands in place of the health of what nobody looks after any more
-# For `defer`: what is not read is not decrypted.
+# For `defer`: tokens that nobody opens need not be fetched.
 SECRETS = ("env", "former_values", "adopted", "approved_image", "plan__env", "plan__former_values")
 
 

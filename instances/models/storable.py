@@ -28,12 +28,13 @@ else:
             name, _path, args, kwargs = super().deconstruct()
             return name, f"django.db.models.{self.get_internal_type()}", args, kwargs
 
-    class CharField(_OfDjango, models.CharField):
-        """A name or another short text that must be kept whole: what is too long is refused."""
-
+    class _Text(_OfDjango):
         def get_prep_value(self, value: Any) -> Any:
             value = super().get_prep_value(value)
             return storable.text(value) if isinstance(value, str) else value
+
+    class CharField(_Text, models.CharField):
+        """A name or another short text that must be kept whole: what is too long is refused."""
 
     class Excerpt(CharField):
         """A text for people, of which the first `max_length` characters are kept."""
@@ -45,12 +46,8 @@ else:
         def get_internal_type(self) -> str:
             return "CharField"
 
-    class TextField(_OfDjango, models.TextField):
+    class TextField(_Text, models.TextField):
         """A text of any length."""
-
-        def get_prep_value(self, value: Any) -> Any:
-            value = super().get_prep_value(value)
-            return storable.text(value) if isinstance(value, str) else value
 
     class JSONField(_OfDjango, models.JSONField):
         """Nested JSON; every text in it, names included, is made storable."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from logging import ERROR, WARNING
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Count, Q, QuerySet
 
 from instances.incidents import lifecycle
 from instances.incidents.rules import Severity
@@ -33,10 +35,10 @@ def raise_alarm(
     notify_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
 ) -> None:
-    """Make the key's incident so severe for this cause; nothing is told anew while the cause is the same.
+    """Open the key's incident, or bring its message up to date; only another cause is told anew.
 
-    Its message is brought up to date. With `resolve_at` it resolves by itself unless it is raised again
-    before. It is told at once, or when `notify_at` says.
+    It is told at once, or when `notify_at` says. With `resolve_at` it resolves by itself then, unless it is
+    raised again before.
     """
     try:
         with transaction.atomic():
@@ -52,9 +54,31 @@ def raise_alarm(
         logger.info("Another process has just raised the alarm of %s.", key)
 
 
+def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:
+    """Those that are open, and were over and came back as often as makes instances flap, flap as well."""
+    lately = Q(events__kind="reopened", events__at__gt=now - timedelta(seconds=settings.FLAP_WINDOW))
+    steady = incidents.filter(resolved_at=None, flapping=False)
+    often = steady.alias(again=Count("events", filter=lately)).filter(again__gte=settings.FLAPS_ALLOWED)
+    for incident in often:
+        if Incident.objects.filter(pk=incident.pk, flapping=False).update(flapping=True):
+            lifecycle.add_event(incident, "flapping", "it passes and comes back", now)
+
+
 def end_alarm(key: str, resolution: str, now: datetime) -> None:
     """Resolve the key's incident, if it is open."""
     incident = open_one(key)
     if incident is not None:
         logger.info("Incident %s is over: %s.", key, resolution)
         lifecycle.resolve(incident, resolution, now)
+
+
+def end_or_wait(key: str, resolution: str, now: datetime) -> None:
+    """`end_alarm`; but one that flaps is over when it was not raised again for DOCKMGR_FLAPPING_CLEAN."""
+    incident = open_one(key)
+    if incident is None or not incident.flapping:
+        end_alarm(key, resolution, now)
+        return
+    clean = now + timedelta(seconds=settings.FLAPPING_CLEAN)
+    with transaction.atomic():
+        if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
+            lifecycle.wake(incident, now)

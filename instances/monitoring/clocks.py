@@ -5,13 +5,26 @@ from __future__ import annotations
 import socket
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, Exists, Max, Model, OuterRef
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, F, Max, Model, OuterRef
 
+from instances.db.locks import lock_in_order
 from instances.db.moments import ahead
 from instances.incidents.rules import SELF, clock_key
 from instances.lib.clock import AHEAD, Clock
 from instances.lib.durations import span
-from instances.models import Health, Incident, OutsideCheck, OutsideTransition, Pulse, Sweep, Transition
+from instances.models import (
+    Health,
+    Incident,
+    Mute,
+    Notification,
+    NotifiedState,
+    OutsideCheck,
+    OutsideTransition,
+    Pulse,
+    Sweep,
+    Transition,
+)
 from instances.monitoring.alarms import raise_alarm
 
 CLOCK = "clock"
@@ -25,6 +38,7 @@ PUT_TO_NOW: tuple[tuple[type[Model], str], ...] = (
     (Incident, "confirmed_at"),
     (Incident, "resolved_at"),
     (OutsideCheck, "failing_since"),
+    (NotifiedState, "at"),
 )
 
 
@@ -60,11 +74,20 @@ def _furthest(model: type[Health | Sweep | Pulse | Incident], column: str, now: 
 def _put_to_now(now: datetime) -> None:
     Health.objects.filter(ahead("checked_at", now)).update(checked_at=None)
     Sweep.objects.filter(ahead("started_at", now)).update(started_at=now, slot=None, expires_at=now)
-    Incident.objects.filter(ahead("opened_at", now), resolved_at=None).update(notify_at=now)
+    _compare_afresh(now)
     for model, column in PUT_TO_NOW:
         model._default_manager.filter(ahead(column, now)).update(**{column: now})
     for seen in (Transition, OutsideTransition):
         _put_changes_to_now(seen, now)
+    _put_mutes_to_now(now)
+    _put_messages_to_now(now)
+
+
+@transaction.atomic
+def _compare_afresh(now: datetime) -> None:
+    """What has to wait is put off anew, by the time that is right."""
+    waiting = lock_in_order(Incident.objects.filter(notify_at__gt=now))
+    Incident.objects.filter(pk__in=waiting).update(notify_at=now)
 
 
 def _put_changes_to_now(seen: type[Transition] | type[OutsideTransition], now: datetime) -> None:
@@ -75,3 +98,18 @@ def _put_changes_to_now(seen: type[Transition] | type[OutsideTransition], now: d
     )
     rows.filter(Exists(later)).delete()
     rows.update(at=now)
+
+
+def _put_mutes_to_now(now: datetime) -> None:
+    """They last as long as somebody wanted, and do not begin by themselves some day."""
+    for mute in Mute.objects.filter(ahead("starts_at", now)):
+        mute.starts_at, mute.until = now, now + (mute.until - mute.starts_at)
+        mute.save(update_fields=["starts_at", "until"])
+
+
+def _put_messages_to_now(now: datetime) -> None:
+    """Those that wait stay in their order, and before what is written from now on."""
+    waiting = Notification.objects.filter(ahead("created_at", now), sent_at=None, given_up_at=None)
+    last: datetime | None = waiting.aggregate(last=Max("created_at"))["last"]
+    if last:
+        waiting.update(created_at=F("created_at") - (last - now))

@@ -18,13 +18,13 @@ from django.db.models import Q
 
 from instances.containers.facts import ContainerEvent, short_id
 from instances.db.errors import may_pass
-from instances.db.locks import locked
+from instances.db.locks import lock_in_order, locked
 from instances.errors import DockmgrError, EngineUnreachable
 from instances.incidents.lifecycle import add_event
 from instances.incidents.rules import CONTAINER, CRASHING, Severity, crashes_key
 from instances.incidents.writer import IncidentWriter
 from instances.lib.durations import span
-from instances.models import Incident, IncidentEvent, Instance, Operation
+from instances.models import Health, Incident, IncidentEvent, Instance, Operation
 from instances.monitoring.death_rules import Death, are_too_many, in_words, started_again
 from instances.outside import Outside, engine_address
 
@@ -173,8 +173,9 @@ def _was_made_good(instance: Instance, heard: Heard, outside: Outside) -> bool:
 def _note(instance: Instance, death: Death, now: datetime) -> Incident | None:
     """Keep it with the outage that is open, or with the crashes of the last hour.
 
-    None when it is known: another process has heard of it as well.
+    None when it is known: another process has heard of it as well, maybe at this very moment.
     """
+    lock_in_order(Health.objects.filter(pk=instance.pk))
     # As its engine says, though its clock may run fast: whoever hears of it again is to know it again.
     at, text = death.moment, f"ended{in_words(death.exit_code)}; its engine started it again"
     if IncidentEvent.objects.filter(incident__instance=instance, kind=DIED, at=at).exists():

@@ -12,14 +12,13 @@ from django.conf import settings
 from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
-from instances.incidents.hosts import MISCONFIGURED, WAVE, open_on_hosts
+from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, open_on_hosts
 from instances.incidents.rules import FLEET
-from instances.models import Instance
+from instances.models import Incident, Instance
 from instances.monitoring import host_rules
-from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
+from instances.monitoring.alarms import end_or_wait, note_flapping, open_one, raise_alarm
 from instances.outside import Outside
 
-HOSTS = "hosts"
 SELF_TEST = "self_test"
 SELF_TEST_PATH = "/dockmgr-self-test"
 FAILURES = 2  # self-tests in a row that must fail
@@ -34,9 +33,10 @@ def judge_fleet(now: datetime) -> None:
         message = (
             f"{bad} of {hosts} hosts are in trouble: nothing is restarted anywhere until that has passed."
         )
-        raise_alarm(FLEET, FLEET, HOSTS, message, now)
-    elif (incident := open_one(FLEET)) and incident.cause == HOSTS:
-        end_alarm(FLEET, "fewer than half of the hosts are in trouble", now)
+        raise_alarm(FLEET, FLEET, HALF_ARE_BAD, message, now)
+        note_flapping(Incident.objects.filter(key=FLEET), now)
+    elif (incident := open_one(FLEET)) and incident.cause == HALF_ARE_BAD:
+        end_or_wait(FLEET, "fewer than half of the hosts are in trouble", now)
 
 
 def _bad_hosts(now: datetime) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 
 from instances.db.locks import lock_in_order, locked
 from instances.db.moments import ahead, reached
@@ -18,7 +18,7 @@ from instances.incidents.rules import host_key
 from instances.lib.clock import known
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
-from instances.monitoring.alarms import raise_alarm
+from instances.monitoring.alarms import note_flapping, raise_alarm
 from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import AT_ONCE, Answer, ask_engines
 from instances.monitoring.host_rules import (
@@ -79,8 +79,8 @@ def ask_before_looking(outside: Outside) -> None:
 def in_doubt(now: datetime) -> bool:
     """Whether a host is suspected and asking its engine has not yet shown what to think of it.
 
-    Its turn has come like any other's when it was last asked an interval ago: that is no suspicion, and where
-    engines are asked all the time somebody's turn always has.
+    A host that is due only because it was last asked an interval ago is not suspected: in a large fleet some
+    host always is.
     """
     in_turn = F("asked_at") + timedelta(seconds=settings.HOST_INTERVAL)
     before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
@@ -149,11 +149,10 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     error = answer.error
     before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
-    incident = Incident.objects.filter(kind="host", host=host).order_by("-opened_at", "-pk").first()
-    found = replace(
-        _found(host, asked, incident, now), distrust=answer.distrust, misconfigured=answer.misconfigured
-    )
-    is_open = _act(host, found, incident, now)
+    incident = open_on_hosts().filter(host=host).first()
+    begins = _wave_begins(host, incident, now)
+    found = replace(_found(host, asked, begins), distrust=answer.distrust, misconfigured=answer.misconfigured)
+    is_open = _act(host, found, incident, begins, now)
     if not error:  # after the rows of health: what ends here wakes the incidents of the instances
         judge_certificates(host, answer.certificates, now)
     soon = host_rules.ask_soon(found, is_open)
@@ -167,21 +166,30 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> None:
     )
 
 
-def _found(host: Host, asked: PingRecord, last: Incident | None, now: datetime) -> HostFacts:
-    begins = host_rules.wave_begins(now, last.resolved_at if last else None, rules())
-    counts = (
-        Instance.objects.active()
-        .filter(host=host)
-        .aggregate(active=Count("pk"), failed=Count("pk", filter=Q(health__noticed_at__gt=begins)))
+def _wave_begins(host: Host, incident: Incident | None, now: datetime) -> datetime:
+    """From when on failures may be a wave. Incidents that are over are read only where some failed lately."""
+    begins = host_rules.wave_begins(now, None, rules())
+    if incident is not None or not _of(host).filter(health__noticed_at__gt=begins).exists():
+        return begins
+    told = Incident.objects.filter(kind="host", host=host, resolved_at__gt=begins)
+    return host_rules.wave_begins(now, told.aggregate(last=Max("resolved_at"))["last"], rules())
+
+
+def _of(host: Host) -> QuerySet[Instance]:
+    return Instance.objects.active().filter(host=host)
+
+
+def _found(host: Host, asked: PingRecord, begins: datetime) -> HostFacts:
+    counts = _of(host).aggregate(
+        active=Count("pk"), failed=Count("pk", filter=Q(health__noticed_at__gt=begins))
     )
     return HostFacts(asked, counts["active"], counts["failed"])
 
 
-def _in_common(host: Host, last: Incident | None, now: datetime) -> dict[str, str]:
+def _in_common(host: Host, begins: datetime) -> dict[str, str]:
     """What the instances of a wave share that the others of the host do not."""
-    begins = host_rules.wave_begins(now, last.resolved_at if last else None, rules())
     groups: tuple[list[Traits], list[Traits]] = ([], [])
-    rows = Instance.objects.active().filter(host=host).values_list(
+    rows = _of(host).values_list(
         "health__noticed_at", "health__reason", "image", "plan__image", "image_id", "plan__name",
         "health__version",
     )  # fmt: skip
@@ -193,16 +201,16 @@ def _in_common(host: Host, last: Incident | None, now: datetime) -> dict[str, st
     return host_rules.in_common(*groups)
 
 
-def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> bool:
-    """Open, go on with or begin to end the host's incident; returns whether it is open now."""
-    incident = last if last is not None and last.is_open else None
-    known = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
-    step = host_rules.next_step(found, known, rules())
+def _act(host: Host, found: HostFacts, incident: Incident | None, begins: datetime, now: datetime) -> bool:
+    """Open, go on with or begin to end the host's open incident; returns whether there is one now."""
+    present = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
+    step = host_rules.next_step(found, present, rules())
     trouble = host_rules.trouble_of(found, rules())
     if step is HostStep.OPEN and trouble is not None:
-        shared = _in_common(host, last, now) if trouble is Trouble.WAVE else None
+        shared = _in_common(host, begins) if trouble is Trouble.WAVE else None
         message = host_rules.describe(trouble, host.name, found, rules(), shared)
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
+        note_flapping(open_on_hosts().filter(host=host), now)
         return True
     if incident is not None and step is HostStep.GRACE:
         _begin_grace(incident, host, now)
@@ -214,8 +222,9 @@ def _act(host: Host, found: HostFacts, last: Incident | None, now: datetime) -> 
 
 def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:
     """The trouble has passed: all instances are looked at anew before anybody is told how many are left."""
-    grace = timedelta(seconds=settings.HOST_GRACE)
-    there = lock_in_order(Health.objects.filter(instance__in=Instance.objects.active().filter(host=host)))
+    least = settings.FLAPPING_CLEAN if incident.flapping else 0
+    seconds = max(least, settings.HOST_GRACE)
+    there = lock_in_order(Health.objects.filter(instance__in=_of(host)))
     Health.objects.filter(pk__in=there).update(next_check_at=now)
-    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + grace)
-    lifecycle.add_event(incident, "grace", f"the trouble has passed; {settings.HOST_GRACE:g} s of grace", now)
+    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + timedelta(seconds=seconds))
+    lifecycle.add_event(incident, "grace", f"the trouble has passed; {seconds:g} s of grace", now)

@@ -20,7 +20,7 @@ from instances.engine.port import LogStream
 from instances.errors import DockmgrError
 from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
 from instances.lib.redact import Redactor
-from instances.monitoring.log_rules import Moment, Pace, Place, Rate, stamped
+from instances.monitoring.log_rules import Moment, Place, Rate, TokenBucket, stamped
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -68,15 +68,15 @@ class Counted:
             return list(self._lines)
 
 
-class AllPaces:
+class SharedBucket:
     """What all logs of this process may take together."""
 
     def __init__(self) -> None:
-        self._pace, self._lock = Pace(RATE_OF_ALL, BURST_OF_ALL), threading.Lock()
+        self._bucket, self._lock = TokenBucket(RATE_OF_ALL, BURST_OF_ALL), threading.Lock()
 
     def spend(self, size: int, now: float) -> float:
         with self._lock:
-            return self._pace.spend(size, now)
+            return self._bucket.spend(size, now)
 
 
 class LogFollower:
@@ -92,15 +92,15 @@ class LogFollower:
         outside: Outside,
         address: EngineAddress,
         redactor: Callable[[], Redactor | None],
-        of_all: AllPaces,
+        shared: SharedBucket,
     ) -> None:
         self.container, self.address, self.counted = container, address, counted
-        self._outside, self._redactor, self._of_all = outside, redactor, of_all
+        self._outside, self._redactor, self._shared = outside, redactor, shared
         self._followed_since = outside.clock.now()
         longest = max((each.alert.within for each in counted), default=0)
         begins = self._followed_since - timedelta(seconds=2 * longest)
         self._place = Place(int(begins.timestamp()) * NANO)
-        self._pace = Pace(RATE, BURST)
+        self._bucket = TokenBucket(RATE, BURST)
         self._hides: Redactor | None = None
         self._over = threading.Event()
         self._stream: LogStream | None = None
@@ -191,7 +191,7 @@ class LogFollower:
                 return
             yield chunk
             self._heard_at = now = monotonic()
-            rest = max(self._pace.spend(len(chunk), now), self._of_all.spend(len(chunk), now))
+            rest = max(self._bucket.spend(len(chunk), now), self._shared.spend(len(chunk), now))
             if rest:
                 self._rests_until = now + rest
                 if self._over.wait(rest):

@@ -97,7 +97,7 @@ def _by_calendar(text: str) -> Moment | None:
     return int(found.timestamp()) * 10**9 + found.microsecond * 1000
 
 
-class Pace:
+class TokenBucket:
     """Holds reading to `rate` bytes a second, after a `burst` of more."""
 
     def __init__(self, rate: int, burst: int) -> None:

@@ -26,8 +26,14 @@ from instances.lib.clock import is_due
 from instances.lib.durations import span
 from instances.lib.redact import Redactor
 from instances.models import Incident, Instance, LastWords, Plan
-from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
-from instances.monitoring.log_follower import AllPaces, Counted, LogFollower
+from instances.monitoring.alarms import (
+    end_alarm,
+    end_or_wait,
+    note_flapping,
+    open_one,
+    raise_alarm,
+)
+from instances.monitoring.log_follower import Counted, LogFollower, SharedBucket
 from instances.outside import Outside
 
 logger = logging.getLogger(__name__)
@@ -39,7 +45,7 @@ UNWANTED = "it is not followed any more"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedLog:
     """An instance whose log its plan wants followed."""
 
     pk: int
@@ -51,7 +57,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Followed:
-    wanted: Wanted
+    wanted: WantedLog
     counted: tuple[Counted, ...]
     follower: LogFollower
 
@@ -63,7 +69,7 @@ class LogWatch:
         self._outside, self._held = outside, held
         self._followed: dict[int, Followed] = {}
         self._chosen_at: datetime | None = None
-        self._of_all = AllPaces()
+        self._shared = SharedBucket()
         self._left_out = 0
         self._over = False
 
@@ -89,12 +95,13 @@ class LogWatch:
         before = {pk: self._followed.pop(pk) for pk in gone}
         for each in before.values():
             each.follower.stop()
-        told = set(Incident.objects.open().filter(kind=LOG).values_list("key", flat=True))
+        known = dict(Incident.objects.open().filter(kind=LOG).values_list("key", "resolve_at"))
+        told = [key for key, resolve_at in known.items() if resolve_at is None]
         for pk in wanted.keys() - self._followed.keys():
             if self._over:
                 return
             self._follow(wanted[pk], before.get(pk), told)
-        _end_unwanted(held, asked, told, now)
+        _end_unwanted(held, asked, known, now)
 
     def stop(self) -> None:
         """Follow nothing any more."""
@@ -106,7 +113,7 @@ class LogWatch:
         for thread in threads:
             thread.join(max(0.0, until - monotonic()))
 
-    def _bounded(self, wanted: list[Wanted]) -> list[Wanted]:
+    def _bounded(self, wanted: list[WantedLog]) -> list[WantedLog]:
         left_out = max(0, len(wanted) - settings.LOG_STREAMS)
         if left_out != self._left_out and left_out:
             logger.warning(
@@ -116,7 +123,7 @@ class LogWatch:
         self._left_out = left_out
         return wanted[: settings.LOG_STREAMS]
 
-    def _follow(self, wanted: Wanted, before: Followed | None, told: Collection[str]) -> None:
+    def _follow(self, wanted: WantedLog, before: Followed | None, told: Collection[str]) -> None:
         """Of a container that took another's place what was counted stands."""
         known = {each.alert: each for each in before.counted} if before else {}
         is_new = before is not None and before.wanted.container != wanted.container
@@ -129,7 +136,7 @@ class LogWatch:
             self._outside,
             wanted.address,
             partial(_redactor, wanted.pk),
-            self._of_all,
+            self._shared,
         )
         follower.start()
         self._followed[wanted.pk] = Followed(wanted, counted, follower)
@@ -142,11 +149,11 @@ class LogWatch:
             _tell(followed.wanted, counted, now)
             counted.told = True
         elif counted.told and not above and followed.follower.is_caught_up:
-            end_alarm(log_key(followed.wanted.customer_id, counted.alert.key), _over(counted.alert), now)
+            end_or_wait(log_key(followed.wanted.customer_id, counted.alert.key), _over(counted.alert), now)
             counted.told = False
 
 
-def _asked_for(held: Mapping[int, EngineAddress]) -> list[Wanted]:
+def _asked_for(held: Mapping[int, EngineAddress]) -> list[WantedLog]:
     """Those on these hosts whose plans have alerts, in order; some may have no container for a moment."""
     plans = {plan.pk: alerts for plan in Plan.objects.defer("env") if (alerts := alerts_of(plan))}
     if not plans or not held:
@@ -154,7 +161,7 @@ def _asked_for(held: Mapping[int, EngineAddress]) -> list[Wanted]:
     rows = Instance.objects.active().filter(plan__in=plans, host__in=held)
     facts = rows.order_by("pk").values_list("pk", "customer_id", "container_id", "host_id", "plan_id")
     return [
-        Wanted(pk, customer, container, held[host], plans[plan])
+        WantedLog(pk, customer, container, held[host], plans[plan])
         for pk, customer, container, host, plan in facts
     ]
 
@@ -184,17 +191,19 @@ def _redactor(pk: int) -> Redactor | None:
         return None
 
 
-def _tell(wanted: Wanted, counted: Counted, now: datetime) -> None:
+def _tell(wanted: WantedLog, counted: Counted, now: datetime) -> None:
     """One incident, with the lines it is about: both or none."""
     alert, key = counted.alert, log_key(wanted.customer_id, counted.alert.key)
     with transaction.atomic():
-        if open_one(key) is not None:
+        if open_one(key) is not None:  # it flaps, or another process has told
+            Incident.objects.open().filter(key=key).update(resolve_at=None)
             return
         instance = Instance.objects.without_secrets().get(pk=wanted.pk)
         raise_alarm(
             key, LOG, "log", sentence(wanted.customer_id, alert), now,
             instance=instance, severity=Severity(alert.level),
         )  # fmt: skip
+        note_flapping(Incident.objects.filter(key=key), now)
         incident = open_one(key)
         if incident is not None:
             LastWords.objects.create(
@@ -222,10 +231,10 @@ def _over(alert: LogAlert) -> str:
 
 
 def _end_unwanted(
-    held: Mapping[int, EngineAddress], asked: Sequence[Wanted], told: Collection[str], now: datetime
+    held: Mapping[int, EngineAddress], asked: Sequence[WantedLog], known: Collection[str], now: datetime
 ) -> None:
     """End what is told of instances here that are paused, or whose plans do not ask for it any more."""
-    if not told or not held:
+    if not known or not held:
         return
     keys = {log_key(each.customer_id, alert.key) for each in asked for alert in each.alerts}
     for incident in Incident.objects.open().filter(kind=LOG, instance__host__in=held):

@@ -10,7 +10,7 @@ from instances.alerts import notify, outbox
 from instances.incidents import deadlines
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.hosts import host_summary
-from instances.incidents.rules import CRASHING, RESOURCES
+from instances.incidents.rules import CRASHING, LOG, RESOURCES
 from instances.lib.clock import is_due
 from instances.lib.durations import span
 from instances.models import Channel, Incident
@@ -103,6 +103,8 @@ def resolution(incident: Incident) -> str:
         return how_it_ended(incident)
     if incident.cause == CRASHING:
         return f"it has not died again for {span(settings.FLAP_WINDOW)}"
+    if incident.kind == LOG:
+        return f"it has not written so many such lines for {span(settings.FLAPPING_CLEAN)}"
     if incident.kind == RESOURCES:
         return "the kernel has killed no process of it since"
     return "it has passed"

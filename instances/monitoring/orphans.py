@@ -25,6 +25,7 @@ from instances.outside import Outside, ask_all, engine_address
 logger = logging.getLogger(__name__)
 
 NAMED = 3  # as many are named in a message
+TRIED = 3  # hosts whose turn it is, where other processes take the first
 
 
 def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
@@ -86,7 +87,7 @@ def _claim(now: datetime) -> Host | None:
     every = timedelta(seconds=settings.ORPHANS_INTERVAL)
     due = Q(orphans_at=None) | Q(orphans_at__lte=now - every) | ahead("orphans_at", now)
     waiting = HostWatch.objects.filter(due, failures=0, answered_at__isnull=False)
-    for watch in waiting.exclude(host__incidents__in=open_on_hosts()).select_related("host")[:NAMED]:
+    for watch in waiting.exclude(host__incidents__in=open_on_hosts()).select_related("host")[:TRIED]:
         if HostWatch.objects.filter(due, pk=watch.pk).update(orphans_at=now):
             return watch.host
     return None

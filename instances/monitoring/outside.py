@@ -41,7 +41,7 @@ _SEEN = {Outcome.OK: Availability.UP, Outcome.FAIL: Availability.DOWN}
 
 
 @dataclass(frozen=True)
-class Look:
+class AddressCheck:
     """What was seen at one instance's address."""
 
     instance: Instance
@@ -73,7 +73,7 @@ class Rota:
         if due:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outside") as pool:
                 looks = list(pool.map(partial(look_at, outside=self._outside), due))
-            write(looks, self._outside.clock.now(), self._every)
+            write(looks, self._outside.clock.now(), self._every, asked_at=now)
         now = self._outside.clock.now()
         if is_due(self._judged_at, JUDGE_EVERY, now):
             self._judged_at = now
@@ -105,7 +105,7 @@ def take_due(now: datetime) -> list[Instance]:
     return list(taken.select_related("plan", "host", "health"))
 
 
-def look_at(instance: Instance, outside: Outside) -> Look:
+def look_at(instance: Instance, outside: Outside) -> AddressCheck:
     """Ask one address as its customers do. Reads no database; never raises for what its plan says."""
     url = instance.access_url.rstrip("/")
     try:
@@ -115,14 +115,18 @@ def look_at(instance: Instance, outside: Outside) -> Look:
     except Exception as error:  # it would cost all others of the portion their turn, again and again
         logger.error("Asking the public address of %s failed: %s", instance.customer_id, type(error).__name__)
         result = ProbeResult(Outcome.UNKNOWN, PROBER, None, 0, None, sentence(PROBER), places=())
-    return Look(instance, url, result)
+    return AddressCheck(instance, url, result)
 
 
-def write(looks: Sequence[Look], now: datetime, every: timedelta) -> None:
-    """Write down what was seen, and from when on customers were up or down."""
+def write(looks: Sequence[AddressCheck], now: datetime, every: timedelta, *, asked_at: datetime) -> None:
+    """Write down what was seen, and from when on customers were up or down.
+
+    Nothing of those whom somebody else has looked at since these were `asked_at`.
+    """
     by_id = {look.instance.pk: look for look in looks}
+    older = Q(asked_at=None) | Q(asked_at__lte=asked_at) | ahead("asked_at", now)
     with transaction.atomic():
-        rows = list(locked(OutsideCheck.objects.filter(pk__in=by_id)).order_by("pk"))
+        rows = list(locked(OutsideCheck.objects.filter(older, pk__in=by_id)).order_by("pk"))
         moved = [found for row in rows if (found := _advance(row, by_id[row.pk], now, every))]
         written = OutsideTransition.objects.filter(instance__in=[change.instance_id for change in moved])
         written.filter(ahead("at", now)).delete()  # by a clock that ran fast: it would come after this
@@ -130,7 +134,9 @@ def write(looks: Sequence[Look], now: datetime, every: timedelta) -> None:
         write_back(rows, WRITTEN)
 
 
-def _advance(row: OutsideCheck, look: Look, now: datetime, every: timedelta) -> OutsideTransition | None:
+def _advance(
+    row: OutsideCheck, look: AddressCheck, now: datetime, every: timedelta
+) -> OutsideTransition | None:
     before, result = row.outcome, as_customers_see(look.result)
     health = look.instance.health
     inside = inside_view(health.status, health.reason, health.error)

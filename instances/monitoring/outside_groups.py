@@ -82,10 +82,11 @@ def grouped(
 ) -> tuple[list[Group], list[Seen]]:
     """Troubles that many have together, and failures of one customer each.
 
-    `needed` failures in a row confirm one; everybody is asked once in `every`. A group takes three who are
-    confirmed, and that more than half fail of those who share the place and were asked since it began, or
-    that ten began to fail within `every`. Of several places that one is at fault where the most fail of those
-    asked. What was `known` at a moment goes on until fewer than three fail, asked since others got through.
+    A customer who failed `needed` times in a row is confirmed; everybody is asked once in `every`. Three who
+    are confirmed and share a place are a group in either of two cases: more than half fail of those who
+    share it and were asked since that began, or ten began to fail within `every`. Where several places fit,
+    the one is at fault where the largest part of those asked fail. A group that was `known` goes on until
+    others get through again and, asked after that, fewer than three fail.
     """
     known, every = known or {}, max(every, AT_LEAST)
     failing = [look for look in looks if look.fault in SHARED and look.failures]
@@ -200,8 +201,11 @@ def _goes_on(own: Iterable[Seen], found: Sequence[Seen], known_at: datetime) -> 
 def to_hurry(
     groups: Sequence[Group], looks: Sequence[Seen], opened: Collection[Place], now: datetime
 ) -> list[str]:
-    """Customers to ask next: of a group who was not asked since it began to fail, some who share a place with
-    one who fails, and who still fails where others get through again; twice a minute while a group lasts.
+    """Customers to ask next.
+
+    Those are: who shares the place of a group and was not asked since it began, some who share a place with
+    one customer who fails, and who still fails where others get through again. The last are asked twice a
+    minute while their group lasts.
     """
     soon: set[str] = set()
     going_on = {group.place: set(group.customers) for group in groups}

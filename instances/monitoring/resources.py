@@ -52,8 +52,8 @@ def settle(row: Usage, own: Collection[str], wanted: Collection[str], now: datet
     for what in sorted(known - set(wanted)):
         end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
     with transaction.atomic():
-        fresh = locked(Usage.objects.filter(pk=row.pk)).get()
-        if watched.exists():  # what was forgotten meanwhile, by a pause, stays so
+        fresh = locked(Usage.objects.filter(pk=row.pk)).first()
+        if fresh is not None and watched.exists():  # what was forgotten meanwhile, by a pause, stays so
             fresh.warned = sorted((set(fresh.warned) - set(own)) | set(wanted))
             fresh.save(update_fields=["warned"])
 

@@ -105,8 +105,8 @@ class SelfCheck:
         self._told = ""
         long = [queue for queue, length in lengths.items() if length > LEAST_CROWD]
         most = self_rules.crowd(Instance.objects.active().count()) if long else 0
-        known = self._crowded_since or {}
-        self._crowded_since = {queue: known.get(queue, now) for queue in long if lengths[queue] > most}
+        before = self._crowded_since or {}
+        self._crowded_since = {queue: before.get(queue, now) for queue in long if lengths[queue] > most}
 
     def judge(self, now: datetime, *, stood_still: bool = False) -> None:
         """Show life, and raise, change or end the alarm about dockmgr itself.
@@ -128,11 +128,11 @@ class SelfCheck:
         if stood_still or blind_for >= LONG_BLIND:
             self._up_since = now
         findings = self_rules.judge_parts(self._signs(now))
-        known = open_one(SELF)
-        parts = self_rules.gone(findings, self_rules.parts_of(known.cause) if known else ())
+        incident = open_one(SELF)
+        parts = self_rules.gone(findings, self_rules.parts_of(incident.cause) if incident else ())
         if parts:
             raise_alarm(SELF, SELF, self_rules.cause(parts), self_rules.describe(parts), now)
-        elif known:
+        elif incident:
             end_alarm(SELF, "all parts of dockmgr work again", now)
 
     def _signs(self, now: datetime) -> Signs:

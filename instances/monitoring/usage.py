@@ -54,7 +54,7 @@ class UsageReader:
             self._looked_at = now
         due = take_due(now, self._every, self._of_hosts)
         if due:
-            write(read(due, self._outside.engines), self._outside.clock.now(), self._longest())
+            write(read(due, self._outside.engines), self._outside.clock.now(), self._longest(), asked_at=now)
 
     def _longest(self) -> timedelta:
         return max((self._every, *self._of_hosts.values()))
@@ -117,10 +117,20 @@ def _read_one(instance: Instance, engines: Engines, dark: set[EngineAddress]) ->
     return None
 
 
-def write(readings: Mapping[int, tuple[str, ContainerUsage]], now: datetime, every: timedelta) -> None:
-    """Add readings up, and warn of what is near its limits."""
+def write(
+    readings: Mapping[int, tuple[str, ContainerUsage]],
+    now: datetime,
+    every: timedelta,
+    *,
+    asked_at: datetime,
+) -> None:
+    """Add readings up, and warn of what is near its limits.
+
+    A row that somebody else has written since `asked_at` holds a newer reading, and stays as it is.
+    """
+    older = Q(read_at=None) | Q(read_at__lte=asked_at) | ahead("read_at", now)
     with transaction.atomic():
-        rows = list(locked(Usage.objects.filter(pk__in=readings)).order_by("pk"))
+        rows = list(locked(Usage.objects.filter(older, pk__in=readings)).order_by("pk"))
         for row in rows:
             container, usage = readings[row.pk]
             advance(row, container, usage, now, every)

@@ -13,8 +13,8 @@ A = TypeVar("A")
 class Questions(Generic[A]):
     """Named questions, asked side by side on threads of their own.
 
-    A question that is still out is not asked again but waited for, so however often somebody asks,
-    at most one thread a question hangs on something that never answers.
+    A question that is still out is not asked again but waited for. So at most one thread for each question
+    hangs on what never answers, however often somebody asks.
     """
 
     def __init__(self, questions: Mapping[str, Callable[[], A]]) -> None:

@@ -24,7 +24,7 @@ OK, FAILING, UNKNOWN = "ok", "failing", "unknown"
 
 
 @dataclass(frozen=True)
-class Part:
+class PartStatus:
     """How one part is; `age` in seconds is that of its last sign of life, where it has one."""
 
     state: str
@@ -36,16 +36,16 @@ class Part:
         return {"state": self.state, "message": self.message, **age}
 
 
-Parts = Mapping[str, Part]
+Parts = Mapping[str, PartStatus]
 SILENT: dict[str, Parts] = {
     "database": {
-        "database": Part(FAILING, f"It has not answered within {SECONDS:g} s."),
-        "workers": Part(UNKNOWN, "Their signs of life are in the database."),
-        "sweep": Part(UNKNOWN, "The sweeps are in the database."),
-        "orders": Part(UNKNOWN, "The orders are in the database."),
-        "channels": Part(UNKNOWN, "The channels are in the database."),
+        "database": PartStatus(FAILING, f"It has not answered within {SECONDS:g} s."),
+        "workers": PartStatus(UNKNOWN, "Their signs of life are in the database."),
+        "sweep": PartStatus(UNKNOWN, "The sweeps are in the database."),
+        "orders": PartStatus(UNKNOWN, "The orders are in the database."),
+        "channels": PartStatus(UNKNOWN, "The channels are in the database."),
     },
-    "broker": {"broker": Part(FAILING, f"It has not answered within {SECONDS:g} s.")},
+    "broker": {"broker": PartStatus(FAILING, f"It has not answered within {SECONDS:g} s.")},
 }
 
 
@@ -84,63 +84,65 @@ def ask_database(now: datetime) -> Parts:
     try:
         Pulse.objects.filter(name="").update(at=now)  # no row, but a database that takes no writes says so
         signs = {"workers": _workers(now), "sweep": _sweep(now), "orders": _orders(now)}
-        return {"database": Part(OK, "It answers."), **signs, "channels": _channels()}
+        return {"database": PartStatus(OK, "It answers."), **signs, "channels": _channels()}
     except DatabaseFailure as error:
-        return {**SILENT["database"], "database": Part(FAILING, database_sentence(error))}
+        return {**SILENT["database"], "database": PartStatus(FAILING, database_sentence(error))}
 
 
 def ask_broker() -> Parts:
     try:
         waiting = sum(queue_lengths(writing=True).values())
     except OutOfReachError as error:
-        return {"broker": Part(FAILING, str(error))}
-    return {"broker": Part(OK, f"It answers; {waiting} messages wait.")}
+        return {"broker": PartStatus(FAILING, str(error))}
+    return {"broker": PartStatus(OK, f"It answers; {waiting} messages wait.")}
 
 
-def _workers(now: datetime) -> Part:
+def _workers(now: datetime) -> PartStatus:
     pulses = dict(Pulse.objects.values_list("name", "at"))
     last = pulses.get(self_rules.Part.CLOCKWORK)
     if last is None:
-        return Part(FAILING, "No worker has shown itself yet; are workers and beat running?")
+        return PartStatus(FAILING, "No worker has shown itself yet; are workers and beat running?")
     age = _age(last, now)
     if now - last > self_rules.SILENCE:
-        return Part(FAILING, f"No worker did the clockwork in the last {age:.0f} s.", age)
+        return PartStatus(FAILING, f"No worker did the clockwork in the last {age:.0f} s.", age)
     for part in self_rules.NEEDED:
         served = pulses.get(part)
         if served is None or now - served > self_rules.SILENCE:
-            return Part(FAILING, self_rules.SENTENCES[part], None if served is None else _age(served, now))
-    return Part(OK, f"All needed queues are served; the clockwork was done {age:.0f} s ago.", age)
+            return PartStatus(
+                FAILING, self_rules.SENTENCES[part], None if served is None else _age(served, now)
+            )
+    return PartStatus(OK, f"All needed queues are served; the clockwork was done {age:.0f} s ago.", age)
 
 
-def _orders(now: datetime) -> Part:
+def _orders(now: datetime) -> PartStatus:
     given_at = oldest_waiting()
     if given_at is None:
-        return Part(OK, "No order waits.")
+        return PartStatus(OK, "No order waits.")
     age = _age(given_at, now)
     late = self_rules.order_is_late(given_at, now)
-    return Part(FAILING if late else OK, f"The oldest order has waited for {age:.0f} s.", age)
+    return PartStatus(FAILING if late else OK, f"The oldest order has waited for {age:.0f} s.", age)
 
 
-def _channels() -> Part:
+def _channels() -> PartStatus:
     if nobody_is_told():
-        return Part(FAILING, self_rules.SENTENCES[self_rules.Part.CHANNELS])
+        return PartStatus(FAILING, self_rules.SENTENCES[self_rules.Part.CHANNELS])
     enabled = Channel.objects.told_of_incidents().count()
     if not enabled:
-        return Part(OK, "No channel for incidents is in use: nobody is told of anything wrong.")
+        return PartStatus(OK, "No channel for incidents is in use: nobody is told of anything wrong.")
     number = f"{enabled} channels are" if enabled > 1 else "One channel is"
-    return Part(OK, f"{number} told of incidents.")
+    return PartStatus(OK, f"{number} told of incidents.")
 
 
-def _sweep(now: datetime) -> Part:
+def _sweep(now: datetime) -> PartStatus:
     finished = Sweep.objects.filter(state="finished").order_by("-started_at")
     last = finished.values_list("finished_at", flat=True).first()
     age = None if last is None else _age(last, now)
     told = "No sweep has finished yet" if age is None else f"The last sweep finished {age:.0f} s ago"
     if not self_rules.overdue(last or _first_duty(), now, sweep_interval()):
-        return Part(OK, f"{told}.{_unscheduled()}", age)
+        return PartStatus(OK, f"{told}.{_unscheduled()}", age)
     if not Instance.objects.active().exists():
-        return Part(OK, f"{told}; there is no instance to sweep.", age)
-    return Part(
+        return PartStatus(OK, f"{told}; there is no instance to sweep.", age)
+    return PartStatus(
         FAILING,
         f"{told}, which is more than two intervals; look at beat, the workers and the broker."
         f"{_unscheduled()}",

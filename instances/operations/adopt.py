@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import IntegrityError, transaction
 
-from instances import state_file
+from instances import documents, state_file
 from instances.counters import count_ended
 from instances.db.locks import lock_in_order, locked
 from instances.errors import RequestError
@@ -101,7 +101,7 @@ def _record(
     requester: Requester,
 ) -> None:
     now = outside.clock.now()
-    time = now.isoformat().replace("+00:00", "Z")
+    time = documents.time(now)
     detail = f"container {found.facts.name}, left as it is"
     step = {"name": STEP, "status": "done", "started_at": time, "finished_at": time, "detail": detail}
     operation = open_operation("adopt", instance, now, requester)

@@ -57,11 +57,9 @@ class AdoptRequest:
 class Adoptable:
     """A container that can be adopted, and all that is kept of it.
 
-    `place` is where the host has its port, None where it publishes none.
-
-    `seen` is what the look at it saw.
-    `reaches` is how it reaches its host.
-    `replaces` is the customer's adopted instance whose container is gone: somebody made this one anew.
+    `place` is where the host has its port, None where it publishes none; `seen` what the look at it saw;
+    `reaches` how it reaches its host. `replaces` is the customer's adopted instance whose container is gone:
+    somebody made this one anew.
     """
 
     order: AdoptRequest

@@ -17,7 +17,6 @@ from instances.operations.procedure import StepTookTooLong, Work
 
 logger = logging.getLogger(__name__)
 
-DEFECT = "dockmgr itself failed here; its log has the details."
 T = TypeVar("T")
 
 
@@ -61,7 +60,7 @@ def as_told(error: Exception, work: Work) -> DockmgrError:
         return error
     defect = work.redactor.text("".join(traceback.format_exception(error)))
     logger.error("%s of %s met a defect.\n%s", work.operation.kind, work.operation.customer_id, defect)
-    return OwnDefect(DEFECT)
+    return OwnDefect()
 
 
 def try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:

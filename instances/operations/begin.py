@@ -61,10 +61,9 @@ def open_operation(
     """Take the instance for a new operation. Raises BusyError while another one holds it.
 
     Call it inside the transaction that makes what belongs to the operation. `sign` returns further parameters
-    that prove, for this operation alone, what was allowed. Raises RequestError for anything but the removal
-    of a customer whose removal began.
+    that prove, for this operation alone, what was allowed. Raises RequestError for an instance that is gone
+    by now, and for anything but the removal of a customer whose removal began.
     """
-    _refuse_if_leaving(instance, kind)
     try:
         with transaction.atomic():
             identity = uuid.uuid4()
@@ -83,6 +82,7 @@ def open_operation(
                 created_at=now,
                 lease_expires_at=now + timedelta(seconds=QUEUED_FOR),
             )
+            _refuse_if_changed(instance, kind)
             tell_of_operation(operation, operation.status, now)
             return operation
     except IntegrityError:
@@ -93,12 +93,21 @@ def _asked(requester: Requester) -> dict[str, str]:
     return {ASKED: mark(requester.asked)} if requester.request_id else {}
 
 
-def _refuse_if_leaving(instance: Instance, kind: str) -> None:
-    if instance.leaving_at is not None and kind != "decommission":
+def _refuse_if_changed(instance: Instance, kind: str) -> None:
+    """The instance was read before it was taken; from here on only its holder changes it."""
+    customer_id, read = instance.customer_id, (instance.container_id, instance.port)
+    there = Instance.objects.present().filter(pk=instance.pk)
+    found = there.values_list("leaving_at", "container_id", "port").first()
+    if found is None:
+        raise RequestError(f"There is no instance of customer {customer_id} any more.")
+    leaving_at, *now = found
+    if leaving_at is not None and kind != "decommission":
         raise RequestError(
-            f"{instance.customer_id} is being removed since {instance.leaving_at:%Y-%m-%d %H:%M} UTC: "
+            f"{customer_id} is being removed since {leaving_at:%Y-%m-%d %H:%M} UTC: "
             "decommission it again to see that through."
         )
+    if tuple(now) != read:
+        raise BusyError(f"{customer_id} was just changed by another operation; try again.")
 
 
 def who_holds(customer_id: str) -> str:

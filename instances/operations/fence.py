@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from instances.containers.facts import short_id
+from instances.containers.identity import DEAD, REMOVING
+from instances.containers.spec import dead_name
 from instances.db.sessions import release_session
 from instances.engine.port import Engine
-from instances.errors import PermanentError
+from instances.errors import DockmgrError, LeaseLost, OutOfReachError, PermanentError, TransientError
 from instances.models import Instance
 from instances.operations.journal import Journal
+
+logger = logging.getLogger(__name__)
 
 READS = frozenset(
     {
@@ -25,7 +30,8 @@ class FencedEngine(Engine, Protocol):
     """An engine whose changing calls begin with a whole lease ahead, confirmed by the database.
 
     They raise LeaseLost once another process has the operation. `remove` refuses the container the
-    instance names at that moment. No database session is held while a change is under way.
+    instance names at that moment. A container that its engine can't remove, and never starts again, is
+    renamed, so that it is in nobody's way. No database session is held while a change is under way.
     """
 
     def remove_own(self, container: str, *, anonymous_volumes: bool = False) -> None:
@@ -68,7 +74,29 @@ class _Fence:
 
     def remove_own(self, container: str, *, anonymous_volumes: bool = False) -> None:
         self._before_end(container)
-        self._holding(self._engine.remove)(container, anonymous_volumes=anonymous_volumes)
+        try:
+            self._holding(self._engine.remove)(container, anonymous_volumes=anonymous_volumes)
+        except (LeaseLost, OutOfReachError):
+            raise
+        except DockmgrError as error:
+            if not self._is_out_of_the_way(container):
+                raise
+            logger.warning("%s is out of the way for now. %s", short_id(container), error)
+
+    def _is_out_of_the_way(self, container: str) -> bool:
+        """Whether a container that was not removed well is gone, or dead and by now under another name.
+
+        Raises TransientError for one that is still being removed.
+        """
+        facts = self._engine.inspect(container)
+        if facts is not None and facts.state == REMOVING:
+            raise TransientError(f"The engine is still removing the container {facts.name}.")
+        if facts is None or facts.state != DEAD:
+            return facts is None
+        name = dead_name(facts.name, facts.id)
+        if facts.name != name:
+            self._holding(self._engine.rename)(facts.id, name)
+        return True
 
     def _holding(self, verb: Callable[..., Any]) -> Callable[..., Any]:
         def change(*args: Any, **kwargs: Any) -> Any:

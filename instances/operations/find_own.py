@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instances.containers.identity import Identified, Listing, identify, way_on
+from instances.containers.identity import DEAD, Identified, Listing, identify, way_on
 from instances.engine.port import Engine
 from instances.models import Instance
 
@@ -16,10 +16,12 @@ def find_own(engine: Engine, instance: Instance) -> Identified:
 
 
 def sharers_of_data(engine: Engine, instance: Instance) -> list[str]:
-    """Names of other containers that mount a volume of the instance, in order."""
-    found = identify(instance.wanted, Listing.of(engine.list_containers())).container
+    """Names of other containers that mount a volume of the instance and can run, in order."""
+    listing = Listing.of(engine.list_containers())
+    found = identify(instance.wanted, listing).container
     users = {user for volume in instance.held_volumes for user in engine.volume_users(volume)}
-    return sorted(users - {found.name if found else ""})
+    dead = {name for name, container in listing.by_name.items() if container.state == DEAD}
+    return sorted(users - dead - {found.name if found else ""})
 
 
 def what_to_do(found: Identified, instance: Instance) -> str:

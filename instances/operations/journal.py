@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from instances import documents
 from instances.alerts.operations import tell
 from instances.counters import count_ended
 from instances.db.moments import ahead
@@ -251,4 +252,4 @@ class Journal:
         return LeaseLost(f"The {self.operation.kind} was taken over by another process.")
 
     def _time(self) -> str:
-        return self._clock.now().isoformat().replace("+00:00", "Z")
+        return documents.time(self._clock.now())

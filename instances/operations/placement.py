@@ -19,8 +19,8 @@ CHOICES = 20  # how often a better host is looked for when others are quicker
 class Placement:
     """One order's way to a host. First `choose`, then `take` in the transaction that writes the instance.
 
-    `memory` (bytes) is what the instance is promised. With `outside` engines are asked whether they answer,
-    those that did not when they were last asked after all others; without it, for processes that may not ask,
+    `memory` (bytes) is what the instance is promised. With `outside` engines are asked whether they answer;
+    those that did not the last time are asked after all others. Processes that may not ask leave it out: then
     what the last asking showed counts.
     """
 

@@ -52,8 +52,8 @@ def why_not(room: Room, memory: int) -> str:
 def in_order(rooms: Iterable[Room], memory: int) -> list[Room]:
     """The hosts that can have it, the best one first.
 
-    That is the one that would have promised the smallest share of its memory, where all of them say how
-    much that is; else the one with the fewest instances, and then the least promised.
+    Where all of them say how much memory they may promise, the best has promised the smallest share of it
+    afterwards. Else it is the one with the fewest instances, and then the least promised memory.
     """
     fitting = [room for room in rooms if not why_not(room, memory)]
     limited = all(room.may_promise is not None for room in fitting)

@@ -58,6 +58,11 @@ class Work:
         with self.journal.holding():
             self.instance.save(update_fields=columns)
 
+    def forget_instance(self) -> None:
+        """Delete the row of the instance, locked first as by whoever mutes it, with all that refers to it."""
+        lock_in_order(Instance.objects.filter(pk=self.instance.pk))
+        self.instance.delete()
+
     @contextmanager
     def closing(self) -> Iterator[None]:
         """As `holding` of the journal, with the health locked that the operation's end is written to.

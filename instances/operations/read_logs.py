@@ -7,6 +7,8 @@ from contextlib import closing
 from datetime import datetime
 from time import monotonic
 
+from instances import lookup
+from instances.documents import shapes
 from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine, RequestError
@@ -15,7 +17,7 @@ from instances.lib.log_lines import MAX_TOTAL, Tail, follow, tail
 from instances.lib.redact import Redactor
 from instances.models import Instance
 from instances.operations.find_own import find_own
-from instances.outside import engine_address
+from instances.outside import Outside, engine_address
 
 MOST_LINES = 10_000
 READ_SECONDS = 30.0
@@ -99,6 +101,15 @@ def read(
         return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)
     except NotFoundOnEngine:
         raise _no_log(instance) from None
+
+
+def log(
+    customer_id: object, lines: object, since: object, outside: Outside, *, timestamps: bool = False
+) -> shapes.Log:
+    """LOG of a customer's instance. Raises RequestError."""
+    instance, begin = lookup.instance(customer_id), moment(since, outside.clock.now())
+    kept = read(instance, outside.engines, lines, begin, timestamps)
+    return {"customer_id": instance.customer_id, "lines": kept.lines, "truncated": kept.truncated}
 
 
 def stream(

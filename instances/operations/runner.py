@@ -64,8 +64,8 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
             retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
         courtesy("The state file", state_file.write)
         operation = Operation.objects.get(pk=operation_id)
-        what, whose = operation.kind, operation.customer_id
-        logger.info("%s of %s %s. %s", what, whose, operation.status, operation.error)
+        what, customer = operation.kind, operation.customer_id
+        logger.info("%s of %s %s. %s", what, customer, operation.status, operation.error)
     return operation
 
 

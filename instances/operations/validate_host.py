@@ -32,10 +32,10 @@ def validate_host(host: Host, outside: Outside) -> Validation:
     return Validation(found, list(host_fit.notes(free)))
 
 
-def _known(host: Host, engine_id: str) -> host_fit.Known:
+def _known(host: Host, engine_id: str) -> host_fit.EngineOwners:
     others = Host.objects.filter(engine_id=engine_id).exclude(pk=host.pk).order_by("name")
     names = others.values_list("name", flat=True) if engine_id else ()
-    return host_fit.Known(host.engine_id, tuple(names))
+    return host_fit.EngineOwners(host.engine_id, tuple(names))
 
 
 def _apart(host: Host, engine: Engine, facts: EngineFacts, outside: Outside) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Messages taken from Redis many at a time: each is registered in the same step, and held until it is done.
 
-kombu's own book is used, under the same names and in the same form, so that any worker hands out again
-what a worker that was killed had in hand, a minute after that one was last there and not after an hour.
+They are registered in kombu's own book, under its names and in its form. So any worker hands out again
+what a killed worker had in hand: a minute after that one's last sign of life, and not after an hour.
 """
 
 from __future__ import annotations

@@ -13,14 +13,13 @@ from celery import Task
 from celery.result import AsyncResult
 
 from instances.db.clock import SYSTEM
-from instances.errors import DockmgrError, OutOfReachError
+from instances.errors import DEFECT, DockmgrError, OutOfReachError
 from tasks.app import app
 from tasks.broker.connection import reaching_broker, require_broker
 
 WAITS = (0.02, 0.03, 0.05)  # seconds between looks at the answer, and from then on:
 LONGEST_WAIT = 0.1
 READ_AGAIN_SECONDS = 10
-DEFECT = "dockmgr itself failed here; its log has the details."
 
 
 class NoAnswer(OutOfReachError):

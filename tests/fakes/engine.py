@@ -22,6 +22,7 @@ from instances.containers.facts import (
     ImageFacts,
     NetworkFacts,
 )
+from instances.containers.identity import DEAD, REMOVING
 from instances.containers.spec import ContainerSpec, is_managed
 from instances.engine.dependents import shares_with
 from instances.engine.owner_payloads import holder_name
@@ -38,6 +39,7 @@ class FakeEngine:
 
     `starts` and `stops` count by container name what really happened; `taken_ports` are held by
     something that is no container. Calls about the containers named in `hung` do not come back.
+    Of the containers with the ids in `undying` the engine can't remove all.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
     when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
     at once, if it does. `in_between` happens in the middle of what takes several calls. By name, `uses` is
@@ -50,6 +52,7 @@ class FakeEngine:
         self.times_asked = 0
         self.registry_down = False
         self.hung: set[str] = set()
+        self.undying: set[str] = set()
         self.uses: dict[str, ContainerUsage] = {}
         self.holds: dict[str, int] = {}
         self.speaks = b""
@@ -247,6 +250,8 @@ class FakeEngine:
     def start(self, container: str) -> None:
         self._enter("start", container)
         facts = self._get(container)
+        if facts.state in (DEAD, REMOVING):
+            raise errors.NotFoundOnEngine(f"{facts.name} is marked for removal and cannot be started.")
         if facts.state == "running":
             return
         self._see_network(facts)
@@ -275,6 +280,9 @@ class FakeEngine:
         facts = self._find(container)
         if facts is None:
             return
+        if facts.id in self.undying:
+            self.change(container, state=DEAD, exit_code=137)
+            raise errors.TransientError(f"The engine did not remove {facts.name}: it is busy.")
         self.lose(container)
         for name in facts.volumes if anonymous_volumes else ():
             if name.startswith(ANONYMOUS):
@@ -417,7 +425,7 @@ class FakeEngine:
 
     def _free_name(self, name: str) -> None:
         if any(facts.name == name for facts in self._held.values()):
-            raise errors.PermanentError(f"The container name {name} is already in use.")
+            raise errors.NameTaken(f"The container name {name} is already in use.")
 
     def _addresses(self, facts: ContainerFacts) -> dict[str, Attachment]:
         """What a container that starts gets, a new one each time."""

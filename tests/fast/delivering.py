@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from instances.alerts import messages
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
+from instances.alerts.notify import enqueue_notifications
 from instances.alerts.outbox import Send, deliver, due_at
 from instances.documents import Document
 from instances.models import Channel, Notification
@@ -59,8 +60,9 @@ def rows_of(channel: Channel, world: World, count: int) -> list[Notification]:
 
 
 def go_on_until(world: World, send: Send, end: datetime) -> None:
-    """Deliver whenever something is due, until nothing is or the time is over."""
+    """Tell and deliver whenever something is due, until nothing is or the time is over."""
     deliver(world.clock, send)
     while (due := due_at()) is not None and max(due, world.now) < end:
         world.clock.advance(max((due - world.now).total_seconds(), 0.01))
+        enqueue_notifications(world.now)
         deliver(world.clock, send)

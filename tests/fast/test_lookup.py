@@ -9,8 +9,8 @@ import pytest
 
 from instances import lookup
 from instances.access.tokens import issue
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
-from instances.lib.clock import SYSTEM
 from instances.models import Channel, Incident, Operation
 from instances.operations import service
 from tests.factories import ASKED, World

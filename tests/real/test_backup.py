@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -116,6 +117,42 @@ def test_postgresql_is_restored_into_an_empty_database_and_refuses_other_keys(
     assert "opens none" in foreign.run("apply", "-", stdin=FLEET, code=1)
     foreign.environ["PATH"] = str(tmp_path)
     assert "pg_dump is needed" in foreign.run("backup", str(tmp_path / "b"), code=3)
+
+
+MANUAL = (ROOT / "docs" / "production.md").read_text()
+IN_POSTGRES = "docker compose exec -T postgres "
+
+
+def as_documented(begin: str) -> list[list[str]]:
+    """What the first block of commands behind these words has to be run beside the database."""
+    block = MANUAL.partition(begin)[2].split("```")[1]
+    lines = [line.partition(" < ")[0] for line in block.splitlines() if line.startswith(IN_POSTGRES)]
+    return [line.removeprefix(IN_POSTGRES).split() for line in lines]
+
+
+def test_postgresql_is_restored_as_documented_in_place_of_what_is_there_and_in_use(
+    tmp_path: Path, databases: list[str], postgres_url: str
+) -> None:
+    url, backup = databases[0], tmp_path / "backup.dump"
+    machine = Machine(tmp_path / "old", url, keys.new_fernet_key())
+    machine.fill()
+    machine.run("backup", str(backup))
+    machine.run("apply", "-", stdin=json.dumps({"hosts": [{"name": "later"}]}))
+    name = url.rpartition("/")[2]
+    words = as_documented("**In place of a database that is there**") + as_documented("**Restore**")
+    assert [line[0] for line in words] == ["dropdb", "createdb", "pg_restore"]
+    at = urlsplit(postgres_url)
+    server = {"PGHOST": str(at.hostname), "PGPORT": str(at.port), "PGPASSWORD": str(at.password)}
+    with psycopg.connect(url):
+        for line in words:
+            mine = [*line[:1], *(name if word == "dockmgr" else word for word in line[1:])]
+            mine[mine.index("--username") + 1] = str(at.username)
+            with backup.open("rb") as archive:
+                subprocess.run(mine, check=True, stdin=archive, env={**os.environ, **server})
+    machine.run("migrate", "--verbosity", "0")
+    with psycopg.connect(url) as session:
+        assert session.execute("SELECT count(*) FROM instances_host WHERE name = 'later'").fetchone() == (0,)
+    assert rotated(machine) > 0
 
 
 @contextmanager

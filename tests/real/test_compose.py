@@ -105,7 +105,7 @@ def test_compose_accepts_the_file(services: dict[str, Any]) -> None:
 
 
 def test_every_documented_setting_arrives(place: Path) -> None:
-    values = {name: f"value-of-{name.lower()}" for name in documented() - BY_FILE}
+    values = {name: f"value-of-{name.lower()}" for name in documented()}
     assert len(values) > 50
     found = resolved(place, **values)
     for name in OURS:
@@ -114,6 +114,23 @@ def test_every_documented_setting_arrives(place: Path) -> None:
         missing = {key for key, value in values.items() if key not in usual and got.get(key) != value}
         assert not missing, (name, missing)
         assert all(got[f"{key}_FILE"].startswith("/run/secrets/") for key in BY_FILE), name
+
+
+@pytest.mark.parametrize("name", sorted(BY_FILE))
+def test_a_secret_that_stands_in_env_as_well_stops_the_start(place: Path, tmp_path: Path, name: str) -> None:
+    got = resolved(place, **{name: "x"})["web"]["environment"]
+    elsewhere = {"DOCKMGR_METRICS_TOKEN_FILE", *(f"{other}_FILE" for other in BY_FILE - {name})}
+    environ = {key: value for key, value in got.items() if value and key not in elsewhere}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "instances"],
+        cwd=TOP,
+        env={"PATH": os.environ["PATH"], **environ, "DOCKMGR_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"{name} and {name}_FILE are both set; only one is allowed.\n"
 
 
 def test_what_the_settings_file_names_is_read_by_the_settings() -> None:

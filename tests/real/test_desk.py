@@ -22,7 +22,7 @@ PEOPLE = """
 from contextlib import suppress
 from django.core.management import call_command
 from instances.access import tokens
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.incidents.rules import FLEET, Severity
 from instances.incidents.lifecycle import open_incident
 from instances.models import Channel, Health, Operation

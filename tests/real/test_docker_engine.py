@@ -19,12 +19,15 @@ import pytest
 from dev.servers import free_port
 from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
+from instances.engine import client as engine_client
+from instances.engine import creation
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.log_stream import CHUNK
-from instances.errors import PermanentError, TransientError
+from instances.errors import EngineUnreachable, NameTaken, PermanentError, TransientError
 from instances.operations.steps import network
 from tests.engine_promises import EnginePromises, LogOf, MakeSpec, facts_of
 from tests.fakes.image_registry import ImageRegistry
+from tests.real.images import Shelf
 from tests.real.live import container_output, docker_client, wait_until
 from tests.real.shell import Shell
 
@@ -212,6 +215,26 @@ def test_processes_that_make_one_network_at_once_all_end_with_it(docker_url: str
 
     with ThreadPoolExecutor(6) as threads, closing(DockerEngine(docker_url)) as engine:
         assert set(threads.map(made, range(6))) == {facts.id if (facts := engine.network(prefix)) else ""}
+
+
+MANY_FILES = "mkdir /data; for n in $(seq 5000); do echo $n > /data/$n; done"
+
+
+def test_a_container_that_takes_longer_than_anybody_waits_has_its_name_and_comes(
+    docker_url: str, make_spec: MakeSpec, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(image=shelf.push_changed("full", f'RUN ["/bin/sh", "-c", "{MANY_FILES}"]'))
+    with closing(DockerEngine(docker_url, timeout=0.5)) as engine:
+        engine.pull(spec.image)
+        monkeypatch.setattr(engine_client, "CHANGE_TIMEOUT", 0.0)
+        monkeypatch.setattr(creation, "MAKING_SECONDS", 0.1)
+        with pytest.raises(EngineUnreachable):
+            engine.create(spec)
+        with pytest.raises(NameTaken):
+            engine.create(spec)
+        assert engine.inspect(spec.name) is None
+        wait_until(lambda: engine.inspect(spec.name) is not None)
+        assert facts_of(engine, spec.name).volumes == spec.volumes
 
 
 def test_stopping_waits_longer_than_the_client_is_patient(docker_url: str, shell: Shell) -> None:

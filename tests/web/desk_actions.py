@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import (
     ApiToken,
     Bulk,
@@ -210,7 +210,10 @@ CLOCKED = {"clocked_time_0": "2030-01-01", "clocked_time_1": "00:00:00"}
 
 @dataclass(frozen=True)
 class Edited:
-    """A kind of row that is added, changed and deleted by its own form; `found` tells the written row."""
+    """A kind of row that is added, changed and deleted by its own form; `found` tells the written row.
+
+    `new` and `made` take the place of `fields` and `found` where a row is added with others.
+    """
 
     path: str
     which: str  # the row that is changed
@@ -219,12 +222,13 @@ class Edited:
     fields: Mapping[str, Any]
     found: Mapping[str, Any]
     new: Mapping[str, Any] | None = None
+    made: Mapping[str, Any] | None = None
 
     @property
     def actions(self) -> tuple[Action, ...]:
         new, kind = self.new or self.fields, self.model._meta.verbose_name
         spare, here = {"post": "yes"}, there(self.model, **self.found)
-        made = there(self.model, **({"username": "new"} if self.new else self.found))
+        made = there(self.model, **(self.made or self.found))
         word = {verb: (f"{verb} {kind}", "") for verb in ("add", "change", "delete")}
         left = gone(self.model, self.spare)
         return (
@@ -237,16 +241,17 @@ class Edited:
 
 
 EDITED = (
-    Edited("instances/plan/", "plan", "spare_plan", Plan, {**PLAN, "name": "other"},
-           {"name": "other", "cpus": 0.25}),
-    Edited("instances/host/", "host", "spare_host", Host, {**HOST, "name": "other"},
-           {"name": "other", "address": "127.0.0.9"}),
+    Edited("instances/plan/", "plan", "spare_plan", Plan, {**PLAN, "name": "pro"},
+           {"name": "pro", "cpus": 0.25}, {**PLAN, "name": "other"}, {"name": "other", "cpus": 0.25}),
+    Edited("instances/host/", "host", "spare_host", Host, {**HOST, "name": "local"},
+           {"name": "local", "address": "127.0.0.9"}, {**HOST, "name": "other"}, {"name": "other"}),
     Edited("instances/channel/", "channel", "spare_channel", Channel, {**CHANNEL, "name": "other"},
            {"name": "other", "min_level": "critical"}),
     Edited("instances/registry/", "registry", "spare_registry", Registry,
            {"name": "r.io", "username": "robot", "new_password": "a-password", "reason": "because"},
            {"name": "r.io", "username": "robot"}),
-    Edited("auth/user/", "user", "user", User, USER, {"username": "renamed"}, NEW_USER),
+    Edited("auth/user/", "user", "user", User, USER, {"username": "renamed"}, NEW_USER,
+           {"username": "new"}),
     Edited("auth/group/", "group", "group", Group, {"name": "renamed"}, {"name": "renamed"}),
     Edited(TASKS, "task", "task", PeriodicTask, TASK, {"name": "renamed"}),
     Edited("django_celery_beat/intervalschedule/", "interval", "interval", IntervalSchedule,

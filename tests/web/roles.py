@@ -22,7 +22,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from instances.access import tokens
 from instances.access.audit import audit
 from instances.checks.record import record
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import (
     AuditEntry,
     Bulk,

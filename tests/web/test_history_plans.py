@@ -14,10 +14,10 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from instances.db import partitions
+from instances.db.clock import SYSTEM
 from instances.fleet import former_checks, history, roll_up
 from instances.fleet.retention import purge
 from instances.lib.calendar import DAY
-from instances.lib.clock import SYSTEM
 from instances.models import FormerCheck, HealthCheck, HistoryProgress, Instance
 from tests.factories import World
 from tests.web.callers import OVER_HTTP, Caller

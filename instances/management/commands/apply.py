@@ -13,6 +13,11 @@ from instances.models import AuditEntry
 from instances.operations import service
 from instances.operations.validate import timing_bounds
 
+CONCERNED = {
+    "would_drift": "of earlier settings until they are updated",
+    "asked_anew": "asked for their health in the new way at once, updated or not",
+}
+
 
 class Command(FleetCommand):
     help = "Create or update hosts, plans and channels from a YAML file (- for standard input); idempotent."
@@ -33,9 +38,7 @@ class Command(FleetCommand):
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         fleet = parse(self._text(options["file"]), timing_bounds())
         if options["dry_run"]:
-            changes, drifting = rehearse(fleet, service.OUTSIDE.clock)
-            shown = [change.document() for change in changes]
-            return {"changes": shown, "dry_run": True, "would_drift": drifting}, GOOD
+            return {**rehearse(fleet, service.OUTSIDE.clock).document(), "dry_run": True}, GOOD
         changes = apply(fleet, service.OUTSIDE.clock)
         return {"changes": [change.document() for change in changes]}, GOOD
 
@@ -49,9 +52,9 @@ class Command(FleetCommand):
                 self.console.print(f"  {name}: {pair['before']} → {pair['after']}", markup=False)
         if not document["changes"]:
             self.console.print("nothing would change" if document.get("dry_run") else "nothing changed")
-        if document.get("would_drift"):
-            names = ", ".join(document["would_drift"])
-            self.console.print(f"of earlier settings until they are updated: {names}", markup=False)
+        for key, words in CONCERNED.items():
+            if document.get(key):
+                self.console.print(f"{words}: {', '.join(document[key])}", markup=False)
 
 
 def _read(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from typing import Any
 
 from instances import lookup
@@ -24,18 +25,17 @@ class Command(FleetCommand):
         parser.add_argument("--follow", action="store_true", help="go on until interrupted")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
-        instance = lookup.instance(options["customer_id"])
-        since = read_logs.moment(options["since"], SYSTEM.now())
-        what = (instance, service.OUTSIDE.engines, options["lines"], since, options["timestamps"])
-        if options["follow"]:
-            if options["json"]:
-                raise RequestError("--follow never ends, so it can't be one JSON document.")
-            self._follow(read_logs.stream(*what))
-            return {"lines": []}, GOOD
-        tail = read_logs.read(*what)
-        return {"customer_id": instance.customer_id, "lines": tail.lines, "truncated": tail.truncated}, GOOD
+        asked = options["customer_id"], options["lines"], options["since"]
+        if not options["follow"]:
+            return read_logs.log(*asked, service.OUTSIDE, timestamps=options["timestamps"]), GOOD
+        instance, since = lookup.instance(asked[0]), read_logs.moment(asked[2], SYSTEM.now())
+        if options["json"]:
+            raise RequestError("--follow never ends, so it can't be one JSON document.")
+        lines = options["lines"], since, options["timestamps"]
+        self._follow(read_logs.stream(instance, service.OUTSIDE.engines, *lines))
+        return {"lines": []}, GOOD
 
-    def _follow(self, lines: Any) -> None:
+    def _follow(self, lines: Iterable[str]) -> None:
         for line in lines:
             sys.stdout.write(_printable(line) + "\n")
             if streams.cut():

@@ -31,6 +31,7 @@ class Command(FleetCommand):
         return document, GOOD if arrived else BAD
 
     def show(self, document: Any) -> None:
-        said = "arrived" if document["arrived"] else f"did not arrive: {document['error']}"
+        why = f": {document['error']}" if document["error"] else ""
+        said = f"{'arrived' if document['arrived'] else 'did not arrive'}{why}"
         note = "" if document["enabled"] else " (the channel is disabled)"
         self.console.print(f"{document['channel']}: the message {said}{note}", markup=False)

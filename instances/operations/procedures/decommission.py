@@ -22,6 +22,7 @@ from instances.operations.begin import open_operation
 from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.requester import Requester
+from instances.operations.steps import taken_name
 
 
 def begin(
@@ -86,12 +87,12 @@ def _leave(work: Work) -> None:
 
 
 def _remove_container(work: Work) -> str:
-    if work.engine.inspect(work.instance.container_id) is None:
+    if taken_name.settled(work, work.instance.container_id) is None:
         return "there is none"
     # Of a container somebody else made, volumes without a name stay.
     purge = bool(work.operation.params["purge_data"]) and not work.instance.is_adopted
     work.engine.remove_own(work.instance.container_id, anonymous_volumes=purge)
-    return "removed"
+    return taken_name.end_of(work, work.instance.container_id)
 
 
 def _remove_volumes(work: Work) -> str:
@@ -141,7 +142,7 @@ def _succeeded(work: Work) -> None:
     instance, now = work.instance, work.outside.clock.now()
     close_of(instance, "the instance was removed", now)
     if instance.expires_at:
-        instance.delete()
+        work.forget_instance()
         return
     instance.ports.all().delete()
     instance.env = {}

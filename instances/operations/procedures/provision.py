@@ -9,12 +9,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from instances import lookup
-from instances.checks.policy import policy
-from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.network_words import too_long
 from instances.errors import RequestError
-from instances.health import restarts
 from instances.lib import validators
 from instances.models import Health, Host, Instance, Operation, Plan
 from instances.operations import image_choice
@@ -23,9 +20,9 @@ from instances.operations.placement import Placement
 from instances.operations.procedure import Procedure, Step, Work, pull_limit
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, exact, generated, ports
-from instances.operations.steps.explain import own_last_words
+from instances.operations.steps.explain import note_own_failed
 from instances.operations.steps.pull import must_fit
-from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY
+from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, note_healthy
 from instances.outside import Outside
 
 TRY_AGAIN = "Another operation came first; try again."
@@ -164,6 +161,7 @@ def _verify(work: Work) -> str:
 def _volumes(work: Work) -> str:
     _note_storage(work)
     names = work.instance.planned_volumes
+    data.take_back_purges(work)
     for name in names:
         data.refuse_former(work, name)
     data.refuse_former_elsewhere(work)
@@ -194,15 +192,13 @@ def _create(work: Work) -> str:
 
 
 def _succeeded(work: Work) -> None:
-    now, instance = work.outside.clock.now(), work.instance
-    instance.provisioned_at = now
+    work.instance.provisioned_at = work.outside.clock.now()
     work.save("provisioned_at")
-    rules = policy(instance.plan.start_grace)
-    change(instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
+    note_healthy(work)
 
 
 def _failed(work: Work) -> None:
-    work.instance.delete()
+    work.forget_instance()
 
 
 PROCEDURE = Procedure(
@@ -217,5 +213,5 @@ PROCEDURE = Procedure(
     ),
     succeeded=_succeeded,
     failed=_failed,
-    explain=own_last_words,
+    explain=note_own_failed,
 )

@@ -17,7 +17,7 @@ from instances.checks.transition import change
 from instances.containers.identity import REPLACED, Listing
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
-from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs
+from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs, RequestError
 from instances.health import restarts
 from instances.health.response import sentence
 from instances.health.state import State, Status
@@ -26,9 +26,9 @@ from instances.operations.begin import open_operation
 from instances.operations.procedure import Procedure, Step, Work, pull_limit, stop_limit
 from instances.operations.requester import Requester, dockmgr
 from instances.operations.restart_turns import wait_for_turn
-from instances.operations.steps import container, data, exact, own_container
-from instances.operations.steps.explain import own_last_words
-from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, started_at
+from instances.operations.steps import container, data, exact, own_container, taken_name
+from instances.operations.steps.explain import note_own_failed
+from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, note_healthy, started_at
 
 RUNNING = ("running", "restarting", "paused")
 STOP = "stop"
@@ -50,9 +50,9 @@ def begin(
 
 
 def _begun(operation: Operation, instance_id: int, now: datetime, judge: Callable[[State], State]) -> State:
-    """The health of an instance whose restart begins, with what it was noted for taking that back.
+    """Write down that a restart begins; returns the new health. The operation keeps what it was before.
 
-    `judge` may refuse by raising.
+    `judge` is given the health that was found, and may refuse by raising.
     """
     found: list[State] = []
 
@@ -76,8 +76,8 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
     """
     try:
         with transaction.atomic():
-            instance = Instance.objects.without_secrets().get(pk=instance_id)
-            if instance.leaving_at is not None:
+            instance = Instance.objects.without_secrets().filter(pk=instance_id).first()
+            if instance is None or instance.leaving_at is not None:
                 return None
             locked(Host.objects.filter(pk=instance.host_id)).get()
             wait = wait_for_turn(instance, now)
@@ -86,8 +86,8 @@ def begin_automatic(instance_id: int, now: datetime) -> Operation | None:
             change(
                 instance_id, now, lambda state: restarts.restart_denied(_called_for(state, now), now, wait)
             )
-    except (_NotCalledForError, BusyError):
-        pass  # It recovered, or somebody else is at it: the next check says what is to be done.
+    except (_NotCalledForError, BusyError, RequestError):
+        pass  # It recovered, is gone, or somebody else is at it: the next check says what is to be done.
     return None
 
 
@@ -148,7 +148,7 @@ def _stop_left_behind(work: Work) -> None:
 
 def _recreate_if_missing(work: Work) -> str:
     instance = work.instance
-    if instance.container_id and container.is_there(work, instance.container_id):
+    if instance.container_id and taken_name.is_there(work, instance.container_id):
         return "kept"
     with _noting_refusal(work):
         made = data.ready_for_remaking(work)
@@ -191,16 +191,8 @@ def _see_that_others_are_there(work: Work) -> None:
 
 
 def _succeeded(work: Work) -> None:
-    now, instance = work.outside.clock.now(), work.instance
-    rules = policy(instance.plan.start_grace)
-    helped = work.operation.automatic
-    change(
-        instance.pk,
-        now,
-        lambda state: restarts.restart_passed(state, rules, now, automatic=helped),
-        work.last_check,
-    )
-    work.journal.write(image_after=instance.image_id)
+    note_healthy(work, automatic=work.operation.automatic)
+    work.journal.write(image_after=work.instance.image_id)
 
 
 def _failed(work: Work) -> None:
@@ -279,5 +271,5 @@ PROCEDURE = Procedure(
     ),
     succeeded=_succeeded,
     failed=_failed,
-    explain=own_last_words,
+    explain=note_own_failed,
 )

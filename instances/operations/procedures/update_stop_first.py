@@ -12,10 +12,10 @@ from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.spec import next_name, previous_name
-from instances.errors import GateFailed, PermanentError, PortTaken
+from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
-from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, stop_limit
-from instances.operations.steps import container, data, ports
+from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
+from instances.operations.steps import container, data, exact, ports, taken_name
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -37,6 +37,7 @@ from instances.operations.steps.replace import (
     rename_new,
     succeeded,
 )
+from instances.operations.steps.start import note_healthy
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 RUNNING_STATES = ("running", "restarting", "paused")
@@ -85,7 +86,7 @@ def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
 
 def _start_old(work: Work) -> None:
     _refuse_beside_new(work)
-    if work.engine.inspect(old_container(work)) is None:
+    if not taken_name.is_there(work, old_container(work)):
         _remake_old(work)
     elif work.operation.facts.get("old_policy"):
         work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
@@ -105,16 +106,26 @@ def _remake_old(work: Work) -> None:
 
     It is made under the name of what was set aside, as the new one may still have the instance's.
     """
-    instance, image = work.instance, work.operation.image_before
-    if work.engine.image(image) is None:
-        raise PermanentError(f"The container from before is gone from the host, and so is its image {image}.")
+    instance = work.instance
     data.ready_for_remaking(work)
+    image = _image_before(work)
     spec = instance.spec(port=work.operation.params["port"])
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
         container.note_made(instance, made, spec)
         instance.save(update_fields=container.OF_THE_MADE)
+
+
+def _image_before(work: Work) -> str:
+    """The exact image from before; whoever removes stopped containers often removes their images as well."""
+    image = work.operation.image_before
+    return image if work.engine.image(image) is not None else exact.image_to_run(work)
+
+
+def _stop_limit(work: Work) -> float:
+    """On the way back the image may have to be fetched."""
+    return pull_limit(work) if work.operation.undoing else stop_limit(work)
 
 
 def _rename_old(work: Work) -> str:
@@ -137,14 +148,17 @@ def _rename_new_back(work: Work) -> None:
 def _start_new(work: Work) -> str:
     for _ in range(container.PORT_TRIES):
         work.go_on()
-        _finish_move(work)
+        _make_anew(work)
         try:
             with blaming_image(work):
                 container.start(work, str(new_container(work)))
+        except NotFoundOnEngine:  # who removes what does not run removes what was never started, too
+            work.journal.remember(new_is_gone=True)
+            continue
         except PortTaken:
             if not ports.move_further(work, kept=_published_before(work)):
                 raise  # it is the old one's, which will be needed for the way back
-            work.journal.remember(ports_moved=True)
+            work.journal.remember(new_is_gone=True)
             remove_new(work)
             continue
         note_start(work, str(new_container(work)))
@@ -156,16 +170,16 @@ def _published_before(work: Work) -> set[int]:
     """The host's ports of the old container, which nobody else can have had meanwhile."""
     told = work.engine.describe(old_container(work)) or {"HostConfig": {}}
     given = (told["HostConfig"].get("PortBindings") or {}).values()
-    ports = (each.get("HostPort") or "" for bound in given for each in bound or ())
-    return {int(port) for port in ports if port.isdecimal()}  # an adopted one may name a range
+    numbers = (each.get("HostPort") or "" for bound in given for each in bound or ())
+    return {int(number) for number in numbers if number.isdecimal()}  # an adopted one may name a range
 
 
-def _finish_move(work: Work) -> None:
-    """Make the new container again that was removed because something else held one of its ports."""
-    if not work.operation.facts.get("ports_moved"):
+def _make_anew(work: Work) -> None:
+    """Make the new container again where it is gone: something else held its port, or it was pruned."""
+    if not work.operation.facts.get("new_is_gone"):
         return
     made = new_container(work)
-    if made and work.engine.inspect(made) is not None:
+    if made and taken_name.is_there(work, made):
         work.journal.remember(new_container=made)
     else:
         work.journal.remember(new_container=None)
@@ -193,7 +207,7 @@ def _failed(work: Work) -> None:
     elif work.operation.facts.get("old_is_ill") or not is_back:
         change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, None, jitter()))
     else:
-        change(work.instance.pk, now, lambda s: restarts.restart_passed(s, rules, now), work.last_check)
+        note_healthy(work)
 
 
 def _status(work: Work) -> str:
@@ -209,7 +223,7 @@ PROCEDURE = Procedure(
         CREATE_NEW,
         Step("set old aside", _rename_old, undo=_rename_old_back, interrupts=True),
         Step("name next", rename_new, undo=_rename_new_back, interrupts=True),
-        Step("stop old", _stop_old, undo=_start_old, interrupts=True, limit=stop_limit),
+        Step("stop old", _stop_old, undo=_start_old, interrupts=True, limit=_stop_limit),
         Step("start next", _start_new, undo=_stop_and_remove_new, interrupts=True, limit=stop_limit),
         replace(GATE, interrupts=True),
         replace(WATCH, interrupts=True),

@@ -56,8 +56,8 @@ def approved(image_id: str, ref: str, digest: str, by: str, at: str) -> dict[str
 def approved_id(work: Work, image: str) -> str:
     """The id of the image a container is about to be made of. Raises PermanentError for one that may not be.
 
-    That is what this operation fetched by the policy, what a worker noted that the instance runs, or
-    what the engine itself knows by a name within the policy.
+    An image may be used that this operation fetched within the policy, that a worker noted as the one the
+    instance runs, or that the engine knows by a name within the policy.
     """
     found = work.engine.describe_image(image)
     if found is None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
+from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Instance, Operation, Port
 from instances.operations.procedure import Work
-from instances.operations.steps import approval, generated, network, owner, ports
+from instances.operations.steps import approval, generated, network, owner, ports, taken_name
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
 OF_THE_MADE = ("container_id", "volumes")
-REMOVING = "removing"  # an engine's word
-REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -33,19 +31,6 @@ def ensure_image(work: Work, ref: str) -> ImageFacts:
         work.journal.remember(pulled=True)
         image = fetch(work, ref)
     return image
-
-
-def is_there(work: Work, container_id: str) -> bool:
-    """Whether the engine has a container. One that somebody is removing never starts again: it is waited for.
-
-    An engine takes seconds to remove many files, and keeps the name until then.
-    """
-    over_at = work.outside.clock.now() + REMOVAL
-    while (facts := work.engine.inspect(container_id)) is not None:
-        if facts.state != REMOVING or work.outside.clock.now() >= over_at:
-            return True
-        work.outside.wait(REMOVAL_POLL)
-    return False
 
 
 def create(work: Work, image: str) -> str:
@@ -87,23 +72,22 @@ def missing_data(work: Work, names: list[str]) -> DataMissing:
 def make(work: Work, spec: ContainerSpec) -> str:
     """Create a container that carries the operation's id, and return its own.
 
-    When an earlier try of the same operation made it already, that one is kept; what an earlier
-    operation on this customer left behind is removed. A container of anybody else under the name is
-    never touched: that is a PermanentError. So is an image that the instance may not run, and a way
-    to the host that nobody accepted. Raises DataMissing for volumes that are not there.
+    One that an earlier try of the same operation made is kept. One that an earlier operation on this
+    customer left behind is removed. Raises PermanentError where anybody else's container has the name,
+    which is never touched, for an image that the instance may not run, and for a way to the host that
+    nobody accepted. Raises DataMissing for volumes that are not there.
     """
     image = _image_allowed(work, spec)
-    earlier = _made_earlier(work, spec.name)
-    if earlier and spec.raw is not None:
-        # Whoever made it may have died before it had joined all its networks.
-        work.engine.remove(earlier)
-        earlier = None
-    if earlier is None and spec.network:
-        network.ready(work.engine, spec.network)
-    labels, raw = signed(work, spec.labels), _with_sources(work, spec.raw)
-    made = earlier or work.engine.create(replace(spec, image=image, labels=labels, raw=raw))
+    container_id = _made_earlier(work, spec) or _made_now(work, replace(spec, image=image))
     owner.give_new_volumes(work, spec)
-    return made
+    return container_id
+
+
+def _made_now(work: Work, spec: ContainerSpec) -> str:
+    if spec.network:
+        network.ready(work.engine, spec.network)
+    asked = replace(spec, labels=signed(work, spec.labels), raw=_with_sources(work, spec.raw))
+    return taken_name.made(work, lambda: work.engine.create(asked), lambda: _made_earlier(work, spec))
 
 
 def _image_allowed(work: Work, spec: ContainerSpec) -> str:
@@ -169,22 +153,29 @@ def is_ours(work: Work, labels: Mapping[str, str]) -> bool:
     return labels.get(OPERATION_LABEL) == str(work.operation.pk)
 
 
-def _made_earlier(work: Work, name: str) -> str | None:
-    facts = work.engine.inspect(name)
-    if facts is not None and is_ours(work, facts.labels):
-        return facts.id
-    if facts is not None:
+def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
+    facts = taken_name.settled(work, spec.name)
+    if facts is None:
+        return None
+    if facts.state == DEAD or not is_ours(work, facts.labels):
         remove_left_behind(work, facts)
+    elif spec.raw is None:
+        return facts.id
+    else:  # whoever made it may have died before it had joined all its networks
+        work.engine.remove(facts.id)
     return None
 
 
 def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
     """Remove a container that an earlier operation on the customer ended without keeping.
 
-    Raises PermanentError for the instance's own, and for anybody else's.
+    Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
     """
-    name = facts.name
-    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
+    name, is_own = facts.name, facts.id == work.instance.container_id
+    if is_own and facts.state == DEAD:
+        work.engine.remove_own(facts.id)
+        return
+    if is_own or not was_left_behind(work, facts):
         raise PermanentError(
             f"A container named {name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."

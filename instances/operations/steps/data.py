@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from instances.containers import host_sources, storage
 from instances.containers.spec import ContainerSpec, next_name
-from instances.errors import NotFoundOnEngine, PermanentError
+from instances.errors import NotFoundOnEngine, PermanentError, TransientError
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
+
+BEING_REMOVED = "nobody: it is being removed"  # in place of who holds data that is to go
 
 
 def ready_for_remaking(work: Work) -> str:
@@ -35,8 +37,8 @@ def ready_for_remaking(work: Work) -> str:
 def see_sources(work: Work) -> None:
     """Raise DataMissing when a file or folder of the host that an adopted container mounts is not there.
 
-    An engine makes it, empty, when it starts a container that somebody else made, and tells only when it is
-    asked to make one. So one is made, and removed.
+    When an engine starts a container that somebody else made, it makes what is missing, empty, and does not
+    tell. It does tell when it is asked to make a container. So one is made, and removed.
     """
     instance = work.instance
     kept = work.engine.inspect(instance.container_id) if instance.adopted and instance.container_id else None
@@ -106,6 +108,17 @@ def make_new(work: Work, spec: ContainerSpec) -> None:
             work.engine.create_volume(name, container.signed(work, spec.labels))
         elif name not in work.instance.held_volumes and not _is_of_customer(work, labels):
             raise PermanentError(_in_the_way(work, name, labels))
+
+
+def take_back_purges(work: Work) -> None:
+    """Have nobody remove the former data that is kept. Raises TransientError while somebody just does."""
+    if work.operation.params.get("former_data", "") != "keep":
+        return
+    names = work.instance.planned_volumes
+    waiting = PendingPurge.objects.filter(host=work.instance.host, volume__in=names)
+    waiting.exclude(holders=BEING_REMOVED).delete()
+    if waiting.exists():
+        raise TransientError(f"The data of {work.instance.customer_id} is just being removed.")
 
 
 def takes_former(work: Work, name: str) -> bool:

@@ -11,7 +11,7 @@ from instances.operations.read_logs import last_lines
 LOG_LINES_KEPT = 40
 
 
-def last_words(work: Work, which: str) -> None:
+def note_failed(work: Work, which: str) -> None:
     """Keep the end of a container's log, how it ended, and a sentence about the reason where one is known."""
     try:
         lines = last_lines(work.instance, work.engine, LOG_LINES_KEPT, container=which).lines
@@ -26,10 +26,10 @@ def last_words(work: Work, which: str) -> None:
     work.journal.remember(failed_container=state, **({"likely": reason} if reason else {}))
 
 
-def own_last_words(work: Work) -> None:
+def note_own_failed(work: Work) -> None:
     """The same of the instance's own container, where it has one: it says why, and may be gone soon."""
     if work.instance.container_id:
-        last_words(work, work.instance.container_id)
+        note_failed(work, work.instance.container_id)
 
 
 def _circumstances(work: Work, facts: ContainerFacts) -> Circumstances:

@@ -9,6 +9,7 @@ from instances.containers.facts import ImageFacts
 from instances.containers.image_names import host_of, is_id, repository
 from instances.engine.port import RegistryLogin
 from instances.errors import (
+    DiskFull,
     DockmgrError,
     LoginRefused,
     NotFoundOnEngine,
@@ -42,6 +43,9 @@ def fetch(work: Work, ref: str) -> ImageFacts:
         raise LoginRefused(_refused(ref, login)) from None
     except UntrustedRegistry:
         raise UntrustedRegistry(_untrusted(work, ref)) from None
+    except DiskFull:
+        where = f"The disk of the engine of host {work.instance.host.name}"
+        raise DiskFull(f"{where} is full: it has no room for the image {ref}.") from None
 
 
 def _on_host(work: Work, image_id: str) -> ImageFacts:

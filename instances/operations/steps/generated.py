@@ -17,10 +17,15 @@ def made(wanted: Mapping[str, int], given: Collection[str]) -> dict[str, str]:
     return {name: secrets.token_hex(size) for name, size in wanted.items() if name not in given}
 
 
+def lacking(instance: Instance) -> set[str]:
+    """Names of secrets that are to be made for the next container; an adopted one gets none."""
+    return set() if instance.adopted is not None else set(instance.plan.generate) - set(instance.env)
+
+
 def complete(work: Work) -> None:
     """Make what the plan has come to ask for since the last container was made."""
     instance = work.instance
-    if instance.adopted is not None or not set(instance.plan.generate) - set(instance.env):
+    if not lacking(instance):
         return
     with work.journal.holding():
         env = locked(Instance.objects.filter(pk=instance.pk)).get().env

@@ -20,8 +20,8 @@ def give_new_volumes(work: Work, spec: ContainerSpec) -> None:
     """Give those volumes of a container that were made for it to the plan's `data_owner`.
 
     To be done when the container was made, which copies what its image has there with the image's owner,
-    and before it is started. A volume that was there before is the customer's, and left as it is, unless
-    an operation made it that came to no good end, and nobody else has it.
+    and before it is started. A volume that was there before is the customer's and left as it is. One that a
+    failed operation made, and that no other container has, counts as made now.
     """
     owner = spec.options.data_owner if spec.raw is None else ""
     if not owner:

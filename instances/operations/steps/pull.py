@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instances.containers import drift, image_fit, option_drift
+from instances.containers import image_fit, made_anew
 from instances.containers.facts import ImageFacts
 from instances.containers.host_fit import LEAST_FREE_BYTES
 from instances.containers.image_names import names_registry
@@ -18,15 +18,6 @@ from instances.operations.host_disk import free_bytes
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import approval, data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
-
-# What of a container can only be changed by making it anew; `validate` says the same of it.
-MADE_ANEW = frozenset(
-    {
-        *("cpus", "memory", "pids", "ports", "mounts", "labels", "network"),
-        *("security_opt", "privileges", "environment"),
-        *option_drift.COMPARED,
-    }
-)
 
 
 def pull(work: Work) -> str:
@@ -55,20 +46,14 @@ def _is_new(work: Work, image: ImageFacts) -> bool:
 
 
 def _outdated(work: Work) -> bool:
-    """Whether the container was made from earlier settings of the plan or the customer.
-
-    An adopted one keeps what it came with, so it never is.
-    """
+    """Whether the container was made from earlier settings of the plan or the customer."""
     instance = work.instance
     generated.complete(work)
     facts = work.engine.inspect(instance.container_id)
-    if facts is None or instance.adopted is not None:
+    if facts is None:
         return False
-    spec = instance.spec()
-    if drift.is_to_move(spec, facts):
-        return True
-    found = drift.drift(spec, facts, instance.image_id, work.engine.image(facts.image_id))
-    return any(not finding.ok for finding in found if finding.name in MADE_ANEW)
+    image = work.engine.image(facts.image_id)
+    return made_anew.must_be(instance.spec(), facts, instance.image_id, image)
 
 
 def _keep_reference(work: Work) -> None:

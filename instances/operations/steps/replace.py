@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +12,6 @@ from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
-from instances.checks.policy import policy
 from instances.checks.transition import change
 from instances.containers import drift
 from instances.containers.spec import next_name
@@ -24,7 +23,6 @@ from instances.errors import (
     PortTaken,
     RequestError,
 )
-from instances.health import restarts
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
@@ -32,10 +30,10 @@ from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
 from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
-from instances.operations.steps import approval, container, data, generated, own_container, ports
-from instances.operations.steps.explain import last_words
+from instances.operations.steps import approval, container, data, generated, own_container, ports, taken_name
+from instances.operations.steps.explain import note_failed
 from instances.operations.steps.former_values import forget_replaced
-from instances.operations.steps.start import started_at
+from instances.operations.steps.start import note_healthy, started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
 OF_THE_NEW = (
@@ -116,7 +114,7 @@ def note_old(work: Work) -> str:
     if work.instance.container_id != old_container(work):
         work.journal.remember(old_remade=work.instance.container_id)
         work.journal.write(image_before=work.instance.image_id)
-    if work.engine.inspect(old_container(work)) is None:
+    if not taken_name.is_there(work, old_container(work)):
         raise PermanentError(f"{work.instance.customer_id} has no container; restart it first.")
     _refuse_dependents(work)
     return " ".join(filter(None, [settled, _shared_data(work), "The way back is this container"]))
@@ -165,7 +163,8 @@ def rename(work: Work, which: str | None, name: str) -> None:
     """Give a container a name unless it has it or is gone."""
     facts = work.engine.inspect(which) if which else None
     if facts is not None and facts.name != name:
-        work.engine.rename(facts.id, name)
+        with suppress(NotFoundOnEngine):
+            work.engine.rename(facts.id, name)
 
 
 def rename_new(work: Work) -> str:
@@ -175,7 +174,7 @@ def rename_new(work: Work) -> str:
 
 def remove_old(work: Work) -> str:
     work.engine.remove(old_container(work))
-    return "removed"
+    return taken_name.end_of(work, old_container(work))
 
 
 def see_running(work: Work) -> str:
@@ -197,7 +196,7 @@ def explain(work: Work) -> None:
     """Keep the failed container's last words and its end; it will be gone."""
     made = new_container(work)
     if made:
-        last_words(work, made)
+        note_failed(work, made)
 
 
 @contextmanager
@@ -249,8 +248,7 @@ def succeeded(work: Work) -> None:
     """The container in service passed its gate; an update that changed nothing says nothing new."""
     if work.operation.facts.get("unchanged"):
         return
-    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
-    change(work.instance.pk, now, lambda state: restarts.restart_passed(state, rules, now), work.last_check)
+    note_healthy(work)
 
 
 def write_down(work: Work) -> str:

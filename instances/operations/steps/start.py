@@ -1,10 +1,13 @@
-"""The last two steps of every operation that starts a container: start it, wait until it is healthy."""
+"""The end of every operation that starts a container: start it, wait until it is healthy, write that down."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from instances.checks.policy import policy
+from instances.checks.transition import change
+from instances.health import restarts
 from instances.models import Operation
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
@@ -30,22 +33,33 @@ def _ready_for_remaking(work: Work) -> str:
 
 
 def _give_back_policy(work: Work) -> None:
-    """An update takes it from the container it stops, and may have ended before it could give it back."""
+    """An update takes the restart policy of the container it stops, and may end before it gives it back."""
     container_id = work.instance.container_id
     updates = Operation.objects.filter(kind="update", params__old_container=container_id)
     facts = updates.order_by("-created_at").values_list("facts", flat=True).first()
-    policy: dict[str, Any] | None = (facts or {}).get("old_policy")
-    if not policy:
+    taken: dict[str, Any] | None = (facts or {}).get("old_policy")
+    if not taken:
         return
     found = work.engine.inspect(container_id)
     if found is not None and found.restart_policy == "no":
-        work.engine.set_restart_policy(container_id, policy)
+        work.engine.set_restart_policy(container_id, taken)
 
 
 def _wait(work: Work) -> str:
     since = started_at(work) or work.outside.clock.now()
     work.last_check = wait_until_healthy(work, since)
     return f"healthy after {(work.last_check.seen.finished_at - since).total_seconds():.1f} s"
+
+
+def note_healthy(work: Work, *, automatic: bool = False) -> None:
+    """Write into its health that the container in service passed its gate: an `automatic` restart helped."""
+    now, rules = work.outside.clock.now(), policy(work.instance.plan.start_grace)
+    change(
+        work.instance.pk,
+        now,
+        lambda state: restarts.restart_passed(state, rules, now, automatic=automatic),
+        work.last_check,
+    )
 
 
 START = Step("start", _start, interrupts=True, limit=pull_limit)  # of an image that is gone by then

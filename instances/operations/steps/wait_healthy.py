@@ -72,9 +72,9 @@ def wait_until_healthy(work: Work, started_at: datetime, request: CheckRequest |
     """Probe until as many checks in a row pass as the policy asks for, and return the last one.
 
     A container that an engine's restart began anew has its grace anew, and one that it left stopped
-    is started. Raises GateFailed when start grace and margin are over, or when waiting is hopeless
-    because the container is gone or restarts again and again, and TransientError when the time ran out
-    while the host, or dockmgr itself, kept it from being seen.
+    is started. Raises GateFailed when start grace and margin are over, and at once when the container is
+    gone or restarts again and again. Raises TransientError when the time ran out and the container could
+    not be seen, because of its host or of dockmgr itself.
     """
     gate = _Gate(work, request or request_for(work.instance, RUNNING), started_at)
     passed = 0

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from dockmgr import keys
 from instances.access.keys import require_keys
-from instances.errors import ForeignKeys
+from instances.errors import WrongKeys
 from instances.models import AuditEntry
 from tests.factories import World
 
@@ -20,7 +20,7 @@ def test_nothing_begins_with_keys_that_open_nothing(world: World, settings: Sett
     require_keys()
     own, other = settings.ENCRYPTION_KEYS, [keys.new_fernet_key().encode()]
     settings.ENCRYPTION_KEYS = other
-    with pytest.raises(ForeignKeys, match="its keys are not this database's"):
+    with pytest.raises(WrongKeys, match="its keys are not this database's"):
         require_keys()
     with pytest.raises(SystemExit) as ended:
         call_command("pause", "--customer-id", "c1")

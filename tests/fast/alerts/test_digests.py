@@ -11,7 +11,8 @@ from pytest_django.fixtures import Settings
 from instances.alerts import messages
 from instances.alerts.delivery_rules import DIGEST_MOST, SENT, DeliveryResult
 from instances.alerts.outbox import deliver, due_at
-from instances.models import Notification
+from instances.alerts.switching import channels_changed
+from instances.models import Channel, Notification
 from tests.factories import World
 from tests.fast.delivering import BROKEN, Script, a_row, documents, go_on_until, rows_of
 from tests.fast.telling import a_channel
@@ -167,3 +168,21 @@ def test_a_message_too_old_is_given_up(world: World, script: Script, settings: S
     script.does = lambda url: SENT
     go_on_until(world, script, world.now + timedelta(seconds=400))
     assert script.titles == ["young"]
+
+
+def test_what_is_given_up_while_it_is_put_together_is_no_digest(
+    world: World, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for a channel that is off, and go out when that is enabled again."""
+    channel = a_channel()
+    rows_of(channel, world, 6)
+
+    def switched_off_meanwhile(sizes: list[int]) -> int:
+        Channel.objects.update(enabled=False)
+        channels_changed({channel.name: ["enabled"]}, world.now)
+        return len(sizes)
+
+    monkeypatch.setattr("instances.alerts.outbox.as_many_as_fit", switched_off_meanwhile)
+    assert deliver(world.clock, script) == 0
+    assert not Notification.objects.filter(given_up_at=None).exists()
+    assert script.sent == []

@@ -121,6 +121,7 @@ def test_the_fleet_file_says_what_a_channel_hears_and_how_it_is_signed(
         {"url": url, "events": ["sweeps"]},
         {"url": url.replace("whsec_", "")},
         {"url": f"pagerduty://{'a' * 32}@{'b' * 32}", "events": ["operations"]},
+        {"url": f"pagerduty://{'a' * 32}@{'b' * 32}"},  # it is told of operations already
     ):
         refused = applied(**wrong)
         assert (refused.code, refused.err.count("\n"), KEY[6:] in refused.err + refused.out) == (2, 1, False)

@@ -14,8 +14,9 @@ from pytest_django.fixtures import Settings
 from instances.alerts import send as sending
 from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.alerts.outbox import Send, deliver, due_at
+from instances.db.clock import SYSTEM
 from instances.documents import Document
-from instances.lib.clock import SYSTEM, Clock
+from instances.lib.clock import Clock
 from instances.models import Channel, Notification
 from tests.factories import World
 from tests.fakes.outside import Killed

@@ -214,6 +214,15 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
     )
 
 
+def test_what_a_customers_program_wrote_calls_nobody_to_a_chat(receiver: Receiver) -> None:
+    lines = ["@everyone look", "<!channel> <at user_id='all'>", "plain"]
+    told = a_message(message="It wrote: @here", last_lines=lines)
+    assert send(receiver.url("/topic").replace("json", "ntfy"), told, LONG) == SENT
+    text = receiver.got[0].document["message"]
+    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at "))
+    assert text.replace("\u200b", "").splitlines()[1:4] == [f"| {line}" for line in lines]
+
+
 def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
     parts = [a_message(title=f"customer-{number:02} on a-host is still down") for number in range(60)]
     assert send(receiver.url("/topic").replace("json", "ntfy"), digest(uuid.uuid4(), parts), LONG) == SENT
@@ -247,7 +256,6 @@ def test_the_status_other_services_answer_with_decides(receiver: Receiver, statu
         ([404, 404], "permanent"),
         ([404, 503], "transient"),
         ([503, 404], "transient"),
-        ([200, 404], "permanent"),
     ],
 )
 def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(

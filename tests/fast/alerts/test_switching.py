@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances.alerts.delivery_rules import SENT, DeliveryResult
+from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
 from instances.alerts.outbox import deliver
 from instances.alerts.switching import SWITCHED_OFF, channels_changed
 from instances.fleet.apply import apply
@@ -220,3 +220,21 @@ def test_what_the_former_receiver_answers_does_not_count_for_the_new_one(
     opened(world, script)
     assert (Channel.objects.get().enabled, Channel.objects.get().retry_at) == (True, None)
     assert deliver(world.clock, script) == 1
+
+
+def test_what_the_former_receiver_refuses_goes_to_the_new_one(world: World, script: Script) -> None:
+    a_channel(url="json://former")
+    world.incident(world.instance())
+    assert told_after(world, 30) == ["ops opened warning c1"]
+
+    def move_and_refuse(url: str) -> DeliveryResult:
+        if url == "json://former":
+            apply(parse(FILE.format("json://new", "true")), world.clock)
+            return DeliveryResult(DeliveryOutcome.MESSAGE_REFUSED, "400")
+        return SENT
+
+    script.does = move_and_refuse
+    assert deliver(world.clock, script) == 0
+    assert Notification.objects.filter(given_up_at=None).count() == 1
+    assert deliver(world.clock, script) == 1
+    assert script.tried[-1] == "json://new"

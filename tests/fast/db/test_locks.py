@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,18 +13,23 @@ from django.db import transaction
 from django.db.models import F
 from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
+from instances.alerts import mute
+from instances.alerts.delivery_rules import SENT
+from instances.alerts.notify import enqueue_notifications
+from instances.alerts.outbox import deliver
+from instances.alerts.switching import channels_changed
 from instances.checks.record import record
 from instances.checks.transition import change
 from instances.db.locks import has_row_locks
 from instances.engine.certificates import CertificateEnd
-from instances.errors import BusyError
+from instances.errors import BusyError, RequestError
 from instances.health import restarts
 from instances.health.state import State, Status
 from instances.incidents import deadlines
 from instances.incidents.rules import CERTIFICATE, certificate_key
-from instances.models import Health, Incident, Instance, Operation
+from instances.models import Channel, Health, Incident, Instance, Operation
 from instances.monitoring import hosts
-from instances.monitoring.alarms import raise_alarm
+from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.operations import pause, service
 from instances.operations.adopt import _taken_over
 from instances.operations.procedures import restart
@@ -31,6 +37,7 @@ from tests.factories import ASKED, World, a_check, a_failure, health_of
 from tests.fast.conftest import Run
 from tests.fast.side_by_side import side_by_side
 from tests.fast.strangers import adopted
+from tests.fast.telling import a_channel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 20
@@ -165,3 +172,59 @@ def test_what_waited_is_woken_after_what_ended_is_let_go(
     Incident.objects.filter(pk=world.host_incident().pk).update(resolve_at=world.now)
     deadlines.apply_due(world.now, told)
     assert happened == ["let go", "woken"]
+
+
+def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(
+    world: World, settings: Settings
+) -> None:
+    """Each of them looks again at many incidents, of which the others hold some."""
+    settings.HOLD = settings.REOPEN_WITHIN = 0.0
+    world.incidents([world.instance(f"c{number}") for number in range(20)])
+    channels = [a_channel(name) for name in ("ops", "team")]
+    rounds = ROUNDS if has_row_locks() else 3
+
+    def switch(channel: Channel) -> None:
+        for number in range(2 * rounds):
+            with transaction.atomic():
+                Channel.objects.filter(pk=channel.pk).update(enabled=bool(number % 2))
+                channels_changed({channel.name: ["enabled"]}, world.now)
+
+    def mute_host() -> None:
+        scope = mute.scope(host="local")
+        for _ in range(rounds):
+            mute.mute(scope, world.now + timedelta(hours=1), world.now, by="tests")
+            world.clock.advance(1)
+            mute.unmute(scope, world.now, by="tests")
+
+    def trouble() -> None:
+        for _ in range(rounds):
+            raise_alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble.", world.now)
+            enqueue_notifications(world.now)
+            end_alarm("fleet", "it has passed", world.now)
+
+    def tell() -> None:
+        for _ in range(rounds):
+            enqueue_notifications(world.now)
+            deliver(world.clock, lambda *_: SENT)
+
+    assert side_by_side(*(partial(switch, each) for each in channels), mute_host, trouble, tell) == []
+
+
+def test_muting_who_is_just_removed_for_good_meets_no_deadlock(world: World) -> None:
+    rounds = ROUNDS if has_row_locks() else 3
+
+    def provision_in_vain() -> None:
+        for _ in range(rounds):
+            assert world.provision("new", image="registry.example.com/agent:none").status == "failed"
+        provisioned.set()
+
+    def mute_it() -> None:
+        until = world.now + timedelta(days=1)
+        while not provisioned.is_set():
+            with suppress(RequestError):  # it is gone
+                scope = mute.scope(customer_id="new")
+                mute.mute(scope, until, world.now, by="tests")
+                mute.unmute(scope, world.now, by="tests")
+
+    provisioned = threading.Event()
+    assert side_by_side(provision_in_vain, mute_it, mute_it) == []

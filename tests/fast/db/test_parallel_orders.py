@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
+from instances.alerts import mute
 from instances.errors import RequestError
-from instances.models import Host, Instance, Operation, Port
+from instances.models import Host, Instance, Mute, Operation, Port
 from instances.operations import service
 from instances.operations.placement import Placement
 from tests.factories import ASKED, World
@@ -99,3 +101,22 @@ def test_processes_that_ask_no_engine_spread_their_orders_too(world: World) -> N
     ]
     assert side_by_side(*calls) == []
     assert spread() == {"local": 3, "b": 3}
+
+
+def test_of_mutes_that_come_at_once_one_is_in_force(world: World) -> None:
+    scope = mute.scope(host="local")
+
+    def for_hours(hours: int) -> Callable[[], object]:
+        now, until = world.now + timedelta(microseconds=hours), world.now + timedelta(hours=hours)
+        return lambda: mute.mute(scope, until, now, by="tests")
+
+    assert side_by_side(*(for_hours(hours) for hours in range(1, 7))) == []
+    assert Mute.objects.filter(until__gt=world.now + timedelta(seconds=1)).count() == 1
+
+
+def test_a_mute_of_what_is_gone_is_refused_in_a_sentence(world: World) -> None:
+    instance = world.instance()
+    scope = mute.scope(customer_id="c1")
+    instance.delete()
+    with pytest.raises(RequestError, match="The instance c1 was removed meanwhile"):
+        mute.mute(scope, world.now + timedelta(hours=1), world.now, by="tests")

@@ -305,3 +305,23 @@ def test_nobody_hangs_on_another_thread_that_never_gets_through(monkeypatch: pyt
         engine.ping()
     over.set()
     first.join(IN_TIME)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tcp://h7:99999",
+        "tcp://[::1",
+        "tcp://h7:port",
+        "tcp://h7",
+        "tcp://u:s3ntinel@h7:1",
+        "ssh://u@h7:99999",
+    ],
+)
+@pytest.mark.parametrize("call", [CALLS["ping"], CALLS["list"]])
+def test_an_address_that_can_t_be_read_is_its_host_s_own_trouble(
+    url: str, call: Callable[[DockerEngine], object]
+) -> None:
+    with pytest.raises(EngineUnusable, match=r"can't be used: its address must read [^\n]*\.$") as refused:
+        call(DockerEngine(url))
+    assert "s3ntinel" not in str(refused.value)

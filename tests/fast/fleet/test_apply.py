@@ -122,6 +122,26 @@ def test_a_file_is_applied_as_a_whole_or_not_at_all(world: World, monkeypatch: p
     assert Plan.objects.get(name="pro").image != "registry.example.com/agent:latest"
 
 
+@pytest.mark.parametrize(
+    "url", ["tcp://h7:99999", "tcp://[::1", "tcp://h7", "tcp://u:s3ntinel@h7:2376", "ssh://u@h7:99999"]
+)
+def test_an_engine_s_address_that_can_t_be_read_is_refused(world: World, url: str) -> None:
+    with pytest.raises(
+        RequestError, match=r"^The fleet file is refused: host h7: its address must read "
+    ) as refused:
+        apply(parse(f"hosts: [{{name: h7, docker_url: '{url}', insecure: true}}]"))
+    assert "s3ntinel" not in str(refused.value)
+    assert not Host.objects.filter(name="h7").exists()
+
+
+def test_files_of_tls_that_a_host_keeps_on_its_way_to_ssh_are_refused(world: World) -> None:
+    apply(parse(FLEET))
+    with pytest.raises(RequestError, match="host far: tls files go with an address by tcp:// alone"):
+        apply(parse("hosts: [{name: far, docker_url: 'ssh://ops@far'}]"))
+    apply(parse("hosts: [{name: far, docker_url: 'ssh://ops@far', tls: null}]"))
+    assert Host.objects.get(name="far").tls is None
+
+
 def test_a_range_of_ports_that_only_the_database_can_refuse_is_one_sentence(world: World) -> None:
     apply(parse("hosts: [{name: local, first_port: 25000}]"))
     with pytest.raises(RequestError, match="last_port must not be below first_port"):

@@ -42,7 +42,7 @@ def test_what_changed_is_told_in_the_order_of_the_file(world: World) -> None:
 
 def others_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """As on PostgreSQL, where a row that another transaction makes shows first when it is to be made."""
-    left, one = [times], applying._one
+    left, one = [times], applying._create_or_update
 
     def met(*given: Any) -> FleetChange | None:
         if left[0]:
@@ -50,7 +50,7 @@ def others_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
             raise IntegrityError("UNIQUE constraint failed: instances_plan.name")
         return one(*given)
 
-    monkeypatch.setattr(applying, "_one", met)
+    monkeypatch.setattr(applying, "_create_or_update", met)
 
 
 def test_who_comes_second_with_a_new_plan_works_with_what_is_there_now(
@@ -59,7 +59,7 @@ def test_who_comes_second_with_a_new_plan_works_with_what_is_there_now(
     others_first(monkeypatch, 1)
     assert [change.name for change in plans(["new"], 1)()] == ["new"]
     others_first(monkeypatch, 1)
-    assert rehearse(parse("plans: [{name: new, cpus: 2}]"))[0][0].action == "updated"
+    assert rehearse(parse("plans: [{name: new, cpus: 2}]")).changes[0].action == "updated"
 
 
 def test_who_always_comes_second_is_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from instances.fleet import bulk as selections
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
-from tests.factories import World
+from tests.factories import World, an_order
 from tests.fast.updates import NEW, OLD, answers_by_image, publish, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,7 +24,7 @@ def a_fleet(world: World, number: int, bad: range) -> list[Instance]:
 
 def carried_out(world: World, verb: str, instances: list[Instance]) -> list[int]:
     """Carry an order out to its end; returns how many operations each turn began."""
-    bulk = selections.create_bulk(verb, [each.pk for each in instances], by="ann", reason="new")
+    bulk = an_order(verb, [each.pk for each in instances], by="ann", reason="new")
     begun: list[int] = []
     number: int | None = bulk.turn
     while number is not None:

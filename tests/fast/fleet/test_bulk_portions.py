@@ -10,15 +10,14 @@ from instances.fleet import bulk
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
 from instances.operations.requester import Requester
-from tests.factories import World
+from tests.factories import World, an_order
 from tests.fakes.outside import Killed
 
 pytestmark = pytest.mark.django_db
 
 
-def an_order(world: World, verb: str, number: int = 6) -> Bulk:
-    keys = [world.instance(f"c{place}").pk for place in range(number)]
-    return bulk.create_bulk(verb, keys, by="x", reason="y")
+def order_for(world: World, verb: str, number: int = 6) -> Bulk:
+    return an_order(verb, [world.instance(f"c{place}").pk for place in range(number)])
 
 
 def statuses() -> list[str]:
@@ -42,7 +41,7 @@ def test_an_order_whose_process_died_keeps_what_was_done_and_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "PORTION", 2)
-    order = an_order(world, "pause")
+    order = order_for(world, "pause")
     killed_at(monkeypatch, "c3")
     with pytest.raises(Killed):
         bulk.advance(order.pk, 0)
@@ -61,7 +60,7 @@ def test_an_order_whose_process_died_keeps_what_was_done_and_goes_on(
 def test_a_restart_that_was_begun_before_the_process_died_is_not_begun_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = an_order(world, "restart", 3)
+    order = order_for(world, "restart", 3)
     killed_at(monkeypatch, "c2")
     with pytest.raises(Killed):
         bulk.advance(order.pk, 0)
@@ -72,7 +71,7 @@ def test_a_restart_that_was_begun_before_the_process_died_is_not_begun_again(
 
 
 def test_no_transaction_spans_more_than_one_instance(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = an_order(world, "pause", 3)
+    order = order_for(world, "pause", 3)
     pause, depth = service.pause, []
 
     def paused(customer_id: str, requester: Requester) -> Instance:

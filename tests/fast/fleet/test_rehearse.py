@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from instances.models import AuditEntry, Channel, Plan
+from instances.models import AuditEntry, Channel, Host, Plan
 from tests.factories import World
 from tests.fast.conftest import Run
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
         ("labels: {a: b}", {"labels"}, ["c1", "c2"]),
         ("start_grace: 55", {"start_grace"}, []),
         ("env: {NEW: value}", {"env"}, ["c1", "c2"]),
+        ("generate: {NEW: 32}", {"generate"}, ["c1", "c2"]),
     ],
 )
 def test_a_dry_run_shows_and_changes_nothing(
@@ -41,6 +42,39 @@ def test_a_dry_run_shows_and_changes_nothing(
     assert not AuditEntry.objects.filter(action="apply").exists()
     told = run("apply", "--dry-run", str(file)).out
     assert ("of earlier settings until they are updated: c1, c2" in told) == bool(drifting)
+
+
+@pytest.mark.parametrize(
+    ("said", "drifting"),
+    [
+        ("bind: 10.0.0.7", ["c1"]),
+        ("address: 10.0.0.7", ["c1"]),
+        ("network: others", ["c1"]),
+        ("cordoned: true", []),
+    ],
+)
+def test_a_dry_run_tells_of_what_hosts_say(
+    world: World, run: Run, tmp_path: Path, said: str, drifting: list[str]
+) -> None:
+    world.instance("c1")
+    world.instance("c2", host=Host.objects.create(name="other", docker_url="unix:///other"))
+    file = tmp_path / "fleet.yaml"
+    file.write_text(f"hosts: [{{name: {world.host.name}, {said}}}]")
+    assert run("apply", "--dry-run", str(file), "--json").document["would_drift"] == drifting
+
+
+@pytest.mark.parametrize("said", ["health_path: /ready", "health: {kind: tcp}", "health_expect: json_ok"])
+def test_a_dry_run_tells_who_is_asked_in_another_way_at_once(
+    world: World, run: Run, tmp_path: Path, said: str
+) -> None:
+    world.instance("c1")
+    file = tmp_path / "fleet.yaml"
+    file.write_text(f"plans: [{{name: pro, {said}}}, {{name: free, health_path: /other}}]")
+    ran = run("apply", "--dry-run", str(file), "--json")
+    assert (ran.document["would_drift"], ran.document["asked_anew"]) == ([], ["c1"])
+    assert "in the new way at once, updated or not: c1" in run("apply", "--dry-run", str(file)).out
+    assert run("apply", str(file)).code == 0
+    assert run("apply", "--dry-run", str(file), "--json").document["asked_anew"] == []
 
 
 def test_a_dry_run_refuses_what_applying_would(world: World, run: Run, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, ProgrammingError
 
 from instances.fleet import by_instance, history
 from instances.fleet.retention import purge
 from instances.incidents import lifecycle
 from instances.incidents.rules import FLEET, SELF
-from instances.models import AuditEntry, Channel, Incident, Mute, Notification, Operation, Transition
+from instances.models import AuditEntry, Bulk, Channel, Incident, Mute, Notification, Operation, Transition
 from tests.factories import World
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +39,17 @@ def test_records_go_after_their_days_and_open_ones_stay(world: World) -> None:
     assert [purged[name] for name in names] == [1, 1, 1, 1, 1]
     assert [incident.key for incident in Incident.objects.all()] == ["self"]
     assert not Operation.objects.exists()
+
+
+def test_logins_that_are_over_go_and_so_do_orders_that_are_old(world: World) -> None:
+    for number, day in enumerate((-1, 1)):
+        Session.objects.create(session_key=f"s{number}", expire_date=world.now + timedelta(days=day))
+    Bulk.objects.create(verb="restart", by="ann", created_at=world.now)
+    Bulk.objects.create(verb="update", by="ann", created_at=world.now, due_at=world.now)
+    assert (purge(world.now)["logins"], purge(world.now)["orders"]) == (1, 0)
+    assert Session.objects.get().session_key == "s1"
+    assert purge(world.now + YEARS)["orders"] == 1
+    assert Bulk.objects.get().verb == "update"
 
 
 def test_the_last_known_availability_stays_however_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from django.db import OperationalError
 
 from instances.containers.facts import ImageFacts
 from instances.containers.spec import previous_name
+from instances.db.clock import SYSTEM
 from instances.fleet import rollout
 from instances.fleet.rollout import Limits, Result, too_many, update_all
-from instances.lib.clock import SYSTEM
 from instances.models import Health, Host, Instance, Operation
 from instances.operations import service
 from instances.operations.requester import Requester

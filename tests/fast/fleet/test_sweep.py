@@ -19,7 +19,7 @@ from instances.engine import pool
 from instances.errors import BusyError, DataMissing, EngineUnreachable
 from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import check_here, sweep_here
-from instances.fleet.sweep_report import Report
+from instances.fleet.sweep_report import SweepReport
 from instances.models import Health, HealthCheck, Host, Instance, Operation, Sweep
 from instances.operations import journal, service
 from instances.operations.procedures import restart
@@ -39,7 +39,7 @@ def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.clock.coarse = 20
 
 
-def sweep(world: World) -> Report:
+def sweep(world: World) -> SweepReport:
     return sweep_here("tests", world.outside)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from instances.db.clock import SYSTEM
 from instances.fleet.sweep import sweep_here
-from instances.lib.clock import SYSTEM
 from instances.models import Operation
 from instances.outside import Outside
 from tests.factories import World

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from instances.admin.history import PERIODS, history
 from instances.checks.record import record
-from instances.incidents.uptime import Report, report, uptime_percent
+from instances.incidents import uptime
+from instances.incidents.uptime import UptimeLine, UptimeReport, report, uptime_percent
 from instances.incidents.uptime_rules import Uptime
 from instances.models import Instance, Operation, Plan, Transition
 from instances.operations import service
@@ -40,11 +44,11 @@ def restarted(world: World, instance: Instance, status: str, **changes: object) 
     )
 
 
-def reported(world: World, seconds: float = 100) -> Report:
+def reported(world: World, seconds: float = 100) -> UptimeReport:
     return report(Instance.objects.present(), world.now - timedelta(seconds=seconds), world.now)
 
 
-def uptimes(found: Report) -> dict[str, Uptime]:
+def uptimes(found: UptimeReport) -> dict[str, Uptime]:
     return {line.customer_id: line.uptime for line in found.lines}
 
 
@@ -131,3 +135,24 @@ def test_what_is_not_known_has_no_percentage(world: World) -> None:
     became(world, instance, {50: "unwatched"})
     assert uptime_percent([instance.pk], world.now - DAY, world.now) == {instance.pk: None}
     assert uptime_percent([], world.now - DAY, world.now) == {}
+
+
+def test_who_is_provisioned_while_a_report_is_made_breaks_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.instance("c1")
+    lines = uptime._long_lines
+
+    def late(*asked: Any) -> Iterator[UptimeLine]:
+        world.instance("c2")
+        return lines(*asked)
+
+    monkeypatch.setattr(uptime, "_long_lines", late)
+    told = report(Instance.objects.all(), world.now - DAY, world.now)
+    assert [line.customer_id for line in told.lines] == ["c1", "c2"]
+
+
+def test_the_chart_of_one_that_has_just_been_removed_has_no_uptime(world: World) -> None:
+    instance = world.instance()
+    Instance.objects.all().delete()
+    assert history(instance, next(iter(PERIODS)), world.now, 60.0).uptime_percent is None

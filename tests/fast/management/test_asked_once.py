@@ -14,7 +14,7 @@ from instances.errors import BusyError, OutOfReachError
 from instances.fleet import bulk
 from instances.models import AuditEntry, Instance, Mute, Operation, Plan
 from instances.operations import service
-from tests.factories import ASKED, IMAGE, World, health_of
+from tests.factories import ASKED, IMAGE, World, an_order, health_of
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -152,7 +152,7 @@ def test_a_test_deployment_is_made_once_and_says_why(world: World, run: Run) -> 
 
 def test_a_selection_that_is_paused_says_by_whom(world: World) -> None:
     instance = world.instance("c1")
-    order = bulk.create_bulk("pause", [instance.pk], by="admin:x", reason="moving")
+    order = an_order("pause", [instance.pk], by="admin:x", reason="moving")
     bulk.advance(order.pk, 0)
     kept = Instance.objects.get(pk=instance.pk)
     assert (kept.paused_by, kept.pause_reason) == ("admin:x", "moving")

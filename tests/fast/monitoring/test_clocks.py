@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.alerts import outbox
+from instances.alerts import outbox as delivery
+from instances.alerts.mute import Scope, mute
 from instances.checks import sweeps
 from instances.checks.check_requests import request_for
 from instances.checks.due import claim_due
@@ -18,6 +19,7 @@ from instances.checks.observe import RUNNING, observe
 from instances.checks.record import Recorded, record
 from instances.errors import BusyError
 from instances.health.state import Status
+from instances.incidents.mutes import end_for
 from instances.incidents.uptime import report
 from instances.models import (
     Channel,
@@ -25,6 +27,7 @@ from instances.models import (
     HostWatch,
     Incident,
     Instance,
+    Notification,
     Operation,
     OutsideCheck,
     OutsideTransition,
@@ -41,8 +44,10 @@ from instances.monitoring.self_rules import Part
 from instances.operations import service
 from instances.operations.journal import Journal, abandoned
 from instances.operations.procedures import restart
-from tests.factories import ASKED, World, a_check, a_failure, health_of
+from tests.factories import ASKED, World, a_check, a_failure, health_of, interrupt
 from tests.fakes.outside import fails, passes
+from tests.fast.delivering import a_row, rows_of
+from tests.fast.telling import HOUR, a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 FAST = 7200.0
@@ -147,7 +152,7 @@ def test_a_channel_that_a_fast_clock_holds_is_free(world: World) -> None:
     Channel.objects.create(name="a", url="json://a", retry_at=later)
     Channel.objects.create(name="b", url="json://b", lease_expires_at=later)
     Channel.objects.create(name="c", url="json://c", retry_at=world.now + timedelta(seconds=200))
-    assert set(Channel.objects.filter(outbox._free(world.now)).values_list("name", flat=True)) == {"a", "b"}
+    assert set(Channel.objects.filter(delivery._free(world.now)).values_list("name", flat=True)) == {"a", "b"}
 
 
 def test_a_part_that_lives_shows_it_after_a_pulse_from_the_future(world: World) -> None:
@@ -211,6 +216,60 @@ def test_the_news_of_a_fast_clock_wait_for_nothing(world: World) -> None:
     assert (incident.opened_at, incident.notify_at) == (world.now, world.now)
 
 
+def test_reminders_of_a_fast_clock_go_on(world: World) -> None:
+    a_channel()
+    instance = world.instance()
+    world.incident(instance, "critical", notify_at=world.now, critical_at=None)
+    watch = Monitor(world.outside)
+    world.clock.advance(FAST)
+    look(world, instance)
+    watch.tick()
+    Notification.objects.update(sent_at=world.now)
+    set_right(world)
+    watch.tick()
+    told = told_after(world, HOUR - 1), told_after(world, 2)
+    assert ["ops reminder critical c1" in lines for lines in told] == [False, True]
+
+
+def test_what_has_to_wait_by_a_fast_clock_waits_no_longer_than_by_a_right_one(world: World) -> None:
+    a_channel()
+    instance = world.instance()
+    incident = world.incident(instance, notify_at=world.now)
+    world.clock.advance(FAST)
+    look(world, instance)
+    operation = service.begin_update("c1", ASKED, outside=world.outside)
+    interrupt(operation, world)
+    Incident.objects.filter(pk=incident.pk).update(notify_at=world.now)
+    assert told_after(world, 0) == []
+    Operation.objects.update(finished_at=world.now)
+    set_right(world)
+    judge_clock(world.clock, world.now)
+    assert "ops opened warning c1" in told_after(world, 31)
+
+
+def test_a_mute_by_a_fast_clock_lasts_as_long_as_it_should(world: World) -> None:
+    instance = world.instance()
+    world.clock.advance(FAST)
+    mute(Scope("instance", instance), world.now + timedelta(minutes=30), world.now, by="o")
+    look(world, instance)
+    set_right(world)
+    judge_clock(world.clock, world.now)
+    assert end_for(instance, world.now) == world.now + timedelta(minutes=30)
+
+
+def test_messages_of_a_fast_clock_go_before_those_that_follow_and_in_their_order(world: World) -> None:
+    channel, instance = a_channel(), world.instance()
+    world.clock.advance(FAST)
+    look(world, instance)
+    rows_of(channel, world, 3)
+    set_right(world)
+    judge_clock(world.clock, world.now)
+    world.clock.advance(1)
+    a_row(channel, world.now, "later")
+    titles = [row.payload["title"] for row in Notification.objects.filter(channel=channel)]
+    assert titles == ["m0", "m1", "m2", "later"]
+
+
 @pytest.mark.parametrize("column", ["checked_at", "next_check_at"])
 def test_a_check_from_the_future_is_claimed_once(world: World, column: str) -> None:
     instance = world.instance(next_check_at=world.now)
@@ -270,7 +329,8 @@ def test_what_was_seen_from_outside_under_a_fast_clock_does_not_outlast_it(world
     OutsideCheck.objects.create(instance=instance, next_at=world.now, outcome="fail", failures=1)
     ahead = world.now + timedelta(seconds=FAST)
     OutsideTransition.objects.create(instance=instance, at=ahead, availability="down")
-    rota.write([rota.Look(instance, "https://c1.example.com", passes())], world.now, timedelta(minutes=15))
+    look, every = rota.AddressCheck(instance, "https://c1.example.com", passes()), timedelta(minutes=15)
+    rota.write([look], world.now, every, asked_at=world.now)
     assert list(OutsideTransition.objects.values_list("at", "availability")) == [(world.now, "up")]
 
 

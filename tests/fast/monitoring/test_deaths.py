@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import pytest
@@ -17,11 +18,13 @@ from instances.errors import EngineUnreachable
 from instances.incidents import deadlines, documents
 from instances.models import Host, Incident, IncidentEvent, LastWords, Notification, Operation
 from instances.monitoring import deaths
+from instances.monitoring.death_rules import Death
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
 from instances.operations.last_words import MOST_AN_HOUR, keep_of_crashes
 from instances.outside import engine_address
 from tests.factories import World
+from tests.fast.side_by_side import side_by_side
 from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +72,15 @@ def test_what_is_heard_twice_is_kept_once(world: World, watch: EventWatch) -> No
     crashes(world, watch, 0.5)
     hears(world, EventWatch(world.outside, lambda: None))
     assert len(died()) == LastWords.objects.count() + 1 == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_several_processes_hear_at_once_is_kept_once(world: World) -> None:
+    instance = world.instance()
+    for second in range(10):
+        death = Death((int(world.now.timestamp()) + second) * 10**9, 1)
+        assert side_by_side(*[partial(deaths._note, instance, death, world.now)] * 4) == []
+    assert len(died()) == 10
 
 
 @pytest.mark.parametrize("fast", [20, 7200])

@@ -356,3 +356,12 @@ def test_the_settings_are_the_rules(world: World, settings: Settings) -> None:
     assert incident_of(world).resolve_at
     ask_for(world, 25)
     assert not incident_of(world).is_open
+
+
+def test_asking_costs_the_same_however_many_incidents_there_were(world: World) -> None:
+    a_fleet(world, 3)
+    with CaptureQueriesContext(connection) as queries:
+        assert ask(world) == 1
+    read = [found["sql"] for found in queries if 'FROM "instances_incident"' in found["sql"]]
+    assert read
+    assert all('"resolved_at" IS NULL' in sql for sql in read)

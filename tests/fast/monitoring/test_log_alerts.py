@@ -16,11 +16,13 @@ from pytest_django.fixtures import Settings
 
 from instances.db.sessions import SESSIONS
 from instances.errors import EngineUnreachable
+from instances.incidents.deadlines import apply_due
 from instances.models import Incident, Instance, LastWords, Notification, Operation
 from instances.monitoring import log_follower, log_watch
 from instances.monitoring.events import EventWatch
 from instances.monitoring.log_follower import LogFollower
 from instances.monitoring.log_watch import LogWatch
+from instances.monitoring.loop import resolution
 from instances.operations import service
 from tests.factories import ASKED, SECRET, World
 from tests.fakes.threads import no_thread_left
@@ -285,3 +287,46 @@ def test_logs_that_ask_at_once_what_to_hide_use_one_session(monkeypatch: pytest.
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(log_watch._redactor, (1, 2))) == [None, None]
     assert not met
+
+
+def test_an_alert_that_comes_and_goes_is_told_as_that_and_its_end_when_it_stays_away(
+    world: World, settings: Settings
+) -> None:
+    settings.FLAPS_ALLOWED, settings.FLAPPING_CLEAN = 3, 900
+    a_channel()
+    instance = world.instance()
+    ask_for(world, {"match": "ERROR", "more_than": 0, "within": 10, "level": "warning"})
+    following = Following(world)
+    following.read()
+    told: list[str] = []
+
+    def pass_time(seconds: float) -> None:
+        following.read(seconds)
+        apply_due(world.now, resolution)
+        told.extend(line.split()[1] for line in told_after(world, 1))
+
+    for _ in range(9):
+        writes(world, instance, "ERROR")
+        pass_time(6)
+        pass_time(54)
+    assert told == ["opened", "resolved"] * 3 + ["flapping"]
+    following.events.stop()
+    following = Following(world)  # another process, which reads the last lines again
+    for _ in range(15):
+        pass_time(58)
+    assert told[-1] == "flapping"
+    pass_time(60)
+    assert told[-1] == "resolved"
+
+
+def test_one_that_comes_back_while_another_process_takes_over_is_not_ended(
+    world: World, following: Following
+) -> None:
+    instance = world.instance()
+    writes(world, instance, *quota(1, 2, 3))
+    following.read()
+    Incident.objects.update(flapping=True, resolve_at=world.now + timedelta(seconds=900))
+    writes(world, instance, *quota(4))
+    following.events.stop()
+    Following(world).read()
+    assert Incident.objects.get().resolve_at is None

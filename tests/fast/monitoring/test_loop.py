@@ -18,7 +18,7 @@ from instances.checks.record import record
 from instances.documents import Document
 from instances.fleet import sweep as sweeping
 from instances.fleet.sweep import sweep_here
-from instances.fleet.sweep_report import Report
+from instances.fleet.sweep_report import SweepReport
 from instances.incidents import deadlines
 from instances.models import Channel, Health, HostWatch, Incident, Instance, Mute, Notification, Pulse
 from instances.monitoring import fleet, loop
@@ -215,7 +215,7 @@ def one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.clock.coarse = 2
 
 
-def sweep(world: World) -> Report:
+def sweep(world: World) -> SweepReport:
     return sweep_here("tests", world.outside)
 
 

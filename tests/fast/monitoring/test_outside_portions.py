@@ -9,6 +9,7 @@ import pytest
 
 from instances.http.probe import Address, ProbeResult
 from instances.models import OutsideCheck, Plan
+from instances.monitoring import outside
 from instances.monitoring.outside import Rota
 from tests.factories import World
 from tests.fakes.outside import fails, passes
@@ -61,3 +62,19 @@ def test_a_look_that_fails_for_a_defect_says_nothing_and_costs_no_other(
 ) -> None:
     assert turns(world, "https://{subdomain}", TypeError("a defect")) == {"good": "ok", "bad": "unknown"}
     assert "Asking the public address of bad failed: TypeError" in caplog.text
+
+
+def test_a_look_that_is_written_after_a_newer_one_says_nothing(world: World) -> None:
+    """A process, or its machine, stood still between looking and writing."""
+    Plan.objects.update(public_url="https://{subdomain}")
+    world.instance()
+    began, address = world.now, "https://c1.example.com/healthz"
+    outside.add_rows(began, EVERY)
+    world.probe.answers[address] = fails("refused")
+    looks = [outside.look_at(instance, world.outside) for instance in outside.take_due(began)]
+    world.clock.advance(60)
+    world.probe.answers[address] = passes()
+    Rota(world.outside, EVERY).turn()
+    outside.write(looks, world.now, EVERY, asked_at=began)
+    [seen] = OutsideCheck.objects.all()
+    assert (seen.outcome, seen.failures) == ("ok", 0)

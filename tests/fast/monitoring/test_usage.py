@@ -62,6 +62,30 @@ def test_readings_add_up_over_a_restart_and_a_container_made_anew(world: World) 
     assert Usage.objects.get().cpu_percent == 11.7
 
 
+def test_a_reading_that_is_written_after_a_newer_one_bills_nothing_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process, or its machine, stood still between reading and writing."""
+    world.instance()
+    uses(world, cpu_ns=100 * 10**9, received=1000)
+    turn(world)
+    read, late = usage.read, iter([True])
+
+    def read_and_stand_still(*args: Any) -> Any:
+        found = read(*args)
+        if next(late, False):
+            uses(world, cpu_ns=130 * 10**9, received=1500)
+            turn(world, 90)
+        return found
+
+    monkeypatch.setattr(usage, "read", read_and_stand_still)
+    turn(world)
+    uses(world, cpu_ns=140 * 10**9, received=1600)
+    turn(world)
+    expected = {"cpu_seconds": 40, "received_bytes": 600}
+    assert used(world, **expected) == expected
+
+
 def test_a_network_that_is_taken_away_bills_nothing_again(world: World) -> None:
     world.instance()
     uses(world, cpu_ns=2_592_000 * 10**9, received=50_000_000, cpus=4)
@@ -188,7 +212,8 @@ def test_a_reading_that_waited_for_its_row_sets_no_hour_back(world: World) -> No
     hour = hour_of(world.now) + HOUR
     for cpu, seconds in ((10, -60), (20, 0.05), (30, -0.02)):
         reading = ContainerUsage(cpu_ns=cpu * 10**9, memory=MB)
-        usage.write({instance.pk: (instance.container_id, reading)}, hour + timedelta(seconds=seconds), EVERY)
+        readings = {instance.pk: (instance.container_id, reading)}
+        usage.write(readings, hour + timedelta(seconds=seconds), EVERY, asked_at=hour + EVERY)
     row = Usage.objects.get()
     assert (row.hour, row.cpu_seconds) == (hour, 20)
 

@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from instances.db.clock import SYSTEM
 from instances.errors import BusyError, LeaseLost
-from instances.lib.clock import SYSTEM
 from instances.models import Instance, Operation
 from instances.operations import service
 from instances.operations.begin import open_operation

@@ -14,6 +14,7 @@ from instances.fleet.sweep import sweep_here
 from instances.models import Host, Incident, Instance, Operation, PendingPurge
 from instances.operations import service
 from instances.operations.procedures import restart
+from instances.operations.steps.data import BEING_REMOVED
 from tasks import maintenance
 from tests.factories import ASKED, IMAGE, World, a_failure, health_of
 
@@ -120,6 +121,45 @@ def test_a_purge_takes_nothing_that_was_provisioned_with_meanwhile(
     monkeypatch.setattr(world.engine, "volume_labels", slowly)
     assert purge_pending(world.outside.engines, world.now) == []
     assert VOLUME in world.engine.volumes
+
+
+def test_nobody_goes_on_with_data_that_is_just_being_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has the call to remove it, and does so before the container with it is made."""
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.remove("nightly-backup")
+    remove_volume, create = world.engine.remove_volume, world.engine.create
+    back: list[Operation] = []
+
+    def create_late(spec: ContainerSpec) -> str:
+        remove_volume(VOLUME)
+        return create(spec)
+
+    def remove_slowly(name: str) -> None:
+        monkeypatch.setattr(world.engine, "create", create_late)
+        back.append(world.provision("c1", former_data="keep"))
+        monkeypatch.setattr(world.engine, "create", create)
+        remove_volume(name)
+
+    monkeypatch.setattr(world.engine, "remove_volume", remove_slowly)
+    assert purge_pending(world.outside.engines, world.now) == [VOLUME]
+    assert [(done.status, done.error) for done in back] == [
+        ("failed", "The data of c1 is just being removed.")
+    ]
+
+
+def test_a_removal_whose_process_died_is_done_later_or_taken_back(world: World) -> None:
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.remove("nightly-backup")
+    PendingPurge.objects.update(holders=BEING_REMOVED)
+    assert world.provision("c1", former_data="keep").status == "failed"
+    assert purge_pending(world.outside.engines, world.now) == [VOLUME]
+    assert not PendingPurge.objects.exists()
 
 
 @pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])

@@ -47,7 +47,8 @@ def test_a_process_that_is_late_takes_the_bridge_the_other_one_made(
 def test_a_process_that_is_late_waits_for_a_bridge_that_can_not_be_seen_yet(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create, refused = world.engine.create_network, []
+    create = world.engine.create_network
+    refused: list[str] = []
 
     def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
         if refused:

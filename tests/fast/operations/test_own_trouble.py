@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from instances.checks.record import record
-from instances.errors import EngineUnusable, OwnDefect, OwnPassingTrouble
+from instances.errors import DEFECT, EngineUnusable, OwnDefect, OwnPassingTrouble
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.state import State
 from instances.http.probe import ProbeResult
@@ -19,7 +19,6 @@ from instances.monitoring.self_check import not_looked_at
 from instances.monitoring.self_rules import Part, PartState, Signs, judge_parts
 from instances.operations import service
 from instances.operations.abandon import abandon
-from instances.operations.attempts import DEFECT
 from instances.operations.procedures.restart import begin_automatic
 from tests.factories import ASKED, World, a_failure, health_of
 from tests.fast.conftest import Run

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from instances.documents import told_in_full
-from instances.errors import DockmgrError, PermanentError, RetryLater, TransientError
+from instances.errors import DiskFull, DockmgrError, PermanentError, RetryLater, TransientError
 from instances.operations import service
 from instances.operations.attempts import TryAgain
-from tests.factories import World
+from tests.factories import IMAGE, World
 from tests.fast.updates import begin, publish, update
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,18 @@ def test_a_refused_login_is_said_once(world: World) -> None:
     assert done.status == "failed"
     assert told_in_full(done).endswith("The registry said: The registry refused: unauthorized.")
     assert [step["status"] for step in done.steps if step["name"] == "pull"] == ["failed"]
+
+
+def test_a_full_disk_is_the_hosts_and_not_told_as_the_registrys(world: World) -> None:
+    world.instance()
+    publish(world)
+    for _ in range(4):
+        world.engine.fail_next("pull", DiskFull("write /blob: no space left on device."))
+    done = update(world)
+    assert (done.status, done.error) == (
+        "failed",
+        f"The disk of the engine of host local is full: it has no room for the image {IMAGE}.",
+    )
 
 
 def test_a_registry_is_left_alone_for_as_long_as_it_asks(world: World) -> None:

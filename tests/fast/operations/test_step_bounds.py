@@ -136,13 +136,23 @@ def test_a_step_done_in_time_leaves_the_next_one_its_own(world: World) -> None:
     ids=lambda procedure: f"{procedure.kind}-{len(procedure.steps)}",
 )
 def test_every_step_has_a_bound_and_what_may_pull_has_time_to(procedure: Procedure, world: World) -> None:
-    work: Any = SimpleNamespace(instance=world.instance())
+    work = _work(world, undoing=False)
     limits = {step.name: step.limit(work) for step in procedure.steps}
     assert all(0 < limit <= 1800 for limit in limits.values())
     assert {step.name for step in procedure.steps if step.limit is pull_limit} == PULLS & set(limits)
     work.instance.plan.stop_timeout = LONGEST_STOP
     longer = {step.name for step in procedure.steps if step.limit(work) > 4 * LONGEST_STOP}
     assert {name for name in limits if name.startswith("stop")} <= longer
+
+
+def test_the_way_back_has_time_to_fetch_the_image_from_before(world: World) -> None:
+    back = _work(world, undoing=True)
+    limits = {step.name: step.limit(back) for step in stop_first.PROCEDURE.steps}
+    assert limits["stop old"] == pull_limit(back)
+
+
+def _work(world: World, *, undoing: bool) -> Any:
+    return SimpleNamespace(instance=world.instance(), operation=Operation(undoing=undoing))
 
 
 def test_a_step_done_again_by_another_process_has_its_whole_bound(world: World) -> None:

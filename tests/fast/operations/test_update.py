@@ -297,3 +297,40 @@ def test_how_the_new_container_is_at_the_end_is_told_as_it_is(
     monkeypatch.setattr(world.engine, "remove", and_then)
     done = update(world)
     assert (done.status, done.steps[-1]["detail"]) == ("succeeded", detail)
+
+
+def test_a_new_container_that_was_removed_before_it_ever_ran_is_made_again(world: World) -> None:
+    old = world.instance()
+    publish(world)
+    stop = world.engine.stop
+
+    def stop_while_others_prune(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        for name in world.engine.containers:
+            facts = world.engine.inspect(name)
+            if facts and facts.state == "created":
+                world.engine.lose(name)
+
+    world.engine.stop = stop_while_others_prune  # type: ignore[method-assign]
+    done = update(world)
+    assert (done.status, done.error) == ("succeeded", "")
+    assert in_order(world).image_id == NEW
+    assert world.engine.inspect(old.container_id) is None
+
+
+def test_one_whose_image_is_gone_as_well_is_not_waited_for_while_the_customer_is_down(world: World) -> None:
+    world.instance()
+    publish(world)
+    stop = world.engine.stop
+
+    def stop_while_others_prune(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        world.engine.lose(container_name("c1"))
+        world.engine.images = {ref: held for ref, held in world.engine.images.items() if held.id != NEW}
+        world.engine.stop = stop  # type: ignore[method-assign]
+
+    world.engine.images["agent:before"] = world.engine.images[IMAGE]
+    world.engine.stop = stop_while_others_prune  # type: ignore[method-assign]
+    done = update(world)
+    assert (done.status, world.engine.pulls) == ("rolled_back", [IMAGE])
+    assert in_order(world).failed_images == []

@@ -73,7 +73,7 @@ def test_a_plan_that_was_changed_behind_an_instance_shows_as_drift(world: World)
     world.plan.cpus, world.plan.stop_timeout, world.plan.env = 1, 20, {"NEW": "x"}
     world.plan.save()
     validation = validated(world, instance)
-    assert codes(validation.errors) == ["cpus", "environment"]
+    assert codes(validation.errors) == ["cpus", "environment", "stop_timeout"]
     assert message(validation, "environment") == "lacks NEW"
     assert "spec" in codes(validation.warnings)
 

@@ -21,6 +21,7 @@ from instances.operations import service
 from instances.operations.procedures import restart as restarting
 from instances.operations.procedures import update_stop_first
 from tests.factories import IMAGE, World, a_failure, health_of
+from tests.fakes.facts import image_facts
 from tests.fast.updates import (
     NEW,
     OLD,
@@ -159,6 +160,19 @@ def test_so_it_is_when_the_process_dies_while_it_is_made(world: World, old: Inst
     world.engine.fail_next("start", TransientError("?"))
     assert update(world).status == "rolled_back"
     assert in_order(world).image_id == OLD
+
+
+def test_an_image_that_was_removed_along_with_it_is_fetched_by_its_digest(
+    world: World, old: Instance
+) -> None:
+    digest = "registry.example.com/agent@sha256:agent-1"
+    Instance.objects.update(image_digest=digest)
+    world.engine.registry[digest] = image_facts("agent-1")
+    world.clock.at(1, pruned(world, image=True))
+    done = update(world)
+    assert (done.status, done.image_after) == ("rolled_back", OLD)
+    assert world.engine.pulls[-1] == digest
+    assert (in_order(world).image_id, health_of(old).status) == (OLD, "healthy")
 
 
 def test_with_its_image_gone_as_well_the_operation_ends_and_healing_takes_over(

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError, ProgrammingError
 from pytest_django.fixtures import Settings
 
 from instances.alerts import outbox
@@ -53,13 +53,13 @@ class Turns:
 
 
 def test_a_turn_that_fails_is_one_line_and_the_next_comes(caplog: pytest.LogCaptureFixture) -> None:
-    turns = Turns(DatabaseError("no route\nto the database"), None, OutOfReachError("Nobody is there."))
+    turns = Turns(ProgrammingError("no route\nto the database"), None, OutOfReachError("Nobody is there."))
     rounds = BackgroundThreads({"watch": turns})
     rounds.start()
     assert turns.enough.wait(PATIENCE)
     rounds.stop()
     assert [(r.levelno, r.getMessage()) for r in caplog.records] == [
-        (logging.ERROR, "A turn of watch failed: DatabaseError: no route"),
+        (logging.ERROR, "A turn of watch failed: ProgrammingError: no route"),
         (logging.ERROR, "A turn of watch failed: Nobody is there."),
     ]
 

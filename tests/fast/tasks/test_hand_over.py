@@ -13,7 +13,7 @@ from instances.operations import service
 from instances.operations.hand_over import take_to_hand_over
 from instances.operations.journal import Journal
 from tasks import maintenance, operations
-from tests.factories import ASKED, World
+from tests.factories import ASKED, World, an_order
 from tests.fast.conftest import Message
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +123,7 @@ def test_what_was_begun_meanwhile_is_not_taken_away(world: World) -> None:
 
 
 def test_a_stalled_selection_is_taken_once_a_minute(world: World) -> None:
-    bulk_changing.create_bulk("restart", [world.instance().pk], by="ann", reason="to see")
+    an_order("restart", [world.instance().pk], by="ann", reason="to see")
     world.clock.advance(61)
     assert [len(bulk_changing.take_stalled(world.now)) for _ in range(3)] == [1, 0, 0]
     assert Bulk.objects.get().due_at == world.now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from celery.exceptions import Retry
 from instances.access.asked import OTHER_ARGUMENTS
 from instances.errors import BusyError, PermanentError, RequestError
 from instances.fleet.trial import StepResult, Trial
-from instances.models import AuditEntry, Operation
+from instances.models import AuditEntry, Operation, Plan
 from instances.operations.requester import Requester
 from tasks import operations, trials
 from tasks.policies import TRIAL
@@ -102,3 +103,18 @@ def test_of_two_at_once_one_is_made(world: World, monkeypatch: pytest.MonkeyPatc
     wrong = side_by_side(*[lambda: trials.once_for_its_id("pro", None, None, asking)] * 2)
     assert [error for error in wrong if not isinstance(error, BusyError)] == []
     assert (len(runs), outcomes()) == (1, [("build-7", "done")])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_at_once_for_different_plans_one_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "run_trial", lambda plan, *_: Trial(plan))
+    asking, other = Requester("ci", request_id="build-7"), Plan.objects.create(name="other", image=IMAGE)
+    for _ in range(20):
+        AuditEntry.objects.all().delete()
+        wrong = side_by_side(
+            *(partial(trials.once_for_its_id, plan, None, None, asking) for plan in ("pro", other.name))
+        )
+        assert [type(error) for error in wrong] == [RequestError]
+        assert len(outcomes()) == 1

@@ -14,6 +14,7 @@ from instances.alerts.delivery_rules import (
     as_many_as_fit,
     free_at,
     judge_delivery,
+    judge_mail,
     retry_wait,
     together,
 )
@@ -113,3 +114,14 @@ def test_a_digest_is_bounded_in_bytes_and_holds_one_message_at_least() -> None:
     assert as_many_as_fit([DIGEST_BYTES * 2, 1]) == 1
     assert as_many_as_fit([DIGEST_BYTES // 2, DIGEST_BYTES // 2, 1]) == 2
     assert as_many_as_fit([1, 2, 3]) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (421, "transient"), (450, "transient"), (454, "transient"), (500, "message_refused"),
+        (530, "permanent"), (535, "permanent"), (550, "message_refused"), (552, "message_refused"),
+    ],
+)  # fmt: skip
+def test_what_the_code_of_a_mail_server_means(code: int, outcome: str) -> None:
+    assert judge_mail(code).outcome == outcome

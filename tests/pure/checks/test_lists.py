@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from instances.checks.check_requests import CheckRequest
-from instances.checks.lists import Known, calls_for_check
+from instances.checks.lists import LastCheck, calls_for_check
 
 REQUEST = CheckRequest(1, "c1", "id", "id", "http://h:1/", "auto", "unix:///e", listed="running")
-WELL = Known("healthy", "running", is_down=False)
-DOWN = Known("failed", "exited", is_down=True)
+WELL = LastCheck("healthy", "running", is_down=False)
+DOWN = LastCheck("failed", "exited", is_down=True)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,6 @@ DOWN = Known("failed", "exited", is_down=True)
     ],
 )
 def test_what_is_new_and_odd_is_checked(
-    listed: str, image_health: str, finding: str | None, known: Known, odd: bool
+    listed: str, image_health: str, finding: str | None, known: LastCheck, odd: bool
 ) -> None:
     assert calls_for_check(replace(REQUEST, listed=listed, finding=finding), image_health, known) is odd

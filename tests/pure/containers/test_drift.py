@@ -22,6 +22,7 @@ from instances.containers.drift import (
 )
 from instances.containers.facts import ContainerFacts, EngineFacts
 from instances.containers.option_drift import COMPARED
+from instances.containers.options import DEFAULT_LOG, Logging
 from instances.containers.spec import ContainerSpec, InstanceSpec, PlanSpec, build, next_name
 from instances.containers.timings import Bounds
 from tests.fakes.facts import created_facts, image_facts
@@ -104,6 +105,8 @@ SAME: list[dict[str, Any]] = [
     {"labels": {**SPEC.labels, "dockmgr.operation": "1", "com.example": "x"}},
     {"labels": {**SPEC.labels, "dockmgr.spec": "0000"}},
     {"env": {**FACTS.env, "EXTRA": "x"}},
+    {"options": {**FACTS.options, "logging": Logging(options={**DEFAULT_LOG, "compress": "true"})}},
+    {"options": {**FACTS.options, "ulimits": {"nofile": (1024, 4096)}}},
     {"name": next_name("dockmgr-user1"), "restart_count": 4},
 ]
 

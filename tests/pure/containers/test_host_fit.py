@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from instances.containers.facts import EngineFacts
-from instances.containers.host_fit import Known, findings, notes
+from instances.containers.host_fit import EngineOwners, findings, notes
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FACTS = EngineFacts(
@@ -25,12 +25,12 @@ def bad(
     seconds: float = 0,
     **facts: Any,
 ) -> dict[str, str]:
-    found = findings(replace(FACTS, **facts), Known(known, others), free, NOW, seconds)
+    found = findings(replace(FACTS, **facts), EngineOwners(known, others), free, NOW, seconds)
     return {finding.name: finding.message for finding in found if not finding.ok}
 
 
 def test_a_good_host_has_nothing_against_it() -> None:
-    names = [finding.name for finding in findings(FACTS, Known("E1"), 10 << 30, NOW, 0)]
+    names = [finding.name for finding in findings(FACTS, EngineOwners("E1"), 10 << 30, NOW, 0)]
     assert names == ["identity", "version", "storage_driver", "isolation", "disk", "clock", "limits"]
     assert bad() == bad(known="") == bad(free=None) == bad(time=None) == bad(version="dev") == {}
     assert bad(version="5.8.6", is_podman=True, id="") == {}

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from instances.containers.image_names import host_of, is_id, longest_match, names_registry, repository
+from instances.containers.image_names import (
+    host_of,
+    in_full,
+    is_id,
+    longest_match,
+    names_registry,
+    repository,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +69,18 @@ def test_the_hub_goes_by_several_names() -> None:
 )
 def test_an_id_is_told_from_a_name_of_its_length(ref: str, itself: bool) -> None:
     assert is_id(ref) is itself
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("cafe", "cafe:latest"),
+        ("1042", "1042:latest"),
+        ("cafe:1", "cafe:1"),
+        ("agent", "agent"),
+        ("ab" * 32, "ab" * 32),
+        ("sha256:cafe", "sha256:cafe"),
+    ],
+)
+def test_a_name_that_reads_as_the_beginning_of_an_id_is_written_in_full(ref: str, expected: str) -> None:
+    assert in_full(ref) == expected

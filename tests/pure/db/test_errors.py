@@ -53,6 +53,8 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
     "read-only": (refused("25006", InternalError), "it is read-only", True),
     "read-only file": (OperationalError("attempt to write a readonly database"), "it is read-only", True),
     "full": (refused("53100"), "its disk is full", True),
+    "full before it is opened": (OperationalError("disk I/O error"), "its disk is full or broken", True),
+    "narrow": (refused("22P05"), "its encoding must be UTF8", False),
     "full file": (OperationalError("database or disk is full"), "its disk is full", True),
     "locked by others": (refused("55P03"), "was busy with changes of others", True),
     "a ring of locks": (refused("40P01"), "was busy with changes of others", True),

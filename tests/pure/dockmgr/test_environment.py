@@ -65,6 +65,8 @@ GOOD: dict[str, tuple[Callable[[Environment], object], str, object]] = {
     "whole seconds": (lambda env: env.seconds(NAME, 7), "30", 30.0),
     "yes": (lambda env: env.flag(NAME, False), "Yes", True),
     "one": (lambda env: env.flag(NAME, False), "1", True),
+    "on, as the documentation calls it": (lambda env: env.flag(NAME, False), "on", True),
+    "off": (lambda env: env.flag(NAME, True), "off", False),
     "false": (lambda env: env.flag(NAME, True), "FALSE", False),
     "words": (lambda env: env.words(NAME, []), " a, b ,,c", ["a", "b", "c"]),
     "path": (lambda env: env.path(NAME, Path("/")), "/a/b", Path("/a/b")),

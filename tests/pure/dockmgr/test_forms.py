@@ -39,7 +39,8 @@ FORMS: dict[str, tuple[Callable[[str, Any], Any], list[Any], list[Any]]] = {
     "an engine": (
         forms.engine,
         ["unix:///run/docker.sock", "tcp://10.0.0.7:2376", "ssh://ops@host", "ssh://ops@host:2222"],
-        [S, f"/run/{S}.sock", "unix://", "tcp://", f"http://{S}", f"tcp://{S}:x", f"tcp://[{S}", f"UNIX:///{S}"],
+        [S, f"/run/{S}.sock", "unix://", "tcp://", f"http://{S}", f"tcp://{S}:x", f"tcp://[{S}", f"UNIX:///{S}",
+         "tcp://h7", f"tcp://u:{S}@h7:2376", f"ssh://u:{S}@h7", f"unix:///{S} "],
     ),
     "a token": (forms.token, [None, "abc-123+/="], [f"{S} b", f"{S}\nb", f"{S}ü"]),
     "a prefix": (forms.prefix, ["", "staging:"], [f"{S} b", f"{S}{{0}}", f"{S}\n"]),

@@ -52,7 +52,21 @@ def test_the_address_stays_what_people_type_whoever_speaks_tls(
     assert {name: found[name] for name in PROXY | TRUST if name in found} == follows
 
 
-@pytest.mark.parametrize("words", [["dockmgr.example.com"], [ADDRESS, "no-proxy"]])
+@pytest.mark.parametrize("address", [ADDRESS, "https://[2001:db8::7]:8443", "http://10.0.0.7:8000"])
+def test_the_slash_that_browsers_copy_is_no_path(tmp_path: Path, address: str) -> None:
+    assert prepare(tmp_path, f"{address}/").returncode == 0
+    assert written(tmp_path)["DOCKMGR_PUBLIC_URL"] == address
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dockmgr.example.com"],
+        [ADDRESS, "no-proxy"],
+        *([f"{ADDRESS}{rest}"] for rest in ("/desk", "//", "?a=b", "#top", " b", "$HOME", "'")),
+        ["https:///"],
+    ],
+)
 def test_what_is_not_understood_is_refused_and_makes_nothing(tmp_path: Path, words: list[str]) -> None:
     done = prepare(tmp_path, *words)
     assert done.returncode == 1 and done.stderr.startswith("prepare: ") and done.stderr.count("\n") == 1
@@ -71,3 +85,47 @@ def test_workers_get_the_socket_that_is_named_with_the_group_of_what_it_leads_to
     services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
     mount = "${DOCKER_SOCKET:-/var/run/docker.sock}:/var/run/docker.sock"
     assert {name for name, service in services.items() if mount in service.get("volumes", [])} == WORKERS
+
+
+def test_what_was_broken_off_is_made_anew_and_whole(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(0o700)
+    (tmp_path / "secrets" / ".new").touch(0o444)
+    words = ["sh", "-c", 'ulimit -f 0 && exec "$0" "$1"', str(tmp_path / "deploy" / "prepare.sh"), ADDRESS]
+    assert prepare(tmp_path, "dockmgr.example.com").returncode == 1
+    environ = {"PATH": os.environ["PATH"], "DOCKER_SOCKET": str(tmp_path)}
+    assert subprocess.run(words, env=environ, capture_output=True, check=False).returncode != 0
+    assert not (tmp_path / ".env").exists()
+
+    shutil.rmtree(tmp_path / "deploy")
+    assert prepare(tmp_path, ADDRESS).returncode == 0
+    assert written(tmp_path)["DOCKMGR_PUBLIC_URL"] == ADDRESS
+
+
+def with_engine(folder: Path, known: dict[str, Path]) -> dict[str, str]:
+    """Where `docker ps` tells of installations, by name; the environment that finds it."""
+    programs = folder / "programs"
+    programs.mkdir()
+    answers = "".join(
+        f"*project={name}\\ *) echo '{place}'; echo '{place}' ;; " for name, place in known.items()
+    )
+    (programs / "docker").write_text(f'#!/bin/sh\ncase "$*" in {answers} esac\n')
+    (programs / "docker").chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+def test_a_second_folder_does_not_take_over_the_installation_of_the_first(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    environ = with_engine(tmp_path, {"dockmgr": first})
+    done = prepare(tmp_path, ADDRESS, **environ)
+    assert done.returncode == 1 and str(first) in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / ".env").exists() and not (tmp_path / "secrets").exists()
+
+    shutil.rmtree(tmp_path / "deploy")
+    done = prepare(tmp_path, ADDRESS, **environ, COMPOSE_PROJECT_NAME="staging")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert written(tmp_path)["COMPOSE_PROJECT_NAME"] == "staging"
+
+
+def test_who_prepares_where_it_runs_already_is_not_refused(tmp_path: Path) -> None:
+    assert prepare(tmp_path, ADDRESS, **with_engine(tmp_path, {"dockmgr": tmp_path})).returncode == 0
+    assert "COMPOSE_PROJECT_NAME" not in written(tmp_path)

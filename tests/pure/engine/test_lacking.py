@@ -34,6 +34,10 @@ RUNC = "OCI runtime create failed: runc create failed: unable to start container
         ),
         ("container create: stat /dev/kvm: no such file or directory", "/dev/kvm:"),
         ("running container create option: invalid log driver: invalid argument", "logging"),
+        (
+            "failed to initialize logging driver: invalid size: 'abc'",
+            "(invalid size: 'abc'): see the plan's logging",
+        ),
         (f"{RUNC}open sysctl net.core.x file: unsafe procfs detected: no such file or directory", "sysctls"),
         (f"{RUNC}open /proc/sys/net/core/x: no such file or directory: unknown", "sysctls"),
         ('apparmor profile "x" specified, but Apparmor is not enabled on this system', "AppArmor"),

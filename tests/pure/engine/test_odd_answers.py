@@ -167,3 +167,19 @@ def test_podman_is_known_by_its_parts_and_has_no_name_that_lasts() -> None:
 )
 def test_odd_progress_of_a_pull_is_passed_over(event: Any) -> None:
     assert list(pull_progress([event, {"status": "Done"}], TransientError))[-1] == "Done"
+
+
+@pytest.mark.parametrize(
+    ("named", "state", "is_there"),
+    [
+        (["/dockmgr-c1"], "removing", True),
+        (["/dockmgr-c1"], "dead", True),
+        ([], "removing", False),
+        ([], "dead", False),
+        ([], "running", True),
+    ],
+)
+def test_a_container_that_is_listed_without_a_name_after_its_removal_is_gone(
+    named: list[str], state: str, *, is_there: bool
+) -> None:
+    assert bool(container_summaries([{"Id": "c0ffee", "Names": named, "State": state}])) == is_there

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from instances.engine.refusals import call_refused, pull_refused, told_wait
+from instances.engine.refusals import call_refused, creation_refused, pull_refused, told_wait
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     DataMissing,
+    DiskFull,
     DockmgrError,
     LoginRefused,
+    NameTaken,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -20,6 +22,7 @@ from instances.errors import (
 )
 
 Expected = type[DockmgrError]
+LOG = "failed to initialize logging driver: "
 RUNTIME = "failed to create shim task: OCI runtime create failed: runc create failed: "
 
 
@@ -33,6 +36,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (404, "<html>404 Not Found</html>", PermanentError),
         (409, 'Conflict. The container name "/x" is already in use', PermanentError),
         (409, "removal of container x is already in progress", TransientError),
+        (409, "container is marked for removal and cannot be started", NotFoundOnEngine),
         (403, "conflicts with network 958 (dm): networks have same bridge name", TransientError),
         (409, "remove v: volume is in use - [c]", PermanentError),
         (500, "Bind for 127.0.0.1:80 failed: port is already allocated", PortTaken),
@@ -50,6 +54,10 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (500, "error mounting volume v for container 4e2: no such file or directory", DataMissing),
         (400, "OCI runtime create failed: executable file not found in $PATH", PermanentError),
         (500, f"{RUNTIME}write sysctl key net.core.somaxconn: invalid argument: unknown", PermanentError),
+        (500, f"{LOG}invalid size: 'abc'", PermanentError),
+        (500, f"{LOG}max-file cannot be less than 1", PermanentError),
+        (500, f"{LOG}dial tcp 127.0.0.1:24224: connect: connection refused", TransientError),
+        (500, f"{LOG}Unix syslog delivery error", TransientError),
         (500, f"{RUNTIME}sethostname: invalid argument: unknown", PermanentError),
         (500, f"{RUNTIME}mount proc: operation not permitted", PermanentError),
         (500, f"{RUNTIME}fork/exec /proc/self/exe: resource temporarily unavailable", TransientError),
@@ -83,7 +91,8 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (400, "invalid reference format", PermanentError),
         (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", PermanentError),
         (0, "filesystem layer verification failed for digest sha256:1", TransientError),
-        (0, "write /var/lib/x: no space left on device", TransientError),
+        (0, "write /var/lib/x: no space left on device", DiskFull),
+        (0, "failed to register layer: write /blob: no space left on device", DiskFull),
         (500, "toomanyrequests: You have reached your pull rate limit", RetryLater),
         (500, "received unexpected HTTP status: 429 Too Many Requests", RetryLater),
         (0, "unexpected status from HEAD request to https://x/v2/: 429 Too Many Requests", RetryLater),
@@ -132,3 +141,18 @@ def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
 def test_what_an_engine_says_becomes_one_line_of_bounded_length() -> None:
     assert brief("a\n  b.\n") == "a b."
     assert len(brief("x" * 10_000)) < 600
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (409, 'Conflict. The container name "/x" is already in use by container "4f".', NameTaken),
+        (500, 'creating container storage: the container name "x" is already in use by 4f.', NameTaken),
+        (404, "No such image: x:1", NotFoundOnEngine),
+        (409, "invalid mount config", PermanentError),
+    ],
+)
+def test_a_container_that_is_refused_for_its_name_is_told_apart(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert creation_refused(status, text) is expected

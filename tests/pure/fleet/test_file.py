@@ -202,6 +202,15 @@ WRONG: dict[str, tuple[str, str]] = {
     "the host's network": (host("network: host"), "hosts.0.network"),
     "negative room": (host("max_instances: -1"), "max_instances"),
     "no CPU": (plan("cpus: 0"), "cpus"),
+    "less of a CPU than a kernel takes": (plan("cpus: 0.005"), "cpus"),
+    "a truth in place of CPUs": (plan("cpus: true"), "cpus"),
+    "a truth in place of a port": (plan("container_port: true"), "container_port"),
+    "a truth in place of processes": (plan("pids: true"), "pids"),
+    "a truth in place of instances": (host("max_instances: true"), "max_instances"),
+    "a log of no size": (plan("logging: {options: {max-size: abc}}"), "max-size of logging"),
+    "a log of less than nothing": (plan("logging: {driver: local, options: {max-size: -1}}"), "max-size"),
+    "a log of no files": (plan("logging: {options: {max-file: 0}}"), "max-file of logging"),
+    "a log that may be compressed": (plan("logging: {options: {compress: maybe}}"), "compress of logging"),
     "CPUs that are no number": (plan("cpus: .nan"), "cpus"),
     "CPUs without end": (plan("cpus: .inf"), "cpus"),
     "memory the engine refuses": (plan("memory: 5m"), "memory"),
@@ -283,7 +292,8 @@ def test_a_name_may_stand_once_in_its_list(kind: str, text: str) -> None:
 
 
 def test_one_name_may_stand_for_a_host_a_plan_and_a_channel() -> None:
-    parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    fleet = parse("hosts: [{name: a}]\nplans: [{name: a}]\nchannels: [{name: a, url: 'json://x'}]")
+    assert [fleet.hosts[0].name, fleet.plans[0].name, fleet.channels[0].name] == ["a", "a", "a"]
 
 
 @pytest.mark.parametrize(
@@ -297,3 +307,25 @@ def test_one_name_may_stand_for_a_host_a_plan_and_a_channel() -> None:
 )
 def test_a_key_given_twice_is_refused_and_not_silently_dropped(text: str) -> None:
     refusal(text)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "address: '10.0.0.7:80'",
+        "address: '[::1]'",
+        "address: a..b",
+        "bind: 1.2.3",
+        "bind: 10.0.0.300",
+        "bind: h7",
+    ],
+)
+def test_an_address_that_leads_nowhere_or_to_everybody_is_refused(rest: str) -> None:
+    assert f"hosts.0.{rest.partition(':')[0]}: " in refusal(host(rest))
+
+
+@pytest.mark.parametrize(
+    "rest", ["address: '::1'", "address: h7.example.com", "bind: '::'", "bind: ''", "bind: 172.17.0.1"]
+)
+def test_an_address_of_either_kind_is_taken(rest: str) -> None:
+    assert len(parse(host(rest)).hosts) == 1

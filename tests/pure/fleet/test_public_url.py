@@ -31,6 +31,13 @@ def test_an_address_nobody_can_be_asked_at_is_refused(url: str) -> None:
         parse(plan(url))
 
 
+@pytest.mark.parametrize("word", ["{customer_id}", "{port}", "{Subdomain}", "{}"])
+def test_a_word_in_braces_that_nobody_fills_in_is_refused(word: str) -> None:
+    with pytest.raises(RequestError) as refusal:
+        parse(plan(f"https://{word}.example.com"))
+    assert f"{word} stands for nothing here: there is {{subdomain}} alone." in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "https://{subdomain}", "http://{subdomain}:8080/in", "https://[2001:db8::1]:443/{subdomain}"],

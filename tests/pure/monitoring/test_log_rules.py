@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from instances.monitoring.log_rules import Pace, Place, Rate, moment, stamped
+from instances.monitoring.log_rules import Place, Rate, TokenBucket, moment, stamped
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(minutes=10)
@@ -73,8 +73,8 @@ def test_the_moment_an_engine_writes_before_a_line(stamp: bytes, known: int | No
 
 
 def test_reading_rests_after_a_burst_and_not_before() -> None:
-    pace = Pace(rate=100, burst=500)
-    assert pace.spend(500, now=10) == 0
-    assert pace.spend(100, now=10) == 1
-    assert pace.spend(100, now=11) == 1
-    assert pace.spend(500, now=100) == 0
+    bucket = TokenBucket(rate=100, burst=500)
+    assert bucket.spend(500, now=10) == 0
+    assert bucket.spend(100, now=10) == 1
+    assert bucket.spend(100, now=11) == 1
+    assert bucket.spend(500, now=100) == 0

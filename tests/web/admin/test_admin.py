@@ -13,8 +13,8 @@ from django.urls import reverse
 from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
 from instances.checks.record import record
+from instances.db.clock import SYSTEM
 from instances.incidents.rules import FLEET
-from instances.lib.clock import SYSTEM
 from instances.models import Channel, Health, HealthCheck, Incident, Instance, Operation, Sweep
 from tests.desk import EVIL, at_desk
 from tests.factories import World, a_failure

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from instances.db.clock import SYSTEM
 from instances.errors import OutOfReachError
-from instances.lib.clock import SYSTEM
 from instances.models import ApiToken, AuditEntry, Bulk, Channel, Mute, Operation, Plan
 from tests.desk import INSTANCE, PASSWORD, at_desk, audited, do, person, said
 from tests.factories import World, health_of

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 
 from instances.access import tokens
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import AuditEntry, Channel, Instance
 from tests.desk import at_desk
 from tests.factories import World

@@ -10,15 +10,15 @@ import pytest
 from django.conf import settings
 
 from instances.admin.selections import TOO_MANY
+from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.fleet import bulk as bulk_changing
-from instances.lib.clock import SYSTEM
 from instances.models import Bulk, Health, Instance, Operation
 from tasks import bulk as selections
 from tasks import maintenance
 from tasks.app import app
 from tests.desk import INSTANCE, at_desk, audited, do, said
-from tests.factories import World
+from tests.factories import World, an_order
 from tests.fast.conftest import Message
 
 pytestmark = [
@@ -87,7 +87,7 @@ class TestSelections:
 
     def test_no_host_is_overrun(self, world: World) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
-        bulk = bulk_changing.create_bulk("restart", keys, by="admin:x", reason="y")
+        bulk = an_order("restart", keys, by="admin:x", reason="y")
         turn = bulk_changing.advance(bulk.pk, 0)
         assert (len(turn.operations), turn.following) == (4, 1)
         assert bulk_changing.advance(bulk.pk, 1) == bulk_changing.Turn(following=2)
@@ -97,7 +97,7 @@ class TestSelections:
 
     def test_a_turn_is_taken_once(self, world: World) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
-        bulk = bulk_changing.create_bulk("restart", keys, by="admin:x", reason="y")
+        bulk = an_order("restart", keys, by="admin:x", reason="y")
         bulk_changing.advance(bulk.pk, 0)
         Operation.objects.update(finished_at=SYSTEM.now())
         assert bulk_changing.advance(bulk.pk, 0) == bulk_changing.Turn()
@@ -105,18 +105,18 @@ class TestSelections:
 
     def test_checks_and_pauses_are_done_for_all_at_once(self, world: World, sent: Sent) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
-        checks = bulk_changing.create_bulk("check", keys, by="x", reason="")
+        checks = an_order("check", keys, by="x", reason="")
         selections.carry_out_bulk(str(checks.pk))
         selections.carry_out_bulk(str(checks.pk))
         assert {message.kwargs["customer_id"] for message in sent("health")} == {f"c{n}" for n in range(6)}
         checks.refresh_from_db()
         assert (checks.pending, checks.due_at) == ([], None)
-        bulk_changing.advance(bulk_changing.create_bulk("pause", keys, by="x", reason="y").pk, 0)
+        bulk_changing.advance(an_order("pause", keys).pk, 0)
         assert set(Health.objects.values_list("status", flat=True)) == {"paused"}
 
     def test_an_order_whose_message_got_lost_is_carried_on(self, world: World, sent: Sent) -> None:
         keys = [world.instance(f"c{number}").pk for number in range(6)]
-        bulk = bulk_changing.create_bulk("restart", keys, by="admin:x", reason="y")
+        bulk = an_order("restart", keys, by="admin:x", reason="y")
         selections.carry_out_bulk(str(bulk.pk))
         sent("operations")
         world.clock.advance(60)
@@ -142,4 +142,4 @@ class TestSelections:
     def test_an_order_has_bounds(self, world: World) -> None:
         for keys in (range(0), range(bulk_changing.MOST_INSTANCES + 1)):
             with pytest.raises(RequestError):
-                bulk_changing.create_bulk("check", keys, by="x", reason="")
+                an_order("check", keys, by="x", reason="")

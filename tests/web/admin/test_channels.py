@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from instances.db.clock import SYSTEM
 from instances.incidents.acknowledge import acknowledge
-from instances.lib.clock import SYSTEM
 from instances.models import Channel, Incident
 from tests.factories import World
 

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db.models import Model
+from django.http import HttpRequest
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from instances.admin.deleting import DeletingAdmin
+from instances.admin.read_only import OVERTAKEN
 from instances.models import (
+    AuditEntry,
     Channel,
     Host,
     Incident,
@@ -23,7 +27,7 @@ from instances.models import (
     PendingPurge,
     Plan,
 )
-from tests.desk import at_desk, audited
+from tests.desk import at_desk, audited, said
 from tests.factories import World
 
 pytestmark = [
@@ -141,3 +145,20 @@ def test_what_people_delete_by_hand_still_asks_for_their_permission(world: World
     assert "doesn't have permission" in unescape(client.get(page).content.decode())
     assert client.post(page, POST).status_code == 403
     assert PeriodicTask.objects.filter(name="odd").exists()
+
+
+@pytest.mark.parametrize("kind", ["host", "plan"])
+def test_what_comes_into_use_while_it_is_deleted_in_the_list_stays(
+    world: World, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row: Any = getattr(world, kind)
+
+    def used_meanwhile(own: DeletingAdmin, request: HttpRequest, queryset: Any) -> None:
+        world.instance()
+        queryset.delete()
+
+    monkeypatch.setattr(DeletingAdmin, "delete_queryset", used_meanwhile)
+    sent = at_desk("admin").post(address(row), selected(row, **POST))
+    assert (sent.status_code, said(sent)) == (302, OVERTAKEN)  # type: ignore[arg-type]
+    assert type(row)._default_manager.filter(pk=row.pk).exists()
+    assert not AuditEntry.objects.filter(action=f"delete {kind}").exists()

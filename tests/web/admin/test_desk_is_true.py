@@ -12,9 +12,9 @@ from instances.admin import history as instance_history
 from instances.admin import incidents as incident_pages
 from instances.admin import read_only
 from instances.checks.roster import Roster
+from instances.db.clock import SYSTEM
 from instances.fleet.sweep import check_here
 from instances.incidents.acknowledge import acknowledge
-from instances.lib.clock import SYSTEM
 from instances.models import Channel, HostWatch, Incident, Operation, Sweep, Usage
 from instances.operations import service
 from tests.desk import INSTANCE, at_desk

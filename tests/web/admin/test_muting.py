@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 
 from instances.alerts import mute
+from instances.db.clock import SYSTEM
 from instances.incidents.lifecycle import open_incident
 from instances.incidents.rules import Severity
-from instances.lib.clock import SYSTEM
 from instances.models import Host, Mute, Plan
 from tests.desk import INSTANCE, at_desk, audited, do, said
 from tests.factories import World
@@ -27,6 +29,21 @@ def text(client: Client, address: str) -> str:
     return page.content.decode()
 
 
+def test_a_mute_begins_and_ends_by_the_time_that_decides(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine the desk runs on may be an hour off."""
+    right = SYSTEM.now() - timedelta(hours=1)
+    monkeypatch.setattr("instances.db.clock.DatabaseClock.now", lambda _: right)
+    client, page = at_desk("operator"), f"{ROOT}host/{world.host.pk}/"
+    client.post(f"{page}mute/", {"reason": "moving", "lasts": "2h"})
+    row = Mute.objects.get()
+    assert (row.starts_at, row.until) == (right, right + timedelta(hours=2))
+    monkeypatch.setattr("instances.db.clock.DatabaseClock.now", lambda _: right + timedelta(minutes=1))
+    done = client.post(f"{page}unmute/", {"reason": "moved"})
+    assert "Host local is no longer muted." in said(done)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["host", "plan"])
 def test_a_host_and_a_plan_are_muted_and_unmuted_on_their_pages(world: World, kind: str) -> None:
     rows: dict[str, Host | Plan] = {"host": world.host, "plan": world.plan}
@@ -41,6 +58,18 @@ def test_a_host_and_a_plan_are_muted_and_unmuted_on_their_pages(world: World, ki
     assert said(done) == f"{kind.capitalize()} {row.name} is no longer muted."  # type: ignore[arg-type]
     assert (audited("unmute").target, audited("unmute").reason) == (f"{kind} {row.name}", "moved")
     assert not Mute.objects.filter(until__gt=SYSTEM.now()).exists()
+
+
+@pytest.mark.parametrize("kind", ["instance", "host", "plan"])
+def test_a_mute_holds_by_the_clock_that_all_processes_share(
+    world: World, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"instance": world.instance(), "host": world.host, "plan": world.plan}[kind]
+    now = SYSTEM.now() + timedelta(hours=1)
+    monkeypatch.setattr(SYSTEM, "now", lambda: now)
+    page = f"{INSTANCE}{row.pk}/do/" if kind == "instance" else f"{ROOT}{kind}/{row.pk}/"
+    at_desk("operator").post(f"{page}mute/", {"reason": "moving", "lasts": "2h"})
+    assert Mute.objects.get().starts_at == now
 
 
 @pytest.mark.parametrize("kind", ["instance", "host", "plan"])

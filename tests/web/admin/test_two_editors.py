@@ -22,6 +22,10 @@ pytestmark = [
 OVERWRITES = "since this page was opened, so nothing was saved."
 
 
+def page_of(row: Any) -> str:
+    return f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/"
+
+
 def opened(client: Client, page: str) -> dict[str, Any]:
     """What a browser would send back from a page that was just opened."""
     context = client.get(page).context
@@ -93,7 +97,7 @@ def test_the_second_is_told_and_overwrites_only_when_that_is_sent_again(
 ) -> None:
     make, others_field, others_value, field, value = EDITED[case]
     row = make()
-    page = f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/"
+    page = page_of(row)
     sent = {**opened(admin_client, page), field: value}
     type(row)._default_manager.filter(pk=row.pk).update(**{others_field: others_value})
     again = admin_client.post(page, sent).context["adminform"].form
@@ -109,7 +113,7 @@ def test_the_second_is_told_and_overwrites_only_when_that_is_sent_again(
 def test_who_edits_alone_is_asked_nothing(world: World, admin_client: Client, case: str) -> None:
     make, _, _, field, value = EDITED[case]
     row = make()
-    page = f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/"
+    page = page_of(row)
     assert errors_of(admin_client, page, {**opened(admin_client, page), field: value}) == ""
 
 
@@ -119,7 +123,7 @@ def test_what_dockmgr_writes_itself_is_no_edit(world: World, admin_client: Clien
         (channel, {"failures": 3}),
         (task, {"total_run_count": 9, "last_run_at": world.now}),
     ):
-        page = f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/"
+        page = page_of(row)
         sent = opened(admin_client, page)
         type(row)._default_manager.filter(pk=row.pk).update(**written)
         assert errors_of(admin_client, page, sent) == ""
@@ -128,7 +132,7 @@ def test_what_dockmgr_writes_itself_is_no_edit(world: World, admin_client: Clien
 def test_rights_taken_meanwhile_are_not_given_back(admin_client: Client) -> None:
     user, group = a_user(), a_group()
     user.groups.add(group)
-    page = f"/admin/auth/user/{user.pk}/change/"
+    page = page_of(user)
     sent = opened(admin_client, page)
     user.groups.clear()
     assert "groups" in errors_of(admin_client, page, sent)
@@ -137,12 +141,12 @@ def test_rights_taken_meanwhile_are_not_given_back(admin_client: Client) -> None
 
 @pytest.mark.parametrize("text", ["", "x", "[1]", "{}", "[" * 5000, '{"image": 5}'])
 def test_an_odd_word_for_what_was_read_holds_nobody(world: World, admin_client: Client, text: str) -> None:
-    page = f"/admin/instances/plan/{world.plan.pk}/change/"
+    page = page_of(world.plan)
     assert errors_of(admin_client, page, {**opened(admin_client, page), "as_read": text}) == ""
 
 
 def test_the_page_tells_no_value_by_it(world: World, admin_client: Client) -> None:
-    page = f"/admin/instances/plan/{world.plan.pk}/change/"
+    page = page_of(world.plan)
     said = opened(admin_client, page)["as_read"]
     assert re.fullmatch(r'\{("[a-z_]+":"[0-9a-f]{12}",?)+\}', said)
 
@@ -159,7 +163,7 @@ def test_a_page_that_has_no_transaction_takes_its_form_as_well(admin_client: Cli
 @pytest.mark.django_db(transaction=True)
 def test_who_edits_outside_of_a_test_is_told_as_well(admin_client: Client) -> None:
     row = a_channel()
-    page = f"/admin/instances/channel/{row.pk}/change/"
+    page = page_of(row)
     sent = {**opened(admin_client, page), "escalate_after": "5"}
     type(row).objects.update(min_level="critical")
     assert OVERWRITES in errors_of(admin_client, page, sent)

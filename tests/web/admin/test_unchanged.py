@@ -10,7 +10,7 @@ import pytest
 from django.forms import model_to_dict
 from django.test import Client
 
-from instances.fleet.apply import apply, rehearse
+from instances.fleet.apply import Rehearsal, apply, rehearse
 from instances.fleet.file import parse
 from instances.models import Channel, Host, Plan, Registry
 from tests.desk import at_desk, audited, said
@@ -141,7 +141,7 @@ def test_a_plan_saved_at_the_desk_is_still_what_its_file_says(admin_client: Clie
     sent = {**opened(admin_client, page), "public_url": "https://{subdomain}"}
     assert admin_client.post(page, sent).status_code == 302
     assert Plan.objects.get(pk=plan.pk).public_url == "https://{subdomain}"
-    assert rehearse(parse(ODD_PLAN)) == ([], [])
+    assert rehearse(parse(ODD_PLAN)) == Rehearsal([], [], [])
     refused = admin_client.post(page, {**sent, "public_url": "https://[{subdomain}]"})
     assert "public_url" in refused.context["adminform"].form.errors
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from instances.admin.usage_chart import usage_charts
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import Instance, Usage, UsageDay, UsageHour
 from tests.factories import World
 

@@ -13,9 +13,9 @@ from typing import Any
 from django.core.management import call_command
 from django.test import Client
 
+from instances.db.clock import SYSTEM
 from instances.health.state import Status
 from instances.incidents.acknowledge import acknowledge
-from instances.lib.clock import SYSTEM
 from instances.models import Host, HostWatch, Incident, Instance, Mute, Operation, Sweep
 from instances.observability.readiness import ask_database
 from tests.desk import INSTANCE

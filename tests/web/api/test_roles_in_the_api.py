@@ -16,7 +16,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from instances.access import tokens
 from instances.api import event_stream, limits, log_stream, middleware
 from instances.api.application import api
-from instances.lib.clock import SYSTEM
+from instances.db.clock import SYSTEM
 from instances.models import ApiRequest, ApiToken, AuditEntry, Health, Incident, Operation
 from tasks.app import app
 from tasks.broker import rpc

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.db import DatabaseError
 from django.test import Client
 from prometheus_client import Metric
@@ -203,3 +204,11 @@ def test_the_dashboard_can_be_imported_with_any_prometheus() -> None:
         if panel["type"] != "row":
             assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
             assert panel["targets"] and panel["description"].endswith(".")
+
+
+def test_the_sample_of_a_scrape_sends_the_token_by_tls_and_to_the_proxy() -> None:
+    page = (DOCS / "observability.md").read_text()
+    block = next(part for part in page.split("```yaml\n") if part.startswith("scrape_configs"))
+    (job,) = yaml.safe_load(block.split("```")[0])["scrape_configs"]
+    assert job["scheme"] == "https" and "credentials_file" in job["authorization"]
+    assert job["static_configs"] == [{"targets": ["dockmgr.example.com"]}]

@@ -289,7 +289,7 @@ def test_the_documented_answer_is_one_that_is_given(world: World) -> None:
     swept(world, 412)
     for name in ("ops", "pager"):
         Channel.objects.create(name=name, url="json://127.0.0.1:9/")
-    broker = {"broker": readiness.Part("ok", "It answers; 0 messages wait.")}
+    broker = {"broker": readiness.PartStatus("ok", "It answers; 0 messages wait.")}
     [shown] = re.findall(r"^```json\n(.*?)^```$", documented(), re.DOTALL | re.MULTILINE)
     assert json.loads(shown) == document({**ask_database(world.now), **broker})
 

@@ -1,0 +1,62 @@
+"""Containers on their way in or out: they have a name that an engine gives to nobody else, and don't run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from instances.containers.facts import ContainerFacts
+from instances.containers.identity import DEAD, REMOVING
+from instances.errors import NameTaken
+from instances.limits import LONGEST_CALL
+from instances.operations.procedure import Work
+
+REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
+MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
+
+
+def is_there(work: Work, container_id: str) -> bool:
+    """Whether the engine has a container that can run. What it fails to remove is dead."""
+    facts = settled(work, container_id)
+    return facts is not None and facts.state != DEAD
+
+
+def settled(work: Work, which: str) -> ContainerFacts | None:
+    """A container as it is when nobody is removing it any more, which is waited for.
+
+    An engine takes seconds to remove many files, on slow disks minutes, and keeps the name until then.
+    """
+    over_at = work.outside.clock.now() + REMOVAL
+    while (facts := work.engine.inspect(which)) is not None:
+        if facts.state != REMOVING or work.outside.clock.now() >= over_at:
+            break
+        work.outside.wait(REMOVAL_POLL)
+    return facts
+
+
+def end_of(work: Work, container_id: str) -> str:
+    """What became of a container that was removed, for people."""
+    facts = work.engine.inspect(container_id)
+    if facts is None:
+        return "removed"
+    return f"its engine can't remove all of it: what is left is called {facts.name}, and is tried again daily"
+
+
+def made(work: Work, create: Callable[[], str], earlier: Callable[[], str | None]) -> str:
+    """What `create` makes, or what an earlier try that was cut short is found to have made meanwhile.
+
+    An engine takes minutes where it copies many files of the image into new volumes. It goes on when nobody
+    waits any more, and shows the container when it is made. Raises NameTaken when it shows none for long.
+    """
+    over_at = work.outside.clock.now() + MAKING
+    while True:
+        try:
+            return create()
+        except NameTaken:
+            found = earlier()
+            if found is not None:
+                return found
+            if work.outside.clock.now() >= over_at:
+                raise
+        work.go_on()
+        work.outside.wait(MAKING_POLL)

@@ -1,0 +1,218 @@
+"""What services answer beyond a status: refusals inside an answer 200, and when to try again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from instances.alerts.answers import refusal_in
+from instances.alerts.delivery_rules import SENT
+from instances.alerts.messages import blank
+from instances.alerts.outbox import deliver
+from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, PARTLY, REFUSED_WITH_200, check_url, send
+from instances.documents import Document
+from instances.models import Notification
+from tests.factories import World
+from tests.fakes.outside import FakeClock
+from tests.fast.delivering import rows_of
+from tests.fast.telling import a_channel
+from tests.hostile_server import HostileServer, answer, drip
+from tests.mail_server import MailServer
+from tests.receiver import Receiver
+
+LONG = 30.0
+# By the plugin: its class, the address it asks, and a URL of a channel.
+SERVICES = {
+    "dingtalk": ("NotifyDingTalk", "?token={token}", f"dingtalk://{'a' * 64}"),
+    "wecombot": ("NotifyWeComBot", "?key={key}", f"wecombot://{'a' * 32}"),
+    "feishu": ("NotifyFeishu", "{token}/", f"feishu://{'a' * 36}"),
+    "lark": ("NotifyLark", "", f"lark://{'a' * 36}"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_are_loaded() -> None:
+    check_url("ntfy://127.0.0.1/topic")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def a_message() -> Document:
+    return blank(uuid.uuid4(), "test", "warning", "Title", "One sentence.")
+
+
+def told(service: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Outcome and error of a message to a service whose answer 200 says that."""
+    plugin, address, url = SERVICES[service]
+    with HostileServer(answer(json.dumps(said).encode())) as server:
+        monkeypatch.setattr(f"apprise.plugins.{service}.{plugin}.notify_url", server.url("/") + address)
+        result = send(url, a_message(), LONG)
+    return result.outcome.value, result.error
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "outcome", "code"),
+    [
+        ("dingtalk", {"errcode": 310000, "errmsg": "keywords not in content"}, "message_refused", 310000),
+        ("dingtalk", {"errcode": 130101, "errmsg": "send too fast"}, "transient", 130101),
+        ("wecombot", {"errcode": 93000, "errmsg": "invalid webhook url"}, "message_refused", 93000),
+        ("wecombot", {"errcode": 45009, "errmsg": "api freq out of limit"}, "transient", 45009),
+        ("feishu", {"code": 19024, "msg": "Key Words Not Found"}, "message_refused", 19024),
+        ("lark", {"code": 11232, "msg": "frequency limited"}, "transient", 11232),
+    ],
+)
+def test_a_refusal_inside_an_answer_200_is_no_receipt(
+    service: str, said: dict[str, Any], outcome: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(service, said, monkeypatch) == (
+        outcome, f"The service refused the message with its code {code}.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("dingtalk", {"errcode": 0, "errmsg": "ok"}),
+        ("wecombot", {"errcode": 0}),
+        ("feishu", {"code": 0, "data": {}, "msg": "success"}),
+        ("lark", {"StatusCode": 0}),
+    ],
+)
+def test_what_such_a_service_took_has_arrived(
+    service: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(service, said, monkeypatch) == (SENT.outcome.value, "")
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"error": {"code": 411}, "success": False}, 411),
+        ({"success": True}, None),
+        ({"error": "no"}, None),
+        ({"error": {"code": "411"}}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_only_a_code_that_can_be_read_is_a_refusal(document: object, code: int | None) -> None:
+    assert refusal_in(document, ("error", "code")) == code
+
+
+SLACK = f"slack://xoxb-{'1' * 10}-{'1' * 10}-{'a' * 12}/#ops"
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "why"),
+    [
+        (b'{"ok": false, "error": "not_in_channel"}', "permanent", " (not_in_channel)"),
+        (b'{"ok": false, "error": "service_unavailable"}', "transient", " (service_unavailable)"),
+        (b'{"ok": false, "error": "msg_too_long"}', "message_refused", " (msg_too_long)"),
+        (b'{"ok": false, "error": "<b>no</b> https://example.com"}', "message_refused", ""),
+        (b'{"ok": false}', "message_refused", ""),
+        (b"no_service", "message_refused", ""),
+    ],
+)
+def test_slack_refuses_with_200(said: bytes, outcome: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(said)) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        result = send(SLACK, a_message(), LONG)
+    assert (result.outcome.value, result.error) == (outcome, f"{REFUSED_WITH_200}{why}.")
+
+
+def test_slack_takes_with_200(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileServer(answer(b'{"ok": true, "ts": "1"}')) as server:
+        monkeypatch.setattr("apprise.plugins.slack.NotifySlack.api_url", server.url("/{}"))
+        assert send(SLACK, a_message(), LONG) == SENT
+
+
+def test_the_status_decides_where_the_log_names_a_code_of_the_services_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HostileServer(answer(b'{"code": 20003}', "401 Unauthorized")) as server:
+        monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
+        url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321"
+        result = send(url, a_message(), LONG)
+    assert (result.outcome.value, result.error) == (
+        "permanent",
+        "The receiver answered with HTTP status 401.",
+    )
+
+
+def test_a_signature_tells_the_time_that_decides_and_not_the_machines(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receivers refuse what is off by five minutes, and a refusal would disable the channel."""
+    database = FakeClock()
+    monkeypatch.setattr("instances.alerts.send.SYSTEM", database)
+    secret = base64.b64encode(b"x" * 24).decode()
+    assert send(f"{receiver.url()}?signing_secret=whsec_{secret}", a_message(), LONG) == SENT
+    assert int(receiver.got[0].headers["webhook-timestamp"]) == int(database.now().timestamp())
+
+
+def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> None:
+    receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
+    url = receiver.url("/topic").replace("json", "ntfy")
+    assert send(url, a_message(), LONG).wait == 42.0
+
+
+@pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [404, 200], [200, "hang"]])
+def test_a_message_that_one_of_several_receivers_took_has_arrived(
+    receiver: Receiver, answers: list[int | str]
+) -> None:
+    receiver.first = answers
+    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 2.0)
+    assert (result.outcome, result.error) == (SENT.outcome, PARTLY)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mail_to_one_who_has_left_floods_nobody_else_and_holds_nothing_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        channel = a_channel(url=mail.url("alice@example.com", "bob@example.com"))
+        rows_of(channel, world, 2)
+        assert deliver(world.clock) == 2
+        world.clock.advance(3600)
+        assert deliver(world.clock) == 0
+    assert mail.got == ["alice@example.com"] * 2
+    assert list(Notification.objects.values_list("error", flat=True)) == [PARTLY] * 2
+    assert f"Channel ops: {PARTLY}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcome", "code"),
+    [
+        ({"AUTH": "535 bad credentials"}, "permanent", 535),
+        ({"MAIL": "550 not from you"}, "message_refused", 550),
+        ({"MAIL": "451 later"}, "transient", 451),
+        ({"EHLO": "421 busy"}, "transient", 421),
+    ],
+)
+def test_the_code_of_a_mail_server_decides(replies: dict[str, str], outcome: str, code: int) -> None:
+    with MailServer(**replies) as mail:
+        result = send(mail.url("alice@example.com"), a_message(), LONG)
+    assert (result.outcome.value, result.error) == (outcome, f"The mail server answered with code {code}.")
+
+
+def test_mail_to_nobody_who_is_known_is_refused() -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        result = send(mail.url("bob@example.com"), a_message(), LONG)
+    assert result.outcome.value == "message_refused"
+
+
+def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
+    with HostileServer(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")) as server:
+        url = server.url("/topic").replace("http", "ntfy")
+        results = [send(url, a_message(), 0.3) for _ in range(MOST_UNDER_WAY + 2)]
+        assert results == [NO_ANSWER] * len(results)
+        assert len(server.requests) == MOST_UNDER_WAY

@@ -1,0 +1,114 @@
+"""A container that its engine could not remove is dead: it never starts again, and has its name for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from instances.containers.spec import dead_name, previous_name
+from instances.fleet.cleanup import remove_expired
+from instances.health.state import Status
+from instances.models import Instance, PendingPurge
+from tests.factories import World, health_of
+from tests.fast.conftest import Run
+from tests.fast.strangers import NAME, adopted
+from tests.fast.updates import NEW, OLD, answers_by_image, publish, update
+
+pytestmark = pytest.mark.django_db
+
+
+def what_is_left_of(world: World, container_id: str, name: str) -> str:
+    """The name of a dead container, after seeing that it has the one that was given to it."""
+    facts = world.engine.inspect(container_id)
+    assert facts
+    assert (facts.name, facts.state) == (dead_name(name, container_id), "dead")
+    return facts.name
+
+
+def dead(world: World, instance: Instance) -> Instance:
+    """Somebody tried to remove its container, and the engine could not."""
+    world.engine.undying.add(instance.container_id)
+    world.engine.change(instance.container_id, state="dead", exit_code=137)
+    return instance
+
+
+def test_a_customer_whose_container_is_dead_gets_another_one_on_the_same_data(world: World) -> None:
+    before = dead(world, world.instance())
+    assert world.restart().status == "succeeded"
+    after = Instance.objects.get()
+    facts = world.engine.inspect(after.container_name)
+    assert facts
+    assert (facts.id, facts.state, facts.volumes) == (after.container_id, "running", before.held_volumes)
+    what_is_left_of(world, before.container_id, before.container_name)
+    assert health_of(after).status == Status.HEALTHY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_somebody_failed_to_remove_is_healed_by_a_sweep(world: World, run: Run) -> None:
+    dead(world, world.instance())
+    report = run("daily_health", "--json")
+    assert (report.code, report.document["restarted"]) == (0, ["c1"])
+
+
+def test_an_adopted_one_is_made_anew_too(world: World, run: Run) -> None:
+    before = dead(world, adopted(world, run))
+    assert world.restart().status == "succeeded"
+    facts = world.engine.inspect(NAME)
+    assert facts
+    assert facts.state == "running"
+    what_is_left_of(world, before.container_id, NAME)
+
+
+def test_an_update_ends_although_the_old_container_can_not_be_removed(world: World) -> None:
+    before = world.instance()
+    publish(world)
+    world.engine.undying.add(before.container_id)
+    done = update(world)
+    assert (done.status, done.image_after) == ("succeeded", NEW)
+    left = what_is_left_of(world, before.container_id, previous_name(before.container_name))
+    [removed] = [step["detail"] for step in done.steps if step["name"] == "remove old"]
+    assert removed == (
+        f"its engine can't remove all of it: what is left is called {left}, and is tried again daily"
+    )
+    publish(world, "agent-3")
+    again = update(world)
+    assert (again.status, "also mounts its data" in str(again.steps)) == ("succeeded", False)
+
+
+def test_a_way_back_whose_container_somebody_failed_to_remove_makes_it_anew(world: World) -> None:
+    before = world.instance()
+    publish(world)
+    answers_by_image(world, before.port, NEW)
+    world.clock.at(20, lambda: dead(world, before))
+    done = update(world)
+    assert done.status == "rolled_back", done.error
+    after = Instance.objects.get()
+    facts = world.engine.inspect(after.container_name)
+    assert facts
+    assert (facts.id, facts.image_id, facts.state) == (after.container_id, OLD, "running")
+
+
+def test_a_customer_leaves_although_the_container_can_not_be_removed(world: World) -> None:
+    before = world.instance()
+    world.engine.undying.add(before.container_id)
+    assert world.decommission("c1", purge_data=True).status == "succeeded"
+    left = what_is_left_of(world, before.container_id, before.container_name)
+    assert [row.holders for row in PendingPurge.objects.all()] == [left]
+    world.instance("c1")
+
+
+def test_what_is_left_is_removed_once_its_engine_can(world: World) -> None:
+    before = dead(world, world.instance())
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}, "it is the customer's own"
+    assert world.restart().status == "succeeded"
+    left = dead_name(before.container_name, before.container_id)
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}
+    world.engine.undying.clear()
+    assert remove_expired(world.outside.engines, world.now) == {"local": [left]}
+
+
+def test_a_dead_container_of_somebody_else_keeps_its_name(world: World) -> None:
+    world.instance("new")
+    Instance.objects.all().delete()
+    world.engine.change("dockmgr-new", state="dead")
+    assert "is in the way" in world.provision(former_data="keep").error
+    assert world.engine.containers == ["dockmgr-new"]
