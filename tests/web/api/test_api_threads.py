@@ -65,6 +65,13 @@ def test_streams_count_as_those_who_wait(world: World, caller: Caller, workers: 
         assert caller.get("/instances/c1/logs").status == 503
 
 
+def test_a_stream_that_is_refused_holds_no_thread(world: World, caller: Caller, workers: Workers) -> None:
+    with places_taken(-1, -2, -3, -4):
+        assert [caller.get("/events").status for _ in range(HELD.most)] == [503] * HELD.most
+    with waiting(HELD.most):
+        assert caller.get("/events").status == 503
+
+
 def test_an_answer_that_is_awaited_leaves_its_thread(world: World, caller: Caller, workers: Workers) -> None:
     world.instance("c1")
     workers.absent = True
