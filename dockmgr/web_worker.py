@@ -71,6 +71,12 @@ def refusal(status: int) -> bytes:
 class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
     """Collects requests on the main thread; a connection serves one of them."""
 
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        from instances.api.threads import HELD  # Django is set up by now
+
+        HELD.fit(self.cfg.threads)
+
     def accept(self, listener: socket.socket) -> None:
         try:
             client, address = listener.accept()

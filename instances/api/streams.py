@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 from instances.access import tokens
 from instances.api.call import Call
 from instances.api.problems import ProblemError, of_error
-from instances.api.threads import HELD
+from instances.api.threads import HELD, PATIENCE
 from instances.errors import DockmgrError
 from instances.models import ApiToken
 
@@ -35,13 +35,20 @@ class Places:
 
     def take(self, token_id: int) -> None:
         """Take a place. Raises ProblemError when there is none left for that token."""
+        if not HELD.take(PATIENCE):
+            raise ProblemError(503, "Too many callers wait for an answer; try again later.")
+        try:
+            self._take(token_id)
+        except ProblemError:
+            HELD.give_back()
+            raise
+
+    def _take(self, token_id: int) -> None:
         with self._lock:
             if self._taken.total() >= self._in_all:
                 raise ProblemError(503, "Too many streams are open; try again later.")
             if self._taken[token_id] >= self._of_one:
                 raise ProblemError(503, f"This token has {self._of_one} streams open; end one of them first.")
-            if not HELD.take():
-                raise ProblemError(503, "Too many callers wait for an answer; try again later.")
             self._taken[token_id] += 1
 
     def give_back(self, token_id: int) -> None:
@@ -49,7 +56,7 @@ class Places:
         with self._lock:
             self._taken[token_id] -= 1
             self._taken += Counter()  # whoever has none left is forgotten
-            HELD.give_back()
+        HELD.give_back()
 
     def taken(self) -> int:
         """How many streams are open."""

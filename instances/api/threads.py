@@ -9,16 +9,21 @@ from time import monotonic
 
 from instances.api.problems import ProblemError
 
-MOST = 6  # of the eight that a process has
+SHIPPED = 8  # threads of a process
 PATIENCE = 1.0  # seconds somebody waits for others who may be answered soon
 
 
 class Threads:
     """How many are held. Workers that answer are waited for; where nobody gets an answer, nobody waits."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._held, self._taken_at = most, 0, 0.0
+    def __init__(self, of: int) -> None:
+        self._held, self._taken_at = 0, 0.0
         self._changed = threading.Condition()
+        self.fit(of)
+
+    def fit(self, of: int) -> None:
+        """Leave a quarter of so many threads, one at least."""
+        self.most = of - max(1, of // 4)
 
     def take(self, patience: float = 0.0) -> bool:
         """Hold one more, within `patience` seconds; whether that is possible."""
@@ -36,13 +41,13 @@ class Threads:
             self._changed.notify()
 
     def _has_room(self) -> bool:
-        return self._held < self._most
+        return self._held < self.most
 
     def _is_stuck(self) -> bool:
         return monotonic() - self._taken_at > PATIENCE
 
 
-HELD = Threads(MOST)
+HELD = Threads(SHIPPED)
 
 
 @contextmanager

@@ -70,12 +70,16 @@ export function sentence(parts) {
 
 const known = new Map(); // what was last said of each part
 
-function say(part, news) {
-  known.set(part, { name: part.dataset.name || "", error: "", waiting: [], ...news });
+function tell(text) {
   const place = document.querySelector("[data-fresh]");
   if (place) {
-    place.textContent = sentence([...known.values()]);
+    place.textContent = text;
   }
+}
+
+function say(part, news) {
+  known.set(part, { name: part.dataset.name || "", error: "", waiting: [], ...news });
+  tell(sentence([...known.values()]));
 }
 
 function asTold(unit) {
@@ -99,6 +103,7 @@ async function refresh(part) {
 }
 
 export function startRefreshing() {
+  tell("This page refreshes itself.");
   document.querySelectorAll("[data-refresh]").forEach((part) => {
     setInterval(() => refresh(part), Number(part.dataset.every) * 1000);
     document.addEventListener("visibilitychange", () => refresh(part));

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from instances.api import threads
-from instances.api.threads import HELD, MOST, Threads
+from instances.api.threads import HELD, Threads
 from tests.factories import World
 from tests.web.callers import OVER_HTTP, Caller, Workers, places_taken
 
@@ -38,7 +38,7 @@ def test_where_many_wait_nobody_else_does_and_what_needs_no_worker_is_answered(
     world: World, caller: Caller, workers: Workers
 ) -> None:
     world.instance("c1")
-    with waiting(MOST):
+    with waiting(HELD.most):
         for method, path in (
             ("POST", "/check"),
             ("POST", "/validate"),
@@ -59,22 +59,34 @@ def test_where_many_wait_nobody_else_does_and_what_needs_no_worker_is_answered(
 
 def test_streams_count_as_those_who_wait(world: World, caller: Caller, workers: Workers) -> None:
     world.instance("c1")
-    with places_taken(-1, -2, -3, -4), waiting(MOST - 5):
+    with places_taken(-1, -2, -3, -4), waiting(HELD.most - 5):
         assert caller.get("/instances/c1/logs").status == 200
-    with places_taken(-1, -2, -3, -4), waiting(MOST - 4):
+    with places_taken(-1, -2, -3, -4), waiting(HELD.most - 4):
         assert caller.get("/instances/c1/logs").status == 503
+
+
+def test_a_stream_that_is_refused_holds_no_thread(world: World, caller: Caller, workers: Workers) -> None:
+    with places_taken(-1, -2, -3, -4):
+        assert [caller.get("/events").status for _ in range(HELD.most)] == [503] * HELD.most
+    with waiting(HELD.most):
+        assert caller.get("/events").status == 503
 
 
 def test_an_answer_that_is_awaited_leaves_its_thread(world: World, caller: Caller, workers: Workers) -> None:
     world.instance("c1")
     workers.absent = True
-    for _ in range(MOST + 1):
+    for _ in range(HELD.most + 1):
         assert caller.post("/instances/c1/check").status == 504
+
+
+@pytest.mark.parametrize(("of", "most"), [(2, 1), (4, 3), (8, 6), (16, 12)])
+def test_a_quarter_is_left(of: int, most: int) -> None:
+    assert Threads(of).most == most
 
 
 def test_who_finds_all_threads_held_waits_for_one_that_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "PATIENCE", 60.0)
-    held = Threads(1)
+    held = Threads(2)
     assert held.take() and not held.take()
     threading.Thread(target=held.give_back).start()
     assert held.take(60.0)
@@ -83,6 +95,6 @@ def test_who_finds_all_threads_held_waits_for_one_that_is_given_back(monkeypatch
 def test_who_finds_all_threads_held_for_long_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([100.0, 100.0 + threads.PATIENCE * 2])
     monkeypatch.setattr(threads, "monotonic", lambda: next(moments))
-    held = Threads(1)
+    held = Threads(2)
     assert held.take()
     assert not held.take(60.0)
