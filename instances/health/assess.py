@@ -97,7 +97,9 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
     if started is not None and started > now:  # the host's clock runs ahead: its word can't be used
         started = state.starting_since or now
     if seen.outcome is Outcome.STARTING:
-        return max(filter(None, (state.starting_since, started)), default=now)
+        # Whoever lost sight of it, as with its host, may see another start than the one known.
+        of_before = None if state.status is Status.UNKNOWN else state.starting_since
+        return max(filter(None, (of_before, started)), default=now)
     if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
         return None
     return started or state.starting_since
