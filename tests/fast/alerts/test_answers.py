@@ -16,7 +16,9 @@ from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
 from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, PARTLY, REFUSED_WITH_200, check_url, send
 from instances.documents import Document
+from instances.errors import RequestError
 from instances.models import Notification
+from tasks.inspection import try_channel
 from tests.factories import World
 from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
@@ -202,6 +204,15 @@ def test_the_code_of_a_mail_server_decides(replies: dict[str, str], outcome: str
     with MailServer(**replies) as mail:
         result = send(mail.url("alice@example.com"), a_message(), LONG)
     assert (result.outcome.value, result.error) == (outcome, f"The mail server answered with code {code}.")
+
+
+@pytest.mark.django_db
+def test_a_test_at_the_desk_tells_of_a_receiver_that_takes_nothing() -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        a_channel(url=mail.url("alice@example.com", "bob@example.com"))
+        with pytest.raises(RequestError, match=PARTLY):
+            try_channel("ops", "admin:ann")
+    assert mail.got == ["alice@example.com"]
 
 
 def test_mail_to_nobody_who_is_known_is_refused() -> None:
