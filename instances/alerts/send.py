@@ -213,7 +213,7 @@ def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
         return judge_mail(of_mail[-1])
     named = [int(code) for line in log for code in _STATUS.findall(line)]
     heard = [each.status for each in answers if not each.is_mail]
-    statuses = [status for status in named or heard if status >= 300]
+    statuses = [status for status in named or heard[-1:] if status >= 300]
     if named and not statuses:
         if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
             return SENT
