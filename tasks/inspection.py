@@ -84,8 +84,8 @@ def orphans(host: str | None = None) -> shapes.Orphans:
 
 @task("dockmgr.try_channel")
 def try_channel(name: str, by: str) -> Document:
-    """Send a test message over a channel, once and now. Raises RequestError if it did not arrive."""
+    """Send a test message over a channel, once and now. Raises RequestError if it did not reach all."""
     sent = outbox.send_test(lookup.channel(name), SYSTEM.now(), by)
-    if sent.sent_at is None:
+    if sent.sent_at is None or sent.error:
         raise RequestError(sent.error)
     return {"sent": True}

@@ -29,6 +29,7 @@ _WORDS = {
     **dict.fromkeys(("internal_error", "fatal_error", "service_unavailable", "request_timeout"), 503),
 }
 _MAY_PASS = frozenset({-1, 411, 11232, 45009, 90030, 130101, 410100})  # busy, or asked too often
+NO_ANSWER_AT_ALL = 0  # in place of a status
 _ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
 _WORD = re.compile("[a-z_]{1,60}")
 _MOST_READ = 64 * 1024  # bytes
@@ -101,15 +102,20 @@ def _overheard_mail(kind: Any) -> Any:
 
 def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
     def asked(*given: Any, **named: Any) -> Any:
-        answer, listener = ask(*given, **named), _listener.get()
-        if listener is not None:
-            listener(answer)
+        answer, listener = None, _listener.get()
+        try:
+            answer = ask(*given, **named)
+        finally:
+            if listener is not None:
+                listener(answer)
         return answer
 
     return asked
 
 
 def _read(answer: Any, place: Sequence[str]) -> Answer:
+    if answer is None:
+        return Answer(NO_ANSWER_AT_ALL)
     if isinstance(answer, int):
         return Answer(answer, is_mail=True)
     document = _document(answer.content) if 200 <= answer.status_code < 300 else None

@@ -18,6 +18,7 @@ BACKOFF = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=300.0, spread=0.
 LONGEST_ASKED = 3600.0
 _TRY_AGAIN = (408, 425, 429)
 _ABOUT_THE_MESSAGE = (400, 406, 409, 413, 414, 415, 422, 431)
+_LET_IN = 235
 _NOT_LET_IN = (530, 534, 535, 538)  # of mail servers
 MOST_REFUSALS = 5  # messages refused one after the other; so many speak against the channel
 DIGEST_BYTES = 128 * 1024
@@ -54,6 +55,16 @@ def judge_delivery(status: int, retry_after: str | None, now: datetime) -> Deliv
     if 400 <= status < 500 and status not in _TRY_AGAIN:
         return DeliveryResult(DeliveryOutcome.PERMANENT, error)
     return DeliveryResult(DeliveryOutcome.TRANSIENT, error, _asked_wait(retry_after, now))
+
+
+def refusal_by_mail(codes: Sequence[int]) -> int | None:
+    """The code by which a mail server refused, given all it answered; None where it did not.
+
+    What it said of other ways to log in counts no more once it has let dockmgr in.
+    """
+    known = list(codes)
+    since = len(known) - known[::-1].index(_LET_IN) if _LET_IN in known else 0
+    return next((code for code in reversed(known[since:]) if code >= 400), None)
 
 
 def judge_mail(code: int) -> DeliveryResult:

@@ -27,6 +27,7 @@ from instances.alerts.delivery_rules import (
     DeliveryResult,
     judge_delivery,
     judge_mail,
+    refusal_by_mail,
 )
 from instances.alerts.messages import as_text
 from instances.alerts.pagers import identify, is_over, pager_of
@@ -211,12 +212,12 @@ def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
 
     Apprise names the status of an answer in its log, or a code of the service's own.
     """
-    of_mail = [each.status for each in answers if each.is_mail and each.status >= 400]
-    if of_mail:
-        return judge_mail(of_mail[-1])
+    refusal = refusal_by_mail([each.status for each in answers if each.is_mail])
+    if refusal is not None:
+        return judge_mail(refusal)
     named = [int(code) for line in log for code in _STATUS.findall(line)]
     heard = [each.status for each in answers if not each.is_mail]
-    statuses = [status for status in named or heard if status >= 300]
+    statuses = [status for status in named or heard[-1:] if status >= 300]
     if named and not statuses:
         if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
             return SENT

@@ -19,7 +19,7 @@ from instances.containers.identity import ALIVE, PAUSED, REPLACED, Identified, L
 from instances.containers.published import is_located
 from instances.engine.port import Engine
 from instances.errors import ContainerHung, DockmgrError, EngineUnreachable, OwnTrouble, UnreadableSecret
-from instances.health.response import PROBER, Outcome, sentence
+from instances.health.response import ENGINE_REFUSED, PROBER, Outcome, sentence
 from instances.health.state import CRASH_LOOP_RESTARTS, Observation
 from instances.http.probe import Address, ProbeResult
 from instances.outside import Outside
@@ -103,7 +103,8 @@ def _observe(
     except OwnTrouble:
         raise
     except DockmgrError:  # its text may quote what the engine said, which this process can't redact
-        seen = _unknown(request, sentence("engine_refused"), started, outside.clock.now())
+        now = outside.clock.now()
+        seen = _unknown(request, sentence(ENGINE_REFUSED), started, now, ENGINE_REFUSED)
     else:
         reason = look.trouble(outside.clock.now())
         if look.facts is not None and look.facts.state == PAUSED and not reason:

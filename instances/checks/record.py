@@ -27,7 +27,7 @@ from instances.checks.sweeps import known_sweeps
 from instances.containers.identity import RENAMED, REPLACED
 from instances.db.among import among
 from instances.db.locks import has_row_locks, lock_in_order
-from instances.health.assess import assess, is_stale
+from instances.health.assess import assess, is_stale, with_the_last
 from instances.health.holding import while_changed
 from instances.health.response import PROBER, Outcome
 from instances.health.state import Observation, Policy, State, Status, Verdict
@@ -156,7 +156,7 @@ def _judge(check: Check, stored: Stored | None, rules: Rules, now: datetime) -> 
     if why or stored is None:
         return Recorded(check, skipped=why)
     state, by = trusted(stored.state, now), rules(stored.start_grace)
-    verdict = assess(check.seen, state, by, now, jitter())
+    verdict = assess(with_the_last(check.seen, stored.reason), state, by, now, jitter())
     if stored.busy:
         verdict = while_changed(state, verdict, by, now)
     is_news = _is_news(check, verdict, stored)

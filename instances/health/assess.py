@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from instances.health.outages import one_more_failure, recheck_at, recovered, restart_due, used_up
-from instances.health.response import Outcome, sentence
+from instances.health.response import ENGINE_REFUSED, Outcome, sentence
 from instances.health.state import (
     CANNOT_REMAKE,
     ENDED,
@@ -31,6 +31,17 @@ def is_stale(seen: Observation, state: State, now: datetime | None = None) -> bo
     """
     checked_at = state.checked_at if now is None else known(state.checked_at, now)
     return checked_at is not None and seen.started_at < checked_at
+
+
+def with_the_last(seen: Observation, reason: str) -> Observation:
+    """The observation in the light of the last one's reason.
+
+    An engine that once does not say how a container is may be in trouble itself. One that refuses twice
+    in a row, and answers otherwise, tells of that container: else nobody would ever hear of it.
+    """
+    if seen.reason == reason == ENGINE_REFUSED:
+        return replace(seen, outcome=Outcome.FAIL)
+    return seen
 
 
 def assess(seen: Observation, state: State, policy: Policy, now: datetime, jitter: float = 0.0) -> Verdict:
@@ -86,7 +97,9 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
     if started is not None and started > now:  # the host's clock runs ahead: its word can't be used
         started = state.starting_since or now
     if seen.outcome is Outcome.STARTING:
-        return max(filter(None, (state.starting_since, started)), default=now)
+        # Whoever lost sight of it, as with its host, may see another start than the one known.
+        of_before = None if state.status is Status.UNKNOWN else state.starting_since
+        return max(filter(None, (of_before, started)), default=now)
     if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
         return None
     return started or state.starting_since

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 VERSION_LENGTH = 64
 PROBER = "prober"  # the reason of a look that failed for a cause of ours
+ENGINE_REFUSED = "engine_refused"  # of one at which the engine answered, and not about the container
 
 _SENTENCES = {
     "refused": "The connection was refused: nothing listens on the port.",
@@ -39,7 +40,7 @@ _SENTENCES = {
     "no_healthcheck": "The image has no health check of its own, although its plan asks for that.",
     PROBER: "The check itself could not be made, which says nothing about the instance.",
     "engine": "The Docker Engine of the host is out of reach.",
-    "engine_refused": "The Docker Engine of the host did not say how the container is.",
+    ENGINE_REFUSED: "The Docker Engine of the host did not say how the container is.",
 }
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from socket import socket
 from typing import Any
 
 import pytest
@@ -14,14 +15,24 @@ from instances.alerts.answers import refusal_in
 from instances.alerts.delivery_rules import SENT
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
-from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, PARTLY, REFUSED_WITH_200, check_url, send
+from instances.alerts.send import (
+    MOST_UNDER_WAY,
+    NO_ANSWER,
+    NOT_TAKEN,
+    PARTLY,
+    REFUSED_WITH_200,
+    check_url,
+    send,
+)
 from instances.documents import Document
+from instances.errors import RequestError
 from instances.models import Notification
+from tasks.inspection import try_channel
 from tests.factories import World
 from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
 from tests.fast.telling import a_channel
-from tests.hostile_server import HostileServer, answer, drip
+from tests.hostile_server import HostileServer, answer, close_at_once, drip
 from tests.mail_server import MailServer
 from tests.receiver import Receiver
 
@@ -148,6 +159,18 @@ def test_the_status_decides_where_the_log_names_a_code_of_the_services_own(
     )
 
 
+def test_what_was_answered_before_a_line_broke_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses_and_is_gone(server: HostileServer, peer: socket) -> None:
+        first = len(server.requests) == 1
+        (answer(b'{"code": 20404}', "404 Not Found") if first else close_at_once)(server, peer)
+
+    with HostileServer(refuses_and_is_gone) as server:
+        monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
+        url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321/15557654322"
+        assert send(url, a_message(), LONG) == NOT_TAKEN
+    assert len(server.requests) == 2
+
+
 def test_a_signature_tells_the_time_that_decides_and_not_the_machines(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +225,15 @@ def test_the_code_of_a_mail_server_decides(replies: dict[str, str], outcome: str
     with MailServer(**replies) as mail:
         result = send(mail.url("alice@example.com"), a_message(), LONG)
     assert (result.outcome.value, result.error) == (outcome, f"The mail server answered with code {code}.")
+
+
+@pytest.mark.django_db
+def test_a_test_at_the_desk_tells_of_a_receiver_that_takes_nothing() -> None:
+    with MailServer(unknown={"bob@example.com"}) as mail:
+        a_channel(url=mail.url("alice@example.com", "bob@example.com"))
+        with pytest.raises(RequestError, match=PARTLY):
+            try_channel("ops", "admin:ann")
+    assert mail.got == ["alice@example.com"]
 
 
 def test_mail_to_nobody_who_is_known_is_refused() -> None:

@@ -15,6 +15,7 @@ from instances.alerts.delivery_rules import (
     free_at,
     judge_delivery,
     judge_mail,
+    refusal_by_mail,
     retry_wait,
     together,
 )
@@ -125,3 +126,21 @@ def test_a_digest_is_bounded_in_bytes_and_holds_one_message_at_least() -> None:
 )  # fmt: skip
 def test_what_the_code_of_a_mail_server_means(code: int, outcome: str) -> None:
     assert judge_mail(code).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("codes", "refusal"),
+    [
+        ((220, 250, 535, 535, 221), 535),
+        ((220, 250, 535, 235, 250, 250, 354), None),
+        ((220, 250, 535, 235, 250, 550, 250, 221), 550),
+        ((220, 250, 235, 250, 550, 250, 250, 451, 221), 451),
+        ((554,), 554),
+        ((220, 250), None),
+        ((), None),
+    ],
+)
+def test_a_mail_server_refuses_by_the_last_code_that_counts(
+    codes: tuple[int, ...], refusal: int | None
+) -> None:
+    assert refusal_by_mail(codes) == refusal

@@ -37,6 +37,12 @@ ARROWS = {
     "unknown, unknown": (NEW, unknown(), Status.UNKNOWN, False),
     "starting, ok": (State(Status.STARTING, starting_since=at(-9)), ok(), Status.HEALTHY, False),
     "starting, starting": (State(Status.STARTING, starting_since=at(-9)), starting(), Status.STARTING, False),
+    "starting, lost from sight, starts again": (
+        State(Status.UNKNOWN, starting_since=at(-9000)),
+        starting(),
+        Status.STARTING,
+        False,
+    ),
     "starting, late": (State(Status.STARTING, starting_since=at(-60)), starting(), Status.SUSPECT, False),
     "healthy, ok": (HEALTHY, ok(), Status.HEALTHY, False),
     "healthy, fail": (HEALTHY, fail(), Status.SUSPECT, False),
