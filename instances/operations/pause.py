@@ -59,11 +59,11 @@ def _state_set(
         return transition(state)
 
     change(instance.pk, now, unless_taken)
+    rows = Instance.objects.filter(pk=instance.pk)
     if noted["paused_at"] is not None:
         let_go(instance, now)
-    if instance.paused_at is None or noted["paused_at"] is None:
-        Instance.objects.filter(pk=instance.pk).update(**noted)
-        for name, value in noted.items():
-            setattr(instance, name, value)
+        rows = rows.filter(paused_at=None)  # as it is by now, with the health locked
+    rows.update(**noted)
+    instance.refresh_from_db(fields=list(noted))
     instance.health = Health.objects.get(pk=instance.pk)
     return instance

@@ -249,3 +249,21 @@ def test_adopting_once_more_and_restarting_at_once_meet_no_deadlock(world: World
                 adopting.adopt(look(order, world.outside), world.outside, ASKED)
 
     assert side_by_side(restart_it, restart_it, adopt_it) == []
+
+
+def test_of_many_who_pause_at_once_the_first_stays_on_record(world: World) -> None:
+    """And nobody's pause is without a record, whoever resumes at that moment."""
+    world.instance()
+    paused: list[str] = []
+
+    def pause_as(who: str) -> None:
+        paused.append(service.pause("c1", replace(ASKED, requested_by=who)).paused_by)
+
+    for _ in range(ROUNDS if has_row_locks() else 3):
+        assert side_by_side(*(partial(pause_as, who) for who in ("ada", "bob", "eve"))) == []
+        assert len(set(paused)) == 1
+        assert side_by_side(partial(pause_as, "ada"), lambda: service.resume("c1")) == []
+        row = Instance.objects.select_related("health").get()
+        assert (row.health.status == Status.PAUSED) == (row.paused_at is not None)
+        service.resume("c1")
+        paused.clear()
