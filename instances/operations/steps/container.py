@@ -159,11 +159,25 @@ def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
         return None
     if facts.state == DEAD or not is_ours(work, facts.labels):
         remove_left_behind(work, facts)
+    elif taken_name.is_half_made(facts, spec):
+        work.engine.remove(facts.id)
+        _renew_volumes(work, spec)
     elif spec.raw is None:
         return facts.id
     else:  # whoever made it may have died before it had joined all its networks
         work.engine.remove(facts.id)
     return None
+
+
+def _renew_volumes(work: Work, spec: ContainerSpec) -> None:
+    """An engine that ended while it copied an image's files into a new volume never copies the rest."""
+    if work.operation.facts.get("started_at"):
+        return  # a program has written into them by now
+    for name in spec.volumes:
+        labels = work.engine.volume_labels(name)
+        if labels is not None and is_ours(work, labels):
+            work.engine.remove_volume(name)
+            work.engine.create_volume(name, labels)
 
 
 def remove_left_behind(work: Work, facts: ContainerFacts) -> None:

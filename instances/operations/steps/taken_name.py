@@ -8,10 +8,12 @@ from datetime import timedelta
 
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import DEAD, REMOVING
+from instances.containers.spec import ContainerSpec
 from instances.errors import BetweenRuns, NameTaken, PermanentError
 from instances.limits import LONGEST_CALL
 from instances.operations.procedure import Work
 
+CREATED = "created"  # an engine's word
 REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
 
@@ -41,6 +43,11 @@ def end_of(work: Work, container_id: str) -> str:
     if facts is None:
         return "removed"
     return f"its engine can't remove all of it: what is left is called {facts.name}, and is tried again daily"
+
+
+def is_half_made(facts: ContainerFacts, spec: ContainerSpec) -> bool:
+    """Whether the engine ended while it made the container: what it shows since then is in no network."""
+    return facts.state == CREATED and bool(spec.network) and not facts.networks
 
 
 def made(work: Work, create: Callable[[], str], earlier: Callable[[], str | None]) -> str:

@@ -164,3 +164,48 @@ def test_a_customers_container_that_others_are_removing_while_it_starts_is_made_
     monkeypatch.setattr(world.engine, "start", removed_meanwhile)
     assert world.restart().status == "succeeded"
     in_order(world)
+
+
+def test_what_an_engine_had_half_made_when_it_ended_is_made_anew_with_its_new_volumes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, create_volume, calls = world.engine.create, world.engine.create_volume, list[str]()
+
+    def cut(spec: ContainerSpec) -> str:
+        calls.append("create")
+        identity = create(spec)
+        if calls.count("create") == 1:
+            world.engine.change(identity, networks={})
+            raise EngineUnreachable("The Docker Engine is out of reach: it ended.")
+        return identity
+
+    def noted(name: str, labels: dict[str, str]) -> bool:
+        calls.append("volume")
+        return create_volume(name, labels)
+
+    monkeypatch.setattr(world.engine, "create", cut)
+    monkeypatch.setattr(world.engine, "create_volume", noted)
+    assert world.provision().status == "succeeded"
+    assert calls == ["volume", "create", "volume", "create"]
+    assert world.engine.containers == ["dockmgr-new"]
+    labels = world.engine.volume_labels("dockmgr-new-data")
+    assert labels
+    assert labels["dockmgr.customer_id"] == "new"
+
+
+def test_former_data_is_kept_whatever_was_half_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.instance("new")
+    world.decommission("new")
+    create, made = world.engine.create, list[str]()
+
+    def cut(spec: ContainerSpec) -> str:
+        made.append(create(spec))
+        if len(made) == 1:
+            world.engine.change(made[0], networks={})
+            raise EngineUnreachable("The Docker Engine is out of reach: it ended.")
+        return made[-1]
+
+    monkeypatch.setattr(world.engine, "create", cut)
+    monkeypatch.setattr(world.engine, "remove_volume", world.engine.fail_next)
+    assert world.provision(former_data="keep").status == "succeeded"
+    assert len(made) == 2
