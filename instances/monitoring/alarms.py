@@ -79,6 +79,5 @@ def end_or_wait(key: str, resolution: str, now: datetime) -> None:
         end_alarm(key, resolution, now)
         return
     clean = now + timedelta(seconds=settings.FLAPPING_CLEAN)
-    with transaction.atomic():
-        if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
-            lifecycle.wake(incident, now)
+    if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
+        lifecycle.wake(incident, now)
