@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from http import HTTPStatus
@@ -155,7 +155,7 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
     answers = hear(plugin, url.partition("://")[0].strip())
-    plugin.mark_delivered = partial(_note, taken)
+    plugin.mark_delivered = partial(_note, taken, plugin.mark_delivered)
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -175,8 +175,9 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
     return SENT if answer else _refusal([entry.message for entry in answer.logs()], answers)
 
 
-def _note(taken: set[str], key: object, per_message: bool = False) -> None:
-    """What a plugin has delivered; `per_message` is said of what is no receiver."""
+def _note(taken: set[str], mark: Callable[..., None], key: object, per_message: bool = False) -> None:
+    """What a plugin has delivered, which it must `mark` for its own tries; `per_message` is no receiver."""
+    mark(key, per_message)
     if not per_message:
         taken.add(repr(key))
 
