@@ -13,6 +13,7 @@ ENGINE_REFUSED = "engine_refused"  # of one at which the engine answered, and no
 
 _SENTENCES = {
     "refused": "The connection was refused: nothing listens on the port.",
+    "unusable": "It has a name or port that can't be asked over HTTP.",
     "timeout": "No complete answer came in time.",
     "ca_file": "The file of the certificate authority can't be read.",
     "tls": "The TLS connection could not be trusted or established.",
