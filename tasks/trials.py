@@ -23,9 +23,9 @@ from instances.fleet.trial import DONE, made_before, run_trial
 from instances.models import AuditEntry, Plan
 from instances.operations.requester import Requester
 from tasks.policies import TRIAL
+from tasks.records import TRIAL as ACTION
 from tasks.records import actor
 
-ACTION = "test deployment"
 BEGUN = "begun"
 LOST = "Its worker ended before it did; what is left of it is removed."
 

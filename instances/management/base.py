@@ -237,7 +237,7 @@ def _refuse_bytes(options: dict[str, Any]) -> None:
 
 
 def _refuse_empty_id(options: dict[str, Any]) -> None:
-    """Raise RequestError for an id that is none, as of a variable that is not set: it would count as not given."""
+    """Raise RequestError for an id that is none, as of a variable that is not set."""
     if options.get("request_id") == "":
         raise RequestError("The request id is empty; leave --request-id out where none is meant.")
 
