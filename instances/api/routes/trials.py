@@ -65,7 +65,7 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     summary="Show a test deployment",
 )
 def get(request: HttpRequest, trial_id: uuid.UUID) -> dict[str, Any]:
-    """Its result is kept for an hour, what the audit log has of it for as long."""
+    """Its result is kept for an hour."""
     row = ApiRequest.objects.select_related("token").filter(pk=trial_id, action=ACTION).first()
     call = call_of(request)
     if row is None or not (call.reach.is_whole or row.token_id == call.caller.pk):
