@@ -127,7 +127,8 @@ def _expired_on(
 
 def _left(dead: ContainerSummary) -> Orphan:
     """What an engine has left of a container that it could not remove when it was told to."""
-    return Orphan("container", dead.name, dead.labels.get(CUSTOMER_LABEL, ""), dead.state, NOT_ITS_OWN)
+    customer = dead.labels.get(CUSTOMER_LABEL, "")
+    return Orphan("container", dead.name, customer, dead.state, NOT_ITS_OWN, dead.id)
 
 
 def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
@@ -144,8 +145,8 @@ def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
 
 
 def _remove(orphan: Orphan, engine: Engine) -> None:
-    if orphan.kind == "container":
-        engine.remove(orphan.name, anonymous_volumes=True)
+    if orphan.kind == "container":  # by its id: a customer's next container may have got the name meanwhile
+        engine.remove(orphan.id, anonymous_volumes=True)
     else:
         engine.remove_volume(orphan.name)
 

@@ -164,6 +164,8 @@ def _start_new(work: Work) -> str:
             with blaming_image(work):
                 container.start(work, str(new_container(work)))
         except NotFoundOnEngine:  # who removes what does not run removes what was never started, too
+            if taken_name.is_there(work, str(new_container(work))):
+                raise  # something else is gone, such as the container whose network it is to share
             work.journal.remember(new_is_gone=True)
             continue
         except PortTaken:
