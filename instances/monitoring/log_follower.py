@@ -18,6 +18,7 @@ from instances.containers.log_alerts import LogAlert
 from instances.engine.pool import EngineAddress
 from instances.engine.port import LogStream
 from instances.errors import DockmgrError
+from instances.lib.clock import SET_ANEW
 from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
 from instances.lib.redact import Redactor
 from instances.monitoring.log_rules import Moment, Place, Rate, TokenBucket, stamped
@@ -32,7 +33,6 @@ RATE_OF_ALL, BURST_OF_ALL = 2 * 1024**2, 16 * 1024**2  # and of all that this pr
 AGAIN_SECONDS, AGAIN_AT_MOST = 1.0, 15.0  # until a log that has ended is opened anew
 UNSHOWN = "a line that can't be shown, as its secrets could not be read"
 SETTLES = 30.0  # seconds in which a log that was opened anew has told what was missed
-SET_ANEW = timedelta(seconds=60)  # by how much an engine's clock differs from ours, or is set back, at least
 NANO = 10**9
 
 
