@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from instances.alerts import notify
+from instances.alerts.context import channel_rules
 from instances.alerts.notify import enqueue_notifications, requeue
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
@@ -191,7 +192,7 @@ def test_a_channel_that_is_deleted_while_news_are_written_costs_no_other_its_new
 ) -> None:
     a_channel()
     world.incident(world.instance())
-    rules, asked = notify.channel_rules, []
+    rules, asked = channel_rules, []
 
     def read_before_it_went() -> Any:
         asked.append(1)
