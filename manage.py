@@ -39,6 +39,12 @@ def _carry_out() -> None:
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        settings = os.environ["DJANGO_SETTINGS_MODULE"]
+        if "--traceback" in sys.argv or not f"{settings}.".startswith(f"{error.name}."):
+            raise
+        sys.stderr.write(f"There is no module {settings} of settings (--settings, DJANGO_SETTINGS_MODULE).\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

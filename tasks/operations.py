@@ -11,7 +11,6 @@ from instances import documents, lookup
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.errors import BusyError, LeaseLost, OutOfReachError
-from instances.fleet import trial
 from instances.models import Operation
 from instances.operations import read_logs, service
 from instances.operations.attempts import TryAgain
@@ -25,7 +24,7 @@ from tasks.app import task
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.capacity import CHANGES
 from tasks.records import recorded
-from tasks.trials import once_for_its_id
+from tasks.trials import once_for_its_id, once_for_its_message
 
 Document = dict[str, Any]
 BUSY_SECONDS = 5.0  # until an operation somebody else works on is looked at again
@@ -184,7 +183,7 @@ def test_deploy(
     asked = slips.requester_of(slip, self.request.id)
     with suppress(BusyError), CHANGES.place(healing=False) as found:
         if found and asked:
-            return trial.run_trial(plan, image, host, asked).document()
+            return once_for_its_message(self.request.id, plan, image, host, asked)
         if found:
             service_asks = a_service(requested_by, reason, request_id)
             return once_for_its_id(plan, image, host, service_asks)

@@ -18,6 +18,7 @@ from instances.operations.requester import Requester
 
 logger = logging.getLogger(__name__)
 SURFACE = "task"
+TRIAL = "test deployment"
 
 
 def recorded(
@@ -25,9 +26,11 @@ def recorded(
 ) -> Operation:
     """Begin an operation and write down that it was asked for, or why it was refused.
 
-    What names no customer touched nothing and is not written down. While others hold the rows, or the
-    database is away, it is tried again for most of a minute: the same request never begins twice.
+    What names no customer touched nothing and is not written down, nor what has the id of a test deployment.
+    While others hold the rows, or the database is away, it is tried again for most of a minute: the same
+    request never begins twice.
     """
+    retry_on_disconnect(lambda: _refuse_used(requester), SYSTEM)
     try:
         operation = retry_on_disconnect(begin, SYSTEM)
     except DockmgrError as error:
@@ -36,6 +39,12 @@ def recorded(
         raise
     record(action, customer_id, requester, f"operation {operation.pk}")
     return operation
+
+
+def _refuse_used(requester: Requester) -> None:
+    rows = AuditEntry.objects.filter(request_id=requester.request_id, surface=SURFACE, action=TRIAL)
+    if requester.request_id and (used := rows.first()):
+        raise RequestError(f"This request id was used for {used.action} {used.target}.")
 
 
 def record(action: str, target: str, requester: Requester, outcome: str) -> None:

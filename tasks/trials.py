@@ -1,16 +1,18 @@
-"""Test deployments that other services ask for by task: each is made once for its request id."""
+"""Test deployments that other services ask for: each is made once for its request id, and is on record."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
 from instances import lookup
-from instances.access.asked import noted
+from instances.access.asked import noted, parted
 from instances.access.audit import LONGEST_OUTCOME, audit, earlier
 from instances.db.clock import SYSTEM
 from instances.db.locks import lock_in_order
@@ -21,10 +23,11 @@ from instances.fleet.trial import DONE, made_before, run_trial
 from instances.models import AuditEntry, Plan
 from instances.operations.requester import Requester
 from tasks.policies import TRIAL
-from tasks.records import SURFACE, actor
+from tasks.records import TRIAL as ACTION
+from tasks.records import actor
 
-ACTION = "test deployment"
 BEGUN = "begun"
+LOST = "Its worker ended before it did; what is left of it is removed."
 
 
 def once_for_its_id(
@@ -47,6 +50,32 @@ def once_for_its_id(
     return made.document()
 
 
+def once_for_its_message(
+    task_id: object, plan: str, image: str | None, host: str | None, requester: Requester
+) -> shapes.TrialResult:
+    """The same for one that was asked for over the API, whose message may come twice."""
+    return once_for_its_id(plan, image, host, replace(requester, request_id=_identity(task_id)))
+
+
+def on_record(task_id: uuid.UUID, plan: str) -> shapes.TrialResult | None:
+    """How one of the API ended; None while it has not, or has not begun."""
+    entry = AuditEntry.objects.filter(request_id=_identity(task_id), surface="api").order_by("-pk").first()
+    if entry is None:
+        return None
+    outcome = parted(entry.outcome)[0]
+    if outcome == BEGUN:
+        return _failed(plan, LOST) if _is_late(entry) else None
+    return made_before(plan, DONE, entry.at) if outcome == DONE else _failed(plan, outcome)
+
+
+def _identity(task_id: object) -> str:
+    return f"test-deployment:{task_id}"
+
+
+def _failed(plan: str, error: str) -> shapes.TrialResult:
+    return {"success": False, "plan": plan, "steps": [], "error": error}
+
+
 @transaction.atomic
 def _entry(plan: Plan, asked: Mapping[str, Any], requester: Requester) -> tuple[AuditEntry, bool]:
     """The entry of this request in the audit log, and whether it is new.
@@ -55,27 +84,36 @@ def _entry(plan: Plan, asked: Mapping[str, Any], requester: Requester) -> tuple[
     """
     lock_in_order(Plan.objects.all())
     now = SYSTEM.now()
-    before = earlier(SURFACE, requester.request_id, ACTION, plan.name, asked)
+    before = earlier(requester.surface, requester.request_id, ACTION, plan.name, asked)
     if before is not None and not _is_lost(before):
         return before, False
     outcome, request_id = noted(BEGUN, asked, LONGEST_OUTCOME), requester.request_id or ""
-    who, why = actor(requester), requester.reason
-    return audit(SURFACE, who, ACTION, plan.name, outcome, now, reason=why, request_id=request_id), True
+    who = requester.requested_by if requester.surface == "api" else actor(requester)
+    new = audit(
+        requester.surface, who, ACTION, plan.name, outcome, now,
+        reason=requester.reason, address=requester.address, request_id=request_id,
+    )  # fmt: skip
+    return new, True
 
 
 def _is_lost(entry: AuditEntry) -> bool:
     """Whether its worker must be dead, which ended the test deployment as well."""
-    return entry.outcome == BEGUN and entry.at + timedelta(seconds=TRIAL.time_limit) < SYSTEM.now()
+    return entry.outcome == BEGUN and _is_late(entry)
+
+
+def _is_late(entry: AuditEntry) -> bool:
+    return entry.at + timedelta(seconds=TRIAL.time_limit) < SYSTEM.now()
 
 
 @contextmanager
 def _forgotten_on_failure(entry: AuditEntry) -> Iterator[None]:
-    """What could not be made leaves its request id free."""
+    """What could not be made leaves its request id free; one of the API is never used for another."""
     try:
         yield
     except BaseException as error:
         why = str(error) if isinstance(error, DockmgrError) else "not made"
-        _save(entry, request_id="", outcome=why[:LONGEST_OUTCOME])
+        kept = entry.request_id if entry.surface == "api" else ""
+        _save(entry, request_id=kept, outcome=why[:LONGEST_OUTCOME])
         raise
 
 

@@ -10,52 +10,52 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-# Services that answer 200 in any case: where their answer has a code, which is 0 for a message they took.
-_CODES: dict[str, tuple[str, ...]] = {
-    "dingtalk": ("errcode",),
-    "wecombot": ("errcode",),
-    "feishu": ("code",),
-    "lark": ("code",),
-    "synology": ("error", "code"),
-    "synologys": ("error", "code"),
-}
-# Slack's words in an answer 200, by the status that others answer with.
-_WORDS = {
-    **dict.fromkeys(
-        ("not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired"), 401
-    ),
-    **dict.fromkeys(("not_in_channel", "missing_scope", "no_permission"), 403),
-    **{"channel_not_found": 404, "is_archived": 410, "ratelimited": 429, "rate_limited": 429},
-    **dict.fromkeys(("internal_error", "fatal_error", "service_unavailable", "request_timeout"), 503),
-}
-_MAY_PASS = frozenset({-1, 411, 11232, 45009, 90030, 130101, 410100})  # busy, or asked too often
-NO_ANSWER_AT_ALL = 0  # in place of a status
-_ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
-_WORD = re.compile("[a-z_]{1,60}")
-_MOST_READ = 64 * 1024  # bytes
-_MAIL = "apprise.plugins.email.smtp"  # where its plugins for mail speak to servers
+from instances.alerts.delivery_rules import NO_ANSWER_AT_ALL, Answer
+
+EACH = "*"  # of a list
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer of a service, or of a mail server. `refusal` is a service's own code for not taking the
-    message, None where it did; `word` is what it calls an error.
+class Code:
+    """Where an answer 200 of a service says what became of the message, and what it says there.
+
+    It took the message where one of the values is `well`, or none of them is `ill`. Others may pass.
     """
 
-    status: int
-    retry_after: str | None = None
-    refusal: int | None = None
-    word: str = ""
-    is_mail: bool = False
+    path: tuple[str, ...]
+    well: tuple[int | str, ...] = (0,)
+    ill: tuple[int | str, ...] = ()
+    passing: tuple[int | str, ...] = (-1, 411, 11232, 45009, 90030, 130101, 410100)  # busy, asked too often
 
-    @property
-    def may_pass(self) -> bool:
-        return self.refusal in _MAY_PASS
+    def refuses(self, value: object) -> bool | None:
+        """None for what is no such value."""
+        known = self.ill or self.well
+        if type(value) not in {type(each) for each in known}:
+            return None
+        return (value in known) is bool(self.ill)
 
-    @property
-    def means(self) -> int:
-        """The status that its word stands for; one about the message where the word is not known."""
-        return _WORDS.get(self.word, 400)
+
+SERVICES = {
+    "dingtalk": Code(("errcode",)),
+    "wecombot": Code(("errcode",)),
+    "feishu": Code(("code",)),
+    "lark": Code(("code",)),
+    "synology": Code(("error", "code")),
+    "synologys": Code(("error", "code")),
+    **dict.fromkeys(("vonage", "nexmo"), Code(("messages", EACH, "status"), ("0",), passing=("1", "5"))),
+    "clicksend": Code(("data", "messages", EACH, "status"), ("SUCCESS",)),
+    "msg91": Code(("type",), ill=("error",)),
+    "seven": Code(("success",), ("100", 100)),
+    "join": Code(("success",), ill=(False,)),
+    "onesignal": Code(("id",), ill=("",)),
+    "smtp2go": Code(("data", "succeeded"), ill=(0,)),
+    **dict.fromkeys(("pushdeer", "pushdeers", "schan", "qq"), Code(("code",))),
+}
+_ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
+_WORD = re.compile("[a-z_]{1,60}")
+_SHOWN = re.compile("[A-Za-z0-9_-]{1,40}")
+_MOST_READ = 64 * 1024  # bytes
+_MAIL = "apprise.plugins.email.smtp"  # where its plugins for mail speak to servers
 
 
 _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
@@ -64,7 +64,7 @@ _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", def
 def hear(plugin: Any, scheme: str) -> list[Answer]:
     """The answers to what a plugin asks on this thread from now on, as they come."""
     answers: list[Answer] = []
-    place = _CODES.get(scheme.lower(), ())
+    place = SERVICES.get(scheme.lower())
     for module in {type(plugin).__module__, _MAIL} & sys.modules.keys():
         _overhear(sys.modules[module])
     _listener.set(lambda answer: answers.append(_read(answer, place)))
@@ -113,14 +113,20 @@ def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
     return asked
 
 
-def _read(answer: Any, place: Sequence[str]) -> Answer:
+def _read(answer: Any, place: Code | None) -> Answer:
     if answer is None:
         return Answer(NO_ANSWER_AT_ALL)
     if isinstance(answer, int):
         return Answer(answer, is_mail=True)
     document = _document(answer.content) if 200 <= answer.status_code < 300 else None
-    retry_after = answer.headers.get("Retry-After")
-    return Answer(int(answer.status_code), retry_after, refusal_in(document, place), _word(document))
+    refused = refusal_in(document, place) if place else None
+    return Answer(
+        int(answer.status_code),
+        answer.headers.get("Retry-After"),
+        refusal=None if refused is None else _shown(refused),
+        may_pass=place is not None and refused in place.passing,
+        word=_word(document),
+    )
 
 
 def _document(body: bytes) -> object:
@@ -130,12 +136,27 @@ def _document(body: bytes) -> object:
         return None
 
 
-def refusal_in(document: object, place: Sequence[str]) -> int | None:
-    """The code of a refusal in a service's answer; None where it took the message, or none can be read."""
-    found = document if place else None
-    for name in place:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, int) and found else None
+def refusal_in(document: object, place: Code) -> int | str | None:
+    """What a service's answer calls its refusal; None where it took the message, or none can be read."""
+    said = [(each, place.refuses(each)) for each in _values(document, place.path)]
+    known = [(each, refuses) for each, refuses in said if refuses is not None]
+    return known[0][0] if known and all(refuses for _, refuses in known) else None
+
+
+def _values(document: object, path: Sequence[str]) -> list[Any]:
+    found = [document]
+    for name in path:
+        if name == EACH:
+            found = [inner for each in found if isinstance(each, list) for inner in each]
+        else:
+            found = [each[name] for each in found if isinstance(each, dict) and name in each]
+    return found
+
+
+def _shown(refusal: int | str) -> str:
+    """A code as people may read it; empty for what says nothing."""
+    text = "" if isinstance(refusal, bool) else str(refusal)
+    return text if _SHOWN.fullmatch(text) else ""
 
 
 def _word(document: object) -> str:

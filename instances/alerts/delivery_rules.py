@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
 from itertools import accumulate, takewhile
 
 from instances.lib.backoff import Retry, wait_before_next
@@ -22,6 +23,18 @@ _LET_IN = 235
 _NOT_LET_IN = (530, 534, 535, 538)  # of mail servers
 MOST_REFUSALS = 5  # messages refused one after the other; so many speak against the channel
 DIGEST_BYTES = 128 * 1024
+NO_ANSWER_AT_ALL = 0  # in place of a status
+PARTLY = "Not all receivers of the channel's URL took the message."
+REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
+# Slack's words in an answer 200, by the status that others answer with.
+_WORDS = {
+    **dict.fromkeys(
+        ("not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired"), 401
+    ),
+    **dict.fromkeys(("not_in_channel", "missing_scope", "no_permission"), 403),
+    **{"channel_not_found": 404, "is_archived": 410, "ratelimited": 429, "rate_limited": 429},
+    **dict.fromkeys(("internal_error", "fatal_error", "service_unavailable", "request_timeout"), 503),
+}
 
 
 class DeliveryOutcome(StrEnum):
@@ -43,6 +56,76 @@ class DeliveryResult:
 
 
 SENT = DeliveryResult(DeliveryOutcome.SENT)
+NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of a service, or of a mail server. `refusal` is a service's own code for not taking the
+    message, empty where that says nothing, None where it did; `word` is what it calls an error.
+    """
+
+    status: int
+    retry_after: str | None = None
+    refusal: str | None = None
+    may_pass: bool = False
+    word: str = ""
+    is_mail: bool = False
+
+    @property
+    def means(self) -> int:
+        """The status that its word stands for; one about the message where the word is not known."""
+        return _WORDS.get(self.word, 400)
+
+    @property
+    def is_receipt(self) -> bool:
+        return 200 <= self.status < 300 and self.refusal is None
+
+
+def judge_answers(
+    answers: Sequence[Answer], named: Sequence[int], is_taken: bool, now: datetime
+) -> DeliveryResult:
+    """What became of a message, given all that was answered to it and whether Apprise takes it for sent.
+
+    `named` are the codes in Apprise's log: the status of an answer, or a code of the service's own.
+    """
+    refused = [each for each in answers if each.refusal is not None]
+    if refused:
+        is_partly = any(each.is_receipt for each in answers)
+        return DeliveryResult(DeliveryOutcome.SENT, PARTLY) if is_partly else _by_code(refused)
+    if is_taken:
+        return SENT
+    by_mail = refusal_by_mail([each.status for each in answers if each.is_mail])
+    return _by_status(answers, named, now) if by_mail is None else judge_mail(by_mail)
+
+
+def _by_code(refused: Sequence[Answer]) -> DeliveryResult:
+    """What services say that answer 200 in any case."""
+    passing = [each for each in refused if each.may_pass]
+    outcome = DeliveryOutcome.TRANSIENT if passing else DeliveryOutcome.MESSAGE_REFUSED
+    code = (passing or refused)[0].refusal
+    return DeliveryResult(
+        outcome, f"The service refused the message with its code {code}." if code else f"{REFUSED_WITH_200}."
+    )
+
+
+def _by_status(answers: Sequence[Answer], named: Sequence[int], now: datetime) -> DeliveryResult:
+    """A URL may stand for several receivers: it is refused for good when all of them say so."""
+    heard = [each.status for each in answers if not each.is_mail]
+    statuses = [status for status in named or heard[-1:] if status >= 300]
+    if named and not statuses:
+        return _by_word(answers, now) if HTTPStatus.OK in named else SENT  # a plugin that knows no other 2xx
+    waits = {each.status: each.retry_after for each in answers}
+    found = [judge_delivery(status, waits.get(status), now) for status in statuses]
+    passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
+    return next(iter(passing or found), NOT_TAKEN)
+
+
+def _by_word(answers: Sequence[Answer], now: datetime) -> DeliveryResult:
+    """What a plugin itself read as a refusal in an answer 200."""
+    said = next((each for each in answers if each.word), Answer(HTTPStatus.OK))
+    error = f"{REFUSED_WITH_200} ({said.word})." if said.word else f"{REFUSED_WITH_200}."
+    return replace(judge_delivery(said.means, said.retry_after, now), error=error)
 
 
 def judge_delivery(status: int, retry_after: str | None, now: datetime) -> DeliveryResult:

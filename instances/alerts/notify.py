@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from instances.alerts import log_only, messages
@@ -82,12 +82,23 @@ def _ends_untold() -> QuerySet[NotifiedState, Any]:
 
 def _drain(kinds: Sequence[str], now: datetime) -> int:
     written = 0
-    while True:
-        with transaction.atomic():
-            batch = _take(kinds, now)
-            if not batch:
-                return written
-            written += _Batch(batch, now).tell()
+    while (told := _tell_next(kinds, now)) is not None:
+        written += told
+    return written
+
+
+def _tell_next(kinds: Sequence[str], now: datetime) -> int | None:
+    """How many messages the next batch became; None where nothing is due."""
+    try:
+        return _tell(kinds, now)
+    except IntegrityError:  # a channel was deleted after it was read, which the commit finds out
+        return _tell(kinds, now)
+
+
+@transaction.atomic
+def _tell(kinds: Sequence[str], now: datetime) -> int | None:
+    batch = _take(kinds, now)
+    return _Batch(batch, now).tell() if batch else None
 
 
 def _take(kinds: Sequence[str], now: datetime) -> list[Incident]:

@@ -206,7 +206,8 @@ class _Round:
         waiting = _waiting(self._channel)
         inside = Notification.objects.filter(digest=OuterRef("pk"), incident__kind__in=LARGE)
         large = waiting.filter(Q(incident__kind__in=LARGE) | Exists(inside))
-        return list(large[: DIGEST_MOST + 1]) or list(waiting[: DIGEST_MOST + 1])
+        most = 1 if self._is_pager else DIGEST_MOST + 1
+        return list(large[:most]) or list(waiting[:most])
 
     @transaction.atomic
     def _digest(self, parts: Sequence[Notification]) -> Notification | None:

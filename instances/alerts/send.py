@@ -11,23 +11,22 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import cache, partial
-from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from instances.alerts import signature
-from instances.alerts.answers import Answer, hear
+from instances.alerts.answers import hear
 from instances.alerts.delivery_rules import (
+    PARTLY,
     SENT,
+    Answer,
     DeliveryOutcome,
     DeliveryResult,
+    judge_answers,
     judge_delivery,
-    judge_mail,
-    refusal_by_mail,
 )
 from instances.alerts.messages import as_text
 from instances.alerts.pagers import identify, is_over, pager_of
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 UNUSABLE = "The channel's URL is not one that messages can be sent to."
 LAST_PORT = 65535
 NO_ANSWER = DeliveryResult(DeliveryOutcome.TRANSIENT, sentence("timeout"))
-PARTLY = "Not all receivers of the channel's URL took the message."
-NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
-REFUSED_WITH_200 = "The service refused the message, though it answered with HTTP status 200"
 MOST_UNDER_WAY = 3  # attempts at one URL, whose threads end when the receiver does
 _under_way, _counting = Counter[str](), threading.Lock()
 _STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -155,7 +151,7 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
     answers = hear(plugin, url.partition("://")[0].strip())
-    plugin.mark_delivered = partial(_note, taken, plugin.mark_delivered)
+    plugin.mark_delivered = partial(_note, taken, answers, plugin.mark_delivered)
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -168,24 +164,26 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
         notify_type="success" if is_over(document) else _NOTIFY_TYPES[document["level"]],
         body_format=module.NotifyFormat.TEXT,
     )
-    refused = next((each for each in answers if each.refusal is not None), None)
-    if refused is not None:
-        taken.clear()  # Apprise took the answer for a receipt
-        return _refused(refused)
-    return SENT if answer else _refusal([entry.message for entry in answer.logs()], answers)
+    named = [int(code) for entry in answer.logs() for code in _STATUS.findall(entry.message)]
+    return judge_answers(answers, named, bool(answer), SYSTEM.now())
 
 
-def _note(taken: set[str], mark: Callable[..., None], key: object, per_message: bool = False) -> None:
-    """What a plugin has delivered, which it must `mark` for its own tries; `per_message` is no receiver."""
-    mark(key, per_message)
-    if not per_message:
+def _note(
+    taken: set[str],
+    answers: list[Answer],
+    mark: Callable[..., None],
+    key: object,
+    per_message: bool = False,
+) -> None:
+    """What a plugin has delivered, which it must `mark` for its own tries; `per_message` is no receiver.
+
+    Apprise takes an answer 200 that refuses the message for a receipt.
+    """
+    if per_message:
+        mark(key, per_message)
+    elif not (answers and answers[-1].refusal is not None):
+        mark(key)
         taken.add(repr(key))
-
-
-def _refused(answer: Answer) -> DeliveryResult:
-    """What a service says that answers 200 in any case."""
-    outcome = DeliveryOutcome.TRANSIENT if answer.may_pass else DeliveryOutcome.MESSAGE_REFUSED
-    return DeliveryResult(outcome, f"The service refused the message with its code {answer.refusal}.")
 
 
 def _post_about(plugin: Any, path: str, body: Document) -> bool:
@@ -206,29 +204,6 @@ def _post_about(plugin: Any, path: str, body: Document) -> bool:
     if answer.status_code >= 300:
         plugin.logger.warning("The service refused: error=%d.", answer.status_code)
     return bool(answer.status_code < 300)
-
-
-def _refusal(log: list[str], answers: Sequence[Answer]) -> DeliveryResult:
-    """A URL may stand for several receivers: it is refused for good when all of them say so.
-
-    Apprise names the status of an answer in its log, or a code of the service's own.
-    """
-    refusal = refusal_by_mail([each.status for each in answers if each.is_mail])
-    if refusal is not None:
-        return judge_mail(refusal)
-    named = [int(code) for line in log for code in _STATUS.findall(line)]
-    heard = [each.status for each in answers if not each.is_mail]
-    statuses = [status for status in named or heard[-1:] if status >= 300]
-    if named and not statuses:
-        if HTTPStatus.OK not in named:  # a plugin that knows of no other 2xx
-            return SENT
-        said = next((each for each in answers if each.word), Answer(HTTPStatus.OK))
-        error = f"{REFUSED_WITH_200} ({said.word})." if said.word else f"{REFUSED_WITH_200}."
-        return replace(judge_delivery(said.means, said.retry_after, SYSTEM.now()), error=error)
-    now, waits = SYSTEM.now(), {each.status: each.retry_after for each in answers}
-    found = [judge_delivery(status, waits.get(status), now) for status in statuses]
-    passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
-    return next(iter(passing or found), NOT_TAKEN)
 
 
 @cache

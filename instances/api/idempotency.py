@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -13,11 +14,12 @@ from django.utils.crypto import salted_hmac
 
 from instances.api.call import Call
 from instances.api.problems import ProblemError
-from instances.models import ApiRequest
+from instances.models import ApiRequest, AuditEntry
 
 SALT = "dockmgr.api.request"
 TRIES = 3
 SOON = {"Retry-After": "1"}
+IN_DOUBT = timedelta(days=1)  # how long a noted request is passed on yet, at its caller's next try
 
 
 def request_id(call: Call, key: str | None) -> str | None:
@@ -63,6 +65,22 @@ def _same(earlier: ApiRequest, mine: ApiRequest) -> ApiRequest:
             409, f"This Idempotency-Key came with another request: {earlier}.", kind="key-reused"
         )
     return earlier
+
+
+def taken_over(row: ApiRequest, call: Call) -> bool:
+    """Whether this call is to pass on what an earlier one noted: its process ended before it could answer.
+
+    What is answered stands in the audit log, at the very time of its row. Of several calls one takes it over.
+    """
+    if row.created_at + IN_DOUBT < call.now:
+        return False
+    if AuditEntry.objects.filter(at=row.created_at, surface="api", actor=call.actor).exists():
+        return False
+    untouched = ApiRequest.objects.filter(pk=row.pk, created_at=row.created_at)
+    if not untouched.update(created_at=call.now):
+        return False
+    row.created_at = call.now
+    return True
 
 
 @contextmanager

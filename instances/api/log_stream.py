@@ -40,17 +40,24 @@ class Position:
         return first is not None and first[1] > self.time
 
     def fresh(self, timed: list[str]) -> Iterator[tuple[str, str]]:
-        """Time and text of the lines that were not read yet; moves the position behind them."""
-        known = self.lines
+        """Time and text of the lines that were not read yet; moves the position behind them.
+
+        Behind the last line that was read all are new, whatever their time: a clock may be set back.
+        """
+        lines = list(self._parted(timed))
+        known = [number for number, (time, _) in enumerate(lines) if time == self.time][: self.lines]
+        behind = lines[known[-1] + 1 :] if known else [each for each in lines if each[0] >= self.time]
+        for time, text in behind:
+            self.lines = self.lines + 1 if time == self.time else 1
+            self.time = time
+            yield time, text
+
+    def _parted(self, timed: list[str]) -> Iterator[tuple[str, str]]:
+        time = self.time
         for line in timed:
             match = TIMED.fullmatch(line)
-            time, text = match.groups() if match else (self.time, line)
-            if time == self.time and known:
-                known -= 1
-            elif time >= self.time:
-                self.lines = self.lines + 1 if time == self.time else 1
-                self.time = time
-                yield time, text
+            time, text = match.groups() if match else (time, line)
+            yield time, text
 
 
 def response(

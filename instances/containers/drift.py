@@ -190,7 +190,7 @@ def adopted_drift(
 
 def environment(spec: ContainerSpec, facts: ContainerFacts) -> Finding:
     """Whether every variable is there with its value."""
-    return _entries("environment", spec.env, facts.env)
+    return _entries("environment", spec.env, {**facts.added_env, **facts.env})
 
 
 def drift_notes(spec: ContainerSpec, facts: ContainerFacts, image: ImageFacts | None) -> Iterator[Note]:

@@ -145,6 +145,7 @@ class ContainerFacts:
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # see `option_drift`
     health: str = ""  # what the image's own health check says: starting, healthy, unhealthy
     networks: dict[str, Attachment] = field(default_factory=dict)
+    added_env: dict[str, str] = field(default_factory=dict, repr=False)  # its engine's, or asked for as well
 
     @property
     def summary(self) -> ContainerSummary:

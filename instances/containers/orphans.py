@@ -30,13 +30,14 @@ class Holding:
 
 @dataclass(frozen=True)
 class Orphan:
-    """A container or volume of ours that no instance has, and why it is one."""
+    """A container or volume of ours that no instance has, and why it is one. Volumes have a name alone."""
 
     kind: str
     name: str
     customer_id: str
     state: str
     why: str
+    id: str = field(default="", compare=False)
 
 
 def orphaned(
@@ -50,7 +51,7 @@ def orphaned(
     `left` are the customers who were decommissioned.
     """
     found = [
-        Orphan("container", each.name, _customer(each.labels), each.state, why)
+        Orphan("container", each.name, _customer(each.labels), each.state, why, each.id)
         for each in containers
         if is_managed(each.labels) and (why := _why_container(each, held))
     ]

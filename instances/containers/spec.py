@@ -25,6 +25,7 @@ OPERATION_LABEL = "dockmgr.operation"
 PLAN_LABEL = "dockmgr.plan"
 SPEC_LABEL = "dockmgr.spec"
 _PREFIX = "dockmgr-"
+_OF_NO_CONTAINER = frozenset({"hardening", "data_owner"})  # but what comes of them may be
 # No customer id has a dot, so what is derived from one customer's name is never another customer's.
 _NEXT, _PREVIOUS, _DEAD = ".next", ".previous", ".dead-"
 
@@ -103,6 +104,7 @@ class ContainerSpec:
     options: Options = NO_OPTIONS
     network: str = ""
     raw: dict[str, Any] | None = field(default=None, repr=False)
+    former_hash: str = ""  # by which an earlier release knew containers of these settings
 
 
 def container_name(customer_id: str) -> str:
@@ -184,7 +186,8 @@ def is_outdated(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
     An adopted one that was not replaced yet was made from none of ours.
     """
     untouched = spec.raw is not None and SPEC_LABEL not in labels
-    return not untouched and labels.get(SPEC_LABEL) != spec.labels.get(SPEC_LABEL)
+    known = {spec.labels.get(SPEC_LABEL), spec.former_hash or None} - {None}
+    return not untouched and labels.get(SPEC_LABEL) not in known
 
 
 def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> ContainerSpec:
@@ -196,7 +199,8 @@ def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> Container
     from the plan, where it has none of its own, and nothing else.
     """
     spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
-    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec, key)})
+    former = spec_hash(spec, key, of_all=True) if _OF_NO_CONTAINER & spec.options.document().keys() else ""
+    return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec, key)}, former_hash=former)
 
 
 def _adopted(plan: PlanSpec, instance: InstanceSpec) -> ContainerSpec:
@@ -254,9 +258,15 @@ def _security(wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(others if allowed else [NO_NEW_PRIVILEGES, *others])
 
 
-def spec_hash(spec: ContainerSpec, key: bytes = b"") -> str:
-    """A short keyed digest of the spec without its own hash label; equal specs have equal digests."""
-    content = {**asdict(replace(spec, options=NO_OPTIONS)), "options": spec.options.document()}
+def spec_hash(spec: ContainerSpec, key: bytes = b"", *, of_all: bool = False) -> str:
+    """A short keyed digest of the spec without its own hash label; equal specs have equal digests.
+
+    With `of_all` it is that of an earlier release, which changed with what no container has.
+    """
+    options, others = spec.options.document(), frozenset() if of_all else _OF_NO_CONTAINER
+    content = asdict(replace(spec, options=NO_OPTIONS))
+    del content["former_hash"]
+    content["options"] = {word: said for word, said in options.items() if word not in others}
     content["labels"] = {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, canonical.encode(), "sha256").hex()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import requests
@@ -65,6 +66,11 @@ class EngineClient(docker.APIClient):
     ) -> None:
         self.mount(url, adapter(where or self.base_url, self.timeout, max_pool_size=CONNECTIONS))
         self.base_url = url
+
+    def stop_within(self, container: str, seconds: int) -> None:
+        """Have a container stop. The engine kills it after so many seconds, and then works on the change."""
+        url = f"{self.base_url}/v{self.api_version}/containers/{quote(container, safe='')}/stop"
+        raise_for_status(self.post(url, params={"t": seconds}, timeout=CHANGE_TIMEOUT + seconds))
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         if request.method != "GET":

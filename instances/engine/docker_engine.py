@@ -181,7 +181,7 @@ class DockerEngine(VolumeOwners):
                 f"stop container {short_id(container)}", change=True, container=container
             ) as client,
         ):
-            client.stop(container, timeout=timeout)
+            client.stop_within(container, timeout)
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         with (

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from instances.engine.refusals import AWAY
+
+_RECEIVER_AWAY = "|".join(map(re.escape, AWAY))
 _CGROUPS = (
     r"cgroup.{0,40}(?:is(?: not|n't)|are(?: not|n't)) (?:available|mounted|enabled)"
     r"|cgroup mountpoint does not exist|controller .{0,40}not (?:available|found)|kernel does not support"
@@ -30,7 +33,7 @@ _WORDS = (
         "its host has no device {}: see the plan's devices",
     ),
     (
-        r"failed to initialize logging driver: (?!.*(?:dial|refused|timeout|no such host))([^\n]{1,120})",
+        rf"failed to initialize logging driver: (?!.*(?:{_RECEIVER_AWAY}))([^\n]{{1,120}})",
         "its log can't be kept so ({}): see the plan's logging",
     ),
     (r"invalid log driver|no log driver named", "it has no such log driver: see the plan's logging"),

@@ -207,6 +207,7 @@ def container_facts(answer: object) -> ContainerFacts:
         options=told_by_container(described),
         health=(state.get("Health") or {}).get("Status") or "",
         networks=attachments(described),
+        added_env=environment(described.get(podman_words.ADDED) or []),
     )
 
 

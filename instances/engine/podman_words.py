@@ -11,6 +11,7 @@ from instances.containers.networks import ENGINES_OWN
 
 Json = dict[str, Any]
 
+ADDED = "PodmanEnv"  # beside the engine's words: what it, or somebody as well, put into the environment
 _MARK = "container=podman"  # in the environment of each of its containers
 _ITS_HOMES = frozenset({"HOME=", "HOME=/", "HOME=/root"})
 _ITS_ANNOTATIONS = ("io.podman.annotations.", "io.container.manager", "org.opencontainers.image.stopSignal",
@@ -21,9 +22,11 @@ _EVERY_ACCESS = "rwm"
 
 def without_its_own(described: Json) -> Json:
     """A described container without what Podman says of its own accord; any other engine's is as it was."""
+    config = _config(described["Config"])
     return {
         **described,
-        "Config": _config(described["Config"]),
+        **_added(described["Config"], config),
+        "Config": config,
         "HostConfig": _host_config(described["HostConfig"]),
     }
 
@@ -43,6 +46,12 @@ def _config(config: Json) -> Json:
         return config
     its_own = {_MARK, f"HOSTNAME={config.get('Hostname') or ''}", *_ITS_HOMES}
     return {**config, "Env": [line for line in env if line not in its_own]}
+
+
+def _added(told: Json, kept: Json) -> Json:
+    """What was left out of the environment: `HOME=/root` is there also where somebody asked for it."""
+    lines = [line for line in told.get("Env") or [] if line not in (kept.get("Env") or [])]
+    return {ADDED: lines} if lines else {}
 
 
 def _host_config(host: Json) -> Json:

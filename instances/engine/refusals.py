@@ -51,7 +51,7 @@ _OF_THE_CONTAINER = (
 )
 # A log driver that can't take its options; one that does not reach its receiver may do so later.
 _LOG = ("failed to initialize logging driver",)
-_AWAY = (
+AWAY = (
     *("dial ", "connection refused", "connection reset", "timeout", "deadline exceeded", "no route to host"),
     *("no such host", "delivery error", "unexpected eof", "temporarily unavailable"),
 )
@@ -103,7 +103,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
 
 def _is_of_the_container(says: Callable[[tuple[str, ...]], bool]) -> bool:
     """Whether a runtime refuses what the container is to be; one that is not there itself may be again."""
-    of_its_log = says(_LOG) and not says(_AWAY)
+    of_its_log = says(_LOG) and not says(AWAY)
     return of_its_log or (says(_RUNTIME) and says(_OF_THE_CONTAINER) and not says(_NO_RUNTIME))
 
 

@@ -16,6 +16,7 @@ from instances.engine.owner_payloads import (
     volume_holder,
 )
 from instances.engine.payloads import container_facts
+from instances.engine.refusals import creation_refused
 from instances.engine.volumes_and_networks import VolumesAndNetworks
 from instances.errors import NotFoundOnEngine
 
@@ -27,10 +28,11 @@ class VolumeOwners(VolumesAndNetworks):
         """The engine unpacks into a container that never ran what it is given, with owners as that says."""
         self._remove_holder(name)
         asked = (volume_holder(name, image, labels), holder_name(name))
-        with self._calling(f"give volume {name} an owner", change=True) as client:
+        what = f"give volume {name} an owner"
+        with self._calling(what, change=True, kind=creation_refused) as client:
             container = made(client, *asked)
         try:
-            with self._calling(f"give volume {name} an owner", change=True) as client:
+            with self._calling(what, change=True) as client:
                 url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
                 told = client.head(url, params={"path": f"{HOLDER}/{HELD}"}, timeout=client.timeout)
                 raise_for_status(told)

@@ -20,7 +20,8 @@ from instances.outside import bare_address
 def accept_engine(host: Host, engines: Engines, now: datetime) -> tuple[str, str]:
     """Make the engine that answers now the host's; returns the id known before and its own.
 
-    Raises RequestError when it is the known one or another host's, EngineUnreachable.
+    Raises RequestError when it is the known one or another host's, or where the host got another address
+    meanwhile; EngineUnreachable.
     """
     found = engines.ask(bare_address(host), lambda engine: engine.facts().id)
     if not found:
@@ -29,7 +30,11 @@ def accept_engine(host: Host, engines: Engines, now: datetime) -> tuple[str, str
         raise RequestError(f"Host {host.name} has the engine it is known by: there is nothing to accept.")
     try:
         with transaction.atomic():
-            Host.objects.filter(pk=host.pk).update(engine_id=found)
+            if not Host.objects.filter(pk=host.pk, docker_url=host.docker_url).update(engine_id=found):
+                raise RequestError(
+                    f"Host {host.name} was removed, or got another address, while its engine was asked: "
+                    "nothing was accepted."
+                )
             suspect([host.pk], now)
     except IntegrityError:
         raise RequestError(f"The engine that answers for host {host.name} is another host's.") from None

@@ -127,7 +127,8 @@ def _expired_on(
 
 def _left(dead: ContainerSummary) -> Orphan:
     """What an engine has left of a container that it could not remove when it was told to."""
-    return Orphan("container", dead.name, dead.labels.get(CUSTOMER_LABEL, ""), dead.state, NOT_ITS_OWN)
+    customer = dead.labels.get(CUSTOMER_LABEL, "")
+    return Orphan("container", dead.name, customer, dead.state, NOT_ITS_OWN, dead.id)
 
 
 def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
@@ -144,8 +145,8 @@ def _removed(orphans: Iterable[Orphan], engine: Engine) -> list[str]:
 
 
 def _remove(orphan: Orphan, engine: Engine) -> None:
-    if orphan.kind == "container":
-        engine.remove(orphan.name, anonymous_volumes=True)
+    if orphan.kind == "container":  # by its id: a customer's next container may have got the name meanwhile
+        engine.remove(orphan.id, anonymous_volumes=True)
     else:
         engine.remove_volume(orphan.name)
 
@@ -173,15 +174,19 @@ def unused_images(host: Host, now: datetime) -> set[str]:
     operation fetched or replaced that began in the last seven days or is not over.
     """
     here = Operation.objects.filter(host=host)
-    ours = _images(here)
-    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
-    running = set(Instance.objects.present().values_list("image_id", flat=True))
     ways_back = {
         update.image_before
         for customer in Instance.objects.present().filter(host=host).values_list("customer_id", flat=True)
         for update in _replacements(here, customer).order_by("-created_at")[:1]
     }
-    return ours - recent - running - ways_back
+    return _images(here) - _in_use(host, now) - ways_back
+
+
+def _in_use(host: Host, now: datetime) -> set[str]:
+    """Ids of images that run, or that operations of late or under way had to do with."""
+    here = Operation.objects.filter(host=host)
+    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
+    return recent | set(Instance.objects.present().values_list("image_id", flat=True))
 
 
 def _replacements(operations: QuerySet[Operation], customer_id: str) -> QuerySet[Operation]:
@@ -201,14 +206,33 @@ def remove_unused_images(engines: Engines, now: datetime) -> dict[str, list[str]
     hosts = list(Host.objects.all())
     unused = {host.pk: sorted(unused_images(host, now)) for host in hosts}
 
-    def tidied(engine: Engine, host: Host) -> list[str]:
-        return [
-            image for image in unused[host.pk] if _is_elsewhere(engine, image) and engine.remove_image(image)
-        ]
+    def removable(engine: Engine, host: Host) -> list[str]:
+        return [image for image in unused[host.pk] if _is_elsewhere(engine, image)]
 
-    removed = zip(hosts, ask_all(hosts, engines, tidied), strict=True)
+    found = zip(hosts, ask_all(hosts, engines, removable), strict=True)
     # A host out of reach is tidied another day.
-    return {host.name: images for host, images in removed if not isinstance(images, DockmgrError)}
+    left = {host: images for host, images in found if not isinstance(images, DockmgrError)}
+    removed: dict[Host, list[str]] = {host: [] for host in left}
+    while any(left.values()):
+        _remove_one_each(engines, now, left, removed)
+    return {host.name: images for host, images in removed.items()}
+
+
+def _remove_one_each(
+    engines: Engines, now: datetime, left: dict[Host, list[str]], removed: dict[Host, list[str]]
+) -> None:
+    """Go on by one image on each host, unless an operation that began meanwhile is about to run it.
+
+    A host that is lost on the way is taken out of both.
+    """
+    turns = {host: images.pop(0) for host, images in left.items() if images}
+    asked = [host for host, image in turns.items() if image not in _in_use(host, now)]
+    answers = ask_all(asked, engines, lambda engine, host: engine.remove_image(turns[host]))
+    for host, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, DockmgrError):
+            del left[host], removed[host]
+        elif answer:
+            removed[host].append(turns[host])
 
 
 def _is_elsewhere(engine: Engine, image_id: str) -> bool:

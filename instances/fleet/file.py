@@ -25,6 +25,13 @@ from instances.lib.addresses import is_ip, is_machine
 REGISTRY = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 
 
+def _registry(value: str) -> str:
+    port = value.partition("/")[0].partition(":")[2]
+    if port and not 1 <= int(port) <= 65535:
+        raise ValueError("has a port that is not from 1 to 65535")
+    return value
+
+
 def _network(value: str) -> str:
     if value in networks.BUILT_IN:
         raise ValueError("must be a network for customers alone, not one of the engine's own")
@@ -88,7 +95,7 @@ class HostEntry(Entry):
 class RegistryEntry(Entry):
     """A login is said whole: saying one kind of it takes the others back."""
 
-    name: str = Field(max_length=LONGEST, pattern=REGISTRY)
+    name: Annotated[str, Field(max_length=LONGEST, pattern=REGISTRY), AfterValidator(_registry)]
     username: str = Field(default="", pattern=r"^[!-~]{0,255}$")
     password: str = Field(default="", max_length=16384, repr=False)
     token_file: str = Field(default="", pattern=r"^(|/[!-~]{1,254})$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -62,6 +63,17 @@ def _images(value: object) -> list[str]:
     if not isinstance(value, list) or not all(value):
         raise ValueError("must be a list of repositories, or of images with their tag or digest")
     return [str(_image(entry)) for entry in value]
+
+
+def _refuse_log_options(driver: str, given: Mapping[str, str]) -> None:
+    """What is not said may be set by the engine's own settings, and is none of the plan's."""
+    for name, (form, words) in _LOG_FORMS.items():
+        if name in given and not form.fullmatch(given[name]):
+            raise ValueError(f"{name} of logging must be {words}")
+    if driver == "json-file" and not re.search("[1-9]", given.get("max-size", "1")):
+        raise ValueError("max-size of logging must be more than 0")
+    if given.get("max-file") == "1" and given.get("compress", "").lower() in ("true", "t", "1"):
+        raise ValueError("compress of logging goes with a max-file of 2 or more")
 
 
 def _address(value: str) -> str:
@@ -150,10 +162,7 @@ class PlanEntry(Entry, Options):
     def _log_can_be_kept(self) -> PlanEntry:
         """An engine finds out with the start of the new container, when the old one was stopped for it."""
         if self.logging.driver in ("json-file", "local"):
-            for name, (form, words) in _LOG_FORMS.items():
-                given = self.logging.options.get(name)
-                if given is not None and not form.fullmatch(given):
-                    raise ValueError(f"{name} of logging must be {words}")
+            _refuse_log_options(self.logging.driver, self.logging.options)
         return self
 
     def columns(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ ENGINE_REFUSED = "engine_refused"  # of one at which the engine answered, and no
 
 _SENTENCES = {
     "refused": "The connection was refused: nothing listens on the port.",
+    "unusable": "It has a name or port that can't be asked over HTTP.",
     "timeout": "No complete answer came in time.",
     "ca_file": "The file of the certificate authority can't be read.",
     "tls": "The TLS connection could not be trusted or established.",
@@ -42,6 +44,7 @@ _SENTENCES = {
     "engine": "The Docker Engine of the host is out of reach.",
     ENGINE_REFUSED: "The Docker Engine of the host did not say how the container is.",
 }
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^"{}\[\]]++', re.DOTALL)  # each byte is read once
 
 
 class Outcome(StrEnum):
@@ -105,7 +108,9 @@ def _parse(body: bytes) -> dict[str, object] | None:
     """The JSON object in `body`, or None for anything else."""
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return _parse_loosely(body)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -114,11 +119,34 @@ def _parse_loosely(body: bytes) -> dict[str, object] | None:
     """The same of JSON that was put together by hand: with line ends and odd bytes in its texts."""
     if not body.lstrip().startswith(b"{"):
         return None
+    text = body.decode("utf-8", "replace")
     try:
-        document = json.loads(body.decode("utf-8", "replace"), strict=False, parse_int=float)
-    except (ValueError, RecursionError):
-        return None
+        document = _loads(text)
+    except RecursionError:
+        document = _loads(_outermost(text))
     return document if isinstance(document, dict) else None
+
+
+def _loads(text: str) -> object:
+    """None for what is no JSON. Raises RecursionError."""
+    try:
+        return json.loads(text, strict=False, parse_int=float)
+    except ValueError:
+        return None
+
+
+def _outermost(text: str) -> str:
+    """An object without what is in the objects and lists in it, however deep these are."""
+    depth, kept = 0, []
+    for token in _TOKEN.findall(text):
+        depth -= token in ("}", "]")
+        begins = token in ("{", "[")
+        if depth == 0 or (depth == 1 and not begins and token not in ("}", "]")):
+            kept.append(token)
+        elif depth == 1 and begins:
+            kept.append("null")
+        depth += begins
+    return "".join(kept)
 
 
 def _judge_body(document: dict[str, object] | None, expect: Expect) -> tuple[Outcome, str]:

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 AHEAD = timedelta(seconds=5)  # by how much clocks may differ
+SET_ANEW = timedelta(seconds=60)  # an engine's clock that differs by more is wrong, or was set
 
 
 class Clock:

@@ -151,6 +151,7 @@ class FleetCommand(BaseCommand):
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
         _refuse_bytes(options)
+        _refuse_empty_id(options)
         say(options["as_name"], recorded=self._is_recorded(options))
         if self._is_recorded(options) and self.needs_keys:
             require_keys()
@@ -233,6 +234,12 @@ def _refuse_bytes(options: dict[str, Any]) -> None:
         words = given if isinstance(given, list) else [given]
         if name != "reason" and any(isinstance(word, str) and word != text(word) for word in words):
             raise RequestError(f"What is given as {name.replace('_', ' ')} is not text in UTF-8.")
+
+
+def _refuse_empty_id(options: dict[str, Any]) -> None:
+    """Raise RequestError for an id that is none, as of a variable that is not set."""
+    if options.get("request_id") == "":
+        raise RequestError("The request id is empty; leave --request-id out where none is meant.")
 
 
 def _target(options: dict[str, Any]) -> str:

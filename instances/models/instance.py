@@ -20,7 +20,7 @@ from instances.models.check_subject import CheckSubject
 from instances.models.encrypted import Encrypted
 from instances.models.environment import WithEnvironment
 from instances.models.fleet import Host, Plan
-from instances.models.storable import CharField, Excerpt, JSONField
+from instances.models.storable import CharField, CreatedAt, Excerpt, JSONField
 
 PREFIX = ["varchar_pattern_ops"]
 LEAVING = "leaving"  # stands in place of the health of what nobody looks after any more
@@ -87,7 +87,7 @@ class Instance(CheckSubject, WithEnvironment):
     finding = CharField(max_length=16, blank=True)
     finding_text = Excerpt(max_length=255, blank=True)
     finding_since = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = CreatedAt(auto_now_add=True)
     provisioned_at = models.DateTimeField(null=True, blank=True)
     leaving_at = models.DateTimeField(null=True, blank=True)
     decommissioned_at = models.DateTimeField(null=True, blank=True)

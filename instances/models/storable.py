@@ -13,12 +13,14 @@ import msgspec
 from django.db import models
 from django.db.models.fields.json import KeyTransform
 
+from instances.db.clock import SYSTEM
 from instances.lib import storable
 
 if TYPE_CHECKING:
     CharField = Excerpt = models.CharField
     TextField = models.TextField
     JSONField = models.JSONField
+    CreatedAt = models.DateTimeField
 else:
 
     class _OfDjango:
@@ -61,3 +63,11 @@ else:
 
         def get_prep_value(self, value: Any) -> Any:
             return storable.nested(super().get_prep_value(value))
+
+    class CreatedAt(_OfDjango, models.DateTimeField):
+        """When a row was added, by the clock that all processes share, and not by the machine's."""
+
+        def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+            if add:
+                setattr(model_instance, self.attname, SYSTEM.now())
+            return getattr(model_instance, self.attname)

@@ -204,7 +204,10 @@ def _in_common(host: Host, begins: datetime) -> dict[str, str]:
 
 
 def _act(host: Host, found: HostFacts, incident: Incident | None, begins: datetime, now: datetime) -> bool:
-    """Open, go on with or begin to end the host's open incident; returns whether there is one now."""
+    """Open, go on with or begin to end the host's open incident; returns whether there is one now.
+
+    One that was resolved after it was read is none.
+    """
     present = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
     step = host_rules.next_step(found, present, rules())
     trouble = host_rules.trouble_of(found, rules())
@@ -214,19 +217,33 @@ def _act(host: Host, found: HostFacts, incident: Incident | None, begins: dateti
         raise_alarm(host_key(host.name), "host", trouble.value, message, now, host=host)
         note_flapping(open_on_hosts().filter(host=host), now)
         return True
+    goes_on = incident is not None
     if incident is not None and step is HostStep.GRACE:
-        _begin_grace(incident, host, now)
+        goes_on = _begin_grace(incident, host, now)
     elif incident is not None and step is HostStep.RELAPSE:
-        Incident.objects.filter(pk=incident.pk).update(resolve_at=None)
-        lifecycle.add_event(incident, "relapse", "in trouble again before the grace was over", now)
-    return incident is not None
+        goes_on = _relapse(incident, now)
+    return goes_on or (incident is not None and _act(host, found, None, begins, now))
 
 
-def _begin_grace(incident: Incident, host: Host, now: datetime) -> None:
-    """The trouble has passed: all instances are looked at anew before anybody is told how many are left."""
+def _relapse(incident: Incident, now: datetime) -> bool:
+    """Returns whether the incident is still open."""
+    if not Incident.objects.filter(pk=incident.pk, resolved_at=None).update(resolve_at=None):
+        return False
+    lifecycle.add_event(incident, "relapse", "in trouble again before the grace was over", now)
+    return True
+
+
+def _begin_grace(incident: Incident, host: Host, now: datetime) -> bool:
+    """The trouble has passed: all instances are looked at anew before anybody is told how many are left.
+
+    Returns whether the incident is still open.
+    """
     least = settings.FLAPPING_CLEAN if incident.flapping else 0
     seconds = max(least, settings.HOST_GRACE)
     there = lock_in_order(Health.objects.filter(instance__in=_of(host)))
     Health.objects.filter(pk__in=there).update(next_check_at=now)
-    Incident.objects.filter(pk=incident.pk).update(resolve_at=now + timedelta(seconds=seconds))
+    still_open = Incident.objects.filter(pk=incident.pk, resolved_at=None)
+    if not still_open.update(resolve_at=now + timedelta(seconds=seconds)):
+        return False
     lifecycle.add_event(incident, "grace", f"the trouble has passed; {seconds:g} s of grace", now)
+    return True

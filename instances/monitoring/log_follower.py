@@ -18,6 +18,7 @@ from instances.containers.log_alerts import LogAlert
 from instances.engine.pool import EngineAddress
 from instances.engine.port import LogStream
 from instances.errors import DockmgrError
+from instances.lib.clock import SET_ANEW
 from instances.lib.log_lines import RawLine, for_terminal, raw_lines, shown
 from instances.lib.redact import Redactor
 from instances.monitoring.log_rules import Moment, Place, Rate, TokenBucket, stamped
@@ -98,8 +99,10 @@ class LogFollower:
         self._outside, self._redactor, self._shared = outside, redactor, shared
         self._followed_since = outside.clock.now()
         longest = max((each.alert.within for each in counted), default=0)
-        begins = self._followed_since - timedelta(seconds=2 * longest)
-        self._place = Place(int(begins.timestamp()) * NANO)
+        self._begins: datetime | None = self._followed_since - timedelta(seconds=2 * longest)
+        self._place = Place(_moment(self._begins))
+        self._ahead = timedelta(0)  # of its engine's clock, where that is much
+        self._set_back_from: Moment = 0
         self._bucket = TokenBucket(RATE, BURST)
         self._hides: Redactor | None = None
         self._over = threading.Event()
@@ -125,8 +128,8 @@ class LogFollower:
     @property
     def _lags(self) -> bool:
         """Whether much is left to read. An old line alone says nothing: its engine's clock may run slow."""
-        behind = self._outside.clock.now().timestamp() - self._place.since / NANO
-        return self._is_held_back and behind > SETTLES
+        behind = self._present() - self._place.since
+        return self._is_held_back and behind > SETTLES * NANO
 
     def stop(self) -> None:
         """Begin nothing more; the thread ends soon."""
@@ -171,8 +174,9 @@ class LogFollower:
 
         Raises DockmgrError.
         """
-        since = datetime.fromtimestamp(self._place.since // NANO, UTC)
         engine = self._outside.engines.at(self.address)
+        self._compare_clocks(engine.facts().time)
+        since = datetime.fromtimestamp(self._place.since // NANO, UTC)
         stream = engine.logs(self.container, lines=LINES_AGAIN, since=since, timestamps=True, follow=True)
         new = 0
         with closing(stream):
@@ -181,9 +185,30 @@ class LogFollower:
                 return new
             self._opened_at = self._opened_at or monotonic()
             self._place.opened()
-            for raw in raw_lines(self._paced(stream)):
-                new += self._count(raw)
+            for kept, dropped in raw_lines(self._paced(stream)):
+                at, text = stamped(kept)
+                if at is not None and self._is_set_back(at):
+                    break
+                new += at is not None and self._count(at, text, dropped)
         return new
+
+    def _present(self) -> Moment:
+        """Of its engine's clock."""
+        return _moment(self._outside.clock.now() + self._ahead)
+
+    def _compare_clocks(self, told: datetime | None) -> None:
+        """Go by its engine's clock: one that is asked `since` a moment to come says nothing until then."""
+        ahead = told - self._outside.clock.now() if told else timedelta(0)
+        self._ahead = ahead if abs(ahead) > SET_ANEW else timedelta(0)
+        if self._begins is not None:
+            self._place, self._begins = Place(_moment(self._begins + self._ahead)), None
+        elif self._place.since > self._present() + _nano(SET_ANEW):
+            self._set_back_from = max(self._set_back_from, self._place.since)
+            self._place = Place(self._present() - _nano(SET_ANEW))
+
+    def _is_set_back(self, at: Moment) -> bool:
+        """Whether its engine's clock was set back while the log was read, which is opened anew for that."""
+        return not self._place.reads_again and at < self._place.since - _nano(SET_ANEW)
 
     def _paced(self, stream: LogStream) -> Iterator[bytes]:
         for chunk in stream:
@@ -197,11 +222,9 @@ class LogFollower:
                 if self._over.wait(rest):
                     return
 
-    def _count(self, raw: RawLine) -> bool:
+    def _count(self, at: Moment, text: bytes, dropped: int) -> bool:
         """Count a line where it is new; returns whether it is."""
-        kept, dropped = raw
-        at, text = stamped(kept)
-        if at is None or not self._place.is_new(at):
+        if self._is_former(at) or not self._place.is_new(at):
             return False
         text = text.rstrip(b"\r")
         line = _readable(text)
@@ -210,12 +233,24 @@ class LogFollower:
                 self._add(each, at, (text, dropped))
         return True
 
+    def _is_former(self, at: Moment) -> bool:
+        """Whether a line was written before its engine's clock was set back."""
+        return at <= self._set_back_from and at > self._present() + _nano(SET_ANEW)
+
     def _add(self, counted: Counted, at: Moment, line: RawLine) -> None:
         self._hides = hides = self._hides or self._redactor()
-        written = min(datetime.fromtimestamp(at / NANO, UTC), self._outside.clock.now())
+        written = min(datetime.fromtimestamp(at / NANO, UTC) - self._ahead, self._outside.clock.now())
         # What was there before it followed may have been told by another process.
         is_late = self._is_held_back and written >= self._followed_since
         counted.add(written, shown(line, hides, LINE_KEPT) if hides else UNSHOWN, is_late=is_late)
+
+
+def _moment(at: datetime) -> Moment:
+    return int(at.timestamp()) * NANO
+
+
+def _nano(span: timedelta) -> Moment:
+    return int(span.total_seconds()) * NANO
 
 
 def _readable(text: bytes) -> bytes:

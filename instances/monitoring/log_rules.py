@@ -46,19 +46,19 @@ class Place:
         self.since = since
         self._at_last = 0
         self._known = 0  # lines of the last moment that are still to come again
-        self._reads_again = False
+        self.reads_again = False  # until something new comes
 
     def opened(self) -> None:
         """The log is read from `since` on once more."""
-        self._known, self._reads_again = self._at_last, True
+        self._known, self.reads_again = self._at_last, True
 
     def is_new(self, at: Moment) -> bool:
         """Whether the next line, written at this moment, was not there before."""
         if at > self.since:
-            self.since, self._at_last, self._reads_again = at, 1, False
+            self.since, self._at_last, self.reads_again = at, 1, False
             return True
         if at < self.since:
-            return not self._reads_again
+            return not self.reads_again
         if self._known:
             self._known -= 1
             return False

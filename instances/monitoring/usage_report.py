@@ -10,14 +10,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 
 from instances.db.locks import locked
 from instances.db.snapshot import snapshot
 from instances.db.write_back import write_back
 from instances.documents import shapes, time
 from instances.lib.calendar import DAY, day_of, hour_of
-from instances.models import Usage, UsageDay, UsageHour
+from instances.models import Instance, Usage, UsageDay, UsageHour
 from instances.models.usage import CONSUMED, PEAKS
 from instances.monitoring.usage import end_hour
 
@@ -36,11 +36,14 @@ def hours_kept() -> timedelta:
     return max(LEAST_HOURS, timedelta(days=settings.HOURLY_DAYS))
 
 
-def report(since: datetime, until: datetime, customer_id: str | None = None) -> list[shapes.Usage]:
+def report(
+    since: datetime, until: datetime, customer_id: str | None = None, limit: Q | None = None
+) -> list[shapes.Usage]:
     """USAGE of each customer between two times, by name; those that were removed meanwhile included.
 
     What is added up begins with the hour in which the period begins; with the day where that is older than
-    DOCKMGR_HOURLY_DAYS. USAGE says so: its `since` is when that hour or day began.
+    DOCKMGR_HOURLY_DAYS. USAGE says so: its `since` is when that hour or day began. `limit` is a condition on
+    instances.
     """
     first = hour_of(since)
     by_hour = max(first, day_of(until - hours_kept()) + DAY)
@@ -49,6 +52,8 @@ def report(since: datetime, until: datetime, customer_id: str | None = None) -> 
     hours = UsageHour.objects.filter(at__gte=by_hour, at__lt=until)
     under_way = Usage.objects.filter(hour__gte=first, hour__lt=until)
     parts: list[QuerySet[Any]] = [days, hours, under_way] if first < by_hour else [hours, under_way]
+    if limit:
+        parts = [rows.filter(instance__in=Instance.objects.filter(limit)) for rows in parts]
     totals: dict[tuple[str, str], Totals] = {}
     with snapshot():  # an hour that ends between two queries would be in neither
         for rows in parts:

@@ -13,6 +13,7 @@ from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import NotFoundOnEngine, RequestError
 from instances.lib import durations
+from instances.lib.clock import SET_ANEW
 from instances.lib.log_lines import MAX_TOTAL, Tail, follow, tail
 from instances.lib.redact import Redactor
 from instances.models import Instance
@@ -98,7 +99,8 @@ def read(
         raise RequestError("Whether to put times before the lines must be true or false.")
     engine = engines.at(engine_address(instance.host))
     try:
-        return last_lines(instance, engine, line_count(lines), since=since, timestamps=timestamps)
+        begin = _reached(since, engine)
+        return last_lines(instance, engine, line_count(lines), since=begin, timestamps=timestamps)
     except NotFoundOnEngine:
         raise _no_log(instance) from None
 
@@ -122,11 +124,21 @@ def stream(
     engine, number = engines.at(engine_address(instance.host)), line_count(lines)
     try:
         container = container_of(instance, engine)
-        chunks = engine.logs(container, lines=number, since=since, timestamps=timestamps, follow=True)
+        begin = _reached(since, engine)
+        chunks = engine.logs(container, lines=number, since=begin, timestamps=timestamps, follow=True)
     except NotFoundOnEngine:
         raise _no_log(instance) from None
     with closing(chunks):
         yield from follow(chunks, Redactor(instance.secret_values))
+
+
+def _reached(since: datetime | None, engine: Engine) -> datetime | None:
+    """None for a moment that the engine's clock, which was set back, has yet to reach: it would tell nothing.
+
+    Whoever follows a log by the times of its lines finds the last one he knows among those told then.
+    """
+    present = engine.facts().time if since else None
+    return None if since and present and since > present + SET_ANEW else since
 
 
 def _no_log(instance: Instance) -> RequestError:

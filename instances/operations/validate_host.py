@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from instances.containers import host_fit, isolation
 from instances.containers.drift import Finding
-from instances.containers.facts import EngineFacts
+from instances.containers.facts import EngineFacts, NetworkFacts
 from instances.engine.port import Engine
-from instances.errors import PermanentError
+from instances.errors import OutOfReachError, PermanentError, TransientError
 from instances.models import Host
 from instances.operations.host_disk import free_bytes
 from instances.operations.isolation import measure
 from instances.operations.steps import network
 from instances.operations.validate import Validation
 from instances.outside import Outside, bare_address
+
+MAKING_TRIES, MAKING_POLL = 5, 1.0  # seconds between them
 
 
 def validate_host(host: Host, outside: Outside) -> Validation:
@@ -40,10 +42,22 @@ def _known(host: Host, engine_id: str) -> host_fit.EngineOwners:
 
 def _apart(host: Host, engine: Engine, facts: EngineFacts, outside: Outside) -> list[Finding]:
     try:
-        there = network.ready(engine, host.network)
+        there = _network(engine, host.network, outside)
     except PermanentError as error:
         return [Finding("network", False, str(error))]
     return [
         Finding("network", True, f"customers share {there.name}"),
         *isolation.findings(measure(engine, there, facts, outside)),
     ]
+
+
+def _network(engine: Engine, name: str, outside: Outside) -> NetworkFacts:
+    """The customers' network. Where a provisioning makes it just now, it can be seen after a moment."""
+    for _ in range(MAKING_TRIES - 1):
+        try:
+            return network.ready(engine, name)
+        except OutOfReachError:
+            raise
+        except TransientError:
+            outside.wait(MAKING_POLL)
+    return network.ready(engine, name)

@@ -61,6 +61,7 @@ def test_a_line_of_a_log_is_painted_and_stays_text(
     [
         (["1Z a", "2Z b"], False, ["b"]),
         (["2Z b", "3Z c"], False, ["b", "c"]),  # another container's log
+        (["5Z a", "1Z b", "0Z c"], False, ["c"]),  # its engine's clock was set back
         (["2Z b"], True, ["…", "b"]),
         ([f"2.{number:05}Z b" for number in range(10_000)], False, ["…", *["b"] * 10_000]),
         ([], False, []),

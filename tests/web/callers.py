@@ -107,9 +107,11 @@ class Workers(Clock):
     def work(self) -> None:
         for queue in ("operations", "health"):
             for message in self._take(queue):
-                self._do(message.task, message.kwargs, message.headers["id"])
+                self.do(message)
 
-    def _do(self, name: str, kwargs: dict[str, Any], identity: str) -> None:
+    def do(self, message: Any) -> None:
+        """Carry out one message, once more if it was before."""
+        name, kwargs, identity = message.task, message.kwargs, message.headers["id"]
         self.asked.append((name, kwargs))
         done = app.tasks[name].apply(kwargs=kwargs, task_id=identity)
         app.backend.store_result(identity, done.result, done.state)

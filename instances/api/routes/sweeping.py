@@ -48,7 +48,7 @@ def start(request: HttpRequest, key: forms.IdempotencyKey = None) -> Status[Any]
     """Checks every active instance; refused while a sweep is running."""
     call = call_of(request)
     row, first = idempotency.note(call, key, {})
-    if first:
+    if first or (not _is_made(row) and idempotency.taken_over(row, call)):
         with idempotency.forgotten_on_failure(row):
             _enqueue(call.actor, row)
     return Status(
@@ -59,6 +59,11 @@ def start(request: HttpRequest, key: forms.IdempotencyKey = None) -> Status[Any]
             "requested_at": documents.time(row.created_at),
         },
     )
+
+
+def _is_made(row: ApiRequest) -> bool:
+    """Whether the fleet was swept since that was asked for."""
+    return Sweep.objects.filter(started_at__gte=row.created_at).exists()
 
 
 def _enqueue(actor: str, row: ApiRequest) -> None:

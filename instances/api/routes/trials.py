@@ -25,6 +25,7 @@ from tasks.broker.rpc import submit, task_result
 from tasks.operations import test_deploy
 from tasks.policies import TRIAL
 from tasks.slips import slip
+from tasks.trials import on_record
 
 TAGS = ["test deployments"]
 ACTION = "test deployment"
@@ -48,10 +49,11 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     image_choice.checked(lookup.plan(wanted.plan), wanted.image, call.requester())
     row, first = idempotency.note(call, key, wanted.model_dump())
     call.outcome = f"test deployment {row.pk}"
-    if first:
+    is_mine = first or (_ended(row) is None and idempotency.taken_over(row, call))
+    if is_mine:
         with idempotency.forgotten_on_failure(row):
             _commission(row, wanted, call)
-    return Status(202, _document(row) if first else _standing(row, call.now))
+    return Status(202, _document(row) if is_mine else _standing(row, call.now))
 
 
 @router.get(
@@ -87,11 +89,17 @@ def _standing(row: ApiRequest, now: datetime) -> dict[str, Any]:
 def _ended(row: ApiRequest) -> dict[str, Any] | None:
     ended = task_result(row.pk)
     if ended is None:
-        return None
+        return _on_record(row)
     if ended.error is not None:
         return _document(row, "failed", error=str(ended.error))
     result = ended.value
     return _document(row, "succeeded" if result["success"] else "failed", result, result["error"])
+
+
+def _on_record(row: ApiRequest) -> dict[str, Any] | None:
+    """What the workers wrote down of its end, for a broker that lost the result."""
+    made = on_record(row.pk, row.target)
+    return made and _document(row, "succeeded" if made["success"] else "failed", made, made["error"])
 
 
 def _document(

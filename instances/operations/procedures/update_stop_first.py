@@ -11,6 +11,7 @@ from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
+from instances.containers.facts import ContainerFacts
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
@@ -41,7 +42,9 @@ from instances.operations.steps.start import note_healthy
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 RUNNING_STATES = ("running", "restarting", "paused")
-STARTED_BY_ENGINE = ("always", "on-failure")  # policies by which a stopped container may be started again
+ON_FAILURE = "on-failure"
+STARTED_BY_ENGINE = ("always", ON_FAILURE)  # policies by which a stopped container may be started again
+UNLESS_STOPPED = "unless-stopped"  # of one that had ended before it was stopped, no engine keeps that it was
 
 
 def _see_old_healthy(work: Work) -> None:
@@ -78,10 +81,18 @@ def _hold_old(work: Work) -> None:
 
 def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
     facts = work.engine.inspect(old_container(work))
-    if facts is None or facts.restart_policy not in STARTED_BY_ENGINE:
+    if facts is None or not _may_be_started(facts):
         return None
-    told = work.engine.describe(old_container(work))
+    if facts.restart_policy != ON_FAILURE:
+        return {"Name": facts.restart_policy}
+    told = work.engine.describe(old_container(work))  # how often it may be started
     return dict(told["HostConfig"]["RestartPolicy"]) if told else None
+
+
+def _may_be_started(facts: ContainerFacts) -> bool:
+    """Whether an engine that restarts may start the container although it was told to stop it."""
+    had_ended = facts.state not in RUNNING_STATES
+    return facts.restart_policy in STARTED_BY_ENGINE or (facts.restart_policy == UNLESS_STOPPED and had_ended)
 
 
 def _start_old(work: Work) -> None:
@@ -153,6 +164,8 @@ def _start_new(work: Work) -> str:
             with blaming_image(work):
                 container.start(work, str(new_container(work)))
         except NotFoundOnEngine:  # who removes what does not run removes what was never started, too
+            if taken_name.is_there(work, str(new_container(work))):
+                raise  # something else is gone, such as the container whose network it is to share
             work.journal.remember(new_is_gone=True)
             continue
         except PortTaken:

@@ -255,6 +255,8 @@ def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:
             work.engine.remove_own(work.instance.container_id)
             create(work, image)
         except NotFoundOnEngine:  # a move to another port was cut short between removing and making
+            if taken_name.is_there(work, work.instance.container_id):
+                raise  # something else is gone, such as the container whose network it is to share
             create(work, ready())
     raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
 

@@ -19,14 +19,17 @@ def ready_for_remaking(work: Work) -> str:
     """See that all the data is there that the lost container had; a detail for people, if any.
 
     What is missing of it is only made when the operation is told to begin with empty volumes; those the
-    plan has come to have since are made. Raises DataMissing, or PermanentError for others' volumes.
+    plan has come to have since are made. What its plan mounts no more is only left out when it is missing as
+    well, and the operation is told so. Raises DataMissing, or PermanentError for others' volumes.
     """
     instance, spec = work.instance, work.instance.spec()
     held = {**instance.held_volumes, **_mounted(work, instance.container_id)}
-    _refuse_dropped(work, held, spec)
+    is_given_up = bool(work.operation.params.get("with_empty_data"))
+    there = {name: path for name, path in held.items() if not is_given_up or _is_there(work, name)}
+    _refuse_dropped(work, there, spec)
     had = [name for name in storage.volumes(spec) if name in held or spec.raw is not None]
     missing = [name for name in had if not _is_there(work, name)]
-    if missing and not work.operation.params.get("with_empty_data"):
+    if missing and not is_given_up:
         raise container.missing_data(work, missing)
     for name in missing:
         work.engine.create_volume(name, container.signed(work, spec.labels))

@@ -12,6 +12,7 @@ from instances.containers.spec import (
     operation_of,
 )
 from instances.operations.procedure import Work
+from instances.operations.steps import taken_name
 
 LIFETIME = timedelta(minutes=10)
 
@@ -31,7 +32,17 @@ def give_new_volumes(work: Work, spec: ContainerSpec) -> None:
     marks = {MANAGED_LABEL: "true", EXPIRES_LABEL: expires, OPERATION_LABEL: str(work.operation.pk)}
     for name in spec.volumes:
         if _is_new(work, name, spec.name):
-            work.engine.give_volume(name, (int(user), int(group)), spec.image, marks)
+            _give(work, name, (int(user), int(group)), spec.image, marks)
+
+
+def _give(work: Work, volume: str, owner: tuple[int, int], image: str, marks: dict[str, str]) -> None:
+    """Whoever was killed while an engine made what holds the volume has left its name taken for a moment."""
+
+    def given() -> str:
+        work.engine.give_volume(volume, owner, image, marks)
+        return volume
+
+    taken_name.made(work, given, earlier=lambda: None)
 
 
 def _is_new(work: Work, volume: str, container: str) -> bool:

@@ -12,19 +12,11 @@ from typing import Any
 
 import pytest
 
-from instances.alerts.answers import refusal_in
-from instances.alerts.delivery_rules import SENT
+from instances.alerts.answers import Code, refusal_in
+from instances.alerts.delivery_rules import NOT_TAKEN, PARTLY, REFUSED_WITH_200, SENT, DeliveryResult
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
-from instances.alerts.send import (
-    MOST_UNDER_WAY,
-    NO_ANSWER,
-    NOT_TAKEN,
-    PARTLY,
-    REFUSED_WITH_200,
-    check_url,
-    send,
-)
+from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.models import Notification
@@ -117,7 +109,42 @@ def test_what_such_a_service_took_has_arrived(
     ],
 )
 def test_only_a_code_that_can_be_read_is_a_refusal(document: object, code: int | None) -> None:
-    assert refusal_in(document, ("error", "code")) == code
+    assert refusal_in(document, Code(("error", "code"))) == code
+
+
+NUMBERS = "15557654321", "15557654322"
+VONAGE = f"vonage://{'a' * 8}:{'b' * 16}@15551234567"
+
+
+def texted(said: list[str], monkeypatch: pytest.MonkeyPatch) -> DeliveryResult:
+    """A message to as many numbers as Vonage has answers, each a status of its own in an answer 200."""
+
+    def in_turn(server: HostileServer, peer: socket) -> None:
+        status = said[len(server.requests) - 1]
+        answer(json.dumps({"message-count": "1", "messages": [{"status": status}]}).encode())(server, peer)
+
+    with HostileServer(in_turn) as server:
+        monkeypatch.setattr("apprise.plugins.vonage.NotifyVonage.notify_url", server.url("/"))
+        return send("/".join([VONAGE, *NUMBERS[: len(said)]]), a_message(), LONG)
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "error"),
+    [
+        (["0"], "sent", ""),
+        (["0", "0"], "sent", ""),
+        (["4"], "message_refused", "The service refused the message with its code 4."),
+        (["1"], "transient", "The service refused the message with its code 1."),
+        (["6", "1"], "transient", "The service refused the message with its code 1."),
+        (["6", "0"], "sent", PARTLY),
+        (["0", "6"], "sent", PARTLY),
+    ],
+)
+def test_each_number_of_vonage_has_an_answer_200_of_its_own(
+    said: list[str], outcome: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = texted(said, monkeypatch)
+    assert (result.outcome.value, result.error) == (outcome, error)
 
 
 SLACK = f"slack://xoxb-{'1' * 10}-{'1' * 10}-{'a' * 12}/#ops"

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from instances.alerts import notify
+from instances.alerts.context import channel_rules
 from instances.alerts.notify import enqueue_notifications, requeue
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
@@ -183,3 +184,20 @@ def test_processes_that_flush_at_once_tell_everything_once(world: World) -> None
         thread.join()
     assert sum(written) == Notification.objects.count() == 50
     assert len(set(outbox())) == 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_channel_that_is_deleted_while_news_are_written_costs_no_other_its_news(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_channel()
+    world.incident(world.instance())
+    rules, asked = channel_rules, []
+
+    def read_before_it_went() -> Any:
+        asked.append(1)
+        known = rules()
+        return [*known, (Channel(pk=999, name="gone"), known[0][1])] if len(asked) == 1 else known
+
+    monkeypatch.setattr(notify, "channel_rules", read_before_it_went)
+    assert told_after(world, 30) == ["ops opened warning c1"]

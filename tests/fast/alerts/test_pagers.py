@@ -159,6 +159,23 @@ def test_many_messages_at_once_are_no_digest_there(world: World) -> None:
     assert script.titles == [f"m{number}" for number in range(8)]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_what_waits_for_a_pager_no_more_is_read_than_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = a_channel(url=PAGERDUTY)
+    rows_of(channel, world, 30)
+    read, from_db = [], Notification.from_db
+
+    def counted(*given: Any) -> Notification:
+        read.append(1)
+        return from_db(*given)
+
+    monkeypatch.setattr(Notification, "from_db", counted)
+    assert deliver(world.clock, Script()) == 30
+    assert len(read) == 30
+
+
 @pytest.mark.django_db
 class TestWhatMessagesSay:
     def payload(self, incident: Incident, **wanted: str) -> Any:

@@ -78,3 +78,22 @@ def test_a_list_that_times_out_is_the_engines_trouble_although_it_answers_a_ping
 def test_a_ping_before_a_change_that_times_out_says_nothing_of_the_container() -> None:
     with hung(silent=("/v1.41/_ping",)) as engine, pytest.raises(EngineUnreachable):
         engine.stop("c", timeout=0)
+
+
+def test_a_stop_is_waited_for_as_long_as_the_container_has_and_then_as_for_any_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "CHANGE_TIMEOUT", 1.0)
+
+    def answer(path: str) -> Answer | None:
+        if "/containers/c/stop" in path:
+            threading.Event().wait(1.0 + 2 * SHORT)  # it had to be killed, and took its time then as well
+            return Answer(204)
+        return ANSWERS.get(path)
+
+    with (
+        StubServer(answer).running() as server,
+        closing(DockerEngine(f"tcp://{server.address}", timeout=SHORT)) as engine,
+    ):
+        engine.stop("c", timeout=1)
+    assert "POST /v1.41/containers/c/stop" in server.asked

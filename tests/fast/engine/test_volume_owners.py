@@ -8,6 +8,7 @@ import pytest
 
 from instances.containers.spec import MANAGED_LABEL
 from instances.engine.docker_engine import DockerEngine
+from instances.errors import NameTaken
 from tests.fakes.stub_server import Answer, StubServer, as_json
 
 ID = "a" * 64
@@ -48,3 +49,14 @@ def test_it_has_the_volumes_name_and_goes_also_where_the_engine_fails_meanwhile(
         engine.give_volume("v", (1000, 1000), "i:1", {MANAGED_LABEL: "true"})
     looked = [line.rpartition("/")[0] for line in server.asked if line.endswith("v.owner/json")]
     assert looked == ["GET /v1.41/containers/v.owner"] * 2
+
+
+def test_one_that_is_still_being_made_is_told_by_its_name() -> None:
+    none = {"/v1.41/containers/v.owner/json": as_json({"message": "No such container: v.owner"}, 404)}
+    taken = as_json({"message": 'The container name "/v.owner" is already in use by container "aa".'}, 409)
+    with (
+        StubServer({**VERSION, **none, "/v1.41/containers/create": taken}.get).running() as server,
+        closing(DockerEngine(f"tcp://{server.address}")) as engine,
+        pytest.raises(NameTaken, match="give volume v an owner"),
+    ):
+        engine.give_volume("v", (1000, 1000), "i:1", {MANAGED_LABEL: "true"})

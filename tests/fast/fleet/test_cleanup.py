@@ -181,6 +181,24 @@ def test_unused_images_are_removed_where_they_can_be(world: World) -> None:
     assert sorted(world.engine.images) == ["agent:2", IMAGE]
 
 
+def test_an_image_that_an_update_takes_up_meanwhile_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (2, 3):
+        world.engine.images[f"agent:{number}"] = image_facts(f"agent-{number}")
+        past(world, "", image_facts(f"agent-{number}").id)
+    remove = world.engine.remove_image
+
+    def beside_an_update(image: str) -> bool:
+        other = NEWEST if image == NEW else NEW
+        past(world, "", other, finished_at=None, status="running")
+        return remove(image)
+
+    monkeypatch.setattr(world.engine, "remove_image", beside_an_update)
+    [gone] = remove_unused_images(world.outside.engines, world.now)["local"]
+    assert {held.id for held in world.engine.images.values()} & {NEW, NEWEST} == {NEW, NEWEST} - {gone}
+
+
 def test_an_image_that_was_never_pushed_is_kept(world: World) -> None:
     world.engine.images["built:1"] = image_facts("agent-2", digests=())
     past(world, "", NEW)

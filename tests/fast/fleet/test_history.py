@@ -11,6 +11,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.db import partitions
+from instances.db.clock import SYSTEM
 from instances.fleet import by_instance, former_checks, history, roll_up
 from instances.fleet.retention import purge
 from instances.health.response import Outcome
@@ -267,3 +268,13 @@ def test_words_keep_their_places() -> None:
     assert CONTAINER_STATES[:8] == (
         "", "created", "running", "paused", "restarting", "removing", "exited", "dead",
     )  # fmt: skip
+
+
+def test_an_instance_is_added_by_the_clock_that_all_processes_share(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SYSTEM, "now", lambda: MONDAY)
+    instance = world.instance()
+    instance.save()
+    instance.refresh_from_db()
+    assert instance.created_at == MONDAY

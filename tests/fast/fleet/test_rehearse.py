@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
         ("cpus: 0.25", {"cpus"}, ["c1", "c2"]),
         ("labels: {a: b}", {"labels"}, ["c1", "c2"]),
         ("start_grace: 55", {"start_grace"}, []),
+        ("data_owner: '1000:1000'", {"data_owner"}, []),
         ("env: {NEW: value}", {"env"}, ["c1", "c2"]),
         ("generate: {NEW: 32}", {"generate"}, ["c1", "c2"]),
     ],

@@ -141,6 +141,22 @@ def test_a_fleet_file_is_applied_once_per_request(world: World, run: Run, tmp_pa
     assert the_audit("apply") == [("holiday", "r1")]
 
 
+TAKING_AN_ID = [
+    ("restart", "--customer-id", "c1"),
+    ("mute", "--customer-id", "c1", "--for", "2h"),
+    ("adopt", "--container", "old", "--customer-id", "c2", "--subdomain", "c2.example.com"),
+    ("test_deploy", "--plan", "pro"),
+]
+
+
+@pytest.mark.parametrize("words", TAKING_AN_ID, ids=lambda words: words[0])
+def test_an_empty_request_id_is_refused(world: World, run: Run, words: tuple[str, ...]) -> None:
+    world.instance("c1")
+    ran = run(*words, "--request-id", "", "--json")
+    assert (ran.code, Operation.objects.count(), Mute.objects.count()) == (2, 0, 0)
+    assert ran.document["error"] == "The request id is empty; leave --request-id out where none is meant."
+
+
 def test_a_test_deployment_is_made_once_and_says_why(world: World, run: Run) -> None:
     first = run("test_deploy", "--plan", "pro", *WHY)
     made = Operation.objects.count()

@@ -294,3 +294,24 @@ def test_what_answers_at_the_former_address_is_not_the_engine_of_the_new_one(
     three_minutes(world)
     assert Host.objects.get().engine_id == world.outside.hosts[ELSEWHERE].identity
     assert not Incident.objects.filter(cause="another_engine").exists()
+
+
+def test_a_host_that_moves_while_its_new_engine_is_asked_does_not_accept_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched(world)
+    known = world.host.engine_id
+    moved(world)
+    world.host.refresh_from_db()
+    ask = type(world.outside.engines).ask
+
+    def asked(*given: Any) -> Any:
+        answer = ask(*given)
+        Host.objects.filter(pk=world.host.pk).update(docker_url="unix:///fake/third.sock")
+        return answer
+
+    monkeypatch.setattr(type(world.outside.engines), "ask", asked)
+    with pytest.raises(RequestError, match="got another address, while its engine was asked"):
+        accept_engine(world.host, world.outside.engines, world.now)
+    world.host.refresh_from_db()
+    assert world.host.engine_id == known

@@ -17,9 +17,10 @@ from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
 from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance
-from instances.monitoring import host_answers
+from instances.monitoring import host_answers, host_rules
 from instances.monitoring import hosts as host_watching
 from instances.monitoring.host_answers import Answer
+from instances.monitoring.host_rules import HostStep
 from instances.monitoring.hosts import ask_due, in_doubt
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_failure, health_of
@@ -383,3 +384,45 @@ def test_asking_costs_the_same_however_many_incidents_there_were(world: World) -
     read = [found["sql"] for found in queries if 'FROM "instances_incident"' in found["sql"]]
     assert read
     assert all('"resolved_at" IS NULL' in sql for sql in read)
+
+
+def resolved_while_judged(world: World, monkeypatch: pytest.MonkeyPatch, at_step: HostStep) -> Incident:
+    """The host's incident, which ends the first time that this is to become of it."""
+    incident, next_step = incident_of(world), host_rules.next_step
+    open_one = Incident.objects.filter(pk=incident.pk, resolved_at=None)
+
+    def decided(*given: Any) -> HostStep:
+        step = next_step(*given)
+        if step is at_step and not ended:
+            ended.append(open_one.update(resolved_at=world.now, resolve_at=None))
+        return step
+
+    ended: list[int] = []
+    monkeypatch.setattr(host_rules, "next_step", decided)
+    return incident
+
+
+def test_a_grace_that_is_over_in_the_instant_of_a_relapse_begins_an_incident_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_engine(world)
+    world.engine.unreachable = False
+    ask(world, 10)
+    resolved_while_judged(world, monkeypatch, HostStep.RELAPSE)
+    world.engine.unreachable = True
+    for _ in range(40):
+        ask(world, 5)
+    assert Incident.objects.filter(kind="host", resolved_at=None, resolve_at=None).count() == 1
+    assert not Incident.objects.filter(events__kind="relapse").exists()
+
+
+def test_an_incident_that_is_over_in_the_instant_of_its_grace_stays_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_engine(world)
+    incident = resolved_while_judged(world, monkeypatch, HostStep.GRACE)
+    world.engine.unreachable = False
+    ask(world, 10)
+    incident.refresh_from_db()
+    assert (incident.resolved_at, incident.resolve_at) == (world.now, None)
+    assert not incident.events.filter(kind="grace").exists()

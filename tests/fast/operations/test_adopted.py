@@ -93,14 +93,20 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
 
 
 @pytest.mark.parametrize(
-    ("policy", "image"),
-    [({"Name": "always"}, "agent-2"), ({"Name": "on-failure", "MaximumRetryCount": 5}, "bad")],
+    ("policy", "state", "image"),
+    [
+        ({"Name": "always"}, "running", "agent-2"),
+        ({"Name": "on-failure", "MaximumRetryCount": 5}, "running", "bad"),
+        ({"Name": "unless-stopped"}, "exited", "agent-2"),
+        ({"Name": "unless-stopped"}, "exited", "bad"),
+    ],
 )
 def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
-    world: World, run: Run, policy: dict[str, Any], image: str
+    world: World, run: Run, policy: dict[str, Any], state: str, image: str
 ) -> None:
     adopted(world, run, RestartPolicy=policy)
     before = described(world)
+    world.engine.change(NAME, state=state)
     world.engine.registry[NEWER] = image_facts(image)
     bad = image_facts("bad").id
     world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()

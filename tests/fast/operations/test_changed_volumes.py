@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from instances.errors import TransientError
-from instances.models import Instance, Plan
+from instances.models import Instance, Operation, Plan
 from instances.monitoring.orphans import orphans_on_all
-from tests.factories import World, health_of
+from instances.operations import service
+from tests.factories import ASKED, World, health_of
 from tests.fast.updates import answers_by_image, publish, update
 
 pytestmark = pytest.mark.django_db
@@ -125,3 +126,41 @@ def _is_as_it_was(world: World, instance: Instance) -> None:
     assert facts
     assert (facts.id, facts.volumes) == (instance.container_id, {DATA: "/data"})
     assert Instance.objects.get().port == instance.port
+
+
+@pytest.fixture
+def mistaken(world: World, instance: Instance) -> Instance:
+    """One whose plan had a volume for a while, and has it no more."""
+    Plan.objects.update(options=MORE)
+    world.engine.lose(instance.container_name)
+    assert world.restart().status == "succeeded"
+    Plan.objects.update(options={})
+    instance.refresh_from_db()
+    return instance
+
+
+def restart_with_empty_data(world: World) -> Operation:
+    return service.run_to_end(
+        service.begin_restart("c1", ASKED, world.outside, with_empty_data=True).pk, world.outside
+    )
+
+
+def test_a_volume_that_a_plan_had_by_mistake_and_that_was_removed_by_hand_is_given_up(
+    world: World, mistaken: Instance
+) -> None:
+    world.engine.lose(mistaken.container_name)
+    del world.engine.volumes[CACHE]
+    assert "which plan pro does not mount there any more" in world.restart().error
+    assert restart_with_empty_data(world).status == "succeeded"
+    mistaken.refresh_from_db()
+    assert (mistaken.volumes, set(world.engine.volumes)) == ({DATA: "/data"}, {DATA})
+    publish(world, "agent-2")
+    assert (update(world).status, health_of(mistaken).status) == ("succeeded", "healthy")
+
+
+def test_one_that_is_still_there_is_not(world: World, mistaken: Instance) -> None:
+    world.engine.lose(mistaken.container_name)
+    del world.engine.volumes[DATA]
+    done = restart_with_empty_data(world)
+    assert (done.status, f"is in {CACHE} at /cache, which plan pro" in done.error) == ("failed", True)
+    assert set(world.engine.volumes) == {CACHE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instances.containers.spec import labels_for
-from instances.errors import PermanentError
+from instances.errors import NameTaken, PermanentError
 from instances.fleet.cleanup import remove_expired
 from instances.models import Instance, Operation, Plan
 from instances.operations import service
@@ -113,6 +113,13 @@ def test_what_held_a_volume_for_whoever_was_killed_is_removed_by_the_next(world:
     [done] = service.recover(world.outside)
     assert (done.status, world.engine.containers) == ("succeeded", ["dockmgr-new"])
     assert world.engine.owners == {"dockmgr-new-data": OWNER}
+
+
+def test_one_that_the_engine_is_still_making_for_whoever_was_killed_is_waited_for(world: World) -> None:
+    own()
+    world.engine.fail_next("give_volume", NameTaken('The container name "/v.owner" is already in use.'))
+    done = world.provision()
+    assert (done.status, world.engine.owners) == ("succeeded", {"dockmgr-new-data": OWNER})
 
 
 def test_it_keeps_no_volume_from_being_removed(world: World) -> None:

@@ -106,6 +106,21 @@ def test_what_is_left_is_removed_once_its_engine_can(world: World) -> None:
     assert remove_expired(world.outside.engines, world.now) == {"local": [left]}
 
 
+def test_a_container_that_got_the_name_of_a_dead_one_meanwhile_is_not_removed_in_its_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dead(world, world.instance())
+    listed, name = world.engine.list_containers(), before.container_name
+    world.engine.undying.clear()
+    world.engine.lose(before.container_id)
+    assert world.restart().status == "succeeded"
+    monkeypatch.setattr(world.engine, "list_containers", lambda: listed)
+    assert remove_expired(world.outside.engines, world.now) == {"local": [name]}, "it is gone"
+    facts = world.engine.inspect(name)
+    assert facts
+    assert facts.id == Instance.objects.get().container_id
+
+
 def test_a_dead_container_of_somebody_else_keeps_its_name(world: World) -> None:
     world.instance("new")
     Instance.objects.all().delete()

@@ -8,7 +8,7 @@ import pytest
 
 from instances.containers.facts import NetworkFacts
 from instances.engine import probe_program as programs
-from instances.errors import PermanentError
+from instances.errors import PermanentError, TransientError
 from instances.models import Host
 from instances.operations.validate_host import validate_host
 from tests.factories import World
@@ -57,3 +57,31 @@ def test_nothing_is_made_on_the_engine_of_another_host(world: World) -> None:
     world.host.refresh_from_db()
     assert found(world) == {}
     assert world.engine.networks == {}
+
+
+def test_a_bridge_that_a_provisioning_makes_just_now_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = world.engine.create_network
+    refused: list[str] = []
+
+    def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        if refused:
+            create(name, options, labels)
+        refused.append(name)
+        raise TransientError("The Docker Engine did not create it: networks have same bridge name.")
+
+    monkeypatch.setattr(world.engine, "create_network", in_the_making)
+    assert found(world)["network"]
+    assert len(refused) == 2
+
+
+def test_a_bridge_that_never_shows_is_told_after_a_few_tries(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
+        raise TransientError("The Docker Engine did not create it: networks have same bridge name.")
+
+    monkeypatch.setattr(world.engine, "create_network", in_the_making)
+    with pytest.raises(TransientError, match="same bridge name"):
+        found(world)

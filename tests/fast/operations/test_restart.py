@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.errors import EngineUnreachable, PermanentError, RequestError, TransientError
+from instances.errors import EngineUnreachable, NotFoundOnEngine, PermanentError, RequestError, TransientError
 from instances.health.state import Status
 from instances.models import Health, HealthCheck, Host, Instance, Operation
 from instances.operations import service
@@ -166,6 +166,14 @@ def test_a_permanent_failure_is_not_tried_again(world: World) -> None:
     assert (done.status, done.error) == ("failed", "The engine refuses.")
     assert world.clock.slept == []
     assert health_of(instance).failures == 4
+
+
+def test_a_start_for_which_something_else_is_gone_is_told_as_that(world: World) -> None:
+    instance = world.instance()
+    world.engine.fail_next("start", NotFoundOnEngine("There is no container vpn."))
+    done = world.restart()
+    assert (done.status, done.error) == ("failed", "There is no container vpn.")
+    assert world.engine.inspect(instance.container_id)
 
 
 def test_an_engine_out_of_reach_gives_the_attempt_back(world: World) -> None:

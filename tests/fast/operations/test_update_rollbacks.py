@@ -9,6 +9,7 @@ import pytest
 from instances.errors import (
     ContainerHung,
     EngineUnreachable,
+    NotFoundOnEngine,
     PermanentError,
     PortTaken,
 )
@@ -240,6 +241,24 @@ def test_what_others_did_to_the_host_does_not_speak_against_the_image(
 ) -> None:
     world.engine.fail_next("start", error)
     assert update(world).status == "rolled_back"
+    back_in_place(world, old)
+    assert in_order(world).failed_images == []
+
+
+def test_a_start_for_which_something_else_is_gone_is_tried_once_and_told_as_that(
+    world: World, old: Instance
+) -> None:
+    started, start = [], world.engine.start
+
+    def misses_a_partner(container: str) -> None:
+        started.append(container)
+        if container != old.container_id:
+            raise NotFoundOnEngine("There is no container vpn.")
+        start(container)
+
+    world.engine.start = misses_a_partner  # type: ignore[method-assign]
+    done = update(world)
+    assert (done.status, done.error, len(started)) == ("rolled_back", "There is no container vpn.", 2)
     back_in_place(world, old)
     assert in_order(world).failed_images == []
 

@@ -66,6 +66,16 @@ def test_an_id_of_something_else_is_refused(world: World) -> None:
         made(plan="free")
 
 
+def test_an_id_of_a_test_deployment_is_refused_to_other_tasks(world: World) -> None:
+    world.instance("c1")
+    made()
+    asked = {"customer_id": "c1", "requested_by": "ci", "request_id": "build-7"}
+    with pytest.raises(RequestError, match="This request id was used for test deployment pro"):
+        operations.restart.apply(kwargs=asked, throw=True)
+    assert not Operation.objects.filter(customer_id="c1").exists()
+    assert made()["success"]
+
+
 def test_what_could_not_be_made_leaves_its_id_free(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="no host named nosuch"):
         made(host="nosuch")

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from instances.alerts.delivery_rules import (
     DIGEST_BYTES,
     DIGEST_MOST,
+    NO_ANSWER_AT_ALL,
+    NOT_TAKEN,
+    PARTLY,
     SENT,
+    Answer,
     DeliveryOutcome,
     as_many_as_fit,
     free_at,
+    judge_answers,
     judge_delivery,
     judge_mail,
     refusal_by_mail,
@@ -144,3 +149,40 @@ def test_a_mail_server_refuses_by_the_last_code_that_counts(
     codes: tuple[int, ...], refusal: int | None
 ) -> None:
     assert refusal_by_mail(codes) == refusal
+
+
+OK, GONE, BUSY, LATER = Answer(200), Answer(410), Answer(503), Answer(429, retry_after="7")
+NO, NOT_NOW = Answer(200, refusal="4"), Answer(200, refusal="1", may_pass=True)
+# name: (answers, codes in the log, whether Apprise takes it for sent, outcome, words of the error)
+JUDGED: dict[str, tuple[list[Answer], list[int], bool, str, str]] = {
+    "taken": ([OK], [], True, "sent", ""),
+    "refused within 200": ([NO], [], True, "message_refused", "code 4"),
+    "refused within 200, for now": ([NOT_NOW], [], True, "transient", "code 1"),
+    "for good by one, for now by another": ([NO, NOT_NOW], [], True, "transient", "code 1"),
+    "refused by one of two": ([OK, NO], [], True, "sent", PARTLY),
+    "refused without a code": ([Answer(200, refusal="")], [], True, "message_refused", "HTTP status 200."),
+    "gone": ([GONE], [410], False, "permanent", "410"),
+    "no status in the log": ([GONE], [], False, "permanent", "410"),
+    "gone and busy": ([GONE, BUSY], [410, 503], False, "transient", "503"),
+    "asked to wait": ([LATER], [429], False, "transient", "429"),
+    "another 2xx": ([Answer(204)], [204], False, "sent", ""),
+    "a word within 200": ([Answer(200, word="invalid_auth")], [200], False, "permanent", "(invalid_auth)"),
+    "an unknown word": ([Answer(200, word="odd")], [200], False, "message_refused", "(odd)"),
+    "no word within 200": ([OK], [200], False, "message_refused", "HTTP status 200."),
+    "the line broke": ([GONE, Answer(NO_ANSWER_AT_ALL)], [], False, "transient", NOT_TAKEN.error),
+    "nothing heard": ([], [], False, "transient", NOT_TAKEN.error),
+    "by mail": ([Answer(535, is_mail=True)], [], False, "permanent", "535"),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_all_that_was_answered_to_a_message_decides(name: str) -> None:
+    answers, named, is_taken, outcome, error = JUDGED[name]
+    result = judge_answers(answers, named, is_taken, START)
+    assert result.outcome.value == outcome
+    assert error in result.error
+    assert bool(error) == bool(result.error)
+
+
+def test_the_wait_that_was_asked_for_is_kept() -> None:
+    assert judge_answers([LATER], [429], False, START).wait == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -163,10 +164,35 @@ CHANGED: dict[str, object] = {
 
 
 def test_the_hash_changes_with_every_field() -> None:
-    assert set(CHANGED) == {field.name for field in fields(ContainerSpec)}
+    assert {*CHANGED, "former_hash"} == {field.name for field in fields(ContainerSpec)}
     spec = build(PLAN, INSTANCE)
     hashes = {spec_hash(replace(spec, **{name: value})) for name, value in CHANGED.items()}  # type: ignore[arg-type]
     assert len(hashes | {spec_hash(spec)}) == len(CHANGED) + 1
+
+
+def owned(owner: str, **options: Any) -> ContainerSpec:
+    return build(replace(PLAN, options=Options(data_owner=owner, **options)), INSTANCE)
+
+
+def test_the_owner_of_new_volumes_makes_no_container_another_one() -> None:
+    made = owned("1000:1000").labels
+    assert [is_outdated(owned(owner), made) for owner in ("", "1000:1000", "1:1")] == [False] * 3
+    assert is_outdated(owned("1000:1000", init=False), made)
+
+
+def test_what_hardening_stands_for_may_as_well_be_said_word_by_word() -> None:
+    short = build(replace(PLAN, options=Options(hardening="baseline")), INSTANCE)
+    said = {word: value for word, value in short.options.document().items() if word != "hardening"}
+    at_length = build(replace(PLAN, options=Options(**said)), INSTANCE)
+    assert not is_outdated(at_length, short.labels)
+
+
+def test_a_container_of_a_release_that_counted_the_owner_is_none_of_earlier_settings() -> None:
+    spec = owned("1000:1000")
+    made = {**spec.labels, "dockmgr.spec": spec_hash(spec, of_all=True)}
+    assert made != spec.labels
+    assert not is_outdated(spec, made)
+    assert is_outdated(owned("1000:1000", init=False), made)
 
 
 def test_the_hash_changes_with_a_value_of_the_environment_and_hides_it() -> None:

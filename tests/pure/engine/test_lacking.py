@@ -38,6 +38,7 @@ RUNC = "OCI runtime create failed: runc create failed: unable to start container
             "failed to initialize logging driver: invalid size: 'abc'",
             "(invalid size: 'abc'): see the plan's logging",
         ),
+        ("failed to initialize logging driver: read tcp 10.0.0.9:24224: connection reset by peer", ""),
         (f"{RUNC}open sysctl net.core.x file: unsafe procfs detected: no such file or directory", "sysctls"),
         (f"{RUNC}open /proc/sys/net/core/x: no such file or directory: unknown", "sysctls"),
         ('apparmor profile "x" specified, but Apparmor is not enabled on this system', "AppArmor"),

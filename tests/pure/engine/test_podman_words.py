@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from instances.containers import adoption
+from instances.containers import adoption, drift, left_over
+from instances.containers.spec import ContainerSpec
 from instances.engine.payloads import container_described, container_facts
+from tests.fakes.facts import image_facts
 from tests.pure.container_samples import IMAGE, a_container
 
 ENV = ["PATH=/bin", "MODE=image", "A=1"]
@@ -29,6 +31,26 @@ def test_its_environment_is_not_the_containers() -> None:
 def test_what_somebody_gave_is_kept(given: list[str]) -> None:
     mark = [] if any(line.startswith("container=") for line in given) else ITS_OWN[:1]
     assert described(config={"Env": [*ENV, *given, *mark]})["Config"]["Env"] == [*ENV, *given]
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_there"),
+    [
+        ({"HOME": "/root"}, True),
+        ({"HOSTNAME": "c0ffee123456", "container": "podman"}, True),
+        ({"HOME": "/data"}, False),
+        ({"LANG": "C"}, False),
+        ({}, True),
+    ],
+)
+def test_what_it_adds_counts_where_it_was_asked_for_and_is_nothing_extra_elsewhere(
+    asked: dict[str, str], *, is_there: bool
+) -> None:
+    lines = [*ENV, "container=podman", "HOME=/root", "HOSTNAME=c0ffee123456"]
+    facts = container_facts(described(config={"Env": lines}))
+    spec = ContainerSpec(name="c", image="i:1", labels={}, env={**asked, "A": "1"})
+    assert drift.environment(spec, facts).ok is is_there
+    assert left_over.variables(spec, facts, image_facts("i:1", env={"PATH": "/bin", "MODE": "image"})) == []
 
 
 def test_another_engines_container_stays_as_it_is() -> None:

@@ -210,6 +210,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "a log of no size": (plan("logging: {options: {max-size: abc}}"), "max-size of logging"),
     "a log of less than nothing": (plan("logging: {driver: local, options: {max-size: -1}}"), "max-size"),
     "a log of no files": (plan("logging: {options: {max-file: 0}}"), "max-file of logging"),
+    "a log of files without room": (plan("logging: {options: {max-size: 0k}}"), "more than 0"),
+    "a log of one file and packed ones": (
+        plan("logging: {driver: local, options: {max-file: 1, compress: true}}"),
+        "a max-file of 2 or more",
+    ),
     "a log that may be compressed": (plan("logging: {options: {compress: maybe}}"), "compress of logging"),
     "CPUs that are no number": (plan("cpus: .nan"), "cpus"),
     "CPUs without end": (plan("cpus: .inf"), "cpus"),

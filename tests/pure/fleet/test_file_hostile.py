@@ -81,6 +81,8 @@ UNKEEPABLE = {
     "one in a label's name": (r'plans: [{name: p, labels: {"a\ud800": b}}]', "plans.0.labels"),
     "one in a password": (r'registries: [{name: r.io, password: "a\ud800"}]', "registries.0.password"),
     "a long address": (f"hosts: [{{name: h, docker_url: 'unix:///{LONG}'}}]", "hosts.0.docker_url"),
+    "a registry's port": ("registries: [{name: 'h:99999'}]", "registries.0.name"),
+    "a registry's port 0": ("registries: [{name: 'h:0/a'}]", "registries.0.name"),
     "a long registry": (f"registries: [{{name: '{LONG}'}}]", "registries.0.name"),
     "a long public address": (f"plans: [{{name: p, public_url: 'https://{LONG}'}}]", "plans.0.public_url"),
     "the root as data": ("plans: [{name: p, data_path: /../..}]", "plans.0.data_path"),

@@ -19,6 +19,7 @@ OK = (Outcome.OK, "")
 STARTING = (Outcome.STARTING, "")
 NOT_OK = (Outcome.FAIL, "body_not_ok")
 BAD_JSON = (Outcome.FAIL, "bad_json")
+DEEP = b"[" * 10_000 + b"]" * 10_000
 
 # name: (body, judged as auto, judged as json_ok); http_2xx passes all of them
 BODIES = {
@@ -61,6 +62,14 @@ BODIES = {
     "duplicate keys, the last one wins": (b'{"ok": true, "ok": false}', NOT_OK, NOT_OK),
     "nested deeply": (b"[" * 60_000, OK, BAD_JSON),
     "objects nested deeply": (b'{"ok":' * 10_000, OK, BAD_JSON),
+    "ok is false behind what is nested deeply": (b'{"a": %b, "ok": false}' % DEEP, NOT_OK, NOT_OK),
+    "ok is false before it": (b'{"ok": false, "a": "}\\"{", "b": {"c": %b}}' % DEEP, NOT_OK, NOT_OK),
+    "ok is false within it alone": (b'{"ok": true, "a": {"ok": false, "b": %b}}' % DEEP, OK, OK),
+    "starting behind what is nested deeply": (
+        b'{"a": %b, "ok": true, "state": "starting"}' % DEEP,
+        STARTING,
+        STARTING,
+    ),
 }
 
 

@@ -227,6 +227,11 @@ def test_what_becomes_of_former_data_is_one_of_two(world: World, caller: Caller)
     )
 
 
+def test_an_empty_key_is_malformed(world: World, caller: Caller, sent: Sent) -> None:
+    answer = caller.post("/instances/c1/restart", key="")
+    assert (answer.status, answer.kind, sent("operations")) == (422, "malformed", [])
+
+
 def test_two_services_may_use_the_same_key(world: World, caller: Caller, sent: Sent) -> None:
     world.instance("c1")
     world.instance("c2")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -175,6 +177,40 @@ def test_following_goes_on_behind_the_line_that_was_seen_last(
     answer = caller.get("/instances/c1/logs/stream", **{"last-event-id": stamp(2)})
     assert [data for kind, data in events(answer.text) if kind == "line"] == ["c"]
     assert f"id: {stamp(3)}\n" in answer.text
+
+
+def test_a_log_is_followed_on_whose_engines_clock_is_set_back(
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine says nothing of what its clock says was written before it is asked from."""
+    engine, facts, logs = world.engine, world.engine.facts, world.engine.logs
+    instance, back = world.instance("c1"), timedelta(0)
+
+    def told(*given: Any, since: datetime | None = None, **named: Any) -> Iterator[bytes]:
+        lines = b"".join(logs(*given, **named)).splitlines(keepends=True)
+        begins = f"{since:%Y-%m-%dT%H:%M:%S}" if since else ""
+        return (line for line in lines if line.decode() >= begins)
+
+    def writes(text: str) -> None:
+        engine.write_log(
+            instance.container_name, f"{world.now - back:%Y-%m-%dT%H:%M:%S}.000000000Z {text}\n".encode()
+        )
+
+    def more() -> None:
+        nonlocal back
+        if later:
+            back = timedelta(hours=3)
+            writes(later.pop(0))
+        else:
+            world.clock.coarse = 60
+
+    later = ["b", "c", "d"]
+    monkeypatch.setattr(engine, "facts", lambda: replace(facts(), time=world.now - back))
+    monkeypatch.setattr(engine, "logs", told)
+    writes("a")
+    workers.meanwhile = more
+    found = events(caller.get("/instances/c1/logs/stream").text)
+    assert [data for kind, data in found if kind == "line"] == ["a", "b", "c", "d"]
 
 
 def test_following_again_brings_every_line_since_however_few_it_began_with(

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from instances.access.asked import noted
 from instances.errors import OutOfReachError, PermanentError
-from instances.models import ApiRequest, Incident, Operation, Sweep
+from instances.models import ApiRequest, AuditEntry, Incident, Operation, Sweep
+from tasks.app import app
 from tasks.broker import rpc
+from tasks.policies import TRIAL
+from tasks.trials import BEGUN, LOST
 from tests.factories import World
 from tests.fast.conftest import Message
 from tests.fast.updates import publish
@@ -148,6 +152,80 @@ def test_a_test_deployment_is_started_once_and_its_result_read(
     assert caller.get(address).kind == "unknown"
     assert caller.post("/test-deployments", {"plan": "pro"}, key="k-1").kind == "unknown"
     assert [name for name, _ in workers.asked].count("dockmgr.test_deploy") == 1
+
+
+def as_if_killed(sent: Sent, queue: str) -> None:
+    """What is left of a call whose process was killed when it had noted the key, and not passed it on."""
+    sent(queue)
+    AuditEntry.objects.all().delete()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "queue"),
+    [("/test-deployments", {"plan": "pro"}, "operations"), ("/sweeps", None, "health")],
+)
+def test_what_a_killed_process_did_not_pass_on_is_passed_on_once_at_the_next_try(
+    world: World, caller: Caller, sent: Sent, workers: Workers, path: str, body: Any, queue: str
+) -> None:
+    first = caller.post(path, body, key="k-1")
+    as_if_killed(sent, queue)
+    for _ in range(3):
+        world.clock.advance(5)
+        assert caller.post(path, body, key="k-1").status == 202
+    [message] = sent(queue)
+    assert message.headers["id"] == first.document.get("id", message.headers["id"])
+
+
+def test_a_sweep_that_was_made_is_not_made_again(world: World, caller: Caller, sent: Sent) -> None:
+    caller.post("/sweeps", key="k-1")
+    as_if_killed(sent, "health")
+    world.clock.advance(5)
+    a_sweep(world, state="finished")
+    assert (caller.post("/sweeps", key="k-1").status, sent("health")) == (202, [])
+
+
+def test_a_test_deployment_whose_message_comes_twice_is_made_once(
+    world: World, caller: Caller, workers: Workers, sent: Sent
+) -> None:
+    caller.post("/test-deployments", {"plan": "pro"}, key="k-1")
+    [message] = sent("operations")
+    for _ in range(2):
+        workers.do(message)
+    assert Operation.objects.filter(kind="provision").count() == 1
+
+
+def lost(address: str) -> None:
+    app.backend.forget(address.removeprefix("/test-deployments/"))
+
+
+def test_how_a_test_deployment_ended_is_told_though_the_broker_lost_it(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    address = f"/test-deployments/{caller.post('/test-deployments', {'plan': 'pro'}).document['id']}"
+    workers.work()
+    lost(address)
+    done = caller.get(address).document
+    assert (done["status"], done["result"]["success"], done["error"]) == ("succeeded", True, None)
+    world.engine.fail_next("create", PermanentError("There is no room."))
+    address = f"/test-deployments/{caller.post('/test-deployments', {'plan': 'pro'}).document['id']}"
+    workers.work()
+    lost(address)
+    done = caller.get(address).document
+    assert (done["status"], done["error"]) == ("failed", "There is no room.")
+
+
+def test_a_test_deployment_whose_worker_is_gone_is_not_running_for_ever(
+    world: World, caller: Caller, workers: Workers
+) -> None:
+    address = f"/test-deployments/{caller.post('/test-deployments', {'plan': 'pro'}).document['id']}"
+    workers.work()
+    lost(address)
+    begun = AuditEntry.objects.get(request_id__startswith="test-deployment:")
+    AuditEntry.objects.filter(pk=begun.pk).update(outcome=noted(BEGUN, {}, 255))
+    assert caller.get(address).document["status"] == "running"
+    world.clock.advance(TRIAL.time_limit + 60)
+    done = caller.get(address).document
+    assert (done["status"], done["error"]) == ("failed", LOST)
 
 
 def test_a_test_deployment_that_fails_says_why(world: World, caller: Caller, workers: Workers) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
+from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
@@ -102,6 +103,14 @@ def test_the_page_to_try_it_loads_nothing_from_elsewhere(world: World, caller: C
     assert page.status == 200
     assert "swagger-ui-bundle.js" in page.text
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.text)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_description_takes_no_other_method(world: World, caller: Caller, path: str) -> None:
+    strict = Caller(caller.token, caller.text, Client(enforce_csrf_checks=True))
+    for method in ("POST", "PUT", "DELETE"):
+        answer = strict.ask(method, path)
+        assert (answer.status, answer.kind, answer.headers["Allow"]) == (405, "method", "GET, HEAD")
 
 
 def test_the_description_is_public(world: World, caller: Caller) -> None:

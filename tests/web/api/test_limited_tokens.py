@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from instances.access import tokens
 from instances.access.reach import Reach
-from instances.models import Host, Instance, Operation, Plan
+from instances.db.clock import SYSTEM
+from instances.lib.calendar import hour_of
+from instances.models import Host, Instance, Operation, Plan, UsageHour
 from tests.factories import World
 from tests.web.api.test_roles_in_the_api import ROUTES
 from tests.web.callers import OVER_HTTP, Answer, Caller, Workers
@@ -55,6 +58,16 @@ def test_lists_hold_what_the_token_is_for(limited: Caller) -> None:
         assert customers(limited.get(path)) == {"ours"}, path
 
 
+def test_usage_is_that_of_whom_the_token_is_for(world: World, limited: Caller, others: Instance) -> None:
+    for instance in (Instance.objects.get(customer_id="ours"), others):
+        UsageHour.objects.create(
+            instance=instance, at=hour_of(SYSTEM.now()) - timedelta(hours=5), seconds=3600
+        )
+    assert [row["customer_id"] for row in limited.get("/usage").document] == ["ours"]
+    assert limited.get("/usage?customer_id=theirs").document == []
+    assert "theirs" not in limited.get("/usage.csv").text
+
+
 def of_others(theirs: Instance) -> list[tuple[str, str]]:
     """Every route about one customer, asked about another's."""
     ids: dict[str, Any] = {
@@ -86,8 +99,6 @@ WHOLE = [
     ("GET", "/sweeps/latest"),
     ("POST", "/sweeps"),
     ("GET", "/orphans"),
-    ("GET", "/usage"),
-    ("GET", "/usage.csv"),
 ]
 
 
@@ -100,7 +111,10 @@ def test_what_is_about_the_whole_fleet_is_refused(limited: Caller) -> None:
 
 def test_every_route_heeds_the_limit_or_refuses_it() -> None:
     about_one = {(route.method, route.template) for route in ROUTES if "{" in route.template}
-    lists = {("GET", f"/{name}") for name in ("instances", "operations", "incidents", "events")}
+    lists = {
+        ("GET", f"/{name}")
+        for name in ("instances", "operations", "incidents", "events", "usage", "usage.csv")
+    }
     made = {("POST", "/instances"), ("POST", "/test-deployments")}
     known = about_one | lists | made | set(WHOLE)
     assert {(route.method, route.template) for route in ROUTES} == known
