@@ -35,10 +35,10 @@ def raise_alarm(
     notify_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
 ) -> None:
-    """Open the key's incident, or bring its message up to date; only another cause is told anew.
+    """Open the key's incident, or bring its cause and message up to date.
 
-    It is told at once, or when `notify_at` says. With `resolve_at` it resolves by itself then, unless it is
-    raised again before.
+    It is told at once, or when `notify_at` says; who knows of it hears of another cause with the next reminder.
+    With `resolve_at` it resolves by itself then, unless it is raised again before.
     """
     try:
         with transaction.atomic():
