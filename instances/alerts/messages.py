@@ -217,7 +217,7 @@ def _subject(incident: Incident, host: str) -> str:
 
 
 def _title(incident: Incident, kind: str, host: str) -> str:
-    subject = _subject(incident, host)
+    subject, again = _subject(incident, host), AGAIN_AND_AGAIN if incident.flapping else ""
     if kind in ("resolved", "summary"):
         return f"{subject}: resolved"
     if kind == "recovered":
@@ -233,13 +233,13 @@ def _title(incident: Incident, kind: str, host: str) -> str:
     if incident.kind == RESOURCES:
         return f"{subject} {_SHORT_OF.get(incident.cause, f'is near its limit ({incident.cause})')}"
     if incident.kind == LOG:
-        return f"{subject} says what its plan warns of"
+        return f"{subject} says what its plan warns of{again}"
     if incident.kind == OUTSIDE:
         return f"{subject} {'is at fault for many' if outside_place(incident.key) else 'is out of reach'}"
     if incident.kind == "host" and incident.cause == WAVE:
         return f"{subject} answers, but many of its instances fail at once"
     if incident.kind != "instance":
-        return f"{subject} is in trouble{AGAIN_AND_AGAIN if incident.flapping else ''}"
+        return f"{subject} is in trouble{again}"
     words = {"flapping": "recovers and fails again", "opened": "is down"}
     return f"{subject} {words.get(kind, 'is still down')}"
 

@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
+from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,7 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
     answers = hear(plugin, url.partition("://")[0].strip())
-    plugin.mark_delivered = partial(_note, taken, answers)
+    plugin.mark_delivered = partial(_note, taken, answers, plugin.mark_delivered)
     if pager is not None:
         identify(plugin, pager, document, _post_about)
     if plugin.overflow_mode == module.OverflowMode.UPSTREAM:
@@ -167,11 +168,14 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
     return judge_answers(answers, named, bool(answer), SYSTEM.now())
 
 
-def _note(taken: set[str], answers: list[Answer], key: object, per_message: bool = False) -> None:
-    """What a plugin has delivered; `per_message` is said of what is no receiver.
+def _note(
+    taken: set[str], answers: list[Answer], mark: Callable[..., None], key: object, per_message: bool = False
+) -> None:
+    """What a plugin has delivered, which it must `mark` for its own tries; `per_message` is no receiver.
 
     Apprise takes an answer 200 that refuses the message for a receipt.
     """
+    mark(key, per_message)
     if not per_message and not (answers and answers[-1].refusal is not None):
         taken.add(repr(key))
 

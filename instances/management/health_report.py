@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from instances.documents import shapes
-from instances.health.response import PROBER
+from instances.health.response import ENGINE_REFUSED, PROBER
 from instances.health.state import Status
 from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+
+UNSEEN = ("engine", ENGINE_REFUSED, PROBER)
 
 
 def exit_code(checks: Sequence[shapes.Check]) -> int:
     """3 when an engine was out of reach, or dockmgr could not look; 1 when anything else is not healthy."""
-    if any(check["reason"] in ("engine", PROBER) and _is_unknown(check) for check in checks):
+    if any(check["reason"] in UNSEEN and _is_unknown(check) for check in checks):
         return OUT_OF_REACH
     return GOOD if all(check["healthy"] for check in checks) else BAD
 

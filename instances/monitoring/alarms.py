@@ -35,10 +35,10 @@ def raise_alarm(
     notify_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
 ) -> None:
-    """Open the key's incident, or bring its message up to date; only another cause is told anew.
+    """Open the key's incident, or bring its cause and message up to date.
 
-    It is told at once, or when `notify_at` says. With `resolve_at` it resolves by itself then, unless it is
-    raised again before.
+    It is told at once, or when `notify_at` says; who knows of it hears of another cause with the next reminder.
+    With `resolve_at` it resolves by itself then, unless it is raised again before.
     """
     try:
         with transaction.atomic():
@@ -79,6 +79,5 @@ def end_or_wait(key: str, resolution: str, now: datetime) -> None:
         end_alarm(key, resolution, now)
         return
     clean = now + timedelta(seconds=settings.FLAPPING_CLEAN)
-    with transaction.atomic():
-        if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
-            lifecycle.wake(incident, now)
+    if Incident.objects.open().filter(pk=incident.pk, resolve_at=None).update(resolve_at=clean):
+        lifecycle.wake(incident, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from socket import socket
 from typing import Any
@@ -222,6 +223,14 @@ def test_a_message_that_one_of_several_receivers_took_has_arrived(
     receiver.first = answers
     result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 2.0)
     assert (result.outcome, result.error) == (SENT.outcome, PARTLY)
+
+
+def test_who_took_a_message_is_left_out_of_the_tries_that_a_url_asks_for(receiver: Receiver) -> None:
+    receiver.first = [200, 503, 503, 503]
+    url = receiver.url("/one/two").replace("json", "ntfy") + "?retry=2&wait=0.1"
+    assert send(url, a_message(), LONG).error == PARTLY
+    asked = Counter(got.document["topic"] for got in receiver.got)
+    assert sorted(asked.values()) == [1, 3]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from instances.models import Instance
 from instances.monitoring.loop import Monitor
 from tests.factories import World, a_check, health_of
 from tests.fakes.outside import fails
+from tests.fast.conftest import Run
 from tests.fast.telling import a_channel, outbox
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +61,14 @@ def test_an_engine_that_refuses_once_or_is_away_says_nothing_of_the_customer(wor
     away = EngineUnreachable("It does not answer.")
     assert [look(world, instance, error) for error in (REFUSES, away, REFUSES, away)] == ["unknown"] * 4
     assert health_of(instance).failures == 0
+
+
+def test_a_command_tells_a_refusal_as_an_engine_that_could_not_be_asked(world: World, run: Run) -> None:
+    instance = world.instance()
+    world.probe.answers[instance.port or 0] = fails()
+    world.engine.fail_next("inspect", REFUSES)
+    ran = run("check_health", "--customer-id", "c1", "--json")
+    assert (ran.code, ran.document["unknown"], ran.document["unhealthy"]) == (3, 1, 0)
 
 
 def test_who_answers_is_well_whatever_his_engine_refuses(world: World) -> None:

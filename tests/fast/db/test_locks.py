@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from pytest_django.fixtures import DjangoAssertNumQueries, Settings
 
@@ -25,11 +25,11 @@ from instances.engine.certificates import CertificateEnd
 from instances.errors import BusyError, RequestError
 from instances.health import restarts
 from instances.health.state import State, Status
-from instances.incidents import deadlines
+from instances.incidents import deadlines, lifecycle
 from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Channel, Health, Incident, Instance, Operation
 from instances.monitoring import hosts
-from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.monitoring.alarms import end_alarm, end_or_wait, raise_alarm
 from instances.operations import adopt as adopting
 from instances.operations import pause, service
 from instances.operations.adopt import _taken_over
@@ -174,6 +174,16 @@ def test_what_waited_is_woken_after_what_ended_is_let_go(
     Incident.objects.filter(pk=world.host_incident().pk).update(resolve_at=world.now)
     deadlines.apply_due(world.now, told)
     assert happened == ["let go", "woken"]
+
+
+def test_what_waited_is_woken_after_a_trouble_that_comes_and_goes_is_let_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr(lifecycle, "wake", lambda *_: held.append(connection.in_atomic_block))
+    world.large_incident("fleet", "hosts", flapping=True)
+    end_or_wait("fleet", "it has passed", world.now)
+    assert held == [False]
 
 
 def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(

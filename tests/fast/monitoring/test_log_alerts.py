@@ -310,6 +310,8 @@ def test_an_alert_that_comes_and_goes_is_told_as_that_and_its_end_when_it_stays_
         pass_time(6)
         pass_time(54)
     assert told == ["opened", "resolved"] * 3 + ["flapping"]
+    title = Notification.objects.get(kind="flapping").payload["title"]
+    assert title == "The log of c1 says what its plan warns of again and again"
     following.events.stop()
     following = Following(world)  # another process, which reads the last lines again
     for _ in range(15):
