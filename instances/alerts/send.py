@@ -169,20 +169,14 @@ def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> Deliv
 
 
 def _note(
-    taken: set[str],
-    answers: list[Answer],
-    mark: Callable[..., None],
-    key: object,
-    per_message: bool = False,
+    taken: set[str], answers: list[Answer], mark: Callable[..., None], key: object, per_message: bool = False
 ) -> None:
     """What a plugin has delivered, which it must `mark` for its own tries; `per_message` is no receiver.
 
     Apprise takes an answer 200 that refuses the message for a receipt.
     """
-    if per_message:
-        mark(key, per_message)
-    elif not (answers and answers[-1].refusal is not None):
-        mark(key)
+    mark(key, per_message)
+    if not per_message and not (answers and answers[-1].refusal is not None):
         taken.add(repr(key))
 
 
