@@ -42,7 +42,7 @@ def test_a_refused_login_is_said_once(world: World) -> None:
     assert [step["status"] for step in done.steps if step["name"] == "pull"] == ["failed"]
 
 
-def test_a_full_disk_is_the_hosts_and_not_told_as_the_registrys(world: World) -> None:
+def test_a_full_disk_is_the_hosts_and_not_told_of_the_registry(world: World) -> None:
     world.instance()
     publish(world)
     for _ in range(4):
