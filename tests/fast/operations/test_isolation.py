@@ -12,6 +12,7 @@ from instances.errors import PermanentError, TransientError
 from instances.models import Host
 from instances.operations.validate_host import validate_host
 from tests.factories import World
+from tests.fast.in_the_making import a_network_in_the_making
 
 pytestmark = pytest.mark.django_db
 APART = {"isolation_neighbours": True, "isolation_host": True, "isolation_link_local": True}
@@ -62,16 +63,7 @@ def test_nothing_is_made_on_the_engine_of_another_host(world: World) -> None:
 def test_a_bridge_that_a_provisioning_makes_just_now_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = world.engine.create_network
-    refused: list[str] = []
-
-    def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
-        if refused:
-            create(name, options, labels)
-        refused.append(name)
-        raise TransientError("The Docker Engine did not create it: networks have same bridge name.")
-
-    monkeypatch.setattr(world.engine, "create_network", in_the_making)
+    refused = a_network_in_the_making(world, monkeypatch)
     assert found(world)["network"]
     assert len(refused) == 2
 

@@ -6,10 +6,11 @@ import pytest
 
 from instances import documents
 from instances.containers.facts import NetworkFacts
-from instances.errors import PermanentError, TransientError
+from instances.errors import PermanentError
 from instances.models import Host, Instance
 from instances.operations import provision
 from tests.factories import World
+from tests.fast.in_the_making import a_network_in_the_making
 from tests.fast.updates import publish, update
 
 pytestmark = pytest.mark.django_db
@@ -47,16 +48,7 @@ def test_a_process_that_is_late_takes_the_bridge_the_other_one_made(
 def test_a_process_that_is_late_waits_for_a_bridge_that_can_not_be_seen_yet(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = world.engine.create_network
-    refused: list[str] = []
-
-    def in_the_making(name: str, options: dict[str, str], labels: dict[str, str]) -> None:
-        if refused:
-            create(name, options, labels)
-        refused.append(name)
-        raise TransientError("The Docker Engine did not create it: networks have same bridge name.")
-
-    monkeypatch.setattr(world.engine, "create_network", in_the_making)
+    refused = a_network_in_the_making(world, monkeypatch)
     assert world.provision().status == "succeeded"
     assert len(refused) == 2
 
