@@ -90,12 +90,53 @@ def customer(number: int) -> str:
 
 
 def _row(number: int) -> dict[str, object]:
+    """A row of a container list, with all that an engine says in one."""
+    identifier, name = f"{number:064x}", container_name(customer(number))
     return {
-        "Id": f"{number:064x}",
-        "Names": [f"/{container_name(customer(number))}"],
-        "State": "running",
-        "ImageID": "sha256:0",
+        "Id": identifier,
+        "Names": [f"/{name}"],
+        "Image": "registry.example.com/app:1.0.0",
+        "ImageID": f"sha256:{0:064x}",
+        "Command": "/docker-entrypoint.sh /usr/local/bin/app --listen 8080",
+        "Created": 1_771_461_234,
+        "Ports": [
+            {"IP": "0.0.0.0", "PrivatePort": 8080, "PublicPort": 20_000 + number % 10_000, "Type": "tcp"}
+        ],
         "Labels": labels_for(customer(number), PLAN),
+        "State": "running",
+        "Status": "Up 3 weeks",
+        "HostConfig": {"NetworkMode": "dockmgr"},
+        "NetworkSettings": {"Networks": {"dockmgr": _attachment(number)}},
+        "Mounts": [
+            {
+                "Type": "volume",
+                "Name": f"{name}-data",
+                "Source": f"/var/lib/docker/volumes/{name}-data/_data",
+                "Destination": "/data",
+                "Driver": "local",
+                "Mode": "z",
+                "RW": True,
+                "Propagation": "",
+            }
+        ],
+    }
+
+
+def _attachment(number: int) -> dict[str, object]:
+    return {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": None,
+        "NetworkID": f"{0:064x}",
+        "EndpointID": f"{number:064x}",
+        "Gateway": "172.30.0.1",
+        "IPAddress": f"172.30.{number // 250 % 250}.{number % 250 + 2}",
+        "IPPrefixLen": 16,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": "02:42:ac:1e:00:02",
+        "DriverOpts": None,
     }
 
 

@@ -203,7 +203,7 @@ def _items(value: list[Any], asked: ListOf) -> list[Any]:
 
 
 def _object(value: Json, shape: Json) -> Json:
-    return {key: fitting(entry, shape.get(key, object)) for key, entry in value.items()}
+    return {key: fitting(entry, shape[key]) if key in shape else entry for key, entry in value.items()}
 
 
 def _whole(value: object) -> int | None:

@@ -55,6 +55,16 @@ def test_an_answer_too_deep_to_be_read_is_an_error_in_one_sentence() -> None:
         engine.inspect("c")
 
 
+@pytest.mark.parametrize("said", [b'[{"Id": "c0ffee", "State": "\xff"}]', b'[{"Id": "c0ffee", "State":', b""])
+def test_a_list_that_breaks_off_or_has_no_text_lacks_nobody(said: bytes) -> None:
+    with (
+        engine_saying("/containers/json", Answer(body=said)) as engine,
+        pytest.raises(DockmgrError) as caught,
+    ):
+        engine.list_containers()
+    assert str(caught.value).endswith(": its answer can't be read.")
+
+
 def test_an_engine_with_an_odd_version_is_none() -> None:
     with engine_saying("/info", as_json({}), version=["1.41"]) as engine, pytest.raises(EngineUnreachable):
         engine.facts()
