@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from instances.checks.asking import ask_of
 from instances.checks.engine_answers import EngineAnswers
 from instances.checks.listings import (
+    KEPT_AT_ONCE,
     Seen,
     Untrusted,
     as_listed,
@@ -35,7 +36,6 @@ from instances.models.check_subject import CheckSubject
 from instances.outside import engine_address
 
 MISSING = "missing"
-HOSTS_AT_ONCE = 20  # whose rows are kept: who failed before is early in each, and so in all of them
 VERSION_LABEL = "org.opencontainers.image.version"
 
 
@@ -165,7 +165,7 @@ def _listed(roster: Roster, engines: Engines, patience: float) -> Iterator[list[
         doubts = _Doubts(answers, engines)
         for listings in as_listed(hosts, engines, patience):
             left = ((address, host) for address in listings for host in hosts[address])
-            while some := list(islice(left, HOSTS_AT_ONCE)):
+            while some := list(islice(left, KEPT_AT_ONCE)):
                 rows = rows_by_host(roster, [host.pk for _, host in some])
                 seen = (recognised(host, listings[address]) for address, host in some)
                 found = zip((address for address, _ in some), rows, seen, strict=True)

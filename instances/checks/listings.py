@@ -22,7 +22,8 @@ from instances.outside import engine_address, keep_engine_id
 
 logger = logging.getLogger(__name__)
 
-LISTED_AT_ONCE = 20
+LISTED_AT_ONCE = 20  # with those whose engines take their time
+KEPT_AT_ONCE = 8  # what a worker has memory for: the lists of so many hosts, and the rows of their instances
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ def as_listed(
 ) -> Iterator[dict[EngineAddress, Listed]]:
     """The lists of engines that answer soon, some hosts' at a time, and each of the others when it has.
 
-    No more of them are asked for, or kept, than are asked beside each other. An engine that takes longer
-    than `patience` (seconds) is as one that does not answer.
+    Few are asked for until the ones before are used, so that few are kept; one that is slow holds up none. An
+    engine that takes longer than `patience` (seconds) is as one that does not answer.
     """
     left = iter(addresses)
     with EngineAnswers[EngineAddress, Listed](patience) as answers:
         while True:
-            for address in islice(left, LISTED_AT_ONCE - len(answers)):
+            for address in islice(left, min(KEPT_AT_ONCE, LISTED_AT_ONCE - len(answers))):
                 answers.ask(address, partial(_listed_with_id, address, engines))
             if not answers:
                 return

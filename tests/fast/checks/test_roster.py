@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain
 
@@ -12,6 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from instances.checks import due, listings, roster
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.roster import Roster, rows_by_host, rows_of
+from instances.engine.pool import EngineAddress
+from instances.engine.port import Engine
 from instances.models import Health, Host, Instance
 from tasks import checks
 from tests.factories import World
@@ -112,3 +115,24 @@ def test_no_more_hosts_are_listed_than_are_asked_beside_each_other(
     fleet(world, 3, first=2, host=other)
     groups = requests_in_turn(Roster.of_active(), world.outside.engines)
     assert [len(list(requests)) for requests in groups] == [2, 3]
+
+
+def test_no_more_lists_are_asked_for_before_the_ones_at_hand_are_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "KEPT_AT_ONCE", 2)
+    fleet(world, 1)
+    for number in range(1, 5):
+        fleet(
+            world, 1, number, Host.objects.create(name=f"h{number}", docker_url=f"unix:///fake/{number}.sock")
+        )
+    asked, look = [], world.outside.engines.look
+
+    def counted(address: EngineAddress, call: Callable[[Engine], object]) -> object:
+        asked.append(address)
+        return look(address, call)
+
+    monkeypatch.setattr(world.outside.engines, "look", counted)
+    groups = requests_in_turn(Roster.of_active(), world.outside.engines)
+    used = [(len(list(requests)), len(asked)) for requests in groups]
+    assert used == [(2, 2), (2, 4), (1, 5)]
