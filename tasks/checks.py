@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from instances import documents, lookup, state_file
 from instances.checks import sweeps
-from instances.checks.check_requests import CheckRequest, requests_for, requests_in_turn
+from instances.checks.check_requests import CheckRequest, request_as_listed, requests_in_turn
 from instances.checks.dark_hosts import CheckPlan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
 from instances.checks.observe import Asked, Check, observe, unseen
@@ -208,7 +208,7 @@ def check_health(
         order = Order(CheckRequest.from_message(request), expiry(self.request.expires))
         LANES.run(order.request.engine, order.request.instance_id, order)
         return None
-    [own] = requests_for([lookup.instance(customer_id)], service.OUTSIDE.engines)
+    own = request_as_listed(lookup.instance(customer_id), service.OUTSIDE.engines)
     if self.request.ignore_result:
         LANES.run(own.engine, own.instance_id, Order(own))
         return None

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from msgspec import structs
 
-from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.observe import Check
 from instances.checks.policy import policy
 from instances.containers.spec import container_name, labels_for, volume_name
@@ -182,7 +182,7 @@ def a_check(
     **changes: Any,
 ) -> Check:
     """What a probe of half a second, ending now, saw of an instance."""
-    [request] = requests_for([instance], world.outside.engines, sweep_id)
+    request = request_as_listed(instance, world.outside.engines, sweep_id)
     seen = Observation(
         outcome=outcome,
         reason=reason,

@@ -20,7 +20,7 @@ from instances.checks.listings import (
     as_listed,
     believed,
     doubt_of,
-    list_hosts,
+    list_host,
     recognised,
 )
 from instances.checks.roster import Roster, rows_by_host
@@ -113,19 +113,11 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
         return replace(self, url=located(self.url, address))
 
 
-def requests_for(
-    instances: Sequence[CheckSubject], engines: Engines, sweep_id: str | None = None
-) -> list[CheckRequest]:
-    """One request per instance, in their order, informed by one container list per host."""
-    of_host: dict[EngineAddress, list[CheckSubject]] = defaultdict(list)
-    for instance in instances:
-        of_host[engine_address(instance.host)].append(instance)
-    listings = {
-        address: believed(of_host[address], listing, engines)
-        for address, listing in list_hosts(of_host, engines).items()
-    }
-    addressed = ((instance, engine_address(instance.host)) for instance in instances)
-    return [_informed(instance, address, listings[address], sweep_id) for instance, address in addressed]
+def request_as_listed(instance: CheckSubject, engines: Engines, sweep_id: str | None = None) -> CheckRequest:
+    """The request of one instance, informed by its host's container list."""
+    address = engine_address(instance.host)
+    listing = believed([instance], list_host(address, engines), engines)
+    return _informed(instance, address, listing, sweep_id)
 
 
 def requests_in_turn(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -48,15 +47,6 @@ class Listed(NamedTuple):
 UNLISTED = Listed(None)
 
 
-def list_hosts(addresses: Iterable[EngineAddress], engines: Engines) -> dict[EngineAddress, Seen]:
-    """The lists of all hosts, when the last engine has answered or failed."""
-    todo = list(addresses)
-    if len(todo) == 1:
-        return {todo[0]: _list_host(todo[0], engines)}
-    with ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
-        return dict(zip(todo, pool.map(lambda address: _list_host(address, engines), todo), strict=True))
-
-
 def as_listed(
     addresses: Iterable[EngineAddress], engines: Engines, patience: float = float("inf")
 ) -> Iterator[dict[EngineAddress, Listed]]:
@@ -77,7 +67,7 @@ def as_listed(
 
 def _listed_with_id(address: EngineAddress, engines: Engines) -> Listed:
     """The list, and who has made it where that is not known yet: it has just answered."""
-    seen = _list_host(address, engines)
+    seen = list_host(address, engines)
     if address.engine_id or not isinstance(seen, Listing):
         return Listed(seen)
     try:
@@ -87,7 +77,8 @@ def _listed_with_id(address: EngineAddress, engines: Engines) -> Listed:
         return Listed(seen)
 
 
-def _list_host(address: EngineAddress, engines: Engines) -> Seen:
+def list_host(address: EngineAddress, engines: Engines) -> Seen:
+    """What the engine lists, None if it does not answer."""
     try:
         return Listing.of(engines.look(address, lambda engine: engine.list_containers()))
     except AnotherEngine as error:

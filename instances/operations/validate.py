@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from instances.checks.asking import probed_publicly, public_url
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import observe
 from instances.containers import drift as rules
 from instances.containers import storage, timings
@@ -230,7 +230,7 @@ def _reach(instance: Instance, outside: Outside, publicly: bool) -> list[Finding
 
 
 def _inside(instance: Instance, outside: Outside) -> ProbeView:
-    [request] = requests_for([instance], outside.engines)
+    request = request_as_listed(instance, outside.engines)
     seen = observe(request, outside, settings.PROBE_TIMEOUT).seen
     return ProbeView(seen.outcome, seen.reason, seen.http_status, seen.error)
 

@@ -16,7 +16,7 @@ from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
 from dev.servers import redis_server
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from tasks import checks
 from tasks.app import app
 from tasks.broker import in_hand, transport
@@ -244,7 +244,7 @@ def test_many_are_published_as_celery_publishes_one(broker_url: str, monkeypatch
     prefix = f"published-{uuid.uuid4().hex}-"
     monkeypatch.setitem(app.conf, "broker_transport_options", {"global_keyprefix": prefix})
     monkeypatch.setattr(transport, "PUT_AT_ONCE", 2)
-    requests = requests_for([world.instance(f"c{number}") for number in range(5)], world.outside.engines)
+    requests = [request_as_listed(world.instance(f"c{number}"), world.outside.engines) for number in range(5)]
     with broker_at(broker_url, monkeypatch) as sent:
         checks.publish(requests, timedelta(seconds=60))
         many = sent("health")

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from instances import lookup
-from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.observe import observe
 from instances.errors import RequestError
 from instances.fleet.apply import apply
@@ -33,7 +33,7 @@ def say(health: str, more: str = "") -> None:
 def request_of(world: World, instance: Instance) -> CheckRequest:
     """As a worker gets it, through a message."""
     row = Instance.objects.without_secrets().get(pk=instance.pk)
-    [request] = requests_for([row], world.outside.engines)
+    request = request_as_listed(row, world.outside.engines)
     message = json.loads(json.dumps(request.message()))
     assert TOKEN not in str(message)
     return CheckRequest.from_message(message)

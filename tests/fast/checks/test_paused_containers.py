@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here, sweep_here
 from instances.models import Incident, Instance, Operation
@@ -34,7 +34,7 @@ def test_it_is_no_failure_and_nothing_is_restarted(world: World, paused: Instanc
 
 
 def test_it_is_seen_from_the_list_without_waiting_for_an_answer(world: World, paused: Instance) -> None:
-    [request] = requests_for([paused], world.outside.engines)
+    request = request_as_listed(paused, world.outside.engines)
     assert request.listed == "paused"
     world.probe.answers[request.url] = lambda: pytest.fail("it was asked")
     [recorded] = check_here(Roster.of_rows([paused]), world.outside)

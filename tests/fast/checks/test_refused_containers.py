@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.errors import DockmgrError, EngineUnreachable, TransientError
@@ -32,7 +32,7 @@ def look(world: World, instance: Instance, error: DockmgrError | None = REFUSES)
     world.clock.advance(30)
     if error:
         world.engine.fail_next("inspect", error)
-    [request] = requests_for([instance], world.outside.engines)
+    request = request_as_listed(instance, world.outside.engines)
     record([observe(request, world.outside, 5)], world.now)
     Monitor(world.outside).tick()
     return health_of(instance).status

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.errors import RequestError
@@ -108,7 +108,7 @@ def test_an_outage_is_told_as_long_as_it_was(world: World) -> None:
     died = world.now
     world.engine.stop(instance.container_name, 1)
     world.clock.advance(60)
-    [request] = requests_for([instance], world.outside.engines)
+    request = request_as_listed(instance, world.outside.engines)
     record([observe(request, world.outside, 1.0)], world.now)
     incident = the_incident()
     assert (incident.opened_at, incident.down_since) == (died, died)

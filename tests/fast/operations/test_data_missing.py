@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instances import documents
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import observe
 from instances.checks.record import record
 from instances.containers.spec import ContainerSpec
@@ -66,7 +66,7 @@ def test_once_the_data_is_back_the_container_is_made_again(world: World) -> None
     sweep_here("tests", world.outside)
     world.engine.create_volume(VOLUME, {})
     world.clock.advance(30)
-    [request] = requests_for([instance], world.outside.engines)
+    request = request_as_listed(instance, world.outside.engines)
     [seen], _ = record([observe(request, world.outside, 5.0)], world.now)
     assert seen.verdict
     assert (seen.seen.reason, seen.verdict.restart) == ("missing", True)
@@ -475,7 +475,7 @@ def test_the_log_of_a_strangers_container_is_never_shown(world: World, run: Run)
 def test_a_check_that_finds_neither_container_nor_data_is_a_failure(world: World) -> None:
     instance = world.instance()
     lose_all(world, instance)
-    [request] = requests_for([instance], world.outside.engines)
+    request = request_as_listed(instance, world.outside.engines)
     assert type(request).from_message(request.message()) == request
     seen = observe(request, world.outside, 5.0).seen
     assert (seen.outcome, seen.reason) == (Outcome.FAIL, "data_missing")

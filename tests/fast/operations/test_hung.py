@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from instances.checks.check_requests import request_for, requests_for
+from instances.checks.check_requests import request_as_listed, request_for
 from instances.checks.observe import RUNNING, observe
 from instances.checks.record import record
 from instances.errors import ContainerHung, EngineUnreachable
@@ -69,7 +69,8 @@ def test_a_hung_container_that_answers_is_well(world: World) -> None:
 def test_its_neighbours_are_looked_at_as_ever(world: World) -> None:
     hung, neighbour = a_hung_one(world), world.instance("c2")
     world.probe.answers[neighbour.port or 0] = fails("http_503")
-    for request in requests_for([hung, neighbour], world.outside.engines):
+    for instance in (hung, neighbour):
+        request = request_as_listed(instance, world.outside.engines)
         record([observe(request, world.outside, 1)], world.now)
     outcomes = dict(HealthCheck.objects.values_list("instance__customer_id", "reason"))
     assert outcomes == {"c1": "hung", "c2": "http_503"}

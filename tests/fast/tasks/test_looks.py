@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.checks import sweeps
-from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.record import record
 from instances.health.response import Outcome
 from instances.models import Health, HealthCheck, Pulse
@@ -182,7 +182,7 @@ def test_a_wedged_program_is_down_and_restarted_as_after_any_check(world: World)
 def test_a_look_that_meets_a_sweeps_check_makes_it_neither_shorter_nor_a_look(
     world: World, order: tuple[str, str]
 ) -> None:
-    [request] = requests_for([world.instance()], world.outside.engines, "a-sweep")
+    request = request_as_listed(world.instance(), world.outside.engines, "a-sweep")
     as_look = CheckRequest.from_message({**request.message(), "sweep_id": None, "look": True, "newer": 1})
     of = {
         "sweep": Order(request, world.now + timedelta(seconds=800)),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.db.batch_writer import BatchWriter
 from instances.errors import OutOfReachError
 from instances.models import HealthCheck
@@ -48,7 +48,7 @@ def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> A
 
 @pytest.mark.usefixtures("writer")
 def test_a_check_of_a_sweep_is_lost_with_one_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    [request] = requests_for([world.instance()], world.outside.engines)
+    request = request_as_listed(world.instance(), world.outside.engines)
     with caplog.at_level(logging.WARNING, "tasks"):
         assert checks.check_health("c1", request.message()) is None
     assert [record.getMessage() for record in caplog.records if record.name == "tasks.checks"] == [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from tasks import checks
 from tests.factories import World
 from tests.fast.tasks.test_tasks import Sent
@@ -22,7 +22,7 @@ def shared(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_they_are_what_celery_would_send(world: World, sent: Sent) -> None:
-    requests = requests_for([world.instance("c1"), world.instance("c2")], world.outside.engines)
+    requests = [request_as_listed(world.instance(name), world.outside.engines) for name in ("c1", "c2")]
     checks.publish(requests, EVERY)
     many = sent("health")
     for request in requests:

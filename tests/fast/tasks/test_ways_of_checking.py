@@ -15,7 +15,7 @@ from django.db.models import Model
 from msgspec.structs import replace
 
 from instances.checks import sweeps
-from instances.checks.check_requests import CheckRequest, requests_for
+from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.observe import asks_first
 from instances.http.many_probes import Turn, question_of
 from instances.models import Health, HealthCheck, HostWatch, Incident, Instance, Sweep
@@ -126,7 +126,7 @@ def scene(world: World, seed: int) -> list[Order]:
             world.engine.stop(instance.container_name, 1)
         else:
             world.engine.lose(instance.container_name)
-    requests = requests_for(instances, world.outside.engines, str(row.pk))
+    requests = [request_as_listed(one, world.outside.engines, str(row.pk)) for one in instances]
     rnd.shuffle(requests)
     # Of one instance all are alike: which of two that differ is recorded first is chance, in both ways.
     requests[0] = replace(requests[0], distrust="Its engine is another one.")

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from instances.checks import trust
-from instances.checks.check_requests import requests_for
+from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import container_trouble, observe
 from instances.containers.facts import ContainerFacts
 from instances.engine.pool import Engines
@@ -68,7 +68,7 @@ class World:
         return replace(facts, **changes)  # type: ignore[arg-type]
 
     def look(self, *, stale_list: bool = False) -> tuple[Outcome, str]:
-        [request] = requests_for([self.instance], self.engines)
+        request = request_as_listed(self.instance, self.engines)
         request = structs.replace(request, listed="running") if stale_list else request
         seen = observe(request, Outside(self.engines, StandingClock(), self.probe), 5.0).seen
         self.seen = seen
@@ -166,7 +166,7 @@ def test_a_container_that_is_gone_is_missing(stale_list: bool, monkeypatch: pyte
 
 def test_a_container_that_was_started_since_the_list_is_probed() -> None:
     world = World()
-    [request] = requests_for([world.instance], world.engines)
+    request = request_as_listed(world.instance, world.engines)
     seen = observe(
         structs.replace(request, listed="exited"), Outside(world.engines, probe=world.probe), 5.0
     ).seen
@@ -236,5 +236,5 @@ def test_a_long_version_is_cut_to_what_is_stored(image: str) -> None:
 def test_without_a_list_the_tag_still_tells_the_version() -> None:
     world = World()
     world.engine.unreachable = True
-    [request] = requests_for([world.instance], world.engines)
+    request = request_as_listed(world.instance, world.engines)
     assert (request.version, request.listed) == ("2026.2.19", None)
