@@ -76,13 +76,14 @@ def fleet_in_trouble() -> QuerySet[Incident]:
     return fleet.exclude(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
 
 
-def holding_messages(now: datetime) -> QuerySet[Incident]:
-    """Incidents of hosts that hold back what is told of instances there.
+def lingers(incident: Incident) -> bool:
+    """Whether a host's incident is open only because it flaps: its trouble and the usual grace are over."""
+    return incident.flapping and incident.down_since is None and incident.resolve_at is not None
 
-    That of a host which comes and goes stays open for longer than it holds others back.
-    """
-    own_alone = timedelta(seconds=max(0.0, settings.FLAPPING_CLEAN - settings.HOST_GRACE))
-    return open_on_hosts().exclude(flapping=True, resolve_at__lte=now + own_alone)
+
+def unsettled_hosts() -> QuerySet[Incident]:
+    """Incidents of hosts that are in trouble, or in the grace after it: all but those that only linger."""
+    return open_on_hosts().exclude(flapping=True, down_since=None, resolve_at__isnull=False)
 
 
 def trouble_shown(incident: Incident) -> str:

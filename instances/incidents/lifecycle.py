@@ -36,7 +36,9 @@ def last_of(key: str, now: datetime, kind: str = "", *, host: Host | None = None
 
 def _whose(key: str, kind: str, host: Host | None) -> Q:
     """Names change hands: a host's incidents are known by the row they belong to, and are no customer's."""
-    return Q(kind=kind, host=host, customer_id="") if host is not None else Q(key=key)
+    if host is None:
+        return Q(key=key)
+    return Q(kind=kind, host=host, customer_id="", key__startswith=f"{key.partition(':')[0]}:")
 
 
 @transaction.atomic

@@ -25,6 +25,7 @@ USUAL_PAUSE = timedelta(minutes=10)  # of a container: long enough for a backup;
 TOGETHER = timedelta(seconds=60)  # until many public addresses are told of: by then most have been asked
 ALONE = timedelta(seconds=120)  # until one of them is: by then it is seen whether there are many
 _HOST = "host:"
+_WAVE = "wave:"
 _OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
 _CLOCK = "clock:"
 KEY_LENGTH = 128
@@ -38,6 +39,16 @@ def instance_key(customer_id: str) -> str:
 def host_key(host_name: str) -> str:
     """What a host's incident is known by."""
     return f"{_HOST}{host_name}"
+
+
+def wave_key(host_name: str) -> str:
+    """What a wave is known by that begins while the host's own incident is open only because it flaps."""
+    return f"{_WAVE}{host_name}"
+
+
+def is_wave_key(key: str) -> bool:
+    """Whether it is that of a wave with an incident of its own."""
+    return key.startswith(_WAVE)
 
 
 def operation_key(operation_id: UUID) -> str:
@@ -121,7 +132,8 @@ def at_fault(place: tuple[str, str], cause: str) -> str:
 
 def host_in(key: str) -> str:
     """The host's name in the key of a host's incident; empty for any other key."""
-    return key.removeprefix(_HOST) if key.startswith(_HOST) else ""
+    of_host, _, name = key.partition(":")
+    return name if f"{of_host}:" in (_HOST, _WAVE) else ""
 
 
 class Severity(StrEnum):

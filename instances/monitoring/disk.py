@@ -17,7 +17,7 @@ from instances.db.moments import ahead
 from instances.db.write_back import write_back
 from instances.engine.pool import Engines
 from instances.errors import DockmgrError
-from instances.incidents.hosts import open_on_hosts, watch_all
+from instances.incidents.hosts import unsettled_hosts, watch_all
 from instances.lib.clock import is_due
 from instances.models import Host, HostWatch, Instance, Usage
 from instances.models.usage import CONSUMED
@@ -61,7 +61,7 @@ def take_due(now: datetime, every: timedelta) -> list[Host]:
     due = Q(disk_at=None) | Q(disk_at__lte=now - every) | ahead("disk_at", now)
     with transaction.atomic():
         rows = locked(HostWatch.objects.filter(due, failures=0), skip_locked=True)
-        well = rows.exclude(host__incidents__in=open_on_hosts()).order_by("disk_at", "pk")
+        well = rows.exclude(host__incidents__in=unsettled_hosts()).order_by("disk_at", "pk")
         taken = [row.pk for row in well[:AT_ONCE]]
         HostWatch.objects.filter(pk__in=taken).update(disk_at=now)
     return list(Host.objects.filter(pk__in=taken).order_by("pk"))

@@ -16,7 +16,7 @@ from instances.db.moments import ahead
 from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError, OutOfReachError
-from instances.incidents.hosts import open_on_hosts
+from instances.incidents.hosts import unsettled_hosts
 from instances.incidents.rules import ORPHANS, Severity, orphans_key
 from instances.models import Host, HostWatch, Instance, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
@@ -87,7 +87,7 @@ def _claim(now: datetime) -> Host | None:
     every = timedelta(seconds=settings.ORPHANS_INTERVAL)
     due = Q(orphans_at=None) | Q(orphans_at__lte=now - every) | ahead("orphans_at", now)
     waiting = HostWatch.objects.filter(due, failures=0, answered_at__isnull=False)
-    for watch in waiting.exclude(host__incidents__in=open_on_hosts()).select_related("host")[:TRIED]:
+    for watch in waiting.exclude(host__incidents__in=unsettled_hosts()).select_related("host")[:TRIED]:
         if HostWatch.objects.filter(due, pk=watch.pk).update(orphans_at=now):
             return watch.host
     return None
