@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
+from instances.checks.policy import policy
 from instances.checks.roster import PAGE, Roster
 from instances.db.locks import locked
 from instances.db.moments import ahead, reached
-from instances.health.trusted import LONGEST_WAIT
 from instances.models import Health, Instance
 
 CLAIM_SECONDS = 60.0
@@ -40,7 +40,7 @@ def _unless_ahead(now: datetime) -> Case:
 
 
 def _due(now: datetime, among: QuerySet[Instance]) -> QuerySet[Health]:
-    reached_or_unknown = reached("next_check_at", now, LONGEST_WAIT) | (
+    reached_or_unknown = reached("next_check_at", now, policy().longest_wait) | (
         Q(next_check_at__isnull=False) & ahead("checked_at", now)
     )
     return Health.objects.filter(reached_or_unknown, instance__in=among)
