@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 
 from instances.incidents import lifecycle
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import Severity
-from instances.models import Host, Incident, Instance
+from instances.models import Incident
 
 logger = logging.getLogger(__name__)
 
@@ -22,36 +23,21 @@ def open_one(key: str) -> Incident | None:
     return Incident.objects.open().filter(key=key).first()
 
 
-def raise_alarm(
-    key: str,
-    kind: str,
-    cause: str,
-    message: str,
-    now: datetime,
-    *,
-    host: Host | None = None,
-    instance: Instance | None = None,
-    resolve_at: datetime | None = None,
-    notify_at: datetime | None = None,
-    severity: Severity = Severity.CRITICAL,
-) -> None:
-    """Open the key's incident, or bring its cause and message up to date.
+def raise_alarm(alarm: Alarm, now: datetime) -> None:
+    """Open its incident, or bring cause and message up to date.
 
-    It is told at once, or when `notify_at` says; who knows of it hears of another cause by a reminder.
-    With `resolve_at` it resolves by itself then, unless it is raised again before.
+    Who knows of it hears of another cause by a reminder.
     """
+    resolve_at = None if alarm.clean is None else now + alarm.clean
     try:
         with transaction.atomic():
-            known = lifecycle.last_of(key, now, kind, host=host)
-            if known is None or not known.is_open or known.cause != cause:
-                logger.log(ERROR if severity is Severity.CRITICAL else WARNING, "%s", message)
-                known = lifecycle.open_incident(
-                    key, kind, severity, cause, message, now,
-                    host=host, instance=instance, notify_at=notify_at,
-                )  # fmt: skip
-            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=message)
+            known = lifecycle.last_of(alarm, now)
+            if known is None or not known.is_open or known.cause != alarm.cause:
+                logger.log(ERROR if alarm.severity is Severity.CRITICAL else WARNING, "%s", alarm.message)
+                known = lifecycle.open_incident(alarm, now)
+            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=alarm.message)
     except IntegrityError:
-        logger.info("Another process has just raised the alarm of %s.", key)
+        logger.info("Another process has just raised the alarm of %s.", alarm.key)
 
 
 def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:

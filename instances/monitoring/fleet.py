@@ -13,6 +13,7 @@ from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
 from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, open_on_hosts
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import FLEET
 from instances.models import Incident, Instance
 from instances.monitoring import host_rules
@@ -33,7 +34,7 @@ def judge_fleet(now: datetime) -> None:
         message = (
             f"{bad} of {hosts} hosts are in trouble: nothing is restarted anywhere until that has passed."
         )
-        raise_alarm(FLEET, FLEET, HALF_ARE_BAD, message, now)
+        raise_alarm(Alarm(FLEET, FLEET, HALF_ARE_BAD, message), now)
         note_flapping(Incident.objects.filter(key=FLEET), now)
     elif (incident := open_one(FLEET)) and incident.cause == HALF_ARE_BAD:
         end_or_wait(FLEET, "fewer than half of the hosts are in trouble", now)
@@ -75,7 +76,7 @@ class SelfTest:
         incident = open_one(FLEET)
         if self._failures >= FAILURES and (incident is None or incident.cause == SELF_TEST):
             message = f"dockmgr's test of itself fails: {error} Nothing is restarted anywhere."
-            raise_alarm(FLEET, FLEET, SELF_TEST, message, now, resolve_at=now + CLEAN)
+            raise_alarm(Alarm(FLEET, FLEET, SELF_TEST, message, clean=CLEAN), now)
 
 
 def probe_oneself(outside: Outside, timeout: float) -> str:

@@ -14,6 +14,7 @@ from instances.containers.facts import short_id
 from instances.db.locks import lock_in_order, locked
 from instances.incidents import lifecycle
 from instances.incidents.hosts import WAVE, lingers, open_on_hosts
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import host_key, is_wave_key, wave_key
 from instances.incidents.writer import IncidentWriter
 from instances.models import Health, Host, HostWatch, Incident, Instance
@@ -215,7 +216,7 @@ def _open(case: _Case) -> None:
     window = round((now - case.begins).total_seconds())
     counted = replace(rules(), wave_window=max(window, settings.WAVE_WINDOW))
     message = host_rules.describe(trouble, host.name, case.found, counted, shared)
-    raise_alarm(case.key, "host", trouble.value, message, now, host=host)
+    raise_alarm(Alarm(case.key, "host", trouble.value, message, host=host), now)
     note_flapping(open_on_hosts().filter(host=host), now)
 
 

@@ -17,6 +17,7 @@ from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError, OutOfReachError
 from instances.incidents.hosts import unsettled_hosts
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import ORPHANS, Severity, orphans_key
 from instances.models import Host, HostWatch, Instance, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
@@ -130,7 +131,7 @@ def _judge(host: Host, found: Sequence[Orphan], now: datetime) -> None:
         end_alarm(orphans_key(host.name), f"all that dockmgr made on host {host.name} has its instance", now)
         return
     cause, message = describe(host.name, found)
-    raise_alarm(orphans_key(host.name), ORPHANS, cause, message, now, host=host, severity=Severity.WARNING)
+    raise_alarm(Alarm(orphans_key(host.name), ORPHANS, cause, message, Severity.WARNING, host=host), now)
 
 
 def describe(host: str, found: Sequence[Orphan]) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from instances.errors import BusyError, RequestError
 from instances.health import restarts
 from instances.health.state import State, Status
 from instances.incidents import deadlines, lifecycle
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Channel, Health, Incident, Instance, Operation
 from instances.monitoring import hosts
@@ -151,7 +152,8 @@ def test_a_host_that_is_back_is_judged_by_rows_of_health_before_those_of_inciden
     """As checks take them: what ends, as the warning of a certificate, wakes incidents of the instances."""
     world.instance()
     world.host_incident()
-    raise_alarm(certificate_key("local"), CERTIFICATE, "engine", "ends soon", world.now, host=world.host)
+    ends = Alarm(certificate_key("local"), CERTIFICATE, "engine", "ends soon", host=world.host)
+    raise_alarm(ends, world.now)
     renewed = CertificateEnd("engine", "its", world.now + timedelta(days=90))
     with django_assert_max_num_queries(100) as asked:
         hosts.ask_due(replace(world.outside, certificates=lambda address: [renewed]))
@@ -210,7 +212,7 @@ def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(
 
     def trouble() -> None:
         for _ in range(rounds):
-            raise_alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble.", world.now)
+            raise_alarm(Alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble."), world.now)
             enqueue_notifications(world.now)
             end_alarm("fleet", "it has passed", world.now)
 
@@ -242,7 +244,7 @@ def test_waves_on_a_host_that_flaps_and_mutes_at_once_meet_no_deadlock(
 
     def trouble() -> None:
         for _ in range(rounds):
-            raise_alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble.", world.now)
+            raise_alarm(Alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble."), world.now)
             end_alarm("fleet", "it has passed", world.now)
 
     def mute_host() -> None:
