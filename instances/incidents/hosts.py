@@ -21,6 +21,7 @@ DATA_LOST = "data_lost"  # of one whose engine has lost its containers and their
 WAVE = "wave"  # the cause of one whose instances began to fail together
 HALF_ARE_BAD = "hosts"  # the cause of the fleet's incident while half of all hosts are in trouble
 OUT_OF_REACH = "out_of_reach"  # the state a host is shown in while its engine can't be asked
+_HALF_WERE_BAD = Q(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
 _SHOWN = {
     ENGINE: OUT_OF_REACH,
     MISCONFIGURED: OUT_OF_REACH,
@@ -71,9 +72,13 @@ def open_on_hosts() -> QuerySet[Incident]:
 
 
 def fleet_in_trouble() -> QuerySet[Incident]:
-    """The fleet's incident. One that comes and goes stays open for a while after its trouble has passed."""
-    fleet = Incident.objects.open().filter(key=FLEET)
-    return fleet.exclude(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
+    """Incidents of the fleet that go on. One that comes and goes is open for a while after its trouble."""
+    return Incident.objects.open().filter(kind=FLEET).exclude(_HALF_WERE_BAD)
+
+
+def fleet_lingers() -> bool:
+    """Whether the fleet's incident is open only because it flaps: fewer hosts are in trouble by now."""
+    return Incident.objects.open().filter(_HALF_WERE_BAD, key=FLEET).exists()
 
 
 def lingers(incident: Incident) -> bool:

@@ -12,6 +12,7 @@ from instances.health.outages import is_flapping
 from instances.health.state import Policy, State, Status
 
 FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
+BLIND = "fleet:self_test"  # that of dockmgr's test of itself, where the one of all hosts is open in vain
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind
 OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
 CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced

@@ -12,9 +12,9 @@ from django.conf import settings
 from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
-from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, open_on_hosts
+from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, fleet_lingers, open_on_hosts
 from instances.incidents.lifecycle import Alarm
-from instances.incidents.rules import FLEET
+from instances.incidents.rules import BLIND, FLEET
 from instances.models import Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import end_or_wait, note_flapping, open_one, raise_alarm
@@ -73,10 +73,20 @@ class SelfTest:
         error = probe_oneself(self._outside, settings.PROBE_TIMEOUT)
         self._failures = self._failures + 1 if error else 0
         now = self._outside.clock.now()
-        incident = open_one(FLEET)
-        if self._failures >= FAILURES and (incident is None or incident.cause == SELF_TEST):
+        if self._failures >= FAILURES and (key := _key_of_self_test()):
             message = f"dockmgr's test of itself fails: {error} Nothing is restarted anywhere."
-            raise_alarm(Alarm(FLEET, FLEET, SELF_TEST, message, clean=CLEAN), now)
+            raise_alarm(Alarm(key, FLEET, SELF_TEST, message, clean=CLEAN), now)
+
+
+def _key_of_self_test() -> str:
+    """What its incident is known by; empty while half of all hosts are in trouble, which says enough.
+
+    While that has passed and its incident is open, because it flaps, nothing else would hold healing back.
+    """
+    incident = open_one(FLEET)
+    if fleet_lingers() or open_one(BLIND):
+        return BLIND
+    return FLEET if incident is None or incident.cause == SELF_TEST else ""
 
 
 def probe_oneself(outside: Outside, timeout: float) -> str:

@@ -21,9 +21,10 @@ from instances.incidents.hosts import (
 )
 from instances.models import Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import hosts
-from instances.monitoring.fleet import judge_fleet
+from instances.monitoring.fleet import SelfTest, judge_fleet
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_check, a_failure
+from tests.fakes.outside import fails, passes
 from tests.fast.telling import HOUR, a_channel, outbox
 
 pytestmark = pytest.mark.django_db
@@ -235,3 +236,24 @@ def test_a_self_test_that_fails_holds_healing_also_where_hosts_come_and_go(world
     clean = world.now + timedelta(seconds=60)
     world.large_incident("fleet", "self_test", flapping=True, resolve_at=clean)
     assert healing_held(instance, world.now)
+
+
+def test_a_self_test_that_fails_after_half_of_all_hosts_came_and_went_is_told_and_holds_healing(
+    world: World,
+) -> None:
+    instance = world.instance()
+    in_vain = world.large_incident("fleet", "hosts", flapping=True)
+    pass_time(world, STEP, comes_and_goes=False)
+    assert in_vain.flapping
+    assert not healing_held(instance, world.now)
+    world.probe.of_itself = fails("timeout")
+    test, before = SelfTest(world.outside), len(told())
+    for _ in range(3):
+        test.run()
+        enqueue_notifications(world.now)
+    assert healing_held(instance, world.now)
+    assert outbox()[before:] == ["ops opened critical fleet:self_test"]
+    world.probe.of_itself = passes()
+    pass_time(world, 120, comes_and_goes=False)
+    assert not healing_held(instance, world.now)
+    assert Incident.objects.open().get() == in_vain
