@@ -21,7 +21,7 @@ from instances.monitoring.host_incidents import Asked, judge_host, judge_wave, l
 from instances.monitoring.host_rules import PingRecord, Trouble
 from instances.outside import Outside, bare_address, keep_engine_id
 
-LONGEST_WAIT = timedelta(minutes=5)  # no question is put off for longer
+LONGEST_PAUSE = timedelta(minutes=5)  # between two questions
 
 
 def ask_due(outside: Outside, by: datetime | None = None) -> int:
@@ -63,7 +63,7 @@ def in_doubt(now: datetime) -> bool:
     """
     in_turn = F("asked_at") + timedelta(seconds=settings.HOST_INTERVAL)
     before_its_turn = Q(asked_at=None) | Q(ask_at__lt=in_turn)
-    suspected = reached("ask_at", now, LONGEST_WAIT) & before_its_turn
+    suspected = reached("ask_at", now, _longest_wait()) & before_its_turn
     doubtful = HostWatch.objects.filter(
         suspected | Q(ask_at__isnull=False, failures__gt=0), host__in=in_use()
     )
@@ -90,15 +90,25 @@ def _due(by: datetime, now: datetime) -> QuerySet[HostWatch]:
     """Due `by` then. What nobody can have written is judged by the present: asking many takes its time."""
     latest = by - timedelta(seconds=settings.HOST_ASK_INTERVAL)
     rested = Q(asked_at=None) | Q(asked_at__lte=latest) | ahead("asked_at", now)
-    waited = Q(ask_at__lte=by) | ahead("ask_at", now + LONGEST_WAIT)
+    waited = Q(ask_at__lte=by) | ahead("ask_at", now + _longest_wait())
     return HostWatch.objects.filter(rested, waited, host__in=in_use())
+
+
+def _while_asked() -> timedelta:
+    """How long whoever asks an engine may take, until it is asked anew."""
+    return timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
+
+
+def _longest_wait() -> timedelta:
+    """No question is put off for longer."""
+    return max(LONGEST_PAUSE, _while_asked())
 
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
     if not _due(by, now).exists():
         return []
-    again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
+    again = now + _while_asked()
     with transaction.atomic():
         due = locked(_due(by, now), skip_locked=True).select_related("host")
         watches = list(due.order_by("ask_at")[:AT_ONCE])

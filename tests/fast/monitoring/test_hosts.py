@@ -356,6 +356,18 @@ def test_a_host_whose_asker_died_is_asked_again(world: World) -> None:
     assert ask(world, 1) == 1
 
 
+def test_a_host_that_may_be_silent_for_minutes_is_asked_by_one_process(
+    world: World, settings: Settings
+) -> None:
+    settings.ENGINE_TIMEOUT = 300
+    hosts.suspect([world.host.pk], world.now)
+    [watch] = host_watching._claim(world.now, world.now)
+    world.clock.advance(300)
+    assert host_watching._claim(world.now, world.now) == []
+    host_watching._conclude(watch, Answer(error="It did not answer in time."), world.now)
+    assert watch_of(world).failures == 1
+
+
 def test_an_answer_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:
     hosts.suspect([world.host.pk], world.now)
     [late] = host_watching._claim(world.now, world.now)
