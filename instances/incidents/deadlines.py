@@ -19,7 +19,7 @@ from instances.incidents.writer import IncidentWriter
 from instances.models import Health, Incident, Operation
 
 BATCH = 200
-LONGEST_CLEAN = 120.0  # seconds an alarm that nobody raises again stays open
+LONGEST_CLEAN = 1000.0  # seconds an alarm that nobody raises again stays open
 Resolution = Callable[[Incident], str]
 
 

@@ -23,7 +23,8 @@ from instances.outside import Outside
 SELF_TEST = "self_test"
 SELF_TEST_PATH = "/dockmgr-self-test"
 FAILURES = 2  # self-tests in a row that must fail
-CLEAN = timedelta(seconds=60)  # without a failed self-test in any process until healing goes on
+CLEAN = timedelta(seconds=60)  # at least, without a failed self-test in any process until healing goes on
+MARGIN = timedelta(seconds=30)
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{"ok": true}'
 
 
@@ -68,14 +69,20 @@ class SelfTest:
     def run(self) -> None:
         """Test, and raise the alarm about the fleet when it failed twice in a row.
 
-        It ends by itself when no process has raised it for a minute.
+        It ends by itself when no process has raised it for a minute, or for as long as a test may be away.
         """
         error = probe_oneself(self._outside, settings.PROBE_TIMEOUT)
         self._failures = self._failures + 1 if error else 0
         now = self._outside.clock.now()
         if self._failures >= FAILURES and (key := _key_of_self_test()):
             message = f"dockmgr's test of itself fails: {error} Nothing is restarted anywhere."
-            raise_alarm(Alarm(key, FLEET, SELF_TEST, message, clean=CLEAN), now)
+            raise_alarm(Alarm(key, FLEET, SELF_TEST, message, clean=_clean()), now)
+
+
+def _clean() -> timedelta:
+    """Until the next test has failed, too: engines are asked before it, and it takes its time."""
+    between = timedelta(seconds=2 * settings.ENGINE_TIMEOUT + settings.PROBE_TIMEOUT)
+    return max(CLEAN, between + MARGIN)
 
 
 def _key_of_self_test() -> str:
