@@ -12,17 +12,19 @@ from django.db.models import Q
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.feed import tell_of_incidents
 from instances.incidents.rules import (
+    AGAIN,
     CONTAINER,
     FLEET,
     LOG,
     OUTSIDE,
     RESOURCES,
     SELF,
+    TROUBLE,
     Severity,
     first_told_after,
 )
 from instances.incidents.writer import IncidentWriter
-from instances.models import Host, Incident, Instance
+from instances.models import Host, Incident, Instance, NotifiedState
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,14 @@ def wake(incident: Incident, now: datetime) -> None:
     elif incident.kind != FLEET:
         return
     Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
+
+
+@transaction.atomic
+def tell_anew(incident: Incident, now: datetime) -> None:
+    """Have all who know of it told once more: another matter for people, which nobody has seen to."""
+    unseen = {"acknowledged_at": None, "acknowledged_by": ""}
+    if Incident.objects.filter(pk=incident.pk, resolved_at=None).update(notify_at=now, **unseen):
+        NotifiedState.objects.filter(incident=incident, state__in=TROUBLE).update(state=AGAIN, at=now)
 
 
 @transaction.atomic
