@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 
 from instances.incidents import lifecycle
+from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST
 from instances.incidents.lifecycle import Alarm
-from instances.incidents.rules import Severity
+from instances.incidents.rules import CERTIFICATE, SELF, Severity
 from instances.models import Incident
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def open_one(key: str) -> Incident | None:
 def raise_alarm(alarm: Alarm, now: datetime) -> None:
     """Open its incident, or bring cause and message up to date.
 
-    Who knows of it hears of another cause by a reminder.
+    Who knows of it hears of another cause by a reminder, or at once where there may be none.
     """
     resolve_at = None if alarm.clean is None else now + alarm.clean
     try:
@@ -34,10 +35,28 @@ def raise_alarm(alarm: Alarm, now: datetime) -> None:
             known = lifecycle.last_of(alarm, now)
             if known is None or not known.is_open or known.cause != alarm.cause:
                 logger.log(ERROR if alarm.severity is Severity.CRITICAL else WARNING, "%s", alarm.message)
+                is_news = known is not None and known.is_open and _is_news(known, alarm)
                 known = lifecycle.open_incident(alarm, now)
+                if is_news:
+                    lifecycle.tell_anew(known, now)
             Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=alarm.message)
     except IntegrityError:
         logger.info("Another process has just raised the alarm of %s.", alarm.key)
+
+
+def _is_news(known: Incident, alarm: Alarm) -> bool:
+    """Whether an open incident becomes another matter for people, of which it has not told before.
+
+    So it is where nothing is done on a host before somebody acts. And where parts have joined those it named:
+    of certificates nobody is reminded, nor of dockmgr itself once that was acknowledged.
+    """
+    if alarm.kind == "host":
+        is_other = alarm.cause in (ANOTHER_ENGINE, DATA_LOST)
+    else:
+        more = set(alarm.cause.split(",")) - set(known.cause.split(","))
+        unheard = alarm.kind == CERTIFICATE or (alarm.kind == SELF and known.acknowledged_at is not None)
+        is_other = bool(more) and unheard
+    return is_other and not known.events.filter(text=alarm.message).exists()
 
 
 def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:

@@ -30,8 +30,6 @@ from instances.monitoring.host_rules import (
     Trouble,
 )
 
-NEEDS_PEOPLE = (Trouble.ANOTHER_ENGINE, Trouble.DATA_LOST)  # does not pass before somebody acts
-
 
 def rules() -> HostRules:
     """The installation's numbers."""
@@ -200,7 +198,7 @@ def _act(case: _Case, incident: Incident | None) -> bool:
     present = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
     step = host_rules.next_step(case.found, present, rules())
     if step is HostStep.OPEN:
-        _open(case, incident)
+        _open(case)
         return True
     goes_on = incident is not None
     if incident is not None and step is HostStep.GRACE:
@@ -210,7 +208,7 @@ def _act(case: _Case, incident: Incident | None) -> bool:
     return goes_on or (incident is not None and _act(case, None))
 
 
-def _open(case: _Case, known: Incident | None) -> None:
+def _open(case: _Case) -> None:
     host, now, trouble = case.host, case.now, host_rules.trouble_of(case.found, rules())
     if trouble is None:
         return
@@ -218,10 +216,7 @@ def _open(case: _Case, known: Incident | None) -> None:
     window = round((now - case.begins).total_seconds())
     counted = replace(rules(), wave_window=max(window, settings.WAVE_WINDOW))
     message = host_rules.describe(trouble, host.name, case.found, counted, shared)
-    is_news = known is not None and not known.events.filter(text=message).exists()
     raise_alarm(Alarm(case.key, "host", trouble.value, message, host=host), now)
-    if known is not None and is_news and trouble in NEEDS_PEOPLE:
-        lifecycle.tell_anew(known, now)
     note_flapping(open_on_hosts().filter(host=host), now)
 
 

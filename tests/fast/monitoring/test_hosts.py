@@ -16,7 +16,7 @@ from instances.engine.certificates import CertificateEnd
 from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
 from instances.incidents.hosts import engines_out_of_reach, healing_held
-from instances.models import Health, Host, HostWatch, Incident, Instance
+from instances.models import Health, Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import host_answers, host_rules
 from instances.monitoring import hosts as host_watching
 from instances.monitoring.host_answers import Answer
@@ -24,6 +24,7 @@ from instances.monitoring.host_rules import HostStep
 from instances.monitoring.hosts import ask_due, in_doubt
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_failure, health_of
+from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +161,23 @@ def test_a_certificate_that_ends_soon_is_one_warning(
     world.clock.advance(60)
     ask_due(replace(outside, certificates=lambda address: ends))
     assert not Incident.objects.open().exists()
+
+
+def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world: World) -> None:
+    world.instance()
+    a_channel(min_level="warning")
+    told: list[str] = []
+    both = {"engine": 13, "ours": 20}
+    ends = [
+        CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in both.items()
+    ]
+    outside = replace(world.outside, certificates=lambda address: ends)
+    for _ in range(12):
+        ask_due(outside)
+        told += told_after(world, 0)
+        world.clock.advance(86_400)
+    assert told == ["ops opened warning certificate:local"] * 2
+    assert "ours" in Notification.objects.order_by("-created_at")[0].payload["message"]
 
 
 def test_a_host_is_asked_on_while_its_instances_began_to_fail_lately(world: World) -> None:
