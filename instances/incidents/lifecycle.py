@@ -133,9 +133,12 @@ def wake(incident: Incident, now: datetime) -> None:
 
 @transaction.atomic
 def tell_anew(incident: Incident, now: datetime) -> None:
-    """Have all who know of it told once more: another matter for people, which nobody has seen to."""
-    unseen = {"acknowledged_at": None, "acknowledged_by": ""}
-    if Incident.objects.filter(pk=incident.pk, resolved_at=None).update(notify_at=now, **unseen):
+    """Have all who know of it told once more: another matter for people, which nobody has seen to.
+
+    So a second line is told of it no sooner than of the first.
+    """
+    unseen = {"acknowledged_at": None, "acknowledged_by": "", "confirmed_at": now, "notify_at": now}
+    if Incident.objects.filter(pk=incident.pk, resolved_at=None).update(**unseen):
         NotifiedState.objects.filter(incident=incident, state__in=TROUBLE).update(state=AGAIN, at=now)
 
 

@@ -102,6 +102,7 @@ def test_another_engine_after_one_out_of_reach_is_told_though_somebody_saw_that(
     """A host that is set up anew: nothing acts there before a person accepts its engine."""
     watched(world)
     a_channel()
+    a_channel("second", escalate_after=1200)
     world.engine.unreachable = True
     three_minutes(world)
     assert told_after(world, 0) == ["ops opened critical host:local"]
@@ -109,6 +110,7 @@ def test_another_engine_after_one_out_of_reach_is_told_though_somebody_saw_that(
     incident = incident_of(world)
     acknowledge(incident.pk, "ann", world.now)
     Incident.objects.update(**columns)
+    world.clock.advance(1200)
     moved(world)
     three_minutes(world)
     kind = "flapping" if columns else "opened"
@@ -120,6 +122,7 @@ def test_another_engine_after_one_out_of_reach_is_told_though_somebody_saw_that(
         world.outside.hosts[ELSEWHERE].unreachable = gone
         three_minutes(world)
         assert told_after(world, 0) == []
+    assert told_after(world, 600) == ["second escalated critical host:local"]
 
 
 def test_who_leaves_a_host_that_is_gone_for_good_is_removed_with_its_next_engine(world: World) -> None:
