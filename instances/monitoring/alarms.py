@@ -47,16 +47,17 @@ def raise_alarm(alarm: Alarm, now: datetime) -> None:
 def _is_news(known: Incident, alarm: Alarm) -> bool:
     """Whether an open incident becomes another matter for people, of which it has not told before.
 
-    So it is where nothing is done on a host before somebody acts. And where parts have joined those it named:
-    of certificates nobody is reminded, nor of dockmgr itself once that was acknowledged.
+    So it is where nothing is done on a host before somebody acts, and where nobody would be reminded: of
+    another trouble of a host, or another part of dockmgr that is gone, once somebody has seen the first; of
+    another certificate ever.
     """
-    if alarm.kind == "host":
-        is_other = alarm.cause in (ANOTHER_ENGINE, DATA_LOST)
-    else:
-        more = set(alarm.cause.split(",")) - set(known.cause.split(","))
-        unheard = alarm.kind == CERTIFICATE or (alarm.kind == SELF and known.acknowledged_at is not None)
-        is_other = bool(more) and unheard
-    return is_other and not known.events.filter(text=alarm.message).exists()
+    seen, more = known.acknowledged_at is not None, set(alarm.cause.split(",")) - set(known.cause.split(","))
+    is_other = {
+        "host": seen or alarm.cause in (ANOTHER_ENGINE, DATA_LOST),
+        SELF: seen and bool(more),
+        CERTIFICATE: bool(more),
+    }
+    return is_other.get(alarm.kind, False) and not known.events.filter(text=alarm.message).exists()
 
 
 def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:

@@ -15,6 +15,7 @@ from instances.checks.record import record
 from instances.engine.certificates import CertificateEnd
 from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
+from instances.incidents.acknowledge import acknowledge
 from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import host_answers, host_rules
@@ -347,6 +348,19 @@ def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
     ask_for(world, 25)
     assert incident_of(world).cause == "engine"
     assert watch_of(world).failures >= 2
+
+
+def test_an_engine_that_is_gone_is_told_to_whoever_has_seen_to_the_wave_before(world: World) -> None:
+    a_channel()
+    fail_all(world, a_fleet(world, 6))
+    ask(world)
+    assert told_after(world, 0) == ["ops opened critical host:local"]
+    acknowledge(incident_of(world).pk, "ann", world.now)
+    world.engine.unreachable = True
+    ask_for(world, 25)
+    assert told_after(world, 0) == ["ops opened critical host:local"]
+    ask_for(world, 60)
+    assert told_after(world, 0) == []
 
 
 def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
