@@ -98,7 +98,7 @@ class _Case:
 def judge_host(host: Host, asked: Asked, now: datetime) -> Judged:
     """Do what the answer calls for. Call it in the transaction that holds the host's row."""
     known = _Open.of(host)
-    begins = _wave_begins(host, now) if known.own is None else host_rules.wave_begins(now, None, rules())
+    begins = _wave_begins(host, known.own, now)
     found = replace(
         _found(host, asked.record, begins), distrust=asked.distrust, misconfigured=asked.misconfigured
     )
@@ -124,7 +124,7 @@ def judge_wave(host_id: int, now: datetime) -> None:
     failures = HostWatch.objects.values_list("failures", flat=True).get(host=host)
     if failures and known.wave is None:
         return
-    begins = _wave_begins(host, now) if known.wave is None else host_rules.wave_begins(now, None, rules())
+    begins = _wave_begins(host, known.wave, now)
     if known.well_since is not None:  # failures of before are its own; those of its grace nobody has told
         begins = known.well_since if settles else max(begins, known.well_since)
     asked = PingRecord(failures=min(failures, 1))  # its engine's trouble is its own incident's
@@ -155,10 +155,10 @@ def _settle(key: int, now: datetime) -> Incident | None:
     return incident
 
 
-def _wave_begins(host: Host, now: datetime) -> datetime:
+def _wave_begins(host: Host, incident: Incident | None, now: datetime) -> datetime:
     """From when on failures may be a wave. Incidents that are over are read only where some failed lately."""
     begins = host_rules.wave_begins(now, None, rules())
-    if not _of(host).filter(health__noticed_at__gt=begins).exists():
+    if incident is not None or not _of(host).filter(health__noticed_at__gt=begins).exists():
         return begins
     told = Incident.objects.filter(kind="host", host=host, resolved_at__gt=begins)
     return host_rules.wave_begins(now, told.aggregate(last=Max("resolved_at"))["last"], rules())
