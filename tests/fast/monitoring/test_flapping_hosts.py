@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from pytest_django.fixtures import Settings
 
+from instances.admin.host_load import loads
 from instances.alerts.notify import enqueue_notifications
 from instances.checks.record import record
 from instances.incidents.deadlines import apply_due
@@ -134,6 +135,7 @@ def test_a_wave_on_a_host_that_is_well_again_is_told_and_healed_as_one(world: Wo
     assert "6 of 8 instances of host local failed within 120 s" in told_of
     assert (in_wave(world.host.pk), healing_held(there[0], world.now)) == (True, False)
     assert (own_incident().resolve_at, own_incident().cause) == (over, "engine")
+    assert [load.trouble for load in loads()] == ["answers_but_many_fail"]
     recover(world, there[:6])
     pass_time(world, 240, comes_and_goes=False)
     assert [line.split(":")[0] for line in last_told(before)] == ["opened", "summary"]
