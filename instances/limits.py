@@ -19,6 +19,10 @@ PULL_SECONDS = 1500.0
 # shown nothing for so long after its step's end hangs, and its operation is taken over.
 LONGEST_CALL = 300.0
 
+# The longest a process may take from one watch to the next: who shows no sign of life for a minute is told to
+# be gone, and who follows an engine is deaf to it after 15.
+LONGEST_WATCH = 10.0
+
 # Undoing goes on for as long as what is in the way may pass: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)
 

@@ -19,8 +19,8 @@ from instances.fleet import bulk
 from instances.health.response import Outcome, sentence
 from instances.health.state import Observation, State, Status
 from instances.incidents.from_health import HealthChange, apply_health_changes
-from instances.incidents.lifecycle import open_incident
-from instances.incidents.rules import Severity, host_key
+from instances.incidents.lifecycle import Alarm, open_incident
+from instances.incidents.rules import host_key
 from instances.models import Bulk, Health, Host, Incident, Instance, Operation, Plan, Port
 from instances.operations import service
 from instances.operations.journal import Journal
@@ -126,13 +126,14 @@ class World:
     def host_incident(self, host: Host | None = None, **columns: Any) -> Incident:
         """The incident of a host (the usual one) whose engine is out of reach."""
         host, message = host or self.host, "The engine does not answer."
-        key, severity = host_key(host.name), Severity.CRITICAL
-        return _with(open_incident(key, "host", severity, "engine", message, self.now, host=host), columns)
+        key = host_key(host.name)
+        alarm = Alarm(key, "host", "engine", message, host=host)
+        return _with(open_incident(alarm, self.now), columns)
 
     def large_incident(self, key: str, cause: str = "hosts", **columns: Any) -> Incident:
         """The incident of the fleet or of dockmgr itself."""
         message = "Half of all hosts are in trouble."
-        return _with(open_incident(key, key, Severity.CRITICAL, cause, message, self.now), columns)
+        return _with(open_incident(Alarm(key, key, cause, message), self.now), columns)
 
     def order(self, customer_id: str = "new", **changes: Any) -> provisioning.ProvisionRequest:
         usual = provisioning.ProvisionRequest(

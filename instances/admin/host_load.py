@@ -66,7 +66,7 @@ def loads(counted: Numbers | None = None) -> list[HostLoad]:
     """All hosts, those that need a look first; those `counted` by host and plan, if known already."""
     found = {host.pk: HostLoad(host) for host in Host.objects.all()}
     _count_instances(found, count_by("host_id", "plan_id") if counted is None else counted)
-    for incident in open_on_hosts():
+    for incident in sorted(open_on_hosts(), key=lambda incident: incident.resolve_at is None):
         if load := found.get(incident.host_id or 0):
             load.trouble = trouble_shown(incident)
     return sorted(found.values(), key=lambda load: load.rank)

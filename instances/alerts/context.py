@@ -20,7 +20,7 @@ from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
-from instances.incidents.hosts import WAVE, fleet_in_trouble, holding_messages
+from instances.incidents.hosts import WAVE, fleet_in_trouble, unsettled_hosts
 from instances.incidents.rules import CONTAINER, CRASHING, LOG, OPERATION, OUTSIDE, RESOURCES, Severity
 from instances.lib.log_lines import for_terminal
 from instances.models import (
@@ -177,7 +177,7 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
-    wide = (fleet_in_trouble(), holding_messages(now))
+    wide = (fleet_in_trouble(), unsettled_hosts())
     covering: set[tuple[str, int | None]] = {
         place for rows in wide for place in rows.values_list("kind", "host_id")
     }

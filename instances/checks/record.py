@@ -155,7 +155,8 @@ def _judge(check: Check, stored: Stored | None, rules: Rules, now: datetime) -> 
     why = _why_not(check, stored, now)
     if why or stored is None:
         return Recorded(check, skipped=why)
-    state, by = trusted(stored.state, now), rules(stored.start_grace)
+    by = rules(stored.start_grace)
+    state = trusted(stored.state, now, by.longest_wait)
     verdict = assess(with_the_last(check.seen, stored.reason), state, by, now, jitter())
     if stored.busy:
         verdict = while_changed(state, verdict, by, now)

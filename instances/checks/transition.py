@@ -45,7 +45,7 @@ def change(
         health = Health.objects.filter(pk=instance_id).first()
         if health is None:
             raise RequestError("The instance was removed meanwhile.")
-        state = transition(trusted(health.state(), now))
+        state = transition(trusted(health.state(), now, policy().longest_wait))
         judged = [getattr(state, name) for name in STATE_FIELDS]
         row = (instance_id, health.revision, *judged, *_seen(health, check, why))
         if compare_and_swap([row]):

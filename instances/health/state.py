@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ HARD_REASONS = frozenset({"exited", "oom_killed", "missing", "crash_loop"}) | CA
 ENDED = frozenset({"exited", "oom_killed"})  # the container itself says when that was
 DIED = ENDED | {"crash_loop"}  # the program ended by itself, and what it wrote may say why
 CRASH_LOOP_RESTARTS = 3
+USUAL_LONGEST, EVER_LONGEST = 75 * 60.0, 20 * 365 * 86400.0  # seconds of waiting
 NEVER_HEALTHY = "It was never seen healthy, so dockmgr does not restart it by itself before it was."
 
 
@@ -45,6 +46,13 @@ class Policy(Struct, frozen=True):
     flap_window: float = 3600.0
     flapping_clean: float = 900.0
     spread: float = 0.2  # waits vary by this part of themselves, so that a fleet does not act in step
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """Nothing is put off for longer: what seems to be was written by a clock that ran fast."""
+        backoff = self.restart_backoff * max(0, self.restart_limit - 1)
+        longest = max(self.recheck_interval, backoff, self.slow_retry, self.slow_retry_every)
+        return timedelta(seconds=min(max(longest * (1 + self.spread), USUAL_LONGEST), EVER_LONGEST))
 
 
 class Observation(Struct, frozen=True):

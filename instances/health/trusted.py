@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from instances.health.state import State
 from instances.lib.clock import AHEAD, known
 
-LONGEST_WAIT = timedelta(minutes=75)  # nothing is put off for longer
 PAST = (
     "noticed_at", "recovered_at", "flaps_since", "starting_since", "checked_at", "last_healthy_at",
     "last_restart_at",
@@ -20,21 +19,22 @@ WAITS = ("restart_not_before", "next_check_at")
 _PAST, _WAITS = attrgetter(*PAST), attrgetter(*WAITS)
 
 
-def trusted(state: State, now: datetime) -> State:
+def trusted(state: State, now: datetime, longest_wait: timedelta) -> State:
     """The state without times that can't be true: they were written by a clock that ran fast.
 
-    An outage that begins in the future begins now; what was put off by such a clock is due now. What
-    was healthy once stays so: until the outage began, or until it was looked at last.
+    Nothing is put off for longer than `longest_wait`. An outage that begins in the future begins now; what
+    was put off by such a clock is due now. What was healthy once stays so: until the outage began, or until
+    it was looked at last.
     """
     stored = _PAST(state)
-    if _are_past((*stored, state.down_since), now) and _are_past(_WAITS(state), now + LONGEST_WAIT):
+    if _are_past((*stored, state.down_since), now) and _are_past(_WAITS(state), now + longest_wait):
         return state  # as almost always, and each check asks
     past = {name: known(moment, now) for name, moment in zip(PAST, stored, strict=True)}
     is_sound = tuple(past.values()) == stored
     down_since = known(state.down_since, now) or (now if state.down_since else None)
     if state.last_healthy_at is not None and past["last_healthy_at"] is None:
         past["last_healthy_at"] = down_since or past["checked_at"] or now
-    longest = LONGEST_WAIT if is_sound else timedelta(0)
+    longest = longest_wait if is_sound else timedelta(0)
     waits = {name: _wait(getattr(state, name), now, longest) for name in WAITS}
     return replace(state, **past, **waits, down_since=down_since)
 

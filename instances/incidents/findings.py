@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.incidents import lifecycle
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import CONTAINER, Severity, container_key
 from instances.models import Incident, Instance
 
@@ -41,9 +42,8 @@ def _apply(change: FindingChange, now: datetime) -> None:
     instance.save(update_fields=["finding", "finding_text", "finding_since"])
     key = container_key(instance.customer_id)
     if change.finding:
-        lifecycle.open_incident(
-            key, CONTAINER, Severity.WARNING, change.finding, change.text, now, instance=instance
-        )
+        alarm = Alarm(key, CONTAINER, change.finding, change.text, Severity.WARNING, instance=instance)
+        lifecycle.open_incident(alarm, now)
         return
     for incident in Incident.objects.open().filter(key=key):
         lifecycle.resolve(incident, PUT_RIGHT, now)

@@ -21,6 +21,7 @@ DATA_LOST = "data_lost"  # of one whose engine has lost its containers and their
 WAVE = "wave"  # the cause of one whose instances began to fail together
 HALF_ARE_BAD = "hosts"  # the cause of the fleet's incident while half of all hosts are in trouble
 OUT_OF_REACH = "out_of_reach"  # the state a host is shown in while its engine can't be asked
+_HALF_WERE_BAD = Q(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
 _SHOWN = {
     ENGINE: OUT_OF_REACH,
     MISCONFIGURED: OUT_OF_REACH,
@@ -71,18 +72,23 @@ def open_on_hosts() -> QuerySet[Incident]:
 
 
 def fleet_in_trouble() -> QuerySet[Incident]:
-    """The fleet's incident. One that comes and goes stays open for a while after its trouble has passed."""
-    fleet = Incident.objects.open().filter(key=FLEET)
-    return fleet.exclude(cause=HALF_ARE_BAD, flapping=True, resolve_at__isnull=False)
+    """Incidents of the fleet that go on. One that comes and goes is open for a while after its trouble."""
+    return Incident.objects.open().filter(kind=FLEET).exclude(_HALF_WERE_BAD)
 
 
-def holding_messages(now: datetime) -> QuerySet[Incident]:
-    """Incidents of hosts that hold back what is told of instances there.
+def fleet_lingers() -> bool:
+    """Whether the fleet's incident is open only because it flaps: fewer hosts are in trouble by now."""
+    return Incident.objects.open().filter(_HALF_WERE_BAD, key=FLEET).exists()
 
-    That of a host which comes and goes stays open for longer than it holds others back.
-    """
-    own_alone = timedelta(seconds=max(0.0, settings.FLAPPING_CLEAN - settings.HOST_GRACE))
-    return open_on_hosts().exclude(flapping=True, resolve_at__lte=now + own_alone)
+
+def lingers(incident: Incident) -> bool:
+    """Whether a host's incident is open only because it flaps: its trouble and the usual grace are over."""
+    return incident.flapping and incident.down_since is None and incident.resolve_at is not None
+
+
+def unsettled_hosts() -> QuerySet[Incident]:
+    """Incidents of hosts that are in trouble, or in the grace after it: all but those that only linger."""
+    return open_on_hosts().exclude(flapping=True, down_since=None, resolve_at__isnull=False)
 
 
 def trouble_shown(incident: Incident) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,68 +12,81 @@ from django.db.models import Q
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.feed import tell_of_incidents
 from instances.incidents.rules import (
+    AGAIN,
     CONTAINER,
     FLEET,
     LOG,
     OUTSIDE,
     RESOURCES,
     SELF,
+    TROUBLE,
     Severity,
     first_told_after,
 )
 from instances.incidents.writer import IncidentWriter
-from instances.models import Host, Incident, Instance
+from instances.models import Host, Incident, Instance, NotifiedState
 
 
-def last_of(key: str, now: datetime, kind: str = "", *, host: Host | None = None) -> Incident | None:
-    """The open incident, or the last one if that is recent enough to be reopened; locked."""
+@dataclass(frozen=True)
+class Alarm:
+    """What is wrong: what its incident is known by, its kind, and why, as a code and as a sentence.
+
+    It is that of a `host` or an `instance`, where it is about one. It is told after `wait`, None where its
+    kind says when; and it is over when nobody has raised it again for `clean`, None where others end it.
+    """
+
+    key: str
+    kind: str
+    cause: str
+    message: str
+    severity: Severity = Severity.CRITICAL
+    host: Host | None = None
+    instance: Instance | None = None
+    wait: timedelta | None = None
+    clean: timedelta | None = None
+
+
+def last_of(alarm: Alarm, now: datetime) -> Incident | None:
+    """Its open incident, or the last one if that is recent enough to be reopened; locked."""
     recent = now - timedelta(seconds=settings.REOPEN_WITHIN)
-    rows = Incident.objects.filter(_whose(key, kind, host))
+    rows = Incident.objects.filter(_whose(alarm))
     last = locked(rows).order_by("-opened_at", "-pk").first()
     if last is None or (last.resolved_at is not None and last.resolved_at < recent):
         return None
     return last
 
 
-def _whose(key: str, kind: str, host: Host | None) -> Q:
+def _whose(alarm: Alarm) -> Q:
     """Names change hands: a host's incidents are known by the row they belong to, and are no customer's."""
-    return Q(kind=kind, host=host, customer_id="") if host is not None else Q(key=key)
+    if alarm.host is None:
+        return Q(key=alarm.key)
+    of_kind = f"{alarm.key.partition(':')[0]}:"
+    return Q(kind=alarm.kind, host=alarm.host, customer_id="", key__startswith=of_kind)
 
 
 @transaction.atomic
-def open_incident(
-    key: str,
-    kind: str,
-    severity: Severity,
-    cause: str,
-    message: str,
-    now: datetime,
-    *,
-    host: Host | None = None,
-    instance: Instance | None = None,
-    notify_at: datetime | None = None,
-) -> Incident:
-    """Open the key's incident, reopen its last one, or bring the open one up to date.
+def open_incident(alarm: Alarm, now: datetime) -> Incident:
+    """Open the incident of an alarm, reopen its last one, or bring the open one up to date.
 
-    Told when its kind says, unless `notify_at` says when, and never later for another cause. `instance` is
-    whose it is, where it is about one.
+    What is pending is told no later for another cause.
     """
-    writer, incident = IncidentWriter(now), last_of(key, now, kind, host=host)
+    writer, incident = IncidentWriter(now), last_of(alarm, now)
     if incident is None:
-        incident = Incident(key=key, kind=kind, host=host, opened_at=now)
-        incident.message = message
-        if instance is not None:
-            _place(incident, instance)
+        incident = Incident(key=alarm.key, kind=alarm.kind, host=alarm.host, opened_at=now)
+        incident.message = alarm.message
+        if alarm.instance is not None:
+            _place(incident, alarm.instance)
         writer.opened(incident)
     elif not incident.is_open:
         writer.reopened(incident)
-    _describe(incident, cause, message, now)
-    notify_at = notify_at or now + first_told_after(kind, cause, key)
+    incident.cause, incident.message = alarm.cause, alarm.message
+    incident.down_since = incident.down_since or now
+    wait = first_told_after(alarm.kind, alarm.cause, alarm.key) if alarm.wait is None else alarm.wait
     pending, incident.resolve_at = incident.notify_at, None
-    writer.raised(incident, severity, message)
-    incident.notify_at = min(pending or notify_at, notify_at)
+    writer.raised(incident, alarm.severity, alarm.message)
+    incident.notify_at = min(pending or now + wait, now + wait)
     if incident.pk:
-        writer.note(incident, "cause", message)
+        writer.note(incident, "cause", alarm.message)
     writer.save()
     return incident
 
@@ -80,11 +94,6 @@ def open_incident(
 def _place(incident: Incident, instance: Instance) -> None:
     incident.instance, incident.host_id = instance, instance.host_id
     incident.customer_id = instance.customer_id
-
-
-def _describe(incident: Incident, cause: str, message: str, now: datetime) -> None:
-    incident.cause, incident.message = cause, message
-    incident.down_since = incident.down_since or now
 
 
 def resolve(incident: Incident, resolution: str, now: datetime) -> None:
@@ -120,6 +129,17 @@ def wake(incident: Incident, now: datetime) -> None:
     elif incident.kind != FLEET:
         return
     Incident.objects.filter(pk__in=lock_in_order(waiting)).update(notify_at=now)
+
+
+@transaction.atomic
+def tell_anew(incident: Incident, now: datetime) -> None:
+    """Have all who know of it told once more: another matter for people, which nobody has seen to.
+
+    So a second line is told of it no sooner than of the first.
+    """
+    unseen = {"acknowledged_at": None, "acknowledged_by": "", "confirmed_at": now, "notify_at": now}
+    if Incident.objects.filter(pk=incident.pk, resolved_at=None).update(**unseen):
+        NotifiedState.objects.filter(incident=incident, state__in=TROUBLE).update(state=AGAIN, at=now)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from instances.health.outages import is_flapping
 from instances.health.state import Policy, State, Status
 
 FLEET = "fleet"  # the key of the incident of all hosts together, and its kind
+BLIND = "fleet:self_test"  # that of dockmgr's test of itself, where the one of all hosts is open in vain
 SELF = "self"  # the key of the incident of dockmgr itself, and its kind
 OPERATION = "operation"  # the kind of the incident of an operation that does not come to its end
 CONTAINER = "container"  # the kind of the incident of a container that others renamed or replaced
@@ -25,6 +26,7 @@ USUAL_PAUSE = timedelta(minutes=10)  # of a container: long enough for a backup;
 TOGETHER = timedelta(seconds=60)  # until many public addresses are told of: by then most have been asked
 ALONE = timedelta(seconds=120)  # until one of them is: by then it is seen whether there are many
 _HOST = "host:"
+_WAVE = "wave:"
 _OF_PLACE = {"proxy": "at", "zone": "of", "host": "before host"}
 _CLOCK = "clock:"
 KEY_LENGTH = 128
@@ -38,6 +40,16 @@ def instance_key(customer_id: str) -> str:
 def host_key(host_name: str) -> str:
     """What a host's incident is known by."""
     return f"{_HOST}{host_name}"
+
+
+def wave_key(host_name: str) -> str:
+    """What a wave is known by that begins while the host's own incident is open only because it flaps."""
+    return f"{_WAVE}{host_name}"
+
+
+def is_wave_key(key: str) -> bool:
+    """Whether it is that of a wave with an incident of its own."""
+    return key.startswith(_WAVE)
 
 
 def operation_key(operation_id: UUID) -> str:
@@ -121,7 +133,8 @@ def at_fault(place: tuple[str, str], cause: str) -> str:
 
 def host_in(key: str) -> str:
     """The host's name in the key of a host's incident; empty for any other key."""
-    return key.removeprefix(_HOST) if key.startswith(_HOST) else ""
+    of_host, _, name = key.partition(":")
+    return name if f"{of_host}:" in (_HOST, _WAVE) else ""
 
 
 class Severity(StrEnum):

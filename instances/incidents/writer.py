@@ -70,7 +70,8 @@ class IncidentWriter:
         """The present stretch of being down is over; the incident may not be."""
         self._stretch_over(incident)
         if incident.flapping:
-            incident.resolve_at = self.now + timedelta(seconds=settings.FLAPPING_CLEAN)
+            clean = self.now + timedelta(seconds=settings.FLAPPING_CLEAN)
+            incident.resolve_at = incident.resolve_at or clean  # a host's counts from before its grace
             self.note(incident, "recovered", "it flaps: resolved when it has stayed healthy")
 
     def resolved(self, incident: Incident, resolution: str, *, abandoned: bool = False) -> None:

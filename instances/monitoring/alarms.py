@@ -11,8 +11,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 
 from instances.incidents import lifecycle
-from instances.incidents.rules import Severity
-from instances.models import Host, Incident, Instance
+from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST
+from instances.incidents.lifecycle import Alarm
+from instances.incidents.rules import CERTIFICATE, SELF, Severity
+from instances.models import Incident
 
 logger = logging.getLogger(__name__)
 
@@ -22,36 +24,40 @@ def open_one(key: str) -> Incident | None:
     return Incident.objects.open().filter(key=key).first()
 
 
-def raise_alarm(
-    key: str,
-    kind: str,
-    cause: str,
-    message: str,
-    now: datetime,
-    *,
-    host: Host | None = None,
-    instance: Instance | None = None,
-    resolve_at: datetime | None = None,
-    notify_at: datetime | None = None,
-    severity: Severity = Severity.CRITICAL,
-) -> None:
-    """Open the key's incident, or bring its cause and message up to date.
+def raise_alarm(alarm: Alarm, now: datetime) -> None:
+    """Open its incident, or bring cause and message up to date.
 
-    It is told at once, or when `notify_at` says; who knows of it hears of another cause by a reminder.
-    With `resolve_at` it resolves by itself then, unless it is raised again before.
+    Who knows of it hears of another cause by a reminder, or at once where there may be none.
     """
+    resolve_at = None if alarm.clean is None else now + alarm.clean
     try:
         with transaction.atomic():
-            known = lifecycle.last_of(key, now, kind, host=host)
-            if known is None or not known.is_open or known.cause != cause:
-                logger.log(ERROR if severity is Severity.CRITICAL else WARNING, "%s", message)
-                known = lifecycle.open_incident(
-                    key, kind, severity, cause, message, now,
-                    host=host, instance=instance, notify_at=notify_at,
-                )  # fmt: skip
-            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=message)
+            known = lifecycle.last_of(alarm, now)
+            if known is None or not known.is_open or known.cause != alarm.cause:
+                logger.log(ERROR if alarm.severity is Severity.CRITICAL else WARNING, "%s", alarm.message)
+                is_news = known is not None and known.is_open and _is_news(known, alarm)
+                known = lifecycle.open_incident(alarm, now)
+                if is_news:
+                    lifecycle.tell_anew(known, now)
+            Incident.objects.filter(pk=known.pk).update(resolve_at=resolve_at, message=alarm.message)
     except IntegrityError:
-        logger.info("Another process has just raised the alarm of %s.", key)
+        logger.info("Another process has just raised the alarm of %s.", alarm.key)
+
+
+def _is_news(known: Incident, alarm: Alarm) -> bool:
+    """Whether an open incident becomes another matter for people, of which it has not told before.
+
+    So it is where nothing is done on a host before somebody acts, and where nobody would be reminded: of
+    another trouble of a host, or another part of dockmgr that is gone, once somebody has seen the first; of
+    another certificate ever.
+    """
+    seen, more = known.acknowledged_at is not None, set(alarm.cause.split(",")) - set(known.cause.split(","))
+    is_other = {
+        "host": seen or alarm.cause in (ANOTHER_ENGINE, DATA_LOST),
+        SELF: seen and bool(more),
+        CERTIFICATE: bool(more),
+    }
+    return is_other.get(alarm.kind, False) and not known.events.filter(text=alarm.message).exists()
 
 
 def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:

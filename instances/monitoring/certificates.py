@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from instances.engine.certificates import CertificateEnd
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import CERTIFICATE, Severity, certificate_key
 from instances.models import Host
 from instances.monitoring.alarms import end_alarm, raise_alarm
@@ -19,15 +20,8 @@ def judge_certificates(host: Host, found: Sequence[CertificateEnd], now: datetim
     ending = [each for each in found if each.at - now <= timedelta(days=settings.CERTIFICATE_DAYS)]
     if ending:
         cause = ",".join(sorted(each.side for each in ending))
-        raise_alarm(
-            key,
-            CERTIFICATE,
-            cause,
-            message(host.name, ending, now),
-            now,
-            host=host,
-            severity=Severity.WARNING,
-        )
+        told = message(host.name, ending, now)
+        raise_alarm(Alarm(key, CERTIFICATE, cause, told, Severity.WARNING, host=host), now)
     elif found:
         end_alarm(key, f"the certificates of host {host.name} were renewed", now)
 

@@ -10,6 +10,7 @@ from django.db.models import DateTimeField, Exists, F, Max, Model, OuterRef
 
 from instances.db.locks import lock_in_order
 from instances.db.moments import ahead
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import SELF, clock_key
 from instances.lib.clock import AHEAD, Clock
 from instances.lib.durations import span
@@ -58,7 +59,7 @@ def judge_clock(clock: Clock, now: datetime) -> None:
 
 
 def _raise(machine: str, message: str, now: datetime) -> None:
-    raise_alarm(clock_key(machine), SELF, CLOCK, message, now, resolve_at=now + CLEAN)
+    raise_alarm(Alarm(clock_key(machine), SELF, CLOCK, message, clean=CLEAN), now)
 
 
 def _difference(skew: timedelta) -> str:

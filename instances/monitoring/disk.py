@@ -8,20 +8,18 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Q
 
 from instances.containers.consumption import DISK, above_disk, on_disk
 from instances.containers.facts import DiskUse
 from instances.db.locks import locked
-from instances.db.moments import ahead
 from instances.db.write_back import write_back
 from instances.engine.pool import Engines
 from instances.errors import DockmgrError
-from instances.incidents.hosts import open_on_hosts, watch_all
 from instances.lib.clock import is_due
-from instances.models import Host, HostWatch, Instance, Usage
+from instances.models import Host, Instance, Usage
 from instances.models.usage import CONSUMED
 from instances.monitoring.resources import settle
+from instances.monitoring.turns import take_turns
 from instances.monitoring.usage import begin_hour
 from instances.outside import Outside, engine_address
 
@@ -44,7 +42,7 @@ class DiskReader:
         now = self._outside.clock.now()
         if not is_due(self._looked_at, LOOK_EVERY, now):
             return
-        hosts = take_due(now, self._every)
+        hosts = take_turns("disk_at", now, self._every, AT_ONCE)
         if not hosts:
             self._looked_at = now
             return
@@ -53,18 +51,6 @@ class DiskReader:
         for host, held in zip(hosts, found, strict=True):
             if held is not None:
                 write(host, held, self._outside.clock.now(), self._every)
-
-
-def take_due(now: datetime, every: timedelta) -> list[Host]:
-    """Take engines that are due for longest and in order; nobody else gets them for an interval."""
-    watch_all()
-    due = Q(disk_at=None) | Q(disk_at__lte=now - every) | ahead("disk_at", now)
-    with transaction.atomic():
-        rows = locked(HostWatch.objects.filter(due, failures=0), skip_locked=True)
-        well = rows.exclude(host__incidents__in=open_on_hosts()).order_by("disk_at", "pk")
-        taken = [row.pk for row in well[:AT_ONCE]]
-        HostWatch.objects.filter(pk__in=taken).update(disk_at=now)
-    return list(Host.objects.filter(pk__in=taken).order_by("pk"))
 
 
 def _read(host: Host, engines: Engines) -> DiskUse | None:

@@ -12,8 +12,9 @@ from django.conf import settings
 from instances.health.response import Expect
 from instances.http.probe import Address
 from instances.incidents import lifecycle
-from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, open_on_hosts
-from instances.incidents.rules import FLEET
+from instances.incidents.hosts import HALF_ARE_BAD, MISCONFIGURED, WAVE, fleet_lingers, open_on_hosts
+from instances.incidents.lifecycle import Alarm
+from instances.incidents.rules import BLIND, FLEET
 from instances.models import Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import end_or_wait, note_flapping, open_one, raise_alarm
@@ -22,7 +23,8 @@ from instances.outside import Outside
 SELF_TEST = "self_test"
 SELF_TEST_PATH = "/dockmgr-self-test"
 FAILURES = 2  # self-tests in a row that must fail
-CLEAN = timedelta(seconds=60)  # without a failed self-test in any process until healing goes on
+CLEAN = timedelta(seconds=60)  # at least, without a failed self-test in any process until healing goes on
+MARGIN = timedelta(seconds=30)
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{"ok": true}'
 
 
@@ -33,7 +35,7 @@ def judge_fleet(now: datetime) -> None:
         message = (
             f"{bad} of {hosts} hosts are in trouble: nothing is restarted anywhere until that has passed."
         )
-        raise_alarm(FLEET, FLEET, HALF_ARE_BAD, message, now)
+        raise_alarm(Alarm(FLEET, FLEET, HALF_ARE_BAD, message), now)
         note_flapping(Incident.objects.filter(key=FLEET), now)
     elif (incident := open_one(FLEET)) and incident.cause == HALF_ARE_BAD:
         end_or_wait(FLEET, "fewer than half of the hosts are in trouble", now)
@@ -67,15 +69,31 @@ class SelfTest:
     def run(self) -> None:
         """Test, and raise the alarm about the fleet when it failed twice in a row.
 
-        It ends by itself when no process has raised it for a minute.
+        It ends by itself when no process has raised it for a minute, or for as long as a test may be away.
         """
         error = probe_oneself(self._outside, settings.PROBE_TIMEOUT)
         self._failures = self._failures + 1 if error else 0
         now = self._outside.clock.now()
-        incident = open_one(FLEET)
-        if self._failures >= FAILURES and (incident is None or incident.cause == SELF_TEST):
+        if self._failures >= FAILURES and (key := _key_of_self_test()):
             message = f"dockmgr's test of itself fails: {error} Nothing is restarted anywhere."
-            raise_alarm(FLEET, FLEET, SELF_TEST, message, now, resolve_at=now + CLEAN)
+            raise_alarm(Alarm(key, FLEET, SELF_TEST, message, clean=_clean()), now)
+
+
+def _clean() -> timedelta:
+    """Until the next test has failed, too: engines are asked before it, and it takes its time."""
+    between = timedelta(seconds=2 * settings.ENGINE_TIMEOUT + settings.PROBE_TIMEOUT)
+    return max(CLEAN, between + MARGIN)
+
+
+def _key_of_self_test() -> str:
+    """What its incident is known by; empty while half of all hosts are in trouble, which says enough.
+
+    While that has passed and its incident is open, because it flaps, nothing else would hold healing back.
+    """
+    incident = open_one(FLEET)
+    if fleet_lingers() or open_one(BLIND):
+        return BLIND
+    return FLEET if incident is None or incident.cause == SELF_TEST else ""
 
 
 def probe_oneself(outside: Outside, timeout: float) -> str:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from instances.containers.log_alerts import LogAlert
 from instances.db.sessions import SESSIONS
 from instances.engine.pool import EngineAddress
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import LOG, Severity, log_key
 from instances.lib.clock import is_due
 from instances.lib.durations import span
@@ -199,10 +200,8 @@ def _tell(wanted: WantedLog, counted: Counted, now: datetime) -> None:
             Incident.objects.open().filter(key=key).update(resolve_at=None)
             return
         instance = Instance.objects.without_secrets().get(pk=wanted.pk)
-        raise_alarm(
-            key, LOG, "log", sentence(wanted.customer_id, alert), now,
-            instance=instance, severity=Severity(alert.level),
-        )  # fmt: skip
+        told = sentence(wanted.customer_id, alert)
+        raise_alarm(Alarm(key, LOG, "log", told, Severity(alert.level), instance=instance), now)
         note_flapping(Incident.objects.filter(key=key), now)
         incident = open_one(key)
         if incident is not None:

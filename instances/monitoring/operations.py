@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import OPERATION, operation_key
 from instances.models import Incident, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
@@ -26,7 +27,8 @@ def judge_operations(now: datetime) -> None:
         end_alarm(key, "the operation is over or goes on", now)
     for key in stuck.keys() - known:
         operation = stuck[key]
-        raise_alarm(key, OPERATION, CAUSE, _message(operation), now, instance=operation.instance)
+        alarm = Alarm(key, OPERATION, CAUSE, _message(operation), instance=operation.instance)
+        raise_alarm(alarm, now)
 
 
 def _stuck(now: datetime) -> list[Operation]:

@@ -12,20 +12,20 @@ from django.db.models import Exists, OuterRef, Q
 from instances.containers.facts import ContainerSummary
 from instances.containers.orphans import NOT_ITS_OWN, Holding, Orphan, nobody_meant, orphaned
 from instances.containers.spec import CUSTOMER_LABEL
-from instances.db.moments import ahead
 from instances.documents import shapes
 from instances.engine.port import Engine
 from instances.errors import DockmgrError, OutOfReachError
-from instances.incidents.hosts import open_on_hosts
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import ORPHANS, Severity, orphans_key
-from instances.models import Host, HostWatch, Instance, Operation
+from instances.models import Host, Instance, Operation
 from instances.monitoring.alarms import end_alarm, raise_alarm
+from instances.monitoring.turns import take_turns
 from instances.outside import Outside, ask_all, engine_address
 
 logger = logging.getLogger(__name__)
 
 NAMED = 3  # as many are named in a message
-TRIED = 3  # hosts whose turn it is, where other processes take the first
+AT_ONCE = 4  # hosts in a turn
 
 
 def orphans_on_all(hosts: Sequence[Host], outside: Outside) -> shapes.Orphans:
@@ -62,15 +62,22 @@ def _documents(host: Host, orphans: Iterable[Orphan]) -> list[shapes.Orphan]:
 
 
 def look_for_orphans(outside: Outside) -> bool:
-    """Look at the host whose turn it is, and warn of what nobody meant to be there. False: no turn is due.
+    """Look at hosts whose turn it is, and warn of what nobody meant to be there. False: no turn is due.
 
     A turn comes once in DOCKMGR_ORPHANS_INTERVAL for each host whose engine is in order, and any number
     of processes share them. 0 switches this off.
     """
-    now = outside.clock.now()
-    host = _claim(now) if settings.ORPHANS_INTERVAL else None
-    if host is None:
+    if not settings.ORPHANS_INTERVAL:
         return False
+    every = timedelta(seconds=settings.ORPHANS_INTERVAL)
+    answered = Q(answered_at__isnull=False)
+    hosts = take_turns("orphans_at", outside.clock.now(), every, AT_ONCE, answered)
+    for host in hosts:
+        _look_at(host, outside)
+    return bool(hosts)
+
+
+def _look_at(host: Host, outside: Outside) -> None:
     try:
         found = nobody_meant(_found(host, outside))
         if found:  # What ended between the two questions was somebody's.
@@ -78,19 +85,8 @@ def look_for_orphans(outside: Outside) -> bool:
             found = [orphan for orphan in found if orphan in seen_again]
     except DockmgrError as error:
         logger.info("What belongs to nobody on host %s is not known: %s", host.name, error)
-        return True
+        return
     _judge(host, found, outside.clock.now())
-    return True
-
-
-def _claim(now: datetime) -> Host | None:
-    every = timedelta(seconds=settings.ORPHANS_INTERVAL)
-    due = Q(orphans_at=None) | Q(orphans_at__lte=now - every) | ahead("orphans_at", now)
-    waiting = HostWatch.objects.filter(due, failures=0, answered_at__isnull=False)
-    for watch in waiting.exclude(host__incidents__in=open_on_hosts()).select_related("host")[:TRIED]:
-        if HostWatch.objects.filter(due, pk=watch.pk).update(orphans_at=now):
-            return watch.host
-    return None
 
 
 def _found(host: Host, outside: Outside) -> list[Orphan]:
@@ -130,7 +126,7 @@ def _judge(host: Host, found: Sequence[Orphan], now: datetime) -> None:
         end_alarm(orphans_key(host.name), f"all that dockmgr made on host {host.name} has its instance", now)
         return
     cause, message = describe(host.name, found)
-    raise_alarm(orphans_key(host.name), ORPHANS, cause, message, now, host=host, severity=Severity.WARNING)
+    raise_alarm(Alarm(orphans_key(host.name), ORPHANS, cause, message, Severity.WARNING, host=host), now)
 
 
 def describe(host: str, found: Sequence[Orphan]) -> tuple[str, str]:

@@ -95,8 +95,8 @@ def add_rows(now: datetime, every: timedelta) -> None:
 def take_due(now: datetime) -> list[Instance]:
     """Take those whose turn it has been for longest; nobody else gets them while they are asked."""
     while_asked = now + timedelta(seconds=settings.PROBE_TIMEOUT) * 4
-    longest = timedelta(seconds=settings.OUTSIDE_INTERVAL)
-    due = Q(next_at__lte=now) | ahead("next_at", now + longest)
+    latest = max(while_asked, now + timedelta(seconds=settings.OUTSIDE_INTERVAL))
+    due = Q(next_at__lte=now) | ahead("next_at", latest)
     with transaction.atomic():
         rows = locked(OutsideCheck.objects.filter(due, instance__in=asked()), skip_locked=True)
         ids = [row.pk for row in rows.order_by("next_at", "pk")[:AT_ONCE]]

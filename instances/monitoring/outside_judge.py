@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Max, QuerySet
 
 from instances.health.response import Outcome
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import (
-    ALONE,
     CERTIFICATE,
     OUTSIDE,
     TOGETHER,
@@ -33,18 +32,6 @@ UNASKED, LEFT = "it is not asked any more", "what is left of it is told by itsel
 LONGEST_NAME = 100  # characters of what is shared: keys of incidents have 128
 LONGEST = 255  # characters of an incident's message
 FROM_OUTSIDE = f"{OUTSIDE}:"
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """An incident there should be."""
-
-    key: str
-    cause: str
-    message: str
-    severity: Severity
-    instance: Instance | None = None
-    host: Host | None = None
 
 
 def judge(asked: QuerySet[Instance], now: datetime) -> list[int]:
@@ -104,7 +91,7 @@ def _seen(row: OutsideCheck, customer_id: str, host: str, recovered_at: datetime
     )
 
 
-def _of_group(group: Group, rows: dict[str, OutsideCheck]) -> _Wanted:
+def _of_group(group: Group, rows: dict[str, OutsideCheck]) -> Alarm:
     kind, name = group.place
     number = len(group.customers)
     customers = f"{number} customer{'' if number == 1 else 's'}"
@@ -119,17 +106,17 @@ def _of_group(group: Group, rows: dict[str, OutsideCheck]) -> _Wanted:
             f"dockmgr's own network. {such}"
         )
     host = Host.objects.filter(name=name).first() if kind == "host" else None
-    return _Wanted(outside_key(kind, name), group.fault, told[:LONGEST], Severity.CRITICAL, None, host)
+    return Alarm(outside_key(kind, name), OUTSIDE, group.fault, told[:LONGEST], host=host)
 
 
-def _of_one(row: OutsideCheck) -> _Wanted:
+def _of_one(row: OutsideCheck) -> Alarm:
     instance = Instance.objects.without_secrets().get(pk=row.pk)
     key = outside_key("customer", instance.customer_id)
-    return _Wanted(key, row.fault, row.error, Severity.WARNING, instance)
+    return Alarm(key, OUTSIDE, row.fault, row.error, Severity.WARNING, instance=instance)
 
 
 def _settle(
-    wanted: Sequence[_Wanted],
+    wanted: Sequence[Alarm],
     opened: Sequence[Incident],
     groups: Sequence[Group],
     looks: Sequence[Seen],
@@ -137,7 +124,7 @@ def _settle(
 ) -> None:
     covered = {customer for group in groups for customer in group.customers}
     for each in wanted:
-        _raise(OUTSIDE, each, now, ALONE if each.instance is not None else TOGETHER)
+        raise_alarm(each, now)
     keys = {each.key for each in wanted}
     for incident in opened:
         if incident.key not in keys:
@@ -154,13 +141,6 @@ def _how_it_ended(incident: Incident, looks: Sequence[Seen]) -> str:
     return AGAIN if any(look.is_well for look in concerned) else LEFT
 
 
-def _raise(kind: str, wanted: _Wanted, now: datetime, wait: timedelta) -> None:
-    raise_alarm(
-        wanted.key, kind, wanted.cause, wanted.message, now, host=wanted.host, instance=wanted.instance,
-        severity=wanted.severity, notify_at=now + wait,
-    )  # fmt: skip
-
-
 def judge_certificates(asked: QuerySet[Instance], now: datetime) -> None:
     """Warn of each certificate that ends soon and was not renewed in time; once for all who have it."""
     soon = now + timedelta(days=settings.CERTIFICATE_DAYS)
@@ -171,8 +151,8 @@ def judge_certificates(asked: QuerySet[Instance], now: datetime) -> None:
         if begins and ends and is_worrying(begins, ends, now, settings.CERTIFICATE_DAYS):
             ending.setdefault(certificate_key(f"{FROM_OUTSIDE}{row.certificate[:16]}"), []).append(row)
     for key, own in ending.items():
-        found = _Wanted(key, "outside", _ends(own), Severity.WARNING)
-        _raise(CERTIFICATE, found, now, timedelta(seconds=settings.OUTSIDE_INTERVAL))
+        wait = timedelta(seconds=settings.OUTSIDE_INTERVAL)
+        raise_alarm(Alarm(key, CERTIFICATE, "outside", _ends(own), Severity.WARNING, wait=wait), now)
     of_ours = Incident.objects.open().filter(key__startswith=certificate_key(FROM_OUTSIDE))
     for key in of_ours.exclude(key__in=ending).values_list("key", flat=True):
         end_alarm(key, "the certificate was renewed, or nobody is served with it any more", now)

@@ -23,6 +23,7 @@ from instances.containers.consumption import (
 from instances.db.locks import lock_in_order, locked
 from instances.db.write_back import write_back
 from instances.errors import DockmgrError, EngineUnreachable
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import RESOURCES, Severity, resources_key
 from instances.lib.sizes import shown
 from instances.models import HostWatch, Instance, Operation, Usage
@@ -48,7 +49,7 @@ def settle(row: Usage, own: Collection[str], wanted: Collection[str], now: datet
     if set(wanted) == known or (instance := watched.first()) is None:
         return
     for what in sorted(set(wanted) - known):
-        _tell(instance, what, sentence(instance, what, row), now)
+        raise_alarm(_warning(instance, what, sentence(instance, what, row)), now)
     for what in sorted(known - set(wanted)):
         end_alarm(resources_key(instance.customer_id, what), OVER[what], now)
     with transaction.atomic():
@@ -68,13 +69,9 @@ def forget(instances: Collection[int], own: Collection[str]) -> None:
         write_back(rows, ["warned", "near"])
 
 
-def _tell(
-    instance: Instance, what: str, told: str, now: datetime, resolve_at: datetime | None = None
-) -> None:
-    raise_alarm(
-        resources_key(instance.customer_id, what), RESOURCES, what, told, now,
-        instance=instance, severity=Severity.WARNING, resolve_at=resolve_at,
-    )  # fmt: skip
+def _warning(instance: Instance, what: str, told: str, clean: timedelta | None = None) -> Alarm:
+    key = resources_key(instance.customer_id, what)
+    return Alarm(key, RESOURCES, what, told, Severity.WARNING, instance=instance, clean=clean)
 
 
 def sentence(instance: Instance, what: str, row: Usage) -> str:
@@ -183,8 +180,8 @@ def _judge_oom(instance: Instance, row: Usage, outside: Outside) -> None:
         f"The kernel killed a process of {instance.customer_id} at {row.oom_at:%H:%M:%S} UTC, as its memory "
         f"limit{limit} was reached; {since}."
     )
-    now = outside.clock.now()
-    _tell(instance, OOM, told, now, now + timedelta(seconds=settings.FLAPPING_CLEAN))
+    clean = timedelta(seconds=settings.FLAPPING_CLEAN)
+    raise_alarm(_warning(instance, OOM, told, clean), outside.clock.now())
 
 
 def _is_ours(instance: Instance, row: Usage) -> bool:

@@ -11,6 +11,7 @@ from django.db.models import Exists, Max, OuterRef
 
 from instances.alerts.switching import BY_HAND
 from instances.errors import OutOfReachError
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
 from instances.models import Channel, Instance, Notification, Operation, Pulse, Sweep
@@ -131,7 +132,7 @@ class SelfCheck:
         incident = open_one(SELF)
         parts = self_rules.gone(findings, self_rules.parts_of(incident.cause) if incident else ())
         if parts:
-            raise_alarm(SELF, SELF, self_rules.cause(parts), self_rules.describe(parts), now)
+            raise_alarm(Alarm(SELF, SELF, self_rules.cause(parts), self_rules.describe(parts)), now)
         elif incident:
             end_alarm(SELF, "all parts of dockmgr work again", now)
 

@@ -52,7 +52,8 @@ def _has_run_out(now: datetime) -> Q:
     """Leases that ended, and those further ahead than any can be: a clock that ran fast wrote them."""
     longest = max(lease_until(now), now + timedelta(seconds=QUEUED_FOR))
     held = ~Q(lease_owner="") & ahead("lease_expires_at", longest)
-    return Q(lease_expires_at__lt=now) | held | ahead("lease_expires_at", now + LONGEST_WAIT)
+    put_off = ahead("lease_expires_at", max(longest, now + LONGEST_WAIT))
+    return Q(lease_expires_at__lt=now) | held | put_off
 
 
 def _times(failed: list[dict[str, Any]]) -> int:

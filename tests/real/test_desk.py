@@ -23,8 +23,8 @@ from contextlib import suppress
 from django.core.management import call_command
 from instances.access import tokens
 from instances.db.clock import SYSTEM
-from instances.incidents.rules import FLEET, Severity
-from instances.incidents.lifecycle import open_incident
+from instances.incidents.rules import FLEET
+from instances.incidents.lifecycle import Alarm, open_incident
 from instances.models import Channel, Health, Operation
 from tests.desk import EVIL, person
 for role in ("viewer", "operator", "admin"):
@@ -41,7 +41,7 @@ Operation.objects.create(
     steps=[{"name": "wait", "status": "failed", "detail": EVIL}],
     created_at=now, finished_at=now, lease_expires_at=now,
 )
-open_incident(FLEET, FLEET, Severity.CRITICAL, "test", EVIL, now)
+open_incident(Alarm(FLEET, FLEET, "test", EVIL), now)
 """
 LISTS = (
     "instance", "incident", "operation", "host", "plan", "channel", "mute", "notification", "apitoken",

@@ -8,6 +8,7 @@ from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResul
 from instances.alerts.notify import requeue
 from instances.alerts.outbox import Send, deliver
 from instances.documents import Document
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import CERTIFICATE, Severity, certificate_key
 from instances.models import Incident
 from instances.monitoring.alarms import raise_alarm
@@ -29,7 +30,7 @@ def script() -> Script:
 def a_certificate(world: World) -> None:
     """Ends soon: a warning without reminders."""
     key, warning = certificate_key(world.host.name), Severity.WARNING
-    raise_alarm(key, CERTIFICATE, "client", "It ends soon.", world.now, host=world.host, severity=warning)
+    raise_alarm(Alarm(key, CERTIFICATE, "client", "It ends soon.", warning, host=world.host), world.now)
 
 
 def gives_up(world: World, script: Script) -> None:

@@ -11,8 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from instances.alerts.mute import LONGEST, Scope, end, mute, scope, unmute
 from instances.errors import RequestError
 from instances.incidents import mutes
-from instances.incidents.lifecycle import open_incident
-from instances.incidents.rules import Severity
+from instances.incidents.lifecycle import Alarm, open_incident
 from instances.models import Host, Incident, IncidentEvent, Instance, Mute, Plan
 from tests.factories import World
 
@@ -98,9 +97,7 @@ def test_only_a_mute_of_the_host_itself_covers_the_host(world: World) -> None:
 def test_a_mute_of_the_host_covers_all_that_is_told_of_the_host(world: World) -> None:
     world.instance()
     rows = [
-        open_incident(
-            f"{kind}:local", kind, Severity.WARNING, kind, "It ends soon.", world.now, host=world.host
-        )
+        open_incident(Alarm(f"{kind}:local", kind, kind, "It ends soon.", host=world.host), world.now)
         for kind in ("host", "certificate", "orphans")
     ]
     muted(world, scope(customer_id="c1"))

@@ -10,9 +10,9 @@ import pytest
 from instances.alerts import notify
 from instances.alerts.switching import channels_changed
 from instances.incidents.findings import FindingChange, apply_findings
-from instances.incidents.lifecycle import open_incident
+from instances.incidents.lifecycle import Alarm, open_incident
 from instances.incidents.lifecycle import resolve as resolve_large
-from instances.incidents.rules import FLEET, LOG, OUTSIDE, SELF, Severity
+from instances.incidents.rules import FLEET, LOG, OUTSIDE, SELF
 from instances.models import Host, Mute, Notification, NotifiedState, Operation
 from tests.factories import World
 from tests.fast.telling import HOUR, a_channel, many, resolve, told_after
@@ -86,7 +86,7 @@ def test_the_end_of_one_trouble_hastens_no_other_on_its_host(world: World) -> No
     a_channel()
     later = world.now + timedelta(minutes=5)
     crashing = world.incident(world.instance(), notify_at=later)
-    lasting = open_incident("log:x:c2", LOG, Severity.WARNING, "log", "x", world.now, host=world.host)
+    lasting = open_incident(Alarm("log:x:c2", LOG, "log", "x", host=world.host), world.now)
     resolve_large(lasting, "over", world.now)
     crashing.refresh_from_db()
     assert crashing.notify_at == later
@@ -96,7 +96,7 @@ def test_another_cause_puts_off_no_message(world: World) -> None:
     a_channel()
     for second in range(0, 60, 10):
         cause = ("tls", "proxy")[second // 10 % 2]
-        open_incident("outside:proxy:203.0.113.7", OUTSIDE, Severity.CRITICAL, cause, "x", world.now)
+        open_incident(Alarm("outside:proxy:203.0.113.7", OUTSIDE, cause, "x"), world.now)
         assert told_after(world, 10 if second < 50 else 9) == []
     assert told_after(world, 1) == ["ops opened critical outside:proxy:203.0.113.7"]
 

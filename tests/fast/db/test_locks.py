@@ -26,6 +26,7 @@ from instances.errors import BusyError, RequestError
 from instances.health import restarts
 from instances.health.state import State, Status
 from instances.incidents import deadlines, lifecycle
+from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import CERTIFICATE, certificate_key
 from instances.models import Channel, Health, Incident, Instance, Operation
 from instances.monitoring import hosts
@@ -151,7 +152,8 @@ def test_a_host_that_is_back_is_judged_by_rows_of_health_before_those_of_inciden
     """As checks take them: what ends, as the warning of a certificate, wakes incidents of the instances."""
     world.instance()
     world.host_incident()
-    raise_alarm(certificate_key("local"), CERTIFICATE, "engine", "ends soon", world.now, host=world.host)
+    ends = Alarm(certificate_key("local"), CERTIFICATE, "engine", "ends soon", host=world.host)
+    raise_alarm(ends, world.now)
     renewed = CertificateEnd("engine", "its", world.now + timedelta(days=90))
     with django_assert_max_num_queries(100) as asked:
         hosts.ask_due(replace(world.outside, certificates=lambda address: [renewed]))
@@ -210,7 +212,7 @@ def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(
 
     def trouble() -> None:
         for _ in range(rounds):
-            raise_alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble.", world.now)
+            raise_alarm(Alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble."), world.now)
             enqueue_notifications(world.now)
             end_alarm("fleet", "it has passed", world.now)
 
@@ -220,6 +222,43 @@ def test_channels_mutes_and_ends_of_a_host_s_trouble_at_once_meet_no_deadlock(
             deliver(world.clock, lambda *_: SENT)
 
     assert side_by_side(*(partial(switch, each) for each in channels), mute_host, trouble, tell) == []
+
+
+def test_waves_on_a_host_that_flaps_and_mutes_at_once_meet_no_deadlock(
+    world: World, settings: Settings
+) -> None:
+    """Two incidents of one host, of which each transaction holds one at a time."""
+    settings.HOLD = settings.HOST_GRACE = settings.WAVE_WINDOW = settings.HOST_ASK_INTERVAL = 0.0
+    instances = [world.instance(f"c{number}") for number in range(10)]
+    a_channel()
+    rounds = ROUNDS if has_row_locks() else 3
+    world.host_incident(flapping=True)
+
+    def watch() -> None:
+        for number in range(2 * rounds):
+            world.engine.unreachable = number % 4 == 0
+            Health.objects.filter(pk__in=instances).update(noticed_at=world.now)
+            world.clock.advance(1)
+            hosts.ask_due(world.outside)
+            Incident.objects.filter(key="wave:local").update(notify_at=world.now)
+
+    def trouble() -> None:
+        for _ in range(rounds):
+            raise_alarm(Alarm("fleet", "fleet", "hosts", "Half of all hosts are in trouble."), world.now)
+            end_alarm("fleet", "it has passed", world.now)
+
+    def mute_host() -> None:
+        scope = mute.scope(host="local")
+        for _ in range(rounds):
+            mute.mute(scope, world.now + timedelta(hours=1), world.now, by="tests")
+            mute.unmute(scope, world.now, by="tests")
+
+    def tell() -> None:
+        for _ in range(rounds):
+            enqueue_notifications(world.now)
+
+    assert side_by_side(watch, watch, trouble, mute_host, tell) == []
+    assert Incident.objects.filter(key="wave:local").exists()
 
 
 def test_muting_who_is_just_removed_for_good_meets_no_deadlock(world: World) -> None:

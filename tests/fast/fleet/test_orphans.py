@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from instances.containers.orphans import KEPT
+from instances.incidents.hosts import watch_all
 from instances.incidents.rules import ORPHANS
 from instances.models import Host, HostWatch, Incident, Instance
-from instances.monitoring.orphans import look_for_orphans, orphans_on_all
+from instances.monitoring.orphans import AT_ONCE, look_for_orphans, orphans_on_all
 from tests.factories import World
 from tests.fast.conftest import Run
 
@@ -99,6 +101,24 @@ def test_data_that_was_kept_on_purpose_is_no_warning(world: World) -> None:
     assert look_for_orphans(world.outside)
     assert open_orphans() == []
     assert [row["why"] for row in orphans_on_all([world.host], world.outside)["orphans"]] == [KEPT]
+
+
+def test_each_host_gets_its_turn_where_there_are_more_than_are_looked_at_in_time(
+    world: World, settings: Settings
+) -> None:
+    settings.ORPHANS_INTERVAL = 10
+    for number in range(2 * AT_ONCE):
+        Host.objects.create(name=f"h{number}", docker_url=f"tcp://h{number}:2376")
+    watch_all()
+    HostWatch.objects.update(answered_at=world.now)
+    for _ in range(3):
+        look_for_orphans(world.outside)
+        world.clock.advance(10)
+    assert not HostWatch.objects.filter(orphans_at=None).exists()
+    last = HostWatch.objects.order_by("orphans_at", "pk").values_list("pk", flat=True)
+    longest = set(last[:AT_ONCE])
+    look_for_orphans(world.outside)
+    assert set(HostWatch.objects.filter(orphans_at=world.now).values_list("pk", flat=True)) == longest
 
 
 def test_an_engine_in_trouble_has_no_turn(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from pytest_django.fixtures import Settings
 
 from instances.checks.check_requests import request_as_listed
 from instances.checks.observe import observe
@@ -188,6 +189,20 @@ def test_being_down_for_too_long_is_critical_at_once_when_it_is_found(world: Wor
     incident = the_incident()
     assert (incident.severity, incident.notify_at, incident.critical_at) == ("critical", found, None)
     deadlines.apply_due(found + timedelta(seconds=5))
+    assert timeline(the_incident()).count("deadline") == 1
+
+
+@pytest.mark.parametrize(("then", "now"), [(3600, 600), (86_400, 600), (60, 600)])
+def test_how_long_is_too_long_is_what_the_setting_says_now(
+    world: World, settings: Settings, then: int, now: int
+) -> None:
+    settings.CRITICAL_AFTER = then
+    fails(world, world.instance(), 3)
+    opened = the_incident().opened_at
+    settings.CRITICAL_AFTER = now
+    deadlines.apply_due(opened + timedelta(seconds=now - 1))
+    assert the_incident().severity == "warning"
+    deadlines.apply_due(opened + timedelta(seconds=now))
     assert timeline(the_incident()).count("deadline") == 1
 
 

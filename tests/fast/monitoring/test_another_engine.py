@@ -18,7 +18,8 @@ from instances.fleet.apply import apply
 from instances.fleet.file import parse
 from instances.fleet.sweep import sweep_here
 from instances.incidents import deadlines
-from instances.models import Host, Incident, Instance, Operation
+from instances.incidents.acknowledge import acknowledge
+from instances.models import Host, Incident, Instance, Notification, Operation
 from instances.monitoring import host_answers
 from instances.monitoring.host_answers import Answer
 from instances.monitoring.hosts import ask_due
@@ -29,6 +30,7 @@ from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.conftest import Run
 from tests.fast.inline import InlineExecutor
+from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 ELSEWHERE = "unix:///fake/elsewhere.sock"
@@ -91,6 +93,36 @@ def test_a_wrong_address_makes_nobody_anew_and_is_one_critical_incident(world: W
     assert "accept_engine --host h1" in next_step(incident, "opened", "h1", by_hand=False)
     assert {health_of(instance).status for instance in instances} == {"unknown"}
     assert not Incident.objects.filter(kind="instance").exists()
+
+
+@pytest.mark.parametrize("columns", [{}, {"flapping": True}])
+def test_another_engine_after_one_out_of_reach_is_told_though_somebody_saw_that(
+    world: World, columns: dict[str, bool]
+) -> None:
+    """A host that is set up anew: nothing acts there before a person accepts its engine."""
+    watched(world)
+    a_channel()
+    a_channel("second", escalate_after=1200)
+    world.engine.unreachable = True
+    three_minutes(world)
+    assert told_after(world, 0) == ["ops opened critical host:local"]
+    Notification.objects.update(sent_at=world.now)
+    incident = incident_of(world)
+    acknowledge(incident.pk, "ann", world.now)
+    Incident.objects.update(**columns)
+    world.clock.advance(1200)
+    moved(world)
+    three_minutes(world)
+    kind = "flapping" if columns else "opened"
+    assert told_after(world, 0) == [f"ops {kind} critical host:local"]
+    [told] = Notification.objects.filter(sent_at=None)
+    assert "Another engine answers at the host's address" in told.payload["message"]
+    assert incident_of(world).acknowledged_at is None
+    for gone in (True, False, True, False):  # it is now this one, now none: that is known
+        world.outside.hosts[ELSEWHERE].unreachable = gone
+        three_minutes(world)
+        assert told_after(world, 0) == []
+    assert told_after(world, 600) == ["second escalated critical host:local"]
 
 
 def test_who_leaves_a_host_that_is_gone_for_good_is_removed_with_its_next_engine(world: World) -> None:

@@ -278,6 +278,24 @@ def test_a_check_from_the_future_is_claimed_once(world: World, column: str) -> N
     assert (list(claim_due(world.now)), health_of(instance).checked_at) == ([], None)
 
 
+def test_a_look_that_the_settings_put_off_for_hours_is_not_due_before(
+    world: World, settings: Settings
+) -> None:
+    settings.RECHECK_INTERVAL = 3 * HOUR
+    instance = world.instance()
+    record([a_failure(world, instance)], world.now)
+    assert not claim_due(world.now + timedelta(hours=2))
+    assert list(claim_due(world.now + timedelta(hours=4))) == [instance.pk]
+
+
+def test_who_is_looked_at_is_not_looked_at_by_others_meanwhile(world: World, settings: Settings) -> None:
+    settings.PROBE_TIMEOUT, settings.ENGINE_TIMEOUT = 120, 30
+    instance = world.instance(next_check_at=world.now)
+    assert list(claim_due(world.now)) == [instance.pk]
+    assert not claim_due(world.now + timedelta(seconds=269))
+    assert list(claim_due(world.now + timedelta(seconds=270))) == [instance.pk]
+
+
 def test_a_look_that_is_not_from_the_future_stays_known_when_the_next_is_claimed(world: World) -> None:
     instance = world.instance(next_check_at=world.now, checked_at=world.now)
     assert list(claim_due(world.now)) == [instance.pk]

@@ -5,16 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from pytest_django.fixtures import Settings
 
+from instances.admin.host_load import loads
 from instances.alerts.notify import enqueue_notifications
+from instances.checks.record import record
 from instances.incidents.deadlines import apply_due
-from instances.incidents.hosts import engines_out_of_reach, healing_held, left_alone
-from instances.models import Host, Incident, Notification
+from instances.incidents.hosts import (
+    engines_out_of_reach,
+    healing_held,
+    in_wave,
+    left_alone,
+    suspect,
+    unsettled_hosts,
+)
+from instances.models import Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import hosts
-from instances.monitoring.fleet import judge_fleet
+from instances.monitoring.fleet import SelfTest, judge_fleet
 from instances.monitoring.loop import resolution
-from tests.factories import World
+from tests.factories import World, a_check, a_failure
+from tests.fakes.outside import fails, passes
 from tests.fast.telling import HOUR, a_channel, outbox
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +94,124 @@ def test_it_holds_back_its_instances_while_it_is_away_and_for_the_usual_grace(wo
     assert told()[-1] == "flapping"
 
 
+def a_flapping_host(world: World, customers: int) -> list[Instance]:
+    """It has come and gone for twenty minutes, and was well again a moment ago."""
+    there = [world.instance(f"c{number}") for number in range(customers)]
+    pass_time(world, EVERY * 4 + AWAY + STEP, comes_and_goes=True)
+    assert told() == ["opened", "summary"] * 3 + ["flapping"]
+    return there
+
+
+def own_incident() -> Incident:
+    return Incident.objects.open().get(key="host:local")
+
+
+def fail(world: World, instances: list[Instance]) -> None:
+    for _ in range(3):
+        world.clock.advance(1)
+        record([a_failure(world, instance) for instance in instances], world.now)
+
+
+def recover(world: World, instances: list[Instance]) -> None:
+    for _ in range(2):
+        world.clock.advance(1)
+        record([a_check(world, instance) for instance in instances], world.now)
+
+
+def last_told(before: int) -> list[str]:
+    return [f"{row.kind}: {row.payload['message']}" for row in Notification.objects.order_by("created_at")][
+        before:
+    ]
+
+
+def test_a_wave_on_a_host_that_is_well_again_is_told_and_healed_as_one(world: World) -> None:
+    there = a_flapping_host(world, 8)
+    pass_time(world, 240, comes_and_goes=False)
+    over, before = own_incident().resolve_at, len(told())
+    fail(world, there[:6])
+    pass_time(world, 90, comes_and_goes=False)
+    [told_of] = last_told(before)
+    assert told_of.startswith("opened: Host local answers, but has had a wave of failures since")
+    assert "6 of 8 instances of host local failed within 120 s" in told_of
+    assert (in_wave(world.host.pk), healing_held(there[0], world.now)) == (True, False)
+    assert (own_incident().resolve_at, own_incident().cause) == (over, "engine")
+    assert [load.trouble for load in loads()] == ["answers_but_many_fail"]
+    recover(world, there[:6])
+    pass_time(world, 240, comes_and_goes=False)
+    assert [line.split(":")[0] for line in last_told(before)] == ["opened", "summary"]
+    assert (in_wave(world.host.pk), own_incident().resolve_at) == (False, over)
+    pass_time(world, 600, comes_and_goes=False)
+    assert told()[before:] == ["opened", "summary", "summary"]
+    assert not Incident.objects.open().exists()
+
+
+def test_what_failed_together_in_the_usual_grace_is_told_as_one_when_that_is_over(world: World) -> None:
+    there = a_flapping_host(world, 8)
+    before = len(told())
+    fail(world, there[:6])
+    pass_time(world, 60, comes_and_goes=False)
+    assert (told()[before:], in_wave(world.host.pk)) == ([], False)
+    pass_time(world, 120, comes_and_goes=False)
+    [told_of] = last_told(before)
+    assert "6 of 8 instances of host local failed within" in told_of
+
+
+def test_fewer_than_a_wave_are_told_one_by_one_after_the_usual_grace(world: World) -> None:
+    there = a_flapping_host(world, 8)
+    before = len(told())
+    fail(world, there[:2])
+    pass_time(world, 180, comes_and_goes=False)
+    assert sorted(outbox()[before:]) == ["ops opened warning c0", "ops opened warning c1"]
+    assert not in_wave(world.host.pk)
+
+
+def test_a_host_that_is_away_again_in_a_wave_holds_all_back_and_is_told_no_second_time(world: World) -> None:
+    there = a_flapping_host(world, 8)
+    pass_time(world, 240, comes_and_goes=False)
+    fail(world, there[:6])
+    pass_time(world, 60, comes_and_goes=False)
+    before = len(told())
+    pass_time(world, AWAY + STEP, comes_and_goes=True)
+    back = world.now - timedelta(seconds=STEP)
+    assert own_incident().resolve_at == back + timedelta(seconds=settings.FLAPPING_CLEAN)
+    assert own_incident().down_since is not None
+    recover(world, there[:6])
+    pass_time(world, 600, comes_and_goes=False)
+    assert told()[before:] == ["summary"]
+    assert Incident.objects.open().get() == own_incident()
+    pass_time(world, 300, comes_and_goes=False)
+    assert told()[before:] == ["summary", "summary"]
+
+
+def test_waves_that_come_and_go_there_flap_by_themselves(world: World, settings: Settings) -> None:
+    settings.FLAPPING_CLEAN = HOUR
+    there = a_flapping_host(world, 8)
+    pass_time(world, 150, comes_and_goes=False)
+    before = len(outbox(incident__kind="host"))
+    for _ in range(6):
+        fail(world, there[:6])
+        pass_time(world, STEP, comes_and_goes=False)
+        recover(world, there[:6])
+        pass_time(world, 270, comes_and_goes=False)
+    kinds = [line.split()[1:] for line in outbox(incident__kind="host")[before:]]
+    of_wave = [
+        [kind, level, "wave:local"] for kind, level in [("opened", "critical"), ("summary", "info")] * 3
+    ]
+    assert kinds == [*of_wave, ["flapping", "critical", "wave:local"]]
+
+
+def test_what_else_is_looked_at_there_is_looked_at_as_anywhere(world: World) -> None:
+    a_flapping_host(world, 1)
+    assert unsettled_hosts().exists()
+    pass_time(world, 150, comes_and_goes=False)
+    assert own_incident().is_open
+    assert not unsettled_hosts().exists()
+    assert (own_incident().down_since, own_incident().downtime) != (None, 0)
+    suspect([world.host.pk], world.now)
+    HostWatch.objects.update(failures=1)
+    assert hosts.in_doubt(world.now)
+
+
 def test_one_that_is_lost_less_often_is_told_each_time(world: World) -> None:
     world.instance()
     pass_time(world, EVERY * 3, comes_and_goes=True)
@@ -109,3 +238,24 @@ def test_a_self_test_that_fails_holds_healing_also_where_hosts_come_and_go(world
     clean = world.now + timedelta(seconds=60)
     world.large_incident("fleet", "self_test", flapping=True, resolve_at=clean)
     assert healing_held(instance, world.now)
+
+
+def test_a_self_test_that_fails_after_half_of_all_hosts_came_and_went_is_told_and_holds_healing(
+    world: World,
+) -> None:
+    instance = world.instance()
+    in_vain = world.large_incident("fleet", "hosts", flapping=True)
+    pass_time(world, STEP, comes_and_goes=False)
+    assert in_vain.flapping
+    assert not healing_held(instance, world.now)
+    world.probe.of_itself = fails("timeout")
+    test, before = SelfTest(world.outside), len(told())
+    for _ in range(3):
+        test.run()
+        enqueue_notifications(world.now)
+    assert healing_held(instance, world.now)
+    assert outbox()[before:] == ["ops opened critical fleet:self_test"]
+    world.probe.of_itself = passes()
+    pass_time(world, 120, comes_and_goes=False)
+    assert not healing_held(instance, world.now)
+    assert Incident.objects.open().get() == in_vain

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from instances.http.probe import probe
 from instances.incidents import deadlines, lifecycle
@@ -147,6 +148,21 @@ def test_a_self_test_that_fails_twice_is_an_alarm_that_ends_by_itself(world: Wor
     world.clock.advance(10)
     deadlines.apply_due(world.now)
     assert fleet() is None
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("PROBE_TIMEOUT", 300), ("ENGINE_TIMEOUT", 300)])
+def test_tests_of_oneself_that_take_long_hold_healing_without_a_gap(
+    world: World, settings: Settings, name: str, seconds: int
+) -> None:
+    setattr(settings, name, seconds)
+    world.probe.of_itself = fails("timeout")
+    test = SelfTest(world.outside)
+    for _ in range(4):
+        test.run()
+        world.clock.advance(seconds + 10)
+        deadlines.apply_due(world.now)
+    alarm = fleet()
+    assert alarm and alarm.events.filter(kind="resolved").count() == 0
 
 
 def test_another_process_that_can_look_does_not_end_the_alarm(world: World) -> None:

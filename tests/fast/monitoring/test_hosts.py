@@ -15,8 +15,9 @@ from instances.checks.record import record
 from instances.engine.certificates import CertificateEnd
 from instances.errors import EngineUnusable, PermanentError
 from instances.incidents import deadlines, hosts
+from instances.incidents.acknowledge import acknowledge
 from instances.incidents.hosts import engines_out_of_reach, healing_held
-from instances.models import Health, Host, HostWatch, Incident, Instance
+from instances.models import Health, Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import host_answers, host_rules
 from instances.monitoring import hosts as host_watching
 from instances.monitoring.host_answers import Answer
@@ -24,6 +25,7 @@ from instances.monitoring.host_rules import HostStep
 from instances.monitoring.hosts import ask_due, in_doubt
 from instances.monitoring.loop import resolution
 from tests.factories import World, a_failure, health_of
+from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +162,23 @@ def test_a_certificate_that_ends_soon_is_one_warning(
     world.clock.advance(60)
     ask_due(replace(outside, certificates=lambda address: ends))
     assert not Incident.objects.open().exists()
+
+
+def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world: World) -> None:
+    world.instance()
+    a_channel(min_level="warning")
+    told: list[str] = []
+    both = {"engine": 13, "ours": 20}
+    ends = [
+        CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in both.items()
+    ]
+    outside = replace(world.outside, certificates=lambda address: ends)
+    for _ in range(12):
+        ask_due(outside)
+        told += told_after(world, 0)
+        world.clock.advance(86_400)
+    assert told == ["ops opened warning certificate:local"] * 2
+    assert "ours" in Notification.objects.order_by("-created_at")[0].payload["message"]
 
 
 def test_a_host_is_asked_on_while_its_instances_began_to_fail_lately(world: World) -> None:
@@ -331,6 +350,19 @@ def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
     assert watch_of(world).failures >= 2
 
 
+def test_an_engine_that_is_gone_is_told_to_whoever_has_seen_to_the_wave_before(world: World) -> None:
+    a_channel()
+    fail_all(world, a_fleet(world, 6))
+    ask(world)
+    assert told_after(world, 0) == ["ops opened critical host:local"]
+    acknowledge(incident_of(world).pk, "ann", world.now)
+    world.engine.unreachable = True
+    ask_for(world, 25)
+    assert told_after(world, 0) == ["ops opened critical host:local"]
+    ask_for(world, 60)
+    assert told_after(world, 0) == []
+
+
 def test_two_processes_ask_a_host_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.suspect([world.host.pk], world.now)
     monkeypatch.setattr(
@@ -354,6 +386,18 @@ def test_a_host_whose_asker_died_is_asked_again(world: World) -> None:
     host_watching._claim(world.now, world.now)
     assert ask(world, 29) == 0
     assert ask(world, 1) == 1
+
+
+def test_a_host_that_may_be_silent_for_minutes_is_asked_by_one_process(
+    world: World, settings: Settings
+) -> None:
+    settings.ENGINE_TIMEOUT = 300
+    hosts.suspect([world.host.pk], world.now)
+    [watch] = host_watching._claim(world.now, world.now)
+    world.clock.advance(300)
+    assert host_watching._claim(world.now, world.now) == []
+    host_watching._conclude(watch, Answer(error="It did not answer in time."), world.now)
+    assert watch_of(world).failures == 1
 
 
 def test_an_answer_that_comes_after_a_newer_one_changes_nothing(world: World) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from instances.http.probe import Address, ProbeResult
 from instances.models import OutsideCheck, Plan
@@ -62,6 +63,17 @@ def test_a_look_that_fails_for_a_defect_says_nothing_and_costs_no_other(
 ) -> None:
     assert turns(world, "https://{subdomain}", TypeError("a defect")) == {"good": "ok", "bad": "unknown"}
     assert "Asking the public address of bad failed: TypeError" in caplog.text
+
+
+def test_an_address_that_may_be_silent_for_long_is_asked_by_one_process(
+    world: World, settings: Settings
+) -> None:
+    settings.OUTSIDE_INTERVAL, settings.PROBE_TIMEOUT = 60, 30
+    Plan.objects.update(public_url="https://{subdomain}")
+    instance = world.instance()
+    outside.add_rows(world.now, EVERY)
+    assert outside.take_due(world.now) == [instance]
+    assert outside.take_due(world.now + timedelta(seconds=40)) == []
 
 
 def test_a_look_that_is_written_after_a_newer_one_says_nothing(world: World) -> None:

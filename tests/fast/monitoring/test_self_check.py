@@ -9,12 +9,14 @@ from django.db import OperationalError
 
 from instances.checks import sweeps
 from instances.errors import OutOfReachError
+from instances.incidents.acknowledge import acknowledge
 from instances.models import Channel, Incident, Pulse
 from instances.monitoring import self_check
 from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import Part, cause, queue_part
 from instances.operations import service
 from tests.factories import ASKED, World
+from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 INTERVAL = 300.0
@@ -73,6 +75,20 @@ def pass_time(world: World, seconds: float, *alive: Part) -> None:
 
 def locked(*_: object) -> None:
     raise OperationalError("canceling statement due to lock timeout")
+
+
+def test_what_else_is_gone_is_told_to_whoever_has_acknowledged_the_first(
+    world: World, watch: SelfCheck
+) -> None:
+    a_channel()
+    told = []
+    for alive in ((Part.CLOCKWORK, *SERVED), (Part.CLOCKWORK,), (Part.CLOCKWORK, *SERVED), (Part.CLOCKWORK,)):
+        pass_time(world, 70, *alive)
+        watch.judge(world.now)
+        told.append(told_after(world, 0))
+        acknowledge(Incident.objects.open().get().pk, "ann", world.now)
+    opened = ["ops opened critical self"]
+    assert told == [opened, opened, [], []]
 
 
 def test_who_could_not_judge_for_long_does_not_miss_others_at_once(

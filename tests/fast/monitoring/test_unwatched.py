@@ -7,6 +7,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks.roster import Roster
 from instances.fleet.sweep import check_here
+from instances.incidents.lifecycle import Alarm
 from instances.models import Health, Host, Incident, Instance, Usage
 from instances.monitoring.alarms import raise_alarm
 from instances.monitoring.resources import judge_ooms, settle
@@ -78,7 +79,7 @@ def test_a_pause_during_a_reading_is_not_undone_by_it(
     def paused_meanwhile(*told: object) -> None:
         service.pause("c1")
 
-    monkeypatch.setattr("instances.monitoring.resources._tell", paused_meanwhile)
+    monkeypatch.setattr("instances.monitoring.resources.raise_alarm", paused_meanwhile)
     near(odd, world)
     assert Usage.objects.get().warned == []
 
@@ -112,7 +113,7 @@ def test_a_part_that_is_switched_off_leaves_nothing_open(
         ("host:local", "host", "engine", {"host": world.host}),
         ("certificate:local", "certificate", "server", {"host": world.host}),
     ):
-        raise_alarm(key, kind, cause, "so it is", world.now, **of)
+        raise_alarm(Alarm(key, kind, cause, "so it is", **of), world.now)
     setattr(settings, switched_off, 0)
     maintenance.tidy_up()
     over = Incident.objects.exclude(resolved_at=None).values_list("key", flat=True)
@@ -125,7 +126,7 @@ def test_a_part_that_is_switched_off_leaves_nothing_open(
 def test_nobody_is_told_on_of_a_host_that_nobody_asks(world: World, how: str) -> None:
     host = Host.objects.create(name="h2", docker_url="" if how == "left" else "tcp://h2:2376")
     for key, kind in (("host:h2", "host"), ("certificate:h2", "certificate"), ("orphans:h2", "orphans")):
-        raise_alarm(key, kind, "engine", "so it is", world.now, host=host)
+        raise_alarm(Alarm(key, kind, "engine", "so it is", host=host), world.now)
     if how == "deleted":
         host.delete()
     maintenance.tidy_up()

@@ -48,6 +48,16 @@ def test_a_held_operation_cannot_be_claimed(world: World) -> None:
     assert Journal.claim(journal.operation.pk, world.clock) is None
 
 
+@pytest.mark.parametrize("seconds", [900, 1000, 3600])
+def test_a_long_lease_holds_as_a_short_one_does(world: World, settings: Settings, seconds: int) -> None:
+    settings.LEASE_SECONDS = seconds
+    journal = held(world, world.instance())
+    assert Journal.claim(journal.operation.pk, world.clock) is None
+    assert abandoned(world.now) == []
+    world.clock.advance(seconds + 1)
+    assert Journal.claim(journal.operation.pk, world.clock)
+
+
 def test_a_lease_that_ran_out_is_taken_over_and_shuts_the_old_holder_out(world: World) -> None:
     instance = world.instance()
     old = held(world, instance)

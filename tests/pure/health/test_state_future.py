@@ -7,15 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from instances.health import trusted as believed
 from instances.health.assess import assess, is_stale
 from instances.health.response import Outcome
 from instances.health.state import Observation, Policy, State, Status, is_healed
-from instances.health.trusted import PAST, trusted
+from instances.health.trusted import PAST
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
 SOON = NOW + timedelta(seconds=40)
 SINCE = NOW - timedelta(minutes=7)
+
+
+def trusted(state: State, now: datetime) -> State:
+    return believed.trusted(state, now, Policy().longest_wait)
 
 
 def seen(outcome: Outcome = Outcome.FAIL, at: datetime = NOW) -> Observation:
@@ -99,3 +104,19 @@ def test_healing_is_not_held_by_a_wait_of_a_fast_clock() -> None:
     verdict = assess(seen(), trusted(state, NOW), Policy(), NOW)
     assert verdict.restart
     assert replace(verdict.state).checked_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"),
+    [
+        (Policy(), 75 * 60),
+        (Policy(recheck_interval=7200), 8640),
+        (Policy(restart_backoff=3600), 2 * 4320),
+        (Policy(restart_backoff=86400, restart_limit=10**9), 20 * 365 * 86400),
+        (Policy(restart_limit=0, restart_backoff=86400), 75 * 60),
+    ],
+)
+def test_what_the_settings_put_off_for_long_is_no_clock_that_ran_fast(policy: Policy, seconds: int) -> None:
+    assert policy.longest_wait == timedelta(seconds=seconds)
+    state = State(next_check_at=NOW + timedelta(seconds=seconds), restart_not_before=NOW)
+    assert believed.trusted(state, NOW, policy.longest_wait) == state

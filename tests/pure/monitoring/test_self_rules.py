@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from instances.limits import LONGEST_WATCH
 from instances.monitoring.self_rules import (
     NEEDED,
     Part,
@@ -144,6 +145,12 @@ def test_everything_gone_still_fits_an_incident() -> None:
     assert len(cause(Part)) <= 128
     assert len(describe(Part)) <= 255
     assert describe([Part.BEAT]) == "Beat shows no sign of life: is it running?"
+
+
+def test_who_watches_as_seldom_as_may_be_is_missed_by_nobody() -> None:
+    pulses = dict.fromkeys(Part, ago(3 * LONGEST_WATCH))
+    signs = Signs(NOW, up_since=ago(600), interval=900, swept_at=ago(60), pulses=pulses)
+    assert gone(judge_parts(signs), ()) == []
 
 
 @pytest.mark.parametrize(

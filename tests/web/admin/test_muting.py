@@ -9,8 +9,7 @@ from django.test import Client
 
 from instances.alerts import mute
 from instances.db.clock import SYSTEM
-from instances.incidents.lifecycle import open_incident
-from instances.incidents.rules import Severity
+from instances.incidents.lifecycle import Alarm, open_incident
 from instances.models import Host, Mute, Plan
 from tests.desk import INSTANCE, at_desk, audited, do, said
 from tests.factories import World
@@ -112,15 +111,8 @@ def test_an_acknowledgement_over_the_api_may_say_why(world: World, caller: Calle
 
 
 def test_the_page_of_a_certificate_does_not_stop_the_healing_of_its_host(world: World) -> None:
-    row = open_incident(
-        "certificate:local",
-        "certificate",
-        Severity.WARNING,
-        "ends",
-        "It ends.",
-        SYSTEM.now(),
-        host=world.host,
-    )
+    ends = Alarm("certificate:local", "certificate", "ends", "It ends.", host=world.host)
+    row = open_incident(ends, SYSTEM.now())
     client, page = at_desk("operator"), f"{ROOT}incident/{row.pk}/"
     shown = text(client, f"{page}change/")
     assert "dialog-mute" not in shown and "holds the healing of its instances as well" in shown
