@@ -131,7 +131,7 @@ def follow(
     event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on with
     all lines since. An event `missed` comes where there were more than are read at once."""
     _existing(request, customer_id)
-    return log_stream.response(call_of(request), customer_id, lines, since, last_event_id)
+    return log_stream.response(request, customer_id, lines, since, last_event_id)
 
 
 def _asked(task: Task[..., Any], **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from celery.backends.redis import RedisBackend
 
 from dockmgr.results import LookedUpResults
 from instances.access import tokens
-from instances.api import log_stream, streams
+from instances.api import streams
 from instances.engine import pool
 from instances.models import Health
 from tasks.app import app
@@ -145,8 +145,9 @@ def test_a_defect_in_a_worker_shows_nothing_of_itself(
 
 
 def test_a_followed_log_brings_each_line_once_and_ends(
-    world: World, caller: Caller, workers: Workers
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(streams, "LASTS", timedelta(minutes=10))
     instance = world.instance("c1")
     twins = f"{stamp(2)} b\n{stamp(2)} b again\n"
     world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{twins}".encode())
@@ -282,7 +283,7 @@ def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
     world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.instance("c1")
-    monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
+    monkeypatch.setattr(streams, "LASTS", timedelta(seconds=4))
     for _ in range(5):  # more than there are places
         assert caller.get("/instances/c1/logs/stream").status == 200
     assert streams.PLACES.taken() == 0
