@@ -14,6 +14,7 @@ from instances.api.problems import ProblemError, existing, unknown
 from instances.models import Instance, Operation
 from instances.operations.begin import by_request
 from instances.operations.requester import Requester
+from instances.operations.steps import data
 from tasks.operations import enqueue_or_withdraw
 
 
@@ -40,6 +41,16 @@ def reachable(request: HttpRequest, customer_id: str, plan: str, host: str | Non
         raise ProblemError(403, f"Say which host: {call.caller.name} is limited to {call.reach}.")
     if not call.reach.covers(customer_id, plan, host or ""):
         raise ProblemError(403, f"{call.caller.name} is limited to {call.reach}.")
+
+
+def former_reachable(request: HttpRequest, customer_id: str) -> None:
+    """See that the token is for the customer whose data is to be kept or deleted. Raises ProblemError 403."""
+    call, former = call_of(request), data.former_with_data(customer_id)
+    if former is not None and not call.reach.includes(former):
+        raise ProblemError(
+            403,
+            f"The former data of {customer_id} is another's: {call.caller.name} is limited to {call.reach}.",
+        )
 
 
 def change(

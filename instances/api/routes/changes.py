@@ -11,7 +11,7 @@ from instances import documents, lookup
 from instances.api import forms
 from instances.api.authentication import may
 from instances.api.call import call_of
-from instances.api.changing import change, present, reachable
+from instances.api.changing import change, former_reachable, present, reachable
 from instances.api.docs import responses
 from instances.api.problems import ProblemError, existing
 from instances.api.routes.router import router
@@ -37,6 +37,8 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     """A new instance, healthy, or nothing left behind. The values of `env` are stored encrypted."""
     call_of(request).reason = wanted.reason
     reachable(request, wanted.customer_id, wanted.plan, wanted.host)
+    if wanted.keep_data or wanted.fresh:
+        former_reachable(request, wanted.customer_id)
 
     def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
