@@ -63,6 +63,9 @@ class FleetCommand(BaseCommand):
     needs_keys: ClassVar[bool] = True  # may write secrets, and must not with keys of somebody else
     once: ClassVar[bool] = False  # makes no operation; done once per request id all the same
 
+    def get_version(self) -> str:
+        return f"dockmgr {settings.VERSION} (Django {super().get_version()})"
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         _Refusals(self, parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,8 +25,10 @@ class Patient(io.FileIO):
     """A descriptor whose first failure to write is kept; writing goes on as if there had been none."""
 
     trouble: OSError | None = None
+    has_begun = False  # whether anything was written
 
     def write(self, data: ReadableBuffer, /) -> int:
+        self.has_begun = True
         if self.trouble is None:
             try:
                 return super().write(data)
@@ -80,10 +84,23 @@ def lost() -> str:
     return "it is closed" if error.errno == errno.EBADF else str(error.strerror)
 
 
+def refuse(sentence: str, words: Sequence[str]) -> None:
+    """Tell the person why nothing was done; a program that gave `words` with --json gets its one document."""
+    sys.stderr.write(f"{sentence}\n")
+    raw = _output()
+    if "--json" in words and not (raw and raw.has_begun):
+        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+
+
 def _trouble() -> OSError | None:
+    raw = _output()
+    return raw.trouble if raw else None
+
+
+def _output() -> Patient | None:
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.trouble if isinstance(raw, Patient) else None
+    return raw if isinstance(raw, Patient) else None
 
 
 def tell() -> None:
