@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from rich.console import Console
+from rich.text import Text
 
 from instances.access.audit import audit_command, earlier
 from instances.access.keys import require_keys
@@ -97,7 +98,7 @@ class FleetCommand(BaseCommand):
 
     def show(self, document: Any) -> None:
         """Print the document for people."""
-        self.console.print(document)
+        self.line(document)
 
     @property
     def console(self) -> Console:
@@ -225,6 +226,11 @@ class FleetCommand(BaseCommand):
         """Tell the person when a list that begins with the newest has more rows than are shown."""
         if rows[most : most + 1].exists():
             sys.stderr.write(f"Only the newest {most} are listed; {what_shows_more}.\n")
+
+    def line(self, *parts: object) -> None:
+        """Print words one after the other, whatever is in them; `styled` ones with their colour."""
+        texts = [part if isinstance(part, Text) else for_terminal(str(part)) for part in parts]
+        self.console.print(*texts, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""

@@ -26,15 +26,15 @@ def _is_unknown(check: shapes.Check) -> bool:
 
 def show_checks(command: FleetCommand, document: dict[str, Any]) -> None:
     if "enqueued" in document:
-        command.console.print(f"enqueued: {document['enqueued']}")
+        command.line(f"enqueued: {document['enqueued']}")
         return
     columns = ("customer_id", "status", "http_status", "latency_ms", "version", "container_state", "error")
     command.table(columns, [[row[column] for column in columns] for row in document["instances"]])
     for row in document["instances"]:
         if row.get("not_applied"):
             said = f"{row['customer_id']}: what was seen does not count: {row['not_applied']}"
-            command.console.print(said, markup=False)
+            command.line(said)
     sums = f"{document['healthy']} healthy, {document['unhealthy']} unhealthy, {document['unknown']} unknown"
     if "restarted" in document:
         sums += f"; restarted: {', '.join(document['restarted']) or 'none'}; {document['seconds']:.1f} s"
-    command.console.print(sums)
+    command.line(sums)

@@ -43,12 +43,11 @@ class InstanceChange(FleetCommand):
 
 
 def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
-    command.console.print(
-        f"{document['kind']} {document['customer_id']}: {styled(document['status'])}  ({document['id']})"
-    )
+    what = f"{document['kind']} {document['customer_id']}:"
+    command.line(what, styled(document["status"]), f" ({document['id']})")
     command.table(
         ("step", "status", "detail"),
         [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]],
     )
     if document["error"]:
-        command.console.print(styled(document["error"]))
+        command.line(document["error"])

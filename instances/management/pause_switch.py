@@ -30,4 +30,4 @@ class PauseCommand(FleetCommand):
         return documents.instance(lookup.instance(options["customer_id"])), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['customer_id']}: {styled(document['status'])}")
+        self.line(f"{document['customer_id']}:", styled(document["status"]))

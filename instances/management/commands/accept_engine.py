@@ -21,4 +21,4 @@ class Command(FleetCommand):
         return {"host": host.name, "engine_before": before or None, "engine": after}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"host {document['host']}: its engine is {document['engine']} from now on")
+        self.line(f"host {document['host']}: its engine is {document['engine']} from now on")

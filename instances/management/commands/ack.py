@@ -36,7 +36,7 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         by, of = document["acknowledged_by"], document["customer_id"] or document["key"]
-        self.console.print(f"incident {document['id']} of {of}: acknowledged by {by}", markup=False)
+        self.line(f"incident {document['id']} of {of}: acknowledged by {by}")
 
 
 def _open_incident(customer_id: str) -> int:

@@ -33,7 +33,7 @@ class Command(FleetCommand):
         return {**documents.token(token), "token": text}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(document["token"], markup=False, soft_wrap=True)
+        self.line(document["token"])
         ends = f"until {document['expires_at']}" if document["expires_at"] else "until it is revoked"
         self.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
 

@@ -38,4 +38,4 @@ class Command(ScopeCommand):
         return mute_document(row), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']}: muted until {document['until']}", markup=False)
+        self.line(f"{document['name']}: muted until {document['until']}")

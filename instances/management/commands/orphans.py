@@ -30,7 +30,7 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         if not document and self._all_answered:
-            self.console.print("Every container and volume of dockmgr belongs to an instance.")
+            self.line("Every container and volume of dockmgr belongs to an instance.")
             return
         columns = ("host", "kind", "name", "customer_id", "state", "why")
         self.table(columns, [[row[column] for column in columns] for row in document])

@@ -19,4 +19,4 @@ class Command(FleetCommand):
         return documents.token(tokens.revoke(options["name"], service.OUTSIDE.clock.now())), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']}: revoked at {document['revoked_at']}", markup=False)
+        self.line(f"{document['name']}: revoked at {document['revoked_at']}")

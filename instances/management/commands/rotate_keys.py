@@ -29,7 +29,7 @@ class Command(FleetCommand):
         return {"rotated": rotated, "unreadable": unreadable}, BAD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['rotated']} rows are encrypted with the first key now.")
+        self.line(f"{document['rotated']} rows are encrypted with the first key now.")
 
 
 @transaction.atomic

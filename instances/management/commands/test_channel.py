@@ -34,4 +34,4 @@ class Command(FleetCommand):
         why = f": {document['error']}" if document["error"] else ""
         said = f"{'arrived' if document['arrived'] else 'did not arrive'}{why}"
         note = "" if document["enabled"] else " (the channel is disabled)"
-        self.console.print(f"{document['channel']}: the message {said}{note}", markup=False)
+        self.line(f"{document['channel']}: the message {said}{note}")

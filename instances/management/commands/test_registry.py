@@ -40,7 +40,7 @@ class Command(FleetCommand):
         return _said(registry.name, False, f"Registry {registry.name} {what}."), BAD
 
     def show(self, document: Any) -> None:
-        self.console.print(document["message"], markup=False)
+        self.line(document["message"])
 
 
 def _said(name: str, ok: bool, message: str) -> dict[str, Any]:

@@ -23,4 +23,4 @@ class Command(FleetCommand):
         return {"name": options["name"], "unlocked": True}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']} may sign in again at once.", markup=False)
+        self.line(f"{document['name']} may sign in again at once.")

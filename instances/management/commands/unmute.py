@@ -32,4 +32,4 @@ class Command(ScopeCommand):
         said = "no longer muted" if document["ended"] else "was not muted"
         if document["muted_until"]:
             said = f"still muted by its host or plan until {document['muted_until']}"
-        self.console.print(f"{document['name']}: {said}", markup=False)
+        self.line(f"{document['name']}: {said}")

@@ -63,7 +63,7 @@ class Command(InstanceChange):
         rows += [(customer_id, "skipped", why) for customer_id, why in document.get("skipped", {}).items()]
         self.table(("customer_id", "status", "error"), rows)
         if document["stopped"]:
-            self.console.print(f"Stopped: {document['stopped']}", markup=False)
+            self.line(f"Stopped: {document['stopped']}")
 
 
 def _limits(options: dict[str, Any]) -> Limits:

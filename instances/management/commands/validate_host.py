@@ -32,4 +32,4 @@ class Command(FleetCommand):
         rows = [(c["name"], "ok" if c["ok"] else "wrong", c["message"]) for c in document["checks"]]
         self.table(("check", "", "found"), rows)
         for note in document["warnings"]:
-            self.console.print(f"  {note['code']}: {note['message']}", markup=False)
+            self.line(f"  {note['code']}: {note['message']}")
