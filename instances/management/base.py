@@ -68,7 +68,7 @@ class FleetCommand(BaseCommand):
         return f"dockmgr {settings.VERSION} (Django {super().get_version()})"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        _Refusals(self, parser)
+        _Refusals(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
@@ -179,22 +179,16 @@ class FleetCommand(BaseCommand):
         try:
             return self._do(options)
         except RequestError as error:
-            return self.complain(str(error)), WRONG
+            return streams.complain(str(error)), WRONG
         except OutOfReachError as error:
-            return self.complain(str(error)), OUT_OF_REACH
+            return streams.complain(str(error)), OUT_OF_REACH
         except DockmgrError as error:
-            return self.complain(str(error)), BAD
+            return streams.complain(str(error)), BAD
         except DatabaseFailure as error:
-            return self.complain(database_sentence(error)), OUT_OF_REACH
+            return streams.complain(database_sentence(error)), OUT_OF_REACH
         except KeyboardInterrupt:
             going_on = "; what was begun is carried on by the workers" if self.changes else ""
-            return self.complain(f"Interrupted{going_on}."), 130
-
-    def complain(self, sentence: str) -> dict[str, str]:
-        """Tell the person, and return the document that tells a program."""
-        sentence = " ".join(sentence.split())
-        sys.stderr.write(f"{for_terminal(sentence)}\n")
-        return {"error": sentence}
+            return streams.complain(f"Interrupted{going_on}."), 130
 
     def requester(self, options: dict[str, Any]) -> Requester:
         return at_machine(operator(), options["reason"], options["request_id"])
@@ -259,20 +253,19 @@ def _target(options: dict[str, Any]) -> str:
 class _Refusals:
     """Makes a parser's errors what every error is: one sentence, code 2, and a document under --json."""
 
-    def __init__(self, command: FleetCommand, parser: ArgumentParser) -> None:
-        self._command, self._parse, self._json = command, parser.parse_args, False
+    def __init__(self, parser: ArgumentParser) -> None:
+        self._parse = parser.parse_args
+        self._words: Sequence[str] = ()
         parser.allow_abbrev = False  # half a word must not purge anybody's data
         parser.parse_args = self.parse_args  # type: ignore[method-assign, assignment]
         parser.error = self.error  # type: ignore[method-assign]
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
-        self._json = "--json" in args
+        self._words = args
         return self._parse(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        document = self._command.complain(f"{message[:1].upper()}{message[1:]}; see --help.")
-        if self._json:
-            sys.stdout.write(json.dumps(document) + "\n")
+        streams.refuse(f"{message[:1].upper()}{message[1:]}; see --help.", self._words)
         sys.exit(WRONG)
 
 

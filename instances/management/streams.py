@@ -84,12 +84,20 @@ def lost() -> str:
     return "it is closed" if error.errno == errno.EBADF else str(error.strerror)
 
 
+def complain(sentence: str) -> dict[str, str]:
+    """Tell the person in one line, and return the document that tells a program."""
+    from instances.lib.log_lines import for_terminal  # slow to load, and this module comes first of all
+
+    line = " ".join(sentence.split())
+    sys.stderr.write(f"{for_terminal(line)}\n")
+    return {"error": line}
+
+
 def refuse(sentence: str, words: Sequence[str]) -> None:
     """Tell the person why nothing was done; a program that gave `words` with --json gets its one document."""
-    sys.stderr.write(f"{sentence}\n")
-    raw = _output()
+    document, raw = complain(sentence), _output()
     if "--json" in words and not (raw and raw.has_begun):
-        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+        sys.stdout.write(json.dumps(document) + "\n")
 
 
 def _trouble() -> OSError | None:

@@ -9,6 +9,7 @@ from instances.access import tokens
 from instances.access.reach import reach
 from instances.errors import RequestError
 from instances.lib import durations
+from instances.management import streams
 from instances.management.base import GOOD, FleetCommand, operator
 from instances.operations import service
 
@@ -35,7 +36,7 @@ class Command(FleetCommand):
     def show(self, document: Any) -> None:
         self.line(document["token"])
         ends = f"until {document['expires_at']}" if document["expires_at"] else "until it is revoked"
-        self.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
+        streams.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
 
 
 def _end(expires: str | None, now: datetime) -> datetime | None:

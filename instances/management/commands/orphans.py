@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
+from instances.management import streams
 from instances.management.base import GOOD, OUT_OF_REACH, FleetCommand
 from instances.models import Host
 from instances.monitoring.orphans import orphans_on_all
@@ -24,7 +25,7 @@ class Command(FleetCommand):
         )
         found = orphans_on_all(hosts, service.OUTSIDE)
         for sentence in found["unanswered"]:
-            self.complain(sentence)
+            streams.complain(sentence)
         self._all_answered = not found["unanswered"]
         return found["orphans"], GOOD if self._all_answered else OUT_OF_REACH
 

@@ -8,6 +8,7 @@ from django.db.models import Model
 from instances.access.keys import stored_secrets
 from instances.db.locks import locked
 from instances.errors import UnreadableSecret
+from instances.management import streams
 from instances.management.base import BAD, GOOD, FleetCommand
 
 
@@ -25,7 +26,7 @@ class Command(FleetCommand):
                     unreadable.append(f"{kind} {model._default_manager.defer(*fields).get(pk=key)}")
         if not unreadable:
             return {"rotated": rotated}, GOOD
-        self.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")
+        streams.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")
         return {"rotated": rotated, "unreadable": unreadable}, BAD
 
     def show(self, document: Any) -> None:
