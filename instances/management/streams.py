@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # A missing stream's number goes to the next file that is opened, which then gets what is printed.
 _IN_PLACE = (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)  # reading and printing fail, and errors go nowhere
 
+LARGEST = 16 * 1024**2  # bytes of a file that is given
+
 
 class Patient(io.FileIO):
     """A descriptor whose first failure to write is kept; writing goes on as if there had been none."""
@@ -119,10 +121,19 @@ def tell() -> None:
 
 
 def content(name: str) -> bytes:
-    """What is in a file, or comes from standard input for `-`. Raises OSError."""
-    if name != "-":
-        return Path(name).read_bytes()
+    """What is in a file, or comes from standard input for `-`. Raises OSError, also for more than LARGEST."""
+    if name == "-":
+        read = _input()
+    else:
+        with Path(name).open("rb") as file:  # which may be a device, without an end
+            read = file.read(LARGEST + 1)
+    if len(read) > LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MiB")
+    return read
+
+
+def _input() -> bytes:
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(LARGEST + 1)
     except OSError as error:
         raise OSError(error.errno, "there is no standard input") from None

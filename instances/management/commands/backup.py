@@ -26,6 +26,8 @@ class Command(FleetCommand):
             size: int | None = back_up(Path(name).absolute())
         elif options["json"]:
             raise RequestError("The backup itself goes to standard output; leave out --json or name a file.")
+        elif sys.stdout.isatty():
+            raise RequestError("The backup is no text for a terminal; name a file, or send it to one.")
         else:
             write_backup(sys.stdout.buffer)
             size = None

@@ -56,3 +56,10 @@ def test_a_table_on_a_narrow_terminal_is_not_empty(world: World, monkeypatch: py
     terminal = narrow_terminal(monkeypatch)
     call_command("instances")
     assert "healthy" in terminal.getvalue()
+
+
+def test_a_backup_is_not_sent_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = narrow_terminal(monkeypatch)
+    with pytest.raises(SystemExit, match="2"):
+        call_command("backup", "-")
+    assert terminal.getvalue() == ""
