@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from instances.admin import answers, muting, trail
 from instances.admin.deleting import instances_among
@@ -18,7 +17,7 @@ from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
 from instances.admin.orders import refuse
-from instances.admin.read_only import DeskAdmin, Page
+from instances.admin.read_only import DeskAdmin, DeskChangeList, Page
 from instances.admin.verbs import OPERATE
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
@@ -35,14 +34,11 @@ REACHABILITY = {
 }  # fmt: skip
 
 
-class HostChangeList(ChangeList):
+class HostChangeList(DeskChangeList):
     """Adds each host's load, counted once for all of them."""
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
+    def add_to(self, rows: Sequence[Any]) -> None:
         found = {load.host.pk: load for load in loads()}
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        self.result_list = rows
         muted = mutes.host_ends([host.pk for host in rows], SYSTEM.now())
         for host in rows:
             host.load = found.get(host.pk) or HostLoad(host)
@@ -54,6 +50,7 @@ class HostAdmin(DeskAdmin):
     """Engines and the room they have."""
 
     form = HostForm
+    change_list = HostChangeList
     list_display = ("name", "reachability", "muted", "load", "unwell", "address", "docker_url")
     list_select_related = ("watch",)
     search_fields = ("name", "address")
@@ -67,9 +64,6 @@ class HostAdmin(DeskAdmin):
             ("first_port", "last_port"), "network", "reason",
         )}),
     )  # fmt: skip
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return HostChangeList
 
     @display(label=REACHABILITY)
     def reachability(self, host: Any) -> str:

@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import cached_property
+from unfold.views import ChangeList
 
 from instances.admin import as_read, trail
 from instances.admin.deleting import DeletingAdmin
@@ -74,6 +75,20 @@ def row_of(rows: QuerySet[Stored], key: str) -> Stored | None:
     return rows.filter(pk=key).first() if is_number else None
 
 
+class DeskChangeList(ChangeList):
+    """A list whose rows get more than their columns, asked for all of a page at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        self.result_list = rows
+        self.add_to(rows)
+
+    def add_to(self, rows: Sequence[Any]) -> None:
+        """Set what the list shows of the rows beside what they have."""
+        raise NotImplementedError
+
+
 class DeskAdmin(DeletingAdmin):
     """A list of pages of 50, counted within bounds; edits go into the audit log with their reason."""
 
@@ -81,6 +96,7 @@ class DeskAdmin(DeletingAdmin):
     show_full_result_count = False
     paginator = BoundedPaginator
     list_filter_sheet = False
+    change_list: ClassVar[type[ChangeList]] = ChangeList
     formfield_overrides: ClassVar[dict[type[Field[Any, Any]], dict[str, Any]]] = {
         JSONField: {"form_class": JsonField}
     }
@@ -92,6 +108,9 @@ class DeskAdmin(DeletingAdmin):
     def own_pages(self) -> Iterable[Page]:
         """Pages beside those of every list; whoever may not see the model comes to none of them."""
         return ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return self.change_list
 
     def get_urls(self) -> list[URLPattern]:
         own = [path(address, behind(self, view), name=name) for address, view, name in self.own_pages()]

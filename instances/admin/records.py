@@ -132,6 +132,7 @@ class NewestChecks(ChangeList):
 class HealthCheckAdmin(ReadOnlyAdmin):
     """The history of checks: all of them, or those of one customer."""
 
+    change_list = NewestChecks
     list_display = ("checked_at", "instance", "outcome", "status", "reason", "http_status", "latency_ms")
     list_select_related = ()  # see `get_queryset`
     search_fields = found_by = ("instance__customer_id",)
@@ -143,9 +144,6 @@ class HealthCheckAdmin(ReadOnlyAdmin):
         # Joined with instances, the newest of all would be looked for among all of both.
         of_them = Instance.objects.only("customer_id")
         return HealthCheck.objects.prefetch_related(Prefetch("instance", of_them))
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return NewestChecks
 
 
 @admin.register(AuditEntry)
