@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
@@ -16,8 +16,9 @@ from instances.admin.deleting import instances_among
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
-from instances.admin.orders import refuse
-from instances.admin.read_only import DeskAdmin, DeskChangeList, Page
+from instances.admin.lists import DeskChangeList
+from instances.admin.orders import require
+from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
@@ -105,17 +106,10 @@ class HostAdmin(DeskAdmin):
         if waiting:
             yield f"data is still to be removed there from {waiting} volume{'s' if waiting > 1 else ''}"
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         found = {str(load.host.pk): load for load in loads()}.get(object_id)
-        extra = {"load": found, "may_operate": request.user.has_perm(OPERATE)}
-        if found is not None:
-            extra |= muting.context(request, "host", found.host)
-        page: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **extra}
-        )
-        return page
+        muted = {} if found is None else muting.context(request, "host", found.host)
+        return {"load": found, "may_operate": request.user.has_perm(OPERATE), **muted}
 
     def own_pages(self) -> list[Page]:
         return [("<int:host_id>/test/", test_view, "instances_host_test"), *muting.pages("host")]
@@ -125,7 +119,6 @@ class HostAdmin(DeskAdmin):
 def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
     """Ask a worker whether the host's engine answers."""
     host = get_object_or_404(Host, pk=host_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "test host", host.name)
+    require(request, OPERATE, "test host", host.name)
     trail.record(request, "test host", host.name, "asked")
     return answers.ask(request, answers.WorkerQuestion(inspection.test_host, {"name": host.name}, OPERATE))

@@ -17,7 +17,7 @@ from unfold.decorators import display
 from instances import lookup
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, require
 from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
@@ -130,8 +130,7 @@ def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
 def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Somebody has seen it: reminders end."""
     incident = _known(object_id)
-    if not request.user.has_perm(ACKNOWLEDGE):
-        refuse(request, "acknowledge", incident.key)
+    require(request, ACKNOWLEDGE, "acknowledge", incident.key)
 
     def work(fields: dict[str, Any]) -> str:
         seen = acknowledge(incident.pk, trail.actor(request), SYSTEM.now(), fields["reason"])
@@ -146,8 +145,7 @@ def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
 def mute_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Nothing is sent for the incident's instance or host for a while."""
     incident = _known(object_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "mute", incident.key)
+    require(request, OPERATE, "mute", incident.key)
 
     def work(fields: dict[str, Any]) -> str:
         return f"Muted {mute_as_asked(_scope(incident), fields, trail.actor(request))}."

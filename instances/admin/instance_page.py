@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from instances.admin import answers, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, require
 from instances.admin.read_only import row_of
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
 from instances.admin.signed_out import typed_reason
@@ -140,8 +140,7 @@ def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
     instance, verb = known(object_id), VERBS.get(name)
     if verb is None:
         raise Http404
-    if not request.user.has_perm(verb.permission):
-        refuse(request, name, instance.customer_id)
+    require(request, verb.permission, name, instance.customer_id)
     form = verb.form(request.POST)
     carry_out(
         request,
@@ -157,8 +156,7 @@ def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
 def secrets_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Set or remove one variable of the instance's environment."""
     instance = known(object_id)
-    if not request.user.has_perm(SECRETS):
-        refuse(request, "change secret", instance.customer_id)
+    require(request, SECRETS, "change secret", instance.customer_id)
     carry_out(
         request,
         SecretForm(request.POST),
@@ -176,8 +174,7 @@ def ask_view(request: HttpRequest, object_id: str, what: str) -> JsonResponse:
     if what not in QUESTIONS:
         raise Http404
     task, permission = QUESTIONS[what]
-    if not request.user.has_perm(permission):
-        refuse(request, what, instance.customer_id)
+    require(request, permission, what, instance.customer_id)
     kwargs: dict[str, Any] = {"customer_id": instance.customer_id}
     if what == "logs":
         kwargs |= _log_bounds(request)

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from instances.admin import trail
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, require
 from instances.admin.read_only import Page
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked
@@ -52,8 +52,7 @@ def _view(
     def view(request: HttpRequest, key: int) -> HttpResponse:
         row: Any = get_object_or_404(MODELS[column], pk=key)
         target = f"{column} {row.name}"
-        if not request.user.has_perm(OPERATE):
-            refuse(request, action, target)
+        require(request, OPERATE, action, target)
         scope = muting.Scope(column, row)
         done = lambda fields: work(request, scope, fields)  # noqa: E731
         carry_out(request, form(request.POST), action=action, target=target, work=done)

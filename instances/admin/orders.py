@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -14,10 +14,11 @@ from instances.admin import trail
 from instances.errors import DockmgrError
 
 
-def refuse(request: HttpRequest, action: str, target: str) -> NoReturn:
-    """Write down that somebody tried what he may not. Raises PermissionDenied."""
-    trail.record(request, action, target, "denied")
-    raise PermissionDenied
+def require(request: HttpRequest, permission: str, action: str, target: str) -> None:
+    """See that somebody may do this; who may not is written down. Raises PermissionDenied."""
+    if not request.user.has_perm(permission):
+        trail.record(request, action, target, "denied")
+        raise PermissionDenied
 
 
 def carry_out(

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST
 from django_celery_beat.models import PeriodicTask
 
 from instances import lookup
-from instances.admin.orders import carry_out, refuse
-from instances.admin.read_only import DeskChangeList, Page, PageAdmin, found
+from instances.admin.lists import DeskChangeList
+from instances.admin.orders import carry_out, require
+from instances.admin.read_only import Page, PageAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OptionalReasonForm
 from instances.models import PendingPurge
@@ -96,8 +97,7 @@ class PendingPurgeAdmin(PageAdmin):
 def try_view(request: HttpRequest, key: int) -> HttpResponse:
     """Have the workers try again now, and go back to the list with a sentence about it."""
     row = found(lookup.pending_purge, str(key))
-    if not request.user.has_perm(PURGE):
-        refuse(request, TRY_NOW, row.customer_id)
+    require(request, PURGE, TRY_NOW, row.customer_id)
     carry_out(request, OptionalReasonForm(request.POST), action=TRY_NOW, target=row.customer_id, work=_tried)
     return redirect(reverse("admin:instances_pendingpurge_changelist"))
 

@@ -17,7 +17,8 @@ from unfold.views import ChangeList
 from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
-from instances.admin.read_only import MOST_COUNTED, Page, PageAdmin, ReadOnlyAdmin, found
+from instances.admin.lists import MOST_COUNTED
+from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.db.clock import SYSTEM
 from instances.documents import told_in_full

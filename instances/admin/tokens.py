@@ -18,7 +18,7 @@ from unfold.decorators import display
 from instances.access import tokens
 from instances.access.reach import reach, reach_of
 from instances.admin import trail
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, require
 from instances.admin.read_only import Page, PageAdmin, row_of
 from instances.admin.verbs import ReasonForm
 from instances.db.clock import SYSTEM
@@ -125,8 +125,7 @@ def _names(text: str) -> list[str]:
 def revoke_view(request: HttpRequest, token_id: int) -> HttpResponse:
     """End a token at once."""
     token = get_object_or_404(ApiToken, pk=token_id)
-    if not request.user.has_perm(CHANGE):
-        refuse(request, "revoke token", token.name)
+    require(request, CHANGE, "revoke token", token.name)
 
     def work(_fields: dict[str, Any]) -> str:
         tokens.revoke(token.name, SYSTEM.now())
