@@ -80,6 +80,9 @@ class FleetCommand(BaseCommand):
         shared = len(parser._actions)  # argparse names them nowhere else
         self.arguments(parser)
         self._own = {action.dest for action in parser._actions[shared:]}
+        self._flags = {
+            a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings and a.default != ""
+        }
 
     def arguments(self, parser: ArgumentParser) -> None:
         """The command's own arguments."""
@@ -155,7 +158,7 @@ class FleetCommand(BaseCommand):
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
         _refuse_bytes(options)
-        _refuse_empty_id(options)
+        _refuse_empty(self._flags, options)
         say(options["as_name"], recorded=self._is_recorded(options))
         if self._is_recorded(options) and self.needs_keys:
             require_keys()
@@ -239,10 +242,11 @@ def _refuse_bytes(options: dict[str, Any]) -> None:
             raise RequestError(f"What is given as {name.replace('_', ' ')} is not text in UTF-8.")
 
 
-def _refuse_empty_id(options: dict[str, Any]) -> None:
-    """Raise RequestError for an id that is none, as of a variable that is not set."""
-    if options.get("request_id") == "":
-        raise RequestError("The request id is empty; leave --request-id out where none is meant.")
+def _refuse_empty(flags: dict[str, str], options: dict[str, Any]) -> None:
+    """Raise RequestError for an option that says nothing, as of a variable that is not set."""
+    for name, flag in flags.items():
+        if options.get(name) == "":
+            raise RequestError(f"{flag} is empty; leave it out where nothing is meant.")
 
 
 def _target(options: dict[str, Any]) -> str:
