@@ -4,8 +4,7 @@
 import sys
 
 from instances.management import streams
-
-INTERRUPTED = 130
+from instances.management.codes import INTERRUPTED
 
 
 def main() -> None:

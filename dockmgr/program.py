@@ -16,8 +16,7 @@ from django.db import Error as DatabaseFailure
 
 from dockmgr import __version__
 from instances.management import streams
-
-WRONG, OUT_OF_REACH = 2, 3
+from instances.management.codes import OUT_OF_REACH, WRONG
 
 
 def carry_out(words: Sequence[str]) -> None:

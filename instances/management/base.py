@@ -8,7 +8,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -25,7 +25,9 @@ from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.lib.storable import text
 from instances.management import streams
+from instances.management.codes import BAD, GOOD, INTERRUPTED, OUT_OF_REACH, WRONG
 from instances.management.display import LateBar, console, table
+from instances.management.parsing import Exact
 from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
@@ -33,7 +35,6 @@ from instances.operations.requester import MAX_REQUEST_ID, Requester, at_machine
 
 logger = logging.getLogger(__name__)
 
-GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
 # Commands that change nothing and show no customer's data; all others go into the audit log.
 READING = frozenset(
     {
@@ -68,7 +69,7 @@ class FleetCommand(BaseCommand):
         return f"dockmgr {settings.VERSION} (Django {super().get_version()})"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        _Refusals(parser)
+        Exact(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
@@ -191,7 +192,7 @@ class FleetCommand(BaseCommand):
             return streams.complain(database_sentence(error)), OUT_OF_REACH
         except KeyboardInterrupt:
             going_on = "; what was begun is carried on by the workers" if self.changes else ""
-            return streams.complain(f"Interrupted{going_on}."), 130
+            return streams.complain(f"Interrupted{going_on}."), INTERRUPTED
 
     def requester(self, options: dict[str, Any]) -> Requester:
         return at_machine(operator(), options["reason"], options["request_id"])
@@ -252,25 +253,6 @@ def _refuse_empty(flags: dict[str, str], options: dict[str, Any]) -> None:
 def _target(options: dict[str, Any]) -> str:
     """What a command is about, as the audit log names it."""
     return next((str(options[name]) for name in TARGETS if options.get(name) not in (None, [])), "")
-
-
-class _Refusals:
-    """Makes a parser's errors what every error is: one sentence, code 2, and a document under --json."""
-
-    def __init__(self, parser: ArgumentParser) -> None:
-        self._parse = parser.parse_args
-        self._words: Sequence[str] = ()
-        parser.allow_abbrev = False  # half a word must not purge anybody's data
-        parser.parse_args = self.parse_args  # type: ignore[method-assign, assignment]
-        parser.error = self.error  # type: ignore[method-assign]
-
-    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
-        self._words = args
-        return self._parse(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        streams.refuse(f"{message[:1].upper()}{message[1:]}; see --help.", self._words)
-        sys.exit(WRONG)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 from instances.documents import shapes
 from instances.health.response import ENGINE_REFUSED, PROBER
 from instances.health.state import Status
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 
 UNSEEN = ("engine", ENGINE_REFUSED, PROBER)
 

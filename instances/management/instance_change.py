@@ -7,7 +7,8 @@ from typing import Any
 
 from instances import documents
 from instances.lib import validators
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 from instances.management.display import styled
 from instances.models import Operation
 from instances.operations import service

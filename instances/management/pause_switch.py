@@ -6,7 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents, lookup
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.management.display import styled
 from instances.models import AuditEntry, Instance
 from instances.operations.requester import Requester

@@ -7,7 +7,8 @@ from instances import lookup
 from instances.errors import RequestError
 from instances.incidents import documents
 from instances.incidents.acknowledge import acknowledge
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.models import AuditEntry, Incident
 from instances.operations import service
 

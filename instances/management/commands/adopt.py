@@ -9,7 +9,8 @@ from instances import documents
 from instances.containers.adoption_summary import summary
 from instances.errors import DockmgrError, RequestError
 from instances.health.state import NEVER_HEALTHY
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.models import Instance
 from instances.operations import adopt, service
 from instances.operations.adopt_many import Candidate, Selection, candidates, sources_of

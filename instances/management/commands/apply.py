@@ -8,7 +8,8 @@ from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
 from instances.lib.causes import unreadable
 from instances.management import streams
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import AuditEntry
 from instances.operations import service
 from instances.operations.validate import timing_bounds

@@ -7,7 +7,8 @@ from typing import Any
 
 from instances.db.backup import back_up, key_fingerprints, write_backup
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 
 
 class Command(FleetCommand):

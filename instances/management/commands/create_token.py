@@ -10,7 +10,8 @@ from instances.access.reach import reach
 from instances.errors import RequestError
 from instances.lib import durations
 from instances.management import streams
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.operations import service
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents, lookup
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.management.instance_change import show_operation
 from instances.models import Operation
 from instances.operations import service

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import lookup
 from instances.management import streams
-from instances.management.base import GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD, OUT_OF_REACH
 from instances.models import Host
 from instances.monitoring.orphans import orphans_on_all
 from instances.operations import service

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents
 from instances.errors import RequestError
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.management.env_file import environment
 from instances.management.instance_change import outcome
 from instances.operations import service

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents
 from instances.access import tokens
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.operations import service
 
 

@@ -9,7 +9,8 @@ from instances.access.keys import stored_secrets
 from instances.db.locks import locked
 from instances.errors import UnreadableSecret
 from instances.management import streams
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 
 
 class Command(FleetCommand):

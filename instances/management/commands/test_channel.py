@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import lookup
 from instances.alerts.outbox import send_test
-from instances.management.base import BAD, GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import BAD, GOOD
 from instances.operations import service
 
 

@@ -10,7 +10,8 @@ from instances.errors import OutOfReachError, PermanentError
 from instances.health.response import sentence
 from instances.http.client import NoAnswerError
 from instances.http.registry import lets_in
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 
 
 class Command(FleetCommand):

@@ -3,7 +3,8 @@
 from typing import Any
 
 from instances import documents
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import ApiToken
 
 COLUMNS = (

@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 
 
 class Command(FleetCommand):

@@ -6,7 +6,8 @@ from typing import Any
 from instances import documents
 from instances.alerts import mute
 from instances.incidents import mutes
-from instances.management.base import GOOD, operator
+from instances.management.base import operator
+from instances.management.codes import GOOD
 from instances.management.mute_scope import ScopeCommand
 from instances.models import AuditEntry, Instance
 from instances.operations import service

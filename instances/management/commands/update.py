@@ -8,7 +8,7 @@ from instances.errors import RequestError
 from instances.fleet.rollout import Limits, update_all
 from instances.fleet.trial import run_trial
 from instances.lib import validators
-from instances.management.base import BAD, GOOD
+from instances.management.codes import BAD, GOOD
 from instances.management.instance_change import InstanceChange
 from instances.models import Operation
 from instances.operations import service

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import lookup
 from instances.management import streams
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 from instances.operations import service
 
 

@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.operations import service
 from instances.operations.validate_host import validate_host
 

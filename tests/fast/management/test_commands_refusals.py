@@ -46,6 +46,8 @@ WRONG = [
     (*NEW[:6], "platinum"),
     (*NEW, "--host", "mars"),
     (*NEW, "--image", "a b"),
+    *((command, "--customer-id", "c1", "--customer-id", "c1") for command in ONE),
+    (*NEW, "--host", "local", "--host", "local"),
     (*NEW, "--image", ""),
     (*NEW, "--env-file", ""),
     (*NEW, "--as", ""),
