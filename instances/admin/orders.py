@@ -8,7 +8,10 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from instances.admin import trail
 from instances.errors import DockmgrError
@@ -19,6 +22,11 @@ def require(request: HttpRequest, permission: str, action: str, target: str) -> 
     if not request.user.has_perm(permission):
         trail.record(request, action, target, "denied")
         raise PermissionDenied
+
+
+def page_of(row: Model) -> HttpResponse:
+    """Where somebody goes once a form about the row, or the order he placed, is done with."""
+    return redirect(reverse(f"admin:instances_{row._meta.model_name}_change", args=[row.pk]))
 
 
 def carry_out(
