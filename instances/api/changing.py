@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from ninja import Status
 
 from instances import documents, lookup
 from instances.api import idempotency
@@ -60,8 +61,8 @@ def change(
     key: str | None,
     asked: dict[str, Any],
     begin: Callable[[Requester], Operation],
-) -> documents.shapes.Operation:
-    """OPERATION of a change: the one an equal request with this key began, or a new one, enqueued.
+) -> Status[Any]:
+    """202 with an OPERATION: the one an equal request with this key began, or a new one, enqueued.
 
     `asked` is all that was asked for, by which equal requests are known.
     """
@@ -73,4 +74,4 @@ def change(
         if operation is None:
             operation = enqueue_or_withdraw(begin(call.requester(identity)))
     call.outcome = f"operation {operation.pk}"
-    return documents.operation(operation, in_full=call.is_admin)
+    return Status(202, documents.operation(operation, in_full=call.is_admin))
