@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from django.http import HttpRequest, StreamingHttpResponse
 
 from instances.api import forms, streams
 from instances.api.call import call_of
+from instances.api.reader import has_gone
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.operations.read_logs import MOST_LINES
@@ -70,7 +72,7 @@ def response(
     most = MOST_LINES if after else lines
     streams.PLACES.take(caller.pk)
     try:
-        first = _read(customer_id, most, begin)
+        first = _read(request, customer_id, most, begin)
     except BaseException:
         streams.PLACES.give_back(caller.pk)
         raise
@@ -90,7 +92,7 @@ class _Log:
     def _more(self) -> Iterator[bytes]:
         streams.caller_now(call_of(self._request), SYSTEM.now())
         behind = self._position.time or self._begin
-        yield from self._lines(_read(self._customer_id, MOST_LINES, behind), MOST_LINES)
+        yield from self._lines(_read(self._request, self._customer_id, MOST_LINES, behind), MOST_LINES)
         yield b": reading\n\n"  # so that a caller who has gone is noticed
 
     def _lines(self, read: shapes.Log, most: int) -> Iterator[bytes]:
@@ -100,6 +102,7 @@ class _Log:
             yield streams.event(json.dumps(text), identity=time)
 
 
-def _read(customer_id: str, lines: int, since: str | None) -> shapes.Log:
-    kept: shapes.Log = call(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
+def _read(request: HttpRequest, customer_id: str, lines: int, since: str | None) -> shapes.Log:
+    wanted = {"customer_id": customer_id, "lines": lines, "since": since, "timestamps": True}
+    kept: shapes.Log = call(logs, WAIT, partial(has_gone, request), **wanted)
     return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from celery.backends.redis import RedisBackend
 
 from dockmgr.results import LookedUpResults
 from instances.access import tokens
-from instances.api import streams
+from instances.api import reader, streams, threads
 from instances.engine import pool
 from instances.models import Health
 from tasks.app import app
@@ -277,6 +278,24 @@ def test_a_stream_ends_with_a_problem_when_the_workers_or_the_token_have_gone(
     workers.absent, workers.meanwhile = False, lambda: workers.asked and tokens.revoke("admin", world.now)
     [_, (kind, problem)] = events(caller.get("/instances/c1/logs/stream").text)
     assert (kind, problem["status"]) == ("error", 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "check"), ("POST", "validate"), ("GET", "logs"), ("GET", "logs/stream")]
+)
+def test_who_has_gone_waits_for_no_worker(
+    world: World, caller: Caller, workers: Workers, method: str, path: str
+) -> None:
+    world.instance("c1")
+    workers.absent = True
+    served, asking = socket.socketpair()
+    began, held = world.now, threads.HELD._held
+    world.clock.at(3, asking.close)
+    with served, asking:
+        answer = caller.ask(method, f"/instances/c1/{path}", environ={reader.SOCKET: served})
+    assert (answer.status, answer.document["detail"]) == (504, "Whoever asked has gone.")
+    assert world.now - began < timedelta(seconds=5)
+    assert (threads.HELD._held, streams.PLACES.taken()) == (held, 0)
 
 
 def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
