@@ -230,6 +230,10 @@ class FleetCommand(BaseCommand):
         texts = [part if isinstance(part, Text) else for_terminal(str(part)) for part in parts]
         self.console.print(*texts, soft_wrap=True)
 
+    def listing(self, columns: Sequence[str], documents: Iterable[dict[str, Any]]) -> None:
+        """Print a table of what documents have under these names."""
+        self.table(columns, ([document[column] for column in columns] for document in documents))
+
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""
         self.console.print(table(columns, rows))

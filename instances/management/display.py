@@ -52,7 +52,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 def styled(cell: Any) -> Text:
     """A cell's text: states coloured, anything a customer wrote made harmless."""
-    text = for_terminal("" if cell is None else str(cell))
+    said = ", ".join(cell) if isinstance(cell, list) else "" if cell is None else str(cell)
+    text = for_terminal(said)
     return Text(text, style=STYLES.get(text, ""))
 
 

@@ -30,7 +30,7 @@ def show_checks(command: FleetCommand, document: dict[str, Any]) -> None:
         command.line(f"enqueued: {document['enqueued']}")
         return
     columns = ("customer_id", "status", "http_status", "latency_ms", "version", "container_state", "error")
-    command.table(columns, [[row[column] for column in columns] for row in document["instances"]])
+    command.listing(columns, document["instances"])
     for row in document["instances"]:
         if row.get("not_applied"):
             said = f"{row['customer_id']}: what was seen does not count: {row['not_applied']}"

@@ -85,7 +85,7 @@ class Command(FleetCommand):
     def _preview(self, found: Sequence[Candidate]) -> None:
         rows = [one.document() for one in found]
         columns = ("container", "customer_id", "subdomain", "plan", "error")
-        self.table(columns, [[row[column] for column in columns] for row in rows])
+        self.listing(columns, rows)
 
     def _is_wanted(self, found: Sequence[Candidate], options: dict[str, Any]) -> bool:
         """Whoever sits at a terminal is asked after the table; a program has said what it wants."""

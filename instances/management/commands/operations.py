@@ -44,4 +44,4 @@ class Command(FleetCommand):
             show_operation(self, document)
             return
         columns = ("created_at", "kind", "customer_id", "status", "requested_by", "reason", "error")
-        self.table(columns, [[row[column] for column in columns] for row in document])
+        self.listing(columns, document)

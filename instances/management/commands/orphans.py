@@ -35,4 +35,4 @@ class Command(FleetCommand):
             self.line("Every container and volume of dockmgr belongs to an instance.")
             return
         columns = ("host", "kind", "name", "customer_id", "state", "why")
-        self.table(columns, [[row[column] for column in columns] for row in document])
+        self.listing(columns, document)
