@@ -20,7 +20,7 @@ from rich.text import Text
 from instances.access.audit import audit_command, earlier
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
-from instances.errors import DockmgrError, OutOfReachError, RequestError
+from instances.errors import DEFECT, DockmgrError, OutOfReachError, RequestError
 from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.lib.storable import text
@@ -193,6 +193,11 @@ class FleetCommand(BaseCommand):
         except KeyboardInterrupt:
             going_on = "; what was begun is carried on by the workers" if self.changes else ""
             return streams.complain(f"Interrupted{going_on}."), INTERRUPTED
+        except Exception:
+            if options["traceback"]:
+                raise
+            logger.exception("The command %s failed.", self.name)
+            return streams.complain(DEFECT), BAD
 
     def requester(self, options: dict[str, Any]) -> Requester:
         return at_machine(operator(), options["reason"], options["request_id"])
