@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from instances.admin import answers, trail
 from instances.admin.deleting import Deleted
 from instances.admin.forms import ChannelForm
-from instances.admin.orders import refuse
+from instances.admin.orders import require
 from instances.admin.read_only import DeskAdmin, Page, ReadOnlyAdmin, listed
 from instances.admin.verbs import OPERATE
 from instances.alerts.switching import channels_changed, gone_by_hand
@@ -58,14 +58,8 @@ class ChannelAdmin(DeskAdmin):
     def customers_shown(self, channel: Channel) -> str:
         return listed(channel.customers)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        extra = {"may_operate": request.user.has_perm(OPERATE)}
-        page: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **extra}
-        )
-        return page
+    def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        return {"may_operate": request.user.has_perm(OPERATE)}
 
     def own_pages(self) -> list[Page]:
         return [("<int:channel_id>/test/", test_view, "instances_channel_test")]
@@ -93,8 +87,7 @@ class ChannelAdmin(DeskAdmin):
 def test_view(request: HttpRequest, channel_id: int) -> JsonResponse:
     """Have a worker send a test message."""
     channel = get_object_or_404(Channel, pk=channel_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "test channel", channel.name)
+    require(request, OPERATE, "test channel", channel.name)
     trail.record(request, "test channel", channel.name, "asked")
     kwargs = {"name": channel.name, "by": trail.actor(request)}
     return answers.ask(request, answers.WorkerQuestion(inspection.try_channel, kwargs, OPERATE))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from instances.admin import answers, muting, trail
 from instances.admin.deleting import instances_among
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
 from instances.admin.instance_list import until
-from instances.admin.orders import refuse
+from instances.admin.lists import DeskChangeList
+from instances.admin.orders import require
 from instances.admin.read_only import DeskAdmin, Page
 from instances.admin.verbs import OPERATE
 from instances.db.clock import SYSTEM
@@ -35,14 +35,11 @@ REACHABILITY = {
 }  # fmt: skip
 
 
-class HostChangeList(ChangeList):
+class HostChangeList(DeskChangeList):
     """Adds each host's load, counted once for all of them."""
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
+    def add_to(self, rows: Sequence[Any]) -> None:
         found = {load.host.pk: load for load in loads()}
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        self.result_list = rows
         muted = mutes.host_ends([host.pk for host in rows], SYSTEM.now())
         for host in rows:
             host.load = found.get(host.pk) or HostLoad(host)
@@ -54,6 +51,7 @@ class HostAdmin(DeskAdmin):
     """Engines and the room they have."""
 
     form = HostForm
+    change_list = HostChangeList
     list_display = ("name", "reachability", "muted", "load", "unwell", "address", "docker_url")
     list_select_related = ("watch",)
     search_fields = ("name", "address")
@@ -67,9 +65,6 @@ class HostAdmin(DeskAdmin):
             ("first_port", "last_port"), "network", "reason",
         )}),
     )  # fmt: skip
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return HostChangeList
 
     @display(label=REACHABILITY)
     def reachability(self, host: Any) -> str:
@@ -111,17 +106,10 @@ class HostAdmin(DeskAdmin):
         if waiting:
             yield f"data is still to be removed there from {waiting} volume{'s' if waiting > 1 else ''}"
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         found = {str(load.host.pk): load for load in loads()}.get(object_id)
-        extra = {"load": found, "may_operate": request.user.has_perm(OPERATE)}
-        if found is not None:
-            extra |= muting.context(request, "host", found.host)
-        page: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **extra}
-        )
-        return page
+        muted = {} if found is None else muting.context(request, "host", found.host)
+        return {"load": found, "may_operate": request.user.has_perm(OPERATE), **muted}
 
     def own_pages(self) -> list[Page]:
         return [("<int:host_id>/test/", test_view, "instances_host_test"), *muting.pages("host")]
@@ -131,7 +119,6 @@ class HostAdmin(DeskAdmin):
 def test_view(request: HttpRequest, host_id: int) -> JsonResponse:
     """Ask a worker whether the host's engine answers."""
     host = get_object_or_404(Host, pk=host_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "test host", host.name)
+    require(request, OPERATE, "test host", host.name)
     trail.record(request, "test host", host.name, "asked")
     return answers.ask(request, answers.WorkerQuestion(inspection.test_host, {"name": host.name}, OPERATE))

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,7 +16,7 @@ from unfold.decorators import display
 from instances import lookup
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, page_of, require
 from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
@@ -130,8 +129,7 @@ def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
 def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Somebody has seen it: reminders end."""
     incident = _known(object_id)
-    if not request.user.has_perm(ACKNOWLEDGE):
-        refuse(request, "acknowledge", incident.key)
+    require(request, ACKNOWLEDGE, "acknowledge", incident.key)
 
     def work(fields: dict[str, Any]) -> str:
         seen = acknowledge(incident.pk, trail.actor(request), SYSTEM.now(), fields["reason"])
@@ -139,21 +137,20 @@ def acknowledge_view(request: HttpRequest, object_id: str) -> HttpResponse:
 
     form = OptionalReasonForm(request.POST)
     carry_out(request, form, action="acknowledge", target=incident.key, work=work)
-    return _back(incident)
+    return page_of(incident)
 
 
 @require_POST
 def mute_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Nothing is sent for the incident's instance or host for a while."""
     incident = _known(object_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "mute", incident.key)
+    require(request, OPERATE, "mute", incident.key)
 
     def work(fields: dict[str, Any]) -> str:
         return f"Muted {mute_as_asked(_scope(incident), fields, trail.actor(request))}."
 
     carry_out(request, MuteForm(request.POST), action="mute", target=incident.key, work=work)
-    return _back(incident)
+    return page_of(incident)
 
 
 def _is_muted_here(incident: Incident) -> bool:
@@ -176,10 +173,6 @@ def _scope(incident: Incident) -> muting.Scope:
         "Here only incidents of an instance, or of a host's engine, can be muted: "
         "a mute of the host, on its page, holds the healing of its instances as well."
     )
-
-
-def _back(incident: Incident) -> HttpResponse:
-    return redirect(reverse("admin:instances_incident_change", args=[incident.pk]))
 
 
 @admin.register(Mute)

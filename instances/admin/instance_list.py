@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import floor
 from typing import Any, ClassVar
@@ -11,8 +12,8 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
-from unfold.views import ChangeList
 
+from instances.admin.lists import DeskChangeList
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
@@ -89,14 +90,11 @@ class HostFilter(NameFilter):
     model = Host
 
 
-class InstanceChangeList(ChangeList):
+class InstanceChangeList(DeskChangeList):
     """Adds the uptime of the page's rows, by two queries for all of them."""
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
+    def add_to(self, rows: Sequence[Any]) -> None:
         now = SYSTEM.now()
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        self.result_list = rows
         found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
         muted = mutes.ends([row.pk for row in rows], now)
         for row in rows:
@@ -108,6 +106,7 @@ class InstanceChangeList(ChangeList):
 class InstanceListMixin:
     """The columns and the search; what is decommissioned is not listed."""
 
+    change_list = InstanceChangeList
     list_display = (
         "customer_id", "status", "muted", "plan", "host", "version", "last_healthy", "uptime",
         "cpu", "memory", "disk", "subdomain",
@@ -120,9 +119,6 @@ class InstanceListMixin:
     ordering = ("customer_id",)
     sortable_by = ("cpu", "memory", "disk")
     list_fullwidth = True
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return InstanceChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)

@@ -9,17 +9,15 @@ from typing import Any
 from celery import Task
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from instances.admin import answers, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, page_of, require
 from instances.admin.read_only import row_of
-from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, as_asked, variable_names
 from instances.admin.signed_out import typed_reason
 from instances.admin.usage_chart import usage_charts
 from instances.admin.verbs import LOGS, OPERATE, VERBS, ReasonForm, Verb, applicable, verb_request
@@ -140,8 +138,7 @@ def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
     instance, verb = known(object_id), VERBS.get(name)
     if verb is None:
         raise Http404
-    if not request.user.has_perm(verb.permission):
-        refuse(request, name, instance.customer_id)
+    require(request, verb.permission, name, instance.customer_id)
     form = verb.form(request.POST)
     carry_out(
         request,
@@ -150,23 +147,14 @@ def act_view(request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         target=instance.customer_id,
         work=lambda fields: verb.carry_out(verb_request(request, instance, fields)),
     )
-    return redirect(reverse("admin:instances_instance_change", args=[instance.pk]))
+    return page_of(instance)
 
 
 @require_POST
 def secrets_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Set or remove one variable of the instance's environment."""
     instance = known(object_id)
-    if not request.user.has_perm(SECRETS):
-        refuse(request, "change secret", instance.customer_id)
-    carry_out(
-        request,
-        SecretForm(request.POST),
-        action="change secret",
-        target=instance.customer_id,
-        work=lambda fields: set_variable(Instance, instance.pk, fields),
-    )
-    return redirect(reverse("admin:instances_instance_change", args=[instance.pk]))
+    return as_asked(request, instance, instance.customer_id)
 
 
 @require_POST
@@ -176,8 +164,7 @@ def ask_view(request: HttpRequest, object_id: str, what: str) -> JsonResponse:
     if what not in QUESTIONS:
         raise Http404
     task, permission = QUESTIONS[what]
-    if not request.user.has_perm(permission):
-        refuse(request, what, instance.customer_id)
+    require(request, permission, what, instance.customer_id)
     kwargs: dict[str, Any] = {"customer_id": instance.customer_id}
     if what == "logs":
         kwargs |= _log_bounds(request)

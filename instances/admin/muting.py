@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from instances.admin import trail
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, page_of, require
 from instances.admin.read_only import Page
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked
@@ -52,12 +52,11 @@ def _view(
     def view(request: HttpRequest, key: int) -> HttpResponse:
         row: Any = get_object_or_404(MODELS[column], pk=key)
         target = f"{column} {row.name}"
-        if not request.user.has_perm(OPERATE):
-            refuse(request, action, target)
+        require(request, OPERATE, action, target)
         scope = muting.Scope(column, row)
         done = lambda fields: work(request, scope, fields)  # noqa: E731
         carry_out(request, form(request.POST), action=action, target=target, work=done)
-        return redirect(reverse(f"admin:instances_{column}_change", args=[key]))
+        return page_of(row)
 
     return view
 

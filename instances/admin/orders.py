@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from instances.admin import trail
 from instances.errors import DockmgrError
 
 
-def refuse(request: HttpRequest, action: str, target: str) -> NoReturn:
-    """Write down that somebody tried what he may not. Raises PermissionDenied."""
-    trail.record(request, action, target, "denied")
-    raise PermissionDenied
+def require(request: HttpRequest, permission: str, action: str, target: str) -> None:
+    """See that somebody may do this; who may not is written down. Raises PermissionDenied."""
+    if not request.user.has_perm(permission):
+        trail.record(request, action, target, "denied")
+        raise PermissionDenied
+
+
+def page_of(row: Model) -> HttpResponse:
+    """Where somebody goes once a form about the row, or the order he placed, is done with."""
+    return redirect(reverse(f"admin:instances_{row._meta.model_name}_change", args=[row.pk]))
 
 
 def carry_out(

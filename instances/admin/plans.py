@@ -9,8 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
@@ -19,9 +18,9 @@ from instances.admin.deleting import instances_among
 from instances.admin.form_fields import as_yaml
 from instances.admin.forms import PlanForm
 from instances.admin.instance_list import until
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import page_of, require
 from instances.admin.read_only import DeskAdmin, Page, listed, row_of
-from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, set_variable, variable_names
+from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, as_asked, variable_names
 from instances.admin.selections import place_order
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, ReasonForm
@@ -128,15 +127,9 @@ class PlanAdmin(DeskAdmin):
             text = f"{left} instances run as the plan was before, until they are updated or replaced."
             messages.warning(request, text)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         plan = row_of(Plan.objects.all(), object_id)
-        extra = {} if plan is None else _context(request, plan)
-        page: HttpResponse = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **extra}
-        )
-        return page
+        return {} if plan is None else _context(request, plan)
 
     def own_pages(self) -> list[Page]:
         return [
@@ -167,26 +160,14 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
 def update_view(request: HttpRequest, plan_id: int) -> HttpResponse:
     """Update all instances of the plan, a few at a time."""
     plan = get_object_or_404(Plan, pk=plan_id)
-    if not request.user.has_perm(OPERATE):
-        refuse(request, "update plan's instances", plan.name)
+    require(request, OPERATE, "update plan's instances", plan.name)
     keys = Instance.objects.present().filter(plan=plan).order_by("customer_id").values_list("pk", flat=True)
     placed = place_order(request, "update", keys[: MOST_INSTANCES + 1], ReasonForm(request.POST))
-    if placed is None:
-        return redirect(reverse("admin:instances_plan_change", args=[plan.pk]))
-    return redirect(reverse("admin:instances_bulk_change", args=[placed.pk]))
+    return page_of(placed or plan)
 
 
 @require_POST
 def secrets_view(request: HttpRequest, plan_id: int) -> HttpResponse:
     """Set or remove one variable that all containers of the plan get."""
     plan = get_object_or_404(Plan, pk=plan_id)
-    if not request.user.has_perm(SECRETS):
-        refuse(request, "change secret", f"plan {plan.name}")
-    carry_out(
-        request,
-        SecretForm(request.POST),
-        action="change secret",
-        target=f"plan {plan.name}",
-        work=lambda fields: set_variable(Plan, plan.pk, fields),
-    )
-    return redirect(reverse("admin:instances_plan_change", args=[plan.pk]))
+    return as_asked(request, plan, f"plan {plan.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.views.decorators.http import require_POST
 from django_celery_beat.models import PeriodicTask
 
 from instances import lookup
-from instances.admin.orders import carry_out, refuse
+from instances.admin.lists import DeskChangeList
+from instances.admin.orders import carry_out, require
 from instances.admin.read_only import Page, PageAdmin, found
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OptionalReasonForm
@@ -25,13 +27,27 @@ VIEW, PURGE = "instances.view_instance", "instances.decommission"
 TRY_NOW = "purge"
 
 
-def next_try(row: PendingPurge) -> datetime | None:
-    """About when it is tried again by the schedule; None when nothing is scheduled."""
+def tried_every() -> timedelta | None:
+    """How often the schedule has them tried; None when nothing is scheduled."""
     entry = PeriodicTask.objects.filter(task=tidy_up.name, enabled=True).select_related("interval").first()
     if entry is None or entry.interval is None or entry_conflict(entry):
         return None
     every: timedelta = entry.interval.schedule.run_every
-    return (row.tried_at or row.asked_at) + every
+    return every
+
+
+def next_try(row: PendingPurge, every: timedelta | None) -> datetime | None:
+    """About when it is tried again; None when nothing is scheduled."""
+    return None if every is None else (row.tried_at or row.asked_at) + every
+
+
+class PurgeChangeList(DeskChangeList):
+    """Adds when each is tried again, by one look at the schedule."""
+
+    def add_to(self, rows: Sequence[Any]) -> None:
+        every = tried_every()
+        for row in rows:
+            row.next_try = next_try(row, every)
 
 
 @admin.register(PendingPurge)
@@ -39,6 +55,7 @@ class PendingPurgeAdmin(PageAdmin):
     """Volumes of customers who left with their data, while somebody still uses them."""
 
     page_template = "desk/purge.html"
+    change_list = PurgeChangeList
     list_display = ("customer_id", "host", "volume", "waits_for", "asked_at", "tried_at", "again")
     list_select_related = ("host",)
     search_fields = ("customer_id",)
@@ -57,15 +74,15 @@ class PendingPurgeAdmin(PageAdmin):
         return row.holders
 
     @admin.display(description="next try, about")
-    def again(self, row: PendingPurge) -> datetime | None:
-        return next_try(row)
+    def again(self, row: Any) -> object:
+        return row.next_try
 
     def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         row = found(lookup.pending_purge, object_id)
         return {
             "purge": row,
             "object": row,
-            "next_try": next_try(row),
+            "next_try": next_try(row, tried_every()),
             "form": OptionalReasonForm(auto_id=f"{TRY_NOW}_%s", initial=typed_reason(request)),
             "may_purge": request.user.has_perm(PURGE),
             "title": f"data of {row.customer_id}",
@@ -80,8 +97,7 @@ class PendingPurgeAdmin(PageAdmin):
 def try_view(request: HttpRequest, key: int) -> HttpResponse:
     """Have the workers try again now, and go back to the list with a sentence about it."""
     row = found(lookup.pending_purge, str(key))
-    if not request.user.has_perm(PURGE):
-        refuse(request, TRY_NOW, row.customer_id)
+    require(request, PURGE, TRY_NOW, row.customer_id)
     carry_out(request, OptionalReasonForm(request.POST), action=TRY_NOW, target=row.customer_id, work=_tried)
     return redirect(reverse("admin:instances_pendingpurge_changelist"))
 

@@ -1,4 +1,4 @@
-"""Pages that show and do not change, pages whose changes are written down, and lists that stay quick."""
+"""Pages that show and do not change, and pages whose changes are written down."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import Any, ClassVar, TypeVar
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Field, JSONField, Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.functional import cached_property
+from unfold.views import ChangeList
 
 from instances.admin import as_read, trail
 from instances.admin.deleting import DeletingAdmin
 from instances.admin.form_fields import JsonField
+from instances.admin.lists import BoundedPaginator
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
 from instances.errors import RequestError
 from instances.lib.storable import text
 
-MOST_COUNTED = 10_000
 OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
 SAFE = ("GET", "HEAD")
 MOST_SEARCHED = 200  # characters
@@ -43,31 +42,6 @@ def found(look_up: Callable[[str], Row], key: str) -> Row:
         raise Http404(str(error)) from None
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than 10,000 rows: a page costs the same however long a table has grown."""
-
-    template_name = "desk/pagination.html"
-    _rows: int | None = None
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        if isinstance(rows, QuerySet):
-            return min(MOST_COUNTED, self._counted(rows))
-        return len(rows)
-
-    @cached_property
-    def is_cut(self) -> bool:
-        """Whether there are more rows than are counted, which the page must say."""
-        rows = self.object_list
-        return isinstance(rows, QuerySet) and self._counted(rows) > MOST_COUNTED
-
-    def _counted(self, rows: QuerySet[Any]) -> int:
-        if self._rows is None:
-            self._rows = int(rows.order_by()[: MOST_COUNTED + 1].count())
-        return self._rows
-
-
 def row_of(rows: QuerySet[Stored], key: str) -> Stored | None:
     """The row whose key is this part of an address; None where no row can have it."""
     is_number = key.isascii() and key.isdecimal() and len(key) <= MOST_DIGITS
@@ -81,6 +55,7 @@ class DeskAdmin(DeletingAdmin):
     show_full_result_count = False
     paginator = BoundedPaginator
     list_filter_sheet = False
+    change_list: ClassVar[type[ChangeList]] = ChangeList
     formfield_overrides: ClassVar[dict[type[Field[Any, Any]], dict[str, Any]]] = {
         JSONField: {"form_class": JsonField}
     }
@@ -92,6 +67,9 @@ class DeskAdmin(DeletingAdmin):
     def own_pages(self) -> Iterable[Page]:
         """Pages beside those of every list; whoever may not see the model comes to none of them."""
         return ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return self.change_list
 
     def get_urls(self) -> list[URLPattern]:
         own = [path(address, behind(self, view), name=name) for address, view, name in self.own_pages()]
@@ -159,6 +137,17 @@ class DeskAdmin(DeletingAdmin):
             return row
         lock_in_order(self.model._default_manager.filter(pk=row.pk))
         return super().get_object(request, object_id, from_field)
+
+    def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """What the page of a row shows beside its form; the row may be gone."""
+        return {}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        extra = {**(extra_context or {}), **self.form_context(request, object_id)}
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra)
+        return page
 
     def changeform_view(
         self,

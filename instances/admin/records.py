@@ -17,7 +17,8 @@ from unfold.views import ChangeList
 from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
-from instances.admin.read_only import MOST_COUNTED, Page, PageAdmin, ReadOnlyAdmin, found
+from instances.admin.lists import MOST_COUNTED
+from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.db.clock import SYSTEM
 from instances.documents import told_in_full
@@ -132,6 +133,7 @@ class NewestChecks(ChangeList):
 class HealthCheckAdmin(ReadOnlyAdmin):
     """The history of checks: all of them, or those of one customer."""
 
+    change_list = NewestChecks
     list_display = ("checked_at", "instance", "outcome", "status", "reason", "http_status", "latency_ms")
     list_select_related = ()  # see `get_queryset`
     search_fields = found_by = ("instance__customer_id",)
@@ -143,9 +145,6 @@ class HealthCheckAdmin(ReadOnlyAdmin):
         # Joined with instances, the newest of all would be looked for among all of both.
         of_them = Instance.objects.only("customer_id")
         return HealthCheck.objects.prefetch_related(Prefetch("instance", of_them))
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return NewestChecks
 
 
 @admin.register(AuditEntry)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 
+from instances.admin.orders import carry_out, page_of, require
 from instances.admin.verbs import ReasonForm
 from instances.db.locks import locked
 from instances.errors import RequestError, UnreadableSecret
 from instances.lib import validators
 from instances.models import Instance, Plan
 
+ACTION = "change secret"
 SECRETS = "instances.change_secrets"
 ENV_NAMES = "instances.view_env_names"
 
@@ -37,6 +41,14 @@ def variable_names(row: Instance | Plan) -> list[str]:
         return sorted(row.env)
     except UnreadableSecret as error:
         return [str(error)]
+
+
+def as_asked(request: HttpRequest, row: Instance | Plan, target: str) -> HttpResponse:
+    """Set or remove the variable that the sent form names, and go back to the row's page."""
+    require(request, SECRETS, ACTION, target)
+    work = partial(set_variable, type(row), row.pk)
+    carry_out(request, SecretForm(request.POST), action=ACTION, target=target, work=work)
+    return page_of(row)
 
 
 @transaction.atomic

@@ -11,14 +11,12 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS
-from instances.admin.orders import carry_out
+from instances.admin.orders import carry_out, page_of
 from instances.admin.read_only import Page, PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.db.among import among
@@ -80,7 +78,7 @@ def _ordered(
         return _confirmation(model_admin, request, queryset, name, form_class)
     form = form_class(request.POST)
     placed = place_order(request, name, _chosen(queryset, form), form)
-    return redirect(reverse("admin:instances_bulk_change", args=[placed.pk])) if placed else None
+    return page_of(placed) if placed else None
 
 
 def _chosen(queryset: QuerySet[Instance], form: _Chosen) -> list[int]:

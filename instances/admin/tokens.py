@@ -9,16 +9,15 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from instances.access import tokens
 from instances.access.reach import reach, reach_of
 from instances.admin import trail
-from instances.admin.orders import carry_out, refuse
+from instances.admin.orders import carry_out, page_of, require
 from instances.admin.read_only import Page, PageAdmin, row_of
 from instances.admin.verbs import ReasonForm
 from instances.db.clock import SYSTEM
@@ -125,12 +124,11 @@ def _names(text: str) -> list[str]:
 def revoke_view(request: HttpRequest, token_id: int) -> HttpResponse:
     """End a token at once."""
     token = get_object_or_404(ApiToken, pk=token_id)
-    if not request.user.has_perm(CHANGE):
-        refuse(request, "revoke token", token.name)
+    require(request, CHANGE, "revoke token", token.name)
 
     def work(_fields: dict[str, Any]) -> str:
         tokens.revoke(token.name, SYSTEM.now())
         return f"Token {token.name} is revoked."
 
     carry_out(request, ReasonForm(request.POST), action="revoke token", target=token.name, work=work)
-    return redirect(reverse("admin:instances_apitoken_change", args=[token.pk]))
+    return page_of(token)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -22,20 +21,18 @@ from instances.api.middleware import respond
 from instances.api.routes import changes, fleet, looking, records, sweeping, trials, usage
 from instances.api.routes.router import router
 from instances.errors import DockmgrError
+from instances.lib import exact_json
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 MOST_ERRORS = 20
 BODY = "wanted"  # what routes call their body
 
 
-class BoundedParser(Parser):
-    """JSON that can be nested no deeper than Python can follow."""
+class ExactParser(Parser):
+    """JSON that says each thing once."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        try:
-            return json.loads(request.body)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return exact_json.loads(request.body)
 
 
 def _only_shown(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -49,7 +46,7 @@ api = Api(
     docs=Page(),
     docs_decorator=_only_shown,
     description=DESCRIPTION,
-    parser=BoundedParser(),
+    parser=ExactParser(),
     urls_namespace="api",
     default_router=router,
     openapi_extra={"tags": [{"name": name, "description": text} for name, text in TAGS.items()]},

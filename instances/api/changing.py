@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from ninja import Status
 
 from instances import documents, lookup
 from instances.api import idempotency
@@ -14,6 +15,7 @@ from instances.api.problems import ProblemError, existing, unknown
 from instances.models import Instance, Operation
 from instances.operations.begin import by_request
 from instances.operations.requester import Requester
+from instances.operations.steps import data
 from tasks.operations import enqueue_or_withdraw
 
 
@@ -42,6 +44,16 @@ def reachable(request: HttpRequest, customer_id: str, plan: str, host: str | Non
         raise ProblemError(403, f"{call.caller.name} is limited to {call.reach}.")
 
 
+def former_reachable(request: HttpRequest, customer_id: str) -> None:
+    """See that the token is for the customer whose data is to be kept or deleted. Raises ProblemError 403."""
+    call, former = call_of(request), data.former_with_data(customer_id)
+    if former is not None and not call.reach.includes(former):
+        raise ProblemError(
+            403,
+            f"The former data of {customer_id} is another's: {call.caller.name} is limited to {call.reach}.",
+        )
+
+
 def change(
     request: HttpRequest,
     kind: str,
@@ -49,8 +61,8 @@ def change(
     key: str | None,
     asked: dict[str, Any],
     begin: Callable[[Requester], Operation],
-) -> documents.shapes.Operation:
-    """OPERATION of a change: the one an equal request with this key began, or a new one, enqueued.
+) -> Status[Any]:
+    """202 with an OPERATION: the one an equal request with this key began, or a new one, enqueued.
 
     `asked` is all that was asked for, by which equal requests are known.
     """
@@ -62,4 +74,4 @@ def change(
         if operation is None:
             operation = enqueue_or_withdraw(begin(call.requester(identity)))
     call.outcome = f"operation {operation.pk}"
-    return documents.operation(operation, in_full=call.is_admin)
+    return Status(202, documents.operation(operation, in_full=call.is_admin))

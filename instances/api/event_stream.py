@@ -6,53 +6,45 @@ import json
 from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from instances.access.reach import reach_of
 from instances.api import streams
-from instances.api.call import Call
+from instances.api.call import call_of
 from instances.api.event_feed import Feed, has_lost, is_ahead
-from instances.api.streams import LASTS
 from instances.db.clock import SYSTEM
 from instances.lib.clock import is_due
-from instances.lib.ending import ENDING
 
 PAUSE = 1.0  # seconds between two looks at what happened
 ALIVE_EVERY = timedelta(seconds=10)
 FEED = Feed()
 
 
-def response(call: Call, after: int | None) -> StreamingHttpResponse:
+def response(request: HttpRequest, after: int | None) -> StreamingHttpResponse:
     """The stream, from now on or behind the event whose id is `after`.
 
     Raises ProblemError when too many are open.
     """
-    streams.PLACES.take(call.caller.pk)
-    return streams.response(call, _Events(call, after).events())
+    streams.PLACES.take(call_of(request).caller.pk)
+    return streams.response(request, _Events(request, after).events())
 
 
 class _Events:
     """One caller's events."""
 
-    def __init__(self, call: Call, after: int | None) -> None:
-        self._call, self._position = call, after
-        self._reach, self._is_admin = call.reach, call.is_admin
-        self._until = SYSTEM.now() + LASTS
+    def __init__(self, request: HttpRequest, after: int | None) -> None:
+        self._request, self._call, self._position = request, call_of(request), after
+        self._reach, self._is_admin = self._call.reach, self._call.is_admin
         self._alive_at: datetime | None = None
 
     def events(self) -> Generator[bytes, None, None]:
         with FEED.in_use():
-            try:
-                if self._has_missed():
-                    yield streams.event("{}", "missed")
-                yield from self._more()
-                while SYSTEM.now() < self._until and not ENDING.is_set():
-                    SYSTEM.sleep(PAUSE)
-                    yield from self._more()
-            except streams.TROUBLE as error:
-                yield streams.problem(error)
-                return
-        yield streams.event("{}", "end")
+            yield from streams.followed(self._request, self._first(), self._more, PAUSE)
+
+    def _first(self) -> Iterator[bytes]:
+        if self._has_missed():
+            yield streams.event("{}", "missed")
+        yield from self._more()
 
     def _has_missed(self) -> bool:
         """Whether events were missed; who is ahead of all there are goes on with what happens from now on."""

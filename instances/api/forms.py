@@ -166,9 +166,9 @@ OperationCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}\.[0-9a
 
 
 class Form(BaseModel):
-    """A body: what it does not name is refused."""
+    """A body: what it does not name is refused, and words that only resemble a value, such as "yes"."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Change(Form):

@@ -6,15 +6,15 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from instances.api import forms, streams
-from instances.api.call import Call
-from instances.api.streams import LASTS
+from instances.api.call import call_of
+from instances.api.reader import has_gone
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
-from instances.lib.ending import ENDING
 from instances.operations.read_logs import MOST_LINES
 from tasks.broker.rpc import call
 from tasks.operations import logs
@@ -61,46 +61,38 @@ class Position:
 
 
 def response(
-    call: Call, customer_id: str, lines: int, since: str | None, after: str | None
+    request: HttpRequest, customer_id: str, lines: int, since: str | None, after: str | None
 ) -> StreamingHttpResponse:
     """The stream, from the last `lines` since `since`, or from all behind the line whose time is `after`.
 
     Raises what the first reading raises, and ProblemError when too many are open.
     """
-    begin = after or (forms.since(since, call.now).isoformat() if since else None)
+    caller, now = call_of(request).caller, call_of(request).now
+    begin = after or (forms.since(since, now).isoformat() if since else None)
     most = MOST_LINES if after else lines
-    streams.PLACES.take(call.caller.pk)
+    streams.PLACES.take(caller.pk)
     try:
-        first = _read(customer_id, most, begin)
+        first = _read(request, customer_id, most, begin)
     except BaseException:
-        streams.PLACES.give_back(call.caller.pk)
+        streams.PLACES.give_back(caller.pk)
         raise
-    return streams.response(call, _Log(call, customer_id, begin, after).events(first, most))
+    return streams.response(request, _Log(request, customer_id, begin, after).events(first, most))
 
 
 class _Log:
     """A log that is followed by one caller."""
 
-    def __init__(self, call: Call, customer_id: str, begin: str | None, after: str | None) -> None:
-        self._call, self._customer_id, self._begin = call, customer_id, begin
+    def __init__(self, request: HttpRequest, customer_id: str, begin: str | None, after: str | None) -> None:
+        self._request, self._customer_id, self._begin = request, customer_id, begin
         self._position = Position(after, ALL) if after else Position()
-        self._until = call.now + LASTS
 
     def events(self, first: shapes.Log, most: int) -> Generator[bytes, None, None]:
-        yield from self._lines(first, most)
-        while SYSTEM.now() < self._until and not ENDING.is_set():
-            SYSTEM.sleep(PAUSE)
-            try:
-                yield from self._more()
-            except streams.TROUBLE as error:
-                yield streams.problem(error)
-                return
-        yield streams.event("{}", "end")
+        return streams.followed(self._request, self._lines(first, most), self._more, PAUSE)
 
     def _more(self) -> Iterator[bytes]:
-        streams.caller_now(self._call, SYSTEM.now())
+        streams.caller_now(call_of(self._request), SYSTEM.now())
         behind = self._position.time or self._begin
-        yield from self._lines(_read(self._customer_id, MOST_LINES, behind), MOST_LINES)
+        yield from self._lines(_read(self._request, self._customer_id, MOST_LINES, behind), MOST_LINES)
         yield b": reading\n\n"  # so that a caller who has gone is noticed
 
     def _lines(self, read: shapes.Log, most: int) -> Iterator[bytes]:
@@ -110,6 +102,7 @@ class _Log:
             yield streams.event(json.dumps(text), identity=time)
 
 
-def _read(customer_id: str, lines: int, since: str | None) -> shapes.Log:
-    kept: shapes.Log = call(logs, WAIT, customer_id=customer_id, lines=lines, since=since, timestamps=True)
+def _read(request: HttpRequest, customer_id: str, lines: int, since: str | None) -> shapes.Log:
+    wanted = {"customer_id": customer_id, "lines": lines, "since": since, "timestamps": True}
+    kept: shapes.Log = call(logs, WAIT, partial(has_gone, request), **wanted)
     return kept

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseFailure
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from instances.access import tokens
-from instances.api.call import Call
+from instances.api import reader
+from instances.api.call import Call, call_of
 from instances.api.problems import ProblemError, of_error
 from instances.api.threads import HELD, PATIENCE
+from instances.db.clock import SYSTEM
 from instances.errors import DockmgrError
+from instances.lib.ending import ENDING
 from instances.models import ApiToken
 
 LASTS = timedelta(minutes=10)
@@ -66,9 +69,10 @@ class Places:
 PLACES = Places(in_all=4, of_one=3)
 
 
-def response(call: Call, events: Generator[bytes, None, None]) -> StreamingHttpResponse:
+def response(request: HttpRequest, events: Generator[bytes, None, None]) -> StreamingHttpResponse:
     """The answer of whoever has taken a place, which is given back when it ends."""
-    answer = StreamingHttpResponse(_Stream(call.caller.pk, events), content_type="text/event-stream")
+    stream = _Stream(call_of(request).caller.pk, events)
+    answer = StreamingHttpResponse(stream, content_type="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
@@ -88,6 +92,27 @@ class _Stream:
         if self._open:
             self._open = False
             PLACES.give_back(self._token_id)
+
+
+def followed(
+    request: HttpRequest, first: Iterable[bytes], more: Callable[[], Iterable[bytes]], pause: float
+) -> Generator[bytes, None, None]:
+    """`first`, then what there is `more` of after each pause (seconds), for as long as LASTS says.
+
+    The last event says that it is over, or what went wrong. Where the reader has gone there is none.
+    """
+    until = SYSTEM.now() + LASTS
+    try:
+        yield from first
+        while SYSTEM.now() < until and not ENDING.is_set():
+            SYSTEM.sleep(pause)
+            if reader.has_gone(request):
+                return
+            yield from more()
+    except TROUBLE as error:
+        yield problem(error)
+        return
+    yield event("{}", "end")
 
 
 def caller_now(call: Call, now: datetime) -> ApiToken:

@@ -8,23 +8,26 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from rich.console import Console
+from rich.text import Text
 
 from instances.access.audit import audit_command, earlier
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
-from instances.errors import DockmgrError, OutOfReachError, RequestError
+from instances.errors import DEFECT, DockmgrError, OutOfReachError, RequestError
 from instances.fleet.progress import Progress as ProgressCall
 from instances.lib.log_lines import for_terminal
 from instances.lib.storable import text
 from instances.management import streams
+from instances.management.codes import BAD, GOOD, INTERRUPTED, OUT_OF_REACH, WRONG
 from instances.management.display import LateBar, console, table
+from instances.management.parsing import Exact
 from instances.management.who import operator as operator
 from instances.management.who import say
 from instances.models import AuditEntry, Operation
@@ -32,7 +35,6 @@ from instances.operations.requester import MAX_REQUEST_ID, Requester, at_machine
 
 logger = logging.getLogger(__name__)
 
-GOOD, BAD, WRONG, OUT_OF_REACH = 0, 1, 2, 3
 # Commands that change nothing and show no customer's data; all others go into the audit log.
 READING = frozenset(
     {
@@ -63,8 +65,11 @@ class FleetCommand(BaseCommand):
     needs_keys: ClassVar[bool] = True  # may write secrets, and must not with keys of somebody else
     once: ClassVar[bool] = False  # makes no operation; done once per request id all the same
 
+    def get_version(self) -> str:
+        return f"dockmgr {settings.VERSION} (Django {super().get_version()})"
+
     def add_arguments(self, parser: ArgumentParser) -> None:
-        _Refusals(self, parser)
+        Exact(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         if self.changes:
             parser.add_argument("--enqueue", action="store_true", help="let the workers do it")
@@ -76,6 +81,9 @@ class FleetCommand(BaseCommand):
         shared = len(parser._actions)  # argparse names them nowhere else
         self.arguments(parser)
         self._own = {action.dest for action in parser._actions[shared:]}
+        self._flags = {
+            a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings and a.default != ""
+        }
 
     def arguments(self, parser: ArgumentParser) -> None:
         """The command's own arguments."""
@@ -94,7 +102,7 @@ class FleetCommand(BaseCommand):
 
     def show(self, document: Any) -> None:
         """Print the document for people."""
-        self.console.print(document)
+        self.line(document)
 
     @property
     def console(self) -> Console:
@@ -151,7 +159,7 @@ class FleetCommand(BaseCommand):
     def _do(self, options: dict[str, Any]) -> tuple[Any, int]:
         """`run`, unless the request id says that it was done before."""
         _refuse_bytes(options)
-        _refuse_empty_id(options)
+        _refuse_empty(self._flags, options)
         say(options["as_name"], recorded=self._is_recorded(options))
         if self._is_recorded(options) and self.needs_keys:
             require_keys()
@@ -175,22 +183,21 @@ class FleetCommand(BaseCommand):
         try:
             return self._do(options)
         except RequestError as error:
-            return self.complain(str(error)), WRONG
+            return streams.complain(str(error)), WRONG
         except OutOfReachError as error:
-            return self.complain(str(error)), OUT_OF_REACH
+            return streams.complain(str(error)), OUT_OF_REACH
         except DockmgrError as error:
-            return self.complain(str(error)), BAD
+            return streams.complain(str(error)), BAD
         except DatabaseFailure as error:
-            return self.complain(database_sentence(error)), OUT_OF_REACH
+            return streams.complain(database_sentence(error)), OUT_OF_REACH
         except KeyboardInterrupt:
             going_on = "; what was begun is carried on by the workers" if self.changes else ""
-            return self.complain(f"Interrupted{going_on}."), 130
-
-    def complain(self, sentence: str) -> dict[str, str]:
-        """Tell the person, and return the document that tells a program."""
-        sentence = " ".join(sentence.split())
-        sys.stderr.write(f"{for_terminal(sentence)}\n")
-        return {"error": sentence}
+            return streams.complain(f"Interrupted{going_on}."), INTERRUPTED
+        except Exception:
+            if options["traceback"]:
+                raise
+            logger.exception("The command %s failed.", self.name)
+            return streams.complain(DEFECT), BAD
 
     def requester(self, options: dict[str, Any]) -> Requester:
         return at_machine(operator(), options["reason"], options["request_id"])
@@ -223,6 +230,15 @@ class FleetCommand(BaseCommand):
         if rows[most : most + 1].exists():
             sys.stderr.write(f"Only the newest {most} are listed; {what_shows_more}.\n")
 
+    def line(self, *parts: object) -> None:
+        """Print words one after the other, whatever is in them; `styled` ones with their colour."""
+        texts = [part if isinstance(part, Text) else for_terminal(str(part)) for part in parts]
+        self.console.print(*texts, soft_wrap=True)
+
+    def listing(self, columns: Sequence[str], documents: Iterable[dict[str, Any]]) -> None:
+        """Print a table of what documents have under these names."""
+        self.table(columns, ([document[column] for column in columns] for document in documents))
+
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; states are coloured on a terminal."""
         self.console.print(table(columns, rows))
@@ -236,35 +252,16 @@ def _refuse_bytes(options: dict[str, Any]) -> None:
             raise RequestError(f"What is given as {name.replace('_', ' ')} is not text in UTF-8.")
 
 
-def _refuse_empty_id(options: dict[str, Any]) -> None:
-    """Raise RequestError for an id that is none, as of a variable that is not set."""
-    if options.get("request_id") == "":
-        raise RequestError("The request id is empty; leave --request-id out where none is meant.")
+def _refuse_empty(flags: dict[str, str], options: dict[str, Any]) -> None:
+    """Raise RequestError for an option that says nothing, as of a variable that is not set."""
+    for name, flag in flags.items():
+        if options.get(name) == "":
+            raise RequestError(f"{flag} is empty; leave it out where nothing is meant.")
 
 
 def _target(options: dict[str, Any]) -> str:
     """What a command is about, as the audit log names it."""
     return next((str(options[name]) for name in TARGETS if options.get(name) not in (None, [])), "")
-
-
-class _Refusals:
-    """Makes a parser's errors what every error is: one sentence, code 2, and a document under --json."""
-
-    def __init__(self, command: FleetCommand, parser: ArgumentParser) -> None:
-        self._command, self._parse, self._json = command, parser.parse_args, False
-        parser.allow_abbrev = False  # half a word must not purge anybody's data
-        parser.parse_args = self.parse_args  # type: ignore[method-assign, assignment]
-        parser.error = self.error  # type: ignore[method-assign]
-
-    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:
-        self._json = "--json" in args
-        return self._parse(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        document = self._command.complain(f"{message[:1].upper()}{message[1:]}; see --help.")
-        if self._json:
-            sys.stdout.write(json.dumps(document) + "\n")
-        sys.exit(WRONG)
 
 
 @contextmanager

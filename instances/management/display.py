@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from instances.lib.log_lines import for_terminal
 
@@ -21,18 +21,23 @@ STYLES = {
     "unhealthy": "red", "failed": "bold red", "rolled_back": "red",
     "warning": "yellow", "critical": "bold red", "resolved": "green",
 }  # fmt: skip
+NARROWEST = 80  # columns a table has; a terminal that is narrower wraps its lines
 
 
 def console() -> Console:
-    """Standard output: coloured on a terminal, plain and wide elsewhere."""
+    """Standard output: coloured on a terminal, plain and wide elsewhere. It takes texts as they are."""
     terminal = sys.stdout.isatty()
-    return Console(
+    made = Console(
         file=sys.stdout,
         highlight=False,
+        markup=False,
+        emoji=False,
         force_terminal=terminal,
         no_color=not terminal,
         width=None if terminal else 240,
     )
+    made.width = max(made.width, NARROWEST)
+    return made
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -45,11 +50,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     return made
 
 
-def styled(cell: Any) -> str:
-    """A cell's text as rich markup: states coloured, anything a customer wrote made harmless."""
-    text = escape(for_terminal("" if cell is None else str(cell)))
-    style = STYLES.get(text)
-    return f"[{style}]{text}[/{style}]" if style else text
+def styled(cell: Any) -> Text:
+    """A cell's text: states coloured, anything a customer wrote made harmless."""
+    said = ", ".join(cell) if isinstance(cell, list) else "" if cell is None else str(cell)
+    text = for_terminal(said)
+    return Text(text, style=STYLES.get(text, ""))
 
 
 class LateBar:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from instances.errors import RequestError
-from instances.lib import validators
+from instances.lib import exact_json, validators
 from instances.lib.causes import unreadable
 from instances.management import streams
 
@@ -62,8 +62,10 @@ def _refused(number: int, what: str) -> RequestError:
 
 def _from_json(content: bytes) -> dict[str, str]:
     try:
-        document: Any = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document: Any = exact_json.loads(content)
+    except exact_json.TwiceError as error:
+        raise RequestError(f"The environment file is refused: {error}.") from None
+    except ValueError as error:
         where = f" in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise RequestError(f"The environment file is not JSON: there is an error{where}.") from None
     if not isinstance(document, dict):

@@ -8,7 +8,8 @@ from typing import Any
 from instances.documents import shapes
 from instances.health.response import ENGINE_REFUSED, PROBER
 from instances.health.state import Status
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 
 UNSEEN = ("engine", ENGINE_REFUSED, PROBER)
 
@@ -26,15 +27,15 @@ def _is_unknown(check: shapes.Check) -> bool:
 
 def show_checks(command: FleetCommand, document: dict[str, Any]) -> None:
     if "enqueued" in document:
-        command.console.print(f"enqueued: {document['enqueued']}")
+        command.line(f"enqueued: {document['enqueued']}")
         return
     columns = ("customer_id", "status", "http_status", "latency_ms", "version", "container_state", "error")
-    command.table(columns, [[row[column] for column in columns] for row in document["instances"]])
+    command.listing(columns, document["instances"])
     for row in document["instances"]:
         if row.get("not_applied"):
             said = f"{row['customer_id']}: what was seen does not count: {row['not_applied']}"
-            command.console.print(said, markup=False)
+            command.line(said)
     sums = f"{document['healthy']} healthy, {document['unhealthy']} unhealthy, {document['unknown']} unknown"
     if "restarted" in document:
         sums += f"; restarted: {', '.join(document['restarted']) or 'none'}; {document['seconds']:.1f} s"
-    command.console.print(sums)
+    command.line(sums)

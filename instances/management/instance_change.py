@@ -7,7 +7,8 @@ from typing import Any
 
 from instances import documents
 from instances.lib import validators
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 from instances.management.display import styled
 from instances.models import Operation
 from instances.operations import service
@@ -43,12 +44,11 @@ class InstanceChange(FleetCommand):
 
 
 def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
-    command.console.print(
-        f"{document['kind']} {document['customer_id']}: {styled(document['status'])}  ({document['id']})"
-    )
+    what = f"{document['kind']} {document['customer_id']}:"
+    command.line(what, styled(document["status"]), f" ({document['id']})")
     command.table(
         ("step", "status", "detail"),
         [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]],
     )
     if document["error"]:
-        command.console.print(styled(document["error"]))
+        command.line(document["error"])

@@ -6,7 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import documents, lookup
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.management.display import styled
 from instances.models import AuditEntry, Instance
 from instances.operations.requester import Requester
@@ -30,4 +31,4 @@ class PauseCommand(FleetCommand):
         return documents.instance(lookup.instance(options["customer_id"])), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['customer_id']}: {styled(document['status'])}")
+        self.line(f"{document['customer_id']}:", styled(document["status"]))

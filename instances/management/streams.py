@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
 # A missing stream's number goes to the next file that is opened, which then gets what is printed.
 _IN_PLACE = (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)  # reading and printing fail, and errors go nowhere
 
+LARGEST = 16 * 1024**2  # bytes of a file that is given
+
 
 class Patient(io.FileIO):
     """A descriptor whose first failure to write is kept; writing goes on as if there had been none."""
 
     trouble: OSError | None = None
+    has_begun = False  # whether anything was written
 
     def write(self, data: ReadableBuffer, /) -> int:
+        self.has_begun = True
         if self.trouble is None:
             try:
                 return super().write(data)
@@ -80,10 +86,31 @@ def lost() -> str:
     return "it is closed" if error.errno == errno.EBADF else str(error.strerror)
 
 
+def complain(sentence: str) -> dict[str, str]:
+    """Tell the person in one line, and return the document that tells a program."""
+    from instances.lib.log_lines import for_terminal  # slow to load, and this module comes first of all
+
+    line = " ".join(sentence.split())
+    sys.stderr.write(f"{for_terminal(line)}\n")
+    return {"error": line}
+
+
+def refuse(sentence: str, words: Sequence[str]) -> None:
+    """Tell the person why nothing was done; a program that gave `words` with --json gets its one document."""
+    document, raw = complain(sentence), _output()
+    if "--json" in words and not (raw and raw.has_begun):
+        sys.stdout.write(json.dumps(document) + "\n")
+
+
 def _trouble() -> OSError | None:
+    raw = _output()
+    return raw.trouble if raw else None
+
+
+def _output() -> Patient | None:
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.trouble if isinstance(raw, Patient) else None
+    return raw if isinstance(raw, Patient) else None
 
 
 def tell() -> None:
@@ -94,10 +121,19 @@ def tell() -> None:
 
 
 def content(name: str) -> bytes:
-    """What is in a file, or comes from standard input for `-`. Raises OSError."""
-    if name != "-":
-        return Path(name).read_bytes()
+    """What is in a file, or comes from standard input for `-`. Raises OSError, also for more than LARGEST."""
+    if name == "-":
+        read = _input()
+    else:
+        with Path(name).open("rb") as file:  # which may be a device, without an end
+            read = file.read(LARGEST + 1)
+    if len(read) > LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MiB")
+    return read
+
+
+def _input() -> bytes:
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(LARGEST + 1)
     except OSError as error:
         raise OSError(error.errno, "there is no standard input") from None

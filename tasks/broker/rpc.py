@@ -34,15 +34,20 @@ class TaskResult:
     error: DockmgrError | None = None
 
 
-def call(task: Task[..., Any], seconds: float, /, **kwargs: Any) -> Any:
+def call(
+    task: Task[..., Any], seconds: float, /, has_gone: Callable[[], bool] = lambda: False, **kwargs: Any
+) -> Any:
     """What the task returns, within `seconds`; workers drop it when that time is over.
 
-    Raises what the task raised, NoAnswer when no worker answered, OutOfReachError without a broker.
+    Raises what the task raised, NoAnswer when no worker answered, or when whoever asked `has_gone` meanwhile,
+    OutOfReachError without a broker.
     """
     until = SYSTEM.now().timestamp() + seconds
     with reaching_broker():
         answer = _send(task, kwargs, expires=seconds)
-        done = _wait(answer.ready, until)
+        done = _wait(answer.ready, until, has_gone)
+    if not done and has_gone():
+        raise NoAnswer("Whoever asked has gone.")
     if not done:
         raise NoAnswer(f"No worker answered within {seconds:g} s.")
     with reaching_broker():
@@ -91,11 +96,11 @@ def _send(task: Task[..., Any], kwargs: dict[str, Any], **options: Any) -> Async
     return answer
 
 
-def _wait(ready: Callable[[], bool], until: float) -> bool:
+def _wait(ready: Callable[[], bool], until: float, has_gone: Callable[[], bool]) -> bool:
     for pause in chain(WAITS, repeat(LONGEST_WAIT)):
         if ready():
             return True
-        if SYSTEM.now().timestamp() >= until:
+        if SYSTEM.now().timestamp() >= until or has_gone():
             return False
         SYSTEM.sleep(pause)
     raise AssertionError("the pauses never end")

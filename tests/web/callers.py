@@ -58,13 +58,27 @@ class Caller:
     text: str
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
 
-    def ask(self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = None,
+        environ: Any = None,
+        **headers: str,
+    ) -> Answer:
         given = {"authorization": f"Bearer {self.text}", **headers}
         if key is not None:
             given["idempotency-key"] = key
         data = "" if body is None else body if isinstance(body, str | bytes) else json.dumps(body)
         response: Any = self.client.generic(
-            method, ROOT + path, data, "application/json", headers=given, REMOTE_ADDR=ADDRESS
+            method,
+            ROOT + path,
+            data,
+            "application/json",
+            headers=given,
+            REMOTE_ADDR=ADDRESS,
+            **(environ or {}),
         )
         content = b"".join(response) if response.streaming else response.content
         return Answer(response.status_code, dict(response.headers), content.decode())

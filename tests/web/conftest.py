@@ -9,7 +9,7 @@ import pytest
 from celery.backends.cache import CacheBackend
 
 import dockmgr.urls
-from instances.api import event_stream, log_stream
+from instances.api import event_stream, log_stream, streams
 from instances.api import middleware as api_middleware
 from tasks.app import app
 from tasks.broker import rpc
@@ -24,13 +24,13 @@ __all__ = ["flushing_is_cheap", "run", "sent", "world"]
 @pytest.fixture(autouse=True)
 def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten minutes for the end of a stream of events, whatever clock it goes by."""
-    monkeypatch.setattr(event_stream, "LASTS", timedelta(seconds=2))
+    monkeypatch.setattr(streams, "LASTS", timedelta(seconds=2))
 
 
 @pytest.fixture
 def caller(world: World, monkeypatch: pytest.MonkeyPatch) -> Caller:
     """A caller of the API whose token may do everything; the API's clock is the world's."""
-    for clocked in (api_middleware, rpc, log_stream, event_stream):
+    for clocked in (api_middleware, rpc, log_stream, event_stream, streams):
         monkeypatch.setattr(clocked, "SYSTEM", world.clock)
     return a_caller(world)
 
@@ -42,6 +42,6 @@ def workers(
     """Workers that answer the API; results are kept in memory."""
     monkeypatch.setattr(app, "_backend_cache", CacheBackend(app, backend="memory"))
     workers = Workers(world, sent)
-    for waiting in (rpc, log_stream, event_stream):
+    for waiting in (rpc, log_stream, event_stream, streams):
         monkeypatch.setattr(waiting, "SYSTEM", workers)
     return workers

@@ -11,7 +11,7 @@ from instances import documents, lookup
 from instances.api import forms
 from instances.api.authentication import may
 from instances.api.call import call_of
-from instances.api.changing import change, present, reachable
+from instances.api.changing import change, former_reachable, present, reachable
 from instances.api.docs import responses
 from instances.api.problems import ProblemError, existing
 from instances.api.routes.router import router
@@ -37,6 +37,8 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     """A new instance, healthy, or nothing left behind. The values of `env` are stored encrypted."""
     call_of(request).reason = wanted.reason
     reachable(request, wanted.customer_id, wanted.plan, wanted.host)
+    if wanted.keep_data or wanted.fresh:
+        former_reachable(request, wanted.customer_id)
 
     def begin(asked: Requester) -> Operation:
         known(wanted.plan, wanted.host)
@@ -52,7 +54,7 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
         )
         return service.begin_provision(order, asked, ask_engines=False)
 
-    return _changed(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
+    return change(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
 
 
 @router.delete(
@@ -79,7 +81,7 @@ def decommission(
         present(request, customer_id)
         return service.begin_decommission(customer_id, asked, purge_data=purge_data)
 
-    return _changed(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
+    return change(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
 
 
 @router.post(
@@ -105,7 +107,7 @@ def restart(
         present(request, customer_id)
         return service.begin_restart(customer_id, asked, with_empty_data=with_empty_data)
 
-    return _changed(request, "restart", customer_id, key, wanted.model_dump(), begin)
+    return change(request, "restart", customer_id, key, wanted.model_dump(), begin)
 
 
 @router.post(
@@ -131,7 +133,7 @@ def update(
         present(request, customer_id)
         return service.begin_update(customer_id, asked, image=image)
 
-    return _changed(request, "update", customer_id, key, wanted.model_dump(), begin)
+    return change(request, "update", customer_id, key, wanted.model_dump(), begin)
 
 
 def known(plan: str, host: str | None) -> None:
@@ -139,7 +141,3 @@ def known(plan: str, host: str | None) -> None:
     existing(lookup.plan, plan)
     if host is not None:
         existing(lookup.host, host)
-
-
-def _changed(*change_of: Any) -> Status[Any]:
-    return Status(202, change(*change_of))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from celery import Task
@@ -15,6 +16,7 @@ from instances.api.call import call_of
 from instances.api.changing import present, within_subdomain
 from instances.api.docs import responses
 from instances.api.problems import existing
+from instances.api.reader import has_gone
 from instances.api.routes.router import router
 from instances.api.threads import held
 from instances.operations.read_logs import MOST_LINES
@@ -47,7 +49,7 @@ Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Probes, judges and records it, as the sweep does."""
     _existing(request, customer_id)
-    return _asked(checks.check_health, customer_id=customer_id)
+    return _asked(request, checks.check_health, customer_id=customer_id)
 
 
 @router.post(
@@ -61,7 +63,7 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     """Configuration, container against its spec, health, public URL; changes nothing."""
     _existing(request, customer_id)
-    return _asked(operations.validate, customer_id=customer_id)
+    return _asked(request, operations.validate, customer_id=customer_id)
 
 
 @router.get(
@@ -74,7 +76,7 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
 )
 def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any:
     within_subdomain(request, subdomain)
-    return _asked(operations.validate_deployment, subdomain=subdomain)
+    return _asked(request, operations.validate_deployment, subdomain=subdomain)
 
 
 @router.get(
@@ -89,7 +91,7 @@ def orphans(request: HttpRequest, host: forms.Name | None = None) -> Any:
     """What a restored backup or a crash left unknown, on one host or on all."""
     if host is not None:
         existing(lookup.host, host)
-    return _asked(inspection.orphans, host=host)
+    return _asked(request, inspection.orphans, host=host)
 
 
 @router.get(
@@ -108,7 +110,7 @@ def logs(
 ) -> Any:
     """The last lines, redacted."""
     _existing(request, customer_id)
-    return _asked(operations.logs, customer_id=customer_id, lines=lines, since=since)
+    return _asked(request, operations.logs, customer_id=customer_id, lines=lines, since=since)
 
 
 @router.get(
@@ -131,13 +133,13 @@ def follow(
     event `end`, or with an event `error` whose data is a problem document; show `Last-Event-ID` to go on with
     all lines since. An event `missed` comes where there were more than are read at once."""
     _existing(request, customer_id)
-    return log_stream.response(call_of(request), customer_id, lines, since, last_event_id)
+    return log_stream.response(request, customer_id, lines, since, last_event_id)
 
 
-def _asked(task: Task[..., Any], **kwargs: Any) -> Any:
+def _asked(request: HttpRequest, task: Task[..., Any], **kwargs: Any) -> Any:
     """What a worker answers. Raises what the task raises, and ProblemError when too many wait."""
     with held():
-        return call(task, WAIT, **kwargs)
+        return call(task, WAIT, partial(has_gone, request), **kwargs)
 
 
 def _existing(request: HttpRequest, customer_id: str) -> None:

@@ -128,7 +128,7 @@ def follow_events(request: HttpRequest, last_event_id: forms.EventId = None) -> 
     INCIDENT or OPERATION as it is then. Ends after ten minutes with an event `end`, or with an event `error`
     whose data is a problem document; show `Last-Event-ID` to go on. After an event `missed` some are not
     kept any more."""
-    return event_stream.response(call_of(request), last_event_id)
+    return event_stream.response(request, last_event_id)
 
 
 @router.post(

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import lookup
 from instances.fleet.accept import accept_engine
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.operations import service
 
 
@@ -21,4 +22,4 @@ class Command(FleetCommand):
         return {"host": host.name, "engine_before": before or None, "engine": after}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"host {document['host']}: its engine is {document['engine']} from now on")
+        self.line(f"host {document['host']}: its engine is {document['engine']} from now on")

@@ -7,7 +7,8 @@ from instances import lookup
 from instances.errors import RequestError
 from instances.incidents import documents
 from instances.incidents.acknowledge import acknowledge
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.models import AuditEntry, Incident
 from instances.operations import service
 
@@ -36,7 +37,7 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         by, of = document["acknowledged_by"], document["customer_id"] or document["key"]
-        self.console.print(f"incident {document['id']} of {of}: acknowledged by {by}", markup=False)
+        self.line(f"incident {document['id']} of {of}: acknowledged by {by}")
 
 
 def _open_incident(customer_id: str) -> int:

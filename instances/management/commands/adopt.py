@@ -9,8 +9,8 @@ from instances import documents
 from instances.containers.adoption_summary import summary
 from instances.errors import DockmgrError, RequestError
 from instances.health.state import NEVER_HEALTHY
-from instances.management.base import BAD, GOOD, FleetCommand
-from instances.management.display import styled
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.models import Instance
 from instances.operations import adopt, service
 from instances.operations.adopt_many import Candidate, Selection, candidates, sources_of
@@ -58,7 +58,7 @@ class Command(FleetCommand):
         service.recover(customer_id=order.customer_id)
         found = look(order, service.OUTSIDE)
         if not options["json"]:
-            self.console.print(f"What {order.container} has of its own, and keeps:")
+            self.line(f"What {order.container} has of its own, and keeps:")
             self.table(("what", "which"), summary(found.document, found.env, found.facts.published))
         return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
@@ -85,7 +85,7 @@ class Command(FleetCommand):
     def _preview(self, found: Sequence[Candidate]) -> None:
         rows = [one.document() for one in found]
         columns = ("container", "customer_id", "subdomain", "plan", "error")
-        self.table(columns, [[row[column] for column in columns] for row in rows])
+        self.listing(columns, rows)
 
     def _is_wanted(self, found: Sequence[Candidate], options: dict[str, Any]) -> bool:
         """Whoever sits at a terminal is asked after the table; a program has said what it wants."""
@@ -95,20 +95,20 @@ class Command(FleetCommand):
         try:
             return input(f"Adopt these {number}? [y/N] ").strip().lower() in ("y", "yes")
         except EOFError:  # Ctrl-D
-            self.console.print()
+            self.line()
             return False
 
     def show(self, document: Any) -> None:
         if "candidates" in document:
-            self.console.print("Nothing was adopted.")
+            self.line("Nothing was adopted.")
             return
         for each in document.get("instances", [document]):
-            self.console.print(
-                f"{each['customer_id']} is under management: {styled(each['container'])} at "
+            self.line(
+                f"{each['customer_id']} is under management: {each['container']} at "
                 f"{each['access_url']} was left as it is"
             )
             if each["never_healthy"]:
-                self.console.print(NEVER_HEALTHY)
+                self.line(NEVER_HEALTHY)
 
 
 def _adopted(found: Adoptable, requester: Requester) -> Instance:

@@ -8,7 +8,8 @@ from instances.fleet.apply import apply, rehearse
 from instances.fleet.file import parse
 from instances.lib.causes import unreadable
 from instances.management import streams
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import AuditEntry
 from instances.operations import service
 from instances.operations.validate import timing_bounds
@@ -47,14 +48,14 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         for change in document["changes"]:
-            self.console.print(f"{change['kind']} {change['name']}: {change['action']}")
+            self.line(f"{change['kind']} {change['name']}: {change['action']}")
             for name, pair in change["fields"].items():
-                self.console.print(f"  {name}: {pair['before']} → {pair['after']}", markup=False)
+                self.line(f"  {name}: {pair['before']} → {pair['after']}")
         if not document["changes"]:
-            self.console.print("nothing would change" if document.get("dry_run") else "nothing changed")
+            self.line("nothing would change" if document.get("dry_run") else "nothing changed")
         for key, words in CONCERNED.items():
             if document.get(key):
-                self.console.print(f"{words}: {', '.join(document[key])}", markup=False)
+                self.line(f"{words}: {', '.join(document[key])}")
 
 
 def _read(name: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from instances.db.backup import back_up, key_fingerprints, write_backup
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 
 
 class Command(FleetCommand):
@@ -26,6 +27,8 @@ class Command(FleetCommand):
             size: int | None = back_up(Path(name).absolute())
         elif options["json"]:
             raise RequestError("The backup itself goes to standard output; leave out --json or name a file.")
+        elif sys.stdout.isatty():
+            raise RequestError("The backup is no text for a terminal; name a file, or send it to one.")
         else:
             write_backup(sys.stdout.buffer)
             size = None

@@ -9,7 +9,9 @@ from instances.access import tokens
 from instances.access.reach import reach
 from instances.errors import RequestError
 from instances.lib import durations
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management import streams
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.operations import service
 
 
@@ -33,9 +35,9 @@ class Command(FleetCommand):
         return {**documents.token(token), "token": text}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(document["token"], markup=False, soft_wrap=True)
+        self.line(document["token"])
         ends = f"until {document['expires_at']}" if document["expires_at"] else "until it is revoked"
-        self.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
+        streams.complain(f"Token {document['name']} may {document['scope']} {ends}. It is not shown again.")
 
 
 def _end(expires: str | None, now: datetime) -> datetime | None:

@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances.fleet.sweep import sweep_here
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.management.health_report import exit_code, show_checks
 
 

@@ -8,7 +8,8 @@ from instances.containers.facts import short_id
 from instances.errors import RequestError
 from instances.incidents import documents
 from instances.lib import durations
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import Incident
 from instances.operations import service
 

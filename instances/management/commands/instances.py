@@ -3,7 +3,8 @@
 from typing import Any
 
 from instances import documents
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import Instance
 
 
@@ -16,4 +17,4 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         columns = ("customer_id", "status", "plan", "host", "version", "access_url", "last_healthy_at")
-        self.table(columns, [[row[column] for column in columns] for row in document])
+        self.listing(columns, document)

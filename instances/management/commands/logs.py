@@ -10,7 +10,8 @@ from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.lib.log_lines import for_terminal
 from instances.management import streams
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.operations import read_logs, service
 
 

@@ -13,7 +13,7 @@ from instances.db.errors import database_sentence
 from instances.db.letters import encoding_sentence, narrow_encoding
 from instances.db.patience import unlimited
 from instances.db.private_file import make_private
-from instances.management.base import OUT_OF_REACH, WRONG
+from instances.management.codes import OUT_OF_REACH, WRONG
 
 
 class Command(migrate.Command):

@@ -6,7 +6,8 @@ from typing import Any
 from instances.alerts import mute
 from instances.errors import RequestError
 from instances.incidents.documents import mute as mute_document
-from instances.management.base import GOOD, operator
+from instances.management.base import operator
+from instances.management.codes import GOOD
 from instances.management.mute_scope import ScopeCommand
 from instances.models import AuditEntry, Mute
 from instances.operations import service
@@ -38,4 +39,4 @@ class Command(ScopeCommand):
         return mute_document(row), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']}: muted until {document['until']}", markup=False)
+        self.line(f"{document['name']}: muted until {document['until']}")

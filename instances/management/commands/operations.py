@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents, lookup
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import GOOD
 from instances.management.instance_change import show_operation
 from instances.models import Operation
 from instances.operations import service
@@ -43,4 +44,4 @@ class Command(FleetCommand):
             show_operation(self, document)
             return
         columns = ("created_at", "kind", "customer_id", "status", "requested_by", "reason", "error")
-        self.table(columns, [[row[column] for column in columns] for row in document])
+        self.listing(columns, document)

@@ -4,7 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.management.base import GOOD, OUT_OF_REACH, FleetCommand
+from instances.management import streams
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD, OUT_OF_REACH
 from instances.models import Host
 from instances.monitoring.orphans import orphans_on_all
 from instances.operations import service
@@ -24,13 +26,13 @@ class Command(FleetCommand):
         )
         found = orphans_on_all(hosts, service.OUTSIDE)
         for sentence in found["unanswered"]:
-            self.complain(sentence)
+            streams.complain(sentence)
         self._all_answered = not found["unanswered"]
         return found["orphans"], GOOD if self._all_answered else OUT_OF_REACH
 
     def show(self, document: Any) -> None:
         if not document and self._all_answered:
-            self.console.print("Every container and volume of dockmgr belongs to an instance.")
+            self.line("Every container and volume of dockmgr belongs to an instance.")
             return
         columns = ("host", "kind", "name", "customer_id", "state", "why")
-        self.table(columns, [[row[column] for column in columns] for row in document])
+        self.listing(columns, document)

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents
 from instances.errors import RequestError
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.management.env_file import environment
 from instances.management.instance_change import outcome
 from instances.operations import service
@@ -57,16 +58,16 @@ class Command(FleetCommand):
 
     def show(self, document: Any) -> None:
         if "access_url" not in document:
-            self.console.print(f"enqueued as operation {document['id']}")
+            self.line(f"enqueued as operation {document['id']}")
         elif document["success"]:
             took = document["deploy_time_ms"] / 1000
             where = document["access_url"]
-            self.console.print(f"{document['customer_id']} is live at {where} after {took:.1f} s")
+            self.line(f"{document['customer_id']} is live at {where} after {took:.1f} s")
             for name, value in document.get("generated", {}).items():
-                self.console.print(f"{name}={value}", markup=False)
+                self.line(f"{name}={value}")
             for error in document["validation"]["errors"]:
-                self.console.print(f"  but {error['code']}: {error['message']}", markup=False)
+                self.line(f"  but {error['code']}: {error['message']}")
         else:
-            self.console.print(document["error"], markup=False)
+            self.line(document["error"])
             for line in document["logs"]:
-                self.console.print(f"  | {line}", markup=False)
+                self.line(f"  | {line}")

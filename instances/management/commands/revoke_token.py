@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import documents
 from instances.access import tokens
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.operations import service
 
 
@@ -19,4 +20,4 @@ class Command(FleetCommand):
         return documents.token(tokens.revoke(options["name"], service.OUTSIDE.clock.now())), GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']}: revoked at {document['revoked_at']}", markup=False)
+        self.line(f"{document['name']}: revoked at {document['revoked_at']}")

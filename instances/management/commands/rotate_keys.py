@@ -8,7 +8,9 @@ from django.db.models import Model
 from instances.access.keys import stored_secrets
 from instances.db.locks import locked
 from instances.errors import UnreadableSecret
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management import streams
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 
 
 class Command(FleetCommand):
@@ -25,11 +27,11 @@ class Command(FleetCommand):
                     unreadable.append(f"{kind} {model._default_manager.defer(*fields).get(pk=key)}")
         if not unreadable:
             return {"rotated": rotated}, GOOD
-        self.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")
+        streams.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")
         return {"rotated": rotated, "unreadable": unreadable}, BAD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['rotated']} rows are encrypted with the first key now.")
+        self.line(f"{document['rotated']} rows are encrypted with the first key now.")
 
 
 @transaction.atomic

@@ -5,7 +5,8 @@ from typing import Any
 
 from instances import lookup
 from instances.alerts.outbox import send_test
-from instances.management.base import BAD, GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import BAD, GOOD
 from instances.operations import service
 
 
@@ -34,4 +35,4 @@ class Command(FleetCommand):
         why = f": {document['error']}" if document["error"] else ""
         said = f"{'arrived' if document['arrived'] else 'did not arrive'}{why}"
         note = "" if document["enabled"] else " (the channel is disabled)"
-        self.console.print(f"{document['channel']}: the message {said}{note}", markup=False)
+        self.line(f"{document['channel']}: the message {said}{note}")

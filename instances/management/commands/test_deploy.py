@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances.fleet.trial import made_before, run_trial
-from instances.management.base import BAD, GOOD, FleetCommand, operator
+from instances.management.base import FleetCommand, operator
+from instances.management.codes import BAD, GOOD
 from instances.models import AuditEntry
 from instances.operations.requester import at_machine
 from instances.operations.service import recover

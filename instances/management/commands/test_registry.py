@@ -10,7 +10,8 @@ from instances.errors import OutOfReachError, PermanentError
 from instances.health.response import sentence
 from instances.http.client import NoAnswerError
 from instances.http.registry import lets_in
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 
 
 class Command(FleetCommand):
@@ -40,7 +41,7 @@ class Command(FleetCommand):
         return _said(registry.name, False, f"Registry {registry.name} {what}."), BAD
 
     def show(self, document: Any) -> None:
-        self.console.print(document["message"], markup=False)
+        self.line(document["message"])
 
 
 def _said(name: str, ok: bool, message: str) -> dict[str, Any]:

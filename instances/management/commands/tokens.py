@@ -3,7 +3,8 @@
 from typing import Any
 
 from instances import documents
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import ApiToken
 
 COLUMNS = (
@@ -19,8 +20,4 @@ class Command(FleetCommand):
         return [documents.token(token) for token in ApiToken.objects.order_by("name")], GOOD
 
     def show(self, document: Any) -> None:
-        self.table(COLUMNS, [[_text(row[column]) for column in COLUMNS] for row in document])
-
-
-def _text(value: Any) -> Any:
-    return ", ".join(value) if isinstance(value, list) else value
+        self.listing(COLUMNS, document)

@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from instances.errors import RequestError
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 
 
 class Command(FleetCommand):
@@ -23,4 +24,4 @@ class Command(FleetCommand):
         return {"name": options["name"], "unlocked": True}, GOOD
 
     def show(self, document: Any) -> None:
-        self.console.print(f"{document['name']} may sign in again at once.", markup=False)
+        self.line(f"{document['name']} may sign in again at once.")

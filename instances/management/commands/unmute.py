@@ -6,7 +6,8 @@ from typing import Any
 from instances import documents
 from instances.alerts import mute
 from instances.incidents import mutes
-from instances.management.base import GOOD, operator
+from instances.management.base import operator
+from instances.management.codes import GOOD
 from instances.management.mute_scope import ScopeCommand
 from instances.models import AuditEntry, Instance
 from instances.operations import service
@@ -32,4 +33,4 @@ class Command(ScopeCommand):
         said = "no longer muted" if document["ended"] else "was not muted"
         if document["muted_until"]:
             said = f"still muted by its host or plan until {document['muted_until']}"
-        self.console.print(f"{document['name']}: {said}", markup=False)
+        self.line(f"{document['name']}: {said}")

@@ -8,7 +8,7 @@ from instances.errors import RequestError
 from instances.fleet.rollout import Limits, update_all
 from instances.fleet.trial import run_trial
 from instances.lib import validators
-from instances.management.base import BAD, GOOD
+from instances.management.codes import BAD, GOOD
 from instances.management.instance_change import InstanceChange
 from instances.models import Operation
 from instances.operations import service
@@ -63,7 +63,7 @@ class Command(InstanceChange):
         rows += [(customer_id, "skipped", why) for customer_id, why in document.get("skipped", {}).items()]
         self.table(("customer_id", "status", "error"), rows)
         if document["stopped"]:
-            self.console.print(f"Stopped: {document['stopped']}", markup=False)
+            self.line(f"Stopped: {document['stopped']}")
 
 
 def _limits(options: dict[str, Any]) -> Limits:

@@ -10,7 +10,8 @@ from instances.errors import RequestError
 from instances.incidents import documents
 from instances.incidents.uptime import report
 from instances.lib import durations
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.models import Instance
 from instances.operations import service
 

@@ -7,7 +7,8 @@ from typing import Any
 from instances import lookup
 from instances.errors import RequestError
 from instances.lib import durations, sizes
-from instances.management.base import GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import GOOD
 from instances.monitoring.usage_report import as_csv, report
 from instances.operations import service
 

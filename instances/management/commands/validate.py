@@ -1,11 +1,12 @@
 """Compare an instance with what it should be."""
 
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.management.base import BAD, GOOD, OUT_OF_REACH, FleetCommand
+from instances.management import streams
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 from instances.operations import service
 
 
@@ -25,7 +26,7 @@ class Command(FleetCommand):
             subdomain = lookup.instance(options["customer_id"]).subdomain
         validation = service.validate_deployment(subdomain)
         if validation.out_of_reach:
-            sys.stderr.write(f"{validation.errors[0]['message']}\n")
+            streams.complain(validation.errors[0]["message"])
             return validation.document(), OUT_OF_REACH
         return validation.document(), GOOD if validation.valid else BAD
 

@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances import lookup
-from instances.management.base import BAD, GOOD, FleetCommand
+from instances.management.base import FleetCommand
+from instances.management.codes import BAD, GOOD
 from instances.operations import service
 from instances.operations.validate_host import validate_host
 
@@ -32,4 +33,4 @@ class Command(FleetCommand):
         rows = [(c["name"], "ok" if c["ok"] else "wrong", c["message"]) for c in document["checks"]]
         self.table(("check", "", "found"), rows)
         for note in document["warnings"]:
-            self.console.print(f"  {note['code']}: {note['message']}", markup=False)
+            self.line(f"  {note['code']}: {note['message']}")

@@ -101,7 +101,6 @@ def test_a_pause_whose_incident_cannot_be_ended_does_not_happen(
     down: Instance, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("instances.incidents.writer.IncidentWriter.save", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run("pause", *C1)
+    assert run("pause", *C1).code == 1
     assert health_of(down).status == "failed"
     assert not Incident.objects.get(instance=down).resolved_at

@@ -154,7 +154,7 @@ def test_an_empty_request_id_is_refused(world: World, run: Run, words: tuple[str
     world.instance("c1")
     ran = run(*words, "--request-id", "", "--json")
     assert (ran.code, Operation.objects.count(), Mute.objects.count()) == (2, 0, 0)
-    assert ran.document["error"] == "The request id is empty; leave --request-id out where none is meant."
+    assert ran.document["error"] == "--request-id is empty; leave it out where nothing is meant."
 
 
 def test_a_test_deployment_is_made_once_and_says_why(world: World, run: Run) -> None:

@@ -11,8 +11,9 @@ from django.db import OperationalError, ProgrammingError
 
 from instances import lookup
 from instances.engine import pool
-from instances.errors import EngineUnreachable
-from instances.models import Operation
+from instances.errors import DEFECT, EngineUnreachable
+from instances.models import AuditEntry, Operation
+from instances.operations import service
 from tests.factories import World
 from tests.fast.conftest import Message, Run
 
@@ -64,6 +65,22 @@ def test_what_is_out_of_reach_ends_with_3_and_a_sentence(
     assert (ran.code, ran.err.count("\n"), set(ran.document)) == (3, 1, {"error"})
     assert sentence in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_defect_is_told_in_a_sentence_and_a_document_and_recorded(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(service, "pause", fail)
+    world.instance("c1")
+    ran = run("pause", "--customer-id", "c1", "--json")
+    assert (ran.code, ran.document) == (1, {"error": DEFECT})
+    assert "ZeroDivisionError: by nothing" in caplog.text
+    assert list(AuditEntry.objects.values_list("action", "target", "outcome")) == [("pause", "c1", DEFECT)]
+    with pytest.raises(ZeroDivisionError):
+        run("pause", "--customer-id", "c1", "--traceback")
 
 
 def test_logs_of_an_engine_out_of_reach_end_with_3(

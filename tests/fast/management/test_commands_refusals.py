@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +46,15 @@ WRONG = [
     (*NEW[:6], "platinum"),
     (*NEW, "--host", "mars"),
     (*NEW, "--image", "a b"),
+    *((command, "--customer-id", "c1", "--customer-id", "c1") for command in ONE),
+    (*NEW, "--host", "local", "--host", "local"),
+    (*NEW, "--image", ""),
+    (*NEW, "--env-file", ""),
+    (*NEW, "--as", ""),
+    ("pause", "--customer-id", "c1", "--as", ""),
+    ("logs", "--customer-id", "c1", "--since", ""),
+    ("test_deploy", "--plan", "pro", "--image", ""),
+    ("adopt", "--customer-id", "c2", "--subdomain", "c2.example.com", "--container", "old", "--host", ""),
     (*NEW, "--env", "NOVALUE"),
     (*NEW, "--env", "1A=x"),
     (*NEW, "--env", "=x"),
@@ -164,6 +175,15 @@ def test_whatever_a_reason_holds_is_shown_harmlessly(world: World, run: Run, rea
 def test_words_that_are_no_text_are_refused(world: World, run: Run, words: tuple[str, ...]) -> None:
     ran = run(*words)
     assert (ran.code, "is not text in UTF-8." in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "-"])
+def test_a_file_without_an_end_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(endless))
+        for words in (("apply", name), (*NEW, "--env-file", name)):
+            ran = run(*words)
+            assert (ran.code, "can't be read: it is larger than 16 MiB." in ran.err) == (2, True), ran.err
 
 
 def test_a_fleet_file_that_can_not_be_read_is_refused_with_the_reason(run: Run, tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_json_has_values_of_several_lines(tmp_path: Path) -> None:
     assert environment(["OTHER=line"], str(file)) == {"KEY": "a\nb\n", "OTHER": "line"}
 
 
+def test_json_that_names_a_variable_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "env.json"
+    file.write_bytes(f'{{"KEY": "old", "KEY": "{SECRET}"}}'.encode())
+    with pytest.raises(RequestError, match=r"^The environment file is refused: a name stands twice\.$"):
+        environment([], str(file))
+
+
 @pytest.mark.parametrize("content", [b'{"A": "1\\n2"}', b"A=1"])
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))

@@ -30,12 +30,6 @@ def test_a_version_has_a_heading_in_the_change_log_or_is_not_released_yet() -> N
     assert (dockmgr.__version__ in released[:1]) is is_released
 
 
-def test_settings_that_are_not_there_are_told_in_a_sentence() -> None:
-    words = [sys.executable, "manage.py", "instances", "--settings", "nosuch"]
-    done = subprocess.run(words, cwd=TOP, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "There is no module nosuch of settings (--settings, DJANGO_SETTINGS_MODULE).\n"
-
-
 def test_manage_py_says_its_own_version_and_djangos() -> None:
     assert manage("--version") == f"dockmgr {dockmgr.__version__} (Django {django.get_version()})\n"
+    assert manage("instances", "--version") == manage("--version")

@@ -10,7 +10,7 @@ from django.test import Client
 
 from instances.admin import history as instance_history
 from instances.admin import incidents as incident_pages
-from instances.admin import read_only
+from instances.admin import lists
 from instances.checks.roster import Roster
 from instances.db.clock import SYSTEM
 from instances.fleet.sweep import check_here
@@ -57,7 +57,7 @@ def test_acknowledging_is_offered_until_somebody_has(world: World) -> None:
 def test_a_list_says_that_there_are_more_than_it_counts(
     admin_client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_only, "MOST_COUNTED", 2)
+    monkeypatch.setattr(lists, "MOST_COUNTED", 2)
     for number in range(3):
         operation("c1", "failed", number)
     assert re.search(r"more than 2\s+operations", text(admin_client, f"{ROOT}operation/"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from instances.access import tokens
 from instances.access.reach import Reach
-from instances.api import event_feed, event_stream, streams
+from instances.api import event_feed, reader, streams
 from instances.api.event_feed import BEFORE, GIVEN_UP, Feed
 from instances.fleet.retention import EVENTS_KEPT, purge
 from instances.lib.ending import ENDING
@@ -26,7 +27,7 @@ FOLLOWED = 10  # seconds
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_stream, "LASTS", timedelta(seconds=FOLLOWED))
+    monkeypatch.setattr(streams, "LASTS", timedelta(seconds=FOLLOWED))
 
 
 def events(text: str) -> list[tuple[str, int, dict[str, Any]]]:
@@ -221,7 +222,7 @@ def test_however_many_follow_the_database_is_asked_once_a_second(
 def test_a_stream_ends_in_words_and_gives_its_place_back(
     world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
-    monkeypatch.setattr(event_stream, "LASTS", timedelta(minutes=10))
+    monkeypatch.setattr(streams, "LASTS", timedelta(minutes=10))
 
     def end() -> None:
         if why == "revoked":
@@ -275,3 +276,18 @@ def test_one_token_leaves_a_place_to_another(world: World, caller: Caller) -> No
 def test_who_is_silent_is_shown_that_the_stream_lives(world: World, caller: Caller) -> None:
     assert caller.get("/events").text.count(": alive\n\n") == 2
     assert not Incident.objects.exists()
+
+
+@pytest.mark.parametrize("how", ["closed", "sends no more"])
+def test_who_has_gone_holds_no_place_until_something_happens(
+    world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(streams, "LASTS", timedelta(minutes=10))
+    served, asking = socket.socketpair()
+    leave = asking.close if how == "closed" else lambda: asking.shutdown(socket.SHUT_WR)
+    world.clock.at(3, leave)
+    with served, asking:
+        began = world.now
+        answer = caller.ask("GET", "/events", environ={reader.SOCKET: served})
+    assert (world.now - began, events(answer.text)) == (timedelta(seconds=3), [])
+    assert streams.PLACES.taken() == 0

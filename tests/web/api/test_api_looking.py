@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from celery.backends.redis import RedisBackend
 
 from dockmgr.results import LookedUpResults
 from instances.access import tokens
-from instances.api import log_stream, streams
+from instances.api import reader, streams, threads
 from instances.engine import pool
 from instances.models import Health
 from tasks.app import app
@@ -145,8 +146,9 @@ def test_a_defect_in_a_worker_shows_nothing_of_itself(
 
 
 def test_a_followed_log_brings_each_line_once_and_ends(
-    world: World, caller: Caller, workers: Workers
+    world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(streams, "LASTS", timedelta(minutes=10))
     instance = world.instance("c1")
     twins = f"{stamp(2)} b\n{stamp(2)} b again\n"
     world.engine.write_log(instance.container_name, f"{stamp(1)} a\n{twins}".encode())
@@ -278,11 +280,29 @@ def test_a_stream_ends_with_a_problem_when_the_workers_or_the_token_have_gone(
     assert (kind, problem["status"]) == ("error", 401)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "check"), ("POST", "validate"), ("GET", "logs"), ("GET", "logs/stream")]
+)
+def test_who_has_gone_waits_for_no_worker(
+    world: World, caller: Caller, workers: Workers, method: str, path: str
+) -> None:
+    world.instance("c1")
+    workers.absent = True
+    served, asking = socket.socketpair()
+    began, held = world.now, threads.HELD._held
+    world.clock.at(3, asking.close)
+    with served, asking:
+        answer = caller.ask(method, f"/instances/c1/{path}", environ={reader.SOCKET: served})
+    assert (answer.status, answer.document["detail"]) == (504, "Whoever asked has gone.")
+    assert world.now - began < timedelta(seconds=5)
+    assert (threads.HELD._held, streams.PLACES.taken()) == (held, 0)
+
+
 def test_only_a_few_logs_are_followed_at_once_and_each_gives_its_place_back(
     world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.instance("c1")
-    monkeypatch.setattr(log_stream, "LASTS", timedelta(seconds=4))
+    monkeypatch.setattr(streams, "LASTS", timedelta(seconds=4))
     for _ in range(5):  # more than there are places
         assert caller.get("/instances/c1/logs/stream").status == 200
     assert streams.PLACES.taken() == 0

@@ -111,6 +111,9 @@ MALFORMED: list[tuple[str, str, Any, str]] = [
     ("POST", "/instances/c1/restart", {"reason": "a\0b"}, "body.reason"),
     ("POST", "/instances/c1/restart", r'{"reason": "\ud800"}', "body.reason"),
     ("POST", "/instances/c1/restart", {"reason": "x" * 256}, "body.reason"),
+    ("POST", "/instances/c1/restart", {"with_empty_data": "yes"}, "body.with_empty_data"),
+    ("POST", "/instances", NEW | {"fresh": "on"}, "body.fresh"),
+    ("POST", "/instances", NEW | {"keep_data": 1}, "body.keep_data"),
     ("POST", "/instances/c1/update", {"image": "a b"}, "body.image"),
     ("POST", "/instances", None, "body"),
     ("POST", "/instances", NEW | {"customer_id": "-"}, "body.customer_id"),
@@ -181,6 +184,7 @@ def test_a_wish_to_purge_data_in_a_body_is_not_passed_over(
 
 
 UNREADABLE = [b"{", b"\xff\xfe", b'{"reason": NaN', b"[" * 60_000, b'{"reason": ' + b"1" * 5000 + b"}"]
+UNREADABLE.append(b'{"reason": "the first", "reason": "the second"}')
 
 
 @pytest.mark.parametrize("body", UNREADABLE)

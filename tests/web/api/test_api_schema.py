@@ -13,7 +13,7 @@ from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from instances.api import event_stream, log_stream
+from instances.api import streams
 from instances.models import Instance
 from tests.factories import World
 from tests.web.callers import OVER_HTTP, ROOT, Caller, Workers
@@ -48,8 +48,7 @@ def test_made_up_requests_find_nothing(
     world: World, caller: Caller, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All checks of the tool, on an instance that is there and on whatever else it thinks of."""
-    for stream in (log_stream, event_stream):
-        monkeypatch.setattr(stream, "LASTS", timedelta(seconds=4))
+    monkeypatch.setattr(streams, "LASTS", timedelta(seconds=4))
     schema = schemathesis.openapi.from_wsgi(f"{ROOT}/openapi.json", WSGIHandler())
 
     @schema.auth()
@@ -115,3 +114,10 @@ def test_the_description_takes_no_other_method(world: World, caller: Caller, pat
 
 def test_the_description_is_public(world: World, caller: Caller) -> None:
     assert caller.get("/openapi.json", authorization="").status == 200
+
+
+def test_nothing_is_at_the_root_whatever_the_method(world: World, caller: Caller) -> None:
+    strict = Caller(caller.token, caller.text, Client(enforce_csrf_checks=True))
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        answer = strict.ask(method, "/")
+        assert (answer.status, answer.kind) == (404, "unknown"), method

@@ -145,6 +145,23 @@ def test_what_is_made_is_within_the_limit(
     assert trial.status == (403 if limit.customers else status)
 
 
+@pytest.mark.parametrize("former", ["keep_data", "fresh"])
+@pytest.mark.parametrize("by", ["plan", "host"])
+def test_former_data_of_others_is_neither_taken_nor_deleted(
+    world: World, others: Instance, workers: Workers, by: str, former: str
+) -> None:
+    caller = Caller(*tokens.issue("limited", "admin", "tests", world.now, limit=LIMITS[by]))
+    order = {**NEW, "customer_id": "theirs", "host": "local", former: True}
+    Instance.objects.filter(pk=others.pk).update(
+        decommissioned_at=world.now, volumes={"theirs-data": "/data"}
+    )
+    answer = caller.post("/instances", order)
+    assert (answer.status, answer.kind) == (403, "forbidden")
+    assert not Operation.objects.filter(kind="provision").exists()
+    Instance.objects.filter(pk=others.pk).update(plan=world.plan, host=world.host)
+    assert caller.post("/instances", order).status == 202
+
+
 def test_a_test_deployment_is_shown_to_who_asked_for_it(
     world: World, caller: Caller, workers: Workers
 ) -> None:

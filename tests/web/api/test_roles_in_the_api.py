@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from instances.access import tokens
-from instances.api import event_stream, limits, log_stream, middleware
+from instances.api import event_stream, limits, log_stream, middleware, streams
 from instances.api.application import api
 from instances.db.clock import SYSTEM
 from instances.models import ApiRequest, ApiToken, AuditEntry, Health, Incident, Operation
@@ -135,7 +135,7 @@ def callers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
     with a_fleet(django_db_blocker) as fleet, pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "COUNTER", Uncounted())
         patch.setattr(limits, "FAILURES_ALLOWED", 10**6)
-        for waiting in (rpc, log_stream, event_stream):
+        for waiting in (rpc, log_stream, event_stream, streams):
             patch.setattr(waiting, "SYSTEM", fleet.world.clock)
         fleet.world.clock.coarse = 60  # nobody will answer, so nobody waits long
         patch.setattr(app, "_backend_cache", CacheBackend(app, backend="memory"))

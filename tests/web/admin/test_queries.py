@@ -1,0 +1,62 @@
+"""However many rows a list shows, it asks the database as often."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from instances.access import tokens
+from instances.models import Bulk, Channel, Host, Mute, Notification, PendingPurge, Plan, Registry
+from tests.factories import World
+from tests.web.callers import OVER_HTTP
+
+pytestmark = OVER_HTTP
+LISTS = (
+    *(
+        f"instances/{name}"
+        for name in (
+            "instance", "incident", "operation", "host", "plan", "channel", "mute", "notification",
+            "apitoken", "auditentry", "bulk", "pendingpurge", "registry", "sweep", "healthcheck",
+        )
+    ),
+    "django_celery_beat/periodictask",
+    "auth/user",
+)  # fmt: skip
+
+
+def one_of_each(world: World, name: str, every: int) -> None:
+    now, instance = world.now, world.instance(name)
+    world.incident(instance)
+    world.restart(name)
+    Mute.objects.create(instance=instance, starts_at=now, until=now + timedelta(hours=1), by="x")
+    channel = Channel.objects.create(name=name, url="json://127.0.0.1:9/")
+    Notification.objects.create(channel=channel, kind="test", level="info", payload={}, created_at=now)
+    Bulk.objects.create(verb="check", instances=[instance.pk], pending=[], by="x", created_at=now)
+    PendingPurge.objects.create(customer_id=name, host=world.host, volume=name, asked_at=now)
+    schedule = IntervalSchedule.objects.create(every=every, period="minutes")
+    PeriodicTask.objects.create(name=name, task="dockmgr.sweep", interval=schedule)
+    tokens.issue(name, "read", "x", now)
+    Host.objects.create(name=name, docker_url=f"tcp://{name}:1", insecure=True)
+    Plan.objects.create(name=name, image="x")
+    Registry.objects.create(name=f"{name}.example.com")
+
+
+def queries(client: Client, page: str) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(f"/admin/{page}/").status_code == 200
+    return len(asked)
+
+
+@pytest.mark.parametrize("page", LISTS)
+def test_many_rows_take_as_many_queries_as_few(world: World, admin_client: Client, page: str) -> None:
+    for number in range(2):
+        one_of_each(world, f"few{number}", 101 + number)
+    few = queries(admin_client, page)
+    for number in range(6):
+        one_of_each(world, f"many{number}", 201 + number)
+    assert queries(admin_client, page) == few
