@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+import smtplib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
+
+import requests
 
 from instances.alerts.delivery_rules import NO_ANSWER_AT_ALL, Answer
 
@@ -51,56 +54,22 @@ SERVICES = {
     "smtp2go": Code(("data", "succeeded"), ill=(0,)),
     **dict.fromkeys(("pushdeer", "pushdeers", "schan", "qq"), Code(("code",))),
 }
-_ASKING = frozenset({"get", "post", "put", "request", "SMTP", "SMTP_SSL"})
 _WORD = re.compile("[a-z_]{1,60}")
 _SHOWN = re.compile("[A-Za-z0-9_-]{1,40}")
 _MOST_READ = 64 * 1024  # bytes
-_MAIL = "apprise.plugins.email.smtp"  # where its plugins for mail speak to servers
-
-
 _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
 
 
-def hear(plugin: Any, scheme: str) -> list[Answer]:
-    """The answers to what a plugin asks on this thread from now on, as they come."""
+def hear(scheme: str) -> list[Answer]:
+    """The answers to all that is asked on this thread from now on, as they come, by URLs of this scheme."""
     answers: list[Answer] = []
     place = SERVICES.get(scheme.lower())
-    for module in {type(plugin).__module__, _MAIL} & sys.modules.keys():
-        _overhear(sys.modules[module])
     _listener.set(lambda answer: answers.append(_read(answer, place)))
     return answers
 
 
-def _overhear(module: Any) -> None:
-    for library, told in (("requests", _overheard), ("smtplib", _overheard_mail)):
-        found = getattr(module, library, None)
-        if found is not None and not isinstance(found, _Overheard):
-            setattr(module, library, _Overheard(found, told))
-
-
-class _Overheard:
-    """A library as a plugin uses it: whoever listens on its thread hears each answer."""
-
-    def __init__(self, library: Any, told: Callable[[Any], Any]) -> None:
-        self._library, self._told = library, told
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._library, name)
-        return self._told(found) if name in _ASKING else found
-
-
-def _overheard_mail(kind: Any) -> Any:
-    class Heard(kind):  # type: ignore[misc]
-        def getreply(self) -> tuple[int, bytes]:
-            code, text = super().getreply()
-            if (listener := _listener.get()) is not None:
-                listener(code)
-            return code, text
-
-    return Heard
-
-
 def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(ask)
     def asked(*given: Any, **named: Any) -> Any:
         answer, listener = None, _listener.get()
         try:
@@ -113,11 +82,16 @@ def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
     return asked
 
 
+# Where all answers pass, whatever module of a plugin asks; nothing changes for who does not listen.
+for _library, _method in ((requests.Session, "send"), (smtplib.SMTP, "getreply")):
+    setattr(_library, _method, _overheard(getattr(_library, _method)))
+
+
 def _read(answer: Any, place: Code | None) -> Answer:
     if answer is None:
         return Answer(NO_ANSWER_AT_ALL)
-    if isinstance(answer, int):
-        return Answer(answer, is_mail=True)
+    if isinstance(answer, tuple):
+        return Answer(answer[0], is_mail=True)
     document = _document(answer.content) if 200 <= answer.status_code < 300 else None
     refused = refusal_in(document, place) if place else None
     return Answer(

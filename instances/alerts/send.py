@@ -150,7 +150,7 @@ def _counted(plugin: Any, document: Document, url: str, taken: set[str]) -> Deli
 def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
-    answers = hear(plugin, url.partition("://")[0].strip())
+    answers = hear(url.partition("://")[0].strip())
     plugin.mark_delivered = partial(_note, taken, answers, plugin.mark_delivered)
     if pager is not None:
         identify(plugin, pager, document, _post_about)

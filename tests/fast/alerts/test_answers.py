@@ -7,10 +7,13 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from instances.alerts.answers import Code, refusal_in
 from instances.alerts.delivery_rules import NOT_TAKEN, PARTLY, REFUSED_WITH_200, SENT, DeliveryResult
@@ -214,6 +217,30 @@ def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> Non
     receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
     url = receiver.url("/topic").replace("json", "ntfy")
     assert send(url, a_message(), LONG).wait == 42.0
+
+
+def test_who_signs_in_elsewhere_first_is_tried_again_when_they_say_there(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """Firebase's plugin asks for a token in a module of its own."""
+    receiver.behaviour, receiver.headers = 503, {"Retry-After": "120"}
+    account = {
+        "type": "service_account",
+        "project_id": "project",
+        "private_key_id": "1",
+        "private_key": a_private_key(),
+        "client_email": "robot@example.com",
+        "token_uri": f"http://127.0.0.1:{receiver.port}/token",
+    }
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(account), "utf-8")
+    assert send(f"fcm://project/{'d' * 20}?keyfile={file}", a_message(), LONG).wait == 120.0
+
+
+def a_private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *form).decode()
 
 
 @pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [404, 200], [200, "hang"]])
