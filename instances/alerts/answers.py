@@ -52,7 +52,17 @@ SERVICES = {
     "join": Code(("success",), ill=(False,)),
     "onesignal": Code(("id",), ill=("",)),
     "smtp2go": Code(("data", "succeeded"), ill=(0,)),
-    **dict.fromkeys(("pushdeer", "pushdeers", "schan", "qq"), Code(("code",))),
+    "clickatell": Code(("messages", EACH, "accepted"), ill=(False,)),
+    "atalk": Code(("SMSMessageData", "Recipients", EACH, "statusCode"), (100, 101, 102), passing=(500, 501)),
+    "wxpusher": Code(("code",), (1000,), passing=(1008,)),
+    "smsc": Code(("error_code",), passing=(4, 99)),
+    "sfr": Code(("success",), ill=(False,)),
+    "viber": Code(("status",), passing=(12,)),
+    "voipms": Code(("status",), ("success",)),
+    "wechat": Code(("errcode",)),
+    **dict.fromkeys(("pushplus", "wecom"), Code(("code",), (200,), passing=(900,))),
+    **dict.fromkeys(("onebot", "onebots"), Code(("retcode",), (0, 1))),
+    **dict.fromkeys(("pushdeer", "pushdeers", "schan", "qq", "kook"), Code(("code",))),
 }
 _WORD = re.compile("[a-z_]{1,60}")
 _SHOWN = re.compile("[A-Za-z0-9_-]{1,40}")

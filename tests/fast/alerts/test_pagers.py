@@ -6,7 +6,6 @@ import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -49,8 +48,8 @@ class Service:
     got: list[tuple[str, Any]] = field(default_factory=list)
     status: int = 202
 
-    def post(self, url: str, data: Any = None, params: Any = None, **_: Any) -> requests.Response:
-        self.got.append((f"{url}?{urlencode(params or {})}".rstrip("?"), json.loads(data)))
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        self.got.append((str(request.url), json.loads(request.body or b"")))
         answer = requests.Response()
         answer.status_code, answer._content = self.status, b'{"requestId": "1"}'
         return answer
@@ -63,7 +62,7 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     service = Service()
-    monkeypatch.setattr(requests, "post", service.post)
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", lambda _, *given, **named: service.send(*given))
     return service
 
 
