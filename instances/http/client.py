@@ -71,6 +71,16 @@ def ask(
             raise NoAnswerError(_code(error)) from None
 
 
+def is_askable(method: str, url: str, headers: Mapping[str, str]) -> bool:
+    """Whether HTTP can carry such a request. Nothing is sent."""
+    with requests.Session() as session:
+        try:
+            _prepared(session, method, url, headers, None)
+        except NoAnswerError:
+            return False
+    return True
+
+
 def _prepared(
     session: requests.Session, method: str, url: str, headers: Mapping[str, str], body: bytes | None
 ) -> requests.PreparedRequest:

@@ -51,6 +51,13 @@ def test_a_webhook_receives_the_document_as_it_is(receiver: Receiver) -> None:
     assert (got.headers["Content-Type"], got.headers["User-Agent"]) == ("application/json", "dockmgr")
 
 
+def test_blanks_around_a_url_are_none_of_it(receiver: Receiver) -> None:
+    document = a_message()
+    check_url(f" {receiver.url()}\n")
+    assert send(f" {receiver.url()}\n", document, LONG) == SENT
+    assert receiver.got[0].document == document
+
+
 def test_what_an_apprise_url_says_is_sent_along(receiver: Receiver) -> None:
     url = f"json://me:p%40ss@127.0.0.1:{receiver.port}/a%20b/c%2Fd?+X-Key=k1&-q=a%20b&:team=ops&method=put"
     assert send(url, a_message(), LONG) == SENT
@@ -199,7 +206,13 @@ def test_a_url_that_leads_nowhere_is_refused_for_good(receiver: Receiver, url: s
 def test_a_url_can_be_checked_without_sending(receiver: Receiver) -> None:
     check_url(receiver.url())
     check_url("discord://webhook-id-of-many/webhook-token-of-many")
-    for useless in ("bogus://x", "json://127.0.0.1:99999/hook", "ntfys://ntfy.example.com:65536/topic"):
+    for useless in (
+        "bogus://x",
+        "json://127.0.0.1:99999/hook",
+        "ntfys://ntfy.example.com:65536/topic",
+        f"{receiver.url()}?+X-Team=日本",
+        f"{receiver.url()}?+X%0d%0aA=1",
+    ):
         with pytest.raises(RequestError, match="not one that messages can be sent to"):
             check_url(useless)
     assert receiver.got == []
