@@ -75,17 +75,18 @@ class Redactor:
         Where only the start of the text is there (`is_cut`), the start of a secret at its end is replaced as
         well, when 4 characters or more of it are left.
         """
-        spans = [*self._own_spans(s), *shaped_spans(s)]
+        spans = list(self._spans(s))
         if is_cut and self.longest:
             spans.append((len(s) - self._begun(s[-self.longest :]), len(s)))
         return _mask(s, spans)
 
-    def _own_spans(self, s: str, layers: int = _LAYERS) -> Iterator[Span]:
-        """Where given secrets stand, as they are or escaped that often."""
+    def _spans(self, s: str, layers: int = _LAYERS) -> Iterator[Span]:
+        """Where secrets stand, as they are or escaped that often."""
         yield from self._forms.spans(s)
-        plain = unescaped(s) if layers and self.longest else None
+        yield from shaped_spans(s)
+        plain = unescaped(s) if layers else None
         if plain is not None:
-            for start, end in self._own_spans(plain.text, layers - 1):
+            for start, end in self._spans(plain.text, layers - 1):
                 yield plain.place(start), plain.place(end)
 
     def _begun(self, s: str, layers: int = _LAYERS) -> int:

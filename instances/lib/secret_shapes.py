@@ -14,19 +14,18 @@ def _shape(pattern: str, *cues: str, flags: int = 0) -> Shape:
     return cues, re.compile(pattern, re.ASCII | re.VERBOSE | flags)
 
 
-# A key begins where no word goes on: after a separator, an escaped newline, a colour code, a %XX.
-_BEGIN = r"(?: (?<![A-Za-z0-9]) | (?<=\\[nrt]) | (?<=[\d\[]m) | (?<=%[0-9A-Fa-f]{2}) )"
-_GAP = r"(?: [ \t]{1,4} | %20 )"
+# A key begins where no word goes on: after a separator or a colour code.
+_BEGIN = r"(?: (?<![A-Za-z0-9]) | (?<=[\d\[]m) )"
+_GAP = r"[ \t]{1,4}"
 
 _NAMED = re.compile(
     r"""
     (?P<name> (?:key|token|secret|passw(?:or)?d|credential|private) [\w.-]{0,64}+ )
     (?<!error) (?<!exception) (?<!warning)
-    (?: \\{0,3}["'] [ \t]{0,4} (?: : | =>? ) [ \t]{0,4}  # JSON, or a dict's repr
-      | [ \t]{0,4} (?: ={1,3}>? | %3d ) [ \t]{0,4}       # NAME=value
-      | : [ \t]{1,4} )                                   # header or YAML; "token-host:8080" is an address
+    (?: ["'] [ \t]{0,4} (?: : | =>? ) [ \t]{0,4}  # JSON, or a dict's repr
+      | [ \t]{0,4} ={1,3}>? [ \t]{0,4}            # NAME=value
+      | : [ \t]{1,4} )                            # header or YAML; "token-host:8080" is an address
     (?: b?(["']) ( (?: \\. | (?!\2)[^\\] )* )
-      | (\\{1,3}["']) ( (?: \\{3}. | (?!\4). )* )       # JSON inside a JSON string
       | (?P<bare> (?: [^\s"'&\\] | \\(?!["']) )+ ) )
     """,
     re.ASCII | re.VERBOSE | re.IGNORECASE,
@@ -55,7 +54,7 @@ _SHAPES: tuple[Shape, ...] = (
         flags=re.IGNORECASE,
     ),
     _shape(
-        rf"""authorization \\{{0,3}}["']? [ \t]{{0,4}} [:=] [ \t]{{0,4}} \\{{0,3}}["']?
+        rf"""authorization ["']? [ \t]{{0,4}} [:=] [ \t]{{0,4}} ["']?
         (?: (?:bearer|basic|token|digest|apikey) {_GAP} )? ( [^\s"',;\\]+ )""",
         "authorization",
         flags=re.IGNORECASE,
