@@ -1,4 +1,7 @@
-"""Texts as they were before JSON, HTML, a URL, Python or a shell escaped them, and where each part stands."""
+"""Texts as they were before JSON, HTML, a URL, Python or a shell escaped them, and where each part stands.
+
+What colours a text on a terminal, or leaves nothing there, is taken out as well.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 
-STARTERS = "%\\&'"  # every escape begins with one of them
+STARTERS = "%\\&'\x1b\0"  # every escape begins with one of them
 # Each way begins with one character, by which the places to try are found; its group only says which it is.
 _ESCAPE = re.compile(
     r"""
@@ -19,6 +22,8 @@ _ESCAPE = re.compile(
   | \\ [^\n] (?P<one>)
   | & (?: \# (?: [0-9]{1,7} | [xX][0-9A-Fa-f]{1,6} ) | [A-Za-z]{2,8} ) ; (?P<html>)
   | ' (?: \\'' | "'"' ) (?P<quote>)                                                  # within a shell's
+  | \x1b (?: \[ [0-?]*+ [ -/]*+ [@-~] | \] [^\x07\x1b]*+ (?: \x07 | \x1b\\ ) | [ -/]*+ [0-~] ) (?P<terminal>)
+  | \x00 (?P<nul>)                                                                     # UTF-16 has them
     """,
     re.VERBOSE,
 )
@@ -52,6 +57,8 @@ class Unescaped:
             for _, width in _characters(match):
                 starts.append(starts[-1] + 1)
                 places.append(places[-1] + width)
+            starts.append(starts[-1])
+            places.append(match.end())
         return starts, places
 
 
@@ -81,8 +88,10 @@ def _characters(escape: re.Match[str]) -> Characters:
         yield chr(int(whole.strip("\\Uu{}"), 16)), len(whole)
     elif kind == "one":
         yield _NAMED.get(whole[1], whole[1]), len(whole)
-    else:
-        yield html.unescape(whole)[:1] if kind == "html" else "'", len(whole)
+    elif kind == "html":
+        yield html.unescape(whole)[:1], len(whole)
+    elif kind == "quote":
+        yield "'", len(whole)
 
 
 def _of_bytes(run: str) -> Characters:
