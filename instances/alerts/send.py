@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
-from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask, is_askable
+from instances.http.client import NOT_FOR_HTTP, NoAnswerError, Request, ask, is_askable
 from instances.lib.time_limit import within
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def check_url(url: str) -> None:
     plugin = _plugin(url)
     if plugin is None or (plugin.port or 0) > LAST_PORT:
         raise RequestError(UNUSABLE)
-    if _is_webhook(url) and not is_askable(plugin.method, _address(plugin), _headers(plugin)):
+    if _is_webhook(url) and not is_askable(_request(plugin, {}, b"")):
         raise RequestError(UNUSABLE)
     try:
         secret_of(url)
@@ -96,14 +96,17 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
     body = json.dumps({**hook.payload_extras, **document}).encode()
     sent_at = int(SYSTEM.now().timestamp())
     proof = signature.headers(secret, document["id"], sent_at, body) if secret else {}
-    verify = hook.verify_certificate
     try:
-        answer = ask(hook.method, _address(hook), timeout, {**_headers(hook), **proof}, body, verify=verify)
+        answer = ask(_request(hook, proof, body), timeout, verify=hook.verify_certificate)
     except NoAnswerError as error:
         if error.code == NOT_FOR_HTTP:
             return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
         return DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(error.code))
     return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), SYSTEM.now())
+
+
+def _request(hook: Any, proof: Mapping[str, str], body: bytes) -> Request:
+    return Request(_address(hook), hook.method, {**_headers(hook), **proof}, body)
 
 
 def _address(hook: Any) -> str:

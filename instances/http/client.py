@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -40,16 +41,18 @@ class NoAnswerError(Exception):
         self.code = code
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of whom."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = None
+
+
 def ask(
-    method: str,
-    url: str,
-    seconds: float,
-    headers: Mapping[str, str],
-    body: bytes | None = None,
-    *,
-    verify: bool = True,
-    redirects: int = 0,
-    ca: str = "",
+    request: Request, seconds: float, *, verify: bool = True, redirects: int = 0, ca: str = ""
 ) -> requests.Response:
     """The head of the answer to one request, in at most `seconds` in all; its body is not read.
 
@@ -63,7 +66,7 @@ def ask(
         session.verify = verify
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        prepared = _prepared(session, method, url, {**_HEADERS, **headers}, body)
+        prepared = _prepared(session, request)
         try:
             # On a thread: name look-ups and dripping answers know no timeout.
             return within(seconds, lambda: _head(session, prepared, seconds, redirects), adapter.end)
@@ -71,22 +74,22 @@ def ask(
             raise NoAnswerError(_code(error)) from None
 
 
-def is_askable(method: str, url: str, headers: Mapping[str, str]) -> bool:
+def is_askable(request: Request) -> bool:
     """Whether HTTP can carry such a request. Nothing is sent."""
     with requests.Session() as session:
         try:
-            _prepared(session, method, url, headers, None)
+            _prepared(session, request)
         except NoAnswerError:
             return False
     return True
 
 
-def _prepared(
-    session: requests.Session, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> requests.PreparedRequest:
+def _prepared(session: requests.Session, request: Request) -> requests.PreparedRequest:
+    headers = {**_HEADERS, **request.headers}
     try:
         encoded = {name.encode("ascii").decode(): text.encode("latin-1") for name, text in headers.items()}
-        prepared = session.prepare_request(requests.Request(method, url, encoded, data=body))
+        asked = requests.Request(request.method, request.url, encoded, data=request.body)
+        prepared = session.prepare_request(asked)
         session.get_adapter(str(prepared.url))
     except ValueError:
         raise NoAnswerError(NOT_FOR_HTTP) from None
