@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import IO, Any
 
 import requests
 
@@ -67,34 +67,79 @@ SERVICES = {
 _WORD = re.compile("[a-z_]{1,60}")
 _SHOWN = re.compile("[A-Za-z0-9_-]{1,40}")
 _MOST_READ = 64 * 1024  # bytes
+MOST_TAKEN, _AT_ONCE = 4 * 1024 * 1024, 64 * 1024  # bytes that a plugin gets, whatever a service sends
 _listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
 
 
 def hear(scheme: str) -> list[Answer]:
-    """The answers to all that is asked on this thread from now on, as they come, by URLs of this scheme."""
+    """The answers to all that is asked on this thread from now on, as they come, by URLs of this scheme.
+
+    No more than MOST_TAKEN bytes of any are read.
+    """
     answers: list[Answer] = []
     place = SERVICES.get(scheme.lower())
     _listener.set(lambda answer: answers.append(_read(answer, place)))
     return answers
 
 
-def _overheard(ask: Callable[..., Any]) -> Callable[..., Any]:
+def _answer(send: Callable[..., requests.Response], *given: Any, **named: Any) -> requests.Response:
+    """An answer with so much of its body; the library would read on to its end."""
+    answer = send(*given, **{**named, "stream": True})
+    body = bytearray()
+    for part in answer.iter_content(_AT_ONCE):
+        body += part
+        if len(body) >= MOST_TAKEN:
+            break
+    answer.close()
+    answer._content, answer._content_consumed = bytes(body), True  # type: ignore[attr-defined]
+    return answer
+
+
+def _reply(getreply: Callable[..., tuple[int, bytes]], mail: Any) -> tuple[int, bytes]:
+    """A mail server's reply, of so many bytes."""
+    lines = mail.file or mail.sock.makefile("rb")
+    mail.file = _Bounded(lines)
+    try:
+        return getreply(mail)
+    finally:
+        mail.file = mail.file and lines  # a connection that is over has none
+
+
+class _Bounded:
+    def __init__(self, lines: IO[bytes]) -> None:
+        self._lines, self._left = lines, MOST_TAKEN
+        self.close = lines.close
+
+    def readline(self, most: int) -> bytes:
+        line = self._lines.readline(most)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError("The reply has no end.")
+        return line
+
+
+def _overheard(ask: Callable[..., Any], bounded: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(ask)
     def asked(*given: Any, **named: Any) -> Any:
-        answer, listener = None, _listener.get()
+        listener = _listener.get()
+        if listener is None:
+            return ask(*given, **named)
+        answer = None
         try:
-            answer = ask(*given, **named)
+            answer = bounded(ask, *given, **named)
         finally:
-            if listener is not None:
-                listener(answer)
+            listener(answer)
         return answer
 
     return asked
 
 
 # Where all answers pass, whatever module of a plugin asks; nothing changes for who does not listen.
-for _library, _method in ((requests.Session, "send"), (smtplib.SMTP, "getreply")):
-    setattr(_library, _method, _overheard(getattr(_library, _method)))
+for _library, _method, _with_bounds in (
+    (requests.Session, "send", _answer),
+    (smtplib.SMTP, "getreply", _reply),
+):
+    setattr(_library, _method, _overheard(getattr(_library, _method), _with_bounds))
 
 
 def _read(answer: Any, place: Code | None) -> Answer:

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from instances.alerts.answers import Code, refusal_in
+from instances.alerts.answers import MOST_TAKEN, Code, refusal_in
 from instances.alerts.delivery_rules import NOT_TAKEN, PARTLY, REFUSED_WITH_200, SENT, DeliveryResult
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
@@ -303,6 +303,18 @@ def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
         result = send(mail.url("bob@example.com"), a_message(), LONG)
     assert result.outcome.value == "message_refused"
+
+
+def test_of_an_answer_without_end_no_more_is_read_than_a_service_has_to_say() -> None:
+    with HostileServer("a gigabyte unannounced") as server:
+        assert send(server.url("/topic").replace("http", "ntfy"), a_message(), LONG) == SENT
+    assert server.sent < 16 * MOST_TAKEN
+
+
+def test_neither_is_more_read_of_a_mail_servers_reply() -> None:
+    endless = "\r\n".join([f"250-{'x' * 1000}"] * (2 * MOST_TAKEN // 1000))
+    with MailServer(EHLO=endless) as mail:
+        assert send(mail.url("alice@example.com"), a_message(), LONG) == NOT_TAKEN
 
 
 def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Service:
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         self.got.append((str(request.url), json.loads(request.body or b"")))
         answer = requests.Response()
-        answer.status_code, answer._content = self.status, b'{"requestId": "1"}'
+        answer.status_code, answer.raw = self.status, io.BytesIO(b'{"requestId": "1"}')
         return answer
 
     @property
