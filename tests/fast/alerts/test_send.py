@@ -229,12 +229,12 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
 
 
 def test_what_a_customers_program_wrote_calls_nobody_to_a_chat(receiver: Receiver) -> None:
-    lines = ["@everyone look", "<!channel> <at user_id='all'>", "plain"]
+    lines = ["@everyone look", "<!channel> <at user_id='all'>", "[bill](https://x.example)", "plain"]
     told = a_message(message="It wrote: @here", last_lines=lines)
     assert send(receiver.url("/topic").replace("json", "ntfy"), told, LONG) == SENT
     text = receiver.got[0].document["message"]
-    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at "))
-    assert text.replace("\u200b", "").splitlines()[1:4] == [f"| {line}" for line in lines]
+    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at ", "]("))
+    assert text.replace("\u200b", "").splitlines()[1:5] == [f"| {line}" for line in lines]
 
 
 def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
