@@ -14,6 +14,7 @@ from typing import IO, Any
 import requests
 
 from instances.alerts.delivery_rules import NO_ANSWER_AT_ALL, Answer
+from instances.http.client import code_of
 
 EACH = "*"  # of a list
 
@@ -124,11 +125,12 @@ def _overheard(ask: Callable[..., Any], bounded: Callable[..., Any]) -> Callable
         listener = _listener.get()
         if listener is None:
             return ask(*given, **named)
-        answer = None
         try:
             answer = bounded(ask, *given, **named)
-        finally:
-            listener(answer)
+        except Exception as error:
+            listener(error)
+            raise
+        listener(answer)
         return answer
 
     return asked
@@ -143,8 +145,9 @@ for _library, _method, _with_bounds in (
 
 
 def _read(answer: Any, place: Code | None) -> Answer:
-    if answer is None:
-        return Answer(NO_ANSWER_AT_ALL)
+    if isinstance(answer, Exception):
+        trouble = code_of(answer) if isinstance(answer, requests.RequestException) else ""
+        return Answer(NO_ANSWER_AT_ALL, trouble=trouble)
     if isinstance(answer, tuple):
         return Answer(answer[0], is_mail=True)
     document = _document(answer.content) if 200 <= answer.status_code < 300 else None

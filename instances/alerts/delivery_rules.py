@@ -10,6 +10,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from itertools import accumulate, takewhile
 
+from instances.health.response import sentence
 from instances.lib.backoff import Retry, wait_before_next
 
 SENDS = 5
@@ -64,6 +65,7 @@ NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take 
 class Answer:
     """One answer of a service, or of a mail server. `refusal` is a service's own code for not taking the
     message, empty where that says nothing, None where it did; `word` is what it calls an error.
+    `trouble` is why there was none, a code of `health.response`.
     """
 
     status: int
@@ -72,6 +74,7 @@ class Answer:
     may_pass: bool = False
     word: str = ""
     is_mail: bool = False
+    trouble: str = ""
 
     @property
     def means(self) -> int:
@@ -122,7 +125,10 @@ def _by_status(
         return min(found, key=lambda result: _HOPE.index(result.outcome))
     if any(code in heard and code != HTTPStatus.OK for code in named):
         return SENT  # a plugin that knows no other 2xx
-    return _by_word(answers, now) if heard[-1:] and 200 <= heard[-1] < 300 else NOT_TAKEN
+    if heard[-1:] and 200 <= heard[-1] < 300:
+        return _by_word(answers, now)
+    trouble = answers[-1].trouble if answers else ""
+    return replace(NOT_TAKEN, error=sentence(trouble)) if trouble else NOT_TAKEN
 
 
 def _by_word(answers: Sequence[Answer], now: datetime) -> DeliveryResult:

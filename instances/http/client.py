@@ -71,7 +71,7 @@ def ask(
             # On a thread: name look-ups and dripping answers know no timeout.
             return within(seconds, lambda: _head(session, prepared, seconds, redirects), adapter.end)
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
-            raise NoAnswerError(_code(error)) from None
+            raise NoAnswerError(code_of(error)) from None
 
 
 def is_askable(request: Request) -> bool:
@@ -105,8 +105,8 @@ def _head(session: requests.Session, request: Any, seconds: float, redirects: in
     return _head(session, step, seconds, redirects - 1) if step else answer
 
 
-def _code(error: BaseException | None) -> str:
-    """By what is beneath the libraries' own errors, which tell less."""
+def code_of(error: BaseException | None) -> str:
+    """Why no answer came, by what is beneath the libraries' own errors, which tell less."""
     chain = list(causes(error))
     return next(code for kind, code in _CODES if any(isinstance(one, kind) for one in chain))
 

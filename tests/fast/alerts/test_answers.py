@@ -22,6 +22,7 @@ from instances.alerts.outbox import deliver
 from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
+from instances.health.response import sentence
 from instances.models import Notification
 from tasks.inspection import try_channel
 from tests.factories import World
@@ -198,7 +199,8 @@ def test_what_was_answered_before_a_line_broke_decides_nothing(monkeypatch: pyte
     with HostileServer(refuses_and_is_gone) as server:
         monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
         url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321/15557654322"
-        assert send(url, a_message(), LONG) == NOT_TAKEN
+        result = send(url, a_message(), LONG)
+    assert (result.outcome.value, result.error) == ("transient", sentence("closed"))
     assert len(server.requests) == 2
 
 

@@ -18,6 +18,7 @@ from instances.alerts.messages import as_text, blank, digest
 from instances.alerts.send import UNUSABLE, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
+from instances.health.response import sentence
 from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
 from tests.receiver import Receiver, timed
 
@@ -280,10 +281,14 @@ def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(
     assert len(receiver.got) == 2
 
 
-def test_another_service_that_is_not_there_may_be_tried_again() -> None:
+def test_another_service_that_is_not_there_may_be_tried_again(tmp_path: Path) -> None:
     with Receiver() as gone:
         url = gone.url("/topic").replace("json", "ntfy")
-    assert send(url, a_message(), LONG).outcome is DeliveryOutcome.TRANSIENT
+    told = {"refused": url, "dns": "ntfy://nowhere.invalid/topic"}
+    with Receiver(tls=server_tls(self_signed(tmp_path))) as secured:
+        told["tls"] = secured.url("/topic").replace("json", "ntfy")
+        for why, where in told.items():
+            assert send(where, a_message(), LONG) == DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(why))
 
 
 @pytest.fixture
