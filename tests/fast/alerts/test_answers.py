@@ -15,10 +15,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from instances.alerts.answers import MOST_TAKEN, Code, refusal_in
+from instances.alerts.answers import MOST_TAKEN
 from instances.alerts.delivery_rules import NOT_TAKEN, PARTLY, REFUSED_WITH_200, SENT, DeliveryResult
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
+from instances.alerts.refusals import Code, refusal_in
 from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError

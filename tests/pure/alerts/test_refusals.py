@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instances.alerts.answers import SERVICES, refusal_in
+from instances.alerts.refusals import SERVICES, refusal_in
 
 OF_CLICKSEND = {"http_code": 200, "response_code": "SUCCESS"}
 
