@@ -57,6 +57,11 @@ def _reply(getreply: Callable[..., tuple[int, bytes]], mail: Any) -> tuple[int, 
         mail.file = mail.file and lines  # a connection that is over has none
 
 
+def _greeting(connect: Callable[..., tuple[int, bytes]], *given: Any, **named: Any) -> tuple[int, bytes]:
+    """The first reply of a mail server, which is heard once more; or why there is none."""
+    return connect(*given, **named)
+
+
 class _Bounded:
     def __init__(self, lines: IO[bytes]) -> None:
         self._lines, self._left = lines, MOST_TAKEN
@@ -91,14 +96,14 @@ def _overheard(ask: Callable[..., Any], bounded: Callable[..., Any]) -> Callable
 for _library, _method, _with_bounds in (
     (requests.Session, "send", _answer),
     (smtplib.SMTP, "getreply", _reply),
+    (smtplib.SMTP, "connect", _greeting),
 ):
     setattr(_library, _method, _overheard(getattr(_library, _method), _with_bounds))
 
 
 def _read(answer: Any, place: Code | None) -> Answer:
     if isinstance(answer, Exception):
-        trouble = code_of(answer) if isinstance(answer, requests.RequestException) else ""
-        return Answer(NO_ANSWER_AT_ALL, trouble=trouble)
+        return Answer(NO_ANSWER_AT_ALL, trouble=_trouble(answer))
     if isinstance(answer, tuple):
         return Answer(answer[0], is_mail=True)
     document = _document(answer.content) if 200 <= answer.status_code < 300 else None
@@ -109,6 +114,15 @@ def _read(answer: Any, place: Code | None) -> Answer:
         refusal=None if refused is None else _shown(refused),
         may_pass=place is not None and refused in place.passing,
         word=_word(document),
+    )
+
+
+def _trouble(error: Exception) -> str:
+    """Why there was no answer; empty where that is not known."""
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return "closed"
+    return (
+        code_of(error) if isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException) else ""
     )
 
 

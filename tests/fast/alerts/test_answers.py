@@ -7,6 +7,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -302,6 +303,12 @@ def test_a_test_at_the_desk_tells_of_a_receiver_that_takes_nothing() -> None:
     assert mail.got == ["alice@example.com"]
 
 
+def test_a_mail_server_that_is_not_there_is_told_as_that() -> None:
+    with MailServer() as gone:
+        url = gone.url("alice@example.com")
+    assert send(url, a_message(), LONG) == replace(NOT_TAKEN, error=sentence("refused"))
+
+
 def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
         result = send(mail.url("bob@example.com"), a_message(), LONG)
@@ -317,7 +324,8 @@ def test_of_an_answer_without_end_no_more_is_read_than_a_service_has_to_say() ->
 def test_neither_is_more_read_of_a_mail_servers_reply() -> None:
     endless = "\r\n".join([f"250-{'x' * 1000}"] * (2 * MOST_TAKEN // 1000))
     with MailServer(EHLO=endless) as mail:
-        assert send(mail.url("alice@example.com"), a_message(), LONG) == NOT_TAKEN
+        result = send(mail.url("alice@example.com"), a_message(), LONG)
+    assert result == replace(NOT_TAKEN, error=sentence("closed"))
 
 
 def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
