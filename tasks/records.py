@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.db import Error as DatabaseFailure
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.db.clock import SYSTEM
 from instances.db.errors import database_sentence
 from instances.db.retry import retry_on_disconnect
@@ -53,8 +53,8 @@ def record(action: str, target: str, requester: Requester, outcome: str) -> None
     entries = AuditEntry.objects.filter(surface=SURFACE, action=action, target=target, outcome=outcome)
     try:
         if not (request_id and entries.filter(request_id=request_id).exists()):
-            now = SYSTEM.now()
-            audit(SURFACE, name, action, target, outcome, now, reason=requester.reason, request_id=request_id)
+            by = Author(SURFACE, name, reason=requester.reason, request_id=request_id)
+            audit(by, action, target, outcome, SYSTEM.now())
     except DatabaseFailure as error:
         logger.error("The audit log lacks %s by %s: %s", action, name, database_sentence(error))
 

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from instances import lookup
 from instances.access.asked import noted, parted
-from instances.access.audit import LONGEST_OUTCOME, audit, earlier
+from instances.access.audit import LONGEST_OUTCOME, Author, audit, earlier
 from instances.db.clock import SYSTEM
 from instances.db.locks import lock_in_order
 from instances.db.retry import retry_on_disconnect
@@ -83,17 +83,12 @@ def _entry(plan: Plan, asked: Mapping[str, Any], requester: Requester) -> tuple[
     Two at once wait for each other, also where one id came for two plans.
     """
     lock_in_order(Plan.objects.all())
-    now = SYSTEM.now()
     before = earlier(requester.surface, requester.request_id, ACTION, plan.name, asked)
     if before is not None and not _is_lost(before):
         return before, False
-    outcome, request_id = noted(BEGUN, asked, LONGEST_OUTCOME), requester.request_id or ""
     who = requester.requested_by if requester.surface == "api" else actor(requester)
-    new = audit(
-        requester.surface, who, ACTION, plan.name, outcome, now,
-        reason=requester.reason, address=requester.address, request_id=request_id,
-    )  # fmt: skip
-    return new, True
+    by = Author(requester.surface, who, requester.address, requester.reason, requester.request_id or "")
+    return audit(by, ACTION, plan.name, BEGUN, SYSTEM.now(), asked), True
 
 
 def _is_lost(entry: AuditEntry) -> bool:

@@ -126,6 +126,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "a garbage header": raw(_OK_HEAD + b"\x00\xffno colon here\r\n\r\n"),
     "a negative length": raw(_OK_HEAD + b"Content-Length: -1\r\n\r\n"),
     "a garbage length": raw(_OK_HEAD + b"Content-Length: 1_0\r\n\r\n"),
+    "two lengths": raw(_OK_HEAD + b'Content-Length: 12\r\nContent-Length: 2\r\n\r\n{"ok": false}'),
     "a very long length": raw(_OK_HEAD + b"Content-Length: " + b"9" * 9000 + b"\r\n\r\n"),
     "a garbage chunk size": raw(_CHUNKED + b"zz\r\n"),
     "an unframed chunk": raw(_CHUNKED + b"1\r\nxyz\r\n"),

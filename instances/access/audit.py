@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,50 +14,36 @@ from instances.models import AuditEntry
 LONGEST_OUTCOME = 255
 
 
+@dataclass(frozen=True)
+class Author:
+    """Who acts, where and why: `surface` is admin, api, command or task; `address` an IP address or None."""
+
+    surface: str
+    actor: str
+    address: str | None = None
+    reason: str = ""
+    request_id: str = ""
+
+
 def audit(
-    surface: str,
-    actor: str,
-    action: str,
-    target: str,
-    outcome: str,
-    now: datetime,
-    *,
-    reason: str = "",
-    address: str | None = None,
-    request_id: str = "",
+    by: Author, action: str, target: str, outcome: str, now: datetime, asked: Mapping[str, Any] | None = None
 ) -> AuditEntry:
-    """Write down one action: `surface` is admin, api, command or task; `address` an IP address or None.
+    """Write down one action; all that was `asked` is kept as a mark, by which `earlier` tells requests apart.
 
     Texts are cut to what the log holds. They must be free of secrets: what a caller sent belongs
     here only if it has been checked.
     """
     return AuditEntry.objects.create(
         at=now,
-        surface=surface,
-        actor=actor,
-        address=address,
+        surface=by.surface,
+        actor=by.actor,
+        address=by.address,
         action=action,
         target=target,
-        reason=reason,
-        outcome=outcome,
-        request_id=request_id,
+        reason=by.reason,
+        outcome=outcome if asked is None else noted(outcome, asked, LONGEST_OUTCOME),
+        request_id=by.request_id,
     )
-
-
-def audit_command(
-    actor: str,
-    action: str,
-    target: str,
-    reason: str,
-    outcome: str,
-    now: datetime,
-    request_id: str = "",
-    asked: Mapping[str, Any] | None = None,
-) -> AuditEntry:
-    """Write down one command; with a request id, all that was `asked` is kept as a mark."""
-    if request_id:
-        outcome = noted(outcome, asked or {}, LONGEST_OUTCOME)
-    return audit("command", actor, action, target, outcome, now, reason=reason, request_id=request_id)
 
 
 def earlier(

@@ -78,9 +78,10 @@ class ChannelAdmin(DeskAdmin):
         self.delete_queryset(request, Channel.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        if queryset.told_of_incidents().exists():
-            gone_by_hand(SYSTEM.now())
+        was_told = queryset.told_of_incidents().exists()
         super().delete_queryset(request, queryset)
+        if was_told:  # last, as by who switches one off: else two would wait for each other in a circle
+            gone_by_hand(SYSTEM.now())
 
 
 @require_POST

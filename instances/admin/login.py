@@ -14,7 +14,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.admin import trail
 from instances.db.clock import SYSTEM
 from instances.lib import client_ip
@@ -73,7 +73,7 @@ def note_failure(credentials: dict[str, Any], request: HttpRequest | None = None
         return
     name, source = str(credentials.get("username", "")), trail.address(request)
     actor = name[:TARGET_LENGTH].replace("\0", "")
-    audit("admin", actor, FAILED, _pair(source, name), "refused", SYSTEM.now(), address=source)
+    audit(Author("admin", actor, source), FAILED, _pair(source, name), "refused", SYSTEM.now())
 
 
 @receiver(user_logged_in)
@@ -89,4 +89,4 @@ def note_logout(request: HttpRequest | None, user: Any, **_: Any) -> None:
 def _note(request: HttpRequest | None, user: Any, action: str) -> None:
     if request is not None and user is not None and request.META.get("REMOTE_ADDR"):
         name = trail.person(user)
-        audit("admin", name, action, name, "done", SYSTEM.now(), address=trail.address(request))
+        audit(Author("admin", name, trail.address(request)), action, name, "done", SYSTEM.now())

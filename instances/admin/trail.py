@@ -9,7 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.db.clock import SYSTEM
 from instances.lib import client_ip
 from instances.models import AuditEntry
@@ -35,8 +35,8 @@ def address(request: HttpRequest) -> str | None:
 
 def record(request: HttpRequest, action: str, target: str, outcome: str, reason: str = "") -> None:
     """Write down one action."""
-    source = address(request)
-    audit("admin", actor(request), action, target, outcome, SYSTEM.now(), reason=reason, address=source)
+    by = Author("admin", actor(request), address(request), reason)
+    audit(by, action, target, outcome, SYSTEM.now())
 
 
 def record_reading(request: HttpRequest, action: str, target: str) -> None:

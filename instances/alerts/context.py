@@ -13,10 +13,9 @@ from django.conf import settings
 from django.db.models import F, Max, Min, Q
 
 from instances.alerts.messages import Extent
-from instances.alerts.pagers import pager_of
+from instances.alerts.pagers import pager_at
 from instances.alerts.quiet_hours import QuietHours
 from instances.alerts.rules import ChannelRules, LastTold, blocked_until
-from instances.errors import DockmgrError
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
@@ -67,10 +66,7 @@ def with_acknowledging(
 
 
 def _acknowledges(channel: Channel) -> bool:
-    try:
-        pager = pager_of(channel.url)
-    except DockmgrError:  # the URL can't be decrypted, which an attempt to send will tell
-        return False
+    pager = pager_at(channel)
     return pager is not None and pager.acknowledges
 
 

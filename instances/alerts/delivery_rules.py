@@ -10,6 +10,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from itertools import accumulate, takewhile
 
+from instances.health.response import sentence
 from instances.lib.backoff import Retry, wait_before_next
 
 SENDS = 5
@@ -55,6 +56,7 @@ class DeliveryResult:
     wait: float = 0.0
 
 
+_HOPE = (DeliveryOutcome.TRANSIENT, DeliveryOutcome.MESSAGE_REFUSED, DeliveryOutcome.PERMANENT)
 SENT = DeliveryResult(DeliveryOutcome.SENT)
 NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take the message.")
 
@@ -63,6 +65,7 @@ NOT_TAKEN = DeliveryResult(DeliveryOutcome.TRANSIENT, "The service did not take 
 class Answer:
     """One answer of a service, or of a mail server. `refusal` is a service's own code for not taking the
     message, empty where that says nothing, None where it did; `word` is what it calls an error.
+    `trouble` is why there was none, a code of `health.response`.
     """
 
     status: int
@@ -71,6 +74,7 @@ class Answer:
     may_pass: bool = False
     word: str = ""
     is_mail: bool = False
+    trouble: str = ""
 
     @property
     def means(self) -> int:
@@ -90,35 +94,41 @@ def judge_answers(
     `named` are the codes in Apprise's log: the status of an answer, or a code of the service's own.
     """
     refused = [each for each in answers if each.refusal is not None]
-    if refused:
-        is_partly = any(each.is_receipt for each in answers)
-        return DeliveryResult(DeliveryOutcome.SENT, PARTLY) if is_partly else _by_code(refused)
-    if is_taken:
+    if is_taken and not refused:
         return SENT
+    if is_taken and any(each.is_receipt for each in answers):
+        return DeliveryResult(DeliveryOutcome.SENT, PARTLY)
     by_mail = refusal_by_mail([each.status for each in answers if each.is_mail])
-    return _by_status(answers, named, now) if by_mail is None else judge_mail(by_mail)
+    if by_mail is not None:
+        return judge_mail(by_mail)
+    return _by_status(answers, named, now, [_by_code(each) for each in refused])
 
 
-def _by_code(refused: Sequence[Answer]) -> DeliveryResult:
-    """What services say that answer 200 in any case."""
-    passing = [each for each in refused if each.may_pass]
-    outcome = DeliveryOutcome.TRANSIENT if passing else DeliveryOutcome.MESSAGE_REFUSED
-    code = (passing or refused)[0].refusal
+def _by_code(refused: Answer) -> DeliveryResult:
+    """What a service says that answers 200 in any case."""
+    outcome = DeliveryOutcome.TRANSIENT if refused.may_pass else DeliveryOutcome.MESSAGE_REFUSED
+    code = refused.refusal
     return DeliveryResult(
         outcome, f"The service refused the message with its code {code}." if code else f"{REFUSED_WITH_200}."
     )
 
 
-def _by_status(answers: Sequence[Answer], named: Sequence[int], now: datetime) -> DeliveryResult:
-    """A URL may stand for several receivers: it is refused for good when all of them say so."""
+def _by_status(
+    answers: Sequence[Answer], named: Sequence[int], now: datetime, by_code: Sequence[DeliveryResult]
+) -> DeliveryResult:
+    """A URL may stand for several receivers: while it may pass at one of them, it is tried again."""
     heard = [each.status for each in answers if not each.is_mail]
     statuses = [status for status in named or heard[-1:] if status >= 300]
-    if named and not statuses:
-        return _by_word(answers, now) if HTTPStatus.OK in named else SENT  # a plugin that knows no other 2xx
     waits = {each.status: each.retry_after for each in answers}
-    found = [judge_delivery(status, waits.get(status), now) for status in statuses]
-    passing = [result for result in found if result.outcome is not DeliveryOutcome.PERMANENT]
-    return next(iter(passing or found), NOT_TAKEN)
+    found = [*by_code, *(judge_delivery(status, waits.get(status), now) for status in statuses)]
+    if found:
+        return min(found, key=lambda result: _HOPE.index(result.outcome))
+    if any(code in heard and code != HTTPStatus.OK for code in named):
+        return SENT  # a plugin that knows no other 2xx
+    if heard[-1:] and 200 <= heard[-1] < 300:
+        return _by_word(answers, now)
+    trouble = answers[-1].trouble if answers else ""
+    return replace(NOT_TAKEN, error=sentence(trouble)) if trouble else NOT_TAKEN
 
 
 def _by_word(answers: Sequence[Answer], now: datetime) -> DeliveryResult:

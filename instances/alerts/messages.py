@@ -40,7 +40,7 @@ _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
 AGAIN_AND_AGAIN = " again and again"
-_CALLS = re.compile("[@<]")
+_CALLS = re.compile(r"[@<]|\](?=\()")
 
 _SHORT_OF = {
     CRASHING: "dies again and again",
@@ -171,7 +171,10 @@ def as_text(document: Document) -> tuple[str, str]:
 
 
 def calls_nobody(line: str) -> str:
-    """What a customer's program may have written, without what chats take for a call, as `@everyone`."""
+    """What a customer's program may have written, without what chats take for a call, as `@everyone`.
+
+    Nor for a link under another name: `[invoice](https://…)` shows where it leads.
+    """
     return _CALLS.sub("\\g<0>\u200b", line)
 
 

@@ -31,7 +31,7 @@ from instances.alerts.delivery_rules import (
     together,
 )
 from instances.alerts.giving_up import give_up, give_up_refused
-from instances.alerts.pagers import pager_of
+from instances.alerts.pagers import pager_at
 from instances.alerts.unsent import unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
@@ -196,10 +196,7 @@ class _Round:
 
     @cached_property
     def _is_pager(self) -> bool:
-        try:
-            return pager_of(self._channel.url) is not None
-        except DockmgrError:  # the URL can't be decrypted, which the attempt will tell
-            return False
+        return pager_at(self._channel) is not None
 
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from instances.alerts.rules import ACKNOWLEDGED
 from instances.documents import Document
+from instances.errors import DockmgrError
+from instances.models import Channel
 
 OVER = frozenset({"resolved", "recovered", "summary"})
 Post = Callable[[Any, str, Document], bool]  # a plugin, what comes behind the service's address, the body
@@ -38,6 +40,11 @@ PAGERS = {
     "incidentio": Pager("dedup"),
     "squadcast": Pager("dedup"),
     "pagertree": Pager("thirdparty", seen="acknowledge"),
+    "ilert": Pager("dedup", seen="acknowledge"),
+    "signl4": Pager("external_id", seen="acknowledge"),
+    "firehydrant": Pager("dedup"),
+    "goalert": Pager("dedup"),
+    "goalerts": Pager("dedup"),
     "splunk": Pager("entity_id", seen="acknowledgement"),
     "victorops": Pager("entity_id", seen="acknowledgement"),
     "opsgenie": Pager("alias", closes_by_key=True),
@@ -48,6 +55,17 @@ PAGERS = {
 def pager_of(url: str) -> Pager | None:
     """How the service of an Apprise URL knows incidents; None for one that does not."""
     return PAGERS.get(url.partition("://")[0].strip().lower())
+
+
+def pager_at(channel: Channel) -> Pager | None:
+    """As `pager_of`, of where a channel leads; None as well where that can't be read.
+
+    An attempt to send will tell of a URL that can't be decrypted; a channel deleted meanwhile hears nothing.
+    """
+    try:
+        return pager_of(channel.url)
+    except (DockmgrError, Channel.DoesNotExist):
+        return None
 
 
 def is_over(document: Document) -> bool:

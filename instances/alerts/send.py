@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.errors import RequestError
 from instances.health.response import sentence
-from instances.http.client import NOT_FOR_HTTP, NoAnswerError, ask
+from instances.http.client import NOT_FOR_HTTP, NoAnswerError, Request, ask, is_askable
 from instances.lib.time_limit import within
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
 
     Never raises for what the network, the receiver or the URL does, and no error shows the URL.
     """
+    url = url.strip()
     plugin = _plugin(url)
     if plugin is None:
         return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
@@ -75,8 +76,11 @@ def send(url: str, document: Document, timeout: float) -> DeliveryResult:
 
 def check_url(url: str) -> None:
     """Raise RequestError unless messages could be sent to the URL. Nothing is sent."""
+    url = url.strip()
     plugin = _plugin(url)
     if plugin is None or (plugin.port or 0) > LAST_PORT:
+        raise RequestError(UNUSABLE)
+    if _is_webhook(url) and not is_askable(_request(plugin, {}, b"")):
         raise RequestError(UNUSABLE)
     try:
         secret_of(url)
@@ -92,14 +96,17 @@ def _post(hook: Any, secret: bytes | None, document: Document, timeout: float) -
     body = json.dumps({**hook.payload_extras, **document}).encode()
     sent_at = int(SYSTEM.now().timestamp())
     proof = signature.headers(secret, document["id"], sent_at, body) if secret else {}
-    verify = hook.verify_certificate
     try:
-        answer = ask(hook.method, _address(hook), timeout, {**_headers(hook), **proof}, body, verify=verify)
+        answer = ask(_request(hook, proof, body), timeout, verify=hook.verify_certificate)
     except NoAnswerError as error:
         if error.code == NOT_FOR_HTTP:
             return DeliveryResult(DeliveryOutcome.PERMANENT, UNUSABLE)
         return DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(error.code))
     return judge_delivery(answer.status_code, answer.headers.get("Retry-After"), SYSTEM.now())
+
+
+def _request(hook: Any, proof: Mapping[str, str], body: bytes) -> Request:
+    return Request(_address(hook), hook.method, {**_headers(hook), **proof}, body)
 
 
 def _address(hook: Any) -> str:
@@ -150,7 +157,7 @@ def _counted(plugin: Any, document: Document, url: str, taken: set[str]) -> Deli
 def _notify(plugin: Any, document: Document, url: str, taken: set[str]) -> DeliveryResult:
     """`taken` gets those of the URL's receivers that took the message."""
     module, pager = _apprise(), pager_of(url)
-    answers = hear(plugin, url.partition("://")[0].strip())
+    answers = hear(url.partition("://")[0])
     plugin.mark_delivered = partial(_note, taken, answers, plugin.mark_delivered)
     if pager is not None:
         identify(plugin, pager, document, _post_about)

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.api import problems
 from instances.api.call import Call, call_of
 from instances.db.clock import SYSTEM
@@ -78,8 +78,8 @@ def _record(request: HttpRequest, response: HttpResponseBase) -> None:
     action = call.action or f"{request.method} {request.path_info}"
     outcome = " ".join(filter(None, (str(status), call.outcome)))
     try:
-        who, where, why = call.actor, call.address, call.reason
-        audit("api", who, action, call.target, outcome, call.now, reason=why, address=where)
+        by = Author("api", call.actor, call.address, call.reason)
+        audit(by, action, call.target, outcome, call.now)
     except DatabaseFailure as error:
         logger.error("The audit log lacks %s by %s: %s", action, call.actor, database_sentence(error))
 

@@ -59,5 +59,4 @@ def _version(instance_id: int, text: str, known: str) -> str:
         redactor = Redactor(instance.secret_values)
     except UnreadableSecret:
         return known
-    is_cut = len(text) >= VERSION_LENGTH
-    return redactor.edges(text, cut_left=False, cut_right=is_cut)[:VERSION_LENGTH]
+    return redactor.text(text, is_cut=len(text) >= VERSION_LENGTH)[:VERSION_LENGTH]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from instances.lib.causes import causes
+from instances.lib.log_lines import for_terminal
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST = 500
@@ -49,6 +50,6 @@ def no_address(error: BaseException) -> str:
 
 
 def brief(text: str) -> str:
-    """One line of bounded length that ends like a sentence."""
-    line = " ".join(text.split())
+    """One line of bounded length that ends like a sentence; it moves no terminal, whoever said it."""
+    line = for_terminal(" ".join(text.split()))
     return f"{line[:_LONGEST].rstrip('.')}."

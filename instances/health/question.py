@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from instances.lib.addresses import is_machine
 
 # Statuses by which a server is there, for a public address whose plan asks no HTTP question.
 THERE = tuple(range(200, 500))
@@ -31,6 +33,12 @@ def _statuses(value: object) -> object:
     return tuple(given)
 
 
+def _machine(value: str | None) -> str | None:
+    if value is not None and not is_machine(value):
+        raise ValueError("must be the name of a machine such as app.example.com")
+    return value
+
+
 class Question(BaseModel):
     """How an instance is asked. `port` is the container's; without `status`, 2xx is wanted."""
 
@@ -39,7 +47,9 @@ class Question(BaseModel):
     kind: Literal["http", "https", "tcp", "docker", "none"] = "http"
     path: str = Field(default="/healthz", pattern=r"^/[!-~]{0,254}$")
     port: int | None = Field(default=None, ge=1, le=65535)
-    host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")
+    host: Annotated[str | None, AfterValidator(_machine)] = Field(
+        default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
+    )
     headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(default={}, repr=False)
     expect: Literal["auto", "json_ok", "http_2xx"] = "auto"
     status: Annotated[tuple[int, ...], BeforeValidator(_statuses)] = ()

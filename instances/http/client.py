@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -40,16 +41,18 @@ class NoAnswerError(Exception):
         self.code = code
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of whom."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = None
+
+
 def ask(
-    method: str,
-    url: str,
-    seconds: float,
-    headers: Mapping[str, str],
-    body: bytes | None = None,
-    *,
-    verify: bool = True,
-    redirects: int = 0,
-    ca: str = "",
+    request: Request, seconds: float, *, verify: bool = True, redirects: int = 0, ca: str = ""
 ) -> requests.Response:
     """The head of the answer to one request, in at most `seconds` in all; its body is not read.
 
@@ -63,20 +66,30 @@ def ask(
         session.verify = verify
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        prepared = _prepared(session, method, url, {**_HEADERS, **headers}, body)
+        prepared = _prepared(session, request)
         try:
             # On a thread: name look-ups and dripping answers know no timeout.
             return within(seconds, lambda: _head(session, prepared, seconds, redirects), adapter.end)
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
-            raise NoAnswerError(_code(error)) from None
+            raise NoAnswerError(code_of(error)) from None
 
 
-def _prepared(
-    session: requests.Session, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> requests.PreparedRequest:
+def is_askable(request: Request) -> bool:
+    """Whether HTTP can carry such a request. Nothing is sent."""
+    with requests.Session() as session:
+        try:
+            _prepared(session, request)
+        except NoAnswerError:
+            return False
+    return True
+
+
+def _prepared(session: requests.Session, request: Request) -> requests.PreparedRequest:
+    headers = {**_HEADERS, **request.headers}
     try:
         encoded = {name.encode("ascii").decode(): text.encode("latin-1") for name, text in headers.items()}
-        prepared = session.prepare_request(requests.Request(method, url, encoded, data=body))
+        asked = requests.Request(request.method, request.url, encoded, data=request.body)
+        prepared = session.prepare_request(asked)
         session.get_adapter(str(prepared.url))
     except ValueError:
         raise NoAnswerError(NOT_FOR_HTTP) from None
@@ -92,8 +105,8 @@ def _head(session: requests.Session, request: Any, seconds: float, redirects: in
     return _head(session, step, seconds, redirects - 1) if step else answer
 
 
-def _code(error: BaseException | None) -> str:
-    """By what is beneath the libraries' own errors, which tell less."""
+def code_of(error: BaseException | None) -> str:
+    """Why no answer came, by what is beneath the libraries' own errors, which tell less."""
     chain = list(causes(error))
     return next(code for kind, code in _CODES if any(isinstance(one, kind) for one in chain))
 

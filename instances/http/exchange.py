@@ -16,6 +16,7 @@ from instances.health.response import PROBER, Expect, Outcome, Reply, judge_resp
 from instances.http.certificate import Certificate
 from instances.http.encoding import decoded
 from instances.http.http1 import AnswerError, Reading, Wire, plain_body, read_body, read_head
+from instances.lib.addresses import is_machine
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]+")
 _NUMBER = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -184,7 +185,9 @@ def _detail(error: OSError) -> str:
 
 
 def target_of(address: Address) -> Target:
-    """Where to connect and what to send. Raises NotAskedError for what is no URL."""
+    """Where to connect and what to send. Raises NotAskedError for what is no URL, or no host to ask for."""
+    if address.host and not is_machine(address.host):
+        raise NotAskedError("the host to ask for is malformed")
     scheme, host, port, path = _plain_parts(address.url) or _parts(address.url)
     if scheme == "tcp":
         return Target(False, host, port or 0, b"", host, True, address.public_only)

@@ -128,9 +128,15 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
         name, colon, value = line.partition(b":")
         if not colon:
             raise AnswerError("bad_response")
-        earlier = headers.get(b"content-encoding") if name.lower() == b"content-encoding" else None
-        headers[name.lower()] = b"%b,%b" % (earlier, value.strip()) if earlier else value.strip()
+        _add(headers, name.lower(), value.strip())
     return headers
+
+
+def _add(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """One more header: codings add up, and two lengths that differ become one that can't be read."""
+    earlier = headers.get(name)
+    adds_up = name == b"content-encoding" or (name == b"content-length" and earlier != value)
+    headers[name] = b"%b,%b" % (earlier, value) if earlier and adds_up else value
 
 
 def read_body(wire: Wire, headers: dict[bytes, bytes]) -> Reading[bytes]:

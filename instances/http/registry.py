@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlencode, urlsplit
 
 from instances.containers.image_names import HUB
-from instances.http.client import NoAnswerError, ask
+from instances.http.client import NoAnswerError, Request, ask
 
 SECONDS = 10.0
 UNAUTHORIZED, BAD = 401, 400
@@ -49,12 +49,12 @@ def _first_answer(host: str, ca: str) -> tuple[str, int, str]:
 
 
 def _greeting(base: str, ca: str) -> tuple[str, int, str]:
-    answer = ask("GET", f"{base}/v2/", SECONDS, {}, ca=ca)
+    answer = ask(Request(f"{base}/v2/"), SECONDS, ca=ca)
     return base, answer.status_code, answer.headers.get("WWW-Authenticate", "")
 
 
 def _status(url: str, authorization: str, ca: str) -> int:
-    return ask("GET", url, SECONDS, {"Authorization": authorization}, ca=ca).status_code
+    return ask(Request(url, headers={"Authorization": authorization}), SECONDS, ca=ca).status_code
 
 
 def _realm(wanted: str) -> str:

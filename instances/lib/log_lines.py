@@ -187,7 +187,7 @@ def _render(raw: RawLine, redactor: Redactor, max_line: int) -> _Rendered:
     text = decoder.decode(kept if dropped else kept.rstrip(b"\r"), final=not dropped)
     # A character that the cut went through is left out: as U+FFFD it would hide a secret's beginning.
     unfinished, _ = decoder.getstate()
-    clean = redactor.edges(text, cut_left=False, cut_right=dropped > 0)
+    clean = redactor.text(text, is_cut=dropped > 0)
     return _cap(clean.replace("\r", _CARRIAGE_RETURN), dropped + len(unfinished), max_line)
 
 

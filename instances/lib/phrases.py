@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import chain
 
 SHORTEST = 4
@@ -41,18 +40,6 @@ class Phrases:
             if text[at : at + SHORTEST] in self._starts and self._begins_with(text[at:]):
                 return len(text) - at
         return 0
-
-    def ended_at_start(self, text: str) -> int:
-        """How long the longest end of a phrase at the text's start is; 0 for under 4 characters."""
-        return self._reversed.begun_at_end(text[: self._longest][::-1])
-
-    def contain(self, text: str) -> bool:
-        """Whether the text is a part of any phrase."""
-        return len(text) <= self._longest and any(text in phrase for phrase in self._sorted)
-
-    @cached_property
-    def _reversed(self) -> Phrases:
-        return Phrases(phrase[::-1] for phrase in self._sorted)
 
     def _size_at(self, text: str, at: int) -> int:
         """The length of the longest phrase at a place of the text, 0 for none."""

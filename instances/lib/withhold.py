@@ -12,8 +12,5 @@ class Withholding(Redactor):
         super().__init__(())
         self._why = why
 
-    def text(self, s: str) -> str:
-        return self._why
-
-    def edges(self, s: str, *, cut_left: bool, cut_right: bool) -> str:
+    def text(self, s: str, *, is_cut: bool = False) -> str:
         return self._why

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from rich.console import Console
 from rich.text import Text
 
-from instances.access.audit import audit_command, earlier
+from instances.access.audit import Author, audit, earlier
 from instances.access.keys import require_keys
 from instances.db.errors import database_sentence
 from instances.errors import DEFECT, DockmgrError, OutOfReachError, RequestError
@@ -139,7 +139,8 @@ class FleetCommand(BaseCommand):
         try:
             target, request_id = _target(options), self._used_id(options)
             asked = self.asked(options) if request_id else None
-            audit_command(operator(), self.name, target, reason, outcome, now, request_id, asked)
+            by = Author("command", operator(), reason=reason, request_id=request_id)
+            audit(by, self.name, target, outcome, now, asked)
         except DatabaseFailure as error:
             if code != OUT_OF_REACH:  # else it has been said already
                 logger.error("The audit log lacks this command: %s", database_sentence(error))

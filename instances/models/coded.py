@@ -13,10 +13,14 @@ else:
     Base = models.Field
 
 
+UNKNOWN = "unknown"
+
+
 class Coded(Base):
     """One of `words`; what is kept is its place among them, so words are added at the end and never moved.
 
-    A word that is not among them is kept as `otherwise`. Without that it is refused with ValueError.
+    A word that is not among them is kept as `otherwise`. Without that it is refused with ValueError. A number
+    that stands for none of them, as a newer release may have written, reads as `otherwise`, or as "unknown".
     """
 
     words: tuple[str, ...] = ()
@@ -38,7 +42,9 @@ class Coded(Base):
         return name, "django.db.models.SmallIntegerField", args, kwargs
 
     def from_db_value(self, value: int | None, *_: Any) -> str | None:
-        return None if value is None else self.words[value]
+        if value is None:
+            return None
+        return self.words[value] if 0 <= value < len(self.words) else self.otherwise or UNKNOWN
 
     def to_python(self, value: Any) -> Any:
         return value

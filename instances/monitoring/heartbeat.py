@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from instances.http.client import NoAnswerError, ask
+from instances.http.client import NoAnswerError, Request, ask
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def ping(url: str | None, bound: float = BOUND) -> bool:
 
 def _trouble(url: str, bound: float) -> str:
     try:
-        status = ask("GET", url, bound, {}, redirects=1).status_code
+        status = ask(Request(url), bound, redirects=1).status_code
     except NoAnswerError as error:
         return "did not answer in time" if error.code == "timeout" else f"can't be reached: {error.code}"
     return "" if 200 <= status < 300 else f"answered {status}"

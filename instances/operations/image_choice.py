@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.access.permits import permit, permitted
 from instances.errors import NotAllowed, UnreadableSecret
 from instances.models import Instance, Plan
@@ -33,9 +33,9 @@ class OutsideImage:
 
     def record(self, customer_id: str, now: datetime) -> None:
         """Write down who chose what, in the transaction that writes the operation."""
-        by = self.requester
-        told, who = f"{self.ref} is outside of what plan {self.plan} may run", by.requested_by
-        audit(by.surface, who, ACTION, customer_id, told, now, reason=by.reason, address=by.address)
+        asked = self.requester
+        by = Author(asked.surface, asked.requested_by, asked.address, asked.reason)
+        audit(by, ACTION, customer_id, f"{self.ref} is outside of what plan {self.plan} may run", now)
 
 
 def checked(

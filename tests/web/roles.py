@@ -20,7 +20,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from pytest_django.plugin import DjangoDbBlocker
 
 from instances.access import tokens
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.checks.record import record
 from instances.db.clock import SYSTEM
 from instances.models import (
@@ -180,7 +180,7 @@ def _furnish(fleet: Fleet) -> None:
         kind="restart", instance=c1, customer_id="c1", status="succeeded", requested_by="tests",
         created_at=now, finished_at=now, lease_expires_at=now,
     )  # fmt: skip
-    audit("command", "tests", "restart", "c1", "done", now)
+    audit(Author("command", "tests"), "restart", "c1", "done", now)
     fleet.ids |= {
         "instance": c1.pk, "paused": c2.pk, "gone": gone.pk, "incident": incident.pk,
         "check": c1.checks.get().pk,

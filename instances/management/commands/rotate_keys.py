@@ -24,7 +24,8 @@ class Command(FleetCommand):
                 try:
                     rotated += _rotate(model, key, fields)
                 except UnreadableSecret:
-                    unreadable.append(f"{kind} {model._default_manager.defer(*fields).get(pk=key)}")
+                    rows = model._default_manager.defer(*fields).filter(pk=key)
+                    unreadable += [f"{kind} {row}" for row in rows]  # none where it was deleted meanwhile
         if not unreadable:
             return {"rotated": rotated}, GOOD
         streams.complain(f"{UnreadableSecret()} It is kept as it is: {', '.join(unreadable)}.")

@@ -7,18 +7,24 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from instances.alerts.answers import Code, refusal_in
+from instances.alerts.answers import MOST_TAKEN
 from instances.alerts.delivery_rules import NOT_TAKEN, PARTLY, REFUSED_WITH_200, SENT, DeliveryResult
 from instances.alerts.messages import blank
 from instances.alerts.outbox import deliver
+from instances.alerts.refusals import Code, refusal_in
 from instances.alerts.send import MOST_UNDER_WAY, NO_ANSWER, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
+from instances.health.response import sentence
 from instances.models import Notification
 from tasks.inspection import try_channel
 from tests.factories import World
@@ -195,7 +201,8 @@ def test_what_was_answered_before_a_line_broke_decides_nothing(monkeypatch: pyte
     with HostileServer(refuses_and_is_gone) as server:
         monkeypatch.setattr("apprise.plugins.twilio.NotifyTwilio.notify_sms_url", server.url("/{sid}"))
         url = f"twilio://AC{'a' * 32}:{'b' * 32}@15551234567/15557654321/15557654322"
-        assert send(url, a_message(), LONG) == NOT_TAKEN
+        result = send(url, a_message(), LONG)
+    assert (result.outcome.value, result.error) == ("transient", sentence("closed"))
     assert len(server.requests) == 2
 
 
@@ -214,6 +221,30 @@ def test_other_services_are_tried_again_when_they_say(receiver: Receiver) -> Non
     receiver.behaviour, receiver.headers = 429, {"Retry-After": "42"}
     url = receiver.url("/topic").replace("json", "ntfy")
     assert send(url, a_message(), LONG).wait == 42.0
+
+
+def test_who_signs_in_elsewhere_first_is_tried_again_when_they_say_there(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """Firebase's plugin asks for a token in a module of its own."""
+    receiver.behaviour, receiver.headers = 503, {"Retry-After": "120"}
+    account = {
+        "type": "service_account",
+        "project_id": "project",
+        "private_key_id": "1",
+        "private_key": a_private_key(),
+        "client_email": "robot@example.com",
+        "token_uri": f"http://127.0.0.1:{receiver.port}/token",
+    }
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(account), "utf-8")
+    assert send(f"fcm://project/{'d' * 20}?keyfile={file}", a_message(), LONG).wait == 120.0
+
+
+def a_private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *form).decode()
 
 
 @pytest.mark.parametrize("answers", [[200, 503], [503, 200], [200, 400], [404, 200], [200, "hang"]])
@@ -272,10 +303,29 @@ def test_a_test_at_the_desk_tells_of_a_receiver_that_takes_nothing() -> None:
     assert mail.got == ["alice@example.com"]
 
 
+def test_a_mail_server_that_is_not_there_is_told_as_that() -> None:
+    with MailServer() as gone:
+        url = gone.url("alice@example.com")
+    assert send(url, a_message(), LONG) == replace(NOT_TAKEN, error=sentence("refused"))
+
+
 def test_mail_to_nobody_who_is_known_is_refused() -> None:
     with MailServer(unknown={"bob@example.com"}) as mail:
         result = send(mail.url("bob@example.com"), a_message(), LONG)
     assert result.outcome.value == "message_refused"
+
+
+def test_of_an_answer_without_end_no_more_is_read_than_a_service_has_to_say() -> None:
+    with HostileServer("a gigabyte unannounced") as server:
+        assert send(server.url("/topic").replace("http", "ntfy"), a_message(), LONG) == SENT
+    assert server.sent < 16 * MOST_TAKEN
+
+
+def test_neither_is_more_read_of_a_mail_servers_reply() -> None:
+    endless = "\r\n".join([f"250-{'x' * 1000}"] * (2 * MOST_TAKEN // 1000))
+    with MailServer(EHLO=endless) as mail:
+        result = send(mail.url("alice@example.com"), a_message(), LONG)
+    assert result == replace(NOT_TAKEN, error=sentence("closed"))
 
 
 def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:

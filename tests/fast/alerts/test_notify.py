@@ -16,6 +16,7 @@ from instances.alerts.context import channel_rules
 from instances.alerts.notify import enqueue_notifications, requeue
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
+from tests.fakes.outside import START
 from tests.fast.telling import a_channel, change, many, outbox, resolve, told_after
 
 pytestmark = pytest.mark.django_db
@@ -186,18 +187,22 @@ def test_processes_that_flush_at_once_tell_everything_once(world: World) -> None
     assert len(set(outbox())) == 50
 
 
+@pytest.mark.parametrize("seen", [{}, {"acknowledged_by": "ann", "acknowledged_at": START}])
 @pytest.mark.django_db(transaction=True)
 def test_a_channel_that_is_deleted_while_news_are_written_costs_no_other_its_news(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    seen: dict[str, Any], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_channel()
-    world.incident(world.instance())
+    world.incident(world.instance(), **seen)
+    a_channel("gone")
+    gone = Channel.objects.defer("url").get(name="gone")
+    Channel.objects.filter(name="gone").delete()
     rules, asked = channel_rules, []
 
     def read_before_it_went() -> Any:
         asked.append(1)
         known = rules()
-        return [*known, (Channel(pk=999, name="gone"), known[0][1])] if len(asked) == 1 else known
+        return [*known, (gone, known[0][1])] if len(asked) == 1 else known
 
     monkeypatch.setattr(notify, "channel_rules", read_before_it_went)
     assert told_after(world, 30) == ["ops opened warning c1"]

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from instances.alerts import send as sending
 from instances.alerts.delivery_rules import SENT, DeliveryResult
-from instances.alerts.outbox import Send, deliver, due_at
+from instances.alerts.outbox import Send, _Round, deliver, due_at
 from instances.db.clock import SYSTEM
 from instances.documents import Document
 from instances.lib.clock import Clock
@@ -149,3 +149,18 @@ def test_a_long_round_keeps_its_lease(world: World, script: Script) -> None:
     deliver(world.clock, script)
     assert leases == [began + timedelta(seconds=30), began + timedelta(seconds=39)]
     assert Channel.objects.get().lease_expires_at is None
+
+
+def test_a_channel_that_is_deleted_while_its_turn_begins_ends_no_round(
+    world: World, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_of(a_channel(), world, 2)
+    first_waiting = _Round._first_waiting
+
+    def read_after_it_went(round_: _Round) -> list[Notification]:
+        Channel.objects.all().delete()
+        return first_waiting(round_)
+
+    monkeypatch.setattr(_Round, "_first_waiting", read_after_it_went)
+    assert deliver(world.clock, script) == 0
+    assert not script.tried

@@ -18,6 +18,7 @@ from instances.alerts.messages import as_text, blank, digest
 from instances.alerts.send import UNUSABLE, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
+from instances.health.response import sentence
 from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
 from tests.receiver import Receiver, timed
 
@@ -49,6 +50,13 @@ def test_a_webhook_receives_the_document_as_it_is(receiver: Receiver) -> None:
     [got] = receiver.got
     assert (got.method, got.path, got.document) == ("POST", "/hook", document)
     assert (got.headers["Content-Type"], got.headers["User-Agent"]) == ("application/json", "dockmgr")
+
+
+def test_blanks_around_a_url_are_none_of_it(receiver: Receiver) -> None:
+    document = a_message()
+    check_url(f" {receiver.url()}\n")
+    assert send(f" {receiver.url()}\n", document, LONG) == SENT
+    assert receiver.got[0].document == document
 
 
 def test_what_an_apprise_url_says_is_sent_along(receiver: Receiver) -> None:
@@ -199,7 +207,13 @@ def test_a_url_that_leads_nowhere_is_refused_for_good(receiver: Receiver, url: s
 def test_a_url_can_be_checked_without_sending(receiver: Receiver) -> None:
     check_url(receiver.url())
     check_url("discord://webhook-id-of-many/webhook-token-of-many")
-    for useless in ("bogus://x", "json://127.0.0.1:99999/hook", "ntfys://ntfy.example.com:65536/topic"):
+    for useless in (
+        "bogus://x",
+        "json://127.0.0.1:99999/hook",
+        "ntfys://ntfy.example.com:65536/topic",
+        f"{receiver.url()}?+X-Team=日本",
+        f"{receiver.url()}?+X%0d%0aA=1",
+    ):
         with pytest.raises(RequestError, match="not one that messages can be sent to"):
             check_url(useless)
     assert receiver.got == []
@@ -216,12 +230,12 @@ def test_other_services_receive_text(receiver: Receiver) -> None:
 
 
 def test_what_a_customers_program_wrote_calls_nobody_to_a_chat(receiver: Receiver) -> None:
-    lines = ["@everyone look", "<!channel> <at user_id='all'>", "plain"]
+    lines = ["@everyone look", "<!channel> <at user_id='all'>", "[bill](https://x.example)", "plain"]
     told = a_message(message="It wrote: @here", last_lines=lines)
     assert send(receiver.url("/topic").replace("json", "ntfy"), told, LONG) == SENT
     text = receiver.got[0].document["message"]
-    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at "))
-    assert text.replace("\u200b", "").splitlines()[1:4] == [f"| {line}" for line in lines]
+    assert not any(call in text for call in ("@here", "@everyone", "<!channel>", "<at ", "]("))
+    assert text.replace("\u200b", "").splitlines()[1:5] == [f"| {line}" for line in lines]
 
 
 def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
@@ -267,10 +281,14 @@ def test_a_url_of_several_receivers_is_refused_for_good_when_nothing_can_pass(
     assert len(receiver.got) == 2
 
 
-def test_another_service_that_is_not_there_may_be_tried_again() -> None:
+def test_another_service_that_is_not_there_may_be_tried_again(tmp_path: Path) -> None:
     with Receiver() as gone:
         url = gone.url("/topic").replace("json", "ntfy")
-    assert send(url, a_message(), LONG).outcome is DeliveryOutcome.TRANSIENT
+    told = {"refused": url, "dns": "ntfy://nowhere.invalid/topic"}
+    with Receiver(tls=server_tls(self_signed(tmp_path))) as secured:
+        told["tls"] = secured.url("/topic").replace("json", "ntfy")
+        for why, where in told.items():
+            assert send(where, a_message(), LONG) == DeliveryResult(DeliveryOutcome.TRANSIENT, sentence(why))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from instances.http import client
-from instances.http.client import NoAnswerError, ask
+from instances.http.client import NoAnswerError, Request, ask
 from tests.hostile_server import (
     BEHAVIOURS,
     HostileServer,
@@ -38,7 +38,7 @@ def get(
 ) -> int | str:
     """The status, or why there was none."""
     try:
-        return ask("GET", url, seconds, headers, redirects=redirects).status_code
+        return ask(Request(url, headers=headers), seconds, redirects=redirects).status_code
     except NoAnswerError as error:
         assert str(error) == error.code
         return error.code
@@ -140,7 +140,7 @@ def test_credentials_do_not_follow_to_another_place() -> None:
 
 def test_headers_are_found_in_any_case() -> None:
     with HostileServer(answer(b"", headers="reTRY-after: 7\r\n")) as server:
-        found = ask("GET", server.url(), LONG, {})
+        found = ask(Request(server.url()), LONG)
     assert found.headers.get("Retry-After") == "7"
 
 

@@ -43,6 +43,7 @@ OK, FAIL, STARTING = Outcome.OK, Outcome.FAIL, Outcome.STARTING
         ("a garbage header", FAIL, "bad_response", None),
         ("a negative length", FAIL, "bad_response", 200),
         ("a garbage length", FAIL, "bad_response", 200),
+        ("two lengths", FAIL, "bad_response", 200),
         ("a very long length", FAIL, "bad_response", 200),
         ("a garbage chunk size", FAIL, "bad_response", 200),
         ("an unframed chunk", FAIL, "bad_response", 200),

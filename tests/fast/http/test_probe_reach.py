@@ -164,6 +164,14 @@ def test_a_malformed_address_is_our_trouble(url: str) -> None:
     assert "address" in result.error
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "b\u00fccher.example"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_so_is_a_malformed_host_to_ask_for(scheme: str, host: str) -> None:
+    result = probe_module.probe(Address(f"{scheme}://127.0.0.1:9/healthz", host=host), PATIENCE)
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert "host" in result.error
+
+
 def test_no_descriptor_left_is_our_trouble() -> None:
     many_probes(PATIENCE)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -10,7 +10,8 @@ from django.db import connection
 from django.db.models import Model
 from pytest_django.fixtures import Settings
 
-from instances.errors import MisplacedSecret, PermanentError
+from instances.errors import MisplacedSecret, PermanentError, UnreadableSecret
+from instances.management.commands import rotate_keys
 from instances.models import Channel, Instance, Plan
 from tests.factories import SECRET, World
 from tests.fast.conftest import Run
@@ -90,6 +91,21 @@ def test_rotating_without_the_old_key_changes_nothing(run: Run, settings: Settin
     ran = run("rotate_keys", "--json")
     assert (ran.code, "lacks its key" in ran.err) == (1, True)
     assert [raw(model, column) for model, column in STORED] == before
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_row_deleted_while_its_secret_is_found_unreadable_is_named_no_more(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone_meanwhile(model: type[Model], key: int, fields: tuple[str, ...]) -> int:
+        if model is not Channel:
+            return 1
+        Channel.objects.filter(pk=key).delete()
+        raise UnreadableSecret
+
+    monkeypatch.setattr(rotate_keys, "_rotate", gone_meanwhile)
+    ran = run("rotate_keys", "--json")
+    assert (ran.code, "ops" in ran.err) == (0, False)
 
 
 @pytest.mark.parametrize("value", [{}, {"A": "ünïcode ✓"}, {"A": "x" * 32768}, {"A": "line\nline"}])

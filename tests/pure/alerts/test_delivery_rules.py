@@ -151,7 +151,8 @@ def test_a_mail_server_refuses_by_the_last_code_that_counts(
     assert refusal_by_mail(codes) == refusal
 
 
-OK, GONE, BUSY, LATER = Answer(200), Answer(410), Answer(503), Answer(429, retry_after="7")
+OK, BAD, GONE, BUSY = (Answer(status) for status in (200, 400, 410, 503))
+LATER = Answer(429, retry_after="7")
 NO, NOT_NOW = Answer(200, refusal="4"), Answer(200, refusal="1", may_pass=True)
 # name: (answers, codes in the log, whether Apprise takes it for sent, outcome, words of the error)
 JUDGED: dict[str, tuple[list[Answer], list[int], bool, str, str]] = {
@@ -164,11 +165,18 @@ JUDGED: dict[str, tuple[list[Answer], list[int], bool, str, str]] = {
     "gone": ([GONE], [410], False, "permanent", "410"),
     "no status in the log": ([GONE], [], False, "permanent", "410"),
     "gone and busy": ([GONE, BUSY], [410, 503], False, "transient", "503"),
+    "the message by one, for now by another": ([BAD, BUSY], [400, 503], False, "transient", "503"),
+    "within 200 by one, for now by another": ([NO, BUSY], [503], False, "transient", "503"),
+    "within 200 by one, for good by another": ([GONE, NO], [410], False, "message_refused", "code 4"),
     "asked to wait": ([LATER], [429], False, "transient", "429"),
     "another 2xx": ([Answer(204)], [204], False, "sent", ""),
     "a word within 200": ([Answer(200, word="invalid_auth")], [200], False, "permanent", "(invalid_auth)"),
     "an unknown word": ([Answer(200, word="odd")], [200], False, "message_refused", "(odd)"),
     "no word within 200": ([OK], [200], False, "message_refused", "HTTP status 200."),
+    "read as a refusal": ([OK], [], False, "message_refused", "HTTP status 200."),
+    "a code of its own": ([OK], [103], False, "message_refused", "HTTP status 200."),
+    "let in and refused": ([OK, NO], [], False, "message_refused", "code 4"),
+    "let in and broken": ([OK, Answer(NO_ANSWER_AT_ALL)], [], False, "transient", NOT_TAKEN.error),
     "the line broke": ([GONE, Answer(NO_ANSWER_AT_ALL)], [], False, "transient", NOT_TAKEN.error),
     "nothing heard": ([], [], False, "transient", NOT_TAKEN.error),
     "by mail": ([Answer(535, is_mail=True)], [], False, "permanent", "535"),

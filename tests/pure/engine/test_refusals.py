@@ -145,6 +145,10 @@ def test_what_an_engine_says_becomes_one_line_of_bounded_length() -> None:
     assert len(brief("x" * 10_000)) < 600
 
 
+def test_what_a_registry_has_an_engine_say_moves_no_terminal() -> None:
+    assert brief("denied:\x1b]0;title\x07 \x1b[2Jall\x08 is well") == "denied: all is well."
+
+
 @pytest.mark.parametrize(
     ("status", "text", "expected"),
     [

@@ -29,7 +29,8 @@ def test_the_document_has_what_stands_in_no_column_of_its_own(
 @pytest.mark.parametrize(
     "said",
     [
-        {"kind": "ping"}, {"path": "up"}, {"port": 0}, {"host": "a b"}, {"host": "a\r\nb"}, {"status": 99},
+        {"kind": "ping"}, {"path": "up"}, {"port": 0}, {"host": "a b"}, {"host": "a\r\nb"}, {"host": "a..b"},
+        {"host": "a" * 64}, {"host": "1.2.3.4.5"}, {"status": 99},
         {"status": [True]}, {"status": "2xx"}, {"headers": ["a"]}, {"headers": {"Host": "a"}}, {"wait": 1},
         {"headers": {"a b": "c"}}, {"headers": {"X-A": "c\r\nX-B: d"}}, {"tls_verify": "perhaps"},
     ],

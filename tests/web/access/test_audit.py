@@ -197,14 +197,14 @@ def test_a_command_whose_entry_is_lost_says_so_and_ends_as_it_did(
         raise OperationalError("connection refused")
 
     world.instance("c1")
-    monkeypatch.setattr(base, "audit_command", lost)
+    monkeypatch.setattr(base, "audit", lost)
     assert run("pause", "--customer-id", "c1").code == 0
     assert "The audit log lacks this command" in caplog.text
 
 
 def test_texts_are_cut_to_what_the_log_holds(world: World) -> None:
     hostile = "a\0\ud800" * 200
-    found = audit.audit("task", hostile, hostile, hostile, hostile, world.now, reason=hostile)
+    found = audit.audit(audit.Author("task", hostile, reason=hostile), hostile, hostile, hostile, world.now)
     found.refresh_from_db()
     texts = (found.actor, found.action, found.target, found.reason, found.outcome)
     assert [len(text) for text in texts] == [128, 64, 128, 255, 255]

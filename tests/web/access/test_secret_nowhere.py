@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from instances.access.audit import audit
+from instances.access.audit import Author, audit
 from instances.alerts.outbox import deliver
 from instances.errors import DockmgrError, PermanentError, TransientError
 from instances.fleet import rollout, sweep
@@ -269,7 +269,9 @@ def plants(day: Day) -> dict[str, Callable[[str], object]]:
         "page /admin/instances/operation/": an_operation,
         "API /operations": an_operation,
         "command operations": an_operation,
-        "page /admin/instances/auditentry/": lambda text: audit("api", "x", "x", "c1", "x", now, reason=text),
+        "page /admin/instances/auditentry/": lambda text: audit(
+            Author("api", "x", reason=text), "x", "c1", "x", now
+        ),
         "table instances_notification": lambda text: channel.notifications.create(
             created_at=now, payload={"text": text}
         ),

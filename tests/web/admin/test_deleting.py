@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.db.models import Model
 from django.http import HttpRequest
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from instances.admin.deleting import DeletingAdmin
@@ -76,6 +78,17 @@ def test_a_channel_is_deleted_with_what_it_was_told(world: World, way: str) -> N
     assert not (Channel.objects.exists() or Notification.objects.exists() or NotifiedState.objects.exists())
     assert Incident.objects.exists(), "it is no part of the channel"
     assert audited("delete channel").target == "ops"
+
+
+def test_channels_are_locked_before_it_is_noted_that_one_is_gone(world: World) -> None:
+    """Whoever switches one off does both in this order, and two who don't would wait in a circle."""
+    channel, client = a_told_channel(world), at_desk("admin")
+    with CaptureQueriesContext(connection) as queries:
+        client.post(address(channel), selected(channel, **POST))
+    written = [
+        query["sql"].split('"')[1] for query in queries if query["sql"].startswith(("DELETE", "INSERT"))
+    ]
+    assert written.index("instances_channel") < written.index("instances_pulse")
 
 
 def test_who_may_only_look_deletes_no_channel(world: World) -> None:

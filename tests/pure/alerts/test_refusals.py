@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instances.alerts.answers import SERVICES, refusal_in
+from instances.alerts.refusals import SERVICES, refusal_in
 
 OF_CLICKSEND = {"http_code": 200, "response_code": "SUCCESS"}
 
@@ -43,6 +43,25 @@ def texts(*statuses: str) -> dict[str, Any]:
         ("pushdeers", {"code": 80403, "error": "key"}, 80403),
         ("schan", {"code": 40001, "message": "bad"}, 40001),
         ("qq", {"success": False, "code": 500}, 500),
+        ("clickatell", {"messages": [{"accepted": True, "errorCode": None}]}, None),
+        ("clickatell", {"messages": [{"accepted": False, "errorCode": 301}]}, False),
+        ("atalk", {"SMSMessageData": {"Recipients": [{"statusCode": 101}, {"statusCode": 405}]}}, None),
+        ("atalk", {"SMSMessageData": {"Recipients": [{"statusCode": 405}]}}, 405),
+        ("wxpusher", {"code": 1000, "success": True}, None),
+        ("wxpusher", {"code": 1002, "success": False}, 1002),
+        ("smsc", {"id": 1, "cnt": 1}, None),
+        ("smsc", {"error": "authorise error", "error_code": 2}, 2),
+        ("sfr", {"success": True, "response": 1}, None),
+        ("viber", {"status": 0, "status_message": "ok"}, None),
+        ("viber", {"status": 2, "status_message": "invalidAuthToken"}, 2),
+        ("voipms", {"status": "success", "sms": 1}, None),
+        ("voipms", {"status": "invalid_credentials"}, "invalid_credentials"),
+        ("wechat", {"errcode": 45009, "errmsg": "api freq out of limit"}, 45009),
+        ("pushplus", {"code": 200, "data": "1"}, None),
+        ("wecom", {"code": 903, "msg": "token"}, 903),
+        ("onebot", {"status": "async", "retcode": 1}, None),
+        ("onebots", {"status": "failed", "retcode": 1403}, 1403),
+        ("kook", {"code": 40100, "message": "bad"}, 40100),
     ],
 )
 def test_what_a_service_says_in_an_answer_200_decides(service: str, said: object, refusal: object) -> None:
