@@ -161,8 +161,7 @@ def begin_update(
     def begin(asked: Requester) -> Operation:
         instance = lookup.instance(customer_id)
         choice = image_choice.checked(instance.plan, ref, asked, instance)
-        sign = image_choice.signing(choice, now)
-        return replacing.begin(instance, now, asked, image=ref, sign=sign)
+        return replacing.begin(instance, now, asked, image=ref, choice=choice)
 
     return once("update", customer_id, requester, {"image": ref}, begin)
 

@@ -40,11 +40,7 @@ def begin(
         )
     with transaction.atomic():
         operation = open_operation(
-            "decommission",
-            instance,
-            now,
-            requester,
-            params={"purge_data": purge_data},
+            "decommission", instance, now, requester, params={"purge_data": purge_data}
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation

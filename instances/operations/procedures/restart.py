@@ -102,7 +102,7 @@ def _called_for(state: State, now: datetime) -> State:
 
 
 def _take(instance: Instance, now: datetime) -> Operation:
-    operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
+    operation = open_operation("restart", instance, now, dockmgr("", automatic=True))
     begun = _begun(operation, instance.pk, now, lambda state: _called_for(state, now))
     failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
     operation.reason = f"{failed}, {_which(begun.restarts_failed)}"

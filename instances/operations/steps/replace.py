@@ -26,8 +26,9 @@ from instances.errors import (
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
 from instances.models import Instance, Operation
-from instances.operations.begin import Sign, open_operation, unsigned
+from instances.operations.begin import open_operation
 from instances.operations.find_own import sharers_of_data
+from instances.operations.image_choice import OutsideImage
 from instances.operations.procedure import Step, StepTookTooLong, Work
 from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports, taken_name
@@ -49,7 +50,7 @@ def begin(
     requester: Requester,
     *,
     image: str | None,
-    sign: Sign = unsigned,
+    choice: OutsideImage | None = None,
 ) -> Operation:
     """Take the instance for an update, to `image` or to what its reference names now.
 
@@ -64,14 +65,7 @@ def begin(
         "strategy": strategy(instance),
     }
     with transaction.atomic():
-        operation = open_operation(
-            "update",
-            instance,
-            now,
-            requester,
-            params=params,
-            sign=sign,
-        )
+        operation = open_operation("update", instance, now, requester, params=params, choice=choice)
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
 
