@@ -52,14 +52,14 @@ def procedure_of(operation: Operation) -> Procedure:
     return PROCEDURES[operation.kind]
 
 
-def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation as far as it goes now.
+def run_once(operation_id: uuid.UUID, outside: Outside | None = None, *, until: str = "") -> Operation:
+    """Carry an operation as far as it goes now, or to the end of the step `until`.
 
     Raises TryAgain when it is to be carried on later, BusyError and LeaseLost when another process is at it.
     """
     outside = outside or OUTSIDE
     operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
-    return run(procedure_of(operation), operation_id, outside)
+    return run(procedure_of(operation), operation_id, outside, until)
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -152,16 +152,24 @@ def begin_decommission(
 
 
 def begin_update(
-    customer_id: str, requester: Requester, *, image: str | None = None, outside: Outside | None = None
+    customer_id: str,
+    requester: Requester,
+    *,
+    image: str | None = None,
+    told: uuid.UUID | None = None,
+    outside: Outside | None = None,
 ) -> Operation:
-    """Take an instance for an update. Raises RequestError or BusyError."""
+    """Take an instance for an update. Raises RequestError or BusyError.
+
+    `told` is an update of another one whose registry is not asked the same again so soon after it.
+    """
     now = (outside or OUTSIDE).clock.now()
     ref = validators.image(image) if image is not None else None
 
     def begin(asked: Requester) -> Operation:
         instance = lookup.instance(customer_id)
         choice = image_choice.checked(instance.plan, ref, asked, instance)
-        return replacing.begin(instance, now, asked, image=ref, choice=choice)
+        return replacing.begin(instance, now, asked, image=ref, told=told, choice=choice)
 
     return once("update", customer_id, requester, {"image": ref}, begin)
 

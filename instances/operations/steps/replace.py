@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -40,6 +41,7 @@ from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_u
 OF_THE_NEW = (
     "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
 )  # fmt: skip
+TOLD = "told"  # the parameter that names the update whose registry has just been asked
 CHECKS_GO_ON = "health checks go on from here"
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
 
@@ -50,10 +52,12 @@ def begin(
     requester: Requester,
     *,
     image: str | None,
+    told: uuid.UUID | None = None,
     choice: OutsideImage | None = None,
 ) -> Operation:
     """Take the instance for an update, to `image` or to what its reference names now.
 
+    The registry's answer may be one to the update `told`, of another instance on its host.
     Raises RequestError when it has nothing to update, BusyError while it is being changed.
     """
     if not instance.container_id:
@@ -63,6 +67,7 @@ def begin(
         "old_container": instance.container_id,
         "port": instance.port,
         "strategy": strategy(instance),
+        **({TOLD: str(told)} if told else {}),
     }
     with transaction.atomic():
         operation = open_operation("update", instance, now, requester, params=params, choice=choice)
