@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from instances.containers import host_sources, storage
 from instances.containers.spec import ContainerSpec, next_name
 from instances.errors import NotFoundOnEngine, PermanentError, TransientError
+from instances.lib.clock import AHEAD
+from instances.limits import LONGEST_CALL
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -119,7 +122,9 @@ def take_back_purges(work: Work) -> None:
         return
     names = work.instance.planned_volumes
     waiting = PendingPurge.objects.filter(host=work.instance.host, volume__in=names)
-    waiting.exclude(holders=BEING_REMOVED).delete()
+    now = work.outside.clock.now()
+    lately = (now - timedelta(seconds=LONGEST_CALL), now + AHEAD)  # else whoever began it is gone
+    waiting.exclude(holders=BEING_REMOVED, tried_at__range=lately).delete()
     if waiting.exists():
         raise TransientError(f"The data of {work.instance.customer_id} is just being removed.")
 
