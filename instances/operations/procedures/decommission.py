@@ -145,7 +145,9 @@ def _succeeded(work: Work) -> None:
     instance.adopted = None
     instance.port = None
     instance.decommissioned_at = now
-    work.save("env", "adopted", "port", "decommissioned_at")
+    if work.operation.params["purge_data"]:
+        instance.volumes = {}
+    work.save("env", "adopted", "port", "volumes", "decommissioned_at")
     Instance.objects.filter(pk=instance.pk).update(former_values=None)  # the container is gone
 
 

@@ -181,8 +181,9 @@ def former_with_data(customer_id: str) -> Instance | None:
     former = gone.select_related("host", "plan").order_by("-decommissioned_at").first()
     if former is None or not former.held_volumes:
         return None
-    purged = Operation.objects.filter(instance=former, kind="decommission", params__purge_data=True)
-    return None if purged.exists() else former
+    # Of a customer who left before releases that forget the volumes of what is purged.
+    ended = Operation.objects.filter(instance=former, kind="decommission", status="succeeded")
+    return None if ended.filter(params__purge_data=True).exists() else former
 
 
 def refuse_former_elsewhere(work: Work) -> None:

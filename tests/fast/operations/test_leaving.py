@@ -230,3 +230,25 @@ def test_what_is_told_of_a_leaving_customer_is_true(world: World) -> None:
     assert (told["status"], told["leaving_at"]) == ("unknown", documents.time(row.leaving_at))
     incident.refresh_from_db()
     assert (incident.is_open, Incident.objects.open().count()) == (False, 0)
+
+
+def test_a_purge_that_failed_and_was_not_asked_for_again_is_no_purge(world: World) -> None:
+    """The second order keeps the data, which a new instance elsewhere must not begin without."""
+    world.instance()
+    world.engine.unreachable = True
+    asked = service.begin_decommission("c1", ASKED, purge_data=True, outside=world.outside)
+    assert service.run_to_end(asked.pk, world.outside).status == "failed"
+    world.engine.unreachable = False
+    assert world.decommission().status == "succeeded"
+    Host.objects.create(name="b", docker_url="unix:///fake/b.sock")
+    world.outside.hosts["unix:///fake/b.sock"].images[IMAGE] = world.engine.images[IMAGE]
+    done = world.provision("c1", host="b")
+    assert f"its data is in {VOLUME} on host local: go on with it (--keep-data)" in done.error
+    assert world.provision("c1", former_data="keep").host == world.host
+
+
+def test_data_that_was_purged_stays_so_when_the_record_of_it_is_forgotten(world: World) -> None:
+    world.instance()
+    assert world.decommission(purge_data=True).status == "succeeded"
+    Operation.objects.all().delete()
+    assert world.provision("c1").status == "succeeded"
