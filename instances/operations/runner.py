@@ -69,15 +69,22 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, until: 
     return operation
 
 
-def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> Operation:
-    """Close an operation before its first step; nothing has happened to the instance."""
+def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> bool:
+    """Close an operation before its first step, when nothing has happened to the instance; else leave it.
+
+    Returns whether it was closed.
+    """
     journal = Journal.claim(operation_id, outside.clock)
-    if journal is not None:
-        work = _work(journal, outside)
-        journal.remember(own_trouble=True)
-        journal.write(undoing=True, error=why)
-        _undo(procedure, work)
-    return Operation.objects.get(pk=operation_id)
+    if journal is None:
+        return False
+    if journal.operation.steps:
+        journal.release(0.0)
+        return False
+    work = _work(journal, outside)
+    journal.remember(own_trouble=True)
+    journal.write(undoing=True, error=why)
+    _undo(procedure, work)
+    return True
 
 
 def _work(journal: Journal, outside: Outside) -> Work:

@@ -220,11 +220,15 @@ def once(
         return joined
 
 
-def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
-    """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
-    withdrawn = close_unstarted(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
-    Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
-    return withdrawn
+def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> bool:
+    """Close an operation that nobody can be told to carry out, as if it had never been asked for.
+
+    Returns whether that was done: one that somebody has taken up goes on.
+    """
+    is_closed = close_unstarted(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    if is_closed:
+        Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
+    return is_closed
 
 
 def provision(
