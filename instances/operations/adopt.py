@@ -25,7 +25,7 @@ from instances.outside import Outside
 STEP = "adopt"
 OF_THE_CONTAINER = (
     "plan", "image", "env", "port", "container", "adopted", "container_id", "image_id", "image_digest",
-    "volumes", "approved_image", "host_access",
+    "volumes", "approved_image", "host_access", "made_with",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
-OF_THE_MADE = ("container_id", "volumes")
+OF_THE_MADE = ("container_id", "volumes", "made_with")
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -58,6 +58,9 @@ def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> Non
     instance.container_id = container_id
     if instance.adopted is None:
         instance.volumes = storage.volumes(spec)
+        asked = instance.plan.health.get("port")
+        own = asked if f"{asked}/tcp" in spec.further_ports else None
+        instance.made_with = {"further_ports": dict(spec.further_ports), "health_port": own}
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:

@@ -39,7 +39,8 @@ from instances.operations.steps.start import note_healthy, started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
 OF_THE_NEW = (
-    "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
+    "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "made_with",
+    "failed_images",
 )  # fmt: skip
 TOLD = "told"  # the parameter that names the update whose registry has just been asked
 CHECKS_GO_ON = "health checks go on from here"
