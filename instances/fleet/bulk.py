@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
 from instances.db.among import among
+from instances.db.moments import ahead
 from instances.errors import BusyError, DockmgrError, LeaseLost, RequestError
 from instances.fleet.nothing_newer import Answers
 from instances.fleet.rollout import Limits, too_many
@@ -195,9 +196,10 @@ def _write_down(bulk: Bulk, done: set[int]) -> bool:
 def take_stalled(now: datetime) -> list[Bulk]:
     """Orders whose next turn is long due: the message for it was lost, or its worker died.
 
+    One that is due further ahead than any can be was written by a clock that ran fast.
     Each is had by one process, and not again before the new message had its time.
     """
-    late = list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
+    late = list(Bulk.objects.filter(Q(due_at__lt=now - PATIENCE) | ahead("due_at", now + PATIENCE)))
     return [bulk for bulk in late if _is_mine(bulk, now)]
 
 
