@@ -8,8 +8,7 @@ from datetime import datetime
 
 from instances.models import Instance, Operation
 from instances.operations.steps import approval
-from instances.operations.steps.pull import TOLD_FOR
-from instances.operations.steps.replace import TOLD
+from instances.operations.steps.pull import TOLD, TOLD_FOR
 
 
 class Answers:

@@ -20,12 +20,11 @@ from instances.operations.begin import by_request
 from instances.operations.journal import abandoned
 from instances.operations.pause import begin_pause, end_pause
 from instances.operations.procedure import Procedure
-from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
+from instances.operations.procedures import decommission, restart, update
 from instances.operations.procedures import provision as provisioning
 from instances.operations.provision_result import ProvisionResult, provision_result
 from instances.operations.requester import Requester, at_machine
 from instances.operations.runner import close_unstarted, run
-from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside
@@ -36,20 +35,12 @@ ELSEWHERE_SECONDS = 0.5  # until an operation somebody else works on is looked a
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
     procedure.kind: procedure
-    for procedure in (
-        restart.PROCEDURE,
-        provisioning.PROCEDURE,
-        decommission.PROCEDURE,
-        update_stop_first.PROCEDURE,
-    )
+    for procedure in (restart.PROCEDURE, provisioning.PROCEDURE, decommission.PROCEDURE)
 }
 
 
 def procedure_of(operation: Operation) -> Procedure:
-    """The steps of an operation; an update has two ways, and keeps the one it began with."""
-    if operation.params.get("strategy") == "start_first":
-        return update_start_first.PROCEDURE
-    return PROCEDURES[operation.kind]
+    return update.procedure(operation) if operation.kind == "update" else PROCEDURES[operation.kind]
 
 
 def run_once(operation_id: uuid.UUID, outside: Outside | None = None, *, until: str = "") -> Operation:
@@ -169,7 +160,7 @@ def begin_update(
     def begin(asked: Requester) -> Operation:
         instance = lookup.instance(customer_id)
         choice = image_choice.checked(instance.plan, ref, asked, instance)
-        return replacing.begin(instance, now, asked, image=ref, told=told, choice=choice)
+        return update.begin(instance, now, asked, image=ref, told=told, choice=choice)
 
     return once("update", customer_id, requester, {"image": ref}, begin)
 

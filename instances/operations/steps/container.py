@@ -261,7 +261,12 @@ def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:
             if taken_name.is_there(work, work.instance.container_id):
                 raise  # something else is gone, such as the container whose network it is to share
             create(work, ready())
-    raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
+    raise every_port_taken(work)
+
+
+def every_port_taken(work: Work) -> PermanentError:
+    """What there is to say when `PORT_TRIES` ports were held by something else."""
+    return PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
 
 
 def _ready(work: Work, ready: Callable[[], str]) -> str:

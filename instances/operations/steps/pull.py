@@ -21,9 +21,10 @@ from instances.operations.attempts import NothingToDo
 from instances.operations.host_disk import free_bytes
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import approval, data, exact, fetch, generated
-from instances.operations.steps.replace import TOLD, new_image
+from instances.operations.steps.replace import new_image
 
-TOLD_FOR = timedelta(minutes=5)  # an answer of a registry is good for those who ask with the same order
+TOLD = "told"  # the parameter that names an update of another instance whose registry has just been asked
+TOLD_FOR = timedelta(minutes=5)  # how long its answer is good for this one
 
 
 def pull(work: Work) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 
-from django.db import transaction
 from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
-from instances.checks.transition import change
-from instances.containers import drift
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -22,16 +17,11 @@ from instances.errors import (
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
-    RequestError,
 )
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
-from instances.models import Instance, Operation
-from instances.operations.begin import open_operation
 from instances.operations.find_own import sharers_of_data
-from instances.operations.image_choice import OutsideImage
 from instances.operations.procedure import Step, StepTookTooLong, Work
-from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports, taken_name
 from instances.operations.steps.explain import note_failed
 from instances.operations.steps.former_values import forget_replaced
@@ -42,47 +32,8 @@ OF_THE_NEW = (
     "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "made_with",
     "failed_images",
 )  # fmt: skip
-TOLD = "told"  # the parameter that names the update whose registry has just been asked
 CHECKS_GO_ON = "health checks go on from here"
 NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
-
-
-def begin(
-    instance: Instance,
-    now: datetime,
-    requester: Requester,
-    *,
-    image: str | None,
-    told: uuid.UUID | None = None,
-    choice: OutsideImage | None = None,
-) -> Operation:
-    """Take the instance for an update, to `image` or to what its reference names now.
-
-    The registry's answer may be one to the update `told`, of another instance on its host.
-    Raises RequestError when it has nothing to update, BusyError while it is being changed.
-    """
-    if not instance.container_id:
-        raise RequestError(f"{instance.customer_id} has no container to update.")
-    params = {
-        "image": image,
-        "old_container": instance.container_id,
-        "port": instance.port,
-        "strategy": strategy(instance),
-        **({TOLD: str(told)} if told else {}),
-    }
-    with transaction.atomic():
-        operation = open_operation("update", instance, now, requester, params=params, choice=choice)
-        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
-    return operation
-
-
-def strategy(instance: Instance) -> str:
-    """The plan's way of updating; two containers never share a data volume, whatever it says.
-
-    Nor do they share further ports, or the ports and addresses of an adopted one.
-    """
-    alone = drift.runs_alone(instance.plan.spec()) or instance.further_ports or instance.is_adopted
-    return "recreate" if alone else str(instance.plan.update_strategy)
 
 
 def old_container(work: Work) -> str:
