@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from instances.containers import storage
 from instances.containers.facts import ContainerSummary
@@ -184,9 +184,15 @@ def unused_images(host: Host, now: datetime) -> set[str]:
 
 def _in_use(host: Host, now: datetime) -> set[str]:
     """Ids of images that run, or that operations of late or under way had to do with."""
-    here = Operation.objects.filter(host=host)
-    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
-    return recent | set(Instance.objects.present().values_list("image_id", flat=True))
+    recent = Operation.objects.filter(host=host, created_at__gte=now - IMAGES_KEPT_FOR)
+    run_anywhere = set(Instance.objects.present().values_list("image_id", flat=True))
+    return _images(recent) | needed_now(host) | run_anywhere
+
+
+def needed_now(host: Host) -> set[str]:
+    """Ids of images that run on the host, or that operations under way there have to do with."""
+    run = Instance.objects.present().filter(host=host).values_list("image_id", flat=True)
+    return _images(Operation.objects.filter(host=host, finished_at=None)) | set(run)
 
 
 def _replacements(operations: QuerySet[Operation], customer_id: str) -> QuerySet[Operation]:
