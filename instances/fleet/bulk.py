@@ -30,6 +30,7 @@ BRAKE = Limits()  # of updates
 PORTION = 50  # instances until an order's progress is written down
 BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
+PASSING = PATIENCE / 3  # in one turn, with those that have nothing newer
 
 
 def create_bulk(
@@ -146,6 +147,8 @@ def _pass_by(bulk: Bulk, done: set[int], turn: Turn) -> bool:
     told = [(each, answers.to(each)) for each in waiting.select_related("plan")]
     seeming = {each: update for each, update in told if update is not None}
     for instance in _healthy_first(list(seeming))[:PORTION]:
+        if service.OUTSIDE.clock.now() > now + PASSING:
+            return False  # before others take the turn for lost
         done.add(instance.pk)
         for operation in _begun(bulk, instance, seeming[instance]):
             if not _has_nothing_newer(operation, turn):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from instances.containers.facts import ContainerSummary
 from instances.fleet import bulk as selections
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
@@ -97,6 +98,20 @@ def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(world: World) 
     assert {row.status for row in rows} == {"succeeded"} and len(rows) == 60
     asked, *passed = [([step["detail"] for step in row.steps], row.facts.get("unchanged")) for row in rows]
     assert asked[1] is True and all(each == asked for each in passed)
+
+
+def test_a_slow_engine_makes_more_turns_and_none_that_is_taken_for_lost(world: World) -> None:
+    instances = [world.instance(f"c{n}") for n in range(12)]
+    publish(world, "agent-1")
+    list_containers = world.engine.list_containers
+
+    def slowly() -> list[ContainerSummary]:
+        world.clock.advance(4)
+        return list_containers()
+
+    world.engine.list_containers = slowly  # type: ignore[method-assign]
+    assert carried_out(world, "update", instances) == [1, 0, 0]
+    assert Operation.objects.filter(status="succeeded").count() == 12
 
 
 def test_who_has_something_to_do_all_the_same_is_the_one_canary(world: World) -> None:
