@@ -120,7 +120,7 @@ def _remake_old(work: Work) -> None:
     instance = work.instance
     data.ready_for_remaking(work)
     image = _image_before(work)
-    spec = instance.spec(port=work.operation.params["port"])
+    spec = instance.spec()
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease

@@ -14,7 +14,7 @@ from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Instance, Operation, Port
+from instances.models import Instance, Operation, Plan
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports, taken_name
 from instances.operations.steps.fetch import fetch
@@ -58,9 +58,14 @@ def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> Non
     instance.container_id = container_id
     if instance.adopted is None:
         instance.volumes = storage.volumes(spec)
-        asked = instance.plan.health.get("port")
-        own = asked if f"{asked}/tcp" in spec.further_ports else None
-        instance.made_with = {"further_ports": dict(spec.further_ports), "health_port": own}
+        instance.made_with = made_with(instance.plan, spec.further_ports)
+
+
+def made_with(plan: Plan, published: Mapping[str, int]) -> dict[str, Any]:
+    """What is kept of a container's ports, for as long as its plan may come to publish other ones."""
+    asked = plan.health.get("port")
+    own = asked if f"{asked}/tcp" in published else None
+    return {"further_ports": dict(published), "health_port": own}
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:
@@ -224,17 +229,7 @@ def start(work: Work, container: str) -> None:
         return
     facts = work.engine.inspect(container)
     if facts is not None and instance.container_port in facts.ports:
-        _follow_port(work, facts.ports[instance.container_port][1])
-
-
-def _follow_port(work: Work, number: int) -> None:
-    instance = work.instance
-    with work.journal.holding():
-        instance.port = number
-        instance.save(update_fields=["port"])
-        instance.ports.all().delete()
-        Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
-    work.journal.remember(new_port=number)
+        ports.follow(work, facts.ports[instance.container_port][1])
 
 
 def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:

@@ -9,13 +9,15 @@ import pytest
 
 from instances import documents
 from instances.checks.roster import Roster
+from instances.containers.spec import previous_name
 from instances.fleet.sweep import check_here, sweep_here
-from instances.models import Health, Incident, Instance, Operation
+from instances.models import Health, Incident, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.validate import validate
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
+from tests.fast.updates import answers_by_image, in_order, publish
 from tests.fast.updates import begin as begin_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,3 +216,41 @@ def test_leaving_takes_the_copy_along_and_leaves_the_stranger(
     assert service.run_to_end(done.pk, world.outside).status == "succeeded"
     assert world.engine.containers == ([] if stands == "copy" else ["dockmgr-c1"])
     assert not Incident.objects.open().exists()
+
+
+def test_one_made_anew_on_another_port_is_asked_there_once_it_is_taken_over(
+    world: World, instance: Instance
+) -> None:
+    made = copy(world, instance, host_port=20077)
+    world.clock.advance(60)
+    [row] = sweep_here("tests", world.outside).rows
+    assert (row.status, row.restarts_used, fresh(instance).container_id) == ("healthy", 1, made)
+    [port] = Port.objects.all()
+    assert (port.number, port.instance, fresh(instance).port) == (20077, instance, 20077)
+    assert validate(fresh(instance), world.outside).errors == []
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_an_update_that_fails_goes_back_to_one_on_another_port(
+    world: World, instance: Instance, removed: bool
+) -> None:
+    copy(world, instance, host_port=20077)
+    world.engine.images["kept"] = image_facts("agent-1")
+    publish(world)
+    answers_by_image(world, 20077)
+    if removed:
+        world.clock.at(1, lambda: world.engine.lose(previous_name(instance.container_name)))
+    assert update(world).status == "rolled_back"
+    assert in_order(world).port == 20077
+    assert look(world).status == "healthy"
+
+
+def test_a_port_of_somebody_else_is_not_taken_with_the_container(world: World, instance: Instance) -> None:
+    other = world.instance("c2")
+    world.engine.stop(other.container_id, 1)
+    copy(world, instance, host_port=other.port)
+    world.restart()
+    assert {row.customer_id: row.port for row in Instance.objects.all()} == {
+        "c1": instance.port,
+        "c2": other.port,
+    }
