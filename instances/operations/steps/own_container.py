@@ -33,8 +33,7 @@ def settle(work: Work, *, by_name: bool = True) -> str:
     if found.left_behind is not None:
         _remove_left_behind(work, found.left_behind.id)
     if found.finding == REPLACED:
-        taken = _take_over(work, found.container.id)
-        done += ["It was taken over.", *_follow_port(work, taken)]
+        done += _take_over(work, found.container.id)
     if found.stranger is None and found.container.name != instance.container_name:
         taken_name.give_name(work, found.container.id, instance.container_name)
         done.append(f"It is {instance.container_name} again.")
@@ -51,7 +50,7 @@ def _remove_left_behind(work: Work, container_id: str) -> None:
 
 
 def _follow_port(work: Work, taken: ContainerFacts) -> Iterator[str]:
-    """Whoever made it, or a database that was restored since, may have given it another port."""
+    """Whoever made it, or an update that the database has forgotten, may have given it another port."""
     instance = work.instance
     _, number = taken.ports.get(instance.container_port, ("", 0))
     if instance.adopted is None and number not in (0, instance.port) and ports.is_free_for(instance, number):
@@ -59,11 +58,12 @@ def _follow_port(work: Work, taken: ContainerFacts) -> Iterator[str]:
         yield f"It is on port {number}."
 
 
-def _take_over(work: Work, container_id: str) -> ContainerFacts:
-    """From now on this is the instance's container, on the image that it runs."""
+def _take_over(work: Work, container_id: str) -> list[str]:
+    """From now on this is the instance's container, on the image that it runs; sentences for people."""
     instance, facts = work.instance, work.engine.inspect(container_id)
     if facts is None:
         raise PermanentError(f"The container of {instance.customer_id} was being changed from outside.")
+    moved = list(_follow_port(work, facts))  # first: once the row has the container nobody comes here again
     image = work.engine.image(facts.image_id)
     instance.container_id, instance.image_id = facts.id, facts.image_id
     instance.image_digest = exact.digest_of(image, instance.image_ref) if image else ""
@@ -75,4 +75,4 @@ def _take_over(work: Work, container_id: str) -> ContainerFacts:
         instance.made_with = container.made_with(instance.plan, published)
     work.save("container_id", "image_id", "image_digest", "approved_image", "made_with")
     forget_replaced(work, facts.id)
-    return facts
+    return ["It was taken over.", *moved]

@@ -77,12 +77,12 @@ def move_further(work: Work, kept: Container[int]) -> bool:
 def follow(work: Work, number: int) -> None:
     """Have the instance asked at the host's port that its container is found to be published on."""
     instance = work.instance
+    work.journal.remember(new_port=number)
     with work.journal.holding():
         Port.objects.filter(instance=instance, number=instance.port or 0).delete()
         Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
         instance.port = number
         instance.save(update_fields=["port"])
-    work.journal.remember(new_port=number)
 
 
 def is_free_for(instance: Instance, number: int) -> bool:
