@@ -11,6 +11,7 @@ from instances.fleet import bulk as selections
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
 from tests.factories import ASKED, IMAGE, World, an_order
+from tests.fakes.outside import Killed
 from tests.fast.updates import NEW, OLD, answers_by_image, publish, steps, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,3 +143,23 @@ def test_an_answer_of_a_registry_is_taken_on_the_same_host_and_soon(
     publish(world)
     second = service.begin_update("c2", ASKED, told=first.pk, outside=world.outside)
     assert service.run_to_end(second.pk, world.outside).facts["new_image"] == image
+
+
+def test_who_was_being_passed_by_when_the_process_died_is_seen_to_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = [world.instance(f"c{n}") for n in range(5)]
+    publish(world, "agent-1")
+    order = an_order("update", [each.pk for each in instances])
+    [asked] = selections.advance(order.pk, 0).operations
+    service.run_to_end(asked.pk, world.outside)
+    world.outside.fate.strikes_at(9)
+    with pytest.raises(Killed):
+        selections.advance(order.pk, 1)
+    world.clock.advance(91)
+    service.recover(world.outside)
+    [left] = selections.take_stalled(world.now)
+    assert selections.advance(left.pk, left.turn).following is None
+    assert sorted(Operation.objects.values_list("customer_id", "status")) == [
+        (each.customer_id, "succeeded") for each in instances
+    ]
