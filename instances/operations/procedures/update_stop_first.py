@@ -16,8 +16,9 @@ from instances.containers.identity import ALIVE
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
+from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
-from instances.operations.steps import container, data, exact, ports, taken_name
+from instances.operations.steps import container, data, exact, own_container, ports, taken_name
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -98,10 +99,24 @@ def _may_be_started(facts: ContainerFacts) -> bool:
 def _start_old(work: Work) -> None:
     _refuse_beside_new(work)
     if not taken_name.is_there(work, old_container(work)):
-        _remake_old(work)
+        if not _is_served(work):
+            _remake_old(work)
     elif work.operation.facts.get("old_policy"):
         work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
     container.start(work, old_container(work))
+
+
+def _is_served(work: Work) -> bool:
+    """Whether a container that this operation does not know serves the customer, which is kept then.
+
+    Updates that the database has forgotten, as it was restored since, made it and removed the old one.
+    """
+    own = find_own(work.engine, work.instance).container
+    if own is None or own.state not in ALIVE:
+        return False
+    own_container.settle(work, by_name=False)
+    work.journal.remember(old_remade=work.instance.container_id)
+    return True
 
 
 def _refuse_beside_new(work: Work) -> None:

@@ -193,16 +193,20 @@ def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
 
     Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
     """
-    name, is_own = facts.name, facts.id == work.instance.container_id
-    if is_own and facts.state == DEAD:
+    if facts.id == work.instance.container_id and facts.state == DEAD:
         work.engine.remove_own(facts.id)
         return
-    if is_own or not was_left_behind(work, facts):
+    see_left_behind(work, facts)
+    work.engine.remove(facts.id)
+
+
+def see_left_behind(work: Work, facts: ContainerFacts) -> None:
+    """Raise PermanentError for a container that `remove_left_behind` would not remove, unless it is dead."""
+    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
         raise PermanentError(
-            f"A container named {name} is in the way on {work.instance.host.name}; "
+            f"A container named {facts.name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."
         )
-    work.engine.remove(facts.id)
 
 
 def was_left_behind(work: Work, facts: ContainerFacts) -> bool:

@@ -45,6 +45,7 @@ def settle(work: Work, *, by_name: bool = True) -> str:
 def _remove_left_behind(work: Work, container_id: str) -> None:
     facts = work.engine.inspect(container_id)
     if facts is not None:
+        container.see_left_behind(work, facts)
         work.engine.stop(facts.id, work.instance.stop_timeout)
         container.remove_left_behind(work, facts)
 

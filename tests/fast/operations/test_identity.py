@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from instances import documents
 from instances.checks.roster import Roster
-from instances.containers.spec import previous_name
+from instances.containers.spec import OPERATION_LABEL, previous_name
 from instances.fleet.sweep import check_here, sweep_here
 from instances.models import Health, Incident, Instance, Operation, Port
 from instances.operations import service
@@ -17,7 +18,7 @@ from instances.operations.validate import validate
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
-from tests.fast.updates import answers_by_image, in_order, publish
+from tests.fast.updates import NEWEST, answers_by_image, in_order, publish
 from tests.fast.updates import begin as begin_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -254,3 +255,42 @@ def test_a_port_of_somebody_else_is_not_taken_with_the_container(world: World, i
         "c1": instance.port,
         "c2": other.port,
     }
+
+
+def test_a_database_restored_from_the_middle_of_an_update_costs_no_later_container(world: World) -> None:
+    """Updates that nobody remembers made the one that runs, and removed those of the one carried on."""
+    old = world.instance()
+    publish(world)
+    stop, later = world.engine.stop, list[str]()
+
+    def stop_and_be_replaced(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        world.engine.stop = stop  # type: ignore[method-assign]
+        for name in world.engine.containers:
+            world.engine.lose(name)
+        spec = old.spec()
+        labels = {**spec.labels, OPERATION_LABEL: str(uuid.uuid4())}
+        world.engine.images["later"] = image_facts("agent-3")
+        later.append(world.engine.create(replace(spec, image="later", labels=labels)))
+        world.engine.start(later[0])
+        world.engine.stops.clear()
+
+    world.engine.stop = stop_and_be_replaced  # type: ignore[method-assign]
+    done = update(world)
+    assert (done.status, done.error) == ("rolled_back", "The container name dockmgr-c1 is already in use.")
+    world.clock.advance(60)
+    [row] = sweep_here("tests", world.outside).rows
+    instance = in_order(world)
+    assert (row.status, row.restarts_used, instance.container_id) == ("healthy", 0, later[0])
+    assert (instance.image_id, world.engine.stops) == (NEWEST, {})
+
+
+def test_what_stands_in_the_way_is_not_stopped_unless_it_may_be_removed(world: World) -> None:
+    instance = world.instance()
+    world.engine.rename(instance.container_id, previous_name(instance.container_name))
+    labels = {**instance.spec().labels, OPERATION_LABEL: str(uuid.uuid4())}
+    other = world.engine.create(replace(instance.spec(), image=IMAGE, labels=labels, host_port=0))
+    world.engine.start(other)
+    assert "dockmgr does not remove what it did not make" in world.restart().error
+    facts = world.engine.inspect(other)
+    assert facts and facts.state == "running"
