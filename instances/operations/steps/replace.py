@@ -17,6 +17,7 @@ from instances.errors import (
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
+    RemovedMeanwhile,
 )
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
@@ -33,7 +34,7 @@ OF_THE_NEW = (
     "failed_images",
 )  # fmt: skip
 CHECKS_GO_ON = "health checks go on from here"
-NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
+NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused, RemovedMeanwhile)
 
 
 def old_container(work: Work) -> str:
