@@ -294,3 +294,26 @@ def test_what_stands_in_the_way_is_not_stopped_unless_it_may_be_removed(world: W
     assert "dockmgr does not remove what it did not make" in world.restart().error
     facts = world.engine.inspect(other)
     assert facts and facts.state == "running"
+
+
+def test_a_removal_spares_what_began_after_it_was_asked_for(world: World, instance: Instance) -> None:
+    """A database restored from its middle has forgotten that the customer came back since."""
+    asked = service.begin_decommission("c1", ASKED, purge_data=True, outside=world.outside)
+    world.clock.advance(3600)
+    made = copy(world, instance)
+    failed = service.run_to_end(asked.pk, world.outside)
+    assert (failed.status, "decommission c1 again" in failed.error) == ("failed", True)
+    facts = world.engine.inspect(made)
+    assert facts and facts.state == "running"
+    assert instance.volume_name in world.engine.volumes
+    assert world.decommission(purge_data=True).status == "succeeded"
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
+
+
+def test_one_that_ends_and_is_started_again_and_again_can_be_removed(
+    world: World, instance: Instance
+) -> None:
+    asked = service.begin_decommission("c1", ASKED, outside=world.outside)
+    world.clock.advance(30)
+    copy(world, instance)
+    assert service.run_to_end(asked.pk, world.outside).status == "succeeded"
