@@ -152,6 +152,10 @@ class LeftPaused(GateFailed):
     """Somebody paused the container all the time, which says nothing of its image."""
 
 
+class RemovedMeanwhile(GateFailed):
+    """Somebody removed the container before it was seen to be well: nothing is said of its image."""
+
+
 class NotWell(PermanentError):
     """What is to be adopted does not answer well where it would be asked."""
 

@@ -73,7 +73,7 @@ def tidy_up() -> None:
         enqueue(operation)
     remove_expired(service.OUTSIDE.engines, now)
     learn_digests(service.OUTSIDE.engines)
-    purge_pending(service.OUTSIDE.engines, now)
+    purge_pending(service.OUTSIDE)
     remove_unused_images(service.OUTSIDE.engines, now)
 
 

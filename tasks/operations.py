@@ -221,11 +221,16 @@ def enqueue(operation: Operation) -> None:
 
 
 def enqueue_or_withdraw(operation: Operation) -> Operation:
-    """`enqueue`, or take the operation back as if it had never been asked for. Raises OutOfReachError."""
+    """`enqueue`, or take the operation back as if it had never been asked for. Raises OutOfReachError.
+
+    One that an equal request had handed over or carried out, or that somebody works on, stays as it is.
+    """
+    if operation.finished_at is not None or operation.handed_over_at is not None:
+        return operation
     try:
         require_broker()
         enqueue(operation)
     except OutOfReachError as error:
-        service.withdraw(operation, str(error))
-        raise
+        if service.withdraw(operation, str(error)):
+            raise
     return operation

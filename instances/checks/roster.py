@@ -97,6 +97,7 @@ class SubjectRow(Struct, CheckSubject, eq=False):
     image: str
     port: int | None
     further_ports: dict[str, int]
+    made_with: dict[str, Any] | None
     container: str
     container_id: str
     volumes: dict[str, str] | None

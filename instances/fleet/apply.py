@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 
 from instances.alerts.switching import channels_changed
+from instances.checks.asking import ask_of
 from instances.containers import image_policy, log_alerts
 from instances.containers.options import Options, conflicts
 from instances.containers.spec import SPEC_LABEL
@@ -32,7 +33,6 @@ from instances.operations.steps import generated
 
 TRIES = 2  # of a row that another process makes at the same moment: then it is there to be changed
 PORT_RANGE = "last_port must not be below first_port"
-QUESTION = frozenset({"health", "health_path", "health_expect", "health_headers"})
 SECRET_FIELDS = frozenset({"env", "url", "health_headers", "password"})
 
 
@@ -106,25 +106,26 @@ def rehearse(fleet: FleetFile, clock: Clock = SYSTEM) -> Rehearsal:
 
 def _rehearse(fleet: FleetFile, clock: Clock) -> Rehearsal:
     with transaction.atomic():
-        before = _specs(fleet)
+        before, asked_before = _concerned(fleet)
         changes = _apply(fleet, clock)
-        after, anew = _specs(fleet), _asked_anew(changes)
+        after, asked = _concerned(fleet)
         transaction.set_rollback(True)
-    return Rehearsal(changes, [who for who, spec in after.items() if before.get(who) != spec], anew)
+    return Rehearsal(changes, _differing(before, after), _differing(asked_before, asked))
 
 
-def _asked_anew(changes: Sequence[FleetChange]) -> list[str]:
-    plans = [change.name for change in changes if change.kind == "plan" and QUESTION & change.fields.keys()]
-    present = Instance.objects.present().filter(plan__name__in=plans).order_by("customer_id")
-    return list(present.values_list("customer_id", flat=True))
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [who for who, what in after.items() if before.get(who) != what]
 
 
-def _specs(fleet: FleetFile) -> dict[str, str]:
-    """By customer of the file's plans and hosts, what tells the container he should have from any other."""
+def _concerned(fleet: FleetFile) -> tuple[dict[str, str], dict[str, object]]:
+    """By customer of the file's plans and hosts, what tells the container he should have from any other, and
+    where and how the one he has is asked.
+    """
     plans, hosts = ([entry.name for entry in entries] for entries in (fleet.plans, fleet.hosts))
     present = Instance.objects.present().filter(Q(plan__name__in=plans) | Q(host__name__in=hosts))
-    rows = present.select_related("plan", "host").order_by("customer_id")
-    return {row.customer_id: _spec_label(row) for row in rows}
+    rows = list(present.select_related("plan", "host").order_by("customer_id"))
+    questions = {row.customer_id: (row.health_url, row.plan.health_expect, ask_of(row.plan)) for row in rows}
+    return {row.customer_id: _spec_label(row) for row in rows}, {**questions}
 
 
 def _spec_label(instance: Instance) -> str:

@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from instances.db.among import among
-from instances.errors import DockmgrError, RequestError
+from instances.db.moments import ahead
+from instances.errors import BusyError, DockmgrError, LeaseLost, RequestError
+from instances.fleet.nothing_newer import Answers
 from instances.fleet.rollout import Limits, too_many
 from instances.health.state import Status
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
+from instances.operations.attempts import TryAgain
 from instances.operations.requester import Requester
+from instances.operations.steps.pull import PULL, TOLD_FOR
 
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
@@ -26,6 +30,7 @@ BRAKE = Limits()  # of updates
 PORTION = 50  # instances until an order's progress is written down
 BETWEEN_TURNS = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=60)
+PASSING = PATIENCE / 3  # in one turn, with those that have nothing newer
 
 
 def create_bulk(
@@ -78,16 +83,21 @@ def advance(bulk_id: uuid.UUID, number: int) -> Turn:
     if why := ended.why_to_stop(len(bulk.instances)):
         _leave_alone(bulk, why)
         return turn
+    if ended.most_at_once == 1 and not unfinished(bulk):
+        is_over = not _pass_by(bulk, done, turn)
+        if not _write_down(bulk, done) or is_over:
+            return _followed(turn, bulk)
     for portion in _portions(list(_whose_turn(bulk, ended.most_at_once))):
         for instance in portion:
             done.add(instance.pk)
-            try:
-                turn.operations.extend(_begin(bulk, instance))
-            except DockmgrError as refusal:
-                bulk.refused[instance.customer_id] = str(refusal)
+            turn.operations.extend(_begun(bulk, instance))
         if not _write_down(bulk, done):
             return turn
     _write_down(bulk, done)
+    return _followed(turn, bulk)
+
+
+def _followed(turn: Turn, bulk: Bulk) -> Turn:
     turn.following = bulk.turn if bulk.pending else None
     return turn
 
@@ -114,7 +124,7 @@ class _Ended:
 def _ended(bulk: Bulk) -> _Ended:
     if bulk.verb != "update":
         return _Ended()
-    ended = Operation.objects.filter(request_id__startswith=bulk.request_prefix).exclude(finished_at=None)
+    ended = _operations(bulk).exclude(finished_at=None)
     changed = Q(facts__unchanged__isnull=True) | Q(facts__unchanged=False)
     counts = {
         "done": Count("pk"),
@@ -122,6 +132,38 @@ def _ended(bulk: Bulk) -> _Ended:
         "tried": Count("pk", filter=changed),
     }
     return _Ended(is_braked=True, **ended.aggregate(**counts))
+
+
+def _pass_by(bulk: Bulk, done: set[int], turn: Turn) -> bool:
+    """See to those here that, as it seems, run what there is to run; whether another one may be begun then.
+
+    Each is an update as any other, asked for and recorded. One that has something to do all the same is the
+    canary: the workers carry it on.
+    """
+    now = service.OUTSIDE.clock.now()
+    asked = _operations(bulk).filter(finished_at__gte=now - TOLD_FOR, status="succeeded")
+    answers = Answers(asked, now)
+    waiting = Instance.objects.present().filter(among("pk", set(bulk.pending) - done)).without_secrets()
+    told = [(each, answers.to(each)) for each in waiting.select_related("plan")]
+    seeming = {each: update for each, update in told if update is not None}
+    for instance in _healthy_first(list(seeming))[:PORTION]:
+        if service.OUTSIDE.clock.now() > now + PASSING:
+            return False  # before others take the turn for lost
+        done.add(instance.pk)
+        for operation in _begun(bulk, instance, seeming[instance]):
+            if not _has_nothing_newer(operation, turn):
+                return False
+    return len(seeming) <= PORTION
+
+
+def _has_nothing_newer(operation: Operation, turn: Turn) -> bool:
+    try:
+        return service.run_once(operation.pk, until=PULL.name).status == "succeeded"
+    except TryAgain:
+        turn.operations.append(operation)
+    except (BusyError, LeaseLost):
+        pass  # Another process carries it on.
+    return False
 
 
 def _leave_alone(bulk: Bulk, why: str) -> None:
@@ -157,9 +199,10 @@ def _write_down(bulk: Bulk, done: set[int]) -> bool:
 def take_stalled(now: datetime) -> list[Bulk]:
     """Orders whose next turn is long due: the message for it was lost, or its worker died.
 
+    One that is due further ahead than any can be was written by a clock that ran fast.
     Each is had by one process, and not again before the new message had its time.
     """
-    late = list(Bulk.objects.filter(due_at__lt=now - PATIENCE))
+    late = list(Bulk.objects.filter(Q(due_at__lt=now - PATIENCE) | ahead("due_at", now + PATIENCE)))
     return [bulk for bulk in late if _is_mine(bulk, now)]
 
 
@@ -177,7 +220,11 @@ def operations_of(bulk: Bulk, instance_ids: Iterable[int]) -> dict[int, Operatio
 
 def unfinished(bulk: Bulk) -> list[Operation]:
     """Operations of this order that are under way."""
-    return list(Operation.objects.filter(request_id__startswith=bulk.request_prefix, finished_at=None))
+    return list(_operations(bulk).filter(finished_at=None))
+
+
+def _operations(bulk: Bulk) -> QuerySet[Operation]:
+    return Operation.objects.filter(request_id__startswith=bulk.request_prefix)
 
 
 def _request_id(bulk: Bulk, instance_id: int) -> str:
@@ -225,14 +272,23 @@ def _healthy_first(instances: list[Instance]) -> list[Instance]:
     return sorted(instances, key=lambda instance: instance.pk not in healthy)
 
 
-def _begin(bulk: Bulk, instance: Instance) -> list[Operation]:
+def _begun(bulk: Bulk, instance: Instance, told: uuid.UUID | None = None) -> list[Operation]:
+    """What was begun for the instance; nothing where it was refused, which is noted."""
+    try:
+        return _begin(bulk, instance, told)
+    except DockmgrError as refusal:
+        bulk.refused[instance.customer_id] = str(refusal)
+        return []
+
+
+def _begin(bulk: Bulk, instance: Instance, told: uuid.UUID | None) -> list[Operation]:
     """Raises DockmgrError when it is refused."""
     customer_id = instance.customer_id
     requester = Requester(bulk.by, bulk.reason, _request_id(bulk, instance.pk))
     if bulk.verb == "restart":
         return [service.begin_restart(customer_id, requester)]
     if bulk.verb == "update":
-        return [service.begin_update(customer_id, requester)]
+        return [service.begin_update(customer_id, requester, told=told)]
     if bulk.verb == "pause":
         service.pause(customer_id, requester)
     return []

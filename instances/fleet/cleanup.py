@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from instances.containers import storage
 from instances.containers.facts import ContainerSummary
@@ -22,7 +22,7 @@ from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
 from instances.operations.steps.data import BEING_REMOVED
-from instances.outside import ask_all, engine_address
+from instances.outside import Outside, ask_all, engine_address
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ def expired(now: datetime) -> list[Operation]:
     return begun
 
 
-def purge_pending(engines: Engines, now: datetime) -> list[str]:
+def purge_pending(outside: Outside) -> list[str]:
     """Remove the volumes whose data was to go and that nobody uses any more; returns their names."""
     rows = list(PendingPurge.objects.select_related("host"))
-    silent = silent_hosts({row.host_id: row.host for row in rows}.values(), engines)
-    return [row.volume for row in rows if _purged(row, engines, now, silent)]
+    silent = silent_hosts({row.host_id: row.host for row in rows}.values(), outside.engines)
+    return [row.volume for row in rows if _purged(row, outside, silent)]
 
 
 def silent_hosts(hosts: Iterable[Host], engines: Engines) -> dict[int, DockmgrError]:
@@ -55,27 +55,27 @@ def silent_hosts(hosts: Iterable[Host], engines: Engines) -> dict[int, DockmgrEr
     return {host.pk: answer for host, answer in found if isinstance(answer, DockmgrError)}
 
 
-def _purged(row: PendingPurge, engines: Engines, now: datetime, silent: dict[int, DockmgrError]) -> bool:
+def _purged(row: PendingPurge, outside: Outside, silent: dict[int, DockmgrError]) -> bool:
     """Whether the data is gone by this call. The order is kept, with what it waits for, until it is."""
     try:
         if row.host_id in silent:
             raise silent[row.host_id]
-        engine = engines.at(engine_address(row.host))
+        engine = outside.engines.at(engine_address(row.host))
         labels = engine.volume_labels(row.volume)
         wanted = labels is not None and storage.is_customers(labels, row.customer_id)
         if wanted:
-            _remove_unused(row, engine)
+            _remove_unused(row, engine, outside.clock.now())
     except DockmgrError as error:
         if isinstance(error, EngineUnreachable):
             silent[row.host_id] = error
         logger.info("The volume %s stays for now: %s", row.volume, error)
-        PendingPurge.objects.filter(pk=row.pk).update(tried_at=now, holders=str(error)[:255])
+        PendingPurge.objects.filter(pk=row.pk).update(tried_at=outside.clock.now(), holders=str(error)[:255])
         return False
     row.delete()
     return wanted
 
 
-def _remove_unused(row: PendingPurge, engine: Engine) -> None:
+def _remove_unused(row: PendingPurge, engine: Engine, now: datetime) -> None:
     """Raises PermanentError, which says who has the volume, or that it is to be kept by now.
 
     Of a customer who is back the data stays: whoever provisioned again says what becomes of it.
@@ -83,7 +83,7 @@ def _remove_unused(row: PendingPurge, engine: Engine) -> None:
     if Instance.objects.present().filter(customer_id=row.customer_id).exists():
         raise PermanentError(f"the customer {row.customer_id}, who is back")
     # Other hosts may have been slow to answer. From here on nobody goes on with the data.
-    if not PendingPurge.objects.filter(pk=row.pk).update(holders=BEING_REMOVED):
+    if not PendingPurge.objects.filter(pk=row.pk).update(holders=BEING_REMOVED, tried_at=now):
         raise PermanentError("the customer went on with it")
     try:
         engine.remove_volume(row.volume)
@@ -184,9 +184,15 @@ def unused_images(host: Host, now: datetime) -> set[str]:
 
 def _in_use(host: Host, now: datetime) -> set[str]:
     """Ids of images that run, or that operations of late or under way had to do with."""
-    here = Operation.objects.filter(host=host)
-    recent = _images(here.filter(Q(created_at__gte=now - IMAGES_KEPT_FOR) | Q(finished_at=None)))
-    return recent | set(Instance.objects.present().values_list("image_id", flat=True))
+    recent = Operation.objects.filter(host=host, created_at__gte=now - IMAGES_KEPT_FOR)
+    run_anywhere = set(Instance.objects.present().values_list("image_id", flat=True))
+    return _images(recent) | needed_now(host) | run_anywhere
+
+
+def needed_now(host: Host) -> set[str]:
+    """Ids of images that run on the host, or that operations under way there have to do with."""
+    run = Instance.objects.present().filter(host=host).values_list("image_id", flat=True)
+    return _images(Operation.objects.filter(host=host, finished_at=None)) | set(run)
 
 
 def _replacements(operations: QuerySet[Operation], customer_id: str) -> QuerySet[Operation]:

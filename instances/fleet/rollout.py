@@ -11,6 +11,7 @@ from django.db import connections
 
 from instances.db.retry import retry_on_disconnect
 from instances.errors import BusyError, LeaseLost, RequestError
+from instances.fleet.nothing_newer import Answers
 from instances.fleet.progress import Progress, silent
 from instances.health.state import Status
 from instances.models import Instance, Operation
@@ -109,7 +110,8 @@ class _Rollout:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="update") as pool:
             while self._running or (self._waiting and not self._result.stopped):
                 for instance in self._startable():
-                    self._running[pool.submit(self._update, instance)] = instance
+                    told = self._answers().to(instance, self._image)
+                    self._running[pool.submit(self._update, instance, told)] = instance
                 self._collect()
         self._result.left = [instance.customer_id for instance in self._waiting]
         return self._result
@@ -125,6 +127,11 @@ class _Rollout:
 
     def _at_once(self) -> int:
         return AT_ONCE if self._result.tried >= self._limits.canaries else 1
+
+    def _answers(self) -> Answers:
+        """What registries need not be asked again while nothing newer was found."""
+        unchanged = [] if self._result.tried else self._result.operations
+        return Answers(unchanged, self._outside.clock.now())
 
     def _has_room(self, instance: Instance) -> bool:
         busy = sum(1 for other in self._running.values() if other.host_id == instance.host_id)
@@ -142,14 +149,14 @@ class _Rollout:
         """The same for the same request and customer, however long both are."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{request_id}:{instance.customer_id}"))
 
-    def _update(self, instance: Instance) -> Operation | None:
+    def _update(self, instance: Instance, told: uuid.UUID | None) -> Operation | None:
         request_id = self._requester.request_id and self._share_of(self._requester.request_id, instance)
         try:
             requester = replace(self._requester, request_id=request_id)
             # What meets the locks of others must not end the rollout.
             operation = retry_on_disconnect(
                 lambda: begin_update(
-                    instance.customer_id, requester, image=self._image, outside=self._outside
+                    instance.customer_id, requester, image=self._image, told=told, outside=self._outside
                 ),
                 self._outside.clock,
             )

@@ -14,6 +14,7 @@ from instances.containers import spec
 from instances.db.retry import retry_on_disconnect
 from instances.documents import shapes
 from instances.errors import DockmgrError, RequestError
+from instances.fleet.cleanup import needed_now
 from instances.fleet.progress import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import read_logs, service
@@ -198,11 +199,11 @@ class _Deployment:
         )
 
     def _remove_pulled_image(self) -> None:
-        """An image that came with the test goes with it, unless somebody runs it by now."""
+        """An image that came with the test goes with it, unless somebody runs it by now, or is about to."""
         made = Operation.objects.filter(customer_id=self._customer, kind="provision").first()
         if made is None or made.host is None or not (made.facts.get("pulled") and made.image_after):
             return
-        if Instance.objects.present().filter(host=made.host, image_id=made.image_after).exists():
+        if made.image_after in needed_now(made.host):
             return
         engine = self._outside.engines.at(engine_address(made.host))
         engine.remove_image(self._image or self._plan.image)

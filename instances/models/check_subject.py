@@ -24,6 +24,7 @@ class CheckSubject:
     image: str
     port: Any
     further_ports: Any
+    made_with: Any
     container: Any
     container_id: Any
     volumes: Any
@@ -55,21 +56,34 @@ class CheckSubject:
     @property
     def health_url(self) -> str:
         """Where health is asked: at the published address, or the container's own (see `located`)."""
-        return self.health_url_at(self.port or 0)
+        if self.made_with is None:
+            return self.health_url_at(self.port or 0)
+        return self._url(self._place(self.port or 0, self.made_with["further_ports"], self._asked_port()))
+
+    def _asked_port(self) -> int | None:
+        """The port its plan asks at; of a container made from other `ports` the one it asked at then."""
+        asked: int | None = self.plan.health.get("port")
+        before: int | None = self.made_with["health_port"]
+        further = self.made_with["further_ports"]
+        has_it = asked in (None, self.plan.container_port) or f"{asked}/tcp" in further
+        stays = before is None or f"{before}/tcp" in self.plan.options.get("ports", ())
+        return asked if has_it and stays else before
 
     def health_url_at(self, port: int) -> str:
-        """Where health would be asked if the container's main port were published on `port`."""
+        """Where health would be asked of a container made now, with its main port published on `port`."""
+        return self._url(self._place(port, self.further_ports, self.plan.health.get("port")))
+
+    def _url(self, place: str) -> str:
         kind = self.plan.health.get("kind", "http")
-        place = self._place(port)
         if kind == "tcp":
             return f"tcp://{place}"
         return f"{'https' if kind == 'https' else 'http'}://{place}{self.plan.health_path}"
 
-    def _place(self, port: int) -> str:
-        asked = self.plan.health.get("port")
-        if self.is_adopted and not port:
-            return f"{OWN_ADDRESS}:{asked or self.plan.container_port}"
-        return self._address(self.further_ports.get(f"{asked}/tcp", port))
+    def _place(self, port: int, published: dict[str, int], asked: int | None) -> str:
+        if self.is_adopted and not port:  # every port of its own address can be asked
+            made = (self.made_with or {}).get("container_port")
+            return f"{OWN_ADDRESS}:{self.plan.health.get('port') or made or self.plan.container_port}"
+        return self._address(published.get(f"{asked}/tcp", port))
 
     def _address(self, port: int) -> str:
         host = f"[{self.host.address}]" if ":" in self.host.address else self.host.address

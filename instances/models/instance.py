@@ -54,7 +54,9 @@ class Instance(CheckSubject, WithEnvironment):
     """An instance is known by `customer_id` and by `subdomain`, each unique among present ones.
 
     `port` is the published address in force, `further_ports` those of the plan's `ports` (`9090/tcp`); the
-    Port table holds the reservations. `failed_images`
+    Port table holds the reservations. `made_with` is what of them its container publishes (`further_ports`)
+    and at which of these its plan asked when it was made (`health_port`), of an adopted one its own port
+    (`container_port`); None for one from before that was written down. `failed_images`
     are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
     is where a registry has exactly the image that runs. `approved_image` is what a worker noted of that
     image: its id, its reference, and who allowed it. `volumes` maps the names of the volumes that
@@ -80,6 +82,7 @@ class Instance(CheckSubject, WithEnvironment):
     image_id = CharField(max_length=80, blank=True)
     image_digest = CharField(max_length=600, blank=True)
     further_ports = JSONField(default=dict, blank=True)
+    made_with = JSONField(null=True, blank=True, default=None)
     volumes = JSONField(null=True, blank=True, default=None)
     approved_image = Encrypted(null=True, default=None, strict=True)
     host_access = Encrypted(null=True, default=None, strict=True)

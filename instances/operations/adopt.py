@@ -5,12 +5,14 @@ An adopted instance whose container others made anew takes the new one the same 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import IntegrityError, transaction
 
 from instances import documents, state_file
 from instances.counters import count_ended
 from instances.db.locks import lock_in_order, locked
-from instances.errors import RequestError
+from instances.errors import BusyError, RequestError
 from instances.incidents.feed import tell_of_operation
 from instances.incidents.findings import FindingChange, apply_findings
 from instances.models import Health, Host, Instance, Operation, Port
@@ -25,16 +27,13 @@ from instances.outside import Outside
 STEP = "adopt"
 OF_THE_CONTAINER = (
     "plan", "image", "env", "port", "container", "adopted", "container_id", "image_id", "image_digest",
-    "volumes", "approved_image", "host_access",
+    "volumes", "approved_image", "host_access", "made_with",
 )  # fmt: skip
 
 
 def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
     """Write the instance down, with its port and a finished operation. Raises RequestError."""
     requester = requester.asking(vars(found.order))
-    earlier = adopted_before(found.order, requester.request_id)
-    if earlier:
-        return earlier
     try:
         with transaction.atomic():
             _refuse_managed_since(found)
@@ -47,7 +46,21 @@ def adopt(found: Adoptable, outside: Outside, requester: Requester) -> Instance:
     return instance
 
 
-def adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | None:
+def once(order: AdoptRequest, request_id: str | None, adopted: Callable[[], Instance]) -> Instance:
+    """What is adopted now, or the instance an equal request made before or at this very moment."""
+    earlier = _adopted_before(order, request_id)
+    if earlier is not None:
+        return earlier
+    try:
+        return adopted()
+    except (BusyError, RequestError):
+        joined = _adopted_before(order, request_id)
+        if joined is None:
+            raise
+        return joined
+
+
+def _adopted_before(order: AdoptRequest, request_id: str | None) -> Instance | None:
     """The instance an earlier request with this id made. Raises RequestError for another request's id."""
     operation = by_request(request_id, "adopt", order.customer_id, vars(order))
     return operation.instance if operation else None

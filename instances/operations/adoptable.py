@@ -91,6 +91,7 @@ class Adoptable:
             image_id=self.facts.image_id,
             image_digest=self.digest,
             volumes=storage.mounted(self.document["HostConfig"]),
+            made_with={"further_ports": {}, "health_port": None, "container_port": self.document["Port"]},
         )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +12,11 @@ from instances.access.asked import OTHER_ARGUMENTS, differs, mark
 from instances.errors import BusyError, RequestError
 from instances.incidents.feed import tell_of_operation
 from instances.models import Instance, Operation
+from instances.operations.image_choice import OutsideImage
 from instances.operations.leases import QUEUED_FOR
 from instances.operations.requester import Requester
 
 ASKED = "asked"  # the parameter that holds the mark of what was asked for
-Sign = Callable[[uuid.UUID, str], dict[str, str]]
 
 
 def by_request(
@@ -43,50 +42,45 @@ def refuse_other(earlier: Operation, kind: str, customer_id: str, asked: Mapping
         raise RequestError(f"{same} {OTHER_ARGUMENTS}.")
 
 
-def unsigned(_operation_id: uuid.UUID, _customer_id: str) -> dict[str, str]:
-    """Nothing had to be allowed."""
-    return {}
-
-
 def open_operation(
     kind: str,
     instance: Instance,
     now: datetime,
     requester: Requester,
     *,
-    automatic: bool = False,
-    params: dict[str, Any] | None = None,
-    sign: Sign = unsigned,
+    params: Mapping[str, Any] | None = None,
+    choice: OutsideImage | None = None,
 ) -> Operation:
     """Take the instance for a new operation. Raises BusyError while another one holds it.
 
-    Call it inside the transaction that makes what belongs to the operation. `sign` returns further parameters
-    that prove, for this operation alone, what was allowed. Raises RequestError for an instance that is gone
-    by now, and for anything but the removal of a customer whose removal began.
+    Call it inside the transaction that makes what belongs to the operation. A `choice` is recorded, and
+    signed for this operation alone. Raises RequestError for an instance that is gone by now, and for anything
+    but the removal of a customer whose removal began.
     """
+    operation = Operation(kind=kind, created_at=now, lease_expires_at=now + timedelta(seconds=QUEUED_FOR))
+    _take_down_whom(operation, instance)
+    _take_down_who(operation, requester)
     try:
         with transaction.atomic():
-            identity = uuid.uuid4()
-            operation = Operation.objects.create(
-                id=identity,
-                kind=kind,
-                instance=instance,
-                customer_id=instance.customer_id,
-                host_id=instance.host_id,
-                request_id=requester.request_id or None,
-                requested_by=requester.requested_by,
-                reason=requester.reason,
-                automatic=automatic,
-                params={**(params or {}), **_asked(requester), **sign(identity, instance.customer_id)},
-                image_before=instance.image_id,
-                created_at=now,
-                lease_expires_at=now + timedelta(seconds=QUEUED_FOR),
-            )
+            proof = choice.proof(operation.pk, instance.customer_id, now) if choice else {}
+            operation.params = {**(params or {}), **_asked(requester), **proof}
+            operation.save(force_insert=True)
             _refuse_if_changed(instance, kind)
             tell_of_operation(operation, operation.status, now)
             return operation
     except IntegrityError:
         raise BusyError(who_holds(instance.customer_id)) from None
+
+
+def _take_down_whom(operation: Operation, instance: Instance) -> None:
+    operation.instance, operation.customer_id = instance, instance.customer_id
+    operation.host_id, operation.image_before = instance.host_id, instance.image_id
+
+
+def _take_down_who(operation: Operation, requester: Requester) -> None:
+    operation.request_id = requester.request_id or None
+    operation.requested_by, operation.reason = requester.requested_by, requester.reason
+    operation.automatic = requester.automatic
 
 
 def _asked(requester: Requester) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,16 +25,16 @@ class OutsideImage:
     plan: str
     requester: Requester
 
-    def permit(self, operation_id: uuid.UUID, now: datetime) -> str:
-        """The proof that goes into the operation's row, for the worker who carries it out."""
-        said = {"ref": self.ref, "by": self.requester.requested_by, "at": now.isoformat()}
-        return permit(_purpose(operation_id), said)
+    def proof(self, operation_id: uuid.UUID, customer_id: str, now: datetime) -> dict[str, str]:
+        """The parameter of an operation that proves the choice to the worker who carries it out.
 
-    def record(self, customer_id: str, now: datetime) -> None:
-        """Write down who chose what, in the transaction that writes the operation."""
+        Who chose what is written down as well, so it belongs into the transaction of the row.
+        """
         asked = self.requester
         by = Author(asked.surface, asked.requested_by, asked.address, asked.reason)
         audit(by, ACTION, customer_id, f"{self.ref} is outside of what plan {self.plan} may run", now)
+        said = {"ref": self.ref, "by": asked.requested_by, "at": now.isoformat()}
+        return {PERMIT: permit(_purpose(operation_id), said)}
 
 
 def checked(
@@ -65,18 +64,6 @@ def standing(instance: Instance) -> dict[str, Any]:
 def said_of(operation_id: uuid.UUID, params: dict[str, Any]) -> dict[str, Any]:
     """What the permit in an operation's row says; nothing where it was not signed for this operation."""
     return permitted(params.get(PERMIT), _purpose(operation_id)) or {}
-
-
-def signing(choice: OutsideImage | None, now: datetime) -> Callable[[uuid.UUID, str], dict[str, str]]:
-    """For whoever writes an operation down: records the choice, and returns the parameters that prove it."""
-
-    def sign(operation_id: uuid.UUID, customer_id: str) -> dict[str, str]:
-        if choice is None:
-            return {}
-        choice.record(customer_id, now)
-        return {PERMIT: choice.permit(operation_id, now)}
-
-    return sign
 
 
 def _purpose(operation_id: uuid.UUID) -> str:

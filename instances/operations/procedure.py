@@ -35,6 +35,7 @@ class Work:
     last_check: Check | None = None
     step_until: datetime | None = None
     failure: str = ""  # what went wrong, once nothing is left but the way back
+    until: str = ""  # the step after which whoever takes it up next carries the operation on
 
     def go_on(self) -> None:
         """To be called again and again by whatever takes its time.

@@ -20,7 +20,7 @@ class Requester:
 
     `may_choose_image` is whether an image outside of a plan's policy may be chosen; `surface` and `address`
     are where that is asked from, for the audit log. `asked` is what is asked for beside kind and
-    customer; it may hold secrets.
+    customer; it may hold secrets. `automatic` is what nobody asked for: dockmgr heals.
 
     Raises RequestError for what only a program could send: names and reasons that are no texts.
     """
@@ -30,6 +30,7 @@ class Requester:
     request_id: str | None = None
     may_choose_image: bool = False
     surface: str = "task"
+    automatic: bool = False
     address: str | None = None
     asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -56,6 +57,6 @@ def a_service(requested_by: str, reason: str, request_id: str | None) -> Request
     return replace(asked, requested_by=f"task:{requested_by}") if _RESERVED.match(requested_by) else asked
 
 
-def dockmgr(reason: str) -> Requester:
+def dockmgr(reason: str, *, automatic: bool = False) -> Requester:
     """dockmgr itself, which heals and tidies up."""
-    return Requester("dockmgr", reason)
+    return Requester("dockmgr", reason, automatic=automatic)

@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
 
 
-def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Operation:
-    """Carry the operation as far as it goes: to its end, or to TryAgain.
+def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, until: str = "") -> Operation:
+    """Carry the operation as far as it goes: to its end, or to TryAgain, which also follows the step `until`.
 
     A finished operation is returned as it ended. Raises BusyError when another process is at it.
     """
@@ -61,7 +61,7 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
         return operation
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
-            retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
+            retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside, until), outside.clock)
         courtesy("The state file", state_file.write)
         operation = Operation.objects.get(pk=operation_id)
         what, customer = operation.kind, operation.customer_id
@@ -69,15 +69,22 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
     return operation
 
 
-def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> Operation:
-    """Close an operation before its first step; nothing has happened to the instance."""
+def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, why: str) -> bool:
+    """Close an operation before its first step, when nothing has happened to the instance; else leave it.
+
+    Returns whether it was closed.
+    """
     journal = Journal.claim(operation_id, outside.clock)
-    if journal is not None:
-        work = _work(journal, outside)
-        journal.remember(own_trouble=True)
-        journal.write(undoing=True, error=why)
-        _undo(procedure, work)
-    return Operation.objects.get(pk=operation_id)
+    if journal is None:
+        return False
+    if journal.operation.steps:
+        journal.release(0.0)
+        return False
+    work = _work(journal, outside)
+    journal.remember(own_trouble=True)
+    journal.write(undoing=True, error=why)
+    _undo(procedure, work)
+    return True
 
 
 def _work(journal: Journal, outside: Outside) -> Work:
@@ -93,7 +100,7 @@ def _work(journal: Journal, outside: Outside) -> Work:
     return Work(instance=instance, engine=engine, journal=journal, outside=outside)
 
 
-def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) -> None:
+def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside, until: str) -> None:
     """Carry on from what the journal says, and not from what a cut left in memory."""
     journal.refresh()
     if journal.operation.finished_at is not None:
@@ -101,7 +108,9 @@ def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) 
     if journal.operation.instance is None:
         close_without_instance(journal)
     else:
-        _run(procedure, _work(journal, outside))
+        work = _work(journal, outside)
+        work.until = until
+        _run(procedure, work)
 
 
 def close_without_instance(journal: Journal) -> None:
@@ -148,6 +157,9 @@ def _do_all(procedure: Procedure, work: Work) -> None:
             work.journal.remember(enough=True)
             work.journal.end(step.name, "done", str(enough))
             return
+        if step.name == work.until:
+            work.journal.release(0.0)
+            raise TryAgain("Somebody else carries it on from here.", 0.0)
 
 
 def _do(step: Step, work: Work) -> None:

@@ -20,12 +20,11 @@ from instances.operations.begin import by_request
 from instances.operations.journal import abandoned
 from instances.operations.pause import begin_pause, end_pause
 from instances.operations.procedure import Procedure
-from instances.operations.procedures import decommission, restart, update_start_first, update_stop_first
+from instances.operations.procedures import decommission, restart, update
 from instances.operations.procedures import provision as provisioning
 from instances.operations.provision_result import ProvisionResult, provision_result
 from instances.operations.requester import Requester, at_machine
 from instances.operations.runner import close_unstarted, run
-from instances.operations.steps import replace as replacing
 from instances.operations.validate import Validation
 from instances.operations.validate import validate as validate_instance
 from instances.outside import Outside
@@ -36,30 +35,22 @@ ELSEWHERE_SECONDS = 0.5  # until an operation somebody else works on is looked a
 OUTSIDE = Outside(engines=Engines())
 PROCEDURES: dict[str, Procedure] = {
     procedure.kind: procedure
-    for procedure in (
-        restart.PROCEDURE,
-        provisioning.PROCEDURE,
-        decommission.PROCEDURE,
-        update_stop_first.PROCEDURE,
-    )
+    for procedure in (restart.PROCEDURE, provisioning.PROCEDURE, decommission.PROCEDURE)
 }
 
 
 def procedure_of(operation: Operation) -> Procedure:
-    """The steps of an operation; an update has two ways, and keeps the one it began with."""
-    if operation.params.get("strategy") == "start_first":
-        return update_start_first.PROCEDURE
-    return PROCEDURES[operation.kind]
+    return update.procedure(operation) if operation.kind == "update" else PROCEDURES[operation.kind]
 
 
-def run_once(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation as far as it goes now.
+def run_once(operation_id: uuid.UUID, outside: Outside | None = None, *, until: str = "") -> Operation:
+    """Carry an operation as far as it goes now, or to the end of the step `until`.
 
     Raises TryAgain when it is to be carried on later, BusyError and LeaseLost when another process is at it.
     """
     outside = outside or OUTSIDE
     operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
-    return run(procedure_of(operation), operation_id, outside)
+    return run(procedure_of(operation), operation_id, outside, until)
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
@@ -152,17 +143,24 @@ def begin_decommission(
 
 
 def begin_update(
-    customer_id: str, requester: Requester, *, image: str | None = None, outside: Outside | None = None
+    customer_id: str,
+    requester: Requester,
+    *,
+    image: str | None = None,
+    told: uuid.UUID | None = None,
+    outside: Outside | None = None,
 ) -> Operation:
-    """Take an instance for an update. Raises RequestError or BusyError."""
+    """Take an instance for an update. Raises RequestError or BusyError.
+
+    `told` is an update of another one whose registry is not asked the same again so soon after it.
+    """
     now = (outside or OUTSIDE).clock.now()
     ref = validators.image(image) if image is not None else None
 
     def begin(asked: Requester) -> Operation:
         instance = lookup.instance(customer_id)
         choice = image_choice.checked(instance.plan, ref, asked, instance)
-        sign = image_choice.signing(choice, now)
-        return replacing.begin(instance, now, asked, image=ref, sign=sign)
+        return update.begin(instance, now, asked, image=ref, told=told, choice=choice)
 
     return once("update", customer_id, requester, {"image": ref}, begin)
 
@@ -213,11 +211,15 @@ def once(
         return joined
 
 
-def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> Operation:
-    """Close an operation that nobody can be told to carry out, as if it had never been asked for."""
-    withdrawn = close_unstarted(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
-    Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
-    return withdrawn
+def withdraw(operation: Operation, why: str, outside: Outside | None = None) -> bool:
+    """Close an operation that nobody can be told to carry out, as if it had never been asked for.
+
+    Returns whether that was done: one that somebody has taken up goes on.
+    """
+    is_closed = close_unstarted(procedure_of(operation), operation.pk, outside or OUTSIDE, why)
+    if is_closed:
+        Operation.objects.filter(pk=operation.pk).update(request_id=None)  # asking again is a new request
+    return is_closed
 
 
 def provision(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -15,7 +16,7 @@ from instances.operations import service
 from instances.operations.journal import Journal
 from instances.operations.procedures import restart
 from tests.exhaustive.share import HOSTILE, ONE_OF, in_transactions_of_its_own
-from tests.factories import ASKED, World, health_of
+from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.outside import Killed, fails
 
 pytestmark = in_transactions_of_its_own
@@ -94,6 +95,24 @@ def test_a_lost_container_is_made_once_whenever_its_maker_is_killed(world: World
         assert (facts.id, facts.state) == (operation.instance.container_id, "running")
         assert world.engine.containers.count(name) == 1
         assert (world.engine.starts[name], health_of(operation.instance).restarts_used) == (1, 1)
+
+
+def test_one_on_another_port_is_taken_over_with_it_whenever_that_is_killed(world: World) -> None:
+    def begin(name: str) -> Operation:
+        instance = broken(world, name)
+        world.engine.lose(instance.container_name)
+        made = world.engine.create(
+            replace(instance.spec(), image=IMAGE, host_port=(instance.port or 0) + 5000)
+        )
+        world.engine.start(made)
+        return automatic(world, instance)
+
+    for operation in killed_at_every_moment(world, begin):
+        instance = operation.instance
+        assert operation.status == "succeeded" and instance
+        facts = world.engine.inspect(instance.container_name)
+        assert facts and facts.id == instance.container_id
+        assert facts.ports[8080][1] == instance.port == Port.objects.get(instance=instance).number
 
 
 def test_a_provisioning_killed_at_any_moment_makes_one_of_everything(world: World) -> None:

@@ -14,7 +14,7 @@ from instances.management.codes import BAD, GOOD
 from instances.models import Instance
 from instances.operations import adopt, service
 from instances.operations.adopt_many import Candidate, Selection, candidates, sources_of
-from instances.operations.adoptable import Adoptable, AdoptRequest, look
+from instances.operations.adoptable import AdoptRequest, look
 from instances.operations.requester import Requester
 
 ONE = ("customer_id", "subdomain", "container")
@@ -51,7 +51,7 @@ class Command(FleetCommand):
             return self._adopt_all(options)
         keys = (*ONE, "plan", "host", "force", "accept_host_access")
         order = AdoptRequest(**{key: options[key] for key in keys}).checked()
-        instance = adopt.adopted_before(order, options["request_id"]) or self._adopt(order, options)
+        instance = adopt.once(order, options["request_id"], lambda: self._adopt(order, options))
         return documents.instance(instance), GOOD
 
     def _adopt(self, order: AdoptRequest, options: dict[str, Any]) -> Instance:
@@ -77,7 +77,7 @@ class Command(FleetCommand):
         for one in found:
             if one.found is not None:
                 try:
-                    taken.append(documents.instance(_adopted(one.found, requester)))
+                    taken.append(documents.instance(adopt.adopt(one.found, service.OUTSIDE, requester)))
                 except DockmgrError as error:
                     refused.append({**one.document(), "error": str(error)})
         return {"instances": taken, "refused": refused}, BAD if refused else GOOD
@@ -109,10 +109,6 @@ class Command(FleetCommand):
             )
             if each["never_healthy"]:
                 self.line(NEVER_HEALTHY)
-
-
-def _adopted(found: Adoptable, requester: Requester) -> Instance:
-    return adopt.adopt(found, service.OUTSIDE, requester)
 
 
 def _refuse_mixed(options: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ not healed back, and can be asked for again.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -24,6 +24,8 @@ from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.requester import Requester
 from instances.operations.steps import taken_name
 
+AT_ONCE = timedelta(minutes=10)  # in which a removal begins that nothing held up
+
 
 def begin(
     instance: Instance,
@@ -40,11 +42,7 @@ def begin(
         )
     with transaction.atomic():
         operation = open_operation(
-            "decommission",
-            instance,
-            now,
-            requester,
-            params={"purge_data": purge_data},
+            "decommission", instance, now, requester, params={"purge_data": purge_data}
         )
         change(instance.pk, now, lambda state: state)  # outdates checks that are under way
     return operation
@@ -68,10 +66,25 @@ def _find_own(work: Work) -> str:
     found = find_own(work.engine, work.instance)
     own = found.container
     if own is not None and own.id != work.instance.container_id:
+        _refuse_later(work, own.id)
         work.instance.container_id = own.id
         work.save("container_id")
     stays = found.stranger
     return f"{found.sentence} {stays.name} stays as it is" if stays else found.sentence
+
+
+def _refuse_later(work: Work, container_id: str) -> None:
+    """What began since may be of an order that is forgotten: a database was restored to long before it.
+
+    What is removed at once may well have begun a moment ago, as one that ends again and again does.
+    """
+    asked_at, facts = work.operation.created_at, work.engine.inspect(container_id)
+    since = facts.started_at if facts is not None else None
+    if since is not None and since > asked_at and work.outside.clock.now() > asked_at + AT_ONCE:
+        raise PermanentError(
+            f"Another container of {work.instance.customer_id} was started since this removal was asked for "
+            f"({asked_at:%Y-%m-%d %H:%M} UTC): decommission {work.instance.customer_id} again if it is to go."
+        )
 
 
 def _leave(work: Work) -> None:
@@ -149,7 +162,9 @@ def _succeeded(work: Work) -> None:
     instance.adopted = None
     instance.port = None
     instance.decommissioned_at = now
-    work.save("env", "adopted", "port", "decommissioned_at")
+    if work.operation.params["purge_data"]:
+        instance.volumes = {}
+    work.save("env", "adopted", "port", "volumes", "decommissioned_at")
     Instance.objects.filter(pk=instance.pk).update(former_values=None)  # the container is gone
 
 

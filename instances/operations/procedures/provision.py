@@ -79,7 +79,6 @@ def begin(
     choice = image_choice.checked(plan, order.image or None, requester)
     placement = Placement(_host(order), outside if ask_engines else None, plan.memory)
     now = outside.clock.now()
-    sign = image_choice.signing(choice, now)
     try:
         params: dict[str, Any] = {"former_data": order.former_data} if order.former_data else {}
         params["generated"] = [name for name in plan.generate if name not in order.env]
@@ -88,7 +87,7 @@ def begin(
             with transaction.atomic():
                 if placement.take(host):
                     instance = _write_down(order, plan, host)
-                    return open_operation("provision", instance, now, requester, params=params, sign=sign)
+                    return open_operation("provision", instance, now, requester, params=params, choice=choice)
     except IntegrityError:
         taken = what_is_taken(order.customer_id, order.subdomain)
         raise RequestError(taken or TRY_AGAIN) from None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from instances.checks import trust
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
-from instances.containers.identity import REPLACED, Listing
+from instances.containers.identity import ALIVE, REPLACED, Listing
 from instances.containers.spec import next_name, previous_name
 from instances.db.locks import locked
 from instances.errors import AnotherEngine, BusyError, CannotRemake, DataMissing, NotOurs, RequestError
@@ -30,7 +30,6 @@ from instances.operations.steps import container, data, exact, own_container, ta
 from instances.operations.steps.explain import note_own_failed
 from instances.operations.steps.start import START, WAIT_UNTIL_HEALTHY, note_healthy, started_at
 
-RUNNING = ("running", "restarting", "paused")
 STOP = "stop"
 BEFORE = "before"  # the fact that holds status and last restart from before
 
@@ -102,7 +101,7 @@ def _called_for(state: State, now: datetime) -> State:
 
 
 def _take(instance: Instance, now: datetime) -> Operation:
-    operation = open_operation("restart", instance, now, dockmgr(""), automatic=True)
+    operation = open_operation("restart", instance, now, dockmgr("", automatic=True))
     begun = _begun(operation, instance.pk, now, lambda state: _called_for(state, now))
     failed = "1 failed check" if begun.failures == 1 else f"{begun.failures} failed checks"
     operation.reason = f"{failed}, {_which(begun.restarts_failed)}"
@@ -140,7 +139,7 @@ def _stop_left_behind(work: Work) -> None:
     name = work.instance.container_name
     for which in (next_name(name), previous_name(name)):
         facts = work.engine.inspect(which)
-        if facts is None or facts.id == work.instance.container_id or facts.state not in RUNNING:
+        if facts is None or facts.id == work.instance.container_id or facts.state not in ALIVE:
             continue
         if container.was_left_behind(work, facts):
             work.engine.stop(facts.id, work.instance.stop_timeout)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.db.models import QuerySet
 
-from instances.errors import NotFoundOnEngine, PermanentError, PortTaken
+from instances.errors import NotFoundOnEngine, PortTaken
 from instances.models import Port
 from instances.operations.procedure import Procedure, Step, Work, stop_limit
 from instances.operations.steps import container, ports
@@ -73,7 +73,7 @@ def _start_new(work: Work) -> str:
             continue
         note_start(work, str(new_container(work)))
         return f"published on port {new_port(work)}"
-    raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
+    raise container.every_port_taken(work)
 
 
 def _move_new(work: Work) -> None:

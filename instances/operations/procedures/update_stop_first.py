@@ -12,11 +12,13 @@ from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.facts import ContainerFacts
+from instances.containers.identity import ALIVE
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
+from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
-from instances.operations.steps import container, data, exact, ports, taken_name
+from instances.operations.steps import container, data, exact, own_container, ports, taken_name
 from instances.operations.steps.pull import PULL, VERIFY
 from instances.operations.steps.replace import (
     CREATE_NEW,
@@ -41,7 +43,6 @@ from instances.operations.steps.replace import (
 from instances.operations.steps.start import note_healthy
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
-RUNNING_STATES = ("running", "restarting", "paused")
 ON_FAILURE = "on-failure"
 STARTED_BY_ENGINE = ("always", ON_FAILURE)  # policies by which a stopped container may be started again
 UNLESS_STOPPED = "unless-stopped"  # of one that had ended before it was stopped, no engine keeps that it was
@@ -91,24 +92,38 @@ def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
 
 def _may_be_started(facts: ContainerFacts) -> bool:
     """Whether an engine that restarts may start the container although it was told to stop it."""
-    had_ended = facts.state not in RUNNING_STATES
+    had_ended = facts.state not in ALIVE
     return facts.restart_policy in STARTED_BY_ENGINE or (facts.restart_policy == UNLESS_STOPPED and had_ended)
 
 
 def _start_old(work: Work) -> None:
     _refuse_beside_new(work)
     if not taken_name.is_there(work, old_container(work)):
-        _remake_old(work)
+        if not _is_served(work):
+            _remake_old(work)
     elif work.operation.facts.get("old_policy"):
         work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
     container.start(work, old_container(work))
+
+
+def _is_served(work: Work) -> bool:
+    """Whether a container that this operation does not know serves the customer, which is kept then.
+
+    Updates that the database has forgotten, as it was restored since, made it and removed the old one.
+    """
+    own = find_own(work.engine, work.instance).container
+    if own is None or own.state not in ALIVE:
+        return False
+    own_container.settle(work, by_name=False)
+    work.journal.remember(old_remade=work.instance.container_id)
+    return True
 
 
 def _refuse_beside_new(work: Work) -> None:
     """Two that run would write one volume, so a new one that could not be stopped keeps the old one down."""
     made = new_container(work)
     facts = work.engine.inspect(made) if made else None
-    if facts is not None and facts.state in RUNNING_STATES:
+    if facts is not None and facts.state in ALIVE:
         raise PermanentError(f"The container {facts.name} still runs on the same data.")
 
 
@@ -120,7 +135,7 @@ def _remake_old(work: Work) -> None:
     instance = work.instance
     data.ready_for_remaking(work)
     image = _image_before(work)
-    spec = instance.spec(port=work.operation.params["port"])
+    spec = instance.spec()
     made = container.make(work, replace(spec, name=previous_name(spec.name), image=image))
     with transaction.atomic():
         work.journal.remember(old_remade=made)  # first: it shuts out whoever lost the lease
@@ -176,7 +191,7 @@ def _start_new(work: Work) -> str:
             continue
         note_start(work, str(new_container(work)))
         return "started"
-    raise PermanentError(f"Host {work.instance.host.name} refused {container.PORT_TRIES} ports in a row.")
+    raise container.every_port_taken(work)
 
 
 def _published_before(work: Work) -> set[int]:

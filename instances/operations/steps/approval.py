@@ -13,6 +13,7 @@ from instances.containers.image_names import repository
 from instances.containers.spec import ContainerSpec
 from instances.engine.payloads import create_arguments
 from instances.errors import NotFoundOnEngine, PermanentError
+from instances.models import Operation
 from instances.operations.image_choice import said_of, standing
 from instances.operations.procedure import Work
 
@@ -27,7 +28,7 @@ def approve(work: Work, ref: str) -> None:
 def note(work: Work, image_id: str, ref: str) -> None:
     """Sign that this operation may make containers of the image, which is what the reference names now."""
     said = {"id": image_id, "ref": ref, "by": _approver(work, ref)}
-    work.journal.remember(**{FACT: permit(_purpose(work), said)})
+    work.journal.remember(**{FACT: permit(_purpose(work.operation), said)})
 
 
 def keep(work: Work, ref: str) -> None:
@@ -35,7 +36,7 @@ def keep(work: Work, ref: str) -> None:
 
     What was allowed when the operation fetched it stays so, whatever the plan says by now.
     """
-    instance, fetched, now = work.instance, _fetched(work), work.outside.clock.now()
+    instance, fetched, now = work.instance, fetched_by(work.operation), work.outside.clock.now()
     same = (fetched.get("id"), fetched.get("ref")) == (instance.image_id, ref)
     by = str(fetched["by"]) if same else _approver(work, ref)
     instance.approved_image = approved(instance.image_id, ref, instance.image_digest, by, now.isoformat())
@@ -63,7 +64,7 @@ def approved_id(work: Work, image: str) -> str:
     if found is None:
         raise NotFoundOnEngine(f"Host {work.instance.host.name} has no image {image}.")
     image_id = str(found["Id"])
-    if image_id in (_fetched(work).get("id"), standing(work.instance).get("id")):
+    if image_id in (fetched_by(work.operation).get("id"), standing(work.instance).get("id")):
         return image_id
     names = [*(found.get("RepoTags") or []), *(found.get("RepoDigests") or [])]
     if not work.instance.plan.image_policy.allows_any(names):
@@ -107,9 +108,10 @@ def _approver(work: Work, ref: str) -> str:
     raise PermanentError(plan.image_policy.refusal(ref))
 
 
-def _fetched(work: Work) -> dict[str, Any]:
-    return permitted(work.operation.facts.get(FACT), _purpose(work)) or {}
+def fetched_by(operation: Operation) -> dict[str, Any]:
+    """The id of the image that an operation fetched, and the reference that named it; else nothing."""
+    return permitted(operation.facts.get(FACT), _purpose(operation)) or {}
 
 
-def _purpose(work: Work) -> str:
-    return f"image made of by operation {work.operation.pk}"
+def _purpose(operation: Operation) -> str:
+    return f"image made of by operation {operation.pk}"

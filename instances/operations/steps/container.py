@@ -14,14 +14,14 @@ from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Instance, Operation, Port
+from instances.models import Instance, Operation, Plan
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports, taken_name
 from instances.operations.steps.fetch import fetch
 from instances.operations.steps.former_values import forget_replaced
 
 PORT_TRIES = 50
-OF_THE_MADE = ("container_id", "volumes")
+OF_THE_MADE = ("container_id", "volumes", "made_with")
 
 
 def ensure_image(work: Work, ref: str) -> ImageFacts:
@@ -58,6 +58,14 @@ def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> Non
     instance.container_id = container_id
     if instance.adopted is None:
         instance.volumes = storage.volumes(spec)
+        instance.made_with = made_with(instance.plan, spec.further_ports)
+
+
+def made_with(plan: Plan, published: Mapping[str, int]) -> dict[str, Any]:
+    """What is kept of a container's ports, for as long as its plan may come to publish other ones."""
+    asked = plan.health.get("port")
+    own = asked if f"{asked}/tcp" in published else None
+    return {"further_ports": dict(published), "health_port": own}
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:
@@ -185,16 +193,20 @@ def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
 
     Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
     """
-    name, is_own = facts.name, facts.id == work.instance.container_id
-    if is_own and facts.state == DEAD:
+    if facts.id == work.instance.container_id and facts.state == DEAD:
         work.engine.remove_own(facts.id)
         return
-    if is_own or not was_left_behind(work, facts):
+    see_left_behind(work, facts)
+    work.engine.remove(facts.id)
+
+
+def see_left_behind(work: Work, facts: ContainerFacts) -> None:
+    """Raise PermanentError for a container that `remove_left_behind` would not remove, unless it is dead."""
+    if facts.id == work.instance.container_id or not was_left_behind(work, facts):
         raise PermanentError(
-            f"A container named {name} is in the way on {work.instance.host.name}; "
+            f"A container named {facts.name} is in the way on {work.instance.host.name}; "
             "dockmgr does not remove what it did not make."
         )
-    work.engine.remove(facts.id)
 
 
 def was_left_behind(work: Work, facts: ContainerFacts) -> bool:
@@ -221,17 +233,7 @@ def start(work: Work, container: str) -> None:
         return
     facts = work.engine.inspect(container)
     if facts is not None and instance.container_port in facts.ports:
-        _follow_port(work, facts.ports[instance.container_port][1])
-
-
-def _follow_port(work: Work, number: int) -> None:
-    instance = work.instance
-    with work.journal.holding():
-        instance.port = number
-        instance.save(update_fields=["port"])
-        instance.ports.all().delete()
-        Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
-    work.journal.remember(new_port=number)
+        ports.follow(work, facts.ports[instance.container_port][1])
 
 
 def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:
@@ -258,7 +260,12 @@ def start_on_free_port(work: Work, ready: Callable[[], str]) -> None:
             if taken_name.is_there(work, work.instance.container_id):
                 raise  # something else is gone, such as the container whose network it is to share
             create(work, ready())
-    raise PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
+    raise every_port_taken(work)
+
+
+def every_port_taken(work: Work) -> PermanentError:
+    """What there is to say when `PORT_TRIES` ports were held by something else."""
+    return PermanentError(f"Host {work.instance.host.name} refused {PORT_TRIES} ports in a row.")
 
 
 def _ready(work: Work, ready: Callable[[], str]) -> str:

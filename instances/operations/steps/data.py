@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from instances.containers import host_sources, storage
 from instances.containers.spec import ContainerSpec, next_name
 from instances.errors import NotFoundOnEngine, PermanentError, TransientError
+from instances.lib.clock import AHEAD
+from instances.limits import LONGEST_CALL
 from instances.models import Instance, Operation, PendingPurge
 from instances.operations.procedure import Work
 from instances.operations.steps import container
@@ -119,7 +122,9 @@ def take_back_purges(work: Work) -> None:
         return
     names = work.instance.planned_volumes
     waiting = PendingPurge.objects.filter(host=work.instance.host, volume__in=names)
-    waiting.exclude(holders=BEING_REMOVED).delete()
+    now = work.outside.clock.now()
+    lately = (now - timedelta(seconds=LONGEST_CALL), now + AHEAD)  # else whoever began it is gone
+    waiting.exclude(holders=BEING_REMOVED, tried_at__range=lately).delete()
     if waiting.exists():
         raise TransientError(f"The data of {work.instance.customer_id} is just being removed.")
 
@@ -176,8 +181,9 @@ def former_with_data(customer_id: str) -> Instance | None:
     former = gone.select_related("host", "plan").order_by("-decommissioned_at").first()
     if former is None or not former.held_volumes:
         return None
-    purged = Operation.objects.filter(instance=former, kind="decommission", params__purge_data=True)
-    return None if purged.exists() else former
+    # Of a customer who left before releases that forget the volumes of what is purged.
+    ended = Operation.objects.filter(instance=former, kind="decommission", status="succeeded")
+    return None if ended.filter(params__purge_data=True).exists() else former
 
 
 def refuse_former_elsewhere(work: Work) -> None:

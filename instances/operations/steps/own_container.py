@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from instances.containers.facts import ContainerFacts
 from instances.containers.identity import REPLACED
 from instances.errors import NotOurs, PermanentError
 from instances.incidents.findings import FindingChange, apply_findings
 from instances.operations.find_own import find_own, what_to_do
 from instances.operations.image_choice import standing
 from instances.operations.procedure import Work
-from instances.operations.steps import approval, container, exact, taken_name
+from instances.operations.steps import approval, container, exact, ports, taken_name
 from instances.operations.steps.former_values import forget_replaced
 
 
@@ -30,8 +33,7 @@ def settle(work: Work, *, by_name: bool = True) -> str:
     if found.left_behind is not None:
         _remove_left_behind(work, found.left_behind.id)
     if found.finding == REPLACED:
-        _take_over(work, found.container.id)
-        done.append("It was taken over.")
+        done += _take_over(work, found.container.id)
     if found.stranger is None and found.container.name != instance.container_name:
         taken_name.give_name(work, found.container.id, instance.container_name)
         done.append(f"It is {instance.container_name} again.")
@@ -43,20 +45,35 @@ def settle(work: Work, *, by_name: bool = True) -> str:
 def _remove_left_behind(work: Work, container_id: str) -> None:
     facts = work.engine.inspect(container_id)
     if facts is not None:
+        container.see_left_behind(work, facts)
         work.engine.stop(facts.id, work.instance.stop_timeout)
         container.remove_left_behind(work, facts)
 
 
-def _take_over(work: Work, container_id: str) -> None:
-    """From now on this is the instance's container, on the image that it runs."""
+def _follow_port(work: Work, taken: ContainerFacts) -> Iterator[str]:
+    """Whoever made it, or an update that the database has forgotten, may have given it another port."""
+    instance = work.instance
+    _, number = taken.ports.get(instance.container_port, ("", 0))
+    if instance.adopted is None and number not in (0, instance.port) and ports.is_free_for(instance, number):
+        ports.follow(work, number)
+        yield f"It is on port {number}."
+
+
+def _take_over(work: Work, container_id: str) -> list[str]:
+    """From now on this is the instance's container, on the image that it runs; sentences for people."""
     instance, facts = work.instance, work.engine.inspect(container_id)
     if facts is None:
         raise PermanentError(f"The container of {instance.customer_id} was being changed from outside.")
+    moved = list(_follow_port(work, facts))  # first: once the row has the container nobody comes here again
     image = work.engine.image(facts.image_id)
     instance.container_id, instance.image_id = facts.id, facts.image_id
     instance.image_digest = exact.digest_of(image, instance.image_ref) if image else ""
     # Whoever makes containers on the host may run there what he likes; a reference is not allowed by that.
     ref, now = standing(instance).get("ref", ""), work.outside.clock.now().isoformat()
     instance.approved_image = approval.approved(facts.image_id, ref, instance.image_digest, "host", now)
-    work.save("container_id", "image_id", "image_digest", "approved_image")
+    if instance.adopted is None:
+        published = {port: number for port, (_, number) in facts.published.items()}
+        instance.made_with = container.made_with(instance.plan, published)
+    work.save("container_id", "image_id", "image_digest", "approved_image", "made_with")
     forget_replaced(work, facts.id)
+    return ["It was taken over.", *moved]

@@ -74,6 +74,22 @@ def move_further(work: Work, kept: Container[int]) -> bool:
     return bool(moved)
 
 
+def follow(work: Work, number: int) -> None:
+    """Have the instance asked at the host's port that its container is found to be published on."""
+    instance = work.instance
+    work.journal.remember(new_port=number)
+    with work.journal.holding():
+        Port.objects.filter(instance=instance, number=instance.port or 0).delete()
+        Port.objects.get_or_create(host=instance.host, number=number, defaults={"instance": instance})
+        instance.port = number
+        instance.save(update_fields=["port"])
+
+
+def is_free_for(instance: Instance, number: int) -> bool:
+    """Whether no other instance has the port of its host."""
+    return not Port.objects.filter(host=instance.host, number=number).exclude(instance=instance).exists()
+
+
 def release_unpublished(work: Work) -> None:
     """Give back the ports the plan does not publish any more."""
     instance = work.instance

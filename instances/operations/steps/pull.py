@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from instances.containers import image_fit, made_anew
 from instances.containers.facts import ImageFacts
 from instances.containers.host_fit import LEAST_FREE_BYTES
@@ -13,11 +15,16 @@ from instances.errors import (
     OutOfReachError,
     PermanentError,
 )
+from instances.lib.clock import AHEAD
+from instances.models import Operation
 from instances.operations.attempts import NothingToDo
 from instances.operations.host_disk import free_bytes
 from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import approval, data, exact, fetch, generated
 from instances.operations.steps.replace import new_image
+
+TOLD = "told"  # the parameter that names an update of another instance whose registry has just been asked
+TOLD_FOR = timedelta(minutes=5)  # how long its answer is good for this one
 
 
 def pull(work: Work) -> str:
@@ -25,7 +32,7 @@ def pull(work: Work) -> str:
     _refuse_full_disk(work)
     ref = work.operation.params["image"] or instance.image_ref
     approval.approve(work, ref)
-    image = _fetch(work, ref)
+    image = _told(work, ref) or _fetch(work, ref)
     approval.note(work, image.id, ref)
     work.journal.remember(new_image=image.id, new_digest=exact.digest_of(image, ref))
     work.journal.write(image_after=image.id)
@@ -63,6 +70,15 @@ def _keep_reference(work: Work) -> None:
         instance.image = named
         approval.keep(work, named)
         work.save("image", "approved_image")
+
+
+def _told(work: Work, ref: str) -> ImageFacts | None:
+    """What the registry answered a moment ago to the update of another instance on the same host."""
+    named, now = work.operation.params.get(TOLD), work.outside.clock.now()
+    young = Operation.objects.filter(host=work.instance.host, created_at__range=(now - TOLD_FOR, now + AHEAD))
+    other = young.filter(pk=named).first() if named else None
+    fetched = approval.fetched_by(other) if other is not None else {}
+    return work.engine.image(fetched["id"]) if fetched.get("ref") == ref else None
 
 
 def _fetch(work: Work, ref: str) -> ImageFacts:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 
-from django.db import transaction
 from msgspec import structs
 
 from instances.checks.check_requests import CheckRequest, request_for
 from instances.checks.observe import RUNNING
-from instances.checks.transition import change
-from instances.containers import drift
 from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
@@ -21,15 +17,12 @@ from instances.errors import (
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
-    RequestError,
+    RemovedMeanwhile,
 )
 from instances.health.blame import Whose, whose
 from instances.health.soak import was_stopped
-from instances.models import Instance, Operation
-from instances.operations.begin import Sign, open_operation, unsigned
 from instances.operations.find_own import sharers_of_data
 from instances.operations.procedure import Step, StepTookTooLong, Work
-from instances.operations.requester import Requester
 from instances.operations.steps import approval, container, data, generated, own_container, ports, taken_name
 from instances.operations.steps.explain import note_failed
 from instances.operations.steps.former_values import forget_replaced
@@ -37,52 +30,11 @@ from instances.operations.steps.start import note_healthy, started_at
 from instances.operations.steps.wait_healthy import note_run, wait_limit, wait_until_healthy, watch
 
 OF_THE_NEW = (
-    "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "failed_images",
+    "container_id", "image_id", "image_digest", "approved_image", "volumes", "image", "port", "made_with",
+    "failed_images",
 )  # fmt: skip
 CHECKS_GO_ON = "health checks go on from here"
-NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused)
-
-
-def begin(
-    instance: Instance,
-    now: datetime,
-    requester: Requester,
-    *,
-    image: str | None,
-    sign: Sign = unsigned,
-) -> Operation:
-    """Take the instance for an update, to `image` or to what its reference names now.
-
-    Raises RequestError when it has nothing to update, BusyError while it is being changed.
-    """
-    if not instance.container_id:
-        raise RequestError(f"{instance.customer_id} has no container to update.")
-    params = {
-        "image": image,
-        "old_container": instance.container_id,
-        "port": instance.port,
-        "strategy": strategy(instance),
-    }
-    with transaction.atomic():
-        operation = open_operation(
-            "update",
-            instance,
-            now,
-            requester,
-            params=params,
-            sign=sign,
-        )
-        change(instance.pk, now, lambda state: state)  # outdates checks that are under way
-    return operation
-
-
-def strategy(instance: Instance) -> str:
-    """The plan's way of updating; two containers never share a data volume, whatever it says.
-
-    Nor do they share further ports, or the ports and addresses of an adopted one.
-    """
-    alone = drift.runs_alone(instance.plan.spec()) or instance.further_ports or instance.is_adopted
-    return "recreate" if alone else str(instance.plan.update_strategy)
+NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused, RemovedMeanwhile)
 
 
 def old_container(work: Work) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from msgspec.structs import replace
 
-from instances.checks.check_requests import CheckRequest, request_for
+from instances.checks.check_requests import MISSING, CheckRequest, request_for
 from instances.checks.observe import RUNNING, Check, observe
 from instances.containers.identity import PAUSED
 from instances.db.sessions import release_session
@@ -19,6 +19,7 @@ from instances.errors import (
     GateFailed,
     LeftPaused,
     OwnPassingTrouble,
+    RemovedMeanwhile,
 )
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.soak import (
@@ -111,7 +112,7 @@ def _not_healthy(work: Work, check: Check) -> DockmgrError:
     if check.seen.reason == PAUSED:
         return LeftPaused(_why(work, check))
     if check.seen.outcome is not Outcome.UNKNOWN:
-        return GateFailed(_why(work, check))
+        return _failed(check, _why(work, check))
     if check.seen.reason == PROBER:
         return OwnPassingTrouble(check.seen.error)
     return EngineUnreachable(check.seen.error or sentence("engine"))
@@ -123,7 +124,11 @@ def _refuse(work: Work, check: Check, verdict: SoakVerdict) -> None:
     if verdict is SoakVerdict.ENDED:
         raise GateFailed(f"{work.instance.customer_id} was healthy, then ended and had to be started again.")
     if verdict is SoakVerdict.FAILED:
-        raise GateFailed(f"{work.instance.customer_id} was healthy and then failed: {check.seen.error}")
+        raise _failed(check, f"{work.instance.customer_id} was healthy and then failed: {check.seen.error}")
+
+
+def _failed(check: Check, told: str) -> GateFailed:
+    return RemovedMeanwhile(told) if check.seen.reason == MISSING else GateFailed(told)
 
 
 class _Gate:

@@ -11,16 +11,19 @@ from msgspec import structs
 from instances import lookup
 from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.observe import observe
+from instances.checks.roster import rows_of
 from instances.errors import RequestError
 from instances.fleet.apply import apply
 from instances.fleet.file import parse
+from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
 from instances.http.probe import Address, ProbeResult
-from instances.models import Instance, Plan
+from instances.models import Health, Instance, Plan
 from instances.operations.validate import validate
 from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
-from tests.fakes.outside import passes
+from tests.fakes.outside import fails, passes
+from tests.fast.updates import publish, update
 
 pytestmark = pytest.mark.django_db
 TOKEN = "s3ntinel-of-a-header"
@@ -153,3 +156,61 @@ def test_an_image_without_a_health_check_is_refused_before_anything_is_made(worl
     assert "The image has no HEALTHCHECK, which plan pro asks Docker for." in refused.error
     world.engine.images[IMAGE] = image_facts("agent-1", has_healthcheck=True)
     assert "has no HEALTHCHECK" not in world.provision().error
+
+
+PORTS = {
+    "its own": ("{kind: tcp, port: 9090}", ", ports: [{container: 9090}]"),
+    "another": ("{kind: tcp, port: 9091}", ", ports: [{container: 9091}]"),
+    "one of two": ("{kind: tcp, port: 9090}", ", ports: [{container: 9090}, {container: 9091}]"),
+    "other of two": ("{kind: tcp, port: 9091}", ", ports: [{container: 9090}, {container: 9091}]"),
+    "main": ("{kind: tcp}", ", ports: []"),
+    "main by name": ("{kind: tcp, port: 8080}", ", ports: [{container: 9090}]"),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked"),
+    [
+        ("its own", "another", 9090),
+        ("its own", "main", 9090),
+        ("main", "its own", 8080),
+        ("its own", "main by name", 8080),
+        ("main by name", "its own", 9090),
+        ("one of two", "other of two", 9091),
+        ("one of two", "another", 9090),
+    ],
+)
+def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(
+    world: World, before: str, after: str, asked: int
+) -> None:
+    say(*PORTS[before])
+    assert world.provision().status == "succeeded"
+    published = {8080: lookup.instance("new").port}
+    facts = world.engine.inspect("dockmgr-new")
+    assert facts
+    published |= {inner: number for inner, (_, number) in facts.ports.items()}
+    say(*PORTS[after])
+    urls = {
+        lookup.instance("new").health_url,
+        *(row.health_url for row in rows_of([lookup.instance("new").pk])),
+    }
+    assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
+    publish(world)
+    assert update(world, "new").status == "succeeded"
+    instance, wanted = lookup.instance("new"), Plan.objects.get(name="pro").health.get("port")
+    port = instance.further_ports.get(f"{wanted}/tcp", instance.port)
+    assert instance.health_url == f"tcp://127.0.0.1:{port}"
+
+
+def test_who_comes_back_from_an_update_is_asked_where_he_was(world: World) -> None:
+    say("{kind: http}")
+    assert world.provision().status == "succeeded"
+    before = lookup.instance("new").health_url
+    publish(world)
+    say("{kind: http, port: 9090}", ", ports: [{container: 9090}]")
+    world.probe.answers[world.host.first_port + 1] = fails()
+    assert update(world, "new").status == "rolled_back"
+    instance = lookup.instance("new")
+    assert (instance.health_url, instance.health.status) == (before, "healthy")
+    sweep_here("tests", world.outside)
+    assert Health.objects.get(instance=instance).status == "healthy"

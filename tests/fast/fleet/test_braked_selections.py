@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from instances.containers.facts import ContainerSummary
 from instances.fleet import bulk as selections
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
-from tests.factories import World, an_order
-from tests.fast.updates import NEW, OLD, answers_by_image, publish, update
+from tests.factories import ASKED, IMAGE, World, an_order
+from tests.fakes.outside import Killed
+from tests.fast.updates import NEW, OLD, answers_by_image, publish, steps, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,3 +87,79 @@ def test_a_healthy_one_with_something_to_do_is_the_first_to_tell(world: World) -
 def test_restarts_are_not_braked(world: World) -> None:
     instances = a_fleet(world, 6, bad=range(0))
     assert carried_out(world, "restart", instances) == [4, 2]
+
+
+def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(world: World) -> None:
+    instances = [world.instance(f"c{n:02}") for n in range(60)]
+    publish(world, "agent-1")
+    begun = carried_out(world, "update", instances)
+    assert begun == [1, 0, 0]
+    assert world.engine.pulls == [IMAGE]
+    rows = list(Operation.objects.order_by("created_at"))
+    assert {row.status for row in rows} == {"succeeded"} and len(rows) == 60
+    asked, *passed = [([step["detail"] for step in row.steps], row.facts.get("unchanged")) for row in rows]
+    assert asked[1] is True and all(each == asked for each in passed)
+
+
+def test_a_slow_engine_makes_more_turns_and_none_that_is_taken_for_lost(world: World) -> None:
+    instances = [world.instance(f"c{n}") for n in range(12)]
+    publish(world, "agent-1")
+    list_containers = world.engine.list_containers
+
+    def slowly() -> list[ContainerSummary]:
+        world.clock.advance(4)
+        return list_containers()
+
+    world.engine.list_containers = slowly  # type: ignore[method-assign]
+    assert carried_out(world, "update", instances) == [1, 0, 0]
+    assert Operation.objects.filter(status="succeeded").count() == 12
+
+
+def test_who_has_something_to_do_all_the_same_is_the_one_canary(world: World) -> None:
+    instances = [world.instance(f"c{n}") for n in range(8)]
+    publish(world, "agent-1")
+    Instance.objects.filter(customer_id__in=["c3", "c6"]).update(env={"API_KEY": "another"})
+    began, begun = carried_out(world, "update", instances), Operation.objects.order_by("created_at")
+    assert began == [1, 1, 4]
+    assert [row.customer_id for row in begun if not row.facts.get("unchanged")] == ["c3", "c6"]
+    [canary] = begun.filter(customer_id="c3")
+    assert list(steps(canary))[:3] == ["note old", "pull", "verify image"]
+    assert {row.status for row in begun} == {"succeeded"}
+    assert world.engine.pulls == [IMAGE] * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "image"),
+    [({}, OLD), ({"host": None}, NEW), ({"created_at": datetime(2020, 1, 1, tzinfo=UTC)}, NEW)],
+)
+def test_an_answer_of_a_registry_is_taken_on_the_same_host_and_soon(
+    world: World, changes: dict[str, object], image: str
+) -> None:
+    for customer_id in ("c1", "c2"):
+        world.instance(customer_id)
+    publish(world, "agent-1")
+    first = update(world, "c1")
+    Operation.objects.filter(pk=first.pk).update(**changes)
+    publish(world)
+    second = service.begin_update("c2", ASKED, told=first.pk, outside=world.outside)
+    assert service.run_to_end(second.pk, world.outside).facts["new_image"] == image
+
+
+def test_who_was_being_passed_by_when_the_process_died_is_seen_to_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = [world.instance(f"c{n}") for n in range(5)]
+    publish(world, "agent-1")
+    order = an_order("update", [each.pk for each in instances])
+    [asked] = selections.advance(order.pk, 0).operations
+    service.run_to_end(asked.pk, world.outside)
+    world.outside.fate.strikes_at(9)
+    with pytest.raises(Killed):
+        selections.advance(order.pk, 1)
+    world.clock.advance(91)
+    service.recover(world.outside)
+    [left] = selections.take_stalled(world.now)
+    assert selections.advance(left.pk, left.turn).following is None
+    assert sorted(Operation.objects.values_list("customer_id", "status")) == [
+        (each.customer_id, "succeeded") for each in instances
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db import transaction
 
@@ -28,11 +30,11 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, customer_id: str) -> None:
     """The process dies when it comes to this customer."""
     begin = bulk._begin
 
-    def dying(order: Bulk, instance: Instance) -> list[Operation]:
+    def dying(order: Bulk, instance: Instance, told: uuid.UUID | None) -> list[Operation]:
         if instance.customer_id == customer_id:
             monkeypatch.setattr(bulk, "_begin", begin)
             raise Killed
-        return begin(order, instance)
+        return begin(order, instance, told)
 
     monkeypatch.setattr(bulk, "_begin", dying)
 

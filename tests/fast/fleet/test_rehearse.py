@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from instances.fleet.apply import apply, rehearse
+from instances.fleet.file import parse
 from instances.models import AuditEntry, Channel, Host, Plan
 from tests.factories import World
 from tests.fast.conftest import Run
@@ -95,3 +97,16 @@ def test_a_host_is_validated(world: World, run: Run) -> None:
     world.engine.unreachable = True
     assert run("validate_host", "local").code == 3
     assert run("validate_host", "nowhere").code == 2
+
+
+def test_a_question_for_the_next_container_is_not_told_as_asked_at_once(world: World) -> None:
+    def rehearsed(text: str) -> tuple[list[str], list[str]]:
+        found = rehearse(parse(text))
+        return found.would_drift, found.asked_anew
+
+    apply(parse("plans: [{name: pro, health: {port: 9090}, ports: [{container: 9090}]}]"))
+    assert world.provision("c1").status == "succeeded"
+    another = "plans: [{name: pro, health: {port: 9091}, ports: [{container: 9091}]}]"
+    assert rehearsed(another) == (["c1"], [])
+    assert rehearsed("plans: [{name: pro, health: {kind: tcp, port: 9090}}]") == ([], ["c1"])
+    assert rehearsed("hosts: [{name: local, address: 127.0.0.2, bind: 127.0.0.1}]") == ([], ["c1"])

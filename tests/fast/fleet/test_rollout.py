@@ -295,3 +295,12 @@ def test_when_too_many_failed(
     failures: int, tried: int, done: int, total: int, limits: Limits, stops: bool
 ) -> None:
     assert bool(too_many(failures, tried, done, total, limits)) is stops
+
+
+def test_a_registry_is_asked_once_where_nothing_is_newer(world: World, one_by_one: None) -> None:
+    for number in range(5):
+        world.instance(f"c{number}")
+    publish(world, "agent-1")
+    result = run_all(world)
+    assert (len(result.operations), result.tried) == (5, 0)
+    assert world.engine.pulls == [IMAGE]

@@ -17,6 +17,8 @@ from instances.fleet import cleanup
 from instances.fleet.trial import STEPS, Trial, run_trial
 from instances.models import Instance, Operation, Plan, Port
 from instances.operations import service
+from instances.operations.attempts import TryAgain
+from instances.operations.steps.pull import PULL
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import Killed, fails
@@ -107,6 +109,21 @@ def test_an_image_somebody_runs_by_then_stays(world: World) -> None:
     world.clock.at(0.5, lambda: world.provision("c1", image=OTHER))
     assert tried(world, OTHER).success
     assert sorted(world.engine.images) == [IMAGE, OTHER]
+
+
+def test_an_image_that_somebody_is_being_updated_to_by_then_stays(world: World) -> None:
+    world.instance("c1")
+    publish(world, "agent-2", OTHER)
+    begun: list[Operation] = []
+
+    def begin() -> None:
+        begun.append(service.begin_update("c1", ASKED, image=OTHER, outside=world.outside))
+        with pytest.raises(TryAgain):
+            service.run_once(begun[0].pk, world.outside, until=PULL.name)
+
+    world.clock.at(0.5, begin)
+    assert tried(world, OTHER).success
+    assert service.run_to_end(begun[0].pk, world.outside).status == "succeeded"
 
 
 def test_an_unhealthy_image_fails_at_its_first_step_and_leaves_nothing(world: World) -> None:

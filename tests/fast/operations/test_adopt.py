@@ -12,10 +12,13 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from instances.containers.spec import ContainerSpec, next_name, previous_name
+from instances.management.commands import adopt as adopt_command
 from instances.models import Host, Instance, Operation, Port
+from instances.operations.adoptable import Adoptable, AdoptRequest, look
+from instances.outside import Outside
 from tests.factories import IMAGE, SECRET, World, health_of
 from tests.fakes.facts import image_facts
-from tests.fast.conftest import Run
+from tests.fast.conftest import Ran, Run
 from tests.fast.strangers import NAME, OWN, PORT, adopted, existing, facts_of, refused, words
 
 pytestmark = pytest.mark.django_db
@@ -231,3 +234,20 @@ def test_what_is_kept_of_it_is_encrypted_with_the_newest_key(
     assert run("rotate_keys", "--json").code == 0
     settings.ENCRYPTION_KEYS = [new]
     assert Instance.objects.get().adopted == before
+
+
+def test_who_asks_for_the_same_while_it_is_looked_at_is_told_of_the_same(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    existing(world)
+    others: list[Ran] = []
+
+    def slowly(order: AdoptRequest, outside: Outside) -> Adoptable:
+        monkeypatch.setattr(adopt_command, "look", look)
+        others.append(run(*words(**{"request-id": "r1"}), "--json"))
+        return look(order, outside)
+
+    monkeypatch.setattr(adopt_command, "look", slowly)
+    first = run(*words(**{"request-id": "r1"}), "--json")
+    assert (first.code, first.document) == (0, others[0].document)
+    assert Operation.objects.count() == 1

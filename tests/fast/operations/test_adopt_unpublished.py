@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from instances.errors import RequestError
-from instances.models import Instance, Port
+from instances.models import Instance, Plan, Port
 from instances.operations.adopt import adopt
 from instances.operations.adoptable import AdoptRequest, look
 from tests.factories import ASKED, World
@@ -114,3 +114,12 @@ def test_two_customers_at_the_same_moment_do_not_get_the_same_container(world: W
     assert isinstance(wrong, RequestError)
     owner = Instance.objects.get()
     assert str(wrong) == f"The container {NAME} is managed already, as that of {owner.customer_id}."
+
+
+def test_it_is_asked_at_its_own_port_whatever_port_its_plan_gives_to_new_ones(world: World, run: Run) -> None:
+    existing(world, **UNPUBLISHED)
+    assert run(*words()).code == 0
+    Plan.objects.update(container_port=3000)
+    assert ":8080/" in Instance.objects.get().health_url
+    Plan.objects.update(health={"port": 9000})
+    assert ":9000/" in Instance.objects.get().health_url

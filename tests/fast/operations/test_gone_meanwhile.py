@@ -14,9 +14,8 @@ from instances.models import Health, Instance, Operation
 from instances.operations import adopt as adopting
 from instances.operations import service
 from instances.operations.adoptable import AdoptRequest, look
-from instances.operations.procedures import decommission, restart
+from instances.operations.procedures import decommission, restart, update
 from instances.operations.requester import Requester
-from instances.operations.steps import replace as replacing
 from tasks import checks
 from tests.factories import ASKED, IMAGE, World
 from tests.fast.conftest import Run
@@ -27,7 +26,7 @@ Begin = Callable[[Instance, datetime, Requester], Operation]
 GONE = "There is no instance of customer c1 any more"
 BEGINNINGS: dict[str, Begin] = {
     "restart": restart.begin,
-    "update": lambda instance, now, asked: replacing.begin(instance, now, asked, image=None),
+    "update": lambda instance, now, asked: update.begin(instance, now, asked, image=None),
     "decommission": lambda instance, now, asked: decommission.begin(instance, now, asked, purge_data=False),
 }
 

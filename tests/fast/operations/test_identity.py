@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 
 from instances import documents
 from instances.checks.roster import Roster
+from instances.containers.spec import OPERATION_LABEL, previous_name
 from instances.fleet.sweep import check_here, sweep_here
-from instances.models import Health, Incident, Instance, Operation
+from instances.models import Health, Incident, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.validate import validate
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
+from tests.fast.updates import NEWEST, answers_by_image, in_order, publish
 from tests.fast.updates import begin as begin_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,3 +217,103 @@ def test_leaving_takes_the_copy_along_and_leaves_the_stranger(
     assert service.run_to_end(done.pk, world.outside).status == "succeeded"
     assert world.engine.containers == ([] if stands == "copy" else ["dockmgr-c1"])
     assert not Incident.objects.open().exists()
+
+
+def test_one_made_anew_on_another_port_is_asked_there_once_it_is_taken_over(
+    world: World, instance: Instance
+) -> None:
+    made = copy(world, instance, host_port=20077)
+    world.clock.advance(60)
+    [row] = sweep_here("tests", world.outside).rows
+    assert (row.status, row.restarts_used, fresh(instance).container_id) == ("healthy", 1, made)
+    [port] = Port.objects.all()
+    assert (port.number, port.instance, fresh(instance).port) == (20077, instance, 20077)
+    assert validate(fresh(instance), world.outside).errors == []
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_an_update_that_fails_goes_back_to_one_on_another_port(
+    world: World, instance: Instance, removed: bool
+) -> None:
+    copy(world, instance, host_port=20077)
+    world.engine.images["kept"] = image_facts("agent-1")
+    publish(world)
+    answers_by_image(world, 20077)
+    if removed:
+        world.clock.at(1, lambda: world.engine.lose(previous_name(instance.container_name)))
+    assert update(world).status == "rolled_back"
+    assert in_order(world).port == 20077
+    assert look(world).status == "healthy"
+
+
+def test_a_port_of_somebody_else_is_not_taken_with_the_container(world: World, instance: Instance) -> None:
+    other = world.instance("c2")
+    world.engine.stop(other.container_id, 1)
+    copy(world, instance, host_port=other.port)
+    world.restart()
+    assert {row.customer_id: row.port for row in Instance.objects.all()} == {
+        "c1": instance.port,
+        "c2": other.port,
+    }
+
+
+def test_a_database_restored_from_the_middle_of_an_update_costs_no_later_container(world: World) -> None:
+    """Updates that nobody remembers made the one that runs, and removed those of the one carried on."""
+    old = world.instance()
+    publish(world)
+    stop, later = world.engine.stop, list[str]()
+
+    def stop_and_be_replaced(container: str, timeout: int) -> None:
+        stop(container, timeout)
+        world.engine.stop = stop  # type: ignore[method-assign]
+        for name in world.engine.containers:
+            world.engine.lose(name)
+        spec = old.spec()
+        labels = {**spec.labels, OPERATION_LABEL: str(uuid.uuid4())}
+        world.engine.images["later"] = image_facts("agent-3")
+        later.append(world.engine.create(replace(spec, image="later", labels=labels)))
+        world.engine.start(later[0])
+        world.engine.stops.clear()
+
+    world.engine.stop = stop_and_be_replaced  # type: ignore[method-assign]
+    done = update(world)
+    assert (done.status, done.error) == ("rolled_back", "The container name dockmgr-c1 is already in use.")
+    world.clock.advance(60)
+    [row] = sweep_here("tests", world.outside).rows
+    instance = in_order(world)
+    assert (row.status, row.restarts_used, instance.container_id) == ("healthy", 0, later[0])
+    assert (instance.image_id, world.engine.stops) == (NEWEST, {})
+
+
+def test_what_stands_in_the_way_is_not_stopped_unless_it_may_be_removed(world: World) -> None:
+    instance = world.instance()
+    world.engine.rename(instance.container_id, previous_name(instance.container_name))
+    labels = {**instance.spec().labels, OPERATION_LABEL: str(uuid.uuid4())}
+    other = world.engine.create(replace(instance.spec(), image=IMAGE, labels=labels, host_port=0))
+    world.engine.start(other)
+    assert "dockmgr does not remove what it did not make" in world.restart().error
+    facts = world.engine.inspect(other)
+    assert facts and facts.state == "running"
+
+
+def test_a_removal_spares_what_began_after_it_was_asked_for(world: World, instance: Instance) -> None:
+    """A database restored from its middle has forgotten that the customer came back since."""
+    asked = service.begin_decommission("c1", ASKED, purge_data=True, outside=world.outside)
+    world.clock.advance(3600)
+    made = copy(world, instance)
+    failed = service.run_to_end(asked.pk, world.outside)
+    assert (failed.status, "decommission c1 again" in failed.error) == ("failed", True)
+    facts = world.engine.inspect(made)
+    assert facts and facts.state == "running"
+    assert instance.volume_name in world.engine.volumes
+    assert world.decommission(purge_data=True).status == "succeeded"
+    assert (world.engine.containers, world.engine.volumes) == ([], {})
+
+
+def test_one_that_ends_and_is_started_again_and_again_can_be_removed(
+    world: World, instance: Instance
+) -> None:
+    asked = service.begin_decommission("c1", ASKED, outside=world.outside)
+    world.clock.advance(30)
+    copy(world, instance)
+    assert service.run_to_end(asked.pk, world.outside).status == "succeeded"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from msgspec.structs import replace
 
@@ -73,11 +75,11 @@ def test_a_host_that_does_not_answer_is_asked_once_whatever_waits_there(world: W
         PendingPurge(host=away, volume=volume, customer_id="c1", asked_at=world.now) for volume in volumes
     )
     asked = engine.times_asked
-    assert purge_pending(world.outside.engines, world.now) == []
+    assert purge_pending(world.outside) == []
     assert engine.times_asked == asked + 1
     assert {row.holders for row in PendingPurge.objects.all()} == {UNREACHABLE}
     engine.unreachable = False
-    purge_pending(world.outside.engines, world.now)
+    purge_pending(world.outside)
     assert not PendingPurge.objects.exists()
 
 
@@ -87,7 +89,7 @@ def test_a_pending_purge_takes_no_volume_that_is_another_ones_by_now(world: Worl
     world.decommission(purge_data=True)
     world.engine.lose("nightly-backup")
     world.engine.volumes[VOLUME] = {"com.docker.compose.project": "shop"}
-    assert purge_pending(world.outside.engines, world.now) == []
+    assert purge_pending(world.outside) == []
     assert VOLUME in world.engine.volumes
     assert not PendingPurge.objects.exists()
 
@@ -99,7 +101,7 @@ def test_a_pending_purge_waits_while_the_customer_is_here_again(world: World) ->
     world.engine.lose("nightly-backup")
     back = world.instance()
     world.engine.lose(back.container_name)
-    assert purge_pending(world.outside.engines, world.now) == []
+    assert purge_pending(world.outside) == []
     assert PendingPurge.objects.get().holders == "the customer c1, who is back"
     assert VOLUME in world.engine.volumes
 
@@ -119,7 +121,7 @@ def test_a_purge_takes_nothing_that_was_provisioned_with_meanwhile(
         return labels(name)
 
     monkeypatch.setattr(world.engine, "volume_labels", slowly)
-    assert purge_pending(world.outside.engines, world.now) == []
+    assert purge_pending(world.outside) == []
     assert VOLUME in world.engine.volumes
 
 
@@ -145,7 +147,7 @@ def test_nobody_goes_on_with_data_that_is_just_being_removed(
         remove_volume(name)
 
     monkeypatch.setattr(world.engine, "remove_volume", remove_slowly)
-    assert purge_pending(world.outside.engines, world.now) == [VOLUME]
+    assert purge_pending(world.outside) == [VOLUME]
     assert [(done.status, done.error) for done in back] == [
         ("failed", "The data of c1 is just being removed.")
     ]
@@ -156,10 +158,24 @@ def test_a_removal_whose_process_died_is_done_later_or_taken_back(world: World) 
     a_backup(world)
     world.decommission(purge_data=True)
     world.engine.remove("nightly-backup")
-    PendingPurge.objects.update(holders=BEING_REMOVED)
+    PendingPurge.objects.update(holders=BEING_REMOVED, tried_at=world.now)
     assert world.provision("c1", former_data="keep").status == "failed"
-    assert purge_pending(world.outside.engines, world.now) == [VOLUME]
+    assert purge_pending(world.outside) == [VOLUME]
     assert not PendingPurge.objects.exists()
+
+
+@pytest.mark.parametrize("began", [None, timedelta(minutes=-6), timedelta(hours=2)])
+def test_a_removal_whose_process_died_some_minutes_ago_keeps_no_data(
+    world: World, began: timedelta | None
+) -> None:
+    world.instance()
+    a_backup(world)
+    world.decommission(purge_data=True)
+    world.engine.remove("nightly-backup")
+    PendingPurge.objects.update(holders=BEING_REMOVED, tried_at=began and world.now + began)
+    assert world.provision("c1", former_data="keep").status == "succeeded"
+    assert purge_pending(world.outside) == []
+    assert VOLUME in world.engine.volumes
 
 
 @pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])
@@ -214,3 +230,25 @@ def test_what_is_told_of_a_leaving_customer_is_true(world: World) -> None:
     assert (told["status"], told["leaving_at"]) == ("unknown", documents.time(row.leaving_at))
     incident.refresh_from_db()
     assert (incident.is_open, Incident.objects.open().count()) == (False, 0)
+
+
+def test_a_purge_that_failed_and_was_not_asked_for_again_is_no_purge(world: World) -> None:
+    """The second order keeps the data, which a new instance elsewhere must not begin without."""
+    world.instance()
+    world.engine.unreachable = True
+    asked = service.begin_decommission("c1", ASKED, purge_data=True, outside=world.outside)
+    assert service.run_to_end(asked.pk, world.outside).status == "failed"
+    world.engine.unreachable = False
+    assert world.decommission().status == "succeeded"
+    Host.objects.create(name="b", docker_url="unix:///fake/b.sock")
+    world.outside.hosts["unix:///fake/b.sock"].images[IMAGE] = world.engine.images[IMAGE]
+    done = world.provision("c1", host="b")
+    assert f"its data is in {VOLUME} on host local: go on with it (--keep-data)" in done.error
+    assert world.provision("c1", former_data="keep").host == world.host
+
+
+def test_data_that_was_purged_stays_so_when_the_record_of_it_is_forgotten(world: World) -> None:
+    world.instance()
+    assert world.decommission(purge_data=True).status == "succeeded"
+    Operation.objects.all().delete()
+    assert world.provision("c1").status == "succeeded"

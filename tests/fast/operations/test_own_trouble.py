@@ -32,7 +32,9 @@ BLIND = ProbeResult(Outcome.UNKNOWN, PROBER, None, 3, None, sentence(PROBER))
 
 
 def broker_away(world: World, operation: Operation) -> Operation:
-    return service.withdraw(operation, "The broker can't be reached.", world.outside)
+    assert service.withdraw(operation, "The broker can't be reached.", world.outside)
+    operation.refresh_from_db()
+    return operation
 
 
 def carried_out(world: World, operation: Operation) -> Operation:

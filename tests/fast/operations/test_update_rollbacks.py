@@ -309,3 +309,14 @@ def test_a_full_disk_is_noticed_before_a_pull_where_it_is_the_hosts(
     assert (done.status, bool(world.engine.pulls)) == (status, status == "succeeded")
     assert ("disk left" in done.error) == (status == "failed")
     assert in_order(world).image_id == (OLD if status == "failed" else NEW)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3])
+def test_an_image_whose_container_others_removed_is_tried_again_unasked(world: World, seconds: float) -> None:
+    """In the gate, and while it is watched afterwards."""
+    old = world.instance()
+    publish(world)
+    world.clock.at(seconds, lambda: world.engine.lose(old.container_name))
+    assert update(world).status == "rolled_back"
+    assert in_order(world).failed_images == []
+    assert update(world).status == "succeeded"

@@ -11,6 +11,7 @@ import pytest
 from instances.errors import OutOfReachError
 from instances.models import Operation
 from instances.operations import service
+from instances.operations.journal import Journal
 from instances.operations.requester import Requester
 from tasks.app import app
 from tasks.broker import connection as broker_connection
@@ -65,3 +66,26 @@ def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> N
     with pytest.raises(OutOfReachError):
         enqueue_or_withdraw(operation)
     assert not Operation.objects.filter(finished_at=None).exists()
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("how_far", ["handed over", "begun", "put down", "over"])
+def test_an_operation_that_is_known_already_is_not_taken_back(world: World, how_far: str) -> None:
+    world.instance("c1")
+    asked = Requester("x", request_id="once")
+    operation = service.begin_restart("c1", asked, world.outside)
+    if how_far == "handed over":
+        Operation.objects.update(handed_over_at=world.now)
+    elif how_far == "over":
+        service.run_to_end(operation.pk, world.outside)
+    else:
+        journal = Journal.claim(operation.pk, world.clock)
+        assert journal
+        if how_far == "put down":
+            journal.begin("stop")
+            journal.release(30.0)
+    for _ in range(2):
+        again = service.begin_restart("c1", asked, world.outside)
+        assert enqueue_or_withdraw(again).pk == operation.pk
+    operation.refresh_from_db()
+    assert (operation.request_id, operation.undoing, operation.error) == ("once", False, "")
