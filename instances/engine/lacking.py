@@ -49,7 +49,10 @@ _WORDS = (
         r"(?:opening|decoding) seccomp profile failed",
         "it can't read the seccomp profile: see the plan's security_opt",
     ),
-    (r"error setting rlimit", "it may not raise a limit that far: see the plan's ulimits"),
+    (
+        r"error setting rlimit",
+        "it may not raise a limit that far: see the plan's ulimits, or the engine's own default ones",
+    ),
     (
         r"minimum memory limit|unable to set memory limit to",
         "no container starts with so little memory: see the plan's",

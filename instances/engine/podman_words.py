@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 ADDED = "PodmanEnv"  # beside the engine's words: what it, or somebody as well, put into the environment
 _MARK = "container=podman"  # in the environment of each of its containers
-_ITS_HOMES = frozenset({"HOME=", "HOME=/", "HOME=/root"})
+_ALWAYS_ITS_OWN = frozenset({_MARK, "HOME=", "HOME=/", "HOME=/root", "TERM=xterm"})
 _ITS_ANNOTATIONS = ("io.podman.annotations.", "io.container.manager", "org.opencontainers.image.stopSignal",
                     "org.systemd.property.")  # fmt: skip
 _ITS_NETWORK = "podman"
@@ -44,7 +44,7 @@ def _config(config: Json) -> Json:
     env = config.get("Env") or []
     if _MARK not in env:
         return config
-    its_own = {_MARK, f"HOSTNAME={config.get('Hostname') or ''}", *_ITS_HOMES}
+    its_own = _ALWAYS_ITS_OWN | {f"HOSTNAME={config.get('Hostname') or ''}"}
     return {**config, "Env": [line for line in env if line not in its_own]}
 
 

@@ -1,4 +1,4 @@
-"""What Podman adds to a container's description is nobody's wish: as seen on Podman 5.8."""
+"""What Podman adds to a container's description is nobody's wish: as seen on Podman 4.3 and 5.8."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakes.facts import image_facts
 from tests.pure.container_samples import IMAGE, a_container
 
 ENV = ["PATH=/bin", "MODE=image", "A=1"]
-ITS_OWN = ["container=podman", "HOME=", "HOSTNAME=c0ffee123456"]
+ITS_OWN = ["container=podman", "HOME=", "HOSTNAME=c0ffee123456", "TERM=xterm"]
 
 
 def described(**changes: Any) -> dict[str, Any]:
