@@ -12,6 +12,7 @@ from typing import Any
 
 from instances.containers.facts import short_id
 from instances.containers.host_sources import with_checked_sources
+from instances.containers.option_words import RESERVED_LABEL
 from instances.containers.replacement import (
     as_first_asked,
     chosen_mac,
@@ -65,6 +66,7 @@ def _config(container: Json, defaults: Json) -> Json:
     }
     for key in _BY_ENTRY:
         kept[key] = _beyond(own.get(key) or {}, defaults.get(key) or {})
+    kept["Labels"] = _others_labels(kept)
     bare = [line for line in own.get("Env") or [] if "=" not in line]
     kept |= {"Env": bare, **_command(own, defaults), **_hostname(container)}
     return {key: value for key, value in kept.items() if _is_set(value)}
@@ -77,6 +79,12 @@ def _is_set(value: object) -> bool:
 
 def _beyond(own: Json, defaults: Json) -> Json:
     return {key: value for key, value in own.items() if key not in defaults or defaults[key] != value}
+
+
+def _others_labels(config: Json) -> Json:
+    """Labels without dockmgr's own: one that it made before carries those of another operation, or time."""
+    labels: Json = config.get("Labels") or {}
+    return {name: value for name, value in labels.items() if not name.startswith(RESERVED_LABEL)}
 
 
 def _command(own: Json, defaults: Json) -> Json:
@@ -191,7 +199,7 @@ def render(
             **chosen,
             "Image": image,
             "Env": [*(f"{key}={value}" for key, value in env.items()), *config.get("Env", [])],
-            "Labels": {**config.get("Labels", {}), **labels},
+            "Labels": {**_others_labels(config), **labels},
             "HostConfig": host,
             "NetworkingConfig": {
                 "EndpointsConfig": {key: {**value, **chosen} for key, value in list(networks.items())[:1]}
@@ -214,7 +222,9 @@ def drift(document: Json, container: Json) -> list[str]:
     unknown: Json = {name: {} for name in networks if name not in document["Networks"]}
     return sorted(
         [
-            *_config_drift(document["Config"], container["Config"]),
+            *_config_drift(
+                {**document["Config"], "Labels": _others_labels(document["Config"])}, container["Config"]
+            ),
             *_differing(
                 "HostConfig",
                 with_checked_sources(kept),
