@@ -20,6 +20,7 @@ NO_NEW_PRIVILEGES = "no-new-privileges"
 
 CUSTOMER_LABEL = "dockmgr.customer_id"
 EXPIRES_LABEL = "dockmgr.expires_at"
+INSTALLATION_LABEL = "dockmgr.installation"
 MANAGED_LABEL = "dockmgr.managed"
 OPERATION_LABEL = "dockmgr.operation"
 PLAN_LABEL = "dockmgr.plan"
@@ -167,9 +168,14 @@ def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> di
     return labels
 
 
-def is_managed(labels: Mapping[str, str]) -> bool:
-    """Whether dockmgr made the object that carries these labels."""
-    return labels.get(MANAGED_LABEL) == "true"
+def is_managed(labels: Mapping[str, str], installation: str = "") -> bool:
+    """Whether dockmgr made the object that carries these labels; with an `installation`, that one."""
+    return labels.get(MANAGED_LABEL) == "true" and not is_made_elsewhere(labels, installation)
+
+
+def is_made_elsewhere(labels: Mapping[str, str], installation: str) -> bool:
+    """Whether another installation made what carries these labels. Older releases did not say which."""
+    return bool(installation) and labels.get(INSTALLATION_LABEL, installation) != installation
 
 
 def operation_of(labels: Mapping[str, str]) -> UUID | None:

@@ -16,6 +16,7 @@ from instances.containers.spec import EXPIRES_LABEL, MANAGED_LABEL, NO_NEW_PRIVI
 from instances.engine import probe_program as programs
 from instances.engine.port import Engine
 from instances.errors import DockmgrError, EngineUnreachable
+from instances.models.installation import own_label
 from instances.outside import Outside
 
 POLL = 0.25  # seconds
@@ -103,7 +104,7 @@ class _Trial:
         return ContainerSpec(
             name=f"dockmgr.probe-{secrets.token_hex(6)}",
             image=self.image,
-            labels={MANAGED_LABEL: "true", EXPIRES_LABEL: expires},
+            labels={MANAGED_LABEL: "true", EXPIRES_LABEL: expires, **own_label()},
             env={},
             raw={"Config": {"Cmd": [f"/{programs.PROGRAM}"]}, "HostConfig": host, "Networks": {}},
         )
