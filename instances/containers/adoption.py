@@ -118,6 +118,14 @@ def _host_config(container: Json) -> Json:
     return {**host, **changed}
 
 
+def with_dockers_ulimits(host: Json) -> Json:
+    """Podman calls `nofile` as the kernel does, and does not take that word itself."""
+    limits = host.get("Ulimits")
+    if not limits:
+        return host
+    return {**host, "Ulimits": [{**u, "Name": u["Name"].lower().removeprefix("rlimit_")} for u in limits]}
+
+
 def _named(mount: Json, volumes: Json) -> Json:
     """A mount whose volume the engine named, with that name."""
     volume = volumes.get(_path(mount["Target"]))
@@ -191,7 +199,8 @@ def render(
     config, networks, mac = document["Config"], document["Networks"], document.get("MacAddress")
     # Older engines take a chosen hardware address of the container, newer ones of its endpoint.
     chosen = {"MacAddress": mac} if mac else {}
-    host = with_host_port(document["HostConfig"], *port) if port else document["HostConfig"]
+    host = with_dockers_ulimits(document["HostConfig"])  # earlier releases kept Podman's words
+    host = with_host_port(host, *port) if port else host
     return {
         "name": name,
         "config": {
@@ -218,7 +227,7 @@ def drift(document: Json, container: Json) -> list[str]:
 
     Labels beyond those kept don't count: ours come with the first replacement.
     """
-    networks, kept = _networks(container), document["HostConfig"]
+    networks, kept = _networks(container), with_dockers_ulimits(document["HostConfig"])
     unknown: Json = {name: {} for name in networks if name not in document["Networks"]}
     return sorted(
         [

@@ -87,7 +87,7 @@ def told_by_container(described: Json) -> Json:
         "init": bool(host.get("Init")),
         "tmpfs": host.get("Tmpfs") or {},
         "shm_size": host.get("ShmSize") or 0,
-        "ulimits": {_limit(u["Name"]): (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
+        "ulimits": {u["Name"]: (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
         "sysctls": host.get("Sysctls") or {},
         "extra_hosts": tuple(host.get("ExtraHosts") or ()),
         "dns": tuple(host.get("Dns") or ()),
@@ -97,11 +97,6 @@ def told_by_container(described: Json) -> Json:
         "gpus": sum(_told_gpus(asked) for asked in host.get("DeviceRequests") or ()),
         "logging": Logging.model_construct(driver=log.get("Type") or "", options=log.get("Config")),
     }
-
-
-def _limit(name: str) -> str:
-    """Podman calls `nofile` as the kernel does."""
-    return name.lower().removeprefix("rlimit_")
 
 
 def _told_device(device: Json) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from instances.containers.adoption import with_dockers_ulimits
 from instances.containers.networks import ENGINES_OWN
 
 Json = dict[str, Any]
@@ -62,7 +63,7 @@ def _host_config(host: Json) -> Json:
         changed |= {"Annotations": kept} if kept else {}
     if host.get("Devices"):
         changed["Devices"] = [_device(device) for device in host["Devices"]]
-    return changed
+    return with_dockers_ulimits(changed)
 
 
 def _device(device: Json) -> Json:

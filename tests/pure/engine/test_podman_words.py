@@ -65,6 +65,17 @@ def test_its_annotations_are_no_drift() -> None:
     assert adoption.drift(document, second) == []
 
 
+def test_a_limit_goes_by_the_name_under_which_it_is_asked_for() -> None:
+    limits = [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}, {"Name": "core", "Soft": 0, "Hard": 0}]
+    found = described(Ulimits=limits)
+    assert [limit["Name"] for limit in found["HostConfig"]["Ulimits"]] == ["nofile", "core"]
+    kept = adoption.derive(found, IMAGE)
+    earlier = {**kept, "HostConfig": {**kept["HostConfig"], "Ulimits": limits}}  # as it was kept before
+    made = adoption.render(earlier, name="c", image="i:1", labels={}, env={})
+    assert made["config"]["HostConfig"]["Ulimits"] == found["HostConfig"]["Ulimits"]
+    assert adoption.drift(earlier, found) == []
+
+
 def test_a_device_whose_rights_it_does_not_tell_has_all() -> None:
     device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/nil", "CgroupPermissions": ""}
     assert described(Devices=[device])["HostConfig"]["Devices"] == [{**device, "CgroupPermissions": "rwm"}]
