@@ -47,7 +47,7 @@ from instances.engine.payloads import (
     networks_to_join,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import creation_refused, pull_refused
+from instances.engine.refusals import creation_refused, policy_refused, pull_refused, usage_refused
 from instances.engine.usage_answer import ONCE, container_usage
 from instances.engine.volume_owners import VolumeOwners
 from instances.errors import (
@@ -100,9 +100,13 @@ class DockerEngine(VolumeOwners):
 
     def usage(self, container: str) -> ContainerUsage | None:
         what = f"say what {container} uses"
-        with suppress(NotFoundOnEngine), self._calling(what, container=container) as client:
-            path = f"/containers/{quote(container, safe='')}/stats"
-            return container_usage(_got(client, path, ONCE, client.timeout).json())
+        with (
+            suppress(NotFoundOnEngine),
+            self._calling(what, kind=usage_refused, container=container) as client,
+        ):
+            answer = _got(client, f"/containers/{quote(container, safe='')}/stats", ONCE, client.timeout)
+            if answer.content:  # nothing is what Podman 4 tells of one that never ran
+                return container_usage(answer.json())
         return None
 
     def disk(self) -> DiskUse:
@@ -199,9 +203,8 @@ class DockerEngine(VolumeOwners):
             client.rename(container, name)
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
-        with self._calling(
-            f"change the restart policy of {container}", change=True, container=container
-        ) as client:
+        what = f"change the restart policy of {short_id(container)}"
+        with self._calling(what, change=True, kind=policy_refused, container=container) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
 
     def dependents(self, container: str) -> list[str]:

@@ -12,6 +12,7 @@ from instances.errors import (
     DockmgrError,
     LoginRefused,
     NameTaken,
+    NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -56,6 +57,7 @@ AWAY = (
     *("no such host", "delivery error", "unexpected eof", "temporarily unavailable"),
 )
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
+_NO_ROUTE = re.compile(r"(?:page )?not found\.?")
 _NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
@@ -116,6 +118,17 @@ def network_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused question about a network, a missing one of which has words of its own."""
     gone = status == 404 and "network" in text.lower()
     return NotFoundOnEngine if gone else call_refused(status, text)
+
+
+def policy_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused change of a restart policy, a call that Podman has since 5."""
+    unknown = status == 404 and _NO_ROUTE.fullmatch(text.strip().lower()) is not None
+    return NoSuchCall if unknown else call_refused(status, text)
+
+
+def usage_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused question about what a container uses: Podman 4 has no words for one that is gone."""
+    return NotFoundOnEngine if status == 404 else call_refused(status, text)
 
 
 def pull_refused(status: int, text: str) -> type[DockmgrError]:

@@ -70,3 +70,9 @@ def test_what_the_client_itself_refuses_is_not_the_hosts_trouble() -> None:
     with engine_saying("/info", as_json({})) as engine, pytest.raises(PermanentError) as caught:
         engine.logs("", lines=1)  # the client sends no request without a name
     assert str(caught.value).startswith("The Docker client did not read the log of")
+
+
+@pytest.mark.parametrize("said", [Answer(404), Answer(200)], ids=["gone", "never ran"])
+def test_podman_4_says_nothing_of_what_uses_nothing(said: Answer) -> None:
+    with engine_saying("/containers/c/stats", said) as engine:
+        assert engine.usage("c") is None

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from instances.engine.refusals import call_refused, creation_refused, pull_refused, told_wait
+from instances.engine.refusals import (
+    call_refused,
+    creation_refused,
+    policy_refused,
+    pull_refused,
+    told_wait,
+    usage_refused,
+)
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     BetweenRuns,
@@ -13,6 +20,7 @@ from instances.errors import (
     DockmgrError,
     LoginRefused,
     NameTaken,
+    NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -158,3 +166,27 @@ def test_a_container_that_is_refused_for_its_name_is_told_apart(
     status: int, text: str, expected: Expected
 ) -> None:
     assert creation_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (404, "Not Found", NoSuchCall),
+        (404, "page not found", NoSuchCall),
+        (404, "No such container: x", NotFoundOnEngine),
+        (403, "Forbidden", PermanentError),
+    ],
+)
+def test_an_engine_without_a_call_for_restart_policies_is_told_apart(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert policy_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"), [(404, "", NotFoundOnEngine), (500, "", TransientError)]
+)
+def test_podman_4_says_nothing_of_the_use_of_a_container_that_is_gone(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert usage_refused(status, text) is expected
