@@ -59,9 +59,10 @@ from instances.errors import (
     TransientError,
 )
 from instances.lib.redact import Redactor
+from instances.limits import LONGEST_CALL
 
 ENDED = ("exited", "dead")
-DISK_SECONDS = 300.0  # in which an engine has looked at all its files
+DISK_SECONDS = LONGEST_CALL  # in which an engine has looked at all its files
 EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 

@@ -127,7 +127,7 @@ def policy_refused(status: int, text: str) -> type[DockmgrError]:
 
 
 def usage_refused(status: int, text: str) -> type[DockmgrError]:
-    """The error for a refused question about what a container uses: Podman 4 has no words for one that is gone."""
+    """The error for a refused question about a container's use. Podman 4 says nothing of one that is gone."""
     return NotFoundOnEngine if status == 404 else call_refused(status, text)
 
 
