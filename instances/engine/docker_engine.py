@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -174,39 +174,29 @@ class DockerEngine(VolumeOwners):
         return container
 
     def start(self, container: str) -> None:
-        with self._calling(
-            f"start container {short_id(container)}", change=True, container=container
-        ) as client:
+        with self._changing("start", container) as client:
             client.start(container)
 
     def stop(self, container: str, timeout: int) -> None:
-        with (
-            suppress(NotFoundOnEngine),
-            self._calling(
-                f"stop container {short_id(container)}", change=True, container=container
-            ) as client,
-        ):
+        with suppress(NotFoundOnEngine), self._changing("stop", container) as client:
             client.stop_within(container, timeout)
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
-        with (
-            suppress(NotFoundOnEngine),
-            self._calling(
-                f"remove container {short_id(container)}", change=True, container=container
-            ) as client,
-        ):
+        with suppress(NotFoundOnEngine), self._changing("remove", container) as client:
             client.remove_container(container, v=anonymous_volumes, force=True)
 
     def rename(self, container: str, name: str) -> None:
-        with self._calling(
-            f"rename container {short_id(container)} to {name}", change=True, container=container
-        ) as client:
+        with self._changing("rename", container, f" to {name}") as client:
             client.rename(container, name)
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
         what = f"change the restart policy of {short_id(container)}"
         with self._calling(what, change=True, kind=policy_refused, container=container) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
+
+    def _changing(self, verb: str, container: str, how: str = "") -> AbstractContextManager[EngineClient]:
+        what = f"{verb} container {short_id(container)}{how}"
+        return self._calling(what, change=True, container=container)
 
     def dependents(self, container: str) -> list[str]:
         own = self.inspect(container)
