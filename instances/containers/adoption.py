@@ -6,13 +6,12 @@ endpoint of each network), kept as they are wherever that is possible; it may ho
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from instances.containers.facts import short_id
 from instances.containers.host_sources import with_checked_sources
-from instances.containers.option_words import RESERVED_LABEL
+from instances.containers.option_words import RESERVED_LABEL, shortest
 from instances.containers.replacement import (
     as_first_asked,
     chosen_mac,
@@ -128,7 +127,7 @@ def with_dockers_ulimits(host: Json) -> Json:
 
 def _named(mount: Json, volumes: Json) -> Json:
     """A mount whose volume the engine named, with that name."""
-    volume = volumes.get(_path(mount["Target"]))
+    volume = volumes.get(shortest(mount["Target"]))
     anonymous = mount["Type"] == "volume" and not mount.get("Source") and volume
     return {**mount, "Source": volume["Name"]} if anonymous and volume else mount
 
@@ -137,15 +136,11 @@ def _bind(mount: Json) -> str:
     return f"{mount['Name']}:{mount['Destination']}{'' if mount.get('RW', True) else ':ro'}"
 
 
-def _path(path: str) -> str:
-    return posixpath.normpath(path)
-
-
 def _targets(host: Json) -> Iterator[str]:
     """Paths in the container that a host configuration mounts something at."""
-    yield from (_path(bind.split(":")[1]) for bind in host.get("Binds") or [] if ":" in bind)
-    yield from (_path(mount["Target"]) for mount in host.get("Mounts") or [])
-    yield from (_path(path) for path in host.get("Tmpfs") or {})
+    yield from (shortest(bind.split(":")[1]) for bind in host.get("Binds") or [] if ":" in bind)
+    yield from (shortest(mount["Target"]) for mount in host.get("Mounts") or [])
+    yield from (shortest(path) for path in host.get("Tmpfs") or {})
 
 
 def mount_points(document: Json) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from instances.containers.options import Options
+from instances.containers.options import OF_NO_CONTAINER, Options
 from instances.containers.spec import ContainerSpec
 
 Told = Mapping[str, Any]
@@ -18,9 +18,8 @@ Told = Mapping[str, Any]
 OF_IMAGE = ("command", "entrypoint", "user", "working_dir", "stop_signal")
 # Compared elsewhere, with what dockmgr adds of its own.
 ELSEWHERE = frozenset({"volumes", "labels", "ports", "cap_add", "security_opt"})
-_NO_OPTION = frozenset({"hardening", "data_owner"})  # of the container: what comes of them is compared
 STOP = "stop_timeout"  # of the plan, by which an engine that shuts down waits as well
-COMPARED = (*(word for word in Options.model_fields if word not in ELSEWHERE | _NO_OPTION), STOP)
+COMPARED = (*(word for word in Options.model_fields if word not in ELSEWHERE | OF_NO_CONTAINER), STOP)
 
 
 def wanted(spec: ContainerSpec, image: Told | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from instances.containers import adoption, option_words
 from instances.containers.facts import short_id
 from instances.containers.hardening import hardened
-from instances.containers.options import DATA, NO_OPTIONS, Options
+from instances.containers.options import DATA, NO_OPTIONS, OF_NO_CONTAINER, Options
 from instances.lib import placeholders
 
 DEFAULT_PIDS = 512
@@ -26,7 +26,6 @@ OPERATION_LABEL = "dockmgr.operation"
 PLAN_LABEL = "dockmgr.plan"
 SPEC_LABEL = "dockmgr.spec"
 _PREFIX = "dockmgr-"
-_OF_NO_CONTAINER = frozenset({"hardening", "data_owner"})  # but what comes of them may be
 # No customer id has a dot, so what is derived from one customer's name is never another customer's.
 _NEXT, _PREVIOUS, _DEAD = ".next", ".previous", ".dead-"
 
@@ -205,7 +204,7 @@ def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> Container
     from the plan, where it has none of its own, and nothing else.
     """
     spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
-    former = spec_hash(spec, key, of_all=True) if _OF_NO_CONTAINER & spec.options.document().keys() else ""
+    former = spec_hash(spec, key, of_all=True) if OF_NO_CONTAINER & spec.options.document().keys() else ""
     return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec, key)}, former_hash=former)
 
 
@@ -269,7 +268,7 @@ def spec_hash(spec: ContainerSpec, key: bytes = b"", *, of_all: bool = False) ->
 
     With `of_all` it is that of an earlier release, which changed with what no container has.
     """
-    options, others = spec.options.document(), frozenset() if of_all else _OF_NO_CONTAINER
+    options, others = spec.options.document(), frozenset() if of_all else OF_NO_CONTAINER
     content = asdict(replace(spec, options=NO_OPTIONS))
     del content["former_hash"]
     content["options"] = {word: said for word, said in options.items() if word not in others}

@@ -13,6 +13,7 @@ from instances.checks.observe import RUNNING
 from instances.checks.policy import jitter, policy
 from instances.checks.transition import change
 from instances.containers.facts import ContainerFacts
+from instances.containers.identity import ALIVE
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, NoSuchCall, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
@@ -42,7 +43,6 @@ from instances.operations.steps.replace import (
 from instances.operations.steps.start import note_healthy
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
-RUNNING_STATES = ("running", "restarting", "paused")
 ON_FAILURE = "on-failure"
 STARTED_BY_ENGINE = ("always", ON_FAILURE)  # policies by which a stopped container may be started again
 UNLESS_STOPPED = "unless-stopped"  # of one that had ended before it was stopped, no engine keeps that it was
@@ -96,7 +96,7 @@ def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
 
 def _may_be_started(facts: ContainerFacts) -> bool:
     """Whether an engine that restarts may start the container although it was told to stop it."""
-    had_ended = facts.state not in RUNNING_STATES
+    had_ended = facts.state not in ALIVE
     return facts.restart_policy in STARTED_BY_ENGINE or (facts.restart_policy == UNLESS_STOPPED and had_ended)
 
 
@@ -120,7 +120,7 @@ def _refuse_beside_new(work: Work) -> None:
     """Two that run would write one volume, so a new one that could not be stopped keeps the old one down."""
     made = new_container(work)
     facts = work.engine.inspect(made) if made else None
-    if facts is not None and facts.state in RUNNING_STATES:
+    if facts is not None and facts.state in ALIVE:
         raise PermanentError(f"The container {facts.name} still runs on the same data.")
 
 
