@@ -159,7 +159,7 @@ def drift(
     """
     yield Finding("container", facts.state == RUNNING, f"is {facts.state}")
     yield _same("image", image_id or facts.image_id, facts.image_id)
-    yield _same("cpus", spec.nano_cpus, facts.nano_cpus, _cpus)
+    yield _same("cpus", _told_cpus(spec.nano_cpus), _told_cpus(facts.nano_cpus), _cpus)
     yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
@@ -275,6 +275,11 @@ def _published(ports: Mapping[str, tuple[str, int]]) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
+
+
+def _told_cpus(nano: int) -> int:
+    """As exactly as the kernel divides them, and Podman tells: in hundred-thousandths of one."""
+    return nano - nano % 10_000
 
 
 def _cpus(nano: int) -> str:

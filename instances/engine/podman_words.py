@@ -32,6 +32,11 @@ def without_its_own(described: Json) -> Json:
     }
 
 
+def is_its(described: Json) -> bool:
+    """Whether Podman described the container, of which some things were left out."""
+    return ADDED in described
+
+
 def network_mode(described: Json) -> str:
     """The network a container was made in. Podman says `bridge` of each bridge, whatever its name."""
     mode = described["HostConfig"].get("NetworkMode") or "default"
