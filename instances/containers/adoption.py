@@ -117,12 +117,12 @@ def _host_config(container: Json) -> Json:
     return {**host, **changed}
 
 
-def with_dockers_ulimits(host: Json) -> Json:
-    """Podman calls `nofile` as the kernel does, and does not take that word itself."""
-    limits = host.get("Ulimits")
-    if not limits:
-        return host
-    return {**host, "Ulimits": [{**u, "Name": u["Name"].lower().removeprefix("rlimit_")} for u in limits]}
+def with_dockers_limits(host: Json) -> Json:
+    """Podman calls `nofile` as the kernel does, and tells CPUs twice; itself it takes neither."""
+    limits = [{**u, "Name": u["Name"].lower().removeprefix("rlimit_")} for u in host.get("Ulimits") or []]
+    twice = ("CpuPeriod", "CpuQuota") if host.get("NanoCpus") else ()
+    kept = {key: value for key, value in host.items() if key not in twice}
+    return {**kept, "Ulimits": limits} if limits else kept
 
 
 def _named(mount: Json, volumes: Json) -> Json:
@@ -194,7 +194,7 @@ def render(
     config, networks, mac = document["Config"], document["Networks"], document.get("MacAddress")
     # Older engines take a chosen hardware address of the container, newer ones of its endpoint.
     chosen = {"MacAddress": mac} if mac else {}
-    host = with_dockers_ulimits(document["HostConfig"])  # earlier releases kept Podman's words
+    host = with_dockers_limits(document["HostConfig"])  # earlier releases kept Podman's words
     host = with_host_port(host, *port) if port else host
     return {
         "name": name,
@@ -222,7 +222,7 @@ def drift(document: Json, container: Json) -> list[str]:
 
     Labels beyond those kept don't count: ours come with the first replacement.
     """
-    networks, kept = _networks(container), with_dockers_ulimits(document["HostConfig"])
+    networks, kept = _networks(container), with_dockers_limits(document["HostConfig"])
     unknown: Json = {name: {} for name in networks if name not in document["Networks"]}
     return sorted(
         [

@@ -100,7 +100,7 @@ class DockerEngine(VolumeOwners):
         return None
 
     def usage(self, container: str) -> ContainerUsage | None:
-        what = f"say what {container} uses"
+        what = f"say what {short_id(container)} uses"
         with (
             suppress(NotFoundOnEngine),
             self._calling(what, kind=usage_refused, container=container) as client,
@@ -230,7 +230,7 @@ class DockerEngine(VolumeOwners):
         for name, moment in (("since", since), ("until", until)):
             if moment is not None:
                 params[name] = f"{moment.timestamp():.6f}"
-        what = f"read the log of {container}"
+        what = f"read the log of {short_id(container)}"
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
             path = f"/containers/{quote(container, safe='')}/logs"

@@ -36,6 +36,10 @@ _WORDS = (
         rf"failed to initialize logging driver: (?!.*(?:{_RECEIVER_AWAY}))([^\n]{{1,120}})",
         "its log can't be kept so ({}): see the plan's logging",
     ),
+    (
+        r"logging driver does not support reading|is not logging output",
+        "its log is kept elsewhere, or nowhere: see the plan's logging",
+    ),
     (r"invalid log driver|no log driver named", "it has no such log driver: see the plan's logging"),
     (
         r"sysctl \S+ file|/proc/sys/\S+: no such file|sysctl \S+ is not (?:allowed|in a separate)",

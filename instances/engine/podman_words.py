@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instances.containers.adoption import with_dockers_ulimits
+from instances.containers.adoption import with_dockers_limits
 from instances.containers.networks import ENGINES_OWN
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ def _host_config(host: Json) -> Json:
         changed |= {"Annotations": kept} if kept else {}
     if host.get("Devices"):
         changed["Devices"] = [_device(device) for device in host["Devices"]]
-    return with_dockers_ulimits(changed)
+    return with_dockers_limits(changed)
 
 
 def _device(device: Json) -> Json:

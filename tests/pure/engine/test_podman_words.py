@@ -118,6 +118,14 @@ def test_its_annotations_are_no_drift() -> None:
     assert adoption.drift(document, second) == []
 
 
+def test_cpus_that_it_tells_twice_are_asked_for_once() -> None:
+    twice = {"NanoCpus": 333_000_000, "CpuPeriod": 100_000, "CpuQuota": 33_300}
+    host = adoption.derive(described(**twice), IMAGE)["HostConfig"]
+    assert (host["NanoCpus"], host.keys() & {"CpuPeriod", "CpuQuota"}) == (333_000_000, set())
+    of_docker = {"NanoCpus": 0, "CpuPeriod": 100_000, "CpuQuota": 33_300}
+    assert of_docker.items() <= adoption.derive(described(**of_docker), IMAGE)["HostConfig"].items()
+
+
 def test_a_limit_goes_by_the_name_under_which_it_is_asked_for() -> None:
     limits = [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}, {"Name": "core", "Soft": 0, "Hard": 0}]
     found = described(Ulimits=limits)
