@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from instances.engine.docker_engine import DockerEngine
+from instances.engine.wording import brief
 from instances.errors import DockmgrError, EngineUnreachable, EngineUnusable, PermanentError
 from tests.fakes.stub_server import Answer, StubServer, as_json
 
@@ -47,6 +48,16 @@ def test_a_refusal_in_an_odd_form_is_one_sentence(status: int, said: bytes) -> N
     with engine_saying("/containers/c/json", refusal) as engine, pytest.raises(DockmgrError) as caught:
         engine.inspect("c")
     assert len(str(caught.value)) < 700
+
+
+def test_a_proxy_that_does_not_reach_its_engine_is_an_engine_out_of_reach() -> None:
+    page = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>\n"
+    told = r"is out of reach: it, or a proxy before it, answers with status 503\.$"
+    for call in ("/containers/json", "/containers/c/json", "/info"):
+        answer = Answer(503, page, "text/html")
+        with engine_saying(call, answer) as engine, pytest.raises(EngineUnreachable, match=told):
+            CALLS[call](engine)
+    assert brief(page.decode()) == "503 Service Unavailable No server is available."
 
 
 def test_an_answer_too_deep_to_be_read_is_an_error_in_one_sentence() -> None:

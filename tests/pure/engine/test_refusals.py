@@ -15,9 +15,11 @@ from instances.engine.refusals import (
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     BetweenRuns,
+    ContainerHung,
     DataMissing,
     DiskFull,
     DockmgrError,
+    EngineUnreachable,
     LoginRefused,
     NameTaken,
     NoSuchCall,
@@ -78,7 +80,10 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (429, "slow down", TransientError),
         (500, "no space left on device", TransientError),
         (501, "configured logging driver does not support reading", PermanentError),
-        (503, "starting", TransientError),
+        (503, "starting", EngineUnreachable),
+        (502, "<h1>502 Bad Gateway</h1>", EngineUnreachable),
+        (504, "upstream request timeout", EngineUnreachable),
+        (500, "tried to kill container, but did not receive an exit event", ContainerHung),
     ],
 )
 def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
@@ -95,6 +100,7 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (500, "net/http: TLS handshake timeout", OutOfReachError),
         (0, "connection refused", OutOfReachError),
         (500, "received unexpected HTTP status: 502 Bad Gateway", OutOfReachError),
+        (503, "unavailable: the registry is being mended", OutOfReachError),
         (0, "unexpected EOF", OutOfReachError),
         (0, "context canceled", TransientError),
         (500, "Head x: unauthorized: authentication required", LoginRefused),
