@@ -110,6 +110,10 @@ class NotFoundOnEngine(PermanentError):
     """The engine has no such container, image or volume."""
 
 
+class NoSuchCall(PermanentError):
+    """The engine does not know what it is asked to do: it is too old, or none of Docker's."""
+
+
 class ContainerHung(PermanentError):
     """The engine answers, but its calls about this one container do not come back in time."""
 

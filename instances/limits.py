@@ -15,13 +15,23 @@ LATER = Retry(tries=4, first=60.0, factor=2.0, longest=900.0)
 STEP_SECONDS = 600.0
 PULL_SECONDS = 1500.0
 
-# The longest a single call of an engine may take, a layer that is unpacked in silence. A holder that has
-# shown nothing for so long after its step's end hangs, and its operation is taken over.
+# What a single call of an engine may take: a change as a rule, and the longest, a layer that is unpacked in
+# silence, or files of an image that are copied into a new volume.
+CHANGE_CALL = 60.0
 LONGEST_CALL = 300.0
 
 # The longest a process may take from one watch to the next: who shows no sign of life for a minute is told to
 # be gone, and who follows an engine is deaf to it after 15.
 LONGEST_WATCH = 10.0
+
+
+def longest_call(stop_timeout: float) -> float:
+    """The same for a container that has so many seconds to stop, which its engine waits for before it works.
+
+    A holder that has shown nothing for so long after its step's end hangs, and its operation is taken over.
+    """
+    return max(LONGEST_CALL, CHANGE_CALL + stop_timeout)
+
 
 # Undoing goes on for as long as what is in the way may pass: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)

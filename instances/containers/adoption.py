@@ -6,12 +6,12 @@ endpoint of each network), kept as they are wherever that is possible; it may ho
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from instances.containers.facts import short_id
 from instances.containers.host_sources import with_checked_sources
+from instances.containers.option_words import RESERVED_LABEL, shortest
 from instances.containers.replacement import (
     as_first_asked,
     chosen_mac,
@@ -65,6 +65,7 @@ def _config(container: Json, defaults: Json) -> Json:
     }
     for key in _BY_ENTRY:
         kept[key] = _beyond(own.get(key) or {}, defaults.get(key) or {})
+    kept["Labels"] = _others_labels(kept)
     bare = [line for line in own.get("Env") or [] if "=" not in line]
     kept |= {"Env": bare, **_command(own, defaults), **_hostname(container)}
     return {key: value for key, value in kept.items() if _is_set(value)}
@@ -77,6 +78,12 @@ def _is_set(value: object) -> bool:
 
 def _beyond(own: Json, defaults: Json) -> Json:
     return {key: value for key, value in own.items() if key not in defaults or defaults[key] != value}
+
+
+def _others_labels(config: Json) -> Json:
+    """Labels without dockmgr's own: one that it made before carries those of another operation, or time."""
+    labels: Json = config.get("Labels") or {}
+    return {name: value for name, value in labels.items() if not name.startswith(RESERVED_LABEL)}
 
 
 def _command(own: Json, defaults: Json) -> Json:
@@ -110,9 +117,17 @@ def _host_config(container: Json) -> Json:
     return {**host, **changed}
 
 
+def with_dockers_limits(host: Json) -> Json:
+    """Podman calls `nofile` as the kernel does, and tells CPUs twice; itself it takes neither."""
+    limits = [{**u, "Name": u["Name"].lower().removeprefix("rlimit_")} for u in host.get("Ulimits") or []]
+    twice = ("CpuPeriod", "CpuQuota") if host.get("NanoCpus") else ()
+    kept = {key: value for key, value in host.items() if key not in twice}
+    return {**kept, "Ulimits": limits} if limits else kept
+
+
 def _named(mount: Json, volumes: Json) -> Json:
     """A mount whose volume the engine named, with that name."""
-    volume = volumes.get(_path(mount["Target"]))
+    volume = volumes.get(shortest(mount["Target"]))
     anonymous = mount["Type"] == "volume" and not mount.get("Source") and volume
     return {**mount, "Source": volume["Name"]} if anonymous and volume else mount
 
@@ -121,15 +136,11 @@ def _bind(mount: Json) -> str:
     return f"{mount['Name']}:{mount['Destination']}{'' if mount.get('RW', True) else ':ro'}"
 
 
-def _path(path: str) -> str:
-    return posixpath.normpath(path)
-
-
 def _targets(host: Json) -> Iterator[str]:
     """Paths in the container that a host configuration mounts something at."""
-    yield from (_path(bind.split(":")[1]) for bind in host.get("Binds") or [] if ":" in bind)
-    yield from (_path(mount["Target"]) for mount in host.get("Mounts") or [])
-    yield from (_path(path) for path in host.get("Tmpfs") or {})
+    yield from (shortest(bind.split(":")[1]) for bind in host.get("Binds") or [] if ":" in bind)
+    yield from (shortest(mount["Target"]) for mount in host.get("Mounts") or [])
+    yield from (shortest(path) for path in host.get("Tmpfs") or {})
 
 
 def mount_points(document: Json) -> set[str]:
@@ -183,7 +194,8 @@ def render(
     config, networks, mac = document["Config"], document["Networks"], document.get("MacAddress")
     # Older engines take a chosen hardware address of the container, newer ones of its endpoint.
     chosen = {"MacAddress": mac} if mac else {}
-    host = with_host_port(document["HostConfig"], *port) if port else document["HostConfig"]
+    host = with_dockers_limits(document["HostConfig"])  # earlier releases kept Podman's words
+    host = with_host_port(host, *port) if port else host
     return {
         "name": name,
         "config": {
@@ -191,7 +203,7 @@ def render(
             **chosen,
             "Image": image,
             "Env": [*(f"{key}={value}" for key, value in env.items()), *config.get("Env", [])],
-            "Labels": {**config.get("Labels", {}), **labels},
+            "Labels": {**_others_labels(config), **labels},
             "HostConfig": host,
             "NetworkingConfig": {
                 "EndpointsConfig": {key: {**value, **chosen} for key, value in list(networks.items())[:1]}
@@ -210,11 +222,13 @@ def drift(document: Json, container: Json) -> list[str]:
 
     Labels beyond those kept don't count: ours come with the first replacement.
     """
-    networks, kept = _networks(container), document["HostConfig"]
+    networks, kept = _networks(container), with_dockers_limits(document["HostConfig"])
     unknown: Json = {name: {} for name in networks if name not in document["Networks"]}
     return sorted(
         [
-            *_config_drift(document["Config"], container["Config"]),
+            *_config_drift(
+                {**document["Config"], "Labels": _others_labels(document["Config"])}, container["Config"]
+            ),
             *_differing(
                 "HostConfig",
                 with_checked_sources(kept),

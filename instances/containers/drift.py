@@ -19,6 +19,7 @@ from instances.lib import validators
 T = TypeVar("T")
 RUNNING = "running"
 AS_IT_SHOULD_BE = "as it should be"
+_EXACTLY = 10_000  # of the thousand millions of a CPU: so the kernel divides it, and Podman tells it
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def drift(
     """
     yield Finding("container", facts.state == RUNNING, f"is {facts.state}")
     yield _same("image", image_id or facts.image_id, facts.image_id)
-    yield _same("cpus", spec.nano_cpus, facts.nano_cpus, _cpus)
+    yield _same("cpus", spec.nano_cpus // _EXACTLY, facts.nano_cpus // _EXACTLY, _cpus)
     yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
@@ -277,8 +278,8 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
 
 
-def _cpus(nano: int) -> str:
-    return f"{nano / 1e9:g} CPUs" if nano else "without limit"
+def _cpus(told: int) -> str:
+    return f"{told * _EXACTLY / 1e9:g} CPUs" if told else "without limit"
 
 
 def _processes(most: int | None) -> str:

@@ -159,6 +159,6 @@ def _replaced_by(wanted: Wanted, found: ContainerSummary) -> str:
 
 def _stranger(wanted: Wanted, named: ContainerSummary) -> str:
     return (
-        f"The container of {wanted.customer_id} is gone, and a container that dockmgr did not make "
+        f"The container of {wanted.customer_id} is gone, and a container that this dockmgr did not make "
         f"({short_id(named.id)}, {named.state}) has its name {wanted.name}."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.containers import drift, left_over, option_drift
 from instances.containers.facts import ContainerFacts, ImageFacts
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, is_outdated
 
 # What of a container can only be changed by making it anew; `validate` says the same of it.
 MADE_ANEW = frozenset(
@@ -26,5 +26,7 @@ def must_be(spec: ContainerSpec, facts: ContainerFacts, image_id: str, image: Im
         return True
     if spec.raw is not None:
         return not drift.environment(spec, facts).ok
+    if is_outdated(spec, facts.labels) and not option_drift.all_told(facts.options):
+        return True  # for all anybody can tell
     found = drift.drift(spec, facts, image_id, image)
     return drift.is_to_move(spec, facts) or any(not each.ok for each in found if each.name in MADE_ANEW)

@@ -150,4 +150,5 @@ def conflicts(options: Options, data_path: str | None, container_port: int) -> I
 
 
 NO_OPTIONS = Options()
+OF_NO_CONTAINER = frozenset({"hardening", "data_owner"})  # words of which only what comes of them is one's
 WORDS = frozenset(Options.model_fields)

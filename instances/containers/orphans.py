@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from instances.containers.facts import ContainerSummary
-from instances.containers.spec import CUSTOMER_LABEL, EXPIRES_LABEL, is_managed
+from instances.containers.spec import CUSTOMER_LABEL, EXPIRES_LABEL, is_made_elsewhere, is_managed
 
 NO_INSTANCE = "no instance on this host is of this customer"
 NOT_ITS_OWN = "the customer's instance has another container"
 NOT_ITS_DATA = "the customer's instance does not keep its data there"
 KEPT = "kept when the customer was decommissioned"
+MADE_ELSEWHERE = "another installation of dockmgr made it"
 THROWAWAY = "made for a short while only; it is removed once its time is over"
 
 
@@ -26,6 +27,39 @@ class Holding:
     container_id: str
     volumes: frozenset[str] = field(default_factory=frozenset)
     changing: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the database knows of a host: what its instances have, by customer.
+
+    `left` are the customers who were decommissioned, `installation` is the one the database belongs to.
+    """
+
+    held: Mapping[str, Holding]
+    left: Collection[str] = ()
+    installation: str = ""
+
+    def why_container(self, container: ContainerSummary) -> str:
+        """Why one that carries our labels is an orphan; empty for an instance's own."""
+        own = self.held.get(_customer(container.labels))
+        if own is not None and (own.changing or container.id == own.container_id):
+            return ""
+        return self._nobodys(container.labels, NO_INSTANCE if own is None else NOT_ITS_OWN)
+
+    def why_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """As `why_container`, of a volume."""
+        own = self.held.get(_customer(labels))
+        if own is not None and (own.changing or name in own.volumes):
+            return ""
+        gone = KEPT if _customer(labels) in self.left else NO_INSTANCE
+        return self._nobodys(labels, gone if own is None else NOT_ITS_DATA)
+
+    def _nobodys(self, labels: Mapping[str, str], otherwise: str) -> str:
+        if is_made_elsewhere(labels, self.installation):
+            return MADE_ELSEWHERE
+        has_instance = _customer(labels) in self.held
+        return THROWAWAY if EXPIRES_LABEL in labels and not has_instance else otherwise
 
 
 @dataclass(frozen=True)
@@ -43,22 +77,18 @@ class Orphan:
 def orphaned(
     containers: Iterable[ContainerSummary],
     volumes: Mapping[str, Mapping[str, str]],
-    held: Mapping[str, Holding],
-    left: Collection[str] = (),
+    known: Known,
 ) -> list[Orphan]:
-    """The orphans of a host, by name. `volumes` are labels by name, `held` is what instances have.
-
-    `left` are the customers who were decommissioned.
-    """
+    """The orphans of a host, by name. `volumes` are labels by name."""
     found = [
         Orphan("container", each.name, _customer(each.labels), each.state, why, each.id)
         for each in containers
-        if is_managed(each.labels) and (why := _why_container(each, held))
+        if is_managed(each.labels) and (why := known.why_container(each))
     ]
     found += [
         Orphan("volume", name, _customer(labels), "", why)
         for name, labels in volumes.items()
-        if is_managed(labels) and (why := _why_volume(name, labels, held, left))
+        if is_managed(labels) and (why := known.why_volume(name, labels))
     ]
     return sorted(found, key=lambda orphan: (orphan.kind, orphan.name))
 
@@ -74,26 +104,8 @@ def is_over(labels: Mapping[str, str], now: datetime) -> bool:
 
 def nobody_meant(orphans: Iterable[Orphan]) -> list[Orphan]:
     """Those of which dockmgr does not know itself why they are there."""
-    return [orphan for orphan in orphans if orphan.why not in (THROWAWAY, KEPT)]
+    return [orphan for orphan in orphans if orphan.why not in (THROWAWAY, KEPT, MADE_ELSEWHERE)]
 
 
 def _customer(labels: Mapping[str, str]) -> str:
     return labels.get(CUSTOMER_LABEL, "")
-
-
-def _why_container(container: ContainerSummary, held: Mapping[str, Holding]) -> str:
-    own = held.get(_customer(container.labels))
-    if own is None:
-        return THROWAWAY if EXPIRES_LABEL in container.labels else NO_INSTANCE
-    return "" if own.changing or container.id == own.container_id else NOT_ITS_OWN
-
-
-def _why_volume(
-    name: str, labels: Mapping[str, str], held: Mapping[str, Holding], left: Collection[str]
-) -> str:
-    own = held.get(_customer(labels))
-    if own is None and EXPIRES_LABEL in labels:
-        return THROWAWAY
-    if own is None:
-        return KEPT if _customer(labels) in left else NO_INSTANCE
-    return "" if own.changing or name in own.volumes else NOT_ITS_DATA

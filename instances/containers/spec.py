@@ -12,7 +12,7 @@ from uuid import UUID
 from instances.containers import adoption, option_words
 from instances.containers.facts import short_id
 from instances.containers.hardening import hardened
-from instances.containers.options import DATA, NO_OPTIONS, Options
+from instances.containers.options import DATA, NO_OPTIONS, OF_NO_CONTAINER, Options
 from instances.lib import placeholders
 
 DEFAULT_PIDS = 512
@@ -20,12 +20,12 @@ NO_NEW_PRIVILEGES = "no-new-privileges"
 
 CUSTOMER_LABEL = "dockmgr.customer_id"
 EXPIRES_LABEL = "dockmgr.expires_at"
+INSTALLATION_LABEL = "dockmgr.installation"
 MANAGED_LABEL = "dockmgr.managed"
 OPERATION_LABEL = "dockmgr.operation"
 PLAN_LABEL = "dockmgr.plan"
 SPEC_LABEL = "dockmgr.spec"
 _PREFIX = "dockmgr-"
-_OF_NO_CONTAINER = frozenset({"hardening", "data_owner"})  # but what comes of them may be
 # No customer id has a dot, so what is derived from one customer's name is never another customer's.
 _NEXT, _PREVIOUS, _DEAD = ".next", ".previous", ".dead-"
 
@@ -167,9 +167,14 @@ def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> di
     return labels
 
 
-def is_managed(labels: Mapping[str, str]) -> bool:
-    """Whether dockmgr made the object that carries these labels."""
-    return labels.get(MANAGED_LABEL) == "true"
+def is_managed(labels: Mapping[str, str], installation: str = "") -> bool:
+    """Whether dockmgr made the object that carries these labels; with an `installation`, that one."""
+    return labels.get(MANAGED_LABEL) == "true" and not is_made_elsewhere(labels, installation)
+
+
+def is_made_elsewhere(labels: Mapping[str, str], installation: str) -> bool:
+    """Whether another installation made what carries these labels. Older releases did not say which."""
+    return bool(installation) and labels.get(INSTALLATION_LABEL, installation) != installation
 
 
 def operation_of(labels: Mapping[str, str]) -> UUID | None:
@@ -199,7 +204,7 @@ def build(plan: PlanSpec, instance: InstanceSpec, key: bytes = b"") -> Container
     from the plan, where it has none of its own, and nothing else.
     """
     spec = _adopted(plan, instance) if instance.adopted is not None else _planned(plan, instance)
-    former = spec_hash(spec, key, of_all=True) if _OF_NO_CONTAINER & spec.options.document().keys() else ""
+    former = spec_hash(spec, key, of_all=True) if OF_NO_CONTAINER & spec.options.document().keys() else ""
     return replace(spec, labels={**spec.labels, SPEC_LABEL: spec_hash(spec, key)}, former_hash=former)
 
 
@@ -263,7 +268,7 @@ def spec_hash(spec: ContainerSpec, key: bytes = b"", *, of_all: bool = False) ->
 
     With `of_all` it is that of an earlier release, which changed with what no container has.
     """
-    options, others = spec.options.document(), frozenset() if of_all else _OF_NO_CONTAINER
+    options, others = spec.options.document(), frozenset() if of_all else OF_NO_CONTAINER
     content = asdict(replace(spec, options=NO_OPTIONS))
     del content["former_hash"]
     content["options"] = {word: said for word, said in options.items() if word not in others}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instances.containers import option_words
-from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_managed
+from instances.containers.spec import CUSTOMER_LABEL, ContainerSpec, is_made_elsewhere, is_managed
 
 Json = dict[str, Any]
 _COMPOSE_LABEL = "com.docker.compose.project"
@@ -37,9 +37,12 @@ def dropped(held: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-def is_customers(labels: Mapping[str, str], customer_id: str) -> bool:
-    """Whether dockmgr made the volume that carries these labels, for this customer."""
-    return is_managed(labels) and labels.get(CUSTOMER_LABEL) == customer_id
+def is_customers(labels: Mapping[str, str], customer_id: str, installation: str = "") -> bool:
+    """Whether dockmgr made the volume that carries these labels, for this customer.
+
+    With an `installation`, whether that one did, as far as labels tell.
+    """
+    return is_managed(labels, installation) and labels.get(CUSTOMER_LABEL) == customer_id
 
 
 def is_foreign(labels: Mapping[str, str], customer_id: str, *, adopted: bool = False) -> bool:
@@ -52,10 +55,11 @@ def is_foreign(labels: Mapping[str, str], customer_id: str, *, adopted: bool = F
     return says and not is_customers(labels, customer_id)
 
 
-def owner(labels: Mapping[str, str]) -> str:
-    """Whose the volume with these labels is, as far as they say."""
+def owner(labels: Mapping[str, str], installation: str = "") -> str:
+    """Whose the volume with these labels is, as far as they say, to this `installation`."""
     if is_managed(labels):
-        return f"customer {labels.get(CUSTOMER_LABEL) or 'unknown'}"
+        customer = f"customer {labels.get(CUSTOMER_LABEL) or 'unknown'}"
+        return f"{customer} of another dockmgr" if is_made_elsewhere(labels, installation) else customer
     project = labels.get(_COMPOSE_LABEL)
     if project:
         return f"the compose project {project}"

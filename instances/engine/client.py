@@ -20,9 +20,12 @@ from docker.utils import parse_host, version_lt
 from docker.utils.proxy import ProxyConfig
 
 from instances.engine.ssh_line import SshAdapter
+from instances.limits import CHANGE_CALL, LONGEST_CALL
 
-CHANGE_TIMEOUT = 60.0  # seconds an engine may work on a change: removing a big container takes its time
-PULL_SILENCE = 300.0  # seconds without progress: verifying a big layer is silent
+CHANGE_TIMEOUT = (
+    CHANGE_CALL  # seconds an engine may work on a change: removing a big container takes its time
+)
+PULL_SILENCE = LONGEST_CALL  # seconds without progress: verifying a big layer is silent
 CONNECTIONS = 32  # kept open to one engine
 
 

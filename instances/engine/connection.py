@@ -124,7 +124,10 @@ class EngineConnection:
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             text = Redactor(secrets).text(str(getattr(error, "explanation", None) or error))
-            raise self._refused(what, kind(status, text), text) from None
+            refused = kind(status, text)
+            if refused is EngineUnreachable:
+                raise self._away(status) from None
+            raise self._refused(what, refused, text) from None
         except _SDK_FAILURES as error:
             if _is_own(error):
                 text = Redactor(secrets).text(str(error))
@@ -133,6 +136,11 @@ class EngineConnection:
             raise self._unanswered(error, container) from None
         except _NO_ANSWER:
             raise self._unreadable(what) from None
+
+    def _away(self, status: int) -> DockmgrError:
+        self._forget()
+        text = f"is out of reach: it, or a proxy before it, answers with status {status}."
+        return EngineUnreachable(f"The Docker Engine at {self._where} {text}")
 
     def _unreadable(self, what: str) -> DockmgrError:
         text = f"The Docker Engine at {self._where} did not {what}: its answer can't be read."

@@ -6,8 +6,9 @@ from typing import Any
 
 from instances.engine.answers import CONTAINER, readable
 from instances.engine.client import EngineClient, raise_for_status
+from instances.limits import LONGEST_CALL
 
-MAKING_SECONDS = 300.0  # files that an image has where a new volume goes are copied, which is slow for many
+MAKING_SECONDS = LONGEST_CALL  # files that an image has where a new volume goes are copied, slowly if many
 
 
 def made(client: EngineClient, config: dict[str, Any], name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -48,7 +48,7 @@ from instances.engine.payloads import (
     rows_of,
 )
 from instances.engine.port import EventStream, LogStream, RegistryLogin
-from instances.engine.refusals import creation_refused, pull_refused
+from instances.engine.refusals import creation_refused, policy_refused, pull_refused, usage_refused
 from instances.engine.usage_answer import ONCE, container_usage
 from instances.engine.volume_owners import VolumeOwners
 from instances.errors import (
@@ -60,9 +60,10 @@ from instances.errors import (
     TransientError,
 )
 from instances.lib.redact import Redactor
+from instances.limits import LONGEST_CALL
 
 ENDED = ("exited", "dead")
-DISK_SECONDS = 300.0  # in which an engine has looked at all its files
+DISK_SECONDS = LONGEST_CALL  # in which an engine has looked at all its files
 EVENT_SILENCE = 60.0  # seconds without an event after which the stream is opened anew
 
 
@@ -101,10 +102,14 @@ class DockerEngine(VolumeOwners):
         return None
 
     def usage(self, container: str) -> ContainerUsage | None:
-        what = f"say what {container} uses"
-        with suppress(NotFoundOnEngine), self._calling(what, container=container) as client:
-            path = f"/containers/{quote(container, safe='')}/stats"
-            return container_usage(_got(client, path, ONCE, client.timeout).json())
+        what = f"say what {short_id(container)} uses"
+        with (
+            suppress(NotFoundOnEngine),
+            self._calling(what, kind=usage_refused, container=container) as client,
+        ):
+            answer = _got(client, f"/containers/{quote(container, safe='')}/stats", ONCE, client.timeout)
+            if answer.content:  # nothing is what Podman 4 tells of one that never ran
+                return container_usage(answer.json())
         return None
 
     def disk(self) -> DiskUse:
@@ -171,40 +176,29 @@ class DockerEngine(VolumeOwners):
         return container
 
     def start(self, container: str) -> None:
-        with self._calling(
-            f"start container {short_id(container)}", change=True, container=container
-        ) as client:
+        with self._changing("start", container) as client:
             client.start(container)
 
     def stop(self, container: str, timeout: int) -> None:
-        with (
-            suppress(NotFoundOnEngine),
-            self._calling(
-                f"stop container {short_id(container)}", change=True, container=container
-            ) as client,
-        ):
+        with suppress(NotFoundOnEngine), self._changing("stop", container) as client:
             client.stop_within(container, timeout)
 
     def remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
-        with (
-            suppress(NotFoundOnEngine),
-            self._calling(
-                f"remove container {short_id(container)}", change=True, container=container
-            ) as client,
-        ):
+        with suppress(NotFoundOnEngine), self._changing("remove", container) as client:
             client.remove_container(container, v=anonymous_volumes, force=True)
 
     def rename(self, container: str, name: str) -> None:
-        with self._calling(
-            f"rename container {short_id(container)} to {name}", change=True, container=container
-        ) as client:
+        with self._changing("rename", container, f" to {name}") as client:
             client.rename(container, name)
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
-        with self._calling(
-            f"change the restart policy of {container}", change=True, container=container
-        ) as client:
+        what = f"change the restart policy of {short_id(container)}"
+        with self._calling(what, change=True, kind=policy_refused, container=container) as client:
             client.update_container(container, restart_policy=policy)  # type: ignore[arg-type]
+
+    def _changing(self, verb: str, container: str, how: str = "") -> AbstractContextManager[EngineClient]:
+        what = f"{verb} container {short_id(container)}{how}"
+        return self._calling(what, change=True, container=container)
 
     def dependents(self, container: str) -> list[str]:
         own = self.inspect(container)
@@ -238,7 +232,7 @@ class DockerEngine(VolumeOwners):
         for name, moment in (("since", since), ("until", until)):
             if moment is not None:
                 params[name] = f"{moment.timestamp():.6f}"
-        what = f"read the log of {container}"
+        what = f"read the log of {short_id(container)}"
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
             path = f"/containers/{quote(container, safe='')}/logs"

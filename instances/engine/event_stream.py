@@ -11,7 +11,7 @@ from instances.engine.answers import UnreadableAnswerError, readable
 # What may mean that an instance has to be looked at; the rest (exec, attach, top, …) is left out.
 TOLD = ("die", "oom", "stop", "start", "destroy", "rename", "pause", "unpause", "health_status")
 DISCONNECT = "disconnect"  # of a network, which tells of the container among its attributes
-_ALSO = {"remove": "destroy"}  # as Podman calls it
+_ALSO = {"remove": "destroy", "died": "die"}  # as Podman calls them, the second up to 4 when it is asked
 LONGEST_LINE = 64 * 1024
 _EVENT = {
     "Type": str,

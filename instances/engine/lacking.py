@@ -36,6 +36,10 @@ _WORDS = (
         rf"failed to initialize logging driver: (?!.*(?:{_RECEIVER_AWAY}))([^\n]{{1,120}})",
         "its log can't be kept so ({}): see the plan's logging",
     ),
+    (
+        r"logging driver does not support reading|is not logging output",
+        "its log is kept elsewhere, or nowhere: see the plan's logging",
+    ),
     (r"invalid log driver|no log driver named", "it has no such log driver: see the plan's logging"),
     (
         r"sysctl \S+ file|/proc/sys/\S+: no such file|sysctl \S+ is not (?:allowed|in a separate)",
@@ -49,7 +53,10 @@ _WORDS = (
         r"(?:opening|decoding) seccomp profile failed",
         "it can't read the seccomp profile: see the plan's security_opt",
     ),
-    (r"error setting rlimit", "it may not raise a limit that far: see the plan's ulimits"),
+    (
+        r"error setting rlimit",
+        "it may not raise a limit that far: see the plan's ulimits, or the engine's own default ones",
+    ),
     (
         r"minimum memory limit|unable to set memory limit to",
         "no container starts with so little memory: see the plan's",

@@ -6,8 +6,10 @@ from typing import Any
 
 from instances.containers.options import Logging
 from instances.containers.spec import ContainerSpec
+from instances.engine import podman_words
 
 Json = dict[str, Any]
+_EVERY_ACCESS = "rwm"
 
 
 def config_of(spec: ContainerSpec) -> Json:
@@ -87,26 +89,27 @@ def told_by_container(described: Json) -> Json:
         "init": bool(host.get("Init")),
         "tmpfs": host.get("Tmpfs") or {},
         "shm_size": host.get("ShmSize") or 0,
-        "ulimits": {_limit(u["Name"]): (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
-        "sysctls": host.get("Sysctls") or {},
+        "ulimits": {u["Name"]: (u["Soft"], u["Hard"]) for u in host.get("Ulimits") or []},
+        **_told_sysctls(described),
         "extra_hosts": tuple(host.get("ExtraHosts") or ()),
         "dns": tuple(host.get("Dns") or ()),
         "cap_drop": tuple(sorted(name.removeprefix("CAP_") for name in host.get("CapDrop") or ())),
         "read_only": bool(host.get("ReadonlyRootfs")),
-        "devices": tuple(map(_told_device, host.get("Devices") or ())),
+        "devices": tuple(_told_device(device, described) for device in host.get("Devices") or ()),
         "gpus": sum(_told_gpus(asked) for asked in host.get("DeviceRequests") or ()),
         "logging": Logging.model_construct(driver=log.get("Type") or "", options=log.get("Config")),
     }
 
 
-def _limit(name: str) -> str:
-    """Podman calls `nofile` as the kernel does."""
-    return name.lower().removeprefix("rlimit_")
+def _told_sysctls(described: Json) -> Json:
+    told = described["HostConfig"].get("Sysctls")
+    return {} if told is None and podman_words.is_its(described) else {"sysctls": told or {}}
 
 
-def _told_device(device: Json) -> str:
+def _told_device(device: Json, described: Json) -> str:
     source = device["PathOnHost"]
-    return f"{source}:{device.get('PathInContainer') or source}:{device.get('CgroupPermissions') or 'rwm'}"
+    modes = "" if podman_words.is_its(described) else f":{device.get('CgroupPermissions') or _EVERY_ACCESS}"
+    return f"{source}:{device.get('PathInContainer') or source}{modes}"
 
 
 def _told_gpus(asked: Json) -> int:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from instances.containers.adoption import with_dockers_limits
 from instances.containers.networks import ENGINES_OWN
 
 Json = dict[str, Any]
 
 ADDED = "PodmanEnv"  # beside the engine's words: what it, or somebody as well, put into the environment
 _MARK = "container=podman"  # in the environment of each of its containers
-_ITS_HOMES = frozenset({"HOME=", "HOME=/", "HOME=/root"})
+_ALWAYS_ITS_OWN = frozenset({_MARK, "HOME=", "HOME=/", "HOME=/root", "TERM=xterm"})
 _ITS_ANNOTATIONS = ("io.podman.annotations.", "io.container.manager", "org.opencontainers.image.stopSignal",
                     "org.systemd.property.")  # fmt: skip
 _ITS_NETWORK = "podman"
@@ -31,6 +32,11 @@ def without_its_own(described: Json) -> Json:
     }
 
 
+def is_its(described: Json) -> bool:
+    """Whether Podman described the container, of which some things were left out."""
+    return ADDED in described
+
+
 def network_mode(described: Json) -> str:
     """The network a container was made in. Podman says `bridge` of each bridge, whatever its name."""
     mode = described["HostConfig"].get("NetworkMode") or "default"
@@ -44,7 +50,7 @@ def _config(config: Json) -> Json:
     env = config.get("Env") or []
     if _MARK not in env:
         return config
-    its_own = {_MARK, f"HOSTNAME={config.get('Hostname') or ''}", *_ITS_HOMES}
+    its_own = _ALWAYS_ITS_OWN | {f"HOSTNAME={config.get('Hostname') or ''}"}
     return {**config, "Env": [line for line in env if line not in its_own]}
 
 
@@ -62,7 +68,7 @@ def _host_config(host: Json) -> Json:
         changed |= {"Annotations": kept} if kept else {}
     if host.get("Devices"):
         changed["Devices"] = [_device(device) for device in host["Devices"]]
-    return changed
+    return with_dockers_limits(changed)
 
 
 def _device(device: Json) -> Json:

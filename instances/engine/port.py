@@ -148,7 +148,10 @@ class Engine(Protocol):
         """Give it another name."""
 
     def set_restart_policy(self, container: str, policy: dict[str, Any]) -> None:
-        """Change what the engine does when the container ends, in the engine's own words (`Name`, …)."""
+        """Change what the engine does when the container ends, in the engine's own words (`Name`, …).
+
+        NoSuchCall from an engine that does not let it be changed.
+        """
 
     def create_volume(self, name: str, labels: dict[str, str]) -> bool:
         """Make sure the volume exists; True when this call made it."""

@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 from instances.errors import (
     BetweenRuns,
+    ContainerHung,
     DataMissing,
     DiskFull,
     DockmgrError,
+    EngineUnreachable,
     LoginRefused,
     NameTaken,
+    NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -32,8 +35,11 @@ _OTHER_VERSION = ("client version",)
 # Two processes make the same network: the later one is refused before the earlier one's can be seen.
 _BEING_MADE = ("networks have same bridge name",)
 _MAY_PASS = ("already in progress", *_BEING_MADE, *_OTHER_VERSION)
+_NOT_KILLED = ("did not receive an exit event",)  # newer engines say so where older ones say nothing for ever
 _BEING_REMOVED = ("marked for removal",)
 _BETWEEN_RUNS = re.compile(r"sandbox \w+ not found")  # of the network, which each run has anew
+# Of a proxy before the engine that does not reach it, and of an engine whose own parts are away.
+_AWAY_BEHIND = (502, 503, 504)
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
@@ -56,6 +62,7 @@ AWAY = (
     *("no such host", "delivery error", "unexpected eof", "temporarily unavailable"),
 )
 _NO_RUNTIME = ("unable to retrieve oci runtime error", 'exec: "runc"', 'exec: "crun"')
+_NO_ROUTE = re.compile(r"(?:page )?not found\.?")
 _NAME_TAKEN = re.compile(r"container name \S+ is already in use")
 _NO_SUCH_IMAGE = ("not found", "manifest unknown", "does not exist", "no such image")
 _NO_REGISTRY = (
@@ -86,6 +93,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused call. A missing object is named as such only by the engine's own words:
     a proxy's 404 must not look like a container that is gone. One that is being removed is gone."""
     says = _finder(text)
+    if status in _AWAY_BEHIND:
+        return EngineUnreachable
     if says(_PORT_TAKEN):
         return PortTaken
     if says(_NO_SOURCE):
@@ -94,6 +103,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return BetweenRuns
     if says(_MAY_PASS) or status in (408, 429):
         return TransientError
+    if says(_NOT_KILLED):
+        return ContainerHung
     if (status == 404 and says(("no such",))) or says(_BEING_REMOVED):
         return NotFoundOnEngine
     if 400 <= status < 500 or status == 501 or says(_REFUSED) or _is_of_the_container(says):
@@ -118,6 +129,17 @@ def network_refused(status: int, text: str) -> type[DockmgrError]:
     return NotFoundOnEngine if gone else call_refused(status, text)
 
 
+def policy_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused change of a restart policy, a call that Podman has since 5."""
+    unknown = status == 404 and _NO_ROUTE.fullmatch(text.strip().lower()) is not None
+    return NoSuchCall if unknown else call_refused(status, text)
+
+
+def usage_refused(status: int, text: str) -> type[DockmgrError]:
+    """The error for a refused question about a container's use. Podman 4 says nothing of one that is gone."""
+    return NotFoundOnEngine if status == 404 else call_refused(status, text)
+
+
 def pull_refused(status: int, text: str) -> type[DockmgrError]:
     """The error for a refused pull; `status` is 0 when the refusal came inside the answer's stream."""
     says = _finder(text)
@@ -132,6 +154,8 @@ def pull_refused(status: int, text: str) -> type[DockmgrError]:
     for phrases, kind in _REFUSALS:
         if says(phrases):
             return kind
+    if status in _AWAY_BEHIND:  # of the registry, or of the engine
+        return OutOfReachError
     return call_refused(status, text)
 
 

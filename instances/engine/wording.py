@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from instances.lib.log_lines import for_terminal
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _LONGEST = 500
+_PAGE = 8192  # characters
+_TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,200}>")
 _USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 
 
@@ -50,6 +53,9 @@ def no_address(error: BaseException) -> str:
 
 
 def brief(text: str) -> str:
-    """One line of bounded length that ends like a sentence; it moves no terminal, whoever said it."""
-    line = for_terminal(" ".join(text.split()))
+    """One line of bounded length that ends like a sentence, of a page what is to be read on it.
+
+    It moves no terminal, whoever said it.
+    """
+    line = for_terminal(" ".join(_TAG.sub(" ", text[:_PAGE]).split()))
     return f"{line[:_LONGEST].rstrip('.')}."

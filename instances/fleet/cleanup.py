@@ -17,7 +17,8 @@ from instances.engine.pool import Engines
 from instances.engine.port import Engine
 from instances.errors import BusyError, DockmgrError, EngineUnreachable, PermanentError, RequestError
 from instances.models import Host, Instance, Operation, PendingPurge
-from instances.monitoring.orphans import held_by, held_on
+from instances.models.installation import installation_id
+from instances.monitoring.orphans import held_by, known_of
 from instances.operations.procedures import decommission
 from instances.operations.requester import dockmgr
 from instances.operations.steps import exact
@@ -62,7 +63,7 @@ def _purged(row: PendingPurge, outside: Outside, silent: dict[int, DockmgrError]
             raise silent[row.host_id]
         engine = outside.engines.at(engine_address(row.host))
         labels = engine.volume_labels(row.volume)
-        wanted = labels is not None and storage.is_customers(labels, row.customer_id)
+        wanted = labels is not None and storage.is_customers(labels, row.customer_id, installation_id())
         if wanted:
             _remove_unused(row, engine, outside.clock.now())
     except DockmgrError as error:
@@ -95,7 +96,8 @@ def remove_expired(engines: Engines, now: datetime) -> dict[str, list[str]]:
     """Remove dead containers, and throwaway ones with volumes past their time that no instance has or had.
 
     Returns the names of what is gone, by host. Dead ones are what an engine failed to remove. Throwaway ones
-    were made for a moment by a process that was killed, or for a test deployment whose row is gone.
+    were made for a moment by a process that was killed, or for a test deployment whose row is gone. What
+    another installation made is left to it.
     """
     hosts = list(Host.objects.all())
     answers = zip(hosts, ask_all(hosts, engines, lambda engine, _: held_by(engine)), strict=True)
@@ -112,17 +114,19 @@ def _expired_on(
     volumes: Mapping[str, Mapping[str, str]],
     now: datetime,
 ) -> list[Orphan]:
-    ours = [each for each in containers if is_managed(each.labels)]
+    own = installation_id()
+    ours = [each for each in containers if is_managed(each.labels, own)]
     over = [each for each in ours if is_over(each.labels, now)]
     dead = [each for each in ours if each.state == DEAD]
-    gone = {name: labels for name, labels in volumes.items() if is_over(labels, now)}
+    owned = {name: labels for name, labels in volumes.items() if is_managed(labels, own)}
+    gone = {name: labels for name, labels in owned.items() if is_over(labels, now)}
     if not over and not gone and not dead:  # nearly always, and then no instance need be read
         return []
     rows = list(Instance.objects.filter(host=host).without_secrets())  # what was adopted has others' labels
-    own, kept = {row.container_id for row in rows}, {name for row in rows for name in row.held_volumes}
-    found = orphaned([each for each in over if each.id not in own], gone, held_on(host))
+    held, kept = {row.container_id for row in rows}, {name for row in rows for name in row.held_volumes}
+    found = orphaned([each for each in over if each.id not in held], gone, known_of(host))
     expired = [each for each in found if each.why == THROWAWAY and each.name not in kept]
-    return [*(_left(each) for each in dead if each.id not in own), *expired]
+    return [*(_left(each) for each in dead if each.id not in held), *expired]
 
 
 def _left(dead: ContainerSummary) -> Orphan:

@@ -1,4 +1,4 @@
-"""Which of the environment's settings were last copied into the database."""
+"""What all processes find in the database: which settings were last copied there, and whose it is."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from instances.models.storable import CharField
 
 
 class Applied(models.Model):
-    """A setting that lives in the database and may be edited there.
+    """A setting that lives in the database and may be edited there; and `models.installation`.
 
     The environment's value is copied again only when it differs from the one remembered here, so
     the latest edit wins, whichever side it was made on.

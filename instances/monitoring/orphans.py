@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from instances.containers.facts import ContainerSummary
-from instances.containers.orphans import NOT_ITS_OWN, Holding, Orphan, nobody_meant, orphaned
+from instances.containers.orphans import NOT_ITS_OWN, Holding, Known, Orphan, nobody_meant, orphaned
 from instances.containers.spec import CUSTOMER_LABEL
 from instances.documents import shapes
 from instances.engine.port import Engine
@@ -18,6 +18,7 @@ from instances.errors import DockmgrError, OutOfReachError
 from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import ORPHANS, Severity, orphans_key
 from instances.models import Host, Instance, Operation
+from instances.models.installation import installation_id
 from instances.monitoring.alarms import end_alarm, raise_alarm
 from instances.monitoring.turns import take_turns
 from instances.outside import Outside, ask_all, engine_address
@@ -102,11 +103,15 @@ def _unknown(
     host: Host, containers: Iterable[ContainerSummary], volumes: Mapping[str, Mapping[str, str]]
 ) -> list[Orphan]:
     customers = {labels.get(CUSTOMER_LABEL, "") for labels in volumes.values()}
-    return orphaned(containers, volumes, held_on(host), _left(customers))
+    return orphaned(containers, volumes, known_of(host, _left(customers)))
 
 
-def held_on(host: Host) -> dict[str, Holding]:
-    """What the instances on a host have, by customer."""
+def known_of(host: Host, left: Collection[str] = ()) -> Known:
+    """What the database knows of a host, and of the customers who `left`."""
+    return Known(_held_on(host), left, installation_id())
+
+
+def _held_on(host: Host) -> dict[str, Holding]:
     unfinished = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
     present = Instance.objects.present().filter(host=host)
     changing = set(present.filter(Exists(unfinished)).values_list("pk", flat=True))

@@ -49,6 +49,7 @@ class Selection:
     host: str | None = None
     force: bool = False
     accept_host_access: bool = False
+    of_another_installation: bool = False
 
     def order_for(self, container: ContainerSummary) -> AdoptRequest:
         """The request to adopt this container. Raises RequestError where a label is missing."""
@@ -64,6 +65,7 @@ class Selection:
             self.host,
             self.force,
             self.accept_host_access,
+            self.of_another_installation,
         )
 
     def has(self, labels: Mapping[str, str]) -> bool:

@@ -19,6 +19,7 @@ from instances.engine.port import Engine
 from instances.errors import RequestError
 from instances.lib import validators
 from instances.models import Host, Instance, Plan, Port
+from instances.models.installation import installation_id
 from instances.operations import first_look
 from instances.operations.procedures.provision import what_is_taken
 from instances.operations.steps import exact
@@ -32,7 +33,8 @@ _SWARM_LABEL = "com.docker.swarm.task.id"
 class AdoptRequest:
     """Which container is to become whose instance. Without a host, the only one there is.
 
-    With `force` also one that does not answer well, with `accept_host_access` one that reaches its host.
+    With `force` also one that does not answer well, with `accept_host_access` one that reaches its host, with
+    `of_another_installation` one that another dockmgr made.
     """
 
     customer_id: str
@@ -42,14 +44,16 @@ class AdoptRequest:
     host: str | None = None
     force: bool = False
     accept_host_access: bool = False
+    of_another_installation: bool = False
 
     def checked(self) -> AdoptRequest:
         """The order, if its texts have the right form. Raises RequestError."""
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
         validators.container_name(self.container)
-        if not all(isinstance(given, bool) for given in (self.force, self.accept_host_access)):
-            raise RequestError("Whether to adopt by force, or to accept host access, must be true or false.")
+        allowed = (self.force, self.accept_host_access, self.of_another_installation)
+        if not all(isinstance(given, bool) for given in allowed):
+            raise RequestError("What is allowed of a container that is adopted must be true or false.")
         return self
 
 
@@ -111,7 +115,11 @@ def look(order: AdoptRequest, outside: Outside) -> Adoptable:
     if container is None:
         raise RequestError(f"There is no container {order.container} on host {host.name}.")
     facts = container_facts(container)
-    refused = _refusal(container, facts) or managed(host, facts, replaces, order.customer_id)
+    refused = (
+        _refusal(container, facts)
+        or managed(host, facts, replaces, order.customer_id)
+        or _made_by_another(order, facts)
+    )
     reaches = host_access.reach(container["HostConfig"], container.get("Mounts") or [])
     if not refused and reaches and not order.accept_host_access:
         refused = host_access.refusal(facts.name, reaches)
@@ -196,6 +204,15 @@ def _refusal(container: Json, facts: ContainerFacts) -> str:
     if _SWARM_LABEL in facts.labels:
         return f"The container {facts.name} belongs to a swarm service, which looks after it already."
     return ""
+
+
+def _made_by_another(order: AdoptRequest, facts: ContainerFacts) -> str:
+    if order.of_another_installation or not spec.is_made_elsewhere(facts.labels, installation_id()):
+        return ""
+    return (
+        f"The container {facts.name} was made by another installation of dockmgr, which may look after it. "
+        "Where that one is no more, adopt it with --of-another-installation."
+    )
 
 
 def managed(host: Host, facts: ContainerFacts, replaces: Instance | None, customer_id: str) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from instances.containers.facts import ContainerSummary
 from instances.containers.identity import DEAD, Identified, Listing, identify, way_on
+from instances.containers.spec import is_made_elsewhere
 from instances.engine.port import Engine
 from instances.models import Instance
+from instances.models.installation import installation_id
 
 
 def find_own(engine: Engine, instance: Instance) -> Identified:
@@ -12,7 +18,14 @@ def find_own(engine: Engine, instance: Instance) -> Identified:
     facts = engine.inspect(instance.container_id) if instance.container_id else None
     if facts is not None and facts.name == instance.container_name:
         return Identified(facts.summary)
-    return identify(instance.wanted, Listing.of(engine.list_containers()))
+    return identify(instance.wanted, Listing.of(_as_ours_or_strangers(engine.list_containers())))
+
+
+def _as_ours_or_strangers(containers: Iterable[ContainerSummary]) -> Iterator[ContainerSummary]:
+    """Another installation's containers are strangers', whatever customer they are labelled with."""
+    own = installation_id()
+    for each in containers:
+        yield replace(each, labels={}) if is_made_elsewhere(each.labels, own) else each
 
 
 def sharers_of_data(engine: Engine, instance: Instance) -> list[str]:

@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 from instances.containers.facts import EngineFacts, NetworkFacts
+from instances.containers.image_names import LATEST
 from instances.containers.isolation import METADATA, RUNNING, Measured, Reached, outcome
 from instances.containers.spec import EXPIRES_LABEL, MANAGED_LABEL, NO_NEW_PRIVILEGES, ContainerSpec
 from instances.engine import probe_program as programs
 from instances.engine.port import Engine
 from instances.errors import DockmgrError, EngineUnreachable
+from instances.models.installation import own_label
 from instances.outside import Outside
 
 POLL = 0.25  # seconds
@@ -50,11 +52,11 @@ def measure(engine: Engine, network: NetworkFacts, facts: EngineFacts, outside: 
 
 @contextmanager
 def _image(engine: Engine) -> Iterator[str]:
-    image = engine.import_image(programs.empty_archive(), f"dockmgr-probe:{secrets.token_hex(4)}")
+    reference = f"dockmgr-probe-{secrets.token_hex(4)}:{LATEST}"  # as Podman 4 tags any
     try:
-        yield image
+        yield engine.import_image(programs.empty_archive(), reference)
     finally:
-        engine.remove_image(image)
+        engine.remove_image(reference)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class _Trial:
         return ContainerSpec(
             name=f"dockmgr.probe-{secrets.token_hex(6)}",
             image=self.image,
-            labels={MANAGED_LABEL: "true", EXPIRES_LABEL: expires},
+            labels={MANAGED_LABEL: "true", EXPIRES_LABEL: expires, **own_label()},
             env={},
             raw={"Config": {"Cmd": [f"/{programs.PROGRAM}"]}, "HostConfig": host, "Networks": {}},
         )

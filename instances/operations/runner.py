@@ -25,7 +25,7 @@ from instances.errors import (
 from instances.health.blame import Whose, whose
 from instances.lib.backoff import wait_before_next
 from instances.lib.log_context import about
-from instances.limits import LATER, LONGEST_CALL, REFUSALS, STEP
+from instances.limits import LATER, REFUSALS, STEP, longest_call
 from instances.models import Operation
 from instances.operations.attempts import (
     NothingToDo,
@@ -178,7 +178,7 @@ def _do_on_known_engine(step: Step, work: Work) -> str:
 
 def _bound(step: Step, work: Work) -> None:
     work.step_until = work.outside.clock.now() + timedelta(seconds=step.limit(work))
-    work.journal.keep_until(work.step_until + timedelta(seconds=LONGEST_CALL))
+    work.journal.keep_until(work.step_until + timedelta(seconds=longest_call(work.instance.stop_timeout)))
 
 
 def _again_or_undo(procedure: Procedure, work: Work, error: TransientError) -> None:

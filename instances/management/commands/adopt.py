@@ -19,6 +19,7 @@ from instances.operations.requester import Requester
 
 ONE = ("customer_id", "subdomain", "container")
 MANY = ("label", "map")
+COMMON = ("plan", "host", "force", "accept_host_access", "of_another_installation")
 
 
 class Command(FleetCommand):
@@ -43,13 +44,16 @@ class Command(FleetCommand):
         parser.add_argument(
             "--accept-host-access", action="store_true", help="even if it reaches its host; shown for good"
         )
+        parser.add_argument(
+            "--of-another-installation", action="store_true", help="even if another dockmgr made it"
+        )
         parser.add_argument("--request-id", help="asking twice with the same id does it once")
 
     def run(self, options: dict[str, Any]) -> tuple[Any, int]:
         _refuse_mixed(options)
         if options["all"]:
             return self._adopt_all(options)
-        keys = (*ONE, "plan", "host", "force", "accept_host_access")
+        keys = (*ONE, *COMMON)
         order = AdoptRequest(**{key: options[key] for key in keys}).checked()
         instance = adopt.once(order, options["request_id"], lambda: self._adopt(order, options))
         return documents.instance(instance), GOOD
@@ -63,8 +67,8 @@ class Command(FleetCommand):
         return adopt.adopt(found, service.OUTSIDE, self.requester(options))
 
     def _adopt_all(self, options: dict[str, Any]) -> tuple[Any, int]:
-        keys = ("label", "plan", "host", "force", "accept_host_access")
-        selection = Selection(sources=sources_of(options["map"]), **{key: options[key] for key in keys})
+        given = {key: options[key] for key in ("label", *COMMON)}
+        selection = Selection(sources=sources_of(options["map"]), **given)
         found = candidates(selection, service.OUTSIDE)
         if not options["json"]:
             self._preview(found)

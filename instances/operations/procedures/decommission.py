@@ -18,6 +18,7 @@ from instances.errors import PermanentError, RequestError
 from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
+from instances.models.installation import installation_id
 from instances.operations.begin import open_operation
 from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, Work, stop_limit
@@ -116,12 +117,13 @@ def _remove_volumes(work: Work) -> str:
 
 
 def _remove_volume(work: Work, name: str) -> str:
-    customer = work.instance.customer_id
     labels = work.engine.volume_labels(name)
     if labels is None:
         return "there is none"
-    if not storage.is_customers(labels, customer):
-        return f"{name} is that of {storage.owner(labels)} and was left alone"
+    # What it was provisioned with and had is its own, whichever installation made that once.
+    by = "" if name in work.instance.held_volumes else installation_id()
+    if not storage.is_customers(labels, work.instance.customer_id, by):
+        return f"{name} is that of {storage.owner(labels, by)} and was left alone"
     return _purge(work, name)
 
 

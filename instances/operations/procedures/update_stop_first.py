@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from instances.checks.transition import change
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import ALIVE
 from instances.containers.spec import next_name, previous_name
-from instances.errors import GateFailed, NotFoundOnEngine, PermanentError, PortTaken
+from instances.errors import GateFailed, NoSuchCall, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
 from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
@@ -73,11 +74,15 @@ def _stop_old(work: Work) -> str:
 
 
 def _hold_old(work: Work) -> None:
-    """Most policies have an engine that restarts start what was stopped: two would write one volume."""
+    """Most policies have an engine that restarts start what was stopped: two would write one volume.
+
+    One that does not let a policy be changed starts containers when its host does, and then no earlier.
+    """
     if "old_policy" not in work.operation.facts:
         work.journal.remember(old_policy=_policy_to_put_back(work))
     if work.operation.facts["old_policy"]:
-        work.engine.set_restart_policy(old_container(work), {"Name": "no"})
+        with suppress(NoSuchCall):
+            work.engine.set_restart_policy(old_container(work), {"Name": "no"})
 
 
 def _policy_to_put_back(work: Work) -> dict[str, Any] | None:
@@ -101,8 +106,8 @@ def _start_old(work: Work) -> None:
     if not taken_name.is_there(work, old_container(work)):
         if not _is_served(work):
             _remake_old(work)
-    elif work.operation.facts.get("old_policy"):
-        work.engine.set_restart_policy(old_container(work), work.operation.facts["old_policy"])
+    else:
+        _put_policy_back(work)
     container.start(work, old_container(work))
 
 
@@ -117,6 +122,13 @@ def _is_served(work: Work) -> bool:
     own_container.settle(work, by_name=False)
     work.journal.remember(old_remade=work.instance.container_id)
     return True
+
+
+def _put_policy_back(work: Work) -> None:
+    """Where it was changed: an engine that refused that would refuse this as well, for ever."""
+    taken, facts = work.operation.facts.get("old_policy"), work.engine.inspect(old_container(work))
+    if taken and facts is not None and facts.restart_policy != taken["Name"]:
+        work.engine.set_restart_policy(old_container(work), taken)
 
 
 def _refuse_beside_new(work: Work) -> None:

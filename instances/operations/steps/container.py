@@ -15,6 +15,7 @@ from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
 from instances.models import Instance, Operation, Plan
+from instances.models.installation import own_label
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports, taken_name
 from instances.operations.steps.fetch import fetch
@@ -152,8 +153,11 @@ def _with_sources(work: Work, raw: dict[str, Any] | None) -> dict[str, Any] | No
 
 
 def signed(work: Work, labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels with the operation's id, by which it knows again what it made."""
-    return {**labels, OPERATION_LABEL: str(work.operation.pk)}
+    """The labels with the operation's id, by which it knows again what it made, and whose that is.
+
+    Neither is of the spec: a container of an older release is not of earlier settings for want of it.
+    """
+    return {**labels, **own_label(), OPERATION_LABEL: str(work.operation.pk)}
 
 
 def is_ours(work: Work, labels: Mapping[str, str]) -> bool:

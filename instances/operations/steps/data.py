@@ -12,6 +12,7 @@ from instances.errors import NotFoundOnEngine, PermanentError, TransientError
 from instances.lib.clock import AHEAD
 from instances.limits import LONGEST_CALL
 from instances.models import Instance, Operation, PendingPurge
+from instances.models.installation import installation_id
 from instances.operations.procedure import Work
 from instances.operations.steps import container
 
@@ -161,14 +162,15 @@ def remove_former(work: Work) -> None:
 
 def refuse_former(work: Work, name: str) -> None:
     """Raise PermanentError for a volume that is not the customer's, and for former data of which nobody
-    said what is to become of it.
+    said what is to become of it. What another installation made for him can be gone on with, and not removed.
     """
-    labels = work.engine.volume_labels(name)
+    labels, wanted = work.engine.volume_labels(name), work.operation.params.get("former_data", "")
     if labels is None or container.is_ours(work, labels):
         return
-    if not _is_of_customer(work, labels):
+    is_kept = wanted == "keep" and storage.is_customers(labels, work.instance.customer_id)
+    if not is_kept and not _is_of_customer(work, labels):
         raise PermanentError(_in_the_way(work, name, labels))
-    if not work.operation.params.get("former_data", ""):
+    if not wanted:
         raise PermanentError(
             f"Customer {work.instance.customer_id} had an instance before, and its data is in {name}: "
             "say whether to go on with it (--keep-data) or to delete it and begin anew (--fresh)."
@@ -209,11 +211,11 @@ def refuse_former_elsewhere(work: Work) -> None:
 
 
 def _is_of_customer(work: Work, labels: dict[str, str]) -> bool:
-    return storage.is_customers(labels, work.instance.customer_id)
+    return storage.is_customers(labels, work.instance.customer_id, installation_id())
 
 
 def _in_the_way(work: Work, name: str, labels: dict[str, str]) -> str:
     return (
         f"A volume named {name} is on host {work.instance.host.name} already, that of "
-        f"{storage.owner(labels)}: dockmgr neither mounts nor removes it."
+        f"{storage.owner(labels, installation_id())}: dockmgr neither mounts nor removes it."
     )

@@ -11,6 +11,7 @@ from instances.containers.spec import (
     ContainerSpec,
     operation_of,
 )
+from instances.models.installation import own_label
 from instances.operations.procedure import Work
 from instances.operations.steps import taken_name
 
@@ -29,7 +30,8 @@ def give_new_volumes(work: Work, spec: ContainerSpec) -> None:
         return
     user, _, group = owner.partition(":")
     expires = (work.outside.clock.now() + LIFETIME).isoformat()
-    marks = {MANAGED_LABEL: "true", EXPIRES_LABEL: expires, OPERATION_LABEL: str(work.operation.pk)}
+    operation = {OPERATION_LABEL: str(work.operation.pk)}
+    marks = {MANAGED_LABEL: "true", EXPIRES_LABEL: expires, **own_label(), **operation}
     for name in spec.volumes:
         if _is_new(work, name, spec.name):
             _give(work, name, (int(user), int(group)), spec.image, marks)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from instances.engine.docker_engine import DockerEngine
+from instances.engine.wording import brief
 from instances.errors import DockmgrError, EngineUnreachable, EngineUnusable, PermanentError
 from tests.fakes.stub_server import Answer, StubServer, as_json
 
@@ -49,6 +50,16 @@ def test_a_refusal_in_an_odd_form_is_one_sentence(status: int, said: bytes) -> N
     assert len(str(caught.value)) < 700
 
 
+def test_a_proxy_that_does_not_reach_its_engine_is_an_engine_out_of_reach() -> None:
+    page = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>\n"
+    told = r"is out of reach: it, or a proxy before it, answers with status 503\.$"
+    for call in ("/containers/json", "/containers/c/json", "/info"):
+        answer = Answer(503, page, "text/html")
+        with engine_saying(call, answer) as engine, pytest.raises(EngineUnreachable, match=told):
+            CALLS[call](engine)
+    assert brief(page.decode()) == "503 Service Unavailable No server is available."
+
+
 def test_an_answer_too_deep_to_be_read_is_an_error_in_one_sentence() -> None:
     answer = Answer(body=b"[" * 200_000)
     with engine_saying("/containers/c/json", answer) as engine, pytest.raises(DockmgrError):
@@ -80,3 +91,9 @@ def test_what_the_client_itself_refuses_is_not_the_hosts_trouble() -> None:
     with engine_saying("/info", as_json({})) as engine, pytest.raises(PermanentError) as caught:
         engine.logs("", lines=1)  # the client sends no request without a name
     assert str(caught.value).startswith("The Docker client did not read the log of")
+
+
+@pytest.mark.parametrize("said", [Answer(404), Answer(200)], ids=["gone", "never ran"])
+def test_podman_4_says_nothing_of_what_uses_nothing(said: Answer) -> None:
+    with engine_saying("/containers/c/stats", said) as engine:
+        assert engine.usage("c") is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from instances.containers.spec import ContainerSpec, previous_name
-from instances.errors import EngineUnreachable
+from instances.errors import DockmgrError, EngineUnreachable, NoSuchCall, PermanentError
 from instances.models import Incident, Instance, Plan
 from instances.operations import service
 from instances.operations.abandon import abandon
@@ -125,6 +125,32 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
     assert set(held) == {"no"}
     assert described(world) == before
     assert facts_of(world).restart_policy == policy["Name"]
+
+
+@pytest.mark.parametrize(
+    ("error", "image", "ends"),
+    [
+        (NoSuchCall("Podman 4"), "agent-2", "succeeded"),
+        (NoSuchCall("Podman 4"), "bad", "rolled_back"),
+        (PermanentError("A proxy of the socket lets no such call through."), "agent-2", "rolled_back"),
+    ],
+)
+def test_an_engine_that_changes_no_restart_policy_is_no_trap(
+    world: World, run: Run, error: DockmgrError, image: str, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted(world, run, RestartPolicy={"Name": "always"})
+    world.engine.registry[NEWER] = image_facts(image)
+    bad = image_facts("bad").id
+    world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
+
+    def refuses(_container: str, _policy: dict[str, Any]) -> None:
+        raise error
+
+    monkeypatch.setattr(world.engine, "set_restart_policy", refuses)
+    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    assert (ran.document["status"], "Not undone" in (ran.document["error"] or "")) == (ends, False)
+    assert world.engine.containers == [NAME]
+    assert (facts_of(world).state, facts_of(world).restart_policy) == ("running", "always")
 
 
 def test_what_an_abandoned_update_took_from_it_a_restart_gives_back(world: World, run: Run) -> None:

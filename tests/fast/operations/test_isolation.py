@@ -53,6 +53,34 @@ def test_an_engine_that_refuses_throwaway_containers_is_not_taken_for_safe(world
     assert found(world) == {"network": True, **dict.fromkeys(APART, False)}
 
 
+def test_an_engine_that_gives_images_a_tag_of_its_own_leaves_none_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.engine.import_image
+
+    def tagged_latest(archive: bytes, reference: str) -> str:
+        made(archive, f"{reference.rpartition(':')[0]}:latest")
+        if reference not in world.engine.images:
+            raise TransientError(f"The Docker Engine made {reference} but does not have it.")
+        return world.engine.images[reference].id
+
+    monkeypatch.setattr(world.engine, "import_image", tagged_latest)
+    assert found(world)["isolation_neighbours"]
+
+
+def test_an_image_that_is_made_though_the_engine_says_otherwise_is_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.engine.import_image
+
+    def cut(archive: bytes, reference: str) -> str:
+        made(archive, reference)
+        raise TransientError("The answer can't be read.")
+
+    monkeypatch.setattr(world.engine, "import_image", cut)
+    assert not found(world)["isolation_neighbours"]
+
+
 def test_nothing_is_made_on_the_engine_of_another_host(world: World) -> None:
     Host.objects.update(engine_id="another")
     world.host.refresh_from_db()

@@ -13,10 +13,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from instances.containers.timings import LONGEST_STOP
+from instances.engine.client import CHANGE_TIMEOUT
 from instances.engine.port import Engine
 from instances.errors import LeaseLost, PermanentError
 from instances.limits import LONGEST_CALL, STEP_SECONDS
-from instances.models import Operation
+from instances.models import Operation, Plan
 from instances.operations import service
 from instances.operations.begin import open_operation
 from instances.operations.fence import READS, fenced
@@ -79,7 +81,14 @@ def test_a_lease_whose_holder_hangs_runs_out_and_the_operation_is_taken_over(wor
         journal.confirm()
 
 
-def test_a_step_has_an_end_after_which_nothing_holds_its_operation(world: World) -> None:
+@pytest.mark.parametrize(
+    ("stop_timeout", "longest"), [(10, LONGEST_CALL), (LONGEST_STOP, CHANGE_TIMEOUT + LONGEST_STOP)]
+)
+def test_a_step_has_an_end_after_which_nothing_holds_its_operation(
+    world: World, stop_timeout: int, longest: float
+) -> None:
+    """A call that was begun at that end is waited for, however slowly the container may stop."""
+    Plan.objects.update(stop_timeout=stop_timeout)
     world.instance()
     operation = service.begin_restart("c1", ASKED, world.outside)
     bounds = []
@@ -93,7 +102,8 @@ def test_a_step_has_an_end_after_which_nothing_holds_its_operation(world: World)
         patch.setattr(Journal, "keep_until", noted)
         assert service.run_once(operation.pk, world.outside).status == "succeeded"
     assert len(bounds) >= 3
-    assert all(bound >= timedelta(seconds=STEP_SECONDS + LONGEST_CALL) for bound in bounds)
+    assert all(bound >= timedelta(seconds=STEP_SECONDS + longest) for bound in bounds)
+    assert CHANGE_TIMEOUT + stop_timeout <= longest
 
 
 def test_an_operation_that_was_put_down_is_not_picked_up_by_the_keeper(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from instances.containers.spec import OPERATION_LABEL
+from instances.containers.spec import INSTALLATION_LABEL, OPERATION_LABEL
 from instances.documents import told_in_full
 from instances.errors import (
     PermanentError,
@@ -38,7 +38,8 @@ def test_a_provisioned_instance_runs_on_its_plan_and_is_healthy(world: World) ->
     assert facts.volumes == {"dockmgr-new-data": "/data"}
     assert facts.ports == {8080: ("127.0.0.1", instance.port)}
     assert (facts.restart_policy, facts.privileged) == ("unless-stopped", False)
-    assert {name: facts.labels[name] for name in sorted(facts.labels) if name != OPERATION_LABEL} == {
+    of_its_making = {OPERATION_LABEL, INSTALLATION_LABEL}
+    assert {name: facts.labels[name] for name in facts.labels.keys() - of_its_making} == {
         "dockmgr.customer_id": "new",
         "dockmgr.managed": "true",
         "dockmgr.plan": "pro",

@@ -239,7 +239,7 @@ def test_a_strangers_container_under_our_name_is_never_touched(world: World) -> 
     world.stranger_takes_over(instance)
     done = world.restart()
     assert done.status == "failed"
-    assert "a container that dockmgr did not make" in done.error
+    assert "a container that this dockmgr did not make" in done.error
     assert world.engine.containers == [instance.container_name]
     assert (world.engine.starts, world.engine.stops) == ({}, {})
 

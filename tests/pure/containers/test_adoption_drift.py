@@ -54,6 +54,23 @@ def test_drift_is_named_field_by_field(changes: dict[str, Any], fields: list[str
     assert adoption.drift(derived(**usual), a_container(**changed)) == fields
 
 
+OF_ONE_OPERATION = {"dockmgr.managed": "true", "dockmgr.operation": "one", "dockmgr.expires_at": "2026-01-01"}
+OF_ANOTHER = {"dockmgr.managed": "true", "dockmgr.operation": "another"}
+
+
+@pytest.mark.parametrize("kept_by_an_earlier_release", [False, True])
+def test_what_dockmgr_made_and_adopted_keeps_no_labels_of_its_former_life(
+    *, kept_by_an_earlier_release: bool
+) -> None:
+    document = derived(config={"Labels": {"team": "a", **OF_ONE_OPERATION}})
+    assert document["Config"]["Labels"] == {"team": "a"}
+    if kept_by_an_earlier_release:
+        document["Config"]["Labels"] |= OF_ONE_OPERATION
+    made = adoption.render(document, name="c", image="i:1", labels=OF_ANOTHER, env={})
+    assert made["config"]["Labels"] == {"team": "a", **OF_ANOTHER}
+    assert adoption.drift(document, a_container(config={"Labels": {"team": "a", **OF_ANOTHER}})) == []
+
+
 @pytest.mark.parametrize(
     ("published", "port"),
     [([8080], 8080), ([9, 8080, 10], 8080), ([18789], 18789), ([1, 2], None), ([], None)],

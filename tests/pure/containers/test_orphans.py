@@ -14,6 +14,7 @@ from instances.containers.orphans import (
     NOT_ITS_OWN,
     THROWAWAY,
     Holding,
+    Known,
     is_over,
     nobody_meant,
     orphaned,
@@ -48,7 +49,7 @@ def test_what_no_instance_has_is_named_with_the_reason() -> None:
         "dockmgr-c5-data": labels_for("c5", "pro"),
         "a-strangers": {},
     }
-    found = orphaned(containers, volumes, HELD, left={"c5"})
+    found = orphaned(containers, volumes, Known(HELD, left={"c5"}))
     assert [(each.name, each.customer_id, each.why) for each in found] == [
         ("dockmgr-c1-left", "c1", NOT_ITS_OWN),
         ("dockmgr-c3-new", "c3", NO_INSTANCE),

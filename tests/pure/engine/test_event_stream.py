@@ -52,9 +52,9 @@ def test_a_death_tells_its_exit_code(told: object, read: int | None) -> None:
     assert list(container_events([line(exit_code=told)])) == [ContainerEvent("abc", "die", 5, read)]
 
 
-def test_podman_has_a_word_of_its_own_for_a_container_that_is_removed() -> None:
+def test_podman_has_words_of_its_own_for_a_container_that_ends_or_is_removed() -> None:
     assert list(container_events([line("remove")])) == [ContainerEvent("abc", "destroy", 5)]
-    assert "remove" in json.loads(asked_for(None)["filters"])["event"]
+    assert {"remove", "died"} <= set(json.loads(asked_for(None)["filters"])["event"])
 
 
 def test_what_can_not_be_read_is_left_out() -> None:

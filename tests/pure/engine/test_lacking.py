@@ -22,6 +22,7 @@ RUNC = "OCI runtime create failed: runc create failed: unable to start container
             f"{RUNC}failed to fulfil mount request: open /x/docker-init: no such file or directory",
             "init: false",
         ),
+        ("configured logging driver does not support reading", "see the plan's logging"),
         ("NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler", "(cgroup)"),
         ("the requested cgroup controller `pids` is not available", "(cgroup)"),
         ("cgroups: cgroup mountpoint does not exist: unknown", "(cgroup)"),

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from instances.engine.refusals import call_refused, creation_refused, pull_refused, told_wait
+from instances.engine.refusals import (
+    call_refused,
+    creation_refused,
+    policy_refused,
+    pull_refused,
+    told_wait,
+    usage_refused,
+)
 from instances.engine.wording import brief, without_credentials
 from instances.errors import (
     BetweenRuns,
+    ContainerHung,
     DataMissing,
     DiskFull,
     DockmgrError,
+    EngineUnreachable,
     LoginRefused,
     NameTaken,
+    NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
     PermanentError,
@@ -70,7 +80,10 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (429, "slow down", TransientError),
         (500, "no space left on device", TransientError),
         (501, "configured logging driver does not support reading", PermanentError),
-        (503, "starting", TransientError),
+        (503, "starting", EngineUnreachable),
+        (502, "<h1>502 Bad Gateway</h1>", EngineUnreachable),
+        (504, "upstream request timeout", EngineUnreachable),
+        (500, "tried to kill container, but did not receive an exit event", ContainerHung),
     ],
 )
 def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
@@ -87,6 +100,7 @@ def test_a_refused_call(status: int, text: str, expected: Expected) -> None:
         (500, "net/http: TLS handshake timeout", OutOfReachError),
         (0, "connection refused", OutOfReachError),
         (500, "received unexpected HTTP status: 502 Bad Gateway", OutOfReachError),
+        (503, "unavailable: the registry is being mended", OutOfReachError),
         (0, "unexpected EOF", OutOfReachError),
         (0, "context canceled", TransientError),
         (500, "Head x: unauthorized: authentication required", LoginRefused),
@@ -162,3 +176,27 @@ def test_a_container_that_is_refused_for_its_name_is_told_apart(
     status: int, text: str, expected: Expected
 ) -> None:
     assert creation_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"),
+    [
+        (404, "Not Found", NoSuchCall),
+        (404, "page not found", NoSuchCall),
+        (404, "No such container: x", NotFoundOnEngine),
+        (403, "Forbidden", PermanentError),
+    ],
+)
+def test_an_engine_without_a_call_for_restart_policies_is_told_apart(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert policy_refused(status, text) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "expected"), [(404, "", NotFoundOnEngine), (500, "", TransientError)]
+)
+def test_podman_4_says_nothing_of_the_use_of_a_container_that_is_gone(
+    status: int, text: str, expected: Expected
+) -> None:
+    assert usage_refused(status, text) is expected
