@@ -15,18 +15,19 @@ from instances.monitoring import hosts
 from instances.monitoring.fleet import judge_fleet
 from instances.monitoring.loop import resolution
 from tests.factories import World
-from tests.fast.telling import HOUR, a_channel, outbox
+from tests.fast.telling import a_channel, outbox
 
 pytestmark = pytest.mark.django_db
 EVERY, AWAY = 300, 60  # seconds: it is gone for one minute in five
 STEP = 30  # seconds between two turns
+REMINDED = 1500
 
 
 @pytest.fixture(autouse=True)
 def numbers(settings: Settings) -> None:
     settings.HOST_ASK_INTERVAL, settings.HOST_INTERVAL, settings.HOST_GRACE = STEP, STEP, 120
     settings.REOPEN_WITHIN, settings.FLAPS_ALLOWED, settings.FLAP_WINDOW = 600, 3, 3600
-    settings.FLAPPING_CLEAN, settings.REMIND_CRITICAL = 900, 3600
+    settings.FLAPPING_CLEAN, settings.REMIND_CRITICAL = 900, REMINDED
     a_channel(min_level="warning")
 
 
@@ -48,7 +49,7 @@ def told() -> list[str]:
 
 def test_a_host_that_comes_and_goes_is_told_a_few_times_and_then_reminded_of(world: World) -> None:
     world.instance()
-    pass_time(world, HOUR + EVERY * 4, comes_and_goes=True)
+    pass_time(world, REMINDED + EVERY * 4, comes_and_goes=True)
     assert told() == ["opened", "summary"] * 3 + ["flapping"] + ["reminder"]
     message = Notification.objects.get(kind="flapping").payload
     assert message["title"] == "Host local is in trouble again and again"
@@ -94,7 +95,7 @@ def test_half_of_all_hosts_that_come_and_go_are_told_as_one_that_does(world: Wor
     for name in ("far", "away"):
         host = Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
         world.instance(name, host=host)
-    pass_time(world, EVERY * 8, comes_and_goes=True)
+    pass_time(world, EVERY * 5, comes_and_goes=True)
     fleet = [line.split()[1] for line in outbox(incident__kind="fleet")]
     assert fleet == ["opened", "resolved"] * 3 + ["flapping"]
     assert not healing_held(instance, world.now)
