@@ -117,12 +117,13 @@ def _due(by: datetime, now: datetime) -> QuerySet[HostWatch]:
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
-    if not _due(by, now).exists():
+    due = _due(by, now)
+    if not due.exists():
         return []
     again = now + timedelta(seconds=settings.HOST_ASK_INTERVAL + 2 * settings.ENGINE_TIMEOUT)
     with transaction.atomic():
-        due = locked(_due(by, now), skip_locked=True).select_related("host")
-        watches = list(due.order_by("ask_at")[:AT_ONCE])
+        free = locked(due, skip_locked=True).select_related("host")
+        watches = list(free.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:
         watch.asked_at = now
