@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.conf import settings
 from django.db import transaction
@@ -96,6 +97,11 @@ def in_use() -> QuerySet[Host]:
 
     Customers are looked for where there is no address, so that a turn costs the same in a large fleet.
     """
+    return _in_use().all()
+
+
+@cache  # the question, which each turn puts several times, and not the rows
+def _in_use() -> QuerySet[Host]:
     customers = Instance.objects.active().filter(host=OuterRef("pk"))
     return Host.objects.filter(~Q(docker_url="") | Exists(customers))
 

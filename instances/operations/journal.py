@@ -96,6 +96,8 @@ class Journal:
         self.operation = operation
         self._clock = clock
         self._lease = Lease(operation.pk, operation.token, clock)
+        # Made once: the row is written again and again.
+        self._mine = Operation.objects.filter(self._lease.row, finished_at=None)
 
     @classmethod
     def claim(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
@@ -243,10 +245,6 @@ class Journal:
     def heartbeat(self) -> AbstractContextManager[None]:
         """Keep the lease ahead of the clock, however long a step takes."""
         return KEEPER.keeping(self._lease)
-
-    @property
-    def _mine(self) -> QuerySet[Operation]:
-        return Operation.objects.filter(self._lease.row, finished_at=None)
 
     def _taken_over(self) -> LeaseLost:
         return LeaseLost(f"The {self.operation.kind} was taken over by another process.")
