@@ -96,6 +96,7 @@ class Journal:
         self.operation = operation
         self._clock = clock
         self._lease = Lease(operation.pk, operation.token, clock)
+        self._is_new = True
         # Made once: the row is written again and again.
         self._mine = Operation.objects.filter(self._lease.row, finished_at=None)
 
@@ -131,7 +132,13 @@ class Journal:
             setattr(self.operation, name, value)
 
     def refresh(self) -> None:
-        """Read the row again, which may tell more than we know after a cut. Raises LeaseLost."""
+        """Read the row again, which may tell more than we know after a cut. Raises LeaseLost.
+
+        The first time it was only just read, as it was taken.
+        """
+        if self._is_new:
+            self._is_new = False
+            return
         operation = _read(self.operation.pk)
         if operation.token != self.operation.token:
             raise self._taken_over()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import timedelta
-from itertools import count
 
 from instances import state_file
 from instances.checks.policy import jitter
@@ -61,11 +60,8 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside) -> Oper
             raise BusyError(f"The {operation.kind} of {operation.customer_id} is being worked on elsewhere.")
         return operation
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
-        times = count()
         with journal.heartbeat():
-            retry_on_disconnect(
-                lambda: _carry_on(procedure, journal, outside, was_cut=next(times) > 0), outside.clock
-            )
+            retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside), outside.clock)
         courtesy("The state file", state_file.write)
         operation = Operation.objects.get(pk=operation_id)
         what, customer = operation.kind, operation.customer_id
@@ -97,10 +93,9 @@ def _work(journal: Journal, outside: Outside) -> Work:
     return Work(instance=instance, engine=engine, journal=journal, outside=outside)
 
 
-def _carry_on(procedure: Procedure, journal: Journal, outside: Outside, *, was_cut: bool) -> None:
+def _run_from_journal(procedure: Procedure, journal: Journal, outside: Outside) -> None:
     """Carry on from what the journal says, and not from what a cut left in memory."""
-    if was_cut:
-        journal.refresh()
+    journal.refresh()
     if journal.operation.finished_at is not None:
         return
     if journal.operation.instance is None:
