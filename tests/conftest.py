@@ -23,13 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ordeal-seed", type=int, default=3, help="other random faults")
 
 
-@pytest.fixture(autouse=True)
-def chance_is_the_same_in_every_run(request: pytest.FixtureRequest) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Waits are drawn at random; a test that passes by luck tells nothing.
 
     On real servers many tests draw ports and networks at once, and must not all draw the same.
     """
-    if "real" not in request.path.parts:
+    if "real" not in item.path.parts:
         random.seed(0)
 
 
@@ -52,13 +52,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 # What pytest-django does around each test for the few that ask, by the marker or the fixture they ask with.
-# No page here is one of django.contrib.sites, and nothing sends mail but Apprise.
+# No page here is one of django.contrib.sites, nothing sends mail but Apprise, and no test is one of unittest.
 ASKED_FOR_WITH = {
     "_dj_autoclear_mailbox": "mailoutbox",
     "_django_clear_site_cache": "sites",
     "_django_db_marker": "django_db",
     "_django_isolate_apps": "isolate_apps",
     "_django_set_urlconf": "urls",
+    "_django_setup_unittest": "unittest",
     "_live_server_helper": "live_server",
     "_template_string_if_invalid_marker": "ignore_template_errors",
 }

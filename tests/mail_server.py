@@ -27,7 +27,9 @@ class MailServer:
     def __init__(self, unknown: Iterable[str] = (), **replies: str) -> None:
         self.got: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _handler(self, set(unknown), {**_REPLIES, **replies}))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="mail-server")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="mail-server"
+        )
 
     def url(self, *recipients: str) -> str:
         """The URL of a channel that mails all of them, each by himself."""

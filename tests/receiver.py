@@ -53,7 +53,7 @@ class Receiver:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="receiver"
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="receiver"
         )
         self.port: int = self._server.server_port
         self._scheme = "jsons" if tls else "json"

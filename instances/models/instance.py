@@ -35,8 +35,8 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
     def active(self) -> Self:
         """Instances a sweep looks after: provisioned, present, not paused and not on their way out."""
-        watched = self.present().filter(leaving_at=None)
-        return watched.exclude(provisioned_at=None).exclude(health__status="paused")
+        watched = self.present().filter(leaving_at=None, provisioned_at__isnull=False)
+        return watched.exclude(health__status="paused")
 
     def shown_as(self, *statuses: str) -> Self:
         """Those shown as one of these: by their health, or as `leaving` whatever that is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.conf import settings
 from django.db import transaction
@@ -75,6 +76,11 @@ def in_use() -> QuerySet[Host]:
 
     Customers are looked for where there is no address, so that a turn costs the same in a large fleet.
     """
+    return _in_use().all()
+
+
+@cache  # the question, which each turn puts several times, and not the rows
+def _in_use() -> QuerySet[Host]:
     customers = Instance.objects.active().filter(host=OuterRef("pk"))
     return Host.objects.filter(~Q(docker_url="") | Exists(customers))
 
@@ -106,12 +112,13 @@ def _longest_wait() -> timedelta:
 
 def _claim(now: datetime, by: datetime) -> list[HostWatch]:
     """Take those due `by` then; if this process dies, they are due again when an answer would have come."""
-    if not _due(by, now).exists():
+    due = _due(by, now)
+    if not due.exists():
         return []
     again = now + _while_asked()
     with transaction.atomic():
-        due = locked(_due(by, now), skip_locked=True).select_related("host")
-        watches = list(due.order_by("ask_at")[:AT_ONCE])
+        free = locked(due, skip_locked=True).select_related("host")
+        watches = list(free.order_by("ask_at")[:AT_ONCE])
         HostWatch.objects.filter(pk__in=[w.pk for w in watches]).update(asked_at=now, ask_at=again)
     for watch in watches:
         watch.asked_at = now

@@ -97,6 +97,9 @@ class Journal:
         self.operation = operation
         self._clock = clock
         self._lease = Lease(operation.pk, operation.token, clock)
+        self._is_new = True
+        # Made once: the row is written again and again.
+        self._mine = Operation.objects.filter(self._lease.row, finished_at=None)
 
     @classmethod
     def claim(cls, operation_id: uuid.UUID, clock: Clock) -> Journal | None:
@@ -130,7 +133,13 @@ class Journal:
             setattr(self.operation, name, value)
 
     def refresh(self) -> None:
-        """Read the row again, which may tell more than we know after a cut. Raises LeaseLost."""
+        """Read the row again, which may tell more than we know after a cut. Raises LeaseLost.
+
+        The first time it was only just read, as it was taken.
+        """
+        if self._is_new:
+            self._is_new = False
+            return
         operation = _read(self.operation.pk)
         if operation.token != self.operation.token:
             raise self._taken_over()
@@ -244,10 +253,6 @@ class Journal:
     def heartbeat(self) -> AbstractContextManager[None]:
         """Keep the lease ahead of the clock, however long a step takes."""
         return KEEPER.keeping(self._lease)
-
-    @property
-    def _mine(self) -> QuerySet[Operation]:
-        return Operation.objects.filter(self._lease.row, finished_at=None)
 
     def _taken_over(self) -> LeaseLost:
         return LeaseLost(f"The {self.operation.kind} was taken over by another process.")

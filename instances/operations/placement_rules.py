@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 GB = 1024**3
 SILENT = "its engine does not answer"
@@ -83,7 +84,7 @@ def ports_in_order(
     Of the former those above `after` come first, and then those below it. It is itself never among them.
     What still asks at the port of somebody who left must not soon find somebody else there.
     """
-    ports = [*range(max(first, after + 1), last + 1), *range(first, min(after, last + 1))]
-    yield from (port for port in ports if port not in taken and port not in freed)
-    given_back = (port for port in freed if port in ports and port not in taken)
+    above, below = range(max(first, after + 1), last + 1), range(first, min(after, last + 1))
+    yield from (port for port in chain(above, below) if port not in taken and port not in freed)
+    given_back = (port for port in freed if (port in above or port in below) and port not in taken)
     yield from sorted(given_back, key=lambda port: (freed[port], port))

@@ -57,7 +57,7 @@ class StubServer:
 
     @contextmanager
     def running(self) -> Iterator[StubServer]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005})
         thread.start()
         try:
             yield self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cache
 
@@ -21,23 +20,25 @@ MARGIN = 10.0  # a busy machine is late; what hangs is later
 def timed_probe(url: str, timeout: float = PATIENCE, expect: Expect = Expect.AUTO) -> ProbeResult:
     """Probe, and insist on the promise that the timeout covers the whole look.
 
-    What can be asked beside many others as well has to get the same result there.
+    What can be asked beside many others as well has to get the same result there, at the same time.
     """
-    result = _held(probe, Address(url, expect), timeout)
-    if question_of(Address(url, expect)):
-        beside = _held(probe_beside_others, Address(url, expect), timeout)
-        assert replace(beside, latency_ms=0) == replace(result, latency_ms=0)
+    address, began = Address(url, expect), time.monotonic()
+    beside = begun_beside_others(address, timeout) if question_of(address) else None
+    result = _held(probe(address, timeout), began, timeout)
+    if beside is not None:
+        other = _held(beside.result(max(timeout, 0) + MARGIN), began, timeout)
+        assert replace(other, latency_ms=0) == replace(result, latency_ms=0)
     return result
 
 
-def probe_beside_others(address: Address, timeout: float) -> ProbeResult:
+def begun_beside_others(address: Address, timeout: float) -> Future[ProbeResult]:
     """One look by the thread that makes many."""
     future: Future[ProbeResult] = Future()
     question = question_of(address)
     assert question
     then: Then = lambda result, _seconds: future.set_result(result)  # noqa: E731
     many_probes(timeout).line_up(question.target.host, lambda: (question, then))
-    return future.result(max(timeout, 0) + MARGIN)
+    return future
 
 
 @cache
@@ -48,10 +49,8 @@ def many_probes(timeout: float) -> ManyProbes:
     return many
 
 
-def _held(ask: Callable[[Address, float], ProbeResult], address: Address, timeout: float) -> ProbeResult:
-    started = time.monotonic()
-    result = ask(address, timeout)
-    seconds = time.monotonic() - started
+def _held(result: ProbeResult, began: float, timeout: float) -> ProbeResult:
+    seconds = time.monotonic() - began
     assert seconds < max(timeout, 0) + MARGIN
     assert 0 <= result.latency_ms <= seconds * 1000
     assert bool(result.error) == bool(result.reason)

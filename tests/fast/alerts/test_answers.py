@@ -252,7 +252,7 @@ def test_a_message_that_one_of_several_receivers_took_has_arrived(
     receiver: Receiver, answers: list[int | str]
 ) -> None:
     receiver.first = answers
-    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 2.0)
+    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 1.0)
     assert (result.outcome, result.error) == (SENT.outcome, PARTLY)
 
 
@@ -331,6 +331,6 @@ def test_neither_is_more_read_of_a_mail_servers_reply() -> None:
 def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
     with HostileServer(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")) as server:
         url = server.url("/topic").replace("http", "ntfy")
-        results = [send(url, a_message(), 0.3) for _ in range(MOST_UNDER_WAY + 2)]
+        results = [send(url, a_message(), 0.15) for _ in range(MOST_UNDER_WAY + 2)]
         assert results == [NO_ANSWER] * len(results)
         assert len(server.requests) == MOST_UNDER_WAY

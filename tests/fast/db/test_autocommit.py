@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from instances.management import commands
+from instances.management.base import READING
 from instances.models import ApiToken, Channel, Incident, Instance
 from tests.factories import IMAGE, World, health_of
 from tests.fakes.outside import fails
 from tests.fast.conftest import Run
 from tests.fast.updates import publish
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 C1 = ("--customer-id", "c1")
@@ -75,7 +77,19 @@ def test_no_command_is_forgotten() -> None:
     assert known == {words[0] for _, words in COMMANDS}
 
 
-@pytest.mark.parametrize(("code", "words"), COMMANDS, ids=[words[0] for _, words in COMMANDS])
+ALIKE = [(code, words) for code, words in COMMANDS if words[0] in READING - {"check_health"}]
+OTHERS = [each for each in COMMANDS if each not in ALIKE]
+
+
+@pytest.mark.usefixtures("down")
+def test_what_only_reads_ends_as_it_should(run: Run) -> None:
+    for code, words in ALIKE:
+        with row(words[0]):
+            ran = run(*words, "--json")
+            assert (ran.code, "database" in ran.err) == (code, False), ran.out + ran.err
+
+
+@pytest.mark.parametrize(("code", "words"), OTHERS, ids=[words[0] for _, words in OTHERS])
 def test_a_command_ends_as_it_should(
     down: Instance, run: Run, tmp_path: Path, code: int, words: tuple[str, ...]
 ) -> None:

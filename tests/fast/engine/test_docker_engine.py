@@ -28,6 +28,7 @@ from tests.fakes.facts import created_facts, image_facts
 from tests.fakes.inspected import container_answer
 from tests.fakes.stub_server import Answer, StubServer, as_json
 from tests.hostile_server import HostileServer, self_signed, server_tls
+from tests.rows import at_once
 
 SHORT, LONG = 0.1, 30.0  # for engines that stay silent, and for those that answer
 IN_TIME = 15.0
@@ -79,8 +80,7 @@ def test_an_engine_that_never_answers_is_given_up_in_time(call: str) -> None:
         assert time.monotonic() - start < IN_TIME
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_an_engine_that_freezes_later_is_given_up_in_time(call: str) -> None:
+def test_an_engine_that_freezes_later_is_given_up_in_time() -> None:
     thaw = threading.Event()
 
     def answer(path: str) -> Answer | None:
@@ -88,11 +88,15 @@ def test_an_engine_that_freezes_later_is_given_up_in_time(call: str) -> None:
             thaw.wait(LONG)
         return ENGINE.get(path)
 
-    with StubServer(answer).running() as server, an_engine(server.address, SHORT) as engine:
-        start = time.monotonic()
-        with pytest.raises(EngineUnreachable):
-            CALLS[call](engine)
-        assert time.monotonic() - start < IN_TIME
+    def case(call: str) -> None:
+        with an_engine(server.address, SHORT) as engine:
+            start = time.monotonic()
+            with pytest.raises(EngineUnreachable):
+                CALLS[call](engine)
+            assert time.monotonic() - start < IN_TIME
+
+    with StubServer(answer).running() as server:
+        at_once(list(CALLS), case)
         thaw.set()
 
 

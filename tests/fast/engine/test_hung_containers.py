@@ -13,6 +13,7 @@ from instances.engine import client
 from instances.engine.docker_engine import DockerEngine
 from instances.errors import ContainerHung, EngineUnreachable
 from tests.fakes.stub_server import Answer, StubServer, as_json
+from tests.rows import at_once
 
 SHORT = 0.2
 IN_TIME = 3.0
@@ -34,7 +35,7 @@ ANSWERS = {
 
 
 @contextmanager
-def hung(silent: tuple[str, ...] = ()) -> Iterator[DockerEngine]:
+def hung(silent: tuple[str, ...] = (), timeout: float = SHORT) -> Iterator[DockerEngine]:
     """An engine that says nothing about containers of their own, nor about paths with these words."""
     thaw = threading.Event()
 
@@ -46,23 +47,27 @@ def hung(silent: tuple[str, ...] = ()) -> Iterator[DockerEngine]:
 
     with (
         StubServer(answer).running() as server,
-        closing(DockerEngine(f"tcp://{server.address}", timeout=SHORT)) as engine,
+        closing(DockerEngine(f"tcp://{server.address}", timeout=timeout)) as engine,
     ):
         yield engine
         thaw.set()
 
 
-@pytest.mark.parametrize("call", CALLS)
 def test_a_call_that_times_out_while_the_engine_answers_is_the_containers_trouble(
-    call: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "CHANGE_TIMEOUT", SHORT)
-    with hung() as engine:
-        began = time.monotonic()
-        with pytest.raises(ContainerHung, match="answers, but its calls about this container do not"):
-            CALLS[call](engine)
-        assert time.monotonic() - began < IN_TIME
-        assert engine.list_containers() == []
+    timeout = 2 * SHORT  # many are asked at once
+    monkeypatch.setattr(client, "CHANGE_TIMEOUT", timeout)
+
+    def case(call: str) -> None:
+        with hung(timeout=timeout) as engine:
+            began = time.monotonic()
+            with pytest.raises(ContainerHung, match="answers, but its calls about this container do not"):
+                CALLS[call](engine)
+            assert time.monotonic() - began < IN_TIME
+            assert engine.list_containers() == []
+
+    at_once(list(CALLS), case)
 
 
 def test_a_call_that_times_out_while_the_engine_is_silent_is_the_engines_trouble() -> None:
@@ -87,7 +92,7 @@ def test_a_stop_is_waited_for_as_long_as_the_container_has_and_then_as_for_any_c
 
     def answer(path: str) -> Answer | None:
         if "/containers/c/stop" in path:
-            threading.Event().wait(1.0 + 2 * SHORT)  # it had to be killed, and took its time then as well
+            threading.Event().wait(1.1)  # it had to be killed, and took its time then as well
             return Answer(204)
         return ANSWERS.get(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.hostile_server import (
     server_tls,
 )
 from tests.receiver import timed
+from tests.rows import at_once, row
 
 LONG = 30.0
 SHORT = 0.2
@@ -55,13 +57,19 @@ def wait_for_threads() -> None:
             assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_nothing_a_server_does_holds_the_caller_or_a_thread(behaviour: str) -> None:
-    with HostileServer(behaviour) as server:
+def test_nothing_a_server_does_holds_the_caller_or_a_thread() -> None:
+    def case(behaviour: str) -> None:
+        server = servers[behaviour]
         _, seconds = timed(lambda: get(server.url(), SHORT, redirects=1))
         assert seconds < SHORT + MARGIN
+
+    with ExitStack() as running:
+        servers = {name: running.enter_context(HostileServer(name)) for name in BEHAVIOURS}
+        at_once(list(BEHAVIOURS), case)
         wait_for_threads()
-        assert server.sent < BUFFERED
+        for behaviour, server in servers.items():
+            with row(behaviour):
+                assert server.sent < BUFFERED
 
 
 @pytest.mark.parametrize("behaviour", ["a gigabyte unannounced", "drips the body", "body never comes"])

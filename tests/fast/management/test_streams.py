@@ -26,7 +26,6 @@ ENDS: dict[str, tuple[str, int, str]] = {
         2,
         f"The fleet file '-' can't be read: {NO_INPUT}\n",
     ),
-    "no standard error": ("check_health --customer-id NOPE 2>&-", 2, ""),
     "a full standard error": ("check_health --customer-id NOPE 2>/dev/full", 2, ""),
     "no stream at all": ("check_health --customer-id NOPE <&- >&- 2>&-", 2, ""),
     "a full standard output": ("--version >/dev/full", 0, FULL),

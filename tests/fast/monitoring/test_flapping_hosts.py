@@ -57,9 +57,12 @@ def told() -> list[str]:
     return [line.split()[1] for line in outbox()]
 
 
-def test_a_host_that_comes_and_goes_is_told_a_few_times_and_then_reminded_of(world: World) -> None:
+def test_a_host_that_comes_and_goes_is_told_a_few_times_and_then_reminded_of(
+    world: World, settings: Settings
+) -> None:
+    settings.REMIND_CRITICAL = HOUR // 2
     world.instance()
-    pass_time(world, HOUR + EVERY * 4, comes_and_goes=True)
+    pass_time(world, HOUR // 2 + EVERY * 4, comes_and_goes=True)
     assert told() == ["opened", "summary"] * 3 + ["flapping"] + ["reminder"]
     message = Notification.objects.get(kind="flapping").payload
     assert message["title"] == "Host local is in trouble again and again"
@@ -223,7 +226,7 @@ def test_half_of_all_hosts_that_come_and_go_are_told_as_one_that_does(world: Wor
     for name in ("far", "away"):
         host = Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
         world.instance(name, host=host)
-    pass_time(world, EVERY * 8, comes_and_goes=True)
+    pass_time(world, EVERY * 5, comes_and_goes=True)
     fleet = [line.split()[1] for line in outbox(incident__kind="fleet")]
     assert fleet == ["opened", "resolved"] * 3 + ["flapping"]
     assert not healing_held(instance, world.now)

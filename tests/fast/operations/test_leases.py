@@ -180,7 +180,7 @@ def test_taking_over_waits_for_rows_that_are_being_written(world: World) -> None
     other = threading.Thread(target=take_over)
     with journal.holding():
         other.start()
-        other.join(0.3)
+        other.join(0.1)
         order.append("written")
     other.join(20)
     assert order == ["written", "taken over"]

@@ -27,7 +27,7 @@ NOWHERE = "redis+socket:///nowhere/redis.sock"
 @pytest.fixture(params=["gone", "silent", "no Redis"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker nobody can use; publishing itself would be patient for half a minute."""
-    monkeypatch.setattr(broker_connection, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(broker_connection, "ANSWER_SECONDS", 0.05)
     behaviours = {"silent": raw_then_silence(b""), "no Redis": raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")}
     if request.param == "gone":
         monkeypatch.setitem(app.conf, "broker_url", NOWHERE)

@@ -42,7 +42,7 @@ def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> A
     made: Callable[[], Any] = request.param
     writer = made()
     monkeypatch.setattr(checks, "COMMITTER", writer)
-    monkeypatch.setattr(checks, "COMMIT_SECONDS", 0.2)
+    monkeypatch.setattr(checks, "COMMIT_SECONDS", 0.05)
     return writer
 
 

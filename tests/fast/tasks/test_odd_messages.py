@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from tasks.checks import Order
 from tasks.many_checks import order_of
 from tests.factories import World
 from tests.fast.tasks.test_tasks import registered
+from tests.rows import row
 
 REQUEST: dict[str, Any] = {
     "instance_id": 1, "customer_id": "c1", "container": "c", "container_id": "c", "url": "http://127.0.0.1:9/",
@@ -135,25 +137,28 @@ def test_a_call_that_fits_no_task_is_refused_in_a_sentence(
 
 
 NEEDED = {"customer_id": "c1", "subdomain": "c1.example.com", "plan": "pro"}
-GIVEN = [
-    (name, argument)
-    for name in sorted(PUBLIC)
-    for argument in inspect.signature(registered(name).run).parameters
-    if argument != "slip"  # an odd one is none
-]
+
+
+def every_argument() -> list[tuple[str, str]]:
+    """Every argument of every public task."""
+    return [
+        (name, argument)
+        for name in sorted(PUBLIC)
+        for argument in inspect.signature(registered(name).run).parameters
+        if argument != "slip"  # an odd one is none
+    ]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("odd", [1.5, [7], ["false"]], ids=str)
-@pytest.mark.parametrize(("name", "argument"), GIVEN)
-def test_no_argument_of_a_wrong_type_is_taken_for_a_defect(
-    world: World, name: str, argument: str, odd: object
-) -> None:
+def test_no_argument_of_a_wrong_type_is_taken_for_a_defect(world: World) -> None:
     world.instance()
-    needed = {key: NEEDED[key] for key in inspect.signature(registered(name).run).parameters if key in NEEDED}
-    with pytest.raises(RequestError):
-        registered(name)(**{**needed, argument: odd})
-    assert not (Operation.objects.exists() or Sweep.objects.exists())
+    for (name, argument), odd in product(every_argument(), (1.5, [7], ["false"])):
+        parameters = inspect.signature(registered(name).run).parameters
+        needed = {key: NEEDED[key] for key in parameters if key in NEEDED}
+        with row(name, argument, odd):
+            with pytest.raises(RequestError):
+                registered(name)(**{**needed, argument: odd})
+            assert not (Operation.objects.exists() or Sweep.objects.exists())
 
 
 @pytest.mark.django_db

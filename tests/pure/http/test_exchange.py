@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instances.http.encoding import decoded
@@ -99,6 +99,7 @@ def test_what_is_read_the_short_way_is_what_is_read_the_usual_way(rest: bytes) -
     assert plain_body(answer) in (None, _in_one_piece(answer))
 
 
+@settings(max_examples=30)  # each is a whole answer, and made with effort
 @given(st.from_regex(_WHOLE, fullmatch=True))
 def test_both_ways_read_the_same(answer: bytes) -> None:
     assert plain_body(answer) in (None, _in_one_piece(answer))
