@@ -48,7 +48,8 @@ def _carry(task: Task[..., Any], operation: Operation) -> Operation:
 
 def _requester(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> Requester:
     """A message delivered twice has one task id, so it is one request."""
-    return a_service(requested_by, reason, request_id or f"task:{task.request.id}")
+    own = request_id in (None, "")
+    return a_service(requested_by, reason, f"task:{task.request.id}" if own else request_id)
 
 
 @task("dockmgr.restart", bind=True)

@@ -50,7 +50,7 @@ class ProvisionRequest:
         validators.customer_id(self.customer_id)
         validators.subdomain(self.subdomain)
         validators.environment(self.env)
-        if self.image:
+        if self.image not in (None, ""):
             validators.image(self.image)
         return self
 
