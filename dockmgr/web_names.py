@@ -37,6 +37,8 @@ def web_names(name: str, public_url: str) -> WebNames:
         host, port = _host(parts), parts.port
     except ValueError:
         raise _no_address(name) from None
+    if "@" in parts.netloc:
+        raise ImproperlyConfigured(f"{name} holds a user name, which each message with a link would show.")
     whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and _VISIBLE.fullmatch(public_url)
     if not whole or "?" in public_url or "#" in public_url:  # links go on behind it
         raise _no_address(name)
