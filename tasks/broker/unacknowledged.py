@@ -11,11 +11,11 @@ from typing import Any
 from kombu.transport import redis, virtual
 from redis.exceptions import ResponseError
 
+from tasks.broker.reasons import is_of_the_message
 from tasks.outages import SaidOnce
 
-_IN_HAND = SaidOnce(logging.getLogger(__name__))
-
-_TAKEN = SaidOnce(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
+_IN_HAND, _TAKEN = SaidOnce(logger), SaidOnce(logger)
 _REFUSED_SECONDS = 1.0  # between two tries to take a message from a Redis that refuses
 
 
@@ -88,6 +88,13 @@ class LastingChannel(redis.Channel):
         ) as error:  # a replica, or one that can't save, would make it connect anew for ever
             _TAKEN.failed("Taking messages", error)
             time.sleep(_REFUSED_SECONDS)
+            raise Empty from None
+        except Empty:
+            raise
+        except Exception as error:  # what waited is no message; it is off its queue already
+            if not is_of_the_message(error):
+                raise
+            logger.error("A message that can't be read is dropped: %s.", type(error).__name__)
             raise Empty from None
         _TAKEN.worked()
         return taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -225,6 +225,42 @@ def test_one_that_nobody_can_read_keeps_none_of_the_others(bench: Bench, odd: by
         bench.channel.take_many()
         assert taking.taken == ["one", "two"]
         assert set(client.hkeys(f"{bench.channel.global_keyprefix}unacked")) == {b"one", b"two"}
+
+
+@pytest.mark.parametrize("odd", [b"", b"x", b"[]", b"7", b"{}", b"\xff", b"[" * 5000, b'{"properties": {}}',
+                                 b'{"__type__": "uuid", "__value__": 7}'])  # fmt: skip
+def test_what_is_no_message_ends_no_worker(bench: Bench, odd: bytes) -> None:
+    bench.waiting()
+    with bench.channel.conn_or_acquire() as client:
+        client.lpush(bench.queue.name, odd)
+        bench.connection.Producer().publish("good", routing_key=bench.queue.name)
+        assert _consumed(bench) == ["good"]
+        assert client.hlen("unacked") == 0
+
+
+def test_a_message_that_is_stumbled_over_ends_no_worker_and_does_not_come_again(bench: Bench) -> None:
+    bench.waiting()
+    for number in (0, 1):
+        bench.connection.Producer().publish(number, routing_key=bench.queue.name)
+    assert _consumed(bench, lambda number: 1 // number) == [1]
+    with bench.channel.conn_or_acquire() as client:
+        assert client.hlen("unacked") == 0
+
+
+def _consumed(bench: Bench, stumble: Callable[[int], object] = bool) -> list[Any]:
+    """What a worker has of the queue when it has the first message that it can begin."""
+    begun: list[Any] = []
+
+    def begin(body: Any, message: Any) -> None:
+        stumble(body)
+        begun.append(body)
+        message.ack()
+
+    with bench.connection.Consumer(bench.queue, callbacks=[begin]):
+        while not begun:
+            with suppress(TimeoutError):
+                bench.connection.drain_events(timeout=1)
+    return begun
 
 
 @pytest.mark.parametrize("header", ["delivery_tag", 'say "delivery_tag": "no"'])
