@@ -18,11 +18,15 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class WebNames:
-    """The host names the web answers to, the origins that may post its forms, and whether that is by TLS."""
+    """The host names the web answers to, the origins that may post its forms, and whether that is by TLS.
+
+    `prefix` is the path that the proxy in front takes off, such as `/dockmgr`; empty without one.
+    """
 
     hosts: list[str]
     origins: list[str]
     https: bool = False
+    prefix: str = ""
 
 
 def web_names(name: str, public_url: str) -> WebNames:
@@ -43,7 +47,8 @@ def web_names(name: str, public_url: str) -> WebNames:
     if not whole or "?" in public_url or "#" in public_url:  # links go on behind it
         raise _no_address(name)
     others = [own for own in LOOPBACK if own != host]
-    return WebNames([host, *others], [origin(parts.scheme, host, port)], parts.scheme == "https")
+    origins, https = [origin(parts.scheme, host, port)], parts.scheme == "https"
+    return WebNames([host, *others], origins, https, parts.path.rstrip("/"))
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:

@@ -42,6 +42,11 @@ def test_host_and_origin_follow_from_the_address(address: str, expected: tuple[s
     assert names.https is origin.startswith("https:")
 
 
+def test_a_path_of_the_address_is_what_the_proxy_takes_off() -> None:
+    assert web_names(NAME, "https://example.com/behind/a/path/").prefix == "/behind/a/path"
+    assert web_names(NAME, "https://example.com/").prefix == ""
+
+
 def test_without_an_address_only_this_machine_is_answered() -> None:
     names = web_names(NAME, "")
     assert (names.hosts, names.origins) == (OWN, [])
