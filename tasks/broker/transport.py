@@ -14,8 +14,7 @@ from redis.exceptions import ResponseError
 
 from tasks.broker.in_hand import InHand
 from tasks.broker.message import Message, read
-from tasks.broker.reasons import is_of_the_message
-from tasks.broker.unacknowledged import LastingChannel, LastingQoS
+from tasks.broker.unacknowledged import LastingChannel, LastingQoS, drop
 from tasks.outages import SaidOnce
 
 logger = logging.getLogger(__name__)
@@ -151,13 +150,11 @@ class Transport(redis.Transport):
     taker: Taker | None = None
 
     def _deliver(self, message: Any, queue: str | None) -> None:
-        """Have Celery begin a message. One it stumbles over would end this worker, and the next one."""
+        """Have Celery begin a message. One it stumbles over is not handed out again, to any worker."""
         try:
             super()._deliver(message, queue)
         except Exception as error:
-            if not is_of_the_message(error):
-                raise
-            logger.error("A message on queue %s is dropped: %s.", queue, type(error).__name__)
+            drop(error, f"on queue {queue}")
             self._reject(message)
 
     def _reject(self, message: Any) -> None:

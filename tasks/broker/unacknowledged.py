@@ -19,6 +19,16 @@ _IN_HAND, _TAKEN = SaidOnce(logger), SaidOnce(logger)
 _REFUSED_SECONDS = 1.0  # between two tries to take a message from a Redis that refuses
 
 
+def drop(error: Exception, which: str) -> None:
+    """Say that a message is dropped for what was met with it: Celery's worker would end.
+
+    Raises what is no fault of the message.
+    """
+    if not is_of_the_message(error):
+        raise error
+    logger.error("A message %s is dropped: %s.", which, type(error).__name__)
+
+
 class LastingQoS(redis.QoS):
     """Gives back and acknowledges what it holds over a connection that is there, and forgets it else.
 
@@ -92,12 +102,19 @@ class LastingChannel(redis.Channel):
         except Empty:
             raise
         except Exception as error:  # what waited is no message; it is off its queue already
-            if not is_of_the_message(error):
-                raise
-            logger.error("A message that can't be read is dropped: %s.", type(error).__name__)
+            drop(error, "that can't be read")
             raise Empty from None
         _TAKEN.worked()
         return taken
+
+    def _receive_one(self, *args: Any) -> Any:
+        try:
+            return super()._receive_one(*args)  # type: ignore[misc]  # older stubs
+        except Empty:  # it has been told
+            raise
+        except Exception as error:
+            drop(error, "to all workers")
+            return None
 
     def _queue_bind(self, *args: Any) -> None:
         # It is there since the first start; where it is not, what is published next says why.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Queue
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
@@ -236,6 +236,24 @@ def test_what_is_no_message_ends_no_worker(bench: Bench, odd: bytes) -> None:
         bench.connection.Producer().publish("good", routing_key=bench.queue.name)
         assert _consumed(bench) == ["good"]
         assert client.hlen("unacked") == 0
+
+
+@pytest.mark.parametrize("odd", [b"x", b"7", b"[" * 5000, b'{"body": ""}'])
+def test_what_is_no_message_to_all_ends_no_worker(bench: Bench, odd: bytes) -> None:
+    bench.waiting()
+    everybody = Exchange("everybody", type="fanout", durable=False)
+    heard: list[Any] = []
+    for_me = Queue("me", everybody, channel=bench.channel, auto_delete=True)
+    with bench.connection.Consumer(for_me, callbacks=[lambda body, _: heard.append(body)], no_ack=True):
+        with suppress(TimeoutError):  # listens from now on
+            bench.connection.drain_events(timeout=0.1)
+        with bench.channel.conn_or_acquire() as client:
+            client.publish(bench.channel.keyprefix_fanout + "everybody", odd)
+        bench.connection.Producer().publish("good", exchange=everybody)
+        while not heard:
+            with suppress(TimeoutError):
+                bench.connection.drain_events(timeout=1)
+    assert heard == ["good"]
 
 
 def test_a_message_that_is_stumbled_over_ends_no_worker_and_does_not_come_again(bench: Bench) -> None:
