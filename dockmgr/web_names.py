@@ -11,9 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+VISIBLE = re.compile(r"[!-~]+")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?"
 # Django reads `*` and a leading dot as any name; neither is one that people reach.
-_VISIBLE = re.compile(r"[!-~]+")
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ def web_names(name: str, public_url: str) -> WebNames:
         return WebNames([*LOOPBACK], [])
     try:
         parts = urlsplit(public_url)
-        host, port = _host(parts), parts.port
+        host, port = host_name(host_of(parts)), parts.port
     except ValueError:
         raise _no_address(name) from None
     if "@" in parts.netloc:
         raise ImproperlyConfigured(f"{name} holds a user name, which each message with a link would show.")
-    whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and _VISIBLE.fullmatch(public_url)
+    whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and VISIBLE.fullmatch(public_url)
     if not whole or "?" in public_url or "#" in public_url:  # links go on behind it
         raise _no_address(name)
     others = [own for own in LOOPBACK if own != host]
@@ -56,12 +57,20 @@ def origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 
-def _host(parts: SplitResult) -> str:
-    """The host as a browser sends it; empty when it is no host's name. Raises ValueError."""
+def host_of(parts: SplitResult) -> str:
+    """The host of an address, whatever it is, with the brackets it has there."""
     host = parts.hostname or ""
-    if ":" in host:
-        return f"[{ipaddress.IPv6Address(host).compressed}]"
-    return host if _HOST_NAME.fullmatch(host) else ""
+    return f"[{host}]" if ":" in host else host
+
+
+def host_name(value: str) -> str:
+    """A host as a browser sends it, an address of version 6 in brackets; empty for what is none."""
+    if not (value.startswith("[") and value.endswith("]")):
+        return value if _HOST_NAME.fullmatch(value) else ""
+    try:
+        return f"[{ipaddress.IPv6Address(value[1:-1]).compressed}]"
+    except ValueError:
+        return ""
 
 
 def _no_address(name: str) -> ImproperlyConfigured:
