@@ -55,7 +55,7 @@ WAVE_LEAST = env.whole("DOCKMGR_WAVE_LEAST", 5, least=2)
 WAVE_PERCENT = env.whole("DOCKMGR_WAVE_PERCENT", 30, least=1)
 REMIND_CRITICAL = env.seconds("DOCKMGR_REMIND_CRITICAL", 3600, least=1)
 REMIND_WARNING = env.seconds("DOCKMGR_REMIND_WARNING", 4 * 3600, least=1)
-WATCH_INTERVAL = env.seconds("DOCKMGR_WATCH_INTERVAL", 2, least=0.1)
+WATCH_INTERVAL = env.seconds("DOCKMGR_WATCH_INTERVAL", 2, least=0.1, most=25)  # else taken for dead
 EVENTS = env.flag("DOCKMGR_EVENTS", True)
 LOOK_INTERVAL = env.seconds("DOCKMGR_LOOK_INTERVAL", 60)  # 0: none
 USAGE_INTERVAL = env.seconds("DOCKMGR_USAGE_INTERVAL", 60)  # 0: none

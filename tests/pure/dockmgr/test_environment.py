@@ -143,6 +143,15 @@ def test_every_number_among_the_settings_has_an_upper_bound(call: str) -> None:
         eval(call, {**vars(settings), "env": Environment({name: "999999999"})})
 
 
+def test_nobody_watches_so_seldom_that_he_is_taken_for_dead() -> None:
+    [call] = [call for call in NUMBERS if "'DOCKMGR_WATCH_INTERVAL'" in call]
+    patience = Environment(
+        {"DOCKMGR_WATCH_INTERVAL": "30"}
+    )  # that of the health checks in docker-compose.yml
+    with pytest.raises(ImproperlyConfigured):
+        eval(call, {**vars(settings), "env": patience})
+
+
 @pytest.mark.parametrize(
     ("value", "words"), [("123", "3 digits"), ("abc", "3 letters"), ("a-1", "3 characters")]
 )
