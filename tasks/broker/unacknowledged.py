@@ -61,6 +61,13 @@ class LastingQoS(redis.QoS):
         except ResponseError as error:
             _IN_HAND.failed("Handing out again what nobody finished", error)
 
+    def restore_by_tag(self, tag: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().restore_by_tag(tag, *args, **kwargs)
+        except Exception as error:  # else it would be tried, and told with a traceback, every few seconds
+            drop(error, "that was in hand")
+            self._remove_from_indices(tag).execute()
+
     @property
     def _is_cut(self) -> bool:
         return getattr(self.channel.connection, "client", None) is None

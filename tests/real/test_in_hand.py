@@ -238,6 +238,16 @@ def test_what_is_no_message_ends_no_worker(bench: Bench, odd: bytes) -> None:
         assert client.hlen("unacked") == 0
 
 
+@pytest.mark.parametrize("odd", [b"x", b"7", b"[]", b"[" * 5000])
+def test_what_is_no_message_is_not_handed_out_again(bench: Bench, odd: bytes) -> None:
+    with bench.channel.conn_or_acquire() as client:
+        client.hset("unacked", "odd", odd)
+        client.zadd("unacked_index", {"odd": 1})
+        bench.hand_out_again()
+        assert client.hlen("unacked") == 0 and client.zcard("unacked_index") == 0
+    assert len(bench.waiting()) == MESSAGES
+
+
 @pytest.mark.parametrize("odd", [b"x", b"7", b"[" * 5000, b'{"body": ""}'])
 def test_what_is_no_message_to_all_ends_no_worker(bench: Bench, odd: bytes) -> None:
     bench.waiting()
