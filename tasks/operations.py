@@ -23,6 +23,7 @@ from instances.operations.provision_result import provision_result
 from instances.operations.requester import Requester, a_service
 from tasks import slips
 from tasks.app import task
+from tasks.arguments import number
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.capacity import CHANGES
 from tasks.records import recorded
@@ -154,7 +155,7 @@ def carry_on(self: Task[..., Any], operation_id: str) -> None:
 @task("dockmgr.heal")
 def heal(instance_id: int) -> None:
     """Take an unhealthy instance for a restart if that is still called for; dropped when it is busy."""
-    operation = restarting.begin_automatic(instance_id, SYSTEM.now())
+    operation = restarting.begin_automatic(number(instance_id, "instance"), SYSTEM.now())
     if operation is not None:
         enqueue(operation)
 

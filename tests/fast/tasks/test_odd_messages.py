@@ -122,6 +122,12 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "an id that is none": ("dockmgr.carry_on", {"operation_id": "x"}, "no operation"),
     "an operation there is none of": ("dockmgr.carry_on", {"operation_id": str(UUID(int=1))}, "no operation"),
     "a message of ours without its id": ("dockmgr.heal", {"newer": 1}, "instance_id"),
+    "an instance that is no number": ("dockmgr.heal", {"instance_id": "x"}, "no instance"),
+    "a turn that is no number": (
+        "dockmgr.carry_out_bulk",
+        {"bulk_id": str(UUID(int=1)), "turn": "x"},
+        "no turn",
+    ),
     "a selection that is none": ("dockmgr.carry_out_bulk", {"bulk_id": "x"}, "no order"),
 }
 
