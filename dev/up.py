@@ -73,8 +73,12 @@ def _up() -> None:
 @contextmanager
 def _alone_in(home: Path) -> Iterator[None]:
     """Two at once would share the broker's files. The lock goes with the process, however it ends."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "up.lock").open("w") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "up.lock").open("w")
+    except OSError as error:
+        raise ServerFailed(f"The state folder {home} can't be used: {error.strerror}.") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

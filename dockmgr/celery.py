@@ -47,6 +47,14 @@ def refuse_wrong_keys(**_: Any) -> None:
 
 
 @worker_ready.connect
+@beat_init.connect
+def tell_of_weak_key(**_: Any) -> None:
+    from dockmgr.start import warn_of_weak_key
+
+    warn_of_weak_key()
+
+
+@worker_ready.connect
 def watch_beside_the_work(sender: Any = None, **_: Any) -> None:
     """Every worker watches, delivers and does the clockwork, whatever its queues."""
     from tasks.background import start_background

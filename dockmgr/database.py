@@ -62,7 +62,7 @@ def _scheme(url: str) -> str:
         raise ImproperlyConfigured(
             "DATABASE_URL is that of another database; allowed are sqlite:/// and postgres://."
         )
-    if scheme == "sqlite" and rest in ("", "/"):
+    if scheme == "sqlite" and rest in ("", "/", ":memory:", "/:memory:"):  # which each process has of its own
         raise ImproperlyConfigured("DATABASE_URL names no file; it looks like sqlite:////folder/file.")
     return scheme
 
@@ -88,7 +88,9 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
     from psycopg.pq import Conninfo  # SQLite needs no psycopg
 
     known = {each.keyword.decode() for each in Conninfo.get_defaults()}
-    if not given.keys() <= known or given.get("sslmode", "require") not in SSL_MODES:
+    numbers = (str(given[name]) for name in given.keys() & NETWORK_OPTIONS.keys())
+    readable = given.get("sslmode", "require") in SSL_MODES and all(number.isdecimal() for number in numbers)
+    if not given.keys() <= known or not readable:
         raise ImproperlyConfigured(
             f"DATABASE_URL has an option that PostgreSQL's client does not take. {SPECIAL_CHARACTERS}"
         )

@@ -36,6 +36,8 @@ class Environment:
             raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; only one is allowed.")
         if file:
             return self._read(f"{name}_FILE", Path(file))
+        if value and not value.strip():
+            raise _refused(name, value, "a text that is not blank")
         return value or None
 
     def whole(self, name: str, default: int, *, least: int = 0, most: int = MOST_COUNTED) -> int:
@@ -88,7 +90,7 @@ class Environment:
 
     def path(self, name: str, default: Path) -> Path:
         value = self._text(name)
-        if value and not value.strip():
+        if value != value.strip(" \t\r\n\"'"):  # as out of a file of variables that quotes what it holds
             raise _refused(name, value, ALLOWED_PATH)
         try:
             return Path(value or default).expanduser().absolute()

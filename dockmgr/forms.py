@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from dockmgr.environment import form
-from dockmgr.web_names import DEFAULT_PORTS, origin
+from dockmgr.web_names import DEFAULT_PORTS, VISIBLE, host_name, host_of, origin
 from instances.lib.addresses import engine_fault
 
 ENGINES = ("unix", "tcp", "ssh")
-_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _WITH_PORT = re.compile(r"(?P<host>.*?)(:(?P<port>[0-9]{1,5}))?")
-_VISIBLE = re.compile(r"[!-~]+")
 
 
 def hosts(name: str, values: list[str]) -> list[str]:
@@ -45,14 +41,14 @@ def engine(name: str, value: str) -> str:
 
 def token(name: str, value: str | None) -> str | None:
     """What can be sent in a header."""
-    if value is not None and not _VISIBLE.fullmatch(value):
+    if value is not None and not VISIBLE.fullmatch(value):
         raise _refused(name, value, "letters, digits and signs without blanks")
     return value
 
 
 def prefix(name: str, value: str) -> str:
     """What keys of Redis may begin with: nothing that Celery would fill in."""
-    if value and (not _VISIBLE.fullmatch(value) or {"{", "}"} & set(value)):
+    if value and (not VISIBLE.fullmatch(value) or {"{", "}"} & set(value)):
         raise _refused(name, value, "letters, digits and signs without blanks and braces")
     return value
 
@@ -78,28 +74,14 @@ def _origin(name: str, value: str) -> str:
 
 def _host(value: str) -> str:
     """A host in small letters and without a dot at its end; empty for what is none."""
-    if value.startswith("[") and value.endswith("]"):
-        return _in_brackets(value[1:-1])
-    host = value.lower().removesuffix(".")
-    return host if _NAME.fullmatch(host) else ""
-
-
-def _in_brackets(value: str) -> str:
-    try:
-        return f"[{ipaddress.IPv6Address(value).compressed}]"
-    except ValueError:
-        return ""
+    return host_name(value.lower().removesuffix("."))
 
 
 def _is_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(_host(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""))
-            and parts.port != 0
-            and bool(_VISIBLE.fullmatch(value))
-        )
+        is_whole = _host(host_of(parts)) and parts.port != 0 and VISIBLE.fullmatch(value)
+        return parts.scheme in DEFAULT_PORTS and bool(is_whole)
     except ValueError:
         return False
 

@@ -94,6 +94,7 @@ ENCRYPTION_KEYS = keys.fernet_keys(
 # --- Django ------------------------------------------------------------------------------------
 DEBUG = env.flag("DOCKMGR_DEBUG", False)
 NAMES = web_names("DOCKMGR_PUBLIC_URL", PUBLIC_URL)
+FORCE_SCRIPT_NAME = NAMES.prefix or None
 ALLOWED_HOSTS = forms.hosts("DOCKMGR_ALLOWED_HOSTS", env.words("DOCKMGR_ALLOWED_HOSTS", NAMES.hosts))
 CSRF_TRUSTED_ORIGINS = forms.origins(
     "DOCKMGR_TRUSTED_ORIGINS", env.words("DOCKMGR_TRUSTED_ORIGINS", NAMES.origins)
@@ -151,7 +152,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "dockmgr.formats"
-STATIC_URL = "static/"
+STATIC_URL = f"{NAMES.prefix}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [API_PAGES / "static"]
 WHITENOISE_USE_FINDERS = True

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connections
 
+from dockmgr.environment import form
+from dockmgr.keys import SHORTEST
 from instances.errors import WrongKeys
+
+logger = logging.getLogger(__name__)
 
 
 def wrong_keys() -> str:
@@ -21,3 +28,10 @@ def wrong_keys() -> str:
     finally:
         connections.close_all()
     return ""
+
+
+def warn_of_weak_key() -> None:
+    """Log that the secret key can be guessed; see docs/decisions.md for why that stops nothing."""
+    if len(settings.SECRET_KEY) < SHORTEST:
+        has, enough = form(settings.SECRET_KEY), f"{SHORTEST} characters are hard to guess"
+        logger.warning("DOCKMGR_SECRET_KEY has %s; %s: see production.md, Changing keys.", has, enough)

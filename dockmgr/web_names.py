@@ -11,18 +11,23 @@ from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+VISIBLE = re.compile(r"[!-~]+")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?"
 # Django reads `*` and a leading dot as any name; neither is one that people reach.
-_VISIBLE = re.compile(r"[!-~]+")
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True)
 class WebNames:
-    """The host names the web answers to, the origins that may post its forms, and whether that is by TLS."""
+    """The host names the web answers to, the origins that may post its forms, and whether that is by TLS.
+
+    `prefix` is the path that the proxy in front takes off, such as `/dockmgr`; empty without one.
+    """
 
     hosts: list[str]
     origins: list[str]
     https: bool = False
+    prefix: str = ""
 
 
 def web_names(name: str, public_url: str) -> WebNames:
@@ -34,14 +39,17 @@ def web_names(name: str, public_url: str) -> WebNames:
         return WebNames([*LOOPBACK], [])
     try:
         parts = urlsplit(public_url)
-        host, port = _host(parts), parts.port
+        host, port = host_name(host_of(parts)), parts.port
     except ValueError:
         raise _no_address(name) from None
-    whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and _VISIBLE.fullmatch(public_url)
+    if "@" in parts.netloc:
+        raise ImproperlyConfigured(f"{name} holds a user name, which each message with a link would show.")
+    whole = host and parts.scheme in DEFAULT_PORTS and port != 0 and VISIBLE.fullmatch(public_url)
     if not whole or "?" in public_url or "#" in public_url:  # links go on behind it
         raise _no_address(name)
     others = [own for own in LOOPBACK if own != host]
-    return WebNames([host, *others], [origin(parts.scheme, host, port)], parts.scheme == "https")
+    origins, https = [origin(parts.scheme, host, port)], parts.scheme == "https"
+    return WebNames([host, *others], origins, https, parts.path.rstrip("/"))
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
@@ -49,12 +57,20 @@ def origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 
-def _host(parts: SplitResult) -> str:
-    """The host as a browser sends it; empty when it is no host's name. Raises ValueError."""
+def host_of(parts: SplitResult) -> str:
+    """The host of an address, whatever it is, with the brackets it has there."""
     host = parts.hostname or ""
-    if ":" in host:
-        return f"[{ipaddress.IPv6Address(host).compressed}]"
-    return host if _HOST_NAME.fullmatch(host) else ""
+    return f"[{host}]" if ":" in host else host
+
+
+def host_name(value: str) -> str:
+    """A host as a browser sends it, an address of version 6 in brackets; empty for what is none."""
+    if not (value.startswith("[") and value.endswith("]")):
+        return value if _HOST_NAME.fullmatch(value) else ""
+    try:
+        return f"[{ipaddress.IPv6Address(value[1:-1]).compressed}]"
+    except ValueError:
+        return ""
 
 
 def _no_address(name: str) -> ImproperlyConfigured:

@@ -38,6 +38,13 @@ def fitting(
     return known
 
 
+def number(value: object, what: str) -> int:
+    """The number that a message gives. Raises RequestError for what is none."""
+    if not isinstance(value, int):
+        raise RequestError(f"There is no {what} of that number.")
+    return value
+
+
 @lru_cache(maxsize=64)  # there are fewer tasks
 def _signature(run: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(run)

@@ -8,6 +8,7 @@ from instances.errors import OutOfReachError, RequestError
 from instances.fleet import bulk as bulk_changing
 from instances.models import Bulk
 from tasks.app import task
+from tasks.arguments import number
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.checks import enqueue_checks
 from tasks.operations import enqueue
@@ -16,7 +17,7 @@ from tasks.operations import enqueue
 @task("dockmgr.carry_out_bulk")
 def carry_out_bulk(bulk_id: str, turn: int = 0) -> None:
     """Begin what an order may begin now, and come back while some of its instances still wait."""
-    identity = _identity(bulk_id)
+    identity, turn = _identity(bulk_id), number(turn, "turn")
     if customers := bulk_changing.to_check(identity, turn):
         enqueue_checks(customers)
     begun = bulk_changing.advance(identity, turn)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from celery import Task
@@ -21,6 +23,7 @@ from instances.operations.provision_result import provision_result
 from instances.operations.requester import Requester, a_service
 from tasks import slips
 from tasks.app import task
+from tasks.arguments import number
 from tasks.broker.connection import reaching_broker, require_broker
 from tasks.capacity import CHANGES
 from tasks.records import recorded
@@ -46,9 +49,17 @@ def _carry(task: Task[..., Any], operation: Operation) -> Operation:
         raise task.retry(countdown=BUSY_SECONDS, exc=held) from held
 
 
+def _change(
+    task: Task[..., Any], action: str, customer_id: str, requester: Requester, begin: Callable[[], Operation]
+) -> Operation:
+    """Begin an operation once for its request, write down that it was asked for, and carry it out."""
+    return _carry(task, recorded(action, customer_id, requester, begin))
+
+
 def _requester(task: Task[..., Any], requested_by: str, reason: str, request_id: str | None) -> Requester:
     """A message delivered twice has one task id, so it is one request."""
-    return a_service(requested_by, reason, request_id or f"task:{task.request.id}")
+    own = request_id in (None, "")
+    return a_service(requested_by, reason, f"task:{task.request.id}" if own else request_id)
 
 
 @task("dockmgr.restart", bind=True)
@@ -62,13 +73,8 @@ def restart(
 ) -> shapes.Operation:
     """Stop, start, wait until healthy; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
-    operation = recorded(
-        "restart",
-        customer_id,
-        requester,
-        lambda: service.begin_restart(customer_id, requester, with_empty_data=with_empty_data),
-    )
-    return documents.operation(_carry(self, operation))
+    begin = partial(service.begin_restart, customer_id, requester, with_empty_data=with_empty_data)
+    return documents.operation(_change(self, "restart", customer_id, requester, begin))
 
 
 @task("dockmgr.update", bind=True)
@@ -85,13 +91,8 @@ def update(
     An image is one that the customer's plan may run.
     """
     requester = _requester(self, requested_by, reason, request_id)
-    operation = recorded(
-        "update",
-        customer_id,
-        requester,
-        lambda: service.begin_update(customer_id, requester, image=image),
-    )
-    return documents.operation(_carry(self, operation))
+    begin = partial(service.begin_update, customer_id, requester, image=image)
+    return documents.operation(_change(self, "update", customer_id, requester, begin))
 
 
 @task("dockmgr.decommission", bind=True)
@@ -105,13 +106,8 @@ def decommission(
 ) -> shapes.Operation:
     """Remove the container, and the volume if asked; returns the OPERATION."""
     requester = _requester(self, requested_by, reason, request_id)
-    operation = recorded(
-        "decommission",
-        customer_id,
-        requester,
-        lambda: service.begin_decommission(customer_id, requester, purge_data=purge_data),
-    )
-    return documents.operation(_carry(self, operation))
+    begin = partial(service.begin_decommission, customer_id, requester, purge_data=purge_data)
+    return documents.operation(_change(self, "decommission", customer_id, requester, begin))
 
 
 @task("dockmgr.provision", bind=True)
@@ -140,10 +136,9 @@ def provision(
         former_data=former_data(keep_data, fresh),
     )
     requester = _requester(self, requested_by, reason, request_id)
-    operation = recorded(
-        "provision", customer_id, requester, lambda: service.begin_provision(order, requester)
-    )
-    return provision_result(_carry(self, operation), service.OUTSIDE).document()
+    begin = partial(service.begin_provision, order, requester)
+    ended = _change(self, "provision", customer_id, requester, begin)
+    return provision_result(ended, service.OUTSIDE).document()
 
 
 @task("dockmgr.carry_on", bind=True)
@@ -160,7 +155,7 @@ def carry_on(self: Task[..., Any], operation_id: str) -> None:
 @task("dockmgr.heal")
 def heal(instance_id: int) -> None:
     """Take an unhealthy instance for a restart if that is still called for; dropped when it is busy."""
-    operation = restarting.begin_automatic(instance_id, SYSTEM.now())
+    operation = restarting.begin_automatic(number(instance_id, "instance"), SYSTEM.now())
     if operation is not None:
         enqueue(operation)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from celery.exceptions import ImproperlyConfigured
 from celery.schedules import BaseSchedule
@@ -13,7 +14,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from instances.db.clock import SYSTEM
 from instances.models import Applied
 from tasks.rhythm import Rhythm, rhythm_of
-from tasks.schedule_rules import DOCUMENTS, TOO_LONG, document_conflict, length
+from tasks.schedule_rules import DOCUMENTS, PLACES, TOO_LONG, document_conflict, length, place_conflict
 
 SWEEP = "dockmgr sweep"
 TASK = "dockmgr.sweep"
@@ -41,8 +42,10 @@ def entry_conflict(entry: PeriodicTask) -> str:
     """Why beat leaves an entry out, in one sentence; empty when it can be carried out."""
     if entry.interval is not None and length(entry.interval.every, entry.interval.period) is None:
         return TOO_LONG
-    found = (document_conflict(field, getattr(entry, field)) for field in DOCUMENTS)
-    return next((conflict for conflict in found if conflict), "")
+    queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+    of_documents = (document_conflict(field, getattr(entry, field)) for field in DOCUMENTS)
+    of_places = (place_conflict(getattr(entry, field), queues) for field in PLACES)
+    return next(filter(None, chain(of_documents, of_places)), "")
 
 
 def sweep_interval() -> float:

@@ -122,6 +122,7 @@ def _must_answer(url: str) -> None:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWER_TIMEOUT)
         except OperationalError as error:
+            said = str(error).rstrip(".")
             raise ServerMissing(
-                f"The broker that DOCKMGR_BROKER_URL names ({connection.as_uri()}) does not answer: {error}."
+                f"The broker that DOCKMGR_BROKER_URL names ({connection.as_uri()}) does not answer: {said}."
             ) from error

@@ -20,10 +20,9 @@ from instances.admin.read_only import DeskAdmin
 from instances.errors import DockmgrError, RequestError
 from tasks.app import app
 from tasks.broker.connection import reaching_broker, require_broker
-from tasks.schedule_rules import document_conflict, interval_conflict, place_conflict, task_conflict
+from tasks.schedule_rules import PLACES, document_conflict, interval_conflict, place_conflict, task_conflict
 
 EMPTY = {"args": "[]", "kwargs": "{}", "headers": "{}"}  # the column takes no empty text
-PLACES = ("queue", "exchange", "routing_key")
 SWITCHES = ("enable_tasks", "disable_tasks", "toggle_tasks")
 ACTIONS = (*SWITCHES, "run_tasks")
 Action = Callable[..., Any]

@@ -92,7 +92,7 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
         """
         try:
             return msgspec.convert(message, cls)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):  # the latter of half a character
             raise RequestError("This check was asked for in another form than a sweep's.") from None
 
     @property

@@ -8,8 +8,8 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ from instances.errors import OutOfReachError, PermanentError, RequestError
 
 TIMEOUT = 3600  # seconds
 CHUNK = 1024 * 1024
+DRAFTS = ".dockmgr-backup-"
 
 
 def back_up(target: Path) -> int:
@@ -31,11 +32,11 @@ def back_up(target: Path) -> int:
     if os.path.exists(target):  # False for a name that is too long, for which Path's own raises
         raise RequestError(f"The file {target} exists already; a backup replaces nothing.")
     try:
-        descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        draft = _new_draft(target.parent)
     except OSError as error:
         raise RequestError(f"The file {target} can't be made: {error.strerror}.") from None
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with draft.open("wb") as file:
             write_backup(file)
             os.fsync(file.fileno())
         os.link(draft, target)
@@ -44,7 +45,7 @@ def back_up(target: Path) -> int:
     except OSError as error:
         raise PermanentError(f"The file {target} can't be written: {error.strerror}.") from None
     finally:
-        os.unlink(draft)
+        draft.unlink()
     return target.stat().st_size
 
 
@@ -61,24 +62,46 @@ def key_fingerprints() -> list[str]:
     return [hashlib.sha256(key).hexdigest()[:12] for key in settings.ENCRYPTION_KEYS]
 
 
+def _new_draft(folder: Path) -> Path:
+    """A file for what is not whole yet. What backups that were killed left there goes with it.
+
+    No backup is at work for longer than TIMEOUT, so nobody writes a file that is older than that.
+    """
+    for left in folder.glob(f"{DRAFTS}*"):
+        with suppress(OSError):  # another one was quicker, or it is another account's
+            if left.stat().st_mtime < time.time() - TIMEOUT:
+                left.unlink()
+    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=DRAFTS)
+    os.close(descriptor)
+    return Path(draft)
+
+
 def _copy(file: IO[bytes]) -> None:
-    with tempfile.TemporaryDirectory(prefix="dockmgr-backup-") as folder:
-        draft = Path(folder) / "copy.sqlite3"
-        connection.ensure_connection()
-        with closing(sqlite3.connect(draft)) as copy:
-            connection.connection.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")
-        with draft.open("rb") as source:
-            shutil.copyfileobj(source, file, CHUNK)
+    folder = Path(tempfile.gettempdir())
+    connection.ensure_connection()
+    try:
+        draft = _new_draft(folder)
+        try:
+            with closing(sqlite3.connect(draft)) as copy:
+                connection.connection.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")
+            with draft.open("rb") as source:
+                shutil.copyfileobj(source, file, CHUNK)
+        finally:
+            draft.unlink()
+    except sqlite3.Error as error:
+        raise PermanentError(f"The database can't be copied in {folder}: {error}.") from None
 
 
 def _dump(file: IO[bytes]) -> None:
-    with _environment() as environ:
+    with tempfile.TemporaryFile("w") as service:  # without a name, so that nothing is left of it
+        environ = _environment(service)
         words = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--no-password"]
         try:
             done = subprocess.run(  # noqa: S603 our own command line
-                words, stdout=file.fileno(), stderr=subprocess.PIPE, env=environ, timeout=TIMEOUT, check=False
-            )
+                words, stdout=file.fileno(), stderr=subprocess.PIPE, pass_fds=[service.fileno()],
+                env=environ, timeout=TIMEOUT, check=False,
+            )  # fmt: skip
         except FileNotFoundError:
             raise OutOfReachError("pg_dump is needed and not there: install PostgreSQL's client.") from None
         except subprocess.TimeoutExpired:
@@ -87,20 +110,17 @@ def _dump(file: IO[bytes]) -> None:
         raise OutOfReachError(f"pg_dump failed: {_said(done.stderr.decode(errors='replace'))}.")
 
 
-@contextmanager
-def _environment() -> Iterator[dict[str, str]]:
-    """How pg_dump reaches the database: by a service file of its own, so that no argument holds anything."""
+def _environment(service: IO[str]) -> dict[str, str]:
+    """How pg_dump reaches the database: by an open service file, so that no argument holds anything."""
     from psycopg.pq import Conninfo  # SQLite alone does without
 
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} - {"options"}  # limits are ours
     given: dict[str, Any] = connection.get_connection_params()
-    with tempfile.NamedTemporaryFile("w", prefix="dockmgr-service-") as service:
-        service.write(
-            "[dockmgr]\n" + "".join(f"{name}={value}\n" for name, value in given.items() if name in known)
-        )
-        service.flush()
-        keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        yield {**keep, "PGSERVICEFILE": service.name, "PGSERVICE": "dockmgr"}
+    lines = (f"{name}={value}\n" for name, value in given.items() if name in known)
+    service.write("[dockmgr]\n" + "".join(lines))
+    service.flush()
+    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**keep, "PGSERVICEFILE": f"/dev/fd/{service.fileno()}", "PGSERVICE": "dockmgr"}
 
 
 def _said(text: str) -> str:

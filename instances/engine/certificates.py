@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ _OURS_REFUSED = (
     "bad certificate", "unknown ca", "certificate expired", "certificate required", "certificate unknown",
     "unsupported certificate", "certificate revoked", "handshake failure", "access denied", "decrypt error",
 )  # fmt: skip
+# What Python 3.13 and newer refuse, and older ones took.
+_RULE = re.compile(
+    r"[^:(]*(missing (authority|subject) key identifier|key usage|keycertsign|basic constraints)[^:(]*"
+)
 _LISTEN = 2.0  # seconds for an engine to say why it hangs up
 _CUT_SHORT = ("connection reset", "eof occurred", "remote end closed", "broken pipe")
 _NO_TLS = ("wrong version number", "record layer failure", "packet length too long", "http request")
@@ -126,6 +131,8 @@ def _theirs(says: str, ca: str) -> str:
         return "its certificate is not valid yet"
     if "mismatch" in says:
         return "its certificate is for another name or address"
+    if broken := _RULE.search(says):
+        return f"its certificate, or that of its authority, breaks a rule: {broken[0].strip()}"
     return f"its certificate is not signed by the authority in {ca}"
 
 

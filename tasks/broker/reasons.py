@@ -11,6 +11,8 @@ from instances.lib.causes import causes, way_lost
 
 # What a call of ours fails with where the broker is away, or refuses.
 LOST_BROKER = (OperationalError, BatchPublishError, exceptions.RedisError)
+# What a worker meets for which no message can be blamed; RuntimeError is that of one without a thread left.
+NO_FAULT_OF_A_MESSAGE = (*LOST_BROKER, OSError, MemoryError, RuntimeError)
 OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
 # What a Redis begins a refusal with.
 REFUSALS = {
@@ -48,6 +50,12 @@ def broker_sentence(error: BaseException) -> str:
             return f"The broker refuses: {reason} (DOCKMGR_BROKER_URL)."
     lost = next(filter(None, (way_lost(str(cause)) for cause in causes(error))), "")
     return f"The broker can't be reached: {lost} (DOCKMGR_BROKER_URL)." if lost else OUT_OF_REACH
+
+
+def is_of_the_message(error: Exception) -> bool:
+    """Whether what a worker met with a message lies in the message: it would meet it again."""
+    of_another_kind = isinstance(error, exceptions.DataError | RecursionError)
+    return of_another_kind or not isinstance(error, NO_FAULT_OF_A_MESSAGE)
 
 
 def _reason(error: BaseException) -> str | None:

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from tasks.broker.in_hand import InHand
 from tasks.broker.message import Message, read
-from tasks.broker.unacknowledged import LastingChannel, LastingQoS
+from tasks.broker.unacknowledged import LastingChannel, LastingQoS, drop
 from tasks.outages import SaidOnce
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Channel(LastingChannel):
     def _leave_to_celery(self, raw: bytes, taker: Taker) -> None:
         try:
             message = loads(raw.decode())
-        except (ValueError, RecursionError):
+        except Exception:  # it makes objects of what it reads
             _drop(raw, taker)
         else:
             self.connection._deliver(message, taker.queue)
@@ -148,6 +148,21 @@ class Transport(redis.Transport):
 
     Channel = Channel
     taker: Taker | None = None
+
+    def _deliver(self, message: Any, queue: str | None) -> None:
+        """Have Celery begin a message. One it stumbles over is not handed out again, to any worker."""
+        try:
+            super()._deliver(message, queue)
+        except Exception as error:
+            drop(error, f"on queue {queue}")
+            self._reject(message)
+
+    def _reject(self, message: Any) -> None:
+        properties = message.get("properties") if isinstance(message, dict) else None
+        tag = properties.get("delivery_tag") if isinstance(properties, dict) else None
+        channels: Any = self.channels
+        for channel in channels if isinstance(tag, str) else ():
+            channel.qos.reject(tag)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         super().register_with_event_loop(connection, loop)

@@ -11,12 +11,22 @@ from typing import Any
 from kombu.transport import redis, virtual
 from redis.exceptions import ResponseError
 
+from tasks.broker.reasons import is_of_the_message
 from tasks.outages import SaidOnce
 
-_IN_HAND = SaidOnce(logging.getLogger(__name__))
-
-_TAKEN = SaidOnce(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
+_IN_HAND, _TAKEN = SaidOnce(logger), SaidOnce(logger)
 _REFUSED_SECONDS = 1.0  # between two tries to take a message from a Redis that refuses
+
+
+def drop(error: Exception, which: str) -> None:
+    """Say that a message is dropped for what was met with it: Celery's worker would end.
+
+    Raises what is no fault of the message.
+    """
+    if not is_of_the_message(error):
+        raise error
+    logger.error("A message %s is dropped: %s.", which, type(error).__name__)
 
 
 class LastingQoS(redis.QoS):
@@ -50,6 +60,13 @@ class LastingQoS(redis.QoS):
             super().restore_visible(*args, **kwargs)
         except ResponseError as error:
             _IN_HAND.failed("Handing out again what nobody finished", error)
+
+    def restore_by_tag(self, tag: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().restore_by_tag(tag, *args, **kwargs)
+        except Exception as error:  # else it would be tried, and told with a traceback, every few seconds
+            drop(error, "that was in hand")
+            self._remove_from_indices(tag).execute()
 
     @property
     def _is_cut(self) -> bool:
@@ -89,8 +106,22 @@ class LastingChannel(redis.Channel):
             _TAKEN.failed("Taking messages", error)
             time.sleep(_REFUSED_SECONDS)
             raise Empty from None
+        except Empty:
+            raise
+        except Exception as error:  # what waited is no message; it is off its queue already
+            drop(error, "that can't be read")
+            raise Empty from None
         _TAKEN.worked()
         return taken
+
+    def _receive_one(self, *args: Any) -> Any:
+        try:
+            return super()._receive_one(*args)  # type: ignore[misc]  # older stubs
+        except Empty:  # it has been told
+            raise
+        except Exception as error:
+            drop(error, "to all workers")
+            return None
 
     def _queue_bind(self, *args: Any) -> None:
         # It is there since the first start; where it is not, what is published next says why.

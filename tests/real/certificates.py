@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 CHUNK = 65_536
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,19 @@ def sign(
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     end = datetime.now(UTC) + timedelta(days=days)
-    issuer = by.certificate.subject if by else subject
+    issuer, signing = (by.certificate.subject, by.key) if by else (subject, key)
     builder = (
         x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(end - timedelta(days=400))
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), False)
     )
-    certificate = builder.sign(by.key if by else key, hashes.SHA256())
+    if by is None:  # the rules of Python 3.13 want it said
+        builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
+    certificate = builder.sign(signing, hashes.SHA256())
     lock = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     form = serialization.PrivateFormat.PKCS8
     cert_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"

@@ -24,7 +24,8 @@ from tests.real.live import wait_until
 
 pytestmark = pytest.mark.real
 CERTIFY = """
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca-key.pem -out ca.pem
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca-key.pem -out ca.pem \\
+  -addext keyUsage=critical,keyCertSign,cRLSign
 openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out host.csr
 printf 'subjectAltName=DNS:localhost\\n' > host.ext
 openssl x509 -req -in host.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile host.ext \\

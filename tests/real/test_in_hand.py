@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Queue
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
@@ -225,6 +225,70 @@ def test_one_that_nobody_can_read_keeps_none_of_the_others(bench: Bench, odd: by
         bench.channel.take_many()
         assert taking.taken == ["one", "two"]
         assert set(client.hkeys(f"{bench.channel.global_keyprefix}unacked")) == {b"one", b"two"}
+
+
+@pytest.mark.parametrize("odd", [b"", b"x", b"[]", b"7", b"{}", b"\xff", b"[" * 5000, b'{"properties": {}}',
+                                 b'{"__type__": "uuid", "__value__": 7}'])  # fmt: skip
+def test_what_is_no_message_ends_no_worker(bench: Bench, odd: bytes) -> None:
+    bench.waiting()
+    with bench.channel.conn_or_acquire() as client:
+        client.lpush(bench.queue.name, odd)
+        bench.connection.Producer().publish("good", routing_key=bench.queue.name)
+        assert _consumed(bench) == ["good"]
+        assert client.hlen("unacked") == 0
+
+
+@pytest.mark.parametrize("odd", [b"x", b"7", b"[]", b"[" * 5000])
+def test_what_is_no_message_is_not_handed_out_again(bench: Bench, odd: bytes) -> None:
+    with bench.channel.conn_or_acquire() as client:
+        client.hset("unacked", "odd", odd)
+        client.zadd("unacked_index", {"odd": 1})
+        bench.hand_out_again()
+        assert client.hlen("unacked") == 0 and client.zcard("unacked_index") == 0
+    assert len(bench.waiting()) == MESSAGES
+
+
+@pytest.mark.parametrize("odd", [b"x", b"7", b"[" * 5000, b'{"body": ""}'])
+def test_what_is_no_message_to_all_ends_no_worker(bench: Bench, odd: bytes) -> None:
+    bench.waiting()
+    everybody = Exchange("everybody", type="fanout", durable=False)
+    heard: list[Any] = []
+    for_me = Queue("me", everybody, channel=bench.channel, auto_delete=True)
+    with bench.connection.Consumer(for_me, callbacks=[lambda body, _: heard.append(body)], no_ack=True):
+        with suppress(TimeoutError):  # listens from now on
+            bench.connection.drain_events(timeout=0.1)
+        with bench.channel.conn_or_acquire() as client:
+            client.publish(bench.channel.keyprefix_fanout + "everybody", odd)
+        bench.connection.Producer().publish("good", exchange=everybody)
+        while not heard:
+            with suppress(TimeoutError):
+                bench.connection.drain_events(timeout=1)
+    assert heard == ["good"]
+
+
+def test_a_message_that_is_stumbled_over_ends_no_worker_and_does_not_come_again(bench: Bench) -> None:
+    bench.waiting()
+    for number in (0, 1):
+        bench.connection.Producer().publish(number, routing_key=bench.queue.name)
+    assert _consumed(bench, lambda number: 1 // number) == [1]
+    with bench.channel.conn_or_acquire() as client:
+        assert client.hlen("unacked") == 0
+
+
+def _consumed(bench: Bench, stumble: Callable[[int], object] = bool) -> list[Any]:
+    """What a worker has of the queue when it has the first message that it can begin."""
+    begun: list[Any] = []
+
+    def begin(body: Any, message: Any) -> None:
+        stumble(body)
+        begun.append(body)
+        message.ack()
+
+    with bench.connection.Consumer(bench.queue, callbacks=[begin]):
+        while not begun:
+            with suppress(TimeoutError):
+                bench.connection.drain_events(timeout=1)
+    return begun
 
 
 @pytest.mark.parametrize("header", ["delivery_tag", 'say "delivery_tag": "no"'])

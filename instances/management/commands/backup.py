@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from instances.db.backup import back_up, key_fingerprints, write_backup
-from instances.errors import RequestError
+from instances.errors import PermanentError, RequestError
+from instances.management import streams
 from instances.management.base import FleetCommand
 from instances.management.codes import GOOD
 
@@ -31,6 +32,8 @@ class Command(FleetCommand):
             raise RequestError("The backup is no text for a terminal; name a file, or send it to one.")
         else:
             write_backup(sys.stdout.buffer)
+            if streams.cut() and not streams.lost():  # half of a list is of use, half of a backup is none
+                raise PermanentError("Whoever was to take the backup did not take all of it.")
             size = None
         return {"file": name, "bytes": size, "keys": key_fingerprints()}, GOOD
 

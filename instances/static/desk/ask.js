@@ -39,7 +39,9 @@ async function send(url, fields) {
 }
 
 export function answerUrl(ticket) {
-  return `/admin/instances/instance/answers/${encodeURIComponent(ticket)}/`;
+  const desk = window.location.pathname.lastIndexOf("/admin/"); // what stands before it the proxy takes off
+  const prefix = window.location.pathname.slice(0, desk);
+  return `${prefix}/admin/instances/instance/answers/${encodeURIComponent(ticket)}/`;
 }
 
 /** The answer to a question and its ticket; throws an Error that says why there is none. */

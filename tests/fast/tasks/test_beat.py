@@ -73,6 +73,11 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     ({"args": "5"}, "The arguments must be a list in JSON."),
     ({"kwargs": "[]"}, "The keyword arguments must be an object in JSON."),
     ({"headers": "[1]"}, "The headers must be an object in JSON."),
+    ({"queue": "nosuch"}, "Workers take messages from health, operations, notifications, celery only."),
+    (
+        {"exchange": "nosuch", "routing_key": "nosuch"},
+        "Workers take messages from health, operations, notifications, celery only.",
+    ),
 ]
 
 

@@ -111,15 +111,25 @@ def test_what_is_no_message_has_no_tag(raw: bytes) -> None:
     assert read(raw) is None
 
 
+NEEDED = {"customer_id": "c1", "subdomain": "c1.example.com", "plan": "pro"}
 CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "what it does not take": ("dockmgr.restart", {"customer_id": "c1", "nosuch": 1}, "and no 'nosuch'"),
     "nothing": ("dockmgr.restart", {}, "customer_id"),
     "a check of nobody": ("dockmgr.check_health", {}, "customer_id"),
     "a check in odd words": ("dockmgr.check_health", {"customer_id": "c1", "request": {"a": 1}}, "form"),
+    "a check in half a letter": ("dockmgr.check_health", {"customer_id": "c1", "request": "\ud800"}, "form"),
+    "an id that is no text": ("dockmgr.restart", {"customer_id": "c1", "request_id": 0}, "must be texts"),
+    "an image that is no text": ("dockmgr.provision", {**NEEDED, "image": []}, "image reference"),
     "a name that is none": ("dockmgr.sweep", {"requested_by": {"a": 1}}, "must be texts"),
     "an id that is none": ("dockmgr.carry_on", {"operation_id": "x"}, "no operation"),
     "an operation there is none of": ("dockmgr.carry_on", {"operation_id": str(UUID(int=1))}, "no operation"),
     "a message of ours without its id": ("dockmgr.heal", {"newer": 1}, "instance_id"),
+    "an instance that is no number": ("dockmgr.heal", {"instance_id": "x"}, "no instance"),
+    "a turn that is no number": (
+        "dockmgr.carry_out_bulk",
+        {"bulk_id": str(UUID(int=1)), "turn": "x"},
+        "no turn",
+    ),
     "a selection that is none": ("dockmgr.carry_out_bulk", {"bulk_id": "x"}, "no order"),
 }
 
@@ -134,9 +144,6 @@ def test_a_call_that_fits_no_task_is_refused_in_a_sentence(
         registered(name)(**given)
     assert said in str(refused.value) and str(refused.value).endswith(".")
     assert not (Operation.objects.exists() or Sweep.objects.exists())
-
-
-NEEDED = {"customer_id": "c1", "subdomain": "c1.example.com", "plan": "pro"}
 
 
 def every_argument() -> list[tuple[str, str]]:

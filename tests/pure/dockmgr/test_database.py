@@ -77,13 +77,20 @@ def test_behind_a_pooler_a_session_begins_without_settings(word: str, pooled: bo
 
 
 @pytest.mark.parametrize(
-    "option", ["sslmode=sometimes", "s3ntinel@h/d=1", "conn_max_agee=1", "sslmod=require"]
+    "option",
+    ["sslmode=sometimes", "s3ntinel@h/d=1", "conn_max_agee=1", "sslmod=require", "connect_timeout=s3ntinel"],
 )
 def test_an_option_that_no_connection_takes_is_refused(option: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="has an option that") as refused:
         database(f"postgres://u:p@h/d?{option}")
     assert "s3ntinel" not in str(refused.value)
     assert database("postgres://u:p@h/d?sslmode=verify-full")["OPTIONS"]["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://:memory:"])
+def test_an_sqlite_that_no_other_process_sees_is_refused(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="names no file"):
+        database(url)
 
 
 def test_another_database_is_refused() -> None:

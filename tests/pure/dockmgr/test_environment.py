@@ -104,6 +104,9 @@ BAD: dict[str, tuple[Callable[[Environment], object], str, str]] = {
     "a secret of such bytes": (lambda env: env.secret(NAME), "x\udcff" * 20, "text in UTF-8"),
     "words of such bytes": (lambda env: env.words(NAME, []), "x\udcff", "text in UTF-8"),
     "a path of such bytes": (lambda env: env.path(NAME, Path("/srv")), "/x\udcff", "text in UTF-8"),
+    "a secret of blanks": (lambda env: env.secret(NAME), " \t", "a text that is not blank"),
+    "a path in quotes": (lambda env: env.path(NAME, Path("/srv")), '"/srv/x"', ALLOWED_PATH),
+    "a path with a blank behind it": (lambda env: env.path(NAME, Path("/srv")), "/srv/x\r", ALLOWED_PATH),
     "a path of blanks": (lambda env: env.path(NAME, Path("/srv")), " \t", ALLOWED_PATH),
     "a stranger's home": (lambda env: env.path(NAME, Path("/srv")), "~nobodyx/data", ALLOWED_PATH),
     "another one's": (lambda env: env.optional_path(NAME), "~nobodyx/data", ALLOWED_PATH),
@@ -138,6 +141,15 @@ def test_every_number_among_the_settings_has_an_upper_bound(call: str) -> None:
     name = call.split("'")[1]
     with pytest.raises(ImproperlyConfigured, match=f"{name} .* is a .* to [0-9]+"):
         eval(call, {**vars(settings), "env": Environment({name: "999999999"})})
+
+
+def test_nobody_watches_so_seldom_that_he_is_taken_for_dead() -> None:
+    [call] = [call for call in NUMBERS if "'DOCKMGR_WATCH_INTERVAL'" in call]
+    patience = Environment(
+        {"DOCKMGR_WATCH_INTERVAL": "30"}
+    )  # that of the health checks in docker-compose.yml
+    with pytest.raises(ImproperlyConfigured):
+        eval(call, {**vars(settings), "env": patience})
 
 
 @pytest.mark.parametrize(

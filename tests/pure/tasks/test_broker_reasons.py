@@ -8,7 +8,7 @@ import pytest
 from kombu.exceptions import OperationalError
 from redis import exceptions
 
-from tasks.broker.reasons import OUT_OF_REACH, broker_sentence
+from tasks.broker.reasons import OUT_OF_REACH, broker_sentence, is_of_the_message
 
 SECRET = "s3ntinel"
 
@@ -51,3 +51,22 @@ def test_the_reason_is_told_also_when_it_is_wrapped(error: Exception, words: str
     for failure in (error, wrapped):
         sentence = broker_sentence(failure)
         assert words in sentence and "DOCKMGR_BROKER_URL" in sentence and SECRET not in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TypeError("a bytes-like object is required"), True),
+        (RecursionError("maximum recursion depth exceeded"), True),
+        (exceptions.DataError("Invalid input of type: 'NoneType'"), True),
+        (exceptions.ConnectionError("Connection closed by server."), False),
+        (exceptions.ResponseError("OOM command not allowed"), False),
+        (BrokenPipeError("Broken pipe"), False),
+        (RuntimeError("can't start new thread"), False),
+        (RuntimeError("cannot schedule new futures after shutdown"), False),
+        (MemoryError(), False),
+    ],
+    ids=str,
+)
+def test_a_message_is_blamed_for_what_it_brings_along_alone(error: Exception, expected: bool) -> None:
+    assert is_of_the_message(error) is expected

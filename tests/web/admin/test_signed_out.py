@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
+from django.urls import clear_script_prefix, set_script_prefix
 from pytest_django.fixtures import Settings
 
 from instances.admin.signed_out import SEND_AGAIN
@@ -104,3 +107,18 @@ def test_a_request_for_another_site_and_a_defect_have_pages_too(world: World, se
 def test_the_api_keeps_its_problem_documents(world: World) -> None:
     response = Client().get("/api/v1/nowhere")
     assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.fixture
+def behind(settings: Settings) -> Iterator[str]:
+    """A path that the proxy takes off, as the web process is told of it with each request."""
+    settings.FORCE_SCRIPT_NAME = "/behind"
+    set_script_prefix("/behind/")
+    yield "/behind"
+    clear_script_prefix()
+
+
+def test_behind_a_path_the_way_to_signing_in_leads_there(client: Client, behind: str) -> None:
+    assert client.get("/admin/").headers["Location"] == f"{behind}/admin/login/?next={behind}/admin/"
+    page = client.get("/admin/login/").content.decode()
+    assert f'action="{behind}/admin/login/"' in page and 'href="/admin' not in page
