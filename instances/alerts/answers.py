@@ -6,6 +6,7 @@ import json
 import re
 import smtplib
 from collections.abc import Callable
+from contextlib import closing
 from contextvars import ContextVar
 from functools import wraps
 from typing import IO, Any
@@ -38,11 +39,11 @@ def _answer(send: Callable[..., requests.Response], *given: Any, **named: Any) -
     """An answer with so much of its body; the library would read on to its end."""
     answer = send(*given, **{**named, "stream": True})
     body = bytearray()
-    for part in answer.iter_content(_AT_ONCE):
-        body += part
-        if len(body) >= MOST_TAKEN:
-            break
-    answer.close()
+    with closing(answer):
+        for part in answer.iter_content(_AT_ONCE):
+            body += part
+            if len(body) >= MOST_TAKEN:
+                break
     answer._content, answer._content_consumed = bytes(body), True  # type: ignore[attr-defined]
     return answer
 

@@ -20,7 +20,7 @@ NO_START = {
         "instances --settings dockmgr.settings", {"DOCKMGR_SWEEP_INTERVAL": "x"},
         "DOCKMGR_SWEEP_INTERVAL has 1 letters that don't fit; allowed is a whole number, 1 to 315360000.",
     ),
-    "a misspelt command": ("instancse", {}, "There is no command 'instancse'; did you mean instances?"),
+    "a misspelt command": ("instance", {}, "There is no command 'instance'; did you mean instances?"),
     "no command": ("", {}, "There is no command '--json'."),
 }  # fmt: skip
 
