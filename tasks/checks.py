@@ -19,7 +19,7 @@ from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, request_as_listed, requests_in_turn
 from instances.checks.dark_hosts import CheckPlan, dark_engines, plan_checks
 from instances.checks.due import CLAIM_SECONDS, claim_due
-from instances.checks.observe import Asked, Check, observe, unseen
+from instances.checks.observe import Check, FetchedAnswer, observe, unseen
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
 from instances.checks.stalled import is_any_stalled, take_stalled
@@ -145,16 +145,16 @@ def write_down_unseen(plan: CheckPlan) -> None:
         commit(some)
 
 
-class Order(Struct, frozen=True):
+class CheckJob(Struct, frozen=True):
     """A check to be made, unless it is later than `until` by then.
 
-    `asked` is an answer that was fetched for it already, `again` as in `Check`. Each of `ended` is called
+    `fetched` is an answer that is there already, `again` as in `Check`. Each of `ended` is called
     once it is over, with whether what it saw is lost.
     """
 
     request: CheckRequest
     until: datetime | None = None
-    asked: Asked | None = None
+    fetched: FetchedAnswer | None = None
     again: bool = False
     ended: tuple[Callable[[bool], None], ...] = ()
 
@@ -162,7 +162,7 @@ class Order(Struct, frozen=True):
         return self.until is not None and now >= self.until
 
 
-def join(waiting: Order, coming: Order) -> Order:
+def join(waiting: CheckJob, coming: CheckJob) -> CheckJob:
     """One look serves both; a sweep waits for its own until its time is over, and is told in the history."""
     sweep_id = coming.request.sweep_id or waiting.request.sweep_id
     look = (coming.request.look and waiting.request.look) or None
@@ -172,20 +172,20 @@ def join(waiting: Order, coming: Order) -> Order:
     return replace(coming, request=request, until=until, again=again, ended=ended)
 
 
-def _carry_out(order: Order) -> None:
+def _carry_out(job: CheckJob) -> None:
     is_lost = False
     try:
-        if not order.is_over(SYSTEM.now()):
-            _check(order)
+        if not job.is_over(SYSTEM.now()):
+            _check(job)
     except OutOfReachError as error:
         is_lost = True
-        logger.warning("%s: %s", order.request.customer_id, error)
+        logger.warning("%s: %s", job.request.customer_id, error)
     finally:
-        for ended in order.ended:
+        for ended in job.ended:
             ended(is_lost)
 
 
-LANES: HostLanes[Order] = HostLanes(_carry_out, join)
+LANES: HostLanes[CheckJob] = HostLanes(_carry_out, join)
 _dark: Mapping[EngineAddress, str] = {}
 
 
@@ -205,14 +205,14 @@ def check_health(
     seen and, if that did not count, why.
     """
     if request is not None:
-        order = Order(CheckRequest.from_message(request), expiry(self.request.expires))
-        LANES.run(order.request.engine, order.request.instance_id, order)
+        job = CheckJob(CheckRequest.from_message(request), expiry(self.request.expires))
+        LANES.run(job.request.engine, job.request.instance_id, job)
         return None
     own = request_as_listed(lookup.instance(customer_id), service.OUTSIDE.engines)
     if self.request.ignore_result:
-        LANES.run(own.engine, own.instance_id, Order(own))
+        LANES.run(own.engine, own.instance_id, CheckJob(own))
         return None
-    made = _check(Order(replace(own, leads=True)))
+    made = _check(CheckJob(replace(own, leads=True)))
     health = Health.objects.select_related("instance").filter(pk=own.instance_id).first()
     if health is None:
         raise RequestError(f"The instance of customer {customer_id} was removed while it was checked.")
@@ -225,18 +225,18 @@ def known_dark(request: CheckRequest) -> Check | None:
     return None if why is None else unseen(request, why, SYSTEM.now())
 
 
-def _look(order: Order) -> Check:
-    request, asked = order.request, order.asked
+def _look(job: CheckJob) -> Check:
+    request, fetched = job.request, job.fetched
     if check := known_dark(request):
         return check
-    if asked and SYSTEM.now() - asked.started > timedelta(seconds=2 * settings.PROBE_TIMEOUT):
-        asked = None  # It had to wait for so long that this says little about now.
-    return replace(observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT, asked), again=order.again)
+    if fetched and SYSTEM.now() - fetched.started > timedelta(seconds=2 * settings.PROBE_TIMEOUT):
+        fetched = None  # It had to wait for so long that this says little about now.
+    return replace(observe(request, service.OUTSIDE, settings.PROBE_TIMEOUT, fetched), again=job.again)
 
 
-def _check(order: Order) -> Recorded:
+def _check(job: CheckJob) -> Recorded:
     with COMMITTER.expecting():
-        check = _look(order)
+        check = _look(job)
         recorded = _recorded(check)
     follow(recorded)
     return recorded

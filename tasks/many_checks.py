@@ -25,19 +25,19 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from instances.checks.check_requests import CheckRequest
-from instances.checks.observe import Asked, Check, asks_first, settled
+from instances.checks.observe import Check, FetchedAnswer, asks_first, settled
 from instances.checks.record import Recorded
 from instances.db.batch_writer import BatchWriter
 from instances.db.clock import SYSTEM
 from instances.db.installation import INSTALLATION
 from instances.db.sessions import SESSIONS
 from instances.http.exchange import ProbeResult
-from instances.http.many_probes import CAN_ASK_MANY, ManyProbes, Question, Then, Turn, question_of
+from instances.http.many_probes import CAN_ASK_MANY, ManyProbes, NextProbe, ProbeRequest, Then, probe_request
 from tasks import checks
 from tasks.broker.in_hand import InHand
 from tasks.broker.message import Headers, Message, expiry
 from tasks.broker.transport import Transport
-from tasks.checks import Order
+from tasks.checks import CheckJob
 from tasks.outages import SaidOnce, in_words
 
 logger = logging.getLogger(__name__)
@@ -61,22 +61,22 @@ _BODY = msgspec.json.Decoder(tuple[list[Any], _Arguments, Any])  # of a message:
 class Asker(Protocol):
     """Who asks many instances beside each other; `ManyProbes` says how."""
 
-    def line_up(self, host: str, turn: Turn) -> None: ...
+    def line_up(self, host: str, turn: NextProbe) -> None: ...
 
     def standing(self) -> int: ...
 
 
-class Taken(Struct, frozen=True):
+class TakenJob(Struct, frozen=True):
     """A check to be made, and the tag of its message."""
 
-    order: Order
+    job: CheckJob
     tag: str
 
-    def joined(self, coming: Taken) -> tuple[Taken, str]:
+    def joined(self, coming: TakenJob) -> tuple[TakenJob, str]:
         """One that serves both, by the message of a sweep where one is, and the tag that is left over."""
-        is_kept = bool(self.order.request.sweep_id and not coming.order.request.sweep_id)
+        is_kept = bool(self.job.request.sweep_id and not coming.job.request.sweep_id)
         kept, spare = (self.tag, coming.tag) if is_kept else (coming.tag, self.tag)
-        return Taken(checks.join(self.order, coming.order), kept), spare
+        return TakenJob(checks.join(self.job, coming.job), kept), spare
 
 
 class ManyChecks:
@@ -91,11 +91,11 @@ class ManyChecks:
         self._asker = asker
         self._most = most
         self._once = SaidOnce(logger)
-        self.writer: BatchWriter[tuple[Taken, Check], Recorded] = BatchWriter(
+        self.writer: BatchWriter[tuple[TakenJob, Check], Recorded] = BatchWriter(
             self.write, linger=LINGER, patient=True, failed=self._not_recorded
         )
         self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[Taken, Question]] = {}  # by instance, for the turn of its host
+        self._waiting: dict[int, tuple[TakenJob, ProbeRequest]] = {}  # by instance, for the turn of its host
         self._is_over = False
 
     def room(self) -> int:
@@ -107,91 +107,91 @@ class ManyChecks:
 
     def takes(self, message: Message) -> bool:
         """Begin the check that a message in hand asks for; False when it has to be a task like any other."""
-        order = order_of(message, self.revoked)
-        if order is not None:
-            self.begin(Taken(order, message.properties.delivery_tag))
-        return order is not None
+        job = job_of(message, self.revoked)
+        if job is not None:
+            self.begin(TakenJob(job, message.properties.delivery_tag))
+        return job is not None
 
-    def begin(self, taken: Taken) -> None:
+    def begin(self, taken: TakenJob) -> None:
         """Have a check made and recorded; returns at once. One that can't be begun comes again later."""
         try:
             self._begin(taken)
         except Exception as error:  # others were taken with it, and are begun after it
             self._failed(taken, "Beginning a check", error)
 
-    def _failed(self, taken: Taken, what: str, error: Exception) -> None:
+    def _failed(self, taken: TakenJob, what: str, error: Exception) -> None:
         """A defect of ours: held on to, its message would never come again, and take room for ever."""
         self._once.failed(what, error)
         self.in_hand.let_go([taken.tag])
 
-    def _begin(self, taken: Taken) -> None:
+    def _begin(self, taken: TakenJob) -> None:
         if not self._is_wanted(taken):
             return
-        address = asks_first(taken.order.request)
-        question = address and question_of(address)
-        if question:
-            self._line_up(taken, question)
+        address = asks_first(taken.job.request)
+        asked = address and probe_request(address)
+        if asked:
+            self._line_up(taken, asked)
         else:
             self._set_aside(taken)
 
-    def _is_wanted(self, taken: Taken) -> bool:
+    def _is_wanted(self, taken: TakenJob) -> bool:
         """Whether the instance has to be looked at; if not, all that is to be done has been."""
-        if taken.order.is_over(SYSTEM.now()):
+        if taken.job.is_over(SYSTEM.now()):
             self.in_hand.done([taken.tag])
-        elif check := checks.known_dark(taken.order.request):
+        elif check := checks.known_dark(taken.job.request):
             self._record(taken, check)
         else:
             return True
         return False
 
-    def _line_up(self, taken: Taken, question: Question) -> None:
+    def _line_up(self, taken: TakenJob, asked: ProbeRequest) -> None:
         """Have it asked when its host may be; a look and a sweep's check that wait are one."""
-        key, spare = taken.order.request.instance_id, None
+        key, spare = taken.job.request.instance_id, None
         with self._lock:
             earlier = self._waiting.get(key)
             if earlier is not None:
                 taken, spare = earlier[0].joined(taken)
-            self._waiting[key] = (taken, question)
+            self._waiting[key] = (taken, asked)
         if spare is None:
-            self._asker.line_up(question.target.host, partial(self._turn, key))
+            self._asker.line_up(asked.target.host, partial(self._turn, key))
         elif spare != taken.tag:
             self.in_hand.done([spare])
 
-    def _turn(self, key: int) -> tuple[Question, Then] | None:
+    def _turn(self, key: int) -> tuple[ProbeRequest, Then] | None:
         """What to ask now, unless that is too late or is known by now."""
         with self._lock:
-            taken, question = self._waiting.pop(key, (None, None))
-        if taken is None or question is None:
+            taken, asked = self._waiting.pop(key, (None, None))
+        if taken is None or asked is None:
             return None
         try:
-            return (question, partial(self._answered, taken)) if self._is_wanted(taken) else None
+            return (asked, partial(self._answered, taken)) if self._is_wanted(taken) else None
         except Exception as error:
             self._failed(taken, "Asking for a check", error)
             return None
 
-    def _answered(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
+    def _answered(self, taken: TakenJob, result: ProbeResult, seconds: float) -> None:
         try:
             self._settle(taken, result, seconds)
         except Exception as error:
             self._failed(taken, "Settling a check", error)
 
-    def _settle(self, taken: Taken, result: ProbeResult, seconds: float) -> None:
+    def _settle(self, taken: TakenJob, result: ProbeResult, seconds: float) -> None:
         now = SYSTEM.now()
-        asked = Asked(result, now - timedelta(seconds=seconds))
-        if check := settled(taken.order.request, asked, now):
+        fetched = FetchedAnswer(result, now - timedelta(seconds=seconds))
+        if check := settled(taken.job.request, fetched, now):
             self._record(taken, check)
         else:
-            self._set_aside(replace(taken, order=replace(taken.order, asked=asked)))
+            self._set_aside(replace(taken, job=replace(taken.job, fetched=fetched)))
 
-    def _record(self, taken: Taken, check: Check) -> None:
-        made = replace(check, again=True) if taken.order.again else check
+    def _record(self, taken: TakenJob, check: Check) -> None:
+        made = replace(check, again=True) if taken.job.again else check
         self.writer.hand_in((taken, made))
 
-    def _not_recorded(self, lost: tuple[Taken, Check], error: Exception) -> None:
+    def _not_recorded(self, lost: tuple[TakenJob, Check], error: Exception) -> None:
         self._ended(lost[0].tag, True)
         self._once.failed("Recording a check", error)
 
-    def write(self, many: Sequence[tuple[Taken, Check]]) -> Sequence[Recorded]:
+    def write(self, many: Sequence[tuple[TakenJob, Check]]) -> Sequence[Recorded]:
         """Record checks together, and acknowledge their messages."""
         recorded = checks.commit([check for _, check in many])
         self.in_hand.done([taken.tag for taken, _ in many])
@@ -201,11 +201,11 @@ class ManyChecks:
                 self._on_a_thread(checks.follow, one)
         return recorded
 
-    def _set_aside(self, taken: Taken) -> None:
+    def _set_aside(self, taken: TakenJob) -> None:
         """Leave it to a thread, as one of those that may be at its host."""
         self.in_hand.set_aside([taken.tag])
-        order = replace(taken.order, ended=(partial(self._ended, taken.tag),))
-        self._on_a_thread(checks.LANES.run, order.request.engine, order.request.instance_id, order)
+        job = replace(taken.job, ended=(partial(self._ended, taken.tag),))
+        self._on_a_thread(checks.LANES.run, job.request.engine, job.request.instance_id, job)
 
     def _ended(self, tag: str, is_lost: bool) -> None:
         """What could not be recorded is handed out again later, unless that is too late by then."""
@@ -269,7 +269,7 @@ def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
     return one_by_one
 
 
-def order_of(message: Message, revoked: Container[str]) -> Order | None:
+def job_of(message: Message, revoked: Container[str]) -> CheckJob | None:
     """The check a message asks for, if it asks for one that needs nothing of a task's."""
     headers = message.headers
     if message.content_type != "application/json" or not _is_plain(headers, revoked):
@@ -279,7 +279,7 @@ def order_of(message: Message, revoked: Container[str]) -> Order | None:
         until = expiry(headers.expires)
     except (ValueError, RecursionError):
         return None  # As a task it fails, and is told.
-    return Order(asked.request, until, again=bool(headers.redelivered)) if asked.request else None
+    return CheckJob(asked.request, until, again=bool(headers.redelivered)) if asked.request else None
 
 
 def _is_plain(headers: Headers, revoked: Container[str]) -> bool:

@@ -40,7 +40,7 @@ class Check(Struct, frozen=True):
     again: bool = False
 
 
-class Asked(Struct, frozen=True):
+class FetchedAnswer(Struct, frozen=True):
     """An instance's answer that somebody has fetched already, and when they began."""
 
     result: ProbeResult
@@ -59,24 +59,26 @@ def asks_first(request: CheckRequest) -> Address | None:
         return None
 
 
-def settled(request: CheckRequest, asked: Asked, now: datetime) -> Check | None:
+def settled(request: CheckRequest, fetched: FetchedAnswer, now: datetime) -> Check | None:
     """The check, where the answer says enough; None where the engine has to be asked as well."""
-    if asked.result.outcome is Outcome.FAIL:
+    if fetched.result.outcome is Outcome.FAIL:
         return None
-    return Check(request, _from_probe(request, asked.result, asked.started, now))
+    return Check(request, _from_probe(request, fetched.result, fetched.started, now))
 
 
-def observe(request: CheckRequest, outside: Outside, timeout: float, asked: Asked | None = None) -> Check:
+def observe(
+    request: CheckRequest, outside: Outside, timeout: float, fetched: FetchedAnswer | None = None
+) -> Check:
     """Look at one instance: HTTP first, and at its container only when that is not enough.
 
     A container can run and not answer, so its state proves nothing; an answer proves both.
     Bounded by `timeout` seconds for HTTP and by the engine's timeout. Never raises: a look that can't
     be made for a reason of ours, a defect included, has the reason `prober` and says nothing. What was
-    `asked` already is not asked again.
+    `fetched` already is not asked again.
     """
-    started = asked.started if asked else outside.clock.now()
+    started = fetched.started if fetched else outside.clock.now()
     try:
-        return _observe(request, outside, timeout, started, asked)
+        return _observe(request, outside, timeout, started, fetched)
     except Exception as error:
         if not isinstance(error, OwnTrouble):
             frames = traceback.format_list(traceback.extract_tb(error.__traceback__))  # without its text
@@ -85,14 +87,14 @@ def observe(request: CheckRequest, outside: Outside, timeout: float, asked: Aske
 
 
 def _observe(
-    request: CheckRequest, outside: Outside, timeout: float, started: datetime, asked: Asked | None
+    request: CheckRequest, outside: Outside, timeout: float, started: datetime, fetched: FetchedAnswer | None
 ) -> Check:
     if request.distrust:
         return Check(request, _unknown(request, request.distrust, started, started))
     result: ProbeResult | None = None
     if request.listed in (RUNNING, None):
-        result = asked.result if asked else _asked(request, outside, timeout)
-        if result and (check := settled(request, Asked(result, started), outside.clock.now())):
+        result = fetched.result if fetched else _asked(request, outside, timeout)
+        if result and (check := settled(request, FetchedAnswer(result, started), outside.clock.now())):
             return check
     try:
         look = outside.engines.look(request.engine, lambda engine: _look(engine, request))

@@ -40,7 +40,7 @@ MOST_OPEN = 4096
 PAUSE = 1.0  # seconds after a defect of ours
 
 
-class Question(Struct, frozen=True):
+class ProbeRequest(Struct, frozen=True):
     """An address that can be asked beside many others: by HTTP, at a number and not a name to look up."""
 
     address: Address
@@ -48,7 +48,7 @@ class Question(Struct, frozen=True):
 
 
 # Is called when a look's turn has come: what to ask and who is told, None where nobody wants it any more.
-Turn = Callable[[], tuple[Question, Then] | None]
+NextProbe = Callable[[], tuple[ProbeRequest, Then] | None]
 
 
 @dataclass(slots=True)
@@ -69,14 +69,14 @@ class _Open:
             self.unsent = self.unsent[self.connection.send(self.unsent) :]
 
 
-def question_of(address: Address) -> Question | None:
+def probe_request(address: Address) -> ProbeRequest | None:
     """The address as one that can be asked here, if it can."""
     try:
         target = target_of(address)
     except NotAskedError:
         return None
     is_plain = bool(target.request) and not target.tls and not target.public_only
-    return Question(address, target) if is_plain and is_literal(_family(target), target.host) else None
+    return ProbeRequest(address, target) if is_plain and is_literal(_family(target), target.host) else None
 
 
 def _family(target: Target) -> socket.AddressFamily:
@@ -92,8 +92,8 @@ class ManyProbes:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._coming: deque[tuple[str, Turn]] = deque()
-        self._lines: dict[str, Line[Turn]] = {}
+        self._coming: deque[tuple[str, NextProbe]] = deque()
+        self._lines: dict[str, Line[NextProbe]] = {}
         self._open: dict[int, _Open] = {}  # in the order of their beginnings, which is that of their ends
         self._young: dict[int, _Open] = {}  # the same, of those that are young
         # Others of the process need sockets as well.
@@ -102,7 +102,7 @@ class ManyProbes:
         self._epoll: select.epoll | None = None
         self._is_asleep = False
 
-    def line_up(self, host: str, turn: Turn) -> None:
+    def line_up(self, host: str, turn: NextProbe) -> None:
         """Have `turn` called, on the asking thread, when the host may be asked; as its answer: be quick."""
         self._coming.append((host, turn))
         if self._epoll is None:
@@ -163,7 +163,7 @@ class ManyProbes:
         ends += [young.began + YOUNG] if young else []
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def _take_turn(self, epoll: select.epoll, pace: Pace, turn: Turn) -> None:
+    def _take_turn(self, epoll: select.epoll, pace: Pace, turn: NextProbe) -> None:
         try:
             wanted = turn()
         except Exception as error:
@@ -171,11 +171,11 @@ class ManyProbes:
             return
         if wanted is None:
             return
-        question, then = wanted
-        exchange = Exchange(question.address)
-        exchange.places = (question.target.host,)
+        request, then = wanted
+        exchange = Exchange(request.address)
+        exchange.places = (request.target.host,)
         try:
-            self._connect(epoll, pace, question.target, exchange, then)
+            self._connect(epoll, pace, request.target, exchange, then)
         except OSError as error:
             _tell(then, exchange.failure(error), 0.0)
 

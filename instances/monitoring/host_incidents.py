@@ -42,7 +42,7 @@ def rules() -> HostRules:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EngineReport:
     """What asking a host's engine showed; see HostFacts."""
 
     record: PingRecord
@@ -95,7 +95,7 @@ class _Case:
     now: datetime
 
 
-def judge_host(host: Host, asked: Asked, now: datetime) -> Judged:
+def judge_host(host: Host, asked: EngineReport, now: datetime) -> Judged:
     """Do what the answer calls for. Call it in the transaction that holds the host's row."""
     known = _Open.of(host)
     begins = _wave_begins(host, known.own, now)

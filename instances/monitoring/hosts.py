@@ -18,7 +18,7 @@ from instances.models import Host, HostWatch, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import AT_ONCE, Answer, ask_engines
-from instances.monitoring.host_incidents import Asked, judge_host, judge_wave, let_go_of_flapping
+from instances.monitoring.host_incidents import EngineReport, judge_host, judge_wave, let_go_of_flapping
 from instances.monitoring.host_rules import PingRecord, Trouble
 from instances.outside import Outside, bare_address, keep_engine_id
 
@@ -150,7 +150,7 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> bool:
     error = answer.error
     before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
-    judged = judge_host(host, Asked(asked, answer.distrust, answer.misconfigured), now)
+    judged = judge_host(host, EngineReport(asked, answer.distrust, answer.misconfigured), now)
     if not error:  # after the rows of health: what ends here wakes the incidents of the instances
         judge_certificates(host, answer.certificates, now)
     pause = settings.HOST_ASK_INTERVAL if judged.soon else settings.HOST_INTERVAL

@@ -9,7 +9,7 @@ from functools import cache
 from msgspec.structs import replace
 
 from instances.health.response import Expect
-from instances.http.many_probes import ManyProbes, Then, question_of
+from instances.http.many_probes import ManyProbes, Then, probe_request
 from instances.http.probe import Address, ProbeResult, probe
 
 TIMEOUT = 0.15
@@ -23,7 +23,7 @@ def timed_probe(url: str, timeout: float = PATIENCE, expect: Expect = Expect.AUT
     What can be asked beside many others as well has to get the same result there, at the same time.
     """
     address, began = Address(url, expect), time.monotonic()
-    beside = begun_beside_others(address, timeout) if question_of(address) else None
+    beside = begun_beside_others(address, timeout) if probe_request(address) else None
     result = _held(probe(address, timeout), began, timeout)
     if beside is not None:
         other = _held(beside.result(max(timeout, 0) + MARGIN), began, timeout)
@@ -34,7 +34,7 @@ def timed_probe(url: str, timeout: float = PATIENCE, expect: Expect = Expect.AUT
 def begun_beside_others(address: Address, timeout: float) -> Future[ProbeResult]:
     """One look by the thread that makes many."""
     future: Future[ProbeResult] = Future()
-    question = question_of(address)
+    question = probe_request(address)
     assert question
     then: Then = lambda result, _seconds: future.set_result(result)  # noqa: E731
     many_probes(timeout).line_up(question.target.host, lambda: (question, then))

@@ -123,7 +123,7 @@ def test_a_check_of_one_that_is_removed_while_it_is_asked_ends_in_a_sentence(
 ) -> None:
     instance, check = world.instance(), checks._check
 
-    def removed_meanwhile(order: checks.Order) -> object:
+    def removed_meanwhile(order: checks.CheckJob) -> object:
         made = check(order)
         removed(world, instance)
         return made

@@ -17,7 +17,7 @@ from instances.models import Health, HealthCheck, Pulse
 from instances.monitoring.events import EventWatch
 from instances.operations import service
 from tasks import looks as rounds
-from tasks.checks import Order, join
+from tasks.checks import CheckJob, join
 from tasks.looks import Looks, list_turn
 from tests.factories import World, a_check, a_failure, about, health_of
 from tests.fast.conftest import Message
@@ -185,8 +185,8 @@ def test_a_look_that_meets_a_sweeps_check_makes_it_neither_shorter_nor_a_look(
     request = request_as_listed(world.instance(), world.outside.engines, "a-sweep")
     as_look = CheckRequest.from_message({**request.message(), "sweep_id": None, "look": True, "newer": 1})
     of = {
-        "sweep": Order(request, world.now + timedelta(seconds=800)),
-        "look": Order(as_look, world.now + timedelta(seconds=60)),
+        "sweep": CheckJob(request, world.now + timedelta(seconds=800)),
+        "look": CheckJob(as_look, world.now + timedelta(seconds=60)),
     }
     joined = join(*(of[name] for name in order))
     assert (joined.request.sweep_id, joined.request.look) == ("a-sweep", None)

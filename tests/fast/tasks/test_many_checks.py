@@ -22,12 +22,12 @@ from instances.engine.pool import EngineAddress
 from instances.health.response import Outcome
 from instances.http import pace
 from instances.http.exchange import ProbeResult
-from instances.http.many_probes import ManyProbes, Turn
+from instances.http.many_probes import ManyProbes, NextProbe
 from tasks import checks, many_checks
 from tasks.broker.in_hand import InHand
 from tasks.broker.transport import Transport
-from tasks.checks import Order
-from tasks.many_checks import ManyChecks, Taken
+from tasks.checks import CheckJob
+from tasks.many_checks import ManyChecks, TakenJob
 from tests.hostile_server import HostileServer, answer
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -50,9 +50,9 @@ class Later:
     """An asker for whom nobody's turn has come yet."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[NextProbe] = []
 
-    def line_up(self, _host: str, turn: Turn) -> None:
+    def line_up(self, _host: str, turn: NextProbe) -> None:
         self.turns.append(turn)
 
     def standing(self) -> int:
@@ -78,14 +78,14 @@ def many_of(asker: Any, most: int = 100) -> tuple[ManyChecks, Written]:
 
 def a_message(
     number: int, url: str = "http://127.0.0.1:9/", sweep: str | None = None, **limits: Any
-) -> Taken:
+) -> TakenJob:
     request = CheckRequest(
         number, f"c{number}", "c", "c", url, "http_2xx", "unix:///e", listed="running", sweep_id=sweep
     )
-    return Taken(Order(request, **limits), f"{number}-{sweep}")
+    return TakenJob(CheckJob(request, **limits), f"{number}-{sweep}")
 
 
-def hold_and_begin(many: ManyChecks, *messages: Taken) -> None:
+def hold_and_begin(many: ManyChecks, *messages: TakenJob) -> None:
     for message in messages:
         many.in_hand.hold([message.tag])
         many.begin(message)

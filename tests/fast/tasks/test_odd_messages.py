@@ -16,8 +16,8 @@ from instances.errors import RequestError
 from instances.models import Operation, Sweep
 from tasks.arguments import PUBLIC, fitting
 from tasks.broker.message import read
-from tasks.checks import Order
-from tasks.many_checks import order_of
+from tasks.checks import CheckJob
+from tasks.many_checks import job_of
 from tests.factories import World
 from tests.fast.tasks.test_tasks import registered
 from tests.rows import row
@@ -38,16 +38,16 @@ def raw_message(request: object, body: str | None = None, **headers: object) -> 
     return json.dumps(message).encode()
 
 
-def order(raw: bytes) -> Order | None:
+def job(raw: bytes) -> CheckJob | None:
     """What is made of a message where checks are taken many at a time; None where it is a task."""
     known = read(raw)
     assert known and known[0] == "t"
-    return order_of(known[1], ()) if known[1] else None
+    return job_of(known[1], ()) if known[1] else None
 
 
 def test_a_request_is_read_as_it_was_written_and_newer_words_are_left_out() -> None:
     request = CheckRequest(**REQUEST, volumes=("v",), engine_tls=("a", "b", "c"), ask={"kind": "tcp"})
-    read = order(raw_message({**request.message(), "newer": 1}))
+    read = job(raw_message({**request.message(), "newer": 1}))
     assert read and read.request == request
 
 
@@ -64,14 +64,14 @@ ODD: dict[str, object] = {
 
 @pytest.mark.parametrize("request_", ODD.values(), ids=ODD)
 def test_what_is_no_request_of_ours_is_left_to_the_task(request_: object) -> None:
-    assert order(raw_message(request_)) is None
+    assert job(raw_message(request_)) is None
 
 
 @pytest.mark.parametrize(
     "body", ["", "{}", "[]", "[[], {}]", "[" * 100_000, '["', "[[], [], {}]", '{"a": "\\ud800"}', "\ud800"]
 )
 def test_a_body_that_can_not_be_read_is_left_to_the_task(body: str) -> None:
-    assert order(raw_message(REQUEST, body)) is None
+    assert job(raw_message(REQUEST, body)) is None
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_a_body_that_can_not_be_read_is_left_to_the_task(body: str) -> None:
     ids=str,
 )
 def test_headers_that_are_not_ours_leave_it_to_the_task(headers: dict[str, Any]) -> None:
-    assert order(raw_message(REQUEST, **headers)) is None
+    assert job(raw_message(REQUEST, **headers)) is None
 
 
 def test_a_moment_without_a_zone_is_one_in_utc() -> None:
-    read = order(raw_message(REQUEST, expires="2026-03-01T12:00:00"))
+    read = job(raw_message(REQUEST, expires="2026-03-01T12:00:00"))
     assert read and read.until == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -17,12 +17,12 @@ from msgspec.structs import replace
 from instances.checks import sweeps
 from instances.checks.check_requests import CheckRequest, request_as_listed
 from instances.checks.observe import asks_first
-from instances.http.many_probes import Turn, question_of
+from instances.http.many_probes import NextProbe, probe_request
 from instances.models import Health, HealthCheck, HostWatch, Incident, Instance, Sweep
 from instances.operations import service
 from tasks import checks
-from tasks.checks import Order
-from tasks.many_checks import ManyChecks, Taken
+from tasks.checks import CheckJob
+from tasks.many_checks import ManyChecks, TakenJob
 from tasks.operations import heal
 from tests.factories import World
 from tests.fakes.outside import fails, passes, starts
@@ -81,7 +81,7 @@ class Asker:
 
     world: World
 
-    def line_up(self, _host: str, turn: Turn) -> None:
+    def line_up(self, _host: str, turn: NextProbe) -> None:
         wanted = turn()
         if wanted:
             question, then = wanted
@@ -112,7 +112,7 @@ class Book:
         raise AssertionError("nothing is lost here")
 
 
-def scene(world: World, seed: int) -> list[Order]:
+def scene(world: World, seed: int) -> list[CheckJob]:
     """Instances in all conditions, and the messages of a sweep about them with what goes wrong between."""
     rnd = random.Random(seed)
     instances = [
@@ -130,12 +130,12 @@ def scene(world: World, seed: int) -> list[Order]:
     rnd.shuffle(requests)
     # Of one instance all are alike: which of two that differ is recorded first is chance, in both ways.
     requests[0] = replace(requests[0], distrust="Its engine is another one.")
-    orders = [Order(request, world.now + rnd.choice([MINUTE, MINUTE, -MINUTE])) for request in requests]
-    orders += [Order(replace(request, sweep_id=None, look=True)) for request in rnd.sample(requests[1:], 2)]
-    rnd.shuffle(orders)
+    jobs = [CheckJob(request, world.now + rnd.choice([MINUTE, MINUTE, -MINUTE])) for request in requests]
+    jobs += [CheckJob(replace(request, sweep_id=None, look=True)) for request in rnd.sample(requests[1:], 2)]
+    rnd.shuffle(jobs)
     for instance in instances:
         world.outside.probe.answers[instance.port or 0] = answering(rnd, instance)
-    return orders
+    return jobs
 
 
 def answering(rnd: random.Random, instance: Instance) -> Callable[[], Any]:
@@ -159,28 +159,28 @@ def answering(rnd: random.Random, instance: Instance) -> Callable[[], Any]:
     return asked
 
 
-def one_by_one(orders: list[Order]) -> None:
-    for order in orders:
-        checks.LANES.run(order.request.engine, order.request.instance_id, order)
+def one_by_one(jobs: list[CheckJob]) -> None:
+    for job in jobs:
+        checks.LANES.run(job.request.engine, job.request.instance_id, job)
 
 
-def many_at_a_time(world: World, orders: list[Order], book: Any, repeated: int) -> None:
+def many_at_a_time(world: World, jobs: list[CheckJob], book: Any, repeated: int) -> None:
     """The same messages; the worker is killed after recording, so that some come again."""
     many = ManyChecks(book, Asker(world), Pool())
     writer: Any = AtOnce(many.write, waits=True)
     many.writer = writer
-    tagged = [Taken(order, str(number)) for number, order in enumerate(orders)]
+    tagged = [TakenJob(job, str(number)) for number, job in enumerate(jobs)]
     for taken in tagged:
         many.begin(taken)
     writer.flush()
     assert sorted(book.done_with) == sorted(taken.tag for taken in tagged)
-    of_sweep = [one for one in tagged if one.order.request.sweep_id and not one.order.is_over(world.now)]
+    of_sweep = [one for one in tagged if one.job.request.sweep_id and not one.job.is_over(world.now)]
     for taken in of_sweep[:repeated]:
-        many.begin(replace(taken, order=replace(taken.order, again=True)))
+        many.begin(replace(taken, job=replace(taken.job, again=True)))
     writer.flush()
 
 
-def left(orders: list[int]) -> dict[str, Any]:
+def left(ordered: list[int]) -> dict[str, Any]:
     """All that is left in the database, and the restarts that were ordered."""
     swept = Health.objects.exclude(last_sweep=None)
     return {
@@ -190,7 +190,7 @@ def left(orders: list[int]) -> dict[str, Any]:
         "sweeps": list(Sweep.objects.values_list("state", "done", "total")),
         "incidents": sorted(map(str, Incident.objects.values_list("key", "severity", "cause", "message"))),
         "hosts": list(HostWatch.objects.values_list("host__name", "ask_at")),
-        "restarts": sorted(Instance.objects.filter(pk__in=orders).values_list("customer_id", flat=True)),
+        "restarts": sorted(Instance.objects.filter(pk__in=ordered).values_list("customer_id", flat=True)),
     }
 
 
@@ -214,22 +214,22 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 @pytest.mark.parametrize("seed", range(8))
 def test_both_leave_the_same(ordered: list[int], seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, book = [], Book()
-    orders: list[Order] = []
+    jobs: list[CheckJob] = []
     for way in ("one", "many"):
         with transaction.atomic():
             ordered.clear()
             world = a_world(monkeypatch)
-            orders = scene(world, seed)
+            jobs = scene(world, seed)
             if way == "one":
-                one_by_one(orders)
+                one_by_one(jobs)
             else:
-                many_at_a_time(world, orders, book, repeated=2)
+                many_at_a_time(world, jobs, book, repeated=2)
             found.append(left(ordered))
             transaction.set_rollback(True)
     assert found[0] == found[1]
-    assert any(takes_any(order.request) for order in orders)
+    assert any(takes_any(job.request) for job in jobs)
 
 
 def takes_any(request: CheckRequest) -> bool:
     address = asks_first(request)
-    return address is not None and question_of(address) is not None
+    return address is not None and probe_request(address) is not None
