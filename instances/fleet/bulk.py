@@ -21,7 +21,7 @@ from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
 from instances.operations.attempts import TryAgain
 from instances.operations.requester import Requester
-from instances.operations.steps.pull import PULL, TOLD_FOR
+from instances.operations.steps.pull import PULL, TOLD, TOLD_FOR
 
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
@@ -141,8 +141,8 @@ def _pass_by(bulk: Bulk, done: set[int], turn: Turn) -> bool:
     canary: the workers carry it on.
     """
     now = service.OUTSIDE.clock.now()
-    asked = _operations(bulk).filter(finished_at__gte=now - TOLD_FOR, status="succeeded")
-    answers = Answers(asked, now)
+    lately = _operations(bulk).filter(finished_at__gte=now - TOLD_FOR, status="succeeded")
+    answers = Answers(lately.filter(**{f"params__{TOLD}__isnull": True}), now)
     waiting = Instance.objects.present().filter(among("pk", set(bulk.pending) - done)).without_secrets()
     told = [(each, answers.to(each)) for each in waiting.select_related("plan")]
     seeming = {each: update for each, update in told if update is not None}
