@@ -103,6 +103,25 @@ def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(world: World) 
     assert asked[1] is True and all(each == asked for each in passed)
 
 
+def test_one_that_is_not_healthy_is_no_canary_while_a_healthy_one_waits(world: World) -> None:
+    asked, ill, healthy = a_fleet(world, 3, bad=range(0))
+    for each in (asked, ill):
+        update(world, each.customer_id)
+    Health.objects.filter(instance=ill).update(status="failed")
+    Instance.objects.filter(pk=ill.pk).update(env={"API_KEY": "another"})
+    carried_out(world, "update", [asked, ill, healthy])
+    operations = Operation.objects.filter(request_id__startswith="bulk:").order_by("created_at")
+    assert [row.customer_id for row in operations] == ["c00", "c02", "c01"]
+
+
+def test_of_those_that_are_not_healthy_a_registry_is_asked_once_too(world: World) -> None:
+    instances = [world.instance(f"c{n}") for n in range(9)]
+    Health.objects.update(status="failed")
+    publish(world, "agent-1")
+    assert carried_out(world, "update", instances) == [1, 0]
+    assert world.engine.pulls == [IMAGE]
+
+
 def test_of_many_updates_those_that_asked_a_registry_are_unsealed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
