@@ -21,7 +21,7 @@ from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
 from instances.operations.attempts import TryAgain
 from instances.operations.requester import Requester
-from instances.operations.steps.pull import PULL, TOLD_FOR
+from instances.operations.steps.pull import PULL, TOLD, TOLD_FOR
 
 MOST_INSTANCES = 5000
 AT_ONCE = 20  # operations of one order, over all hosts
@@ -138,15 +138,16 @@ def _pass_by(bulk: Bulk, done: set[int], turn: Turn) -> bool:
     """See to those here that, as it seems, run what there is to run; whether another one may be begun then.
 
     Each is an update as any other, asked for and recorded. One that has something to do all the same is the
-    canary: the workers carry it on.
+    canary: the workers carry it on. So none that is not healthy is among them while a healthy one waits.
     """
     now = service.OUTSIDE.clock.now()
-    asked = _operations(bulk).filter(finished_at__gte=now - TOLD_FOR, status="succeeded")
-    answers = Answers(asked, now)
-    waiting = Instance.objects.present().filter(among("pk", set(bulk.pending) - done)).without_secrets()
-    told = [(each, answers.to(each)) for each in waiting.select_related("plan")]
-    seeming = {each: update for each, update in told if update is not None}
-    for instance in _healthy_first(list(seeming))[:PORTION]:
+    lately = _operations(bulk).filter(finished_at__gte=now - TOLD_FOR, status="succeeded")
+    answers = Answers(lately.filter(**{f"params__{TOLD}__isnull": True}), now)
+    waiting = Instance.objects.present().filter(among("pk", set(bulk.pending) - done))
+    healthy = waiting.filter(health__status=Status.HEALTHY)
+    first = (healthy if healthy.exists() else waiting).without_secrets().select_related("plan")
+    seeming = {each: update for each in first.order_by("pk") if (update := answers.to(each)) is not None}
+    for instance in list(seeming)[:PORTION]:
         if service.OUTSIDE.clock.now() > now + PASSING:
             return False  # before others take the turn for lost
         done.add(instance.pk)

@@ -16,9 +16,9 @@ class Answers:
 
     def __init__(self, updates: Iterable[Operation], now: datetime) -> None:
         self._said: dict[tuple[int | None, object], tuple[object, uuid.UUID]] = {}
-        for update in updates:
-            fetched = approval.fetched_by(update)
-            if fetched and TOLD not in update.params and update.created_at >= now - TOLD_FOR / 2:
+        asked = (each for each in updates if TOLD not in each.params)  # few, and only these are unsealed
+        for update in asked:
+            if update.created_at >= now - TOLD_FOR / 2 and (fetched := approval.fetched_by(update)):
                 self._said[(update.host_id, fetched.get("ref"))] = (fetched.get("id"), update.pk)
 
     def to(self, instance: Instance, ref: str | None = None) -> uuid.UUID | None:

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from instances.checks.transition import change
 from instances.containers import storage
-from instances.containers.spec import container_name
+from instances.containers.spec import container_name, is_made_elsewhere
 from instances.db.locks import lock_in_order
 from instances.errors import PermanentError, RequestError
 from instances.health.restarts import resumed
@@ -121,19 +121,23 @@ def _remove_volume(work: Work, name: str) -> str:
     if labels is None:
         return "there is none"
     # What it was provisioned with and had is its own, whichever installation made that once.
-    by = "" if name in work.instance.held_volumes else installation_id()
+    own = installation_id()
+    by = "" if name in work.instance.held_volumes else own
     if not storage.is_customers(labels, work.instance.customer_id, by):
         return f"{name} is that of {storage.owner(labels, by)} and was left alone"
-    return _purge(work, name)
+    return _purge(work, name, can_wait=not is_made_elsewhere(labels, own))
 
 
-def _purge(work: Work, volume: str) -> str:
-    """Who else uses the data keeps it for the time being; `fleet.cleanup` tries again."""
+def _purge(work: Work, volume: str, *, can_wait: bool) -> str:
+    """Who else uses the data keeps it for the time being; `fleet.cleanup` tries again.
+
+    What that would leave to another installation goes now, or the removal has to be asked for again.
+    """
     try:
         work.engine.remove_volume(volume)
     except PermanentError:
         users = work.engine.volume_users(volume)
-        if not users:
+        if not users or not can_wait:
             raise
         held = ", ".join(users)
         PendingPurge.objects.update_or_create(

@@ -62,11 +62,11 @@ def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> Non
         instance.made_with = made_with(instance.plan, spec.further_ports)
 
 
-def made_with(plan: Plan, published: Mapping[str, int]) -> dict[str, Any]:
-    """What is kept of a container's ports, for as long as its plan may come to publish other ones."""
+def made_with(plan: Plan, further: Mapping[str, int]) -> dict[str, Any]:
+    """What is kept of a container's further ports, for as long as its plan may come to publish other ones."""
     asked = plan.health.get("port")
-    own = asked if f"{asked}/tcp" in published else None
-    return {"further_ports": dict(published), "health_port": own}
+    own = asked if f"{asked}/tcp" in further else None
+    return {"further_ports": dict(further), "health_port": own}
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:

@@ -72,8 +72,9 @@ def _take_over(work: Work, container_id: str) -> list[str]:
     ref, now = standing(instance).get("ref", ""), work.outside.clock.now().isoformat()
     instance.approved_image = approval.approved(facts.image_id, ref, instance.image_digest, "host", now)
     if instance.adopted is None:
-        published = {port: number for port, (_, number) in facts.published.items()}
-        instance.made_with = container.made_with(instance.plan, published)
+        main = f"{instance.container_port}/tcp"
+        further = {port: number for port, (_, number) in facts.published.items() if port != main}
+        instance.made_with = container.made_with(instance.plan, further)
     work.save("container_id", "image_id", "image_digest", "approved_image", "made_with")
     forget_replaced(work, facts.id)
     return ["It was taken over.", *moved]

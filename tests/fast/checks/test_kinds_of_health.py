@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -200,6 +201,19 @@ def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(
     instance, wanted = lookup.instance("new"), Plan.objects.get(name="pro").health.get("port")
     port = instance.further_ports.get(f"{wanted}/tcp", instance.port)
     assert instance.health_url == f"tcp://127.0.0.1:{port}"
+
+
+def test_one_that_was_taken_over_is_asked_at_another_port_of_its_own_as_any(world: World) -> None:
+    say(*PORTS["main by name"])
+    assert world.provision().status == "succeeded"
+    world.engine.lose("dockmgr-new")
+    made = world.engine.create(replace(lookup.instance("new").spec(), image=IMAGE))
+    world.engine.start(made)
+    assert world.restart("new").status == "succeeded"
+    say(*PORTS["its own"])
+    instance = lookup.instance("new")
+    assert instance.container_id == made
+    assert instance.health_url == f"tcp://127.0.0.1:{instance.further_ports['9090/tcp']}"
 
 
 def test_who_comes_back_from_an_update_is_asked_where_he_was(world: World) -> None:

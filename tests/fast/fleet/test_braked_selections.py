@@ -8,8 +8,10 @@ import pytest
 
 from instances.containers.facts import ContainerSummary
 from instances.fleet import bulk as selections
+from instances.fleet.nothing_newer import Answers
 from instances.models import Bulk, Health, Instance, Operation
 from instances.operations import service
+from instances.operations.steps import approval
 from tests.factories import ASKED, IMAGE, World, an_order
 from tests.fakes.outside import Killed
 from tests.fast.updates import NEW, OLD, answers_by_image, publish, steps, update
@@ -99,6 +101,43 @@ def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(world: World) 
     assert {row.status for row in rows} == {"succeeded"} and len(rows) == 60
     asked, *passed = [([step["detail"] for step in row.steps], row.facts.get("unchanged")) for row in rows]
     assert asked[1] is True and all(each == asked for each in passed)
+
+
+def test_one_that_is_not_healthy_is_no_canary_while_a_healthy_one_waits(world: World) -> None:
+    asked, ill, healthy = a_fleet(world, 3, bad=range(0))
+    for each in (asked, ill):
+        update(world, each.customer_id)
+    Health.objects.filter(instance=ill).update(status="failed")
+    Instance.objects.filter(pk=ill.pk).update(env={"API_KEY": "another"})
+    carried_out(world, "update", [asked, ill, healthy])
+    operations = Operation.objects.filter(request_id__startswith="bulk:").order_by("created_at")
+    assert [row.customer_id for row in operations] == ["c00", "c02", "c01"]
+
+
+def test_of_those_that_are_not_healthy_a_registry_is_asked_once_too(world: World) -> None:
+    instances = [world.instance(f"c{n}") for n in range(9)]
+    Health.objects.update(status="failed")
+    publish(world, "agent-1")
+    assert carried_out(world, "update", instances) == [1, 0]
+    assert world.engine.pulls == [IMAGE]
+
+
+def test_of_many_updates_those_that_asked_a_registry_are_unsealed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = [world.instance(f"c{n}") for n in range(5)]
+    publish(world, "agent-1")
+    carried_out(world, "update", instances)
+    unsealed: list[str] = []
+
+    def fetched_by(update: Operation) -> dict[str, object]:
+        unsealed.append(update.customer_id)
+        return {"id": OLD, "ref": IMAGE}
+
+    monkeypatch.setattr(approval, "fetched_by", fetched_by)
+    answers = Answers(Operation.objects.order_by("created_at"), world.now)
+    assert unsealed == ["c0"]
+    assert answers.to(instances[4]) == Operation.objects.get(customer_id="c0").pk
 
 
 def test_a_slow_engine_makes_more_turns_and_none_that_is_taken_for_lost(world: World) -> None:

@@ -122,6 +122,19 @@ def test_the_data_of_its_customer_of_the_same_name_is_not_removed(
         assert DATA not in world.engine.volumes
 
 
+def test_data_of_the_other_that_was_gone_on_with_is_not_said_to_go_later(world: World) -> None:
+    """Once its customer has left nobody could tell it from what the other has made since."""
+    made_by_the_other(world)
+    world.engine.lose("dockmgr-b1")
+    world.provision("b1", former_data="keep")
+    world.engine.create(ContainerSpec("backup", IMAGE, {}, {}, volumes={DATA: "/b"}, container_port=1))
+    assert world.decommission("b1", purge_data=True).status == "failed"
+    world.engine.lose("backup")
+    assert world.decommission("b1", purge_data=True).status == "succeeded"
+    assert DATA not in world.engine.volumes
+    assert not PendingPurge.objects.exists()
+
+
 def test_a_lost_container_is_not_taken_for_replaced_by_the_others(world: World) -> None:
     own = world.instance("b1")
     labels = {**own.spec().labels, **THEIRS}
