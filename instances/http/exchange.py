@@ -186,9 +186,9 @@ def _detail(error: OSError) -> str:
 
 def target_of(address: Address) -> Target:
     """Where to connect and what to send. Raises NotAskedError for what is no URL, or no host to ask for."""
-    if address.host and not is_machine(address.host):
-        raise NotAskedError("the host to ask for is malformed")
     scheme, host, port, path = _plain_parts(address.url) or _parts(address.url)
+    if address.host and not _may_be_asked_for(address.host, scheme):
+        raise NotAskedError("the host to ask for is malformed")
     if scheme == "tcp":
         return Target(False, host, port or 0, b"", host, True, address.public_only)
     tls = scheme == "https"
@@ -198,6 +198,11 @@ def target_of(address: Address) -> Target:
     place = default_port if port is None else port
     name, verify = address.host or host, address.tls_verify
     return Target(tls, host, place, request, name, verify, address.public_only)
+
+
+def _may_be_asked_for(host: str, scheme: str) -> bool:
+    """Without TLS it is a header alone, and plans of before may have what is no machine's name."""
+    return is_machine(host) or (scheme != "https" and _HOST.fullmatch(host) is not None)
 
 
 def _parts(url: str) -> Parts:

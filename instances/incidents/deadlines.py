@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
 
 from instances.db.locks import locked
-from instances.db.moments import reached
+from instances.db.moments import ahead, reached
 from instances.health.state import Status
 from instances.incidents.from_health import how_it_ended
 from instances.incidents.lifecycle import wake
@@ -105,9 +105,12 @@ def _end_clean(now: datetime, describe: Resolution) -> list[Incident]:
 
 
 def _critical_due(now: datetime) -> Q:
-    """By the number of now, which is told: it may have been another when the outage began."""
-    begun = now - timedelta(seconds=settings.CRITICAL_AFTER)
-    return Q(critical_at__isnull=False, down_since__lte=begun)
+    """By the number of now, which is told: it may have been another when the outage began.
+
+    One that begins in the future began at a time that nobody knows.
+    """
+    begun = Q(down_since__lte=now - timedelta(seconds=settings.CRITICAL_AFTER))
+    return Q(critical_at__isnull=False) & (begun | ahead("down_since", now))
 
 
 def _resolve_due(now: datetime) -> Q:

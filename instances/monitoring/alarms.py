@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 from logging import ERROR, WARNING
 
@@ -35,7 +36,7 @@ def raise_alarm(alarm: Alarm, now: datetime) -> None:
             known = lifecycle.last_of(alarm, now)
             if known is None or not known.is_open or known.cause != alarm.cause:
                 logger.log(ERROR if alarm.severity is Severity.CRITICAL else WARNING, "%s", alarm.message)
-                is_news = known is not None and known.is_open and _is_news(known, alarm)
+                is_news = known is not None and known.is_open and _is_news(known, alarm, now)
                 known = lifecycle.open_incident(alarm, now)
                 if is_news:
                     lifecycle.tell_anew(known, now)
@@ -44,20 +45,30 @@ def raise_alarm(alarm: Alarm, now: datetime) -> None:
         logger.info("Another process has just raised the alarm of %s.", alarm.key)
 
 
-def _is_news(known: Incident, alarm: Alarm) -> bool:
+def _is_news(known: Incident, alarm: Alarm, now: datetime) -> bool:
     """Whether an open incident becomes another matter for people, of which it has not told before.
 
-    So it is where nothing is done on a host before somebody acts, and where nobody would be reminded: of
-    another trouble of a host, or another part of dockmgr that is gone, once somebody has seen the first; of
-    another certificate ever.
+    So it is where nothing is done on a host before somebody acts, unless its trouble changes all the time;
+    and where nobody would be reminded: of another trouble of a host, or another part of dockmgr that is gone,
+    once somebody has seen the first; of another certificate ever.
     """
     seen, more = known.acknowledged_at is not None, set(alarm.cause.split(",")) - set(known.cause.split(","))
     is_other = {
-        "host": seen or alarm.cause in (ANOTHER_ENGINE, DATA_LOST),
+        "host": seen or (alarm.cause in (ANOTHER_ENGINE, DATA_LOST) and not _changes_often(known, now)),
         SELF: seen and bool(more),
         CERTIFICATE: bool(more),
     }
     return is_other.get(alarm.kind, False) and not known.events.filter(text=alarm.message).exists()
+
+
+def _changes_often(known: Incident, now: datetime) -> bool:
+    """Whether its cause has become another as often lately as makes instances flap.
+
+    When it was reopened, its cause was written as well.
+    """
+    lately = known.events.filter(at__gt=now - timedelta(seconds=settings.FLAP_WINDOW))
+    kinds = Counter(lately.filter(kind__in=("cause", "reopened")).values_list("kind", flat=True))
+    return kinds["cause"] - kinds["reopened"] >= settings.FLAPS_ALLOWED
 
 
 def note_flapping(incidents: QuerySet[Incident], now: datetime) -> None:

@@ -52,10 +52,10 @@ class EngineReport:
 
 @dataclass(frozen=True)
 class Judged:
-    """Whether the engine is to be asked again soon, and whether an incident of the host is open."""
+    """Whether the engine is to be asked again soon, and whether its host's incident may be open in vain."""
 
     soon: bool
-    is_open: bool
+    in_vain: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class _Open:
     def of(cls, host: Host) -> _Open:
         found = {is_wave_key(incident.key): incident for incident in open_on_hosts().filter(host=host)}
         return cls(own=found.get(False), wave=found.get(True))
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether its own may be open because it flaps alone, or a wave is told beside it."""
+        return self.wave is not None or (self.own is not None and self.own.flapping)
 
     @property
     def waves_apart(self) -> bool:
@@ -105,7 +110,7 @@ def judge_host(host: Host, asked: EngineReport, now: datetime) -> Judged:
     alone = replace(found, failed=0) if known.waves_apart else found
     is_open = _act(_Case(host, host_key(host.name), alone, begins, now), known.own)
     is_open = is_open or known.wave is not None
-    return Judged(host_rules.ask_soon(found, is_open), is_open)
+    return Judged(host_rules.ask_soon(found, is_open), known.in_vain)
 
 
 @transaction.atomic

@@ -138,7 +138,7 @@ def _learnt(host: Host, answer: Answer) -> Answer:
 def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> bool:
     """Write down what asking showed, and do what it calls for. Restarts of the host wait meanwhile.
 
-    Returns whether an incident of the host is open.
+    Returns whether its own incident may be open in vain.
     """
     host = locked(Host.objects.filter(pk=watch.host_id)).first()
     row = HostWatch.objects.filter(pk=watch.pk).first()
@@ -161,4 +161,4 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> bool:
         failures=asked.failures,
         error=error,
     )
-    return judged.is_open
+    return judged.in_vain

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from instances.health.response import Outcome
 from instances.http import probe as probe_module
 from instances.http.certificate import Certificate
+from instances.http.exchange import target_of
 from instances.http.probe import Address
 from tests.fast.timed import PATIENCE, TIMEOUT, many_probes, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
@@ -164,12 +165,20 @@ def test_a_malformed_address_is_our_trouble(url: str) -> None:
     assert "address" in result.error
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 64, "b\u00fccher.example"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("scheme", "host"),
+    [("https", "a..b"), ("https", "a" * 64), ("https", "b\u00fccher.example"),
+     ("http", "b\u00fccher.example"), ("http", "a\r\nX: b")],
+)  # fmt: skip
 def test_so_is_a_malformed_host_to_ask_for(scheme: str, host: str) -> None:
     result = probe_module.probe(Address(f"{scheme}://127.0.0.1:9/healthz", host=host), PATIENCE)
     assert (result.outcome, result.reason) == (UNKNOWN, "prober")
     assert "host" in result.error
+
+
+def test_over_http_a_plan_of_before_still_asks_for_what_is_no_machine() -> None:
+    target = target_of(Address("http://127.0.0.1:9/healthz", host="a..b"))
+    assert b"Host: a..b\r\n" in target.request
 
 
 def test_no_descriptor_left_is_our_trouble() -> None:

@@ -206,6 +206,20 @@ def test_how_long_is_too_long_is_what_the_setting_says_now(
     assert timeline(the_incident()).count("deadline") == 1
 
 
+def test_what_flaps_and_is_down_by_a_clock_that_ran_fast_does_not_wait_for_that_time(world: World) -> None:
+    instance = world.instance()
+    for _ in range(4):
+        fails(world, instance, 1)
+        passes(world, instance)
+    assert the_incident().flapping
+    world.clock.advance(86_400)
+    fails(world, instance, 1)
+    world.clock.step(-86_400)
+    fails(world, instance, 2)
+    deadlines.apply_due(world.now)
+    assert the_incident().severity == "critical"
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [

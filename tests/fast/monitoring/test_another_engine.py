@@ -125,6 +125,20 @@ def test_another_engine_after_one_out_of_reach_is_told_though_somebody_saw_that(
     assert told_after(world, 600) == ["second escalated critical host:local"]
 
 
+def test_an_engine_that_is_another_one_after_each_start_is_told_a_few_times(world: World) -> None:
+    watched(world)
+    a_channel()
+    moved(world)
+    told = []
+    for number in range(8):
+        world.outside.hosts[ELSEWHERE].identity = f"NEW{number}"
+        for gone in (True, False):
+            world.outside.hosts[ELSEWHERE].unreachable = gone
+            three_minutes(world)
+            told += told_after(world, 0)
+    assert told == ["ops opened critical host:local"] * 3
+
+
 def test_who_leaves_a_host_that_is_gone_for_good_is_removed_with_its_next_engine(world: World) -> None:
     watched(world)
     world.engine.unreachable = True

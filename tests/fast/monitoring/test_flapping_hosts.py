@@ -203,6 +203,20 @@ def test_waves_that_come_and_go_there_flap_by_themselves(world: World, settings:
     assert kinds == [*of_wave, ["flapping", "critical", "wave:local"]]
 
 
+def test_a_host_that_is_away_for_the_first_time_costs_no_look_for_such_a_wave(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(hosts, "judge_wave", lambda host_id, now: looks.append(host_id))
+    world.instance()
+    pass_time(world, AWAY + STEP, comes_and_goes=True)
+    assert own_incident().resolve_at is not None
+    assert looks == []
+    Incident.objects.update(flapping=True)
+    pass_time(world, STEP, comes_and_goes=False)
+    assert looks == [world.host.pk]
+
+
 def test_what_else_is_looked_at_there_is_looked_at_as_anywhere(world: World) -> None:
     a_flapping_host(world, 1)
     assert unsettled_hosts().exists()
