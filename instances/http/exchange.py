@@ -186,12 +186,12 @@ def _detail(error: OSError) -> str:
 
 def target_of(address: Address) -> Target:
     """Where to connect and what to send. Raises NotAskedError for what is no URL, or no host to ask for."""
-    if address.host and not is_machine(address.host):
-        raise NotAskedError("the host to ask for is malformed")
     scheme, host, port, path = _plain_parts(address.url) or _parts(address.url)
     if scheme == "tcp":
         return Target(False, host, port or 0, b"", host, True, address.public_only)
     tls = scheme == "https"
+    if address.host and not (is_machine(address.host) if tls else _HOST.fullmatch(address.host)):
+        raise NotAskedError("the host to ask for is malformed")
     authority = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
     request = _request(path, address.host or authority, address.headers)
     default_port = 443 if tls else 80

@@ -164,12 +164,20 @@ def test_a_malformed_address_is_our_trouble(url: str) -> None:
     assert "address" in result.error
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 64, "b\u00fccher.example"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("scheme", "host"),
+    [("https", "a..b"), ("https", "a" * 64), ("https", "b\u00fccher.de"), ("http", "b\u00fccher.de")],
+)
 def test_so_is_a_malformed_host_to_ask_for(scheme: str, host: str) -> None:
     result = probe_module.probe(Address(f"{scheme}://127.0.0.1:9/healthz", host=host), PATIENCE)
     assert (result.outcome, result.reason) == (UNKNOWN, "prober")
     assert "host" in result.error
+
+
+def test_http_asks_for_a_host_of_an_earlier_plan_that_no_machine_can_have() -> None:
+    with HostileServer("ok json") as server:
+        result = probe_module.probe(Address(server.url(), host="a..b"), TIMEOUT)
+    assert (result.outcome, b"Host: a..b\r\n" in server.requests[0]) == (OK, True)
 
 
 def test_no_descriptor_left_is_our_trouble() -> None:
