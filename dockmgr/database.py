@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ NETWORK_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_WHOLE = re.compile(r"-?[0-9]+")  # of the waits, one below 0 is without an end
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SQLITE_OPTIONS = {
     "timeout": 20,
@@ -89,7 +91,7 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
 
     known = {each.keyword.decode() for each in Conninfo.get_defaults()}
     numbers = (str(given[name]) for name in given.keys() & NETWORK_OPTIONS.keys())
-    readable = given.get("sslmode", "require") in SSL_MODES and all(number.isdecimal() for number in numbers)
+    readable = given.get("sslmode", "require") in SSL_MODES and all(map(_WHOLE.fullmatch, numbers))
     if not given.keys() <= known or not readable:
         raise ImproperlyConfigured(
             f"DATABASE_URL has an option that PostgreSQL's client does not take. {SPECIAL_CHARACTERS}"

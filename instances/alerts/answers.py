@@ -12,6 +12,7 @@ from functools import wraps
 from typing import IO, Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from instances.alerts.delivery_rules import NO_ANSWER_AT_ALL, Answer
 from instances.alerts.refusals import SERVICES, Code, refusal_in
@@ -35,9 +36,11 @@ def hear(scheme: str) -> list[Answer]:
     return answers
 
 
-def _answer(send: Callable[..., requests.Response], *given: Any, **named: Any) -> requests.Response:
-    """An answer with so much of its body; the library would read on to its end."""
-    answer = send(*given, **{**named, "stream": True})
+def _answer(
+    send: Callable[..., Any], adapter: Any, request: Any, stream: bool = False, *given: Any, **named: Any
+) -> requests.Response:
+    """An answer with so much of its body, whatever `stream` says; the library would read on to its end."""
+    answer: requests.Response = send(adapter, request, True, *given, **named)
     body = bytearray()
     with closing(answer):
         for part in answer.iter_content(_AT_ONCE):
@@ -95,7 +98,7 @@ def _overheard(ask: Callable[..., Any], bounded: Callable[..., Any]) -> Callable
 
 # Where all answers pass, whatever module of a plugin asks; nothing changes for who does not listen.
 for _library, _method, _with_bounds in (
-    (requests.Session, "send", _answer),
+    (HTTPAdapter, "send", _answer),  # beneath sessions, which read a redirect to its end
     (smtplib.SMTP, "getreply", _reply),
     (smtplib.SMTP, "connect", _greeting),
 ):

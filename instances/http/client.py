@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
 
 from instances.lib.causes import causes
 from instances.lib.time_limit import within
@@ -28,7 +28,7 @@ _CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
     (socket.gaierror, "dns"),
     (ConnectionRefusedError, "refused"),
     (ConnectionError, "closed"),
-    ((http.client.HTTPException, InvalidHeader, UnicodeError), "bad_response"),
+    ((http.client.HTTPException, InvalidHeader, UnicodeError, ProtocolError, DecodeError), "bad_response"),
     (Exception, "unreachable"),
 )
 

@@ -23,7 +23,7 @@ _NAMED = re.compile(
     (?P<name> (?:key|token|secret|passw(?:or)?d|credential|private) [\w.-]{0,64}+ )
     (?<!error) (?<!exception) (?<!warning)
     (?: ["'] [ \t]{0,4} (?: : | =>? ) [ \t]{0,4}  # JSON, or a dict's repr
-      | [ \t]{0,4} ={1,3}>? [ \t]{0,4}            # NAME=value
+      | [ \t]{0,4} ={1,3}+ >? [ \t]{0,4}          # NAME=value
       | : [ \t]{1,4} )                            # header or YAML; "token-host:8080" is an address
     (?: b?(["']) ( (?: \\. | (?!\2)[^\\] )* )
       | (?P<bare> (?: [^\s"'&\\] | \\(?!["']) )+ ) )

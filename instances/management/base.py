@@ -81,9 +81,8 @@ class FleetCommand(BaseCommand):
         shared = len(parser._actions)  # argparse names them nowhere else
         self.arguments(parser)
         self._own = {action.dest for action in parser._actions[shared:]}
-        self._flags = {
-            a.dest: a.option_strings[-1] for a in parser._actions if a.option_strings and a.default != ""
-        }
+        optional = (a for a in parser._actions if a.option_strings and not a.required and a.default != "")
+        self._flags = {a.dest: a.option_strings[-1] for a in optional}
 
     def arguments(self, parser: ArgumentParser) -> None:
         """The command's own arguments."""

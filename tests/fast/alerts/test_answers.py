@@ -31,7 +31,7 @@ from tests.factories import World
 from tests.fakes.outside import FakeClock
 from tests.fast.delivering import rows_of
 from tests.fast.telling import a_channel
-from tests.hostile_server import HostileServer, answer, close_at_once, drip
+from tests.hostile_server import Behaviour, HostileServer, answer, close_at_once, drip, flood
 from tests.mail_server import MailServer
 from tests.receiver import Receiver
 
@@ -315,10 +315,28 @@ def test_mail_to_nobody_who_is_known_is_refused() -> None:
     assert result.outcome.value == "message_refused"
 
 
-def test_of_an_answer_without_end_no_more_is_read_than_a_service_has_to_say() -> None:
-    with HostileServer("a gigabyte unannounced") as server:
-        assert send(server.url("/topic").replace("http", "ntfy"), a_message(), LONG) == SENT
+@pytest.mark.parametrize(
+    ("head", "outcome"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", "sent"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n", "transient"),
+    ],
+)
+def test_of_an_answer_without_end_no_more_is_read_than_a_service_has_to_say(
+    head: bytes, outcome: str
+) -> None:
+    with HostileServer(flood(head)) as server:
+        assert send(server.url("/topic").replace("http", "ntfy"), a_message(), LONG).outcome == outcome
     assert server.sent < 16 * MOST_TAKEN
+
+
+@pytest.mark.parametrize(
+    "behaviour", ["an endless chunk extension", answer(b"plain", headers="Content-Encoding: gzip\r\n")]
+)
+def test_a_body_that_can_t_be_read_is_told_as_that(behaviour: str | Behaviour) -> None:
+    with HostileServer(behaviour) as server:
+        result = send(server.url("/topic").replace("http", "ntfy"), a_message(), LONG)
+    assert result == replace(NOT_TAKEN, error=sentence("bad_response"))
 
 
 def test_neither_is_more_read_of_a_mail_servers_reply() -> None:

@@ -12,6 +12,7 @@ import pytest
 import requests
 from pytest_django.fixtures import Settings
 
+from instances.alerts import answers
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome
 from instances.alerts.messages import blank, disabled
 from instances.alerts.outbox import deliver
@@ -71,7 +72,8 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     service = Service()
-    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", lambda _, *given, **named: service.send(*given))
+    heard = answers._overheard(lambda _, *given, **named: service.send(*given), answers._answer)
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", heard)
     return service
 
 

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from instances.health.response import Outcome
 from instances.http import probe as probe_module
 from instances.http.certificate import Certificate
-from instances.http.exchange import target_of
 from instances.http.probe import Address
 from tests.fast.timed import PATIENCE, TIMEOUT, many_probes, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
@@ -176,9 +175,10 @@ def test_so_is_a_malformed_host_to_ask_for(scheme: str, host: str) -> None:
     assert "host" in result.error
 
 
-def test_over_http_a_plan_of_before_still_asks_for_what_is_no_machine() -> None:
-    target = target_of(Address("http://127.0.0.1:9/healthz", host="a..b"))
-    assert b"Host: a..b\r\n" in target.request
+def test_http_asks_for_a_host_of_an_earlier_plan_that_no_machine_can_have() -> None:
+    with HostileServer("ok json") as server:
+        result = probe_module.probe(Address(server.url(), host="a..b"), TIMEOUT)
+    assert (result.outcome, b"Host: a..b\r\n" in server.requests[0]) == (OK, True)
 
 
 def test_no_descriptor_left_is_our_trouble() -> None:

@@ -90,6 +90,11 @@ def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(world: W
     assert Health.objects.get().revision == 0
 
 
+def test_what_must_be_given_is_not_to_be_left_out_where_it_is_empty(world: World, run: Run) -> None:
+    assert "malformed" in run("pause", "--customer-id", "").err
+    assert "leave it out" in run("operations", "--customer-id", "").err
+
+
 FILES = {
     "not YAML": "hosts: [",
     "a tag that does not fit": "hosts: !!bool x",

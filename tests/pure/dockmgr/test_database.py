@@ -87,6 +87,10 @@ def test_an_option_that_no_connection_takes_is_refused(option: str) -> None:
     assert database("postgres://u:p@h/d?sslmode=verify-full")["OPTIONS"]["sslmode"] == "verify-full"
 
 
+def test_no_limit_of_waiting_for_a_connection_is_an_option() -> None:
+    assert database("postgres://u:p@h/d?connect_timeout=-1")["OPTIONS"]["connect_timeout"] == "-1"
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://:memory:"])
 def test_an_sqlite_that_no_other_process_sees_is_refused(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="names no file"):

@@ -46,6 +46,7 @@ GENERAL_CASES = [
     case("json", '{"private_id": "abc", "b": 1}', f'{{"private_id": "{MARK}", "b": 1}}'),
     case("json_escaped_quote", r'{"key": "a\"bc"}', f'{{"key": "{MARK}"}}'),
     case("json_in_json", r'"{\"key\": \"a\\\"b\", \"c\": 1}"', rf'"{{\"key\": \"{MARK}\", \"c\": 1}}"'),
+    case("json_of_a_comparison", r'"if key == \"a\": go"', rf'"if key == \"{MARK}\": go"'),
     case("dict_repr", "{'CREDENTIALS': b'abc', 'x': 1}", f"{{'CREDENTIALS': b'{MARK}', 'x': 1}}"),
     case("ruby_hash", '"secret"=>"abc"', f'"secret"=>"{MARK}"'),
     case("yaml", "password: hunter2", f"password: {MARK}"),
