@@ -13,6 +13,7 @@ from instances.models import Health, Instance, Operation
 from instances.operations import service
 from tests.factories import ASKED, SECRET, World
 from tests.fast.conftest import Run
+from tests.fast.management.refusals import refused
 from tests.rows import row
 
 pytestmark = pytest.mark.django_db
@@ -77,12 +78,7 @@ def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(world: W
     before = (world.engine.containers, dict(world.engine.volumes))
     for words in WRONG:
         with row(words):
-            ran = run(*words, "--json")
-            assert ran.code == 2
-            assert ran.err.count("\n") == 1
-            assert not ran.err[:1].islower()
-            assert ran.err.endswith(".\n")
-            assert ran.document == {"error": ran.err.strip()}
+            refused(run, *words)
     assert (world.engine.containers, dict(world.engine.volumes)) == before
     assert (world.engine.starts, world.engine.stops) == ({}, {})
     assert not Operation.objects.exists()

@@ -21,6 +21,7 @@ from instances.models import Channel, Host, Incident, Instance, Transition
 from instances.operations import service
 from tests.factories import ASKED, World, a_check, a_failure
 from tests.fast.conftest import Run
+from tests.fast.management.refusals import refused
 from tests.rows import row
 
 pytestmark = pytest.mark.django_db
@@ -298,10 +299,5 @@ def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(world: W
     world.instance()
     for words in WRONG:
         with row(words):
-            ran = run(*words, "--json")
-            assert ran.code == 2
-            assert ran.err.count("\n") == 1
-            assert not ran.err[:1].islower()
-            assert ran.err.endswith(".\n")
-            assert ran.document == {"error": ran.err.strip()}
+            refused(run, *words)
             assert not mutes.active(world.now).exists()
