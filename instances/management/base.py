@@ -64,6 +64,7 @@ class FleetCommand(BaseCommand):
     changes: ClassVar[bool] = False
     needs_keys: ClassVar[bool] = True  # may write secrets, and must not with keys of somebody else
     once: ClassVar[bool] = False  # makes no operation; done once per request id all the same
+    left_behind: ClassVar[str] = ""  # what becomes of what was begun, where that is not what `changes` says
 
     def get_version(self) -> str:
         return f"dockmgr {settings.VERSION} (Django {super().get_version()})"
@@ -191,8 +192,8 @@ class FleetCommand(BaseCommand):
         except DatabaseFailure as error:
             return streams.complain(database_sentence(error)), OUT_OF_REACH
         except KeyboardInterrupt:
-            going_on = "; what was begun is carried on by the workers" if self.changes else ""
-            return streams.complain(f"Interrupted{going_on}."), INTERRUPTED
+            begun = "what was begun is carried on by the workers" if self.changes else self.left_behind
+            return streams.complain("; ".join(filter(None, ("Interrupted", begun))) + "."), INTERRUPTED
         except Exception:
             if options["traceback"]:
                 raise

@@ -14,6 +14,7 @@ from instances.operations.service import recover
 class Command(FleetCommand):
     help = "Provision a throwaway instance, validate, restart and update it, and remove every trace."
     once = True
+    left_behind = "what was made is removed by the workers, within an hour or two"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--plan", required=True)

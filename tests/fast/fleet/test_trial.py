@@ -248,3 +248,20 @@ def test_one_that_was_killed_is_removed_when_its_time_is_over(world: World, mome
         service.run_to_end(operation.pk, world.outside)
     assert nothing_left(world)
     assert not Operation.objects.filter(finished_at=None).exists()
+
+
+def test_who_interrupts_it_is_told_what_becomes_of_what_was_made(world: World, run: Run) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.engine, "start", interrupted)
+        ran = run("test_deploy", "--plan", "pro", "--json")
+    assert world.engine.containers
+    said = "Interrupted; what was made is removed by the workers, within an hour or two."
+    assert (ran.code, ran.document) == (130, {"error": said})
+    world.clock.advance(2 * 3600)
+    service.recover(world.outside)
+    for operation in cleanup.expired(world.now):
+        service.run_to_end(operation.pk, world.outside)
+    assert not (world.engine.containers or world.engine.volumes)
