@@ -258,6 +258,8 @@ def _refuse_empty(flags: dict[str, str], options: dict[str, Any]) -> None:
     for name, flag in flags.items():
         if options.get(name) == "":
             raise RequestError(f"{flag} is empty; leave it out where nothing is meant.")
+    if options.get("file") == "":  # which would be the folder one is in
+        raise RequestError("The file has no name.")
 
 
 def _target(options: dict[str, Any]) -> str:

@@ -56,6 +56,8 @@ WRONG = [
     ("logs", "--customer-id", "c1", "--since", ""),
     ("test_deploy", "--plan", "pro", "--image", ""),
     ("adopt", "--customer-id", "c2", "--subdomain", "c2.example.com", "--container", "old", "--host", ""),
+    ("apply", ""),
+    ("backup", ""),
     (*NEW, "--env", "NOVALUE"),
     (*NEW, "--env", "1A=x"),
     (*NEW, "--env", "=x"),
@@ -84,6 +86,11 @@ def test_a_wrong_request_is_code_2_and_one_sentence_and_touches_nothing(world: W
     assert not Operation.objects.exists()
     assert list(Instance.objects.all()) == [instance]
     assert Health.objects.get().revision == 0
+
+
+@pytest.mark.parametrize("command", ["apply", "backup"])
+def test_a_file_without_a_name_is_not_the_folder_one_is_in(run: Run, command: str) -> None:
+    assert run(command, "").err == "The file has no name.\n"
 
 
 def test_what_must_be_given_is_not_to_be_left_out_where_it_is_empty(world: World, run: Run) -> None:
