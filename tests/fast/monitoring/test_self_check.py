@@ -47,8 +47,7 @@ def watch(world: World, broker: Broker) -> SelfCheck:
     """A worker's, up for a day; a sweep finished just now and the clockwork goes."""
     world.instance()
     sweep(world)
-    for part in Part:
-        show_life(part, world.now)
+    Pulse.objects.bulk_create(Pulse(name=part, at=world.now) for part in Part)
     return a_watch(world, broker, up_since=world.now - timedelta(days=1))
 
 
