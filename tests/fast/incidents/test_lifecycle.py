@@ -153,9 +153,12 @@ def test_failing_long_after_is_a_new_incident(world: World) -> None:
     assert [incident.is_open for incident in Incident.objects.order_by("pk")] == [False, True]
 
 
-def test_what_flaps_stays_one_open_incident_until_it_has_stayed_clean(world: World) -> None:
+def test_what_flaps_stays_one_open_incident_until_it_has_stayed_clean(
+    world: World, settings: Settings
+) -> None:
+    settings.FLAPS_ALLOWED = 1
     instance = world.instance()
-    for _ in range(4):
+    for _ in range(2):
         fails(world, instance, 1)
         passes(world, instance)
     incident = the_incident()
@@ -165,13 +168,14 @@ def test_what_flaps_stays_one_open_incident_until_it_has_stayed_clean(world: Wor
     assert the_incident().is_open
     deadlines.apply_due(world.now + timedelta(seconds=900))
     assert not the_incident().is_open
-    assert incident.downtime == 4 * 60
+    assert incident.downtime == 2 * 60
     assert timeline(incident).count("flapping") == 1
 
 
-def test_failing_again_while_it_flaps_puts_the_end_off(world: World) -> None:
+def test_failing_again_while_it_flaps_puts_the_end_off(world: World, settings: Settings) -> None:
+    settings.FLAPS_ALLOWED = 1
     instance = world.instance()
-    for _ in range(4):
+    for _ in range(2):
         fails(world, instance, 1)
         passes(world, instance)
     fails(world, instance, 1)
@@ -206,9 +210,12 @@ def test_how_long_is_too_long_is_what_the_setting_says_now(
     assert timeline(the_incident()).count("deadline") == 1
 
 
-def test_what_flaps_and_is_down_by_a_clock_that_ran_fast_does_not_wait_for_that_time(world: World) -> None:
+def test_what_flaps_and_is_down_by_a_clock_that_ran_fast_does_not_wait_for_that_time(
+    world: World, settings: Settings
+) -> None:
+    settings.FLAPS_ALLOWED = 1
     instance = world.instance()
-    for _ in range(4):
+    for _ in range(2):
         fails(world, instance, 1)
         passes(world, instance)
     assert the_incident().flapping

@@ -20,6 +20,7 @@ from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import host_answers, host_rules
 from instances.monitoring import hosts as host_watching
+from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import Answer
 from instances.monitoring.host_rules import HostStep
 from instances.monitoring.hosts import ask_due, in_doubt
@@ -138,35 +139,19 @@ def test_an_engine_that_can_not_be_reached_as_it_is_set_up_is_the_hosts_trouble(
     assert (set(engines_out_of_reach()), healing_held(instance, world.now)) == ({world.host.pk}, True)
 
 
-CERTIFICATES = {
-    "far ends": ({"engine": 15, "ours": 300}, ""),
-    "the engine's ends soon": ({"engine": 13.9, "ours": 300}, "engine"),
-    "both end soon": ({"engine": 13, "ours": 2}, "engine,ours"),
-    "nothing was seen": ({}, ""),
-}
+def test_a_certificate_that_ends_soon_is_one_warning(world: World) -> None:
+    def judge(**days: float) -> list[tuple[str, str]]:
+        ends = [CertificateEnd(side, "its", world.now + timedelta(days=left)) for side, left in days.items()]
+        judge_certificates(world.host, ends, world.now)
+        warned = Incident.objects.open().filter(key="certificate:local", host=world.host)
+        return list(warned.values_list("severity", "cause"))
 
-
-@pytest.mark.parametrize(("days", "cause"), CERTIFICATES.values(), ids=CERTIFICATES.keys())
-def test_a_certificate_that_ends_soon_is_one_warning(
-    world: World, days: dict[str, float], cause: str
-) -> None:
-    world.instance()
-    ends = [
-        CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in days.items()
-    ]
-    outside = replace(world.outside, certificates=lambda address: ends)
-    for _ in range(2):
-        ask_due(outside)
-        world.clock.advance(60)
-    found = Incident.objects.values_list("key", "severity", "cause", "host")
-    assert list(found) == ([("certificate:local", "warning", cause, world.host.pk)] if cause else [])
-    outside = replace(outside, certificates=lambda address: [])
-    ask_due(outside)
-    assert Incident.objects.open().count() == bool(cause)
-    ends = [CertificateEnd("engine", "its", world.now + timedelta(days=90))]
-    world.clock.advance(60)
-    ask_due(replace(outside, certificates=lambda address: ends))
-    assert not Incident.objects.open().exists()
+    assert judge() == judge(engine=15, ours=300) == []
+    assert judge(engine=13.9, ours=300) == [("warning", "engine")]
+    assert judge(engine=13, ours=2) == [("warning", "engine,ours")]
+    assert judge() == [("warning", "engine,ours")], "nothing was seen"
+    assert judge(engine=90, ours=90) == []
+    assert Incident.objects.count() == 1
 
 
 def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world: World) -> None:
