@@ -133,7 +133,7 @@ def test_an_engine_that_is_another_one_after_each_start_is_told_a_few_times(worl
     a_channel()
     moved(world)
     told = []
-    for number in range(5):
+    for number in range(4):
         world.outside.hosts[ELSEWHERE].identity = f"NEW{number}"
         for gone in (True, False):
             world.outside.hosts[ELSEWHERE].unreachable = gone

@@ -65,9 +65,9 @@ def own_incident() -> Incident:
 def test_a_host_that_comes_and_goes_is_told_a_few_times_then_reminded_of_until_it_has_stayed_well(
     world: World, settings: Settings
 ) -> None:
-    settings.REMIND_CRITICAL = 2 * EVERY
+    settings.REMIND_CRITICAL = EVERY
     instance = world.instance()
-    pass_time(world, 4 * EVERY + AWAY, comes_and_goes=True)
+    pass_time(world, 3 * EVERY + AWAY, comes_and_goes=True)
     assert told() == ["opened", "summary"] * 2 + ["flapping", "reminder"]
     message = Notification.objects.get(kind="flapping").payload
     assert message["title"] == "Host local is in trouble again and again"
