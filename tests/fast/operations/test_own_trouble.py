@@ -210,6 +210,27 @@ def test_what_two_sweeps_could_not_look_at_is_dockmgr_s_alarm(world: World, run:
     assert judge_parts(signs)[Part.LOOKS] is PartState.GONE
 
 
+def test_one_that_is_resumed_and_nobody_can_look_at_counts_after_two_more_sweeps(
+    world: World, run: Run
+) -> None:
+    instance = world.instance("c1")
+    run("daily_health")
+    service.pause("c1")
+    a_blind_probe(world, instance)
+    for _ in range(2):
+        world.clock.advance(60)
+        run("daily_health")
+    service.resume("c1")
+    for expected in (0, 0, 1):
+        assert not_looked_at() == expected
+        world.clock.advance(60)
+        run("daily_health")
+    world.probe.answers.clear()
+    world.clock.advance(60)
+    run("daily_health")
+    assert not_looked_at() == 0
+
+
 def test_a_host_nobody_could_ask_is_in_no_trouble(world: World) -> None:
     world.instance("c1")
     hosts.suspect([world.host.pk], world.now)
