@@ -186,17 +186,21 @@ def _in_common(host: Host, begins: datetime) -> dict[str, str]:
 
 
 def _act(case: _Case, incident: Incident | None) -> bool:
-    """Open, go on with or begin to end the incident; returns whether one is open now."""
+    """Open, go on with or begin to end the incident; returns whether there is one now.
+
+    One that was resolved after it was read is none.
+    """
     present = OpenIncident(incident.cause, incident.resolve_at is not None) if incident else None
     step = host_rules.next_step(case.found, present, rules())
     if step is HostStep.OPEN:
         _open(case)
         return True
+    goes_on = incident is not None
     if incident is not None and step is HostStep.GRACE:
-        return _begin_grace(incident, case)
-    if incident is not None and step is HostStep.RELAPSE:
-        return _relapse(incident, case.now)
-    return incident is not None
+        goes_on = _begin_grace(incident, case)
+    elif incident is not None and step is HostStep.RELAPSE:
+        goes_on = _relapse(incident, case.now)
+    return goes_on or (incident is not None and _act(case, None))
 
 
 def _open(case: _Case) -> None:
