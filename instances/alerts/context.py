@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -173,10 +173,7 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
-    wide = (fleet_in_trouble(), unsettled_hosts())
-    covering: set[tuple[str, int | None]] = {
-        place for rows in wide for place in rows.values_list("kind", "host_id")
-    }
+    covering = set((fleet_in_trouble() | unsettled_hosts()).values_list("kind", "host_id"))
     ids = [incident.pk for incident in batch if incident.kind == "instance"]
     changing = set(
         Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)
@@ -194,7 +191,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
     return {pk: moment for pk, moment in moments.items() if moment is not None}
 
 
-def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
+def _is_covered(incident: Incident, covering: Collection[tuple[str, int | None]]) -> bool:
     if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES, OUTSIDE, LOG):
         return False
     by_host = incident.kind != "host" and ("host", incident.host_id) in covering

@@ -142,6 +142,13 @@ def test_without_a_channel_nothing_is_written_and_nothing_is_looked_at_again(wor
     assert told_after(world, 0) == ["ops opened warning c1"]
 
 
+def test_news_of_a_host_is_written_before_that_of_instances(world: World) -> None:
+    many(world, 2)
+    world.clock.advance(30)
+    world.host_incident()
+    assert [incident.kind for incident in notify._take(world.now)] == ["host", "instance", "instance"]
+
+
 def queries_of_a_flush(world: World) -> int:
     with CaptureQueriesContext(
         connection,
