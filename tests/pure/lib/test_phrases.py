@@ -48,22 +48,22 @@ def words(number: int, size: int, alphabet: str) -> list[str]:
 
 LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(2000, 60, string.ascii_letters)]
 ENVIRONMENTS = {
-    "short lines": ["\n".join(words(3600, 8, string.ascii_letters)) for _ in range(2)],
-    "lines that are escaped": ["\n".join(words(3600, 8, string.punctuation)) for _ in range(2)],
-    "lines of digits": ["\n".join(words(3600, 8, string.digits)) for _ in range(2)],
-    "short values": words(16_000, 4, string.ascii_letters),
-    "one long value": [*words(2, 32 * KIB, string.ascii_letters)],
-    "repeats": ["a" * 32 * KIB, "\n".join("a" * size for size in range(8, 250))],
+    "short lines": ["\n".join(words(1800, 8, string.ascii_letters))],
+    "lines that are escaped": ["\n".join(words(1800, 8, string.punctuation))],
+    "lines of digits": ["\n".join(words(1800, 8, string.digits))],
+    "short values": words(4000, 4, string.ascii_letters),
+    "one long value": words(2, 8 * KIB, string.ascii_letters),
+    "repeats": ["a" * 8 * KIB, "\n".join("a" * size for size in range(8, 128))],
 }
 
 
 @pytest.mark.parametrize("kind", ENVIRONMENTS)
-def test_redaction_costs_about_the_same_for_any_environment_of_64_kib(kind: str) -> None:
+def test_redaction_costs_about_the_same_for_any_environment_of_16_kib(kind: str) -> None:
     values = ENVIRONMENTS[kind]
     secret = values[0].split("\n")[-1]
     started = time.process_time()
     redactor = Redactor(values)
     clean = [redactor.text(line) for line in [*LOG, f"<{secret}>"]]
-    # Form by form this took 12 seconds for short lines.
-    assert time.process_time() - started < 4.0
+    # Form by form this took 3 seconds for short lines.
+    assert time.process_time() - started < 1.0
     assert clean[-1] == f"<{MARK}>"
