@@ -17,10 +17,9 @@ Reading = Generator[None, bytes, T]
 
 _EMPTY_LINE = re.compile(rb"(?:^|\n)\r*\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
-_OTHER_LINES = rb"(?:(?!content-|transfer-)[A-Za-z][A-Za-z0-9-]*:[^\r\n]*\r\n)*(?:content-type:[^\r\n]*\r\n)?"
+_OTHERS = rb"(?:(?!content-length|content-encoding|transfer-)[A-Za-z][A-Za-z0-9-]*:[^\r\n]*\r\n)*"
 _PLAIN = re.compile(
-    rb"(?-i:HTTP)/1\.\d 200(?: [^\r\n]*)?\r\n%b%bcontent-length: ?(\d{1,5})\r\n%b%b\r\n"
-    % ((_OTHER_LINES,) * 4),
+    rb"(?-i:HTTP)/1\.\d 200(?: [^\r\n]*)?\r\n%bcontent-length: ?(\d{1,5})\r\n%b\r\n" % (_OTHERS, _OTHERS),
     re.IGNORECASE,
 )
 
