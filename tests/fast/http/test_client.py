@@ -28,7 +28,7 @@ from tests.receiver import timed
 from tests.rows import at_once, row
 
 LONG = 30.0
-SHORT = 0.2
+SHORT = 0.1
 MARGIN = 10.0
 NO_HEADERS: Mapping[str, str] = {}
 OWN = {"Authorization": "Bearer own"}
