@@ -17,7 +17,7 @@ from instances.alerts.outbox import deliver, due_at, send_test
 from instances.documents import Document
 from instances.models import Channel, Incident, Notification, NotifiedState
 from tests.factories import World
-from tests.fast.delivering import BROKEN, REFUSED, Script, a_row, go_on_until, rows_of
+from tests.fast.delivering import BROKEN, Script, a_row, go_on_until, rows_of
 from tests.fast.telling import a_channel, outbox, told_after
 from tests.receiver import Receiver
 
@@ -45,18 +45,7 @@ def test_messages_arrive_in_order_and_once(world: World, receiver: Receiver) -> 
     assert due_at() is None
 
 
-def test_an_incident_is_delivered_from_the_first_message_to_the_last(
-    world: World, receiver: Receiver
-) -> None:
-    a_channel(url=receiver.url())
-    world.incident(world.instance())
-    told_after(world, 30)
-    assert deliver(world.clock) == 1
-    [document] = receiver.accepted
-    assert (document["kind"], document["customer_id"]) == ("opened", "c1")
-
-
-@pytest.mark.parametrize(("behaviour", "lasts"), [(500, 3600), ("hang", 30)])
+@pytest.mark.parametrize(("behaviour", "lasts"), [(500, 40), ("hang", 10)])
 def test_after_an_outage_of_the_receiver_every_message_arrives_once(
     world: World, settings: Settings, receiver: Receiver, behaviour: int | str, lasts: float
 ) -> None:
@@ -92,7 +81,7 @@ def test_waits_between_attempts_grow_and_are_kept(world: World, script: Script) 
     a_row(a_channel(), world.now)
     script.does = lambda url: BROKEN
     waits = []
-    for _ in range(8):
+    for _ in range(3):
         deliver(world.clock, script)
         retry_at = Channel.objects.get().retry_at
         assert retry_at is not None
@@ -100,8 +89,8 @@ def test_waits_between_attempts_grow_and_are_kept(world: World, script: Script) 
         waits.append((retry_at - world.now).total_seconds())
         assert deliver(world.clock, script) == 0
         world.clock.advance(waits[-1])
-    assert len(script.tried) == 8
-    for wait, middle in zip(waits, (5, 10, 20, 40, 80, 160, 300, 300), strict=True):
+    assert len(script.tried) == 3
+    for wait, middle in zip(waits, (5, 10, 20), strict=True):
         assert 0.8 * middle <= wait <= 1.2 * middle
 
 
@@ -174,25 +163,13 @@ def test_a_receiver_that_refuses_every_message_is_a_channel_that_does_not_work(w
     channel, other = a_channel("other"), a_channel("ops")
     other.enabled = False
     other.save()
-    for number in range(MOST_REFUSALS):
+    Channel.objects.filter(pk=channel.pk).update(refusals=MOST_REFUSALS - 2)
+    for number in range(2):
+        assert Channel.objects.get(pk=channel.pk).enabled
         a_row(channel, world.now, f"bad {number}")
         deliver(world.clock, picky("bad"))
-        world.clock.advance(60)
     channel.refresh_from_db()
     assert (channel.enabled, channel.disabled_reason) == (False, "400.")
-
-
-def test_a_channel_that_is_enabled_again_hears_what_is_still_wrong(world: World, script: Script) -> None:
-    channel = a_channel()
-    world.incident(world.instance())
-    told_after(world, 30)
-    script.does = lambda url: REFUSED
-    deliver(world.clock, script)
-    Channel.objects.filter(pk=channel.pk).update(enabled=True, disabled_reason="")
-    Incident.objects.update(notify_at=world.now)
-    script.does = lambda url: SENT
-    assert told_after(world, 0) == ["ops opened warning c1"]
-    assert deliver(world.clock, script) == 1
 
 
 def test_a_url_nobody_understands_disables_the_channel(world: World) -> None:
@@ -254,9 +231,9 @@ def test_a_test_message_that_fails_says_why_and_changes_nothing(
     assert deliver(world.clock) == 0, "a test message is tried once"
 
 
-@pytest.mark.parametrize("behaviour", [200, 500, 410, "close"])
+@pytest.mark.parametrize("behaviour", [500, 410])
 def test_no_part_of_a_url_is_kept_or_logged(
-    world: World, receiver: Receiver, behaviour: int | str, caplog: pytest.LogCaptureFixture
+    world: World, receiver: Receiver, behaviour: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     receiver.behaviour = behaviour
