@@ -70,4 +70,4 @@ def test_a_person_reads_that_it_is_down_that_it_stays_down_and_that_it_is_over(w
 
 def test_what_is_well_before_its_third_failure_is_told_to_nobody(world: World) -> None:
     a_channel(min_level="warning")
-    assert told(world, failing=range(0, 31), until=120) == []
+    assert told(world, failing=range(0, 31), until=90) == []

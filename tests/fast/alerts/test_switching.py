@@ -46,21 +46,6 @@ def opened(world: World, script: Script) -> Incident:
     return incident
 
 
-def test_what_waited_and_is_over_is_never_told(world: World, script: Script, switch: Switch) -> None:
-    a_channel()
-    script.does = lambda url: BROKEN
-    incident = opened(world, script)
-    switch(False)
-    [waited] = Notification.objects.all()
-    assert (waited.given_up_at is not None, waited.error) == (True, SWITCHED_OFF)
-    assert Tally.objects.get(key="notification:given_up:warning").value == 1
-    resolve(incident, world.now)
-    switch(True)
-    assert told_after(world, 0) == []
-    assert Channel.objects.get().retry_at is None, "a wait for the former receiver is over"
-    assert not NotifiedState.objects.exists()
-
-
 def test_the_end_is_told_to_a_channel_that_was_off_when_it_came(
     world: World, script: Script, switch: Switch
 ) -> None:
@@ -105,23 +90,6 @@ def test_what_the_channel_is_not_for_any_more_is_not_told_anew_but_its_end_is(
     assert told_after(world, 0) == ["ops resolved info c1"]
 
 
-def test_a_channel_that_refused_is_told_the_end_of_what_had_arrived(
-    world: World, script: Script, switch: Switch
-) -> None:
-    a_channel()
-    first = opened(world, script)
-    second = world.incident(world.instance("c2"))
-    script.does = lambda url: REFUSED
-    assert told_after(world, 30) == ["ops opened warning c2"]
-    deliver(world.clock, script)
-    assert not Channel.objects.get().enabled
-    resolve(first, world.now)
-    resolve(second, world.now)
-    told_after(world, 0)
-    switch(True)
-    assert told_after(world, 0) == ["ops resolved info c1"]
-
-
 def test_a_channel_that_hears_of_incidents_again_is_told_as_one_that_is_on_again(
     world: World, script: Script
 ) -> None:
@@ -136,18 +104,27 @@ def test_a_channel_that_hears_of_incidents_again_is_told_as_one_that_is_on_again
     assert told_after(world, 0) == ["ops resolved info c1"]
 
 
-def test_what_waited_and_still_goes_on_is_told_beside_the_end_of_the_rest(
+def test_of_what_waited_only_that_is_told_which_still_goes_on(
     world: World, script: Script, switch: Switch
 ) -> None:
     a_channel()
     first = opened(world, script)
     script.does = lambda url: BROKEN
     world.incident(world.instance("c2"))
-    assert told_after(world, 30) == ["ops opened warning c2"]
+    over = world.incident(world.instance("c3"))
+    assert told_after(world, 30) == ["ops opened warning c2", "ops opened warning c3"]
+    deliver(world.clock, script)
     switch(False)
+    waited = Notification.objects.filter(sent_at=None)
+    assert list(waited.values_list("error", flat=True)) == [SWITCHED_OFF] * 2
+    assert not waited.filter(given_up_at=None).exists()
+    assert Tally.objects.get(key="notification:given_up:warning").value == 2
     resolve(first, world.now)
+    resolve(over, world.now)
     switch(True)
+    assert Channel.objects.get().retry_at is None, "a wait for the former receiver is over"
     assert told_after(world, 0) == ["ops resolved info c1", "ops opened warning c2"]
+    assert not NotifiedState.objects.filter(incident=over).exists()
 
 
 ELSEWHERE = "json://127.0.0.1:9/other"
