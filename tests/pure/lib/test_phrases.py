@@ -41,6 +41,22 @@ def test_the_longest_phrase_that_the_end_cuts_is_measured(wanted: list[str], tex
     assert Phrases(wanted).begun_at_end(text) == max(begun, default=0)
 
 
+HOSTILE = {
+    "phrases within phrases": ["a" * size for size in range(8, 500)],
+    "each begins like the one before": ["a" * size + "A" for size in range(8, 500)],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_phrases_make_no_search_slow(kind: str) -> None:
+    found = Phrases(HOSTILE[kind])
+    started = time.process_time()
+    for line in ("a" * 8000, ("a" * 490 + "b") * 16):
+        list(found.spans(line))
+    # Cut by cut this took 6 seconds for the second.
+    assert time.process_time() - started < 0.5
+
+
 def words(number: int, size: int, alphabet: str) -> list[str]:
     chance = random.Random(number)
     return ["".join(chance.choices(alphabet, k=size)) for _ in range(number)]
