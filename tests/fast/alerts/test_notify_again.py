@@ -75,6 +75,17 @@ def test_a_second_line_counts_from_the_rise_whatever_reminders_follow_and_anew_w
     assert told_after(world, 1) == ["boss escalated critical c1"]
 
 
+def test_a_second_line_counts_on_while_it_recovers_and_fails_again(world: World) -> None:
+    a_channel()
+    a_channel("boss", escalate_after=900)
+    incident = world.incident(world.instance(), "critical", flapping=True)
+    told_after(world, 30)
+    world.clock.advance(600)
+    change(incident, world.now, confirmed_at=world.now)
+    assert told_after(world, 299) == []
+    assert told_after(world, 1) == ["boss escalated critical c1"]
+
+
 def test_a_second_line_counts_from_when_it_was_told_and_not_from_when_it_was_held_back(world: World) -> None:
     a_channel()
     a_channel("boss", escalate_after=900)

@@ -94,14 +94,17 @@ def test_a_channel_that_hears_of_incidents_again_is_told_as_one_that_is_on_again
     world: World, script: Script
 ) -> None:
     a_channel()
-    incident = opened(world, script)
+    first = opened(world, script)
+    world.incident(world.instance("c2"))
+    told_after(world, 30)
+    deliver(world.clock, script)
     Channel.objects.update(incidents=False, operations=True)
     channels_changed({"ops": ["incidents", "operations"]}, world.now)
-    resolve(incident, world.now)
+    resolve(first, world.now)
     assert told_after(world, 0) == []
     Channel.objects.update(incidents=True)
     channels_changed({"ops": ["incidents"]}, world.now)
-    assert told_after(world, 0) == ["ops resolved info c1"]
+    assert told_after(world, 0) == ["ops resolved info c1", "ops opened warning c2"]
 
 
 def test_of_what_waited_only_that_is_told_which_still_goes_on(
