@@ -49,9 +49,10 @@ def enqueue_notifications(now: datetime) -> int:
     """
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
-    written = 0
-    while (told := _tell_next(now)) is not None:
-        written += told
+    written, taken = 0, BATCH
+    while taken == BATCH:
+        taken, messages_written = _tell_next(now)
+        written += messages_written
     return written
 
 
@@ -74,8 +75,8 @@ def _ends_untold() -> QuerySet[NotifiedState, Any]:
     return told.filter(channel__in=Channel.objects.told_of_incidents()).values("incident")
 
 
-def _tell_next(now: datetime) -> int | None:
-    """How many messages the next batch became; None where nothing is due."""
+def _tell_next(now: datetime) -> tuple[int, int]:
+    """How many incidents the next batch holds, and how many messages it became."""
     try:
         return _tell(now)
     except IntegrityError:  # a channel was deleted after it was read, which the commit finds out
@@ -83,9 +84,9 @@ def _tell_next(now: datetime) -> int | None:
 
 
 @transaction.atomic
-def _tell(now: datetime) -> int | None:
+def _tell(now: datetime) -> tuple[int, int]:
     batch = _take(now)
-    return _Batch(batch, now).tell() if batch else None
+    return len(batch), _Batch(batch, now).tell() if batch else 0
 
 
 def _take(now: datetime) -> list[Incident]:
