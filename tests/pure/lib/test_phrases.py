@@ -51,10 +51,10 @@ HOSTILE = {
 def test_hostile_phrases_make_no_search_slow(kind: str) -> None:
     found = Phrases(HOSTILE[kind])
     started = time.process_time()
-    for line in ("a" * 8000, ("a" * 490 + "b") * 16):
+    for line in ("a" * 2000, ("a" * 490 + "b") * 4):
         list(found.spans(line))
-    # Cut by cut this took 6 seconds for the second.
-    assert time.process_time() - started < 0.5
+    # Cut by cut this took 1.5 seconds for the second.
+    assert time.process_time() - started < 0.2
 
 
 def words(number: int, size: int, alphabet: str) -> list[str]:
@@ -62,7 +62,7 @@ def words(number: int, size: int, alphabet: str) -> list[str]:
     return ["".join(chance.choices(alphabet, k=size)) for _ in range(number)]
 
 
-LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(2000, 60, string.ascii_letters)]
+LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(1000, 60, string.ascii_letters)]
 ENVIRONMENTS = {
     "short lines": ["\n".join(words(1800, 8, string.ascii_letters))],
     "lines that are escaped": ["\n".join(words(1800, 8, string.punctuation))],
@@ -80,6 +80,6 @@ def test_redaction_costs_about_the_same_for_any_environment_of_16_kib(kind: str)
     started = time.process_time()
     redactor = Redactor(values)
     clean = [redactor.text(line) for line in [*LOG, f"<{secret}>"]]
-    # Form by form this took 3 seconds for short lines.
-    assert time.process_time() - started < 1.0
+    # Form by form this took 1.5 seconds for short lines.
+    assert time.process_time() - started < 0.5
     assert clean[-1] == f"<{MARK}>"
