@@ -178,7 +178,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
     changing = set(
         Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)
     )
-    muted = mutes.incident_ends(batch, now)
+    muted = mutes.incident_ends(batch, now) if mutes.active(now).exists() else {}
     moments = {
         incident.pk: blocked_until(
             now,
