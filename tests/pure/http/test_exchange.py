@@ -121,6 +121,33 @@ wholes = st.tuples(
 ).map(b"".join)  # fmt: skip
 
 
+def test_a_long_header_that_comes_byte_by_byte_takes_linear_time() -> None:
+    reading = _body(Wire())
+    next(reading)
+    started = time.process_time()
+    for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"y" * 16_000:
+        reading.send(bytes([byte]))
+    # Hundredths of a second when linear.
+    assert time.process_time() - started < 0.3
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"", "closed"), (b"\r", "closed"), (b"HTTP/1.1 200 OK\r\nA: b\r\n\r", "closed"),
+        (b"HTTP/1.1 200 OK\r\nA: b", "closed"), (b"HTTP/1.1 200 OK\r\nA", "closed"),
+        (b"\r\n", "bad_response"), (b"garbage", "bad_response"),
+    ],
+)  # fmt: skip
+def test_a_head_that_ends_too_early_is_told_from_what_is_no_head(answer: bytes, why: str) -> None:
+    reading = _body(Wire())
+    next(reading)
+    with pytest.raises(AnswerError) as error:
+        for part in (answer, b"", b""):  # what is closed stays so
+            reading.send(part)
+    assert error.value.reason == why
+
+
 @given(st.lists(st.sampled_from(PIECES)).map(b"".join) | wholes)
 def test_what_is_read_the_short_way_is_what_is_read_the_usual_way(rest: bytes) -> None:
     answer = b"HTTP/1.1 200" + rest
