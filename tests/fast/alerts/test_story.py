@@ -21,9 +21,9 @@ Arrived = list[tuple[int, str, str, str]]
 
 @pytest.fixture(autouse=True)
 def thresholds(settings: Settings) -> None:
-    """Three failures are trouble, two successes its end; told after 30 s, critical after 150 s."""
+    """Three failures are trouble, two successes its end; told after 30 s, critical after 120 s."""
     settings.FAILURE_THRESHOLD, settings.SUCCESS_THRESHOLD = 3, 2
-    settings.HOLD, settings.CRITICAL_AFTER = 30, 150
+    settings.HOLD, settings.CRITICAL_AFTER = 30, 120
 
 
 def check(world: World, instance: Instance, *, well: bool) -> None:
@@ -50,20 +50,20 @@ def told(world: World, *, failing: range, until: int) -> Arrived:
 
 def test_a_person_reads_that_it_is_down_that_it_stays_down_and_that_it_is_over(world: World) -> None:
     a_channel(min_level="warning")
-    assert told(world, failing=range(0, 151), until=240) == [
+    assert told(world, failing=range(0, 121), until=180) == [
         (
             90, "warning", "c1 on local is down",
             "c1 on local has been down since 12:00:00 UTC (1 min 30 s, up to 2 min 30 s):"
             " The answer has HTTP status 503.",
         ),
         (
-            150, "critical", "c1 on local is still down",
-            "c1 on local has been down since 12:00:00 UTC (2 min 30 s, up to 3 min 30 s), which nobody has"
+            120, "critical", "c1 on local is still down",
+            "c1 on local has been down since 12:00:00 UTC (2 min, up to 3 min), which nobody has"
             " acknowledged: The answer has HTTP status 503.",
         ),
         (
-            210, "info", "c1 on local: resolved",
-            "c1 on local: healthy again after up to 270 s, without an automatic restart.",
+            180, "info", "c1 on local: resolved",
+            "c1 on local: healthy again after up to 240 s, without an automatic restart.",
         ),
     ]  # fmt: skip
 
