@@ -47,23 +47,10 @@ _SHORT_OF = {
     DISK: "has more on disk than its plan allows",
     OOM: "lost a process for want of memory",
 }
-_EMPTY: Document = {
-    "incident_id": None,
-    "incident_kind": None,
-    "customer_id": None,
-    "host": None,
-    "since": None,
-    "resolved_at": None,
-    "downtime_seconds": None,
-    "restarts": None,
-    "cause": None,
-    "title": "",
-    "message": "",
-    "link": None,
-    "acknowledged_by": None,
-    "next_step": NOTHING_TO_DO,
-    "last_lines": [],
-}
+_OF_AN_INCIDENT = (
+    "incident_id", "incident_kind", "customer_id", "host", "since", "resolved_at", "downtime_seconds",
+    "restarts", "cause", "link", "acknowledged_by",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,7 +73,8 @@ def blank(
 ) -> Document:
     """A message that is about no incident."""
     head = {"id": str(identity), "version": VERSION, "kind": kind, "level": level}
-    return {**head, **_EMPTY, "title": title, "message": message, "next_step": next_step}
+    text = {"title": title, "message": message, "next_step": next_step, "last_lines": []}
+    return {**head, **dict.fromkeys(_OF_AN_INCIDENT), **text}
 
 
 def of_incident(
