@@ -16,6 +16,7 @@ from instances.alerts.messages import Extent
 from instances.alerts.pagers import pager_at
 from instances.alerts.quiet_hours import QuietHours
 from instances.alerts.rules import ChannelRules, LastTold, blocked_until
+from instances.alerts.unsent import UNSENT
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
@@ -163,7 +164,7 @@ def _zone(channel: Channel) -> tzinfo:
 
 def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
     waiting = set(
-        Notification.objects.filter(incident__in=batch, sent_at=None, given_up_at=None)
+        Notification.objects.filter(UNSENT, incident__in=batch)
         .order_by()
         .values_list("incident_id", "channel_id")
     )

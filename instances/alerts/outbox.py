@@ -32,7 +32,7 @@ from instances.alerts.delivery_rules import (
 )
 from instances.alerts.giving_up import give_up, give_up_refused
 from instances.alerts.pagers import pager_at
-from instances.alerts.unsent import unsent
+from instances.alerts.unsent import UNSENT, unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.db.sessions import SESSIONS
@@ -102,7 +102,7 @@ def send_test(channel: Channel, now: datetime, requested_by: str, send: Send = s
 
 
 def _due_channels(now: datetime) -> list[int]:
-    waiting = Notification.objects.filter(sent_at=None, given_up_at=None, digest=None)
+    waiting = Notification.objects.filter(UNSENT, digest=None)
     channels = Channel.objects.filter(_free(now), enabled=True, pk__in=waiting.values("channel"))
     return list(channels.values_list("pk", flat=True))
 
