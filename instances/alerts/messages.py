@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -137,13 +138,18 @@ def digest(identity: UUID, documents: Sequence[Document]) -> Document:
 
 
 def plain(document: Document) -> Document:
-    """The same message in few and plain characters, for a receiver that refused the full one."""
-    short = {key: _plain(value) if isinstance(value, str) else value for key, value in document.items()}
-    return {**short, "last_lines": [], **({"messages": []} if "messages" in document else {})}
+    """The same message in few and plain characters, for a receiver that refused the full one: all its lists
+    are empty.
+    """
+    return {name: _plain(value) for name, value in document.items()}
 
 
-def _plain(text: str) -> str:
-    return text.encode("ascii", "replace").decode()[:_MOST_PLAIN]
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("ascii", "replace").decode()[:_MOST_PLAIN]
+    if isinstance(value, dict):
+        return plain(value)
+    return [] if isinstance(value, list) else value
 
 
 def as_text(document: Document) -> tuple[str, str]:
