@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import zip_longest
 
@@ -49,17 +50,20 @@ logger = logging.getLogger(__name__)
 CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
 
 
-def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, until: str = "") -> Operation:
+def run(
+    procedure_of: Callable[[Operation], Procedure], operation_id: uuid.UUID, outside: Outside, until: str = ""
+) -> Operation:
     """Carry the operation as far as it goes: to its end, or to TryAgain, which also follows the step `until`.
 
     A finished operation is returned as it ended. Raises BusyError when another process is at it.
     """
-    journal = Journal.claim(operation_id, outside.clock)
+    journal = retry_on_disconnect(lambda: Journal.claim(operation_id, outside.clock), outside.clock)
     if journal is None:
         operation = Operation.objects.get(pk=operation_id)
         if operation.finished_at is None:
             raise BusyError(f"The {operation.kind} of {operation.customer_id} is being worked on elsewhere.")
         return operation
+    procedure = procedure_of(journal.operation)
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
             retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside, until), outside.clock)
