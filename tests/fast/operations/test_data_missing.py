@@ -330,9 +330,7 @@ def test_data_that_goes_between_making_and_starting_is_not_made_up(world: World)
 
 
 @pytest.mark.parametrize("former", ["", "keep", "fresh"])
-def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(
-    world: World, former: str
-) -> None:
+def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(world: World, former: str) -> None:
     labels = {"dockmgr.managed": "true", "dockmgr.customer_id": "other"}
     world.engine.volumes[VOLUME] = labels
     done = world.provision("c1", former_data=former)
