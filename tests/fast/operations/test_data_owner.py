@@ -78,17 +78,14 @@ def test_so_it_is_where_data_was_to_be_begun_anew(world: World, instance: Instan
     assert (world.restart().status, len(world.engine.owners)) == ("succeeded", 2)
 
 
-@pytest.mark.parametrize("is_used", [False, True])
-def test_what_serves_by_now_is_not_given_away_again(
-    world: World, instance: Instance, *, is_used: bool
-) -> None:
+def test_what_serves_by_now_is_not_given_away_again(world: World, instance: Instance) -> None:
     """It was made in an operation that ended well, or somebody else has it."""
     assert update(world).status == "succeeded"
-    if is_used:
-        Operation.objects.update(status="failed")
-    world.engine.owners.clear()
-    publish(world, "agent-2")
-    assert (update(world).status, world.engine.owners) == ("succeeded", {})
+    for image, ended in (("agent-2", "succeeded"), ("agent-3", "failed")):
+        Operation.objects.update(status=ended)
+        world.engine.owners.clear()
+        publish(world, image)
+        assert (update(world).status, world.engine.owners) == ("succeeded", {})
 
 
 HOLDER = "dockmgr-new-data.owner"

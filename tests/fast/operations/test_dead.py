@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from instances.checks.check_requests import request_as_listed
+from instances.checks.observe import observe
+from instances.checks.record import record
 from instances.containers.spec import dead_name, previous_name
 from instances.fleet.cleanup import remove_expired
 from instances.health.state import Status
@@ -42,11 +45,10 @@ def test_a_customer_whose_container_is_dead_gets_another_one_on_the_same_data(wo
     assert health_of(after).status == Status.HEALTHY
 
 
-@pytest.mark.django_db(transaction=True)
-def test_one_that_somebody_failed_to_remove_is_healed_by_a_sweep(world: World, run: Run) -> None:
-    dead(world, world.instance())
-    report = run("daily_health", "--json")
-    assert (report.code, report.document["restarted"]) == (0, ["c1"])
+def test_one_that_somebody_failed_to_remove_calls_for_a_restart(world: World) -> None:
+    request = request_as_listed(dead(world, world.instance()), world.outside.engines)
+    [seen], _ = record([observe(request, world.outside, 5.0)], world.now)
+    assert seen.verdict and seen.verdict.restart
 
 
 def test_an_adopted_one_is_made_anew_too(world: World, run: Run) -> None:
