@@ -47,7 +47,7 @@ def test_it_is_followed_to_the_address_of_its_next_start(world: World, run: Run)
     existing(world, **UNPUBLISHED)
     assert run(*words()).code == 0
     before = own_url(world)
-    assert run("restart", "--customer-id", "c1").code == 0
+    assert world.restart().status == "succeeded"
     assert own_url(world) != before
     world.probe.answers[before] = fails("http_503")  # a stranger has the address now
     assert looked_at(run)["status"] == "healthy"

@@ -17,6 +17,7 @@ from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.conftest import Run
 from tests.fast.strangers import NAME, PORT, adopted, described, existing, facts_of, refused, words
+from tests.fast.updates import update
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ def test_a_strangers_container_under_an_adopted_name_is_not_taken_for_it(world: 
     stranger = existing(world)
     report = run("check_health", "--customer-id", "c1", "--json")
     assert report.code == 0  # it answers at the address all the same
-    assert run("restart", "--customer-id", "c1", "--json").code == 1
+    assert world.restart().status == "failed"
     assert facts_of(world).id == stranger
     assert world.engine.stops == {}
 
@@ -47,7 +48,7 @@ def test_a_restart_stops_and_starts_the_container_itself(world: World, run: Run)
     instance = adopted(world, run)
     assert instance.stop_timeout == 77
     before = described(world)
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert facts_of(world).id == instance.container_id
     assert (world.engine.stops, world.engine.starts) == ({NAME: 1}, {NAME: 1})
     assert described(world) == before
@@ -88,8 +89,7 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
     world.engine.registry[NEWER] = image_facts("bad")
     bad = image_facts("bad").id
     world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert update(world, image=NEWER).status == "rolled_back"
     assert facts_of(world).id == instance.container_id
     assert described(world) == before
     assert world.engine.containers == [NAME]
@@ -122,7 +122,7 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
         start(container)
 
     world.engine.start = note_and_start  # type: ignore[method-assign]
-    run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    update(world, image=NEWER)
     assert set(held) == {"no"}
     assert described(world) == before
     assert facts_of(world).restart_policy == policy["Name"]
@@ -147,8 +147,8 @@ def test_an_engine_that_changes_no_restart_policy_is_no_trap(
         raise error
 
     monkeypatch.setattr(world.engine, "set_restart_policy", refuses)
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.document["status"], "Not undone" in (ran.document["error"] or "")) == (ends, False)
+    done = update(world, image=NEWER)
+    assert (done.status, "Not undone" in done.error) == (ends, False)
     assert world.engine.containers == [NAME]
     assert (facts_of(world).state, facts_of(world).restart_policy) == ("running", "always")
 
@@ -179,10 +179,9 @@ def test_the_plans_way_of_updating_does_not_hold_for_it(world: World, run: Run) 
 def test_volumes_of_the_new_image_are_held_against_its_own_mounts(world: World, run: Run) -> None:
     adopted(world, run)
     world.engine.registry[NEWER] = image_facts("agent-2", volumes=("/data",))
-    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
+    assert update(world, image=NEWER).status == "succeeded"
     world.engine.registry[NEWER] = image_facts("agent-3", volumes=("/cache",))
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert "declares a volume at /cache" in ran.document["error"]
+    assert "declares a volume at /cache" in update(world, image=NEWER).error
 
 
 def test_a_container_made_before_the_process_died_is_made_again_with_all_networks(
@@ -200,19 +199,19 @@ def test_a_container_made_before_the_process_died_is_made_again_with_all_network
         raise EngineUnreachable("The engine did not answer in time.")
 
     world.engine.create = dies_before_joining  # type: ignore[method-assign]
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert described(world) == before
 
 
 def test_a_port_the_engine_chooses_anew_is_followed(world: World, run: Run) -> None:
     any_port = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
     first = adopted(world, run, PortBindings=any_port).port
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     second = Instance.objects.get()
     assert second.port not in (None, first)
     assert [port.number for port in second.ports.all()] == [second.port]
     world.engine.registry[NEWER] = image_facts("agent-2")
-    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
+    assert update(world, image=NEWER).status == "succeeded"
     third = Instance.objects.get()
     assert third.port == facts_of(world).ports[8080][1] == second.port
     assert run("check_health", "--customer-id", "c1", "--json").code == 0
@@ -285,8 +284,7 @@ def test_one_that_was_removed_while_it_waited_aside_is_made_again_as_it_was(worl
     bad = image_facts("bad").id
     world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
     world.clock.at(1, lambda: world.engine.lose(f"{NAME}.previous"))
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert update(world, image=NEWER).status == "rolled_back"
     assert described(world) == before
     assert facts_of(world).id == Instance.objects.get().container_id != instance.container_id
 
