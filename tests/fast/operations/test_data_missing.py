@@ -10,7 +10,7 @@ from instances import documents
 from instances.checks.check_requests import MISSING, request_as_listed, request_for
 from instances.checks.observe import observe
 from instances.checks.record import record
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, labels_for
 from instances.errors import DataMissing
 from instances.fleet.sweep import sweep_here
 from instances.health.response import Outcome
@@ -169,29 +169,20 @@ def test_an_adopted_one_is_not_made_anew_without_its_volumes(world: World, run: 
         instance.refresh_from_db()
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        {},
-        {
-            "Binds": [],
-            "Mounts": [{"Type": "bind", "Source": "/etc/gateway", "Target": "/conf", "ReadOnly": True}],
-        },
-    ],
-)
-def test_an_adopted_one_is_not_made_anew_without_its_folders(
-    world: World, run: Run, host: dict[str, Any]
-) -> None:
-    instance = adopted(world, run, **host)
-    world.engine.lose(NAME)
-    world.engine.missing_sources = {"/etc/gateway"}
-    done = healed(world, instance)
-    health = health_of(instance)
-    assert (done.status, health.status, health.reason) == ("failed", "failed", "data_missing")
-    assert health.restarts_used == 0
-    assert (world.engine.containers, world.engine.missing_sources) == ([], {"/etc/gateway"})
-    assert run(*EMPTY).code == 0
-    assert world.engine.missing_sources == set()
+def test_an_adopted_one_is_not_made_anew_without_its_folders(world: World, run: Run) -> None:
+    more = {"Type": "bind", "Source": "/etc/more", "Target": "/more", "ReadOnly": True}
+    instance = adopted(world, run, Mounts=[more])
+    for folder in ("/etc/gateway", "/etc/more"):
+        world.engine.lose(NAME)
+        world.engine.missing_sources = {folder}
+        done = healed(world, instance)
+        health = health_of(instance)
+        assert (done.status, health.status, health.reason) == ("failed", "failed", "data_missing")
+        assert health.restarts_used == 0
+        assert (world.engine.containers, world.engine.missing_sources) == ([], {folder})
+        assert run(*EMPTY).code == 0
+        assert world.engine.missing_sources == set()
+        instance = Instance.objects.select_related("health").get()
     assert run("validate", "--customer-id", "c1", "--json").code == 0
 
 
@@ -362,12 +353,12 @@ def test_who_begins_fresh_never_gets_former_data_by_another_plan(world: World) -
     more, other = "dockmgr-c1-more", "dockmgr-c10-more"
     Plan.objects.update(options={"volumes": {"more": "/more"}})
     world.provision("c1")
-    world.provision("c10")
+    world.engine.volumes[other] = labels_for("c10", "pro")
     former = world.engine.volumes[more]
     world.decommission()
     Plan.objects.update(data_path=None, options={})
     assert world.provision("c1", former_data="fresh").status == "succeeded"
-    assert set(world.engine.volumes) == {other, "dockmgr-c10-data"}
+    assert set(world.engine.volumes) == {other}
     Plan.objects.update(options={"volumes": {"more": "/more"}})
     publish(world)
     assert update(world).status == "succeeded"
@@ -405,7 +396,7 @@ def test_there_must_be_data_to_keep(world: World) -> None:
     done = world.provision("c1", former_data="keep")
     assert (done.status, done.error) == ("failed", "Host local has no data of customer c1 to keep.")
     assert world.engine.volumes == {}
-    world.provision("c1")
+    world.instance()
     world.decommission(purge_data=True)
     assert world.provision("c1").status == "succeeded"
 
