@@ -98,6 +98,7 @@ class Journal:
         self._clock = clock
         self._lease = Lease(operation.pk, operation.token, clock)
         self._is_new = True
+        self._is_locked = False
         # Made once: the row is written again and again.
         self._mine = Operation.objects.filter(self._lease.row, finished_at=None)
 
@@ -242,13 +243,21 @@ class Journal:
     def holding(self) -> Iterator[None]:
         """A transaction in which nobody can take the operation over, for what its holder writes elsewhere.
 
-        Raises LeaseLost. The operation's row is locked before any other, so holders never wait in a ring.
+        Raises LeaseLost. The operation's row is locked before any other, so holders never wait in a ring; in
+        one of these transactions it is locked already.
         """
+        if self._is_locked:
+            yield
+            return
         with transaction.atomic():
             self.check()
             if not self._mine.select_for_update(no_key=True).values_list("pk").first():
                 raise self._taken_over()
-            yield
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
     def keep_until(self, moment: datetime) -> None:
         """Let others take the operation over after that moment, should its holder hang."""

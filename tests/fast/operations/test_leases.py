@@ -24,6 +24,7 @@ from instances.operations.begin import open_operation
 from instances.operations.fence import READS, fenced
 from instances.operations.journal import Journal
 from instances.operations.leases import Lease, LeaseKeeper, renew
+from instances.operations.procedure import Work
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World
 from tests.fakes.outside import passes, starts
@@ -163,6 +164,18 @@ def test_rows_are_written_under_the_token(world: World) -> None:
     with new.holding():
         new.close("succeeded")
     with pytest.raises(LeaseLost), new.holding():
+        raise AssertionError("it was let in")
+
+
+def test_what_is_written_while_the_operation_is_locked_locks_it_no_second_time(world: World) -> None:
+    journal = held(world)
+    instance = journal.operation.instance
+    assert instance
+    with CaptureQueriesContext(connection) as asked, journal.holding():
+        Work(instance, fenced(world.engine, journal), journal, world.outside).save("port")
+    assert [query["sql"].split()[0] for query in asked] == ["SAVEPOINT", "SELECT", "UPDATE", "RELEASE"]
+    Operation.objects.update(token=7)
+    with pytest.raises(LeaseLost), journal.holding():
         raise AssertionError("it was let in")
 
 
