@@ -43,14 +43,9 @@ def test_a_restart_stops_starts_and_waits_until_healthy(world: World) -> None:
     health = health_of(instance)
     assert (health.status, health.failures, health.down_since) == (Status.HEALTHY, 0, None)
     assert health.last_restart_at == done.created_at
+    assert health.restarts_used == 3, "what people ask for uses up no attempt"
     assert HealthCheck.objects.get().status == "healthy"
     assert (world.engine.stops, world.engine.starts) == ({"dockmgr-c1": 1}, {"dockmgr-c1": 1})
-
-
-def test_a_manual_restart_uses_up_no_attempt(world: World) -> None:
-    instance = world.instance(status="unhealthy", failures=3, restarts_used=2, down_since=world.now)
-    world.restart()
-    assert health_of(instance).restarts_used == 2
 
 
 def test_a_restart_that_does_not_help_says_so_and_counts_a_failure(world: World) -> None:
@@ -129,18 +124,6 @@ def test_manual_restarts_take_no_share_of_the_host(world: World, settings: Setti
     assert restart.begin_automatic(unhealthy(world, "c2").pk, world.now) is None
 
 
-def test_a_transient_failure_is_tried_again_after_growing_waits(world: World) -> None:
-    instance = unhealthy(world)
-    for _ in range(3):
-        world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
-    done = service.run_to_end(begin(world, instance).pk, world.outside)
-    waits = [seconds for seconds in world.clock.slept if seconds > 1]
-    assert done.status == "succeeded"
-    assert [wait == pytest.approx(usual, rel=0.25) for wait, usual in zip(waits, (2, 6, 18), strict=True)]
-    assert world.engine.starts == {"dockmgr-c1": 1}
-    assert health_of(instance).restarts_used == 1
-
-
 def test_a_wait_puts_the_operation_down_for_others_to_see(world: World) -> None:
     operation = begin(world, unhealthy(world))
     world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
@@ -154,13 +137,15 @@ def test_a_wait_puts_the_operation_down_for_others_to_see(world: World) -> None:
     ]
 
 
-def test_transient_failures_are_given_up_in_the_end(world: World) -> None:
+def test_transient_failures_are_given_up_in_the_end_after_growing_waits(world: World) -> None:
     instance = unhealthy(world)
     for _ in range(4):
         world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
     done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, done.error) == ("failed", "The engine is out of sorts.")
     assert health_of(instance).status == Status.UNHEALTHY
+    waits = [seconds for seconds in world.clock.slept if seconds > 1]
+    assert [wait == pytest.approx(usual, rel=0.25) for wait, usual in zip(waits, (2, 6, 18), strict=True)]
 
 
 def test_a_permanent_failure_is_not_tried_again(world: World) -> None:
@@ -215,6 +200,8 @@ def test_a_short_outage_of_the_engine_is_waited_out(world: World) -> None:
     world.clock.at(4, lambda: setattr(world.engine, "unreachable", False))
     done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, health_of(instance).status) == ("succeeded", Status.HEALTHY)
+    assert world.engine.starts == {"dockmgr-c1": 1}
+    assert health_of(instance).restarts_used == 1
 
 
 def test_a_lost_container_runs_the_image_it_ran_and_not_a_newer_one(world: World) -> None:
