@@ -17,6 +17,7 @@ from instances.errors import (
 from instances.fleet.sweep import sweep_here
 from instances.models import Instance, Operation, Plan
 from instances.operations import service
+from instances.operations.attempts import TryAgain
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fast.updates import (
@@ -83,6 +84,18 @@ def test_the_steps_can_be_read_in_order(world: World, old: Instance) -> None:
         "see running",
     ]  # fmt: skip
     assert done.steps[-1]["detail"] == "it runs"
+
+
+def test_what_is_carried_to_the_end_of_a_step_waits_there_for_whoever_goes_on(
+    world: World, old: Instance
+) -> None:
+    operation = begin(world)
+    for _ in range(2):
+        with pytest.raises(TryAgain):
+            service.run_once(operation.pk, world.outside, until="pull")
+        operation.refresh_from_db()
+        assert (steps(operation), operation.lease_owner) == ({"note old": "done", "pull": "done"}, "")
+    assert service.run_to_end(operation.pk, world.outside).status == "succeeded"
 
 
 def test_the_new_container_is_made_before_the_old_one_stops(world: World, old: Instance) -> None:
