@@ -59,12 +59,7 @@ def test_an_update_ends_on_the_new_image_with_the_same_port_and_volume(world: Wo
     assert world.engine.stops == {previous_name(old.container_name): 1}
 
 
-@pytest.mark.parametrize("first_start", [False, True], ids=["stop first", "start first"])
-def test_customers_whose_names_sound_derived_are_no_hindrance(world: World, first_start: bool) -> None:
-    if first_start:
-        start_first(world)
-    publish(world)
-    old = world.instance()
+def test_customers_whose_names_sound_derived_are_no_hindrance(world: World, old: Instance) -> None:
     others = [world.instance(f"c1-{end}") for end in ("next", "previous")]
     assert update(world).status == "succeeded"
     assert Instance.objects.get(pk=old.pk).image_id == NEW

@@ -35,10 +35,8 @@ def more_memory(world: World) -> int:
     return bytes_
 
 
-@pytest.mark.parametrize("way", ["stop first", "start first"])
-def test_changed_limits_are_taken_up_with_the_same_image(world: World, way: str) -> None:
-    if way == "start first":
-        start_first(world)
+def test_changed_limits_are_taken_up_with_the_same_image(world: World) -> None:
+    start_first(world)
     publish(world, "agent-1")
     current = world.instance()
     wanted = more_memory(world)
