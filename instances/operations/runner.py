@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from itertools import zip_longest
 
@@ -50,9 +49,7 @@ logger = logging.getLogger(__name__)
 CLOSE = "close"  # the name under which it is recorded that an operation could not be closed
 
 
-def run(
-    procedure_of: Callable[[Operation], Procedure], operation_id: uuid.UUID, outside: Outside, until: str = ""
-) -> Operation:
+def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, until: str = "") -> Operation:
     """Carry the operation as far as it goes: to its end, or to TryAgain, which also follows the step `until`.
 
     A finished operation is returned as it ended. Raises BusyError when another process is at it.
@@ -63,7 +60,6 @@ def run(
         if operation.finished_at is None:
             raise BusyError(f"The {operation.kind} of {operation.customer_id} is being worked on elsewhere.")
         return operation
-    procedure = procedure_of(journal.operation)
     with about(operation_id=str(operation_id), customer_id=journal.operation.customer_id):
         with journal.heartbeat():
             retry_on_disconnect(lambda: _run_from_journal(procedure, journal, outside, until), outside.clock)
@@ -155,8 +151,8 @@ def _do_all(procedure: Procedure, work: Work) -> None:
     if work.operation.facts.get("enough"):
         return
     ahead = _ahead(procedure, work)
-    for first in ahead[:1]:
-        work.journal.begin(first.name, interrupts=first.interrupts)
+    if ahead:
+        work.journal.begin(ahead[0].name, interrupts=ahead[0].interrupts)
     for step, following in zip_longest(ahead, ahead[1:]):
         try:
             detail = _do(step, work)

@@ -9,7 +9,7 @@ from typing import Any
 
 from instances import lookup
 from instances.db.errors import may_pass
-from instances.db.retry import retry_while_busy
+from instances.db.retry import retry_on_disconnect, retry_while_busy
 from instances.engine.pool import Engines
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.lib import validators
@@ -48,7 +48,9 @@ def run_once(operation_id: uuid.UUID, outside: Outside | None = None, *, until: 
 
     Raises TryAgain when it is to be carried on later, BusyError and LeaseLost when another process is at it.
     """
-    return run(procedure_of, operation_id, outside or OUTSIDE, until)
+    outside = outside or OUTSIDE
+    operation = retry_on_disconnect(lambda: Operation.objects.get(pk=operation_id), outside.clock)
+    return run(procedure_of(operation), operation_id, outside, until)
 
 
 def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:

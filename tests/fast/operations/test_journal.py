@@ -129,6 +129,15 @@ def test_an_operation_whose_instance_is_gone_ends(world: World) -> None:
     assert (done.status, done.error) == ("failed", "Its instance is gone.")
 
 
+def test_what_a_newer_release_can_do_is_left_to_its_workers(world: World) -> None:
+    operation = open_operation("restart", world.instance(), world.now, Requester("tests"))
+    Operation.objects.update(kind="of a newer release")
+    before = row()
+    with pytest.raises(KeyError):
+        service.run_once(operation.pk, world.outside)
+    assert (row().token, row().lease_expires_at) == (before.token, before.lease_expires_at)
+
+
 def test_a_released_operation_can_be_taken_up(world: World) -> None:
     journal = held(world, world.instance())
     journal.release(5)
