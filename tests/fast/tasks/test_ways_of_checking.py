@@ -211,7 +211,7 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     yield found
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [2, 3, 4, 6])  # with all lives, answers and races among them
 def test_both_leave_the_same(ordered: list[int], seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, book = [], Book()
     jobs: list[CheckJob] = []
