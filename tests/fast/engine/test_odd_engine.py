@@ -31,7 +31,7 @@ def engine_saying(path: str, answer: Answer, version: Any = "1.41") -> Iterator[
 
 
 @pytest.mark.parametrize("path", CALLS)
-@pytest.mark.parametrize("answer", [None, 5, "x", [None] * 3])
+@pytest.mark.parametrize("answer", [5, [None] * 3])
 def test_an_answer_of_another_form_is_an_error_in_one_sentence(path: str, answer: Any) -> None:
     if path == "/containers/json" and isinstance(answer, list):
         answer = {"message": "?"}
@@ -41,11 +41,12 @@ def test_an_answer_of_another_form_is_an_error_in_one_sentence(path: str, answer
     assert not isinstance(caught.value, EngineUnreachable)
 
 
-@pytest.mark.parametrize("status", [404, 500])
 @pytest.mark.parametrize("said", [b"[1]", b"{}", b'{"message": 5}', b"[" * 200_000, b"\xff"], ids=range(5))
-def test_a_refusal_in_an_odd_form_is_one_sentence(status: int, said: bytes) -> None:
-    refusal = Answer(status, said)
-    with engine_saying("/containers/c/json", refusal) as engine, pytest.raises(DockmgrError) as caught:
+def test_a_refusal_in_an_odd_form_is_one_sentence(said: bytes) -> None:
+    with (
+        engine_saying("/containers/c/json", Answer(500, said)) as engine,
+        pytest.raises(DockmgrError) as caught,
+    ):
         engine.inspect("c")
     assert len(str(caught.value)) < 700
 
