@@ -157,11 +157,7 @@ def named_volumes(customer_id: str, volumes: Mapping[str, str]) -> dict[str, str
 
 def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
     """Labels every object of a customer carries on the engine (container, volume, network)."""
-    labels = {
-        MANAGED_LABEL: "true",
-        CUSTOMER_LABEL: customer_id,
-        PLAN_LABEL: plan,
-    }
+    labels = {MANAGED_LABEL: "true", CUSTOMER_LABEL: customer_id, PLAN_LABEL: plan}
     if expires_at:
         labels[EXPIRES_LABEL] = expires_at
     return labels

@@ -27,12 +27,7 @@ from instances.engine.answers import (
     readable,
 )
 from instances.engine.network_payloads import attachments
-from instances.engine.option_payloads import (
-    config_of,
-    host_config_of,
-    ports_of,
-    told_by_container,
-)
+from instances.engine.option_payloads import config_of, host_config_of, ports_of, told_by_container
 from instances.errors import RequestError
 
 Json = dict[str, Any]
