@@ -106,6 +106,11 @@ class ContainerSpec:
     raw: dict[str, Any] | None = field(default=None, repr=False)
     former_hash: str = ""  # by which an earlier release knew containers of these settings
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """Ports of the container, such as 8080/tcp, with the host's they are published on."""
+        return {f"{self.container_port}/tcp": self.host_port, **self.further_ports}
+
 
 def container_name(customer_id: str) -> str:
     return f"{_PREFIX}{customer_id}"
