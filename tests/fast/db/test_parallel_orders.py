@@ -41,11 +41,10 @@ def test_a_host_takes_no_more_than_it_may(world: World, changes: dict[str, objec
     assert Operation.objects.count() == Port.objects.count() == 3
 
 
-@pytest.mark.parametrize("changes", [{}, {"host": "local"}])
-def test_a_host_promises_no_more_memory_than_it_may(world: World, changes: dict[str, object]) -> None:
+def test_a_host_promises_no_more_memory_than_it_may(world: World) -> None:
     memory = world.plan.memory
     Host.objects.update(max_memory=memory * 2, overcommit=1.5)
-    refused = side_by_side(*orders(world, 5, **changes))
+    refused = side_by_side(*orders(world, 5))
     assert (spread(), len(refused)) == ({"local": 3}, 2)
     assert all("has promised" in str(error) for error in refused)
 

@@ -52,7 +52,7 @@ def test_half_an_hour_without_a_worker_costs_one_message_each(
     """The queue is believed where it can't be asked."""
     if asked == "can be asked":
         waiting(monkeypatch, 3)
-    recover_for(three, 1800, every=300)
+    recover_for(three, 1800, every=600)
     told = handed(sent)
     assert (len(told), len(set(told))) == (3, 3)
 
@@ -63,7 +63,7 @@ def test_what_was_published_when_it_was_ordered_is_not_published_again(
     waiting(monkeypatch, 3)
     for operation in Operation.objects.all():
         operations.enqueue(operation)
-    recover_for(three, 600, every=100)
+    recover_for(three, 600, every=200)
     assert len(handed(sent)) == 3
 
 
