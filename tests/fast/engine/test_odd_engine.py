@@ -41,12 +41,11 @@ def test_an_answer_of_another_form_is_an_error_in_one_sentence(path: str, answer
     assert not isinstance(caught.value, EngineUnreachable)
 
 
+@pytest.mark.parametrize("status", [404, 500])
 @pytest.mark.parametrize("said", [b"[1]", b"{}", b'{"message": 5}', b"[" * 200_000, b"\xff"], ids=range(5))
-def test_a_refusal_in_an_odd_form_is_one_sentence(said: bytes) -> None:
-    with (
-        engine_saying("/containers/c/json", Answer(500, said)) as engine,
-        pytest.raises(DockmgrError) as caught,
-    ):
+def test_a_refusal_in_an_odd_form_is_one_sentence(status: int, said: bytes) -> None:
+    refusal = Answer(status, said)
+    with engine_saying("/containers/c/json", refusal) as engine, pytest.raises(DockmgrError) as caught:
         engine.inspect("c")
     assert len(str(caught.value)) < 700
 
