@@ -50,12 +50,8 @@ class BrokerFilter(logging.Filter):
         if sentence == last and now - at < SAID_EVERY:
             return False
         BrokerFilter._said = (sentence, now)
-        record.msg, record.args, record.exc_info, record.exc_text = (
-            f"{sentence} Trying again.",
-            (),
-            None,
-            None,
-        )
+        record.msg, record.args = f"{sentence} Trying again.", ()
+        record.exc_info = record.exc_text = None
         return True
 
 
