@@ -176,8 +176,10 @@ def test_an_invalid_instance_ends_with_1(world: World, run: Run) -> None:
 PROVISION = ("provision", "--customer-id", "new", "--subdomain", "new.example.com", "--plan", "pro")
 
 
-def test_provisioning_prints_its_result(world: World, run: Run) -> None:
-    ran = run(*PROVISION, "--env", "A=1=2", "--env", "B=", "--json")
+def test_provisioning_prints_its_result(world: World, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("# secrets\n\nA=from file\nC=kept # really\n")
+    ran = run(*PROVISION, "--env", "A=1=2", "--env", "B=", "--env-file", str(file), "--json")
     instance = Instance.objects.get()
     assert ran.code == 0
     assert set(ran.document) == {
@@ -186,7 +188,7 @@ def test_provisioning_prints_its_result(world: World, run: Run) -> None:
     is_validation(ran.document["validation"])
     assert ran.document["access_url"] == f"http://127.0.0.1:{instance.port}"
     assert isinstance(ran.document["deploy_time_ms"], int)
-    assert instance.env == {"A": "1=2", "B": ""}
+    assert instance.env == {"A": "1=2", "B": "", "C": "kept # really"}
 
 
 def test_provisioning_that_fails_ends_with_1_and_leaves_nothing(world: World, run: Run) -> None:
@@ -195,15 +197,6 @@ def test_provisioning_that_fails_ends_with_1_and_leaves_nothing(world: World, ru
     assert (ran.code, ran.document["success"], ran.document["validation"]) == (1, False, None)
     assert ran.document["error"]
     assert world.nothing_is_left_of("new")
-
-
-def test_an_environment_file_is_read_and_the_command_line_wins(
-    world: World, run: Run, tmp_path: Path
-) -> None:
-    file = tmp_path / "env"
-    file.write_text("# secrets\n\nA=from file\nB=kept # really\n")
-    assert run(*PROVISION, "--env-file", str(file), "--env", "A=from line", "--json").code == 0
-    assert Instance.objects.get().env == {"A": "from line", "B": "kept # really"}
 
 
 def test_public_urls_are_where_customers_go(world: World, run: Run) -> None:
