@@ -10,6 +10,7 @@ from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from instances import lookup
+from instances.api import streams
 from instances.api.routes import fleet
 from instances.models import AuditEntry, Instance, Operation
 from tests.factories import SECRET, World
@@ -224,7 +225,19 @@ def test_an_unknown_address_is_404(world: World, caller: Caller, path: str) -> N
 def test_a_wrong_method_is_405_and_names_the_right_ones(world: World, caller: Caller) -> None:
     answer = caller.ask("PUT", "/instances")
     assert (answer.status, answer.kind) == (405, "method")
-    assert {word.strip() for word in answer.headers["Allow"].split(",")} == {"GET", "POST"}
+    assert {word.strip() for word in answer.headers["Allow"].split(",")} == {"GET", "HEAD", "POST"}
+
+
+def test_head_is_answered_as_get_is_without_the_content(world: World, caller: Caller) -> None:
+    world.instance("c1")
+    for path in ("/instances?limit=1", "/instances/c1", "/instances/c2", "/usage?x=1", "/openapi.json"):
+        got, head = caller.get(path), caller.ask("HEAD", path)
+        own = {"RateLimit-Remaining": ""}
+        assert (head.status, head.text, head.headers | own) == (got.status, "", got.headers | own), path
+    assert caller.ask("HEAD", "/instances/c1/restart").status == 405
+    before = streams.PLACES.taken()
+    stream = caller.ask("HEAD", "/events")
+    assert (stream.status, stream.text, streams.PLACES.taken()) == (200, "", before)
 
 
 def test_an_unknown_host_name_is_a_problem_too(world: World, caller: Caller) -> None:
