@@ -40,10 +40,9 @@ def list_instances(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """By customer id. Filters are combined."""
-    wanted = {"health__status": status, "plan__name": plan, "host__name": host}
     rows = Instance.objects.present().exclude(health=None).select_related("plan", "host", "health")
     rows = rows.filter(call_of(request).reach.rows()).defer(*SECRETS)
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = paging.filtered(rows, health__status=status, plan__name=plan, host__name=host)
     if q is not None:
         rows = rows.filter(Q(customer_id__contains=q) | Q(subdomain__contains=q))
     page, following = paging.by_name(rows, "customer_id", cursor, limit)

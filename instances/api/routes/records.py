@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from instances.api import event_stream, forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
-from instances.api.problems import existing, unknown
+from instances.api.problems import existing
 from instances.api.routes.router import router
 from instances.incidents import documents as incident_documents
 from instances.incidents.acknowledge import acknowledge
@@ -31,6 +32,7 @@ EVENT = {
     },
     "required": ["event", "data"],
 }
+Row = TypeVar("Row", bound=Model)
 IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
@@ -50,9 +52,7 @@ def list_operations(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """The newest first; also those of instances that are gone."""
-    wanted = {"customer_id": customer_id, "status": status}
-    rows = Operation.objects.filter(call_of(request).reach.rows("instance"))
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = paging.filtered(_within(request, Operation.objects.all()), customer_id=customer_id, status=status)
     page, following = paging.newest_first(rows, "created_at", cursor, limit)
     return {
         "items": [documents.operation(row, in_full=call_of(request).is_admin) for row in page],
@@ -69,9 +69,7 @@ def list_operations(
     summary="Show an operation",
 )
 def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.Operation:
-    found = existing(lookup.operation, operation_id)
-    _within(request, Operation.objects.filter(pk=found.pk), f"operation {found.pk}")
-    return documents.operation(found, in_full=call_of(request).is_admin)
+    return documents.operation(_operation(request, operation_id), in_full=call_of(request).is_admin)
 
 
 @router.get(
@@ -84,8 +82,7 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
 )
 def operation_log(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.OperationLog:
     """The last lines before it stopped or removed them, redacted; kept for DOCKMGR_LAST_WORDS_DAYS."""
-    operation = existing(lookup.operation, operation_id)
-    _within(request, Operation.objects.filter(pk=operation.pk), f"operation {operation.pk}")
+    operation = _operation(request, operation_id)
     call_of(request).target = operation.customer_id
     return documents.operation_log(operation)
 
@@ -106,9 +103,8 @@ def list_incidents(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """The newest first: all, the open ones, or the resolved ones."""
-    wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
-    rows = Incident.objects.filter(call_of(request).reach.rows("instance"))
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = _within(request, Incident.objects.all())
+    rows = paging.filtered(rows, resolved_at__isnull=open, customer_id=customer_id)
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)
     items = incident_documents.incidents(page, call_of(request).now)
     return {"items": items, "next": following}
@@ -145,12 +141,16 @@ def acknowledge_incident(
     """Ends its reminders, not the message that it is over. The first who did stays on record."""
     call = call_of(request)
     call.target, call.reason = str(incident_id), wanted.reason if wanted else ""
-    existing(lookup.incident, incident_id)
-    _within(request, Incident.objects.filter(pk=incident_id), f"incident {incident_id}")
+    existing(partial(lookup.incident, rows=_within(request, Incident.objects.all())), incident_id)
     seen = acknowledge(incident_id, call.actor, call.now, call.reason)
     return incident_documents.incident(seen, call.now)
 
 
-def _within(request: HttpRequest, rows: QuerySet[Any], what: str) -> None:
-    if not rows.filter(call_of(request).reach.rows("instance")).exists():
-        raise unknown(f"There is no {what}.")
+def _operation(request: HttpRequest, operation_id: uuid.UUID) -> Operation:
+    """The operation, if the caller's token is for it. Raises ProblemError 404."""
+    return existing(partial(lookup.operation, rows=_within(request, Operation.objects.all())), operation_id)
+
+
+def _within(request: HttpRequest, rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Those that the caller's token is for."""
+    return rows.filter(call_of(request).reach.rows("instance"))
