@@ -41,9 +41,10 @@ def _age(usage: Usage | None, now: datetime) -> str:
     return f", {span((now - usage.read_at).total_seconds())} ago"
 
 
-def until(moment: datetime | None) -> str:
-    """When a mute ends, in a list; empty for what is not muted."""
-    return f"until {moment:%d %b %H:%M} UTC" if moment else ""
+@display(description="muted", label="warning")
+def muted(_desk: Any, row: Any) -> str:
+    """The column that says when a mute ends; empty for what is not muted."""
+    return f"until {row.muted_until:%d %b %H:%M} UTC" if row.muted_until else ""
 
 
 class ChoiceFilter(SimpleListFilter):
@@ -96,10 +97,10 @@ class InstanceChangeList(DeskChangeList):
     def add_to(self, rows: Sequence[Any]) -> None:
         now = SYSTEM.now()
         found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
-        muted = mutes.ends([row.pk for row in rows], now)
+        ends = mutes.ends([row.pk for row in rows], now)
         for row in rows:
             row.read_before = _age(getattr(row, "usage", None), now)
-            row.muted_until = muted.get(row.pk)
+            row.muted_until = ends.get(row.pk)
             row.uptime_percent = found.get(row.pk)
 
 
@@ -119,6 +120,7 @@ class InstanceListMixin:
     ordering = ("customer_id",)
     sortable_by = ("cpu", "memory", "disk")
     list_fullwidth = True
+    muted = muted
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)
@@ -126,10 +128,6 @@ class InstanceListMixin:
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:
         return str(instance.health.status) if instance.leaving_at is None else LEAVING
-
-    @display(description="muted", label="warning")
-    def muted(self, instance: Any) -> str:
-        return until(instance.muted_until)
 
     @admin.display(description="version")
     def version(self, instance: Instance) -> str:

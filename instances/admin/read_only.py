@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
@@ -29,6 +29,7 @@ OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look
 SAFE = ("GET", "HEAD")
 MOST_SEARCHED = 200  # characters
 Row = TypeVar("Row", bound=Model)
+Column = Callable[[Any, Any], str]
 Page = tuple[str, View, str]  # an address below the list's, what answers there, its name for `reverse`
 
 
@@ -212,9 +213,14 @@ def _overtaken(request: HttpRequest) -> HttpResponse:
     return redirect(request.get_full_path())
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names in a row, for people who may only look."""
-    return ", ".join(names) or "-"
+def said(description: str, words: Callable[[Any], str], ordering: str | None = None) -> Column:
+    """A column, or a field of a page for people who may only look; "-" where there are no words."""
+
+    @admin.display(description=description, ordering=ordering)
+    def column(_desk: Any, row: Any) -> str:
+        return words(row) or "-"
+
+    return column
 
 
 def _fields(message: Any) -> str:
