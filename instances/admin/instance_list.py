@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import floor
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from instances.admin.lists import DeskChangeList
+from instances.admin.read_only import said
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
@@ -39,6 +40,14 @@ def _age(usage: Usage | None, now: datetime) -> str:
     if usage is None or usage.read_at is None or now - usage.read_at <= OLD_READING:
         return ""
     return f", {span((now - usage.read_at).total_seconds())} ago"
+
+
+def _used(row: Any, column: str, written: Callable[[Any], str]) -> str:
+    """What a container uses; of CPU and memory also how long ago, where that is long. Empty if unknown."""
+    value = getattr(getattr(row, "usage", None), column, None)
+    if value is None:
+        return ""
+    return written(value) if column == "disk" else f"{written(value)}{row.read_before}"
 
 
 @display(description="muted", label="warning")
@@ -121,6 +130,9 @@ class InstanceListMixin:
     sortable_by = ("cpu", "memory", "disk")
     list_fullwidth = True
     muted = muted
+    cpu = said("CPU", lambda row: _used(row, "cpu_percent", "{:.1f} %".format), "usage__cpu_percent")
+    memory = said("memory", lambda row: _used(row, "memory", shown), "usage__memory")
+    disk = said("disk", lambda row: _used(row, "disk", shown), "usage__disk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)
@@ -141,24 +153,3 @@ class InstanceListMixin:
     def uptime(self, instance: Any) -> str:
         percent = instance.uptime_percent
         return "-" if percent is None else f"{floor(percent * 100) / 100:.2f} %"
-
-    @admin.display(description="CPU", ordering="usage__cpu_percent")
-    def cpu(self, instance: Any) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        return (
-            "-"
-            if usage is None or usage.cpu_percent is None
-            else f"{usage.cpu_percent:.1f} %{instance.read_before}"
-        )
-
-    @admin.display(description="memory", ordering="usage__memory")
-    def memory(self, instance: Any) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        if usage is None or usage.memory is None:
-            return "-"
-        return f"{shown(usage.memory)}{instance.read_before}"
-
-    @admin.display(description="disk", ordering="usage__disk")
-    def disk(self, instance: Instance) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        return "-" if usage is None or usage.disk is None else shown(usage.disk)
