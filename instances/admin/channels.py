@@ -50,7 +50,7 @@ class ChannelAdmin(DeskAdmin):
         return {"may_operate": request.user.has_perm(OPERATE)}
 
     def own_pages(self) -> list[Page]:
-        return [("<int:channel_id>/test/", test_view, "instances_channel_test")]
+        return [("<int:channel_id>/test/", test_view, "test")]
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

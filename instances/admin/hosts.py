@@ -102,7 +102,7 @@ class HostAdmin(DeskAdmin):
         return {"load": found, "may_operate": request.user.has_perm(OPERATE), **mute}
 
     def own_pages(self) -> list[Page]:
-        return [("<int:host_id>/test/", test_view, "instances_host_test"), *muting.pages("host")]
+        return [("<int:host_id>/test/", test_view, "test"), *muting.pages("host")]
 
 
 @require_POST

@@ -83,8 +83,8 @@ class IncidentAdmin(PageAdmin):
     def own_pages(self) -> list[Page]:
         return [
             *super().own_pages(),
-            ("<str:object_id>/acknowledge/", acknowledge_view, "instances_incident_acknowledge"),
-            ("<str:object_id>/mute/", mute_view, "instances_incident_mute"),
+            ("<str:object_id>/acknowledge/", acknowledge_view, "acknowledge"),
+            ("<str:object_id>/mute/", mute_view, "mute"),
         ]
 
 

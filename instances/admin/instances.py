@@ -22,7 +22,7 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
     live_context = staticmethod(instance_page.live_context)
 
     def own_pages(self) -> list[Page]:
-        views = (
+        return [
             ("dashboard/live/", dashboard.live_view, "dashboard"),
             ("answers/<str:ticket>/", answers.answer_view, "answer"),
             ("answers/<str:ticket>/log/", answers.download_view, "download"),
@@ -30,6 +30,5 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
             ("<str:object_id>/do/<slug:name>/", instance_page.act_view, "act"),
             ("<str:object_id>/ask/<slug:what>/", instance_page.ask_view, "ask"),
             ("<str:object_id>/secrets/", instance_page.secrets_view, "secrets"),
-        )
-        own: list[Page] = [(address, view, f"instances_instance_{name}") for address, view, name in views]
-        return [*own, *super().own_pages()]
+            *super().own_pages(),
+        ]

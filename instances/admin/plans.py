@@ -108,8 +108,8 @@ class PlanAdmin(DeskAdmin):
 
     def own_pages(self) -> list[Page]:
         return [
-            ("<int:plan_id>/update/", update_view, "instances_plan_update"),
-            ("<int:plan_id>/secrets/", secrets_view, "instances_plan_secrets"),
+            ("<int:plan_id>/update/", update_view, "update"),
+            ("<int:plan_id>/secrets/", secrets_view, "secrets"),
             *muting.pages("plan"),
         ]
 

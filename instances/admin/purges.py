@@ -86,7 +86,7 @@ class PendingPurgeAdmin(PageAdmin):
         }
 
     def own_pages(self) -> list[Page]:
-        return [("<int:key>/try/", try_view, "instances_pendingpurge_try")]
+        return [("<int:key>/try/", try_view, "try")]
 
 
 @require_POST

@@ -30,7 +30,7 @@ SAFE = ("GET", "HEAD")
 MOST_SEARCHED = 200  # characters
 Row = TypeVar("Row", bound=Model)
 Column = Callable[[Any, Any], str]
-Page = tuple[str, View, str]  # an address below the list's, what answers there, its name for `reverse`
+Page = tuple[str, View, str]  # an address below the list's, what answers there, its name after the model's
 
 
 def known(rows: QuerySet[Row], key: str) -> Row:
@@ -78,7 +78,11 @@ class DeskAdmin(DeletingAdmin):
         return self.change_list
 
     def get_urls(self) -> list[URLPattern]:
-        own = [path(address, behind(self, view), name=name) for address, view, name in self.own_pages()]
+        model = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path(address, behind(self, view), name=f"{model}_{name}")
+            for address, view, name in self.own_pages()
+        ]
         return [*own, *super().get_urls()]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
@@ -265,10 +269,8 @@ class PageAdmin(ReadOnlyAdmin):
         return {}
 
     def own_pages(self) -> list[Page]:
-        if not self.live_template:
-            return []
-        name = f"instances_{self.opts.model_name}_live"
-        return [("<str:object_id>/live/", require_safe(self.live_view), name)]
+        is_live = bool(self.live_template)
+        return [("<str:object_id>/live/", require_safe(self.live_view), "live")] if is_live else []
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that changes by itself, fetched again every few seconds."""

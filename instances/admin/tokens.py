@@ -100,7 +100,7 @@ class ApiTokenAdmin(PageAdmin):
         }
 
     def own_pages(self) -> list[Page]:
-        return [("<int:token_id>/revoke/", revoke_view, "instances_apitoken_revoke")]
+        return [("<int:token_id>/revoke/", revoke_view, "revoke")]
 
 
 def _issue(request: HttpRequest, fields: dict[str, Any], made: list[str]) -> str:
