@@ -127,7 +127,7 @@ def instance(row: Instance) -> shapes.Instance:
         "image": row.image_ref,
         "image_id": row.image_id or None,
         "image_digest": row.image_digest or None,
-        "volumes": row.held_volumes,
+        "volumes": _noted(dict[str, str], row.held_volumes),
         "host_access": host_access(row),
         "container": row.container_name,
         "finding": cast(shapes.FindingCode | None, row.finding or None),
