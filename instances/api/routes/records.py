@@ -16,12 +16,12 @@ from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
 from instances.api.problems import existing
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.incidents import documents as incident_documents
 from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Operation
 
-TAGS = ["records"]
+route = Routes("records")
 EVENT = {
     "description": "one event",
     "type": "object",
@@ -36,9 +36,8 @@ Row = TypeVar("Row", bound=Model)
 IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
-@router.get(
+@route.get(
     "/operations",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.OperationPage),
     operation_id="listOperations",
@@ -60,9 +59,8 @@ def list_operations(
     }
 
 
-@router.get(
+@route.get(
     "/operations/{operation_id}",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(documents.shapes.Operation, 404),
     operation_id="getOperation",
@@ -72,9 +70,8 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
     return documents.operation(_operation(request, operation_id), in_full=call_of(request).is_admin)
 
 
-@router.get(
+@route.get(
     "/operations/{operation_id}/log",
-    tags=TAGS,
     auth=may("operate", "logs", limited=True),
     response=responses(documents.shapes.OperationLog, 404),
     operation_id="readOperationLog",
@@ -87,9 +84,8 @@ def operation_log(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
     return documents.operation_log(operation)
 
 
-@router.get(
+@route.get(
     "/incidents",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.IncidentPage),
     operation_id="listIncidents",
@@ -110,9 +106,8 @@ def list_incidents(
     return {"items": items, "next": following}
 
 
-@router.get(
+@route.get(
     "/events",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(None),
     operation_id="followEvents",
@@ -127,9 +122,8 @@ def follow_events(request: HttpRequest, last_event_id: forms.EventId = None) -> 
     return event_stream.response(request, last_event_id)
 
 
-@router.post(
+@route.post(
     "/incidents/{incident_id}/acknowledge",
-    tags=TAGS,
     auth=may("operate", "acknowledge", limited=True),
     response=responses(documents.shapes.Incident, 400, 404, 409, 411, 413),
     operation_id="acknowledgeIncident",
