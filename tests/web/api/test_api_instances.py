@@ -66,9 +66,7 @@ def test_an_instance_is_shown_without_its_environment(world: World, caller: Call
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_volumes_that_another_release_noted_otherwise_cost_no_list(
-    world: World, caller: Caller
-) -> None:
+def test_volumes_that_another_release_noted_otherwise_cost_no_list(world: World, caller: Caller) -> None:
     for name, volumes in (("c1", {"data": None}), ("c2", {"data": "/data"})):
         Instance.objects.filter(pk=world.instance(name).pk).update(volumes=volumes)
     shown = caller.get("/instances").document["items"]
