@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from instances.access.audit import Author, audit
@@ -29,7 +29,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ApiMiddleware:
-    """Stands first, so that whatever any other part answers becomes a problem document too."""
+    """Stands so early that whatever any other part answers becomes a problem document too."""
 
     def __init__(self, get_response: Answer) -> None:
         self._get_response = get_response
@@ -39,13 +39,12 @@ class ApiMiddleware:
             return self._get_response(request)
         address = client_ip.source(request.META, settings.TRUSTED_PROXIES)
         request.api_call = Call(SYSTEM.now(), address)  # type: ignore[attr-defined]
-        is_head = request.method == "HEAD"
-        if is_head:
-            request.method = "GET"  # answered alike, but for the content (RFC 9110, 9.3.2)
+        if request.method == "HEAD":
+            request.method = "GET"  # answered alike, but for the content, which goes last of all
         response = self._answer(request)
         _add_headers(response, call_of(request))
         _record(request, response)
-        return _without_content(response) if is_head else response
+        return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if "transfer-encoding" in request.headers:  # Django takes such a body for none
@@ -60,14 +59,6 @@ class ApiMiddleware:
         if "GET" in kept.get("Allow", "") and "HEAD" not in kept["Allow"]:
             kept["Allow"] += ", HEAD"
         return problems.of_status(response.status_code, kept).response()
-
-
-def _without_content(response: HttpResponseBase) -> HttpResponseBase:
-    if isinstance(response, StreamingHttpResponse):
-        response.streaming_content = ()  # the server closes the stream all the same
-    elif isinstance(response, HttpResponse):
-        response.content = b""
-    return response
 
 
 def _body_size(request: HttpRequest) -> int:
