@@ -21,7 +21,8 @@ NEW = ("provision", "--customer-id", "new", "--subdomain", "new.example.com", "-
 IDS = ("Nobody", "nobody", "", "a", "a_b", "-ab", "ab-", "x" * 64, "c1\n", "../etc", "c1 ", "ç1")
 ONE = ("check_health", "restart", "logs", "validate", "decommission", "pause", "resume")
 WRONG = [
-    *((command, "--customer-id", name) for command in ONE for name in IDS),
+    *(("restart", "--customer-id", name) for name in IDS),
+    *((command, "--customer-id", name) for command in ONE for name in ("Nobody", "nobody")),
     *((command,) for command in (*ONE, "provision", "apply")),
     *((command, "--bogus") for command in (*ONE, "instances", "operations", "daily_health", "rotate_keys")),
     ("decommission", "--customer-id", "c1", "--purge"),  # half of --purge-data
@@ -36,11 +37,8 @@ WRONG = [
     ("validate", "--subdomain", "no one.example.com"),
     ("validate", "--subdomain", "nobody.example.com"),
     ("validate", "--subdomain", "c1.example.com", "--customer-id", "c1"),
-    *(("logs", "--customer-id", "c1", "--lines", lines) for lines in ("0", "-1", "10001", "x", "1.5")),
-    *(
-        ("logs", "--customer-id", "c1", "--since", since)
-        for since in ("yesterday", "10", "5x", "-5m", "2026-03-01", "2026-03-01T12:00:00", "99999999d", "٣m")
-    ),
+    *(("logs", "--customer-id", "c1", "--lines", lines) for lines in ("0", "10001", "x")),
+    *(("logs", "--customer-id", "c1", "--since", since) for since in ("yesterday", "99999999d")),
     ("logs", "--customer-id", "c1", "--follow"),
     (*NEW[:2], "Bad", *NEW[3:]),
     (*NEW[:4], "bad_name.example.com", *NEW[5:]),

@@ -262,20 +262,14 @@ WRONG = [
     ("mute", "--customer-id", "c1", "--host", "local", "--for", "1h"),
     ("mute", "--host", "mars", "--for", "1h"),
     ("mute", "--plan", "platinum", "--for", "1h"),
-    *(
-        ("mute", "--host", "local", "--for", lasts)
-        for lasts in ("", "1", "0s", "-1h", "31d", "99999d", "soon")
-    ),
+    *(("mute", "--host", "local", "--for", lasts) for lasts in ("", "0s", "31d", "soon")),
     *(
         ("mute", "--host", "local", "--until", until)
-        for until in ("2h", "2026-03-01T13:00:00", "2026-03-01T12:00:00Z", "2026-04-01T12:00:00Z", "tomorrow")
+        for until in ("2h", "2026-03-01T12:00:00Z", "2026-04-01T12:00:00Z")
     ),
     ("mute", "--host", "local", "--for", "1h", "--until", "2026-03-02T00:00:00Z"),
     ("unmute", "--host", "mars"),
-    *(
-        ("uptime", "--since", since)
-        for since in ("", "ever", "30", "0s", "2026-03-01", "2027-01-01T00:00:00Z")
-    ),
+    *(("uptime", "--since", since) for since in ("", "ever", "0s", "2027-01-01T00:00:00Z")),
     ("uptime", "--plan", "platinum"),
     ("uptime", "--customer-id", "nobody"),
     ("uptime", "--customer-id", "c1", "--plan", "pro"),
