@@ -90,13 +90,11 @@ class Environment:
 
     def path(self, name: str, default: Path) -> Path:
         value = self._text(name)
-        # A file of variables may hand on the quotation marks and blanks around what it holds.
-        fits = value.startswith(("/", "~")) and value == value.rstrip(" \t\r\n\"'")
-        if value and not fits:
+        if value != value.strip(" \t\r\n\"'"):  # as out of a file of variables that quotes what it holds
             raise _refused(name, value, ALLOWED_PATH)
         try:
-            return Path(value or default).expanduser()
-        except RuntimeError:  # nobody's home folder
+            return Path(value or default).expanduser().absolute()
+        except (RuntimeError, OSError):  # nobody's home folder, or a working folder that is gone
             if value:
                 raise _refused(name, value, ALLOWED_PATH) from None
             raise ImproperlyConfigured(
