@@ -19,7 +19,6 @@ from instances.engine import podman_words
 from instances.engine.answers import (
     CONTAINER,
     LISTED,
-    LISTED_MOUNTS,
     VOLUME,
     ListOf,
     UnreadableAnswerError,
@@ -136,6 +135,7 @@ def container_summary(answer: object) -> ContainerSummary:
         health=_listed_health(row.get("Status") or ""),
         address=own_address(mode, attachments(row)),
         network_mode=mode,
+        volumes=tuple(mount["Name"] for mount in row.get("Mounts") or [] if mount["Name"]),
     )
 
 
@@ -148,13 +148,7 @@ def _listed_health(status: str) -> str:
 def users_of(answer: object, volume: str) -> list[str]:
     """Names of the listed containers that mount the volume. Raises UnreadableAnswerError."""
     rows = answer if isinstance(answer, list) else []
-    mounting = [row for row in rows if isinstance(row, dict) and _mounts_volume(row, volume)]
-    return [summary.name for summary in container_summaries(mounting)]
-
-
-def _mounts_volume(row: Json, volume: str) -> bool:
-    mounts = fitting(row.get("Mounts"), LISTED_MOUNTS) or []
-    return any(mount.get("Name") == volume for mount in mounts)
+    return [summary.name for summary in container_summaries(rows) if volume in summary.volumes]
 
 
 def _own_name(names: list[str]) -> str:

@@ -142,6 +142,15 @@ def test_a_copy_beside_is_not_joined_by_a_second_writer(world: World, instance: 
     assert world.engine.containers == ["dockmgr-c1"] and fresh(instance).container_id == made
 
 
+def test_what_is_run_of_an_image_made_of_it_is_not_taken_for_it(world: World, instance: Instance) -> None:
+    """`docker commit` gives an image the labels of its container: to look into one is a usual use of that."""
+    debug = copy(world, instance, name="debug", volumes={}, host_port=0)
+    [row] = sweep_here("tests", world.outside).rows
+    assert row.status == "healthy" and fresh(instance).container_id != debug
+    assert world.engine.containers == ["debug", "dockmgr-c1"] and world.engine.starts == {"dockmgr-c1": 1}
+    assert told() == []
+
+
 def test_a_stranger_that_answers_serves_and_is_told(world: World, instance: Instance) -> None:
     copy(world, instance, labels={})
     assert look(world).status == "healthy"

@@ -24,6 +24,8 @@ def ours(identity: str, name: str = "dockmgr-c1", state: str = "running") -> Con
     return ContainerSummary(identity, name, state, "sha256:1", OURS)
 
 
+WITH_DATA = Wanted("c1", "own-id", "dockmgr-c1", ("dockmgr-c1-data", "dockmgr-c1-more"))
+MOUNTED = ("dockmgr-c1-data", "shared")
 BY_ANOTHER_OPERATION = replace(ours("new"), labels={**OURS, OPERATION: "op-2"})
 
 # What is on the host; the id of the own container, the finding, who serves, whether it is aside.
@@ -67,6 +69,20 @@ def test_the_own_container_is_known_by_id_and_else_by_labels(case: str) -> None:
     assert (found.serves.id if found.serves else None, found.aside) == (serves, aside)
     assert bool(found.sentence) == bool(finding) == bool(way_on(found, "c1", adopted=False))
     assert not any(container.id in found.sentence for container in there if len(container.id) > 12)
+
+
+def test_a_replacement_mounts_the_data() -> None:
+    """An image made of a container has its labels, and so has what somebody runs of it to look into."""
+
+    def found(*there: ContainerSummary) -> tuple[str | None, str | None]:
+        it = identify(WITH_DATA, Listing.of(there))
+        return (it.container.id if it.container else None, it.stranger.id if it.stranger else None)
+
+    assert found(ours("look", "debug")) == (None, None)
+    assert found(ours("look")) == (None, "look")
+    assert found(replace(ours("copy", "new"), volumes=MOUNTED), ours("look")) == ("copy", "look")
+    assert found(replace(ours("copy"), volumes=MOUNTED), ours("look", "debug")) == ("copy", None)
+    assert found(ours("own-id", "x"), ours("look")) == ("own-id", "look")
 
 
 def test_an_instance_whose_container_was_never_made_has_none() -> None:
