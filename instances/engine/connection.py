@@ -26,6 +26,7 @@ from instances.engine.ssh import SshFiles
 from instances.engine.wording import brief, is_used_up, no_address, reason, without_credentials
 from instances.errors import (
     ContainerHung,
+    DiskFull,
     DockmgrError,
     EngineUnreachable,
     EngineUnusable,
@@ -169,7 +170,8 @@ class EngineConnection:
         missing = lacks(text) if kind in _UNEXPLAINED else ""
         if missing:
             return PermanentError(f"The Docker Engine at {self._where} did not {what}: {missing}.")
-        sentence = f"The Docker Engine at {self._where} did not {what}: {brief(text)}"
+        why = "its disk is full." if kind is DiskFull else brief(text)
+        sentence = f"The Docker Engine at {self._where} did not {what}: {why}"
         return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)
 
     def _unreachable(self, error: Exception) -> DockmgrError:

@@ -19,6 +19,7 @@ from instances.errors import (
     DockmgrError,
     EngineUnusable,
     LeaseLost,
+    OutOfReachError,
     RetryLater,
     TransientError,
 )
@@ -209,7 +210,11 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     courtesy(what, lambda: procedure.explain(work), work.redactor.text)
     told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
-    work.journal.remember(host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
+    work.journal.remember(
+        host_trouble=fault is Whose.HOST,
+        own_trouble=fault is Whose.OWN,
+        out_of_reach=isinstance(error, OutOfReachError),
+    )
     work.journal.write(undoing=True, tries=0, error=told)
     _undo(procedure, work)
 
