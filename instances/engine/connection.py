@@ -30,6 +30,7 @@ from instances.errors import (
     DockmgrError,
     EngineUnreachable,
     EngineUnusable,
+    NoPlace,
     OwnDefect,
     OwnPassingTrouble,
     PermanentError,
@@ -50,7 +51,7 @@ _SDK_FAILURES = (
     OSError,
 )
 # What a refusal is where its words say no more.
-_UNEXPLAINED = (PermanentError, TransientError)
+_UNEXPLAINED = (PermanentError, TransientError, NoPlace)
 # What reading an answer of another form than promised raises, in the SDK or here.
 _NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -169,7 +170,8 @@ class EngineConnection:
             self._forget()
         missing = lacks(text) if kind in _UNEXPLAINED else ""
         if missing:
-            return PermanentError(f"The Docker Engine at {self._where} did not {what}: {missing}.")
+            lacking = NoPlace if kind is NoPlace else PermanentError
+            return lacking(f"The Docker Engine at {self._where} did not {what}: {missing}.")
         why = "its disk is full." if kind is DiskFull else brief(text)
         sentence = f"The Docker Engine at {self._where} did not {what}: {why}"
         return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)

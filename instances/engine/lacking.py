@@ -59,6 +59,10 @@ _WORDS = (
         "its network has no free address: give the host a larger network, or remove other containers from it",
     ),
     (
+        r"endpoint with name \S+ already exists in network (\S{1,64}?)\.?$",
+        "the network {} still has a place for its earlier run: restart the engine, which gives that back",
+    ),
+    (
         r"non-overlapping IPv[46] address pool|address pools have been fully subnetted",
         "it has no range of addresses left for another network: see its default-address-pools",
     ),

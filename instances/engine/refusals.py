@@ -14,6 +14,7 @@ from instances.errors import (
     EngineUnreachable,
     LoginRefused,
     NameTaken,
+    NoPlace,
     NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
@@ -27,8 +28,12 @@ from instances.errors import (
 Kind = Callable[[int, str], type[DockmgrError]]
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
-# Of a network, one of whose addresses a container asks for: of a port more is said before these words.
-_PLACE_TAKEN = re.compile(r"(?:^|networking: )address already in use\.?$", re.IGNORECASE)
+# The first of an address in a network: of a port more is said before these words.
+_NO_PLACE = re.compile(
+    r"(?:^|networking: )address already in use\.?$|requested ip address \S+ is already allocated"
+    r"|no available (?:ipv[46] )?address|failed to find free ip|endpoint with name \S+ already exists",
+    re.IGNORECASE,
+)
 _NO_SOURCE = (
     *("bind source path does not exist", "error evaluating symlinks from mount source"),
     *("error while mounting volume", "error mounting volume", "failed to mount local volume"),
@@ -100,8 +105,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return EngineUnreachable
     if says(_PARTS_AWAY):
         return OutOfReachError
-    if _PLACE_TAKEN.search(text):
-        return PermanentError
+    if _NO_PLACE.search(text):
+        return NoPlace
     if says(_PORT_TAKEN):
         return PortTaken
     if says(_FULL) and not says(_RUNTIME):  # a runtime may speak of a limit of the container's own

@@ -9,6 +9,7 @@ import pytest
 from instances.errors import (
     ContainerHung,
     EngineUnreachable,
+    NoPlace,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -235,7 +236,9 @@ def test_a_start_the_engine_refuses_speaks_against_the_image(world: World, old: 
     assert in_order(world).failed_images == [NEW]
 
 
-@pytest.mark.parametrize("error", [PortTaken("It is taken."), ContainerHung("No answer.")])
+@pytest.mark.parametrize(
+    "error", [PortTaken("It is taken."), NoPlace("No address."), ContainerHung("No answer.")]
+)
 def test_what_others_did_to_the_host_does_not_speak_against_the_image(
     world: World, old: Instance, error: PermanentError
 ) -> None:

@@ -62,6 +62,7 @@ RUNC = "OCI runtime create failed: runc create failed: unable to start container
             "address-pools",
         ),
         ("all predefined address pools have been fully subnetted", "address-pools"),
+        ("endpoint with name dockmgr-c1 already exists in network dockmgr", "network dockmgr still"),
         ("listen tcp4 127.0.0.1:80: bind: address already in use", ""),
         ("port is already allocated", ""),
         ("stat /data: no such file or directory", ""),
