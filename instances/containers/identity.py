@@ -128,7 +128,7 @@ def _by_id(wanted: Wanted, own: ContainerSummary, named: ContainerSummary | None
         left = f"{called}: an operation that did not end well left another one there."
         return Identified(own, RENAMED, left, left_behind=named)
     beside = f"{called}, and another one ({short_id(named.id)}, {named.state}) has that name"
-    if own.state in ALIVE:
+    if own.state in ALIVE or _is_of_another(named, wanted):
         return Identified(own, RENAMED, f"{beside}.", named)
     return Identified(own, REPLACED, f"{beside} while it is {own.state}.", named, aside=True)
 
@@ -142,6 +142,11 @@ def _is_left_behind(wanted: Wanted, own: ContainerSummary, named: ContainerSumma
 def _is_of(container: ContainerSummary, wanted: Wanted) -> bool:
     has_data = not wanted.volumes or not set(wanted.volumes).isdisjoint(container.volumes)
     return has_data and _is_labelled(container, wanted)
+
+
+def _is_of_another(container: ContainerSummary, wanted: Wanted) -> bool:
+    """Whether it is another customer's, so that it has nothing to do with this one's data."""
+    return is_managed(container.labels) and not _is_labelled(container, wanted)
 
 
 def _is_labelled(container: ContainerSummary, wanted: Wanted) -> bool:

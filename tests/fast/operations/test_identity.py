@@ -200,6 +200,20 @@ def test_one_put_aside_is_not_started_beside_what_stands_in_its_place(
     assert world.engine.containers == ["c0ffee_dockmgr-c1", "dockmgr-c1"]
 
 
+def test_who_has_changed_names_with_another_customer_is_healed(world: World, instance: Instance) -> None:
+    other = world.instance("c2")
+    for which, name in ((instance, "x"), (other, "dockmgr-c1"), (instance, "dockmgr-c2")):
+        world.engine.rename(which.container_id, name)
+    world.engine.change(instance.container_id, state="exited")
+    rows = sweep_here("tests", world.outside).rows
+    assert [row.status for row in rows] == ["healthy", "healthy"]
+    assert fresh(instance).container_id == instance.container_id
+    assert world.engine.starts == {"dockmgr-c2": 1} and world.engine.containers == [
+        "dockmgr-c1",
+        "dockmgr-c2",
+    ]
+
+
 def test_an_update_is_refused_while_others_share_its_network(world: World, instance: Instance) -> None:
     sidecar = replace(instance.spec(), name="sidecar", image=IMAGE, labels={}, host_port=0)
     world.engine.create(sidecar)

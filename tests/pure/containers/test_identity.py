@@ -26,6 +26,7 @@ def ours(identity: str, name: str = "dockmgr-c1", state: str = "running") -> Con
 
 WITH_DATA = Wanted("c1", "own-id", "dockmgr-c1", ("dockmgr-c1-data", "dockmgr-c1-more"))
 MOUNTED = ("dockmgr-c1-data", "shared")
+OF_ANOTHER = ContainerSummary("other", "dockmgr-c1", "running", "i", labels_for("c2", "pro"))
 BY_ANOTHER_OPERATION = replace(ours("new"), labels={**OURS, OPERATION: "op-2"})
 
 # What is on the host; the id of the own container, the finding, who serves, whether it is aside.
@@ -41,6 +42,9 @@ CASES = {
     "put aside for a stranger": (
         [ours("own-id", "c0ffee", "exited"), a("other")], "own-id", "replaced", "other", True,
     ),
+    "names changed for each other, stopped": (
+        [ours("own-id", "dockmgr-c2", "exited"), OF_ANOTHER], "own-id", "renamed", "own-id", False,
+    ),
     "put aside by a tool that copies labels": (
         [ours("own-id", "c0ffee", "exited"), ours("copy")], "own-id", "replaced", "copy", True,
     ),
@@ -55,8 +59,7 @@ CASES = {
     "left behind by an update": ([ours("old", "dockmgr-c1.previous")], None, "", None, False),
     "a stranger in its place": ([a("other")], None, "replaced", "other", False),
     "another customer's labels": (
-        [ContainerSummary("other", "dockmgr-c1", "running", "i", labels_for("c2", "pro"))],
-        None, "replaced", "other", False,
+        [OF_ANOTHER], None, "replaced", "other", False,
     ),
 }  # fmt: skip
 
