@@ -126,6 +126,10 @@ class PortTaken(PermanentError):
     """The published port is held by something else on the host; another port may work."""
 
 
+class NoPlace(PermanentError):
+    """The network that a container is to be in has no address for it, or not the one it is to have."""
+
+
 class NotOurs(PermanentError):
     """A container that dockmgr neither made nor knows stands in the place of an instance's own."""
 

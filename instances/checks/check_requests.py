@@ -112,7 +112,7 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
 
     @property
     def wanted(self) -> Wanted:
-        return Wanted(self.customer_id, self.container_id, self.name)
+        return Wanted(self.customer_id, self.container_id, self.name, self.volumes)
 
     def of_container(self, container: str) -> Self:
         """The same question about this very container, whatever it is called."""

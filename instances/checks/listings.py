@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from instances.checks import trust
 from instances.checks.engine_answers import EngineAnswers
-from instances.checks.trust import Stake
-from instances.containers.identity import Listing, identify
+from instances.containers.identity import Listing, Wanted, identify
 from instances.engine.pool import EngineAddress, Engines
 from instances.errors import AnotherEngine, DockmgrError
 from instances.models import Host
@@ -114,7 +113,7 @@ def doubt_of(instances: Sequence[CheckSubject], listing: Seen, engines: Engines)
     return partial(_resolved, engine_address(instances[0].host), stakes, listing, engines)
 
 
-def _resolved(address: EngineAddress, stakes: Sequence[Stake], listing: Listing, engines: Engines) -> Seen:
+def _resolved(address: EngineAddress, stakes: Sequence[Wanted], listing: Listing, engines: Engines) -> Seen:
     try:
         lost = engines.look(address, lambda engine: trust.what_is_lost(stakes, listing, engine))
     except DockmgrError:

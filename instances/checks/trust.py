@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from instances.checks.roster import rows_of
 from instances.containers.identity import Listing, Wanted, identify
@@ -13,18 +12,10 @@ from instances.models import Instance
 LEAST_LOST = 3
 
 
-@dataclass(frozen=True)
-class Stake:
-    """What an instance has on its host's engine: its container, and the volumes its data is in."""
-
-    container: Wanted
-    volumes: tuple[str, ...]
-
-
-def stakes_on(host_id: int) -> list[Stake]:
-    """The stakes of a host's active instances."""
+def stakes_on(host_id: int) -> list[Wanted]:
+    """What a host's active instances have on its engine: a container each, and volumes."""
     active = Instance.objects.active().filter(host_id=host_id).order_by("pk").values_list("pk", flat=True)
-    return [Stake(row.wanted, tuple(row.held_volumes)) for row in rows_of(active)]
+    return [row.wanted for row in rows_of(active)]
 
 
 def containers_on(host_id: int) -> list[str]:
@@ -32,7 +23,7 @@ def containers_on(host_id: int) -> list[str]:
     return list(Instance.objects.active().filter(host_id=host_id).values_list("container_id", flat=True))
 
 
-def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) -> str:
+def what_is_lost(stakes: Collection[Wanted], listing: Listing, engine: Engine) -> str:
     """A sentence when at least three instances, and half of all, have neither container nor data.
 
     That is no accident of theirs: the engine's data is not there. Asks for volumes only when so many
@@ -45,13 +36,13 @@ def what_is_lost(stakes: Collection[Stake], listing: Listing, engine: Engine) ->
     return _sentence(lost, len(stakes)) if many(lost, len(stakes)) else ""
 
 
-def lacks_many(stakes: Collection[Stake], listing: Listing) -> bool:
+def lacks_many(stakes: Collection[Wanted], listing: Listing) -> bool:
     """Whether so many containers with data are missing that `what_is_lost` asks the engine for volumes."""
     return many(len(_gone(stakes, listing)), len(stakes))
 
 
-def _gone(stakes: Collection[Stake], listing: Listing) -> list[Stake]:
-    return [s for s in stakes if s.volumes and identify(s.container, listing).container is None]
+def _gone(stakes: Collection[Wanted], listing: Listing) -> list[Wanted]:
+    return [s for s in stakes if s.volumes and identify(s, listing).container is None]
 
 
 def many(lost: int, stakes: int) -> bool:

@@ -22,7 +22,8 @@ class ContainerSummary:
     """One line of a host's container list. `state` is the engine's word: running, exited, …
 
     `health` is what the image's own health check says, empty without one. `address` is its own, in its first
-    network, while it runs. `network_mode` is the engine's word for the network it was made in.
+    network, while it runs. `network_mode` is the engine's word for the network it was made in. `volumes` are
+    the names of those it mounts, None where the list does not tell, as Podman's.
     """
 
     id: str
@@ -33,6 +34,7 @@ class ContainerSummary:
     health: str = ""
     address: str = ""
     network_mode: str = ""
+    volumes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class ContainerFacts:
         """What a list of containers would say of it."""
         return ContainerSummary(
             self.id, self.name, self.state, self.image_id, self.labels, self.health, self.address,
-            self.network_mode,
+            self.network_mode, tuple(self.volumes),
         )  # fmt: skip
 
     @property

@@ -26,11 +26,15 @@ ALIVE = frozenset({"running", "paused", "restarting"})
 
 
 class Wanted(Struct, frozen=True):
-    """The container to look for, as the database knows it; `container_id` may be empty."""
+    """The container to look for, as the database knows it; `container_id` may be empty.
+
+    `volumes` are those the customer's data is in.
+    """
 
     customer_id: str
     container_id: str
     name: str
+    volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,13 @@ def identify(wanted: Wanted, listing: Listing) -> Identified:
 
     The id decides, whatever the container is called. Where nothing has the id any more, somebody made
     another one in its place: the container of the name if it carries the customer's labels, else one that
-    carries them under another name and runs.
+    carries them under another name and runs. Labels alone prove nothing: an image made of a container has
+    them, and gives them to whatever is made of it. Whoever replaces it mounts its data.
     """
     own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
     if own is not None:
         return _by_id(wanted, own, named)
-    if named is not None and _is_of(named, wanted.customer_id):
+    if named is not None and _is_of(named, wanted):
         return Identified(named, REPLACED, _replaced_by(wanted, named))
     beside = _running_beside(wanted, listing)
     if beside is not None:
@@ -123,7 +128,7 @@ def _by_id(wanted: Wanted, own: ContainerSummary, named: ContainerSummary | None
         left = f"{called}: an operation that did not end well left another one there."
         return Identified(own, RENAMED, left, left_behind=named)
     beside = f"{called}, and another one ({short_id(named.id)}, {named.state}) has that name"
-    if own.state in ALIVE:
+    if own.state in ALIVE or _is_of_another(named, wanted):
         return Identified(own, RENAMED, f"{beside}.", named)
     return Identified(own, REPLACED, f"{beside} while it is {own.state}.", named, aside=True)
 
@@ -131,17 +136,29 @@ def _by_id(wanted: Wanted, own: ContainerSummary, named: ContainerSummary | None
 def _is_left_behind(wanted: Wanted, own: ContainerSummary, named: ContainerSummary) -> bool:
     """Whether another operation of ours made the one that has the name; who copies one copies its labels."""
     made_by = named.labels.get(OPERATION_LABEL)
-    return bool(made_by) and _is_of(named, wanted.customer_id) and made_by != own.labels.get(OPERATION_LABEL)
+    return bool(made_by) and _is_labelled(named, wanted) and made_by != own.labels.get(OPERATION_LABEL)
 
 
-def _is_of(container: ContainerSummary, customer_id: str) -> bool:
-    return is_managed(container.labels) and container.labels.get(CUSTOMER_LABEL) == customer_id
+def _is_of(container: ContainerSummary, wanted: Wanted) -> bool:
+    if wanted.volumes and container.volumes is not None and set(wanted.volumes).isdisjoint(container.volumes):
+        return False
+    return _is_labelled(container, wanted)
+
+
+def _is_of_another(container: ContainerSummary, wanted: Wanted) -> bool:
+    """Whether it is another customer's, so that it has nothing to do with this one's data."""
+    return is_managed(container.labels) and not _is_labelled(container, wanted)
+
+
+def _is_labelled(container: ContainerSummary, wanted: Wanted) -> bool:
+    return is_managed(container.labels) and container.labels.get(CUSTOMER_LABEL) == wanted.customer_id
 
 
 def _running_beside(wanted: Wanted, listing: Listing) -> ContainerSummary | None:
     """A running container of the customer under a name that no operation of ours gives."""
     for container in listing.by_customer.get(wanted.customer_id, ()):
-        if container.state in ALIVE and derived_from(container.name) != wanted.name:
+        is_other = container.state in ALIVE and derived_from(container.name) != wanted.name
+        if is_other and _is_of(container, wanted):
             return container
     return None
 

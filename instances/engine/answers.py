@@ -133,8 +133,8 @@ LISTED: Json = {
     "Labels": _TEXT_BY_NAME,
     "HostConfig": {"NetworkMode": str},
     "NetworkSettings": {"Networks": EntriesOf({"NetworkID": str, "IPAddress": str})},
+    "Mounts": ListOf({"Name": str}, ("Name",)),
 }
-LISTED_MOUNTS = ListOf({"Name": str})
 INFO: Json = {
     "Architecture": str,
     "NCPU": int,

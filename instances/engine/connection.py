@@ -23,9 +23,11 @@ from instances.engine.ssh import SshFiles
 from instances.engine.wording import brief, is_used_up, no_address, reason, without_credentials
 from instances.errors import (
     ContainerHung,
+    DiskFull,
     DockmgrError,
     EngineUnreachable,
     EngineUnusable,
+    NoPlace,
     OwnDefect,
     OwnPassingTrouble,
     PermanentError,
@@ -46,7 +48,7 @@ _SDK_FAILURES = (
     OSError,
 )
 # What a refusal is where its words say no more.
-_UNEXPLAINED = (PermanentError, TransientError)
+_UNEXPLAINED = (PermanentError, TransientError, NoPlace)
 # What reading an answer of another form than promised raises, in the SDK or here.
 _NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -165,8 +167,10 @@ class EngineConnection:
             self._forget()
         missing = lacks(text) if kind in _UNEXPLAINED else ""
         if missing:
-            return PermanentError(f"The Docker Engine at {self._where} did not {what}: {missing}.")
-        sentence = f"The Docker Engine at {self._where} did not {what}: {brief(text)}"
+            lacking = NoPlace if kind is NoPlace else PermanentError
+            return lacking(f"The Docker Engine at {self._where} did not {what}: {missing}.")
+        why = "its disk is full." if kind is DiskFull else brief(text)
+        sentence = f"The Docker Engine at {self._where} did not {what}: {why}"
         return RetryLater(sentence, told_wait(text)) if kind is RetryLater else kind(sentence)
 
     def _unreachable(self, error: Exception) -> DockmgrError:

@@ -50,6 +50,23 @@ _WORDS = (
         "it has no such AppArmor profile: see security_opt",
     ),
     (
+        r"(?:^|networking: )address already in use\.?$|requested ip address \S+ is already allocated",
+        "another container of its network has the address it is to have: "
+        "remove that one, or keep such addresses out of what its network gives to others",
+    ),
+    (
+        r"no available (?:IPv[46] )?address|failed to find free IP",
+        "its network has no free address: give the host a larger network, or remove other containers from it",
+    ),
+    (
+        r"endpoint with name \S+ already exists in network (\S{1,64}?)\.?$",
+        "the network {} still has a place for its earlier run: restart the engine, which gives that back",
+    ),
+    (
+        r"non-overlapping IPv[46] address pool|address pools have been fully subnetted",
+        "it has no range of addresses left for another network: see its default-address-pools",
+    ),
+    (
         r"(?:opening|decoding) seccomp profile failed",
         "it can't read the seccomp profile: see the plan's security_opt",
     ),

@@ -19,7 +19,6 @@ from instances.engine import podman_words
 from instances.engine.answers import (
     CONTAINER,
     LISTED,
-    LISTED_MOUNTS,
     VOLUME,
     ListOf,
     UnreadableAnswerError,
@@ -121,6 +120,7 @@ def container_summary(answer: object) -> ContainerSummary:
     A sweep keeps the rows of many hosts, so what many of them say alike is kept once.
     """
     row = readable(answer, LISTED, "Id", "State")
+    mounts = row.get("Mounts")
     mode = (row.get("HostConfig") or {}).get("NetworkMode") or "default"
     return ContainerSummary(
         id=row["Id"],
@@ -131,6 +131,7 @@ def container_summary(answer: object) -> ContainerSummary:
         health=_listed_health(row.get("Status") or ""),
         address=own_address(mode, attachments(row)),
         network_mode=mode,
+        volumes=None if mounts is None else tuple(mount["Name"] for mount in mounts if mount["Name"]),
     )
 
 
@@ -143,13 +144,7 @@ def _listed_health(status: str) -> str:
 def users_of(answer: object, volume: str) -> list[str]:
     """Names of the listed containers that mount the volume. Raises UnreadableAnswerError."""
     rows = answer if isinstance(answer, list) else []
-    mounting = [row for row in rows if isinstance(row, dict) and _mounts_volume(row, volume)]
-    return [summary.name for summary in container_summaries(mounting)]
-
-
-def _mounts_volume(row: Json, volume: str) -> bool:
-    mounts = fitting(row.get("Mounts"), LISTED_MOUNTS) or []
-    return any(mount.get("Name") == volume for mount in mounts)
+    return [summary.name for summary in container_summaries(rows) if volume in (summary.volumes or ())]
 
 
 def _own_name(names: list[str]) -> str:

@@ -14,6 +14,7 @@ from instances.errors import (
     EngineUnreachable,
     LoginRefused,
     NameTaken,
+    NoPlace,
     NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
@@ -27,6 +28,12 @@ from instances.errors import (
 Kind = Callable[[int, str], type[DockmgrError]]
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
+# The first of an address in a network: of a port more is said before these words.
+_NO_PLACE = re.compile(
+    r"(?:^|networking: )address already in use\.?$|requested ip address \S+ is already allocated"
+    r"|no available (?:ipv[46] )?address|failed to find free ip|endpoint with name \S+ already exists",
+    re.IGNORECASE,
+)
 _NO_SOURCE = (
     *("bind source path does not exist", "error evaluating symlinks from mount source"),
     *("error while mounting volume", "error mounting volume", "failed to mount local volume"),
@@ -40,6 +47,7 @@ _BEING_REMOVED = ("marked for removal",)
 _BETWEEN_RUNS = re.compile(r"sandbox \w+ not found")  # of the network, which each run has anew
 # Of a proxy before the engine that does not reach it, and of an engine whose own parts are away.
 _AWAY_BEHIND = (502, 503, 504)
+_PARTS_AWAY = ("containerd.sock",)
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
@@ -95,8 +103,14 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if status in _AWAY_BEHIND:
         return EngineUnreachable
+    if says(_PARTS_AWAY):
+        return OutOfReachError
+    if _NO_PLACE.search(text):
+        return NoPlace
     if says(_PORT_TAKEN):
         return PortTaken
+    if says(_FULL) and not says(_RUNTIME):  # a runtime may speak of a limit of the container's own
+        return DiskFull
     if says(_NO_SOURCE):
         return DataMissing
     if _BETWEEN_RUNS.search(text):

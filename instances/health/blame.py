@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from instances.errors import DockmgrError, OutOfReachError, OwnTrouble
+from instances.errors import DiskFull, DockmgrError, OutOfReachError, OwnTrouble
 
 
 class Whose(StrEnum):
@@ -19,4 +19,4 @@ def whose(error: Exception) -> Whose:
     """Who is at fault for a failure. What is not one of our errors is a defect, and so our own."""
     if isinstance(error, OwnTrouble) or not isinstance(error, DockmgrError):
         return Whose.OWN
-    return Whose.HOST if isinstance(error, OutOfReachError) else Whose.INSTANCE
+    return Whose.HOST if isinstance(error, OutOfReachError | DiskFull) else Whose.INSTANCE

@@ -18,7 +18,7 @@ def outcome(operation: Operation) -> int:
     """The exit code an operation stands for."""
     if operation.status in ("succeeded", "queued", "running"):
         return GOOD
-    return OUT_OF_REACH if operation.facts.get("host_trouble") else BAD
+    return OUT_OF_REACH if operation.facts.get("out_of_reach") else BAD
 
 
 class InstanceChange(FleetCommand):

@@ -37,8 +37,9 @@ class CheckSubject:
 
     @property
     def wanted(self) -> Wanted:
-        """What its container is known by; reads no secret."""
-        return Wanted(self.customer_id, self.container_id, self.container_name)
+        """What its container is known by; reads as much as `held_volumes`."""
+        volumes = tuple(self.held_volumes)
+        return Wanted(self.customer_id, self.container_id, self.container_name, volumes)
 
     @property
     def volume_name(self) -> str:

@@ -10,8 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from instances.checks import trust
-from instances.checks.trust import Stake
-from instances.containers.identity import Listing
+from instances.containers.identity import Listing, Wanted
 from instances.engine.certificates import CertificateEnd
 from instances.engine.port import Engine
 from instances.errors import AnotherEngine, DockmgrError, EngineUnusable, OwnTrouble
@@ -91,7 +90,7 @@ def _lacks_many(outside: Outside, host: Host, containers: Sequence[str]) -> bool
     return trust.many(len(containers), len(containers)) and _looked(outside, host, look, otherwise=False)
 
 
-def _lost(outside: Outside, host: Host, stakes: Sequence[Stake]) -> str:
+def _lost(outside: Outside, host: Host, stakes: Sequence[Wanted]) -> str:
     def look(engine: Engine) -> str:
         return trust.what_is_lost(stakes, Listing.of(engine.list_containers()), engine)
 

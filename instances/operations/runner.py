@@ -20,6 +20,7 @@ from instances.errors import (
     DockmgrError,
     EngineUnusable,
     LeaseLost,
+    OutOfReachError,
     RetryLater,
     TransientError,
 )
@@ -218,7 +219,8 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     courtesy(what, lambda: procedure.explain(work), work.redactor.text)
     told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
-    _turn_back(work, told, host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
+    whose_it_is = {"host_trouble": fault is Whose.HOST, "own_trouble": fault is Whose.OWN}
+    _turn_back(work, told, **whose_it_is, out_of_reach=isinstance(error, OutOfReachError))
     _undo(procedure, work)
 
 

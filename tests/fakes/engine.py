@@ -136,6 +136,7 @@ class FakeEngine:
                 facts.health,
                 facts.address,
                 facts.network_mode,
+                tuple(facts.volumes),
             )
             for facts in self._held.values()
         ]

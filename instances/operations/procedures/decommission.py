@@ -14,7 +14,8 @@ from instances.checks.transition import change
 from instances.containers import storage
 from instances.containers.spec import container_name, is_made_elsewhere
 from instances.db.locks import lock_in_order
-from instances.errors import PermanentError, RequestError
+from instances.errors import PermanentError, RequestError, TransientError
+from instances.health.blame import Whose, whose
 from instances.health.restarts import resumed
 from instances.incidents.lifecycle import close_of
 from instances.models import Health, Instance, Operation, PendingPurge
@@ -129,27 +130,28 @@ def _remove_volume(work: Work, name: str) -> str:
 
 
 def _purge(work: Work, volume: str, *, can_wait: bool) -> str:
-    """Who else uses the data keeps it for the time being; `fleet.cleanup` tries again.
+    """Data that somebody uses, or that can't be removed, stays for now: `fleet.cleanup` tries again.
 
     What that would leave to another installation goes now, or the removal has to be asked for again.
     """
     try:
         work.engine.remove_volume(volume)
-    except PermanentError:
-        users = work.engine.volume_users(volume)
-        if not users or not can_wait:
+    except (PermanentError, TransientError) as error:
+        if not can_wait or whose(error) is not Whose.INSTANCE:
             raise
-        held = ", ".join(users)
+        users = ", ".join(work.engine.volume_users(volume))
         PendingPurge.objects.update_or_create(
             host=work.instance.host,
             volume=volume,
             defaults={
                 "customer_id": work.instance.customer_id,
                 "asked_at": work.outside.clock.now(),
-                "holders": held[:255],
+                "holders": (users or str(error))[:255],
             },
         )
-        return f"{volume} is in use by {held}; it is removed with all data once that is over"
+        if not users:
+            return f"{volume} could not be removed, which is tried again: {error}"
+        return f"{volume} is in use by {users}; it is removed with all data once that is over"
     return "removed with all data"
 
 

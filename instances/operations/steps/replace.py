@@ -14,6 +14,7 @@ from instances.containers.spec import next_name
 from instances.errors import (
     ContainerHung,
     LeftPaused,
+    NoPlace,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -34,7 +35,7 @@ OF_THE_NEW = (
     "failed_images",
 )  # fmt: skip
 CHECKS_GO_ON = "health checks go on from here"
-NOT_THE_IMAGES = (PortTaken, NotFoundOnEngine, ContainerHung, LeftPaused, RemovedMeanwhile)
+NOT_THE_IMAGES = (PortTaken, NoPlace, NotFoundOnEngine, ContainerHung, LeftPaused, RemovedMeanwhile)
 
 
 def old_container(work: Work) -> str:

@@ -11,7 +11,7 @@ import pytest
 from instances import documents
 from instances.checks.roster import Roster
 from instances.containers.spec import OPERATION_LABEL, previous_name
-from instances.fleet.sweep import check_here
+from instances.fleet.sweep import check_here, sweep_here
 from instances.models import Health, Incident, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.procedures.restart import begin_automatic
@@ -151,6 +151,16 @@ def test_a_copy_beside_is_not_joined_by_a_second_writer(world: World, instance: 
     assert world.engine.containers == ["dockmgr-c1"] and fresh(instance).container_id == made
 
 
+@pytest.mark.django_db(transaction=True)  # a sweep has threads
+def test_what_is_run_of_an_image_made_of_it_is_not_taken_for_it(world: World, instance: Instance) -> None:
+    """`docker commit` gives an image the labels of its container: to look into one is a usual use of that."""
+    debug = copy(world, instance, name="debug", volumes={}, host_port=0)
+    [row] = sweep_here("tests", world.outside).rows
+    assert row.status == "healthy" and fresh(instance).container_id != debug
+    assert world.engine.containers == ["debug", "dockmgr-c1"] and world.engine.starts == {"dockmgr-c1": 1}
+    assert told() == []
+
+
 def test_a_stranger_that_answers_serves_and_is_told(world: World, instance: Instance) -> None:
     copy(world, instance, labels={})
     assert look(world).status == "healthy"
@@ -197,6 +207,21 @@ def test_one_put_aside_is_not_started_beside_what_stands_in_its_place(
     assert update(world).status == "failed"
     assert not world.engine.starts
     assert world.engine.containers == ["c0ffee_dockmgr-c1", "dockmgr-c1"]
+
+
+@pytest.mark.django_db(transaction=True)  # a sweep has threads
+def test_who_has_changed_names_with_another_customer_is_healed(world: World, instance: Instance) -> None:
+    other = world.instance("c2")
+    for which, name in ((instance, "x"), (other, "dockmgr-c1"), (instance, "dockmgr-c2")):
+        world.engine.rename(which.container_id, name)
+    world.engine.change(instance.container_id, state="exited")
+    rows = sweep_here("tests", world.outside).rows
+    assert [row.status for row in rows] == ["healthy", "healthy"]
+    assert fresh(instance).container_id == instance.container_id
+    assert world.engine.starts == {"dockmgr-c2": 1} and world.engine.containers == [
+        "dockmgr-c1",
+        "dockmgr-c2",
+    ]
 
 
 def test_an_update_is_refused_while_others_share_its_network(world: World, instance: Instance) -> None:

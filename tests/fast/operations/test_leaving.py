@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from instances import documents
 from instances.checks.record import record
 from instances.containers.spec import ContainerSpec, labels_for
-from instances.errors import PermanentError, RequestError
+from instances.errors import DockmgrError, PermanentError, RequestError, TransientError
 from instances.fleet.cleanup import purge_pending
 from instances.fleet.sweep import sweep_here
 from instances.models import Host, Incident, Instance, Operation, PendingPurge
@@ -62,6 +62,19 @@ def test_data_that_is_in_use_ends_the_removal_well_and_goes_once_nobody_uses_it(
     maintenance.tidy_up()
     assert world.engine.volumes == {}
     assert not PendingPurge.objects.exists()
+
+
+@pytest.mark.parametrize("kind", [PermanentError, TransientError])
+def test_data_that_can_t_be_removed_is_tried_again_later(world: World, kind: type[DockmgrError]) -> None:
+    """Whoever left has left, as when somebody uses the data: nobody has to ask for it again."""
+    world.instance()
+    told = "The engine did not remove the volume: read-only file system."
+    world.engine.fail_next("remove_volume", kind(told))
+    done = world.decommission(purge_data=True)
+    assert done.status == "succeeded"
+    assert done.steps[-1]["detail"] == f"{VOLUME} could not be removed, which is tried again: {told}"
+    assert PendingPurge.objects.get().holders == told
+    assert purge_pending(world.outside) == [VOLUME]
 
 
 def test_a_host_that_does_not_answer_is_asked_once_whatever_waits_there(world: World) -> None:

@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 
 from instances.checks.record import record
-from instances.errors import DEFECT, EngineUnusable, OwnDefect, OwnPassingTrouble
+from instances.errors import DEFECT, DiskFull, EngineUnusable, OwnDefect, OwnPassingTrouble
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.state import State
 from instances.http.probe import ProbeResult
 from instances.incidents import hosts
+from instances.limits import STEP
+from instances.management.codes import BAD
+from instances.management.instance_change import outcome
 from instances.models import HostWatch, Incident, IncidentEvent, Instance, Notification, Operation
 from instances.monitoring.hosts import ask_due
 from instances.monitoring.self_check import not_looked_at
@@ -137,6 +140,24 @@ def test_an_engine_that_is_set_up_wrongly_is_the_host_s(world: World) -> None:
     assert (ended.facts["host_trouble"], health.failures, health.status) == (True, 0, "unknown")
     assert health.last_restart_at is None  # nothing was touched
     assert (health.reason, health.error) == ("engine", "The Docker Engine cannot be used: no such file.")
+
+
+def test_a_full_disk_is_the_host_s_and_costs_no_attempt(world: World) -> None:
+    instance = world.instance("c1")
+    record([a_failure(world, instance, "exited")], world.now)
+    told = "The Docker Engine did not start container c1: its disk is full."
+    for _ in range(STEP.tries):
+        world.engine.fail_next("start", DiskFull(told))
+    operation = begin_automatic(instance.pk, world.now)
+    assert operation
+    ended, health = carried_out(world, operation), health_of(instance)
+    assert (ended.status, ended.error, outcome(ended)) == ("failed", told, BAD)
+    assert (health.status, health.restarts_used, health.reason, health.error) == (
+        "unknown",
+        0,
+        "engine",
+        told,
+    )
 
 
 def a_probe_defect(world: World, instance: Instance) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from instances.errors import (
     EngineUnreachable,
+    NoPlace,
     NotFoundOnEngine,
     PermanentError,
     PortTaken,
@@ -226,8 +227,11 @@ def test_a_start_the_engine_refuses_speaks_against_the_image(world: World, old: 
     assert in_order(world).failed_images == [NEW]
 
 
-def test_what_others_did_to_the_host_does_not_speak_against_the_image(world: World, old: Instance) -> None:
-    world.engine.fail_next("start", PortTaken("It is taken."))
+@pytest.mark.parametrize("error", [PortTaken("It is taken."), NoPlace("No address.")])
+def test_what_others_did_to_the_host_does_not_speak_against_the_image(
+    world: World, old: Instance, error: PermanentError
+) -> None:
+    world.engine.fail_next("start", error)
     assert update(world).status == "rolled_back"
     back_in_place(world, old)
     assert in_order(world).failed_images == []

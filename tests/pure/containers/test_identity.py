@@ -24,6 +24,9 @@ def ours(identity: str, name: str = "dockmgr-c1", state: str = "running") -> Con
     return ContainerSummary(identity, name, state, "sha256:1", OURS)
 
 
+WITH_DATA = Wanted("c1", "own-id", "dockmgr-c1", ("dockmgr-c1-data", "dockmgr-c1-more"))
+MOUNTED = ("dockmgr-c1-data", "shared")
+OF_ANOTHER = ContainerSummary("other", "dockmgr-c1", "running", "i", labels_for("c2", "pro"))
 BY_ANOTHER_OPERATION = replace(ours("new"), labels={**OURS, OPERATION: "op-2"})
 
 # What is on the host; the id of the own container, the finding, who serves, whether it is aside.
@@ -39,6 +42,9 @@ CASES = {
     "put aside for a stranger": (
         [ours("own-id", "c0ffee", "exited"), a("other")], "own-id", "replaced", "other", True,
     ),
+    "names changed for each other, stopped": (
+        [ours("own-id", "dockmgr-c2", "exited"), OF_ANOTHER], "own-id", "renamed", "own-id", False,
+    ),
     "put aside by a tool that copies labels": (
         [ours("own-id", "c0ffee", "exited"), ours("copy")], "own-id", "replaced", "copy", True,
     ),
@@ -53,8 +59,7 @@ CASES = {
     "left behind by an update": ([ours("old", "dockmgr-c1.previous")], None, "", None, False),
     "a stranger in its place": ([a("other")], None, "replaced", "other", False),
     "another customer's labels": (
-        [ContainerSummary("other", "dockmgr-c1", "running", "i", labels_for("c2", "pro"))],
-        None, "replaced", "other", False,
+        [OF_ANOTHER], None, "replaced", "other", False,
     ),
 }  # fmt: skip
 
@@ -67,6 +72,24 @@ def test_the_own_container_is_known_by_id_and_else_by_labels(case: str) -> None:
     assert (found.serves.id if found.serves else None, found.aside) == (serves, aside)
     assert bool(found.sentence) == bool(finding) == bool(way_on(found, "c1", adopted=False))
     assert not any(container.id in found.sentence for container in there if len(container.id) > 12)
+
+
+def test_a_replacement_mounts_the_data() -> None:
+    """An image made of a container has its labels, and so has what somebody runs of it to look into."""
+
+    def found(*there: ContainerSummary) -> tuple[str | None, str | None]:
+        it = identify(WITH_DATA, Listing.of(there))
+        return (it.container.id if it.container else None, it.stranger.id if it.stranger else None)
+
+    def without(identity: str, *name: str) -> ContainerSummary:
+        return replace(ours(identity, *name), volumes=())
+
+    assert found(without("look", "debug")) == (None, None)
+    assert found(without("look")) == (None, "look")
+    assert found(replace(ours("copy", "new"), volumes=MOUNTED), without("look")) == ("copy", "look")
+    assert found(replace(ours("copy"), volumes=MOUNTED), without("look", "debug")) == ("copy", None)
+    assert found(without("own-id", "x"), without("look")) == ("own-id", "look")
+    assert found(ours("copy")) == ("copy", None), "its list does not tell what it mounts"
 
 
 def test_an_instance_whose_container_was_never_made_has_none() -> None:

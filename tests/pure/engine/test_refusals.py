@@ -22,6 +22,7 @@ from instances.errors import (
     EngineUnreachable,
     LoginRefused,
     NameTaken,
+    NoPlace,
     NoSuchCall,
     NotFoundOnEngine,
     OutOfReachError,
@@ -34,6 +35,7 @@ from instances.errors import (
 
 Expected = type[DockmgrError]
 LOG = "failed to initialize logging driver: "
+CONTAINERD = "transport: Error while dialing dial unix:///run/containerd/containerd.sock: "
 RUNTIME = "failed to create shim task: OCI runtime create failed: runc create failed: "
 
 
@@ -78,7 +80,14 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (500, "crun: sethostname: Invalid argument: OCI runtime error", PermanentError),
         (400, "client version 1.52 is too new. Maximum supported API version is 1.41", TransientError),
         (429, "slow down", TransientError),
-        (500, "no space left on device", TransientError),
+        (500, "write /var/lib/docker/containers/4e2/hash27: no space left on device", DiskFull),
+        (500, f"{RUNTIME}mkdir /sys/fs/cgroup/x: no space left on device", TransientError),
+        (500, f"{CONTAINERD}timeout: unavailable", OutOfReachError),
+        (500, f"{CONTAINERD}connect: connection refused: unavailable", OutOfReachError),
+        (403, "Address already in use", NoPlace),
+        (500, "failed to set up container networking: Address already in use", NoPlace),
+        (500, "no available IPv4 addresses on this network's address pools: x (1f9)", NoPlace),
+        (403, "endpoint with name dockmgr-c1 already exists in network dockmgr", NoPlace),
         (501, "configured logging driver does not support reading", PermanentError),
         (503, "starting", EngineUnreachable),
         (502, "<h1>502 Bad Gateway</h1>", EngineUnreachable),

@@ -22,6 +22,7 @@ CASES: list[tuple[Exception, Whose]] = [
     (errors.AnotherEngine("x"), Whose.HOST),
     (errors.EngineUnusable("x"), Whose.HOST),
     (errors.OutOfReachError("the registry"), Whose.HOST),
+    (errors.DiskFull("x"), Whose.HOST),
     (errors.OwnPassingTrouble("x"), Whose.OWN),
     (errors.OwnDefect("x"), Whose.OWN),
     (errors.UnreadableSecret(), Whose.OWN),
