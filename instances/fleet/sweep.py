@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
 from django.db.models import Exists, F, Min, OuterRef, Q
 
 from instances import state_file
@@ -26,6 +25,7 @@ from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
 from instances.db.retry import retry_on_disconnect
+from instances.db.sessions import release_session
 from instances.errors import BusyError, LeaseLost
 from instances.fleet.progress import Progress, silent
 from instances.fleet.sweep_report import SweepReport, health_rows
@@ -256,11 +256,11 @@ def _carry_on(operation: Operation, outside: Outside) -> Operation | None:
     try:
         return service.carry_on(operation, outside)
     finally:
-        connections.close_all()
+        release_session()
 
 
 def _restart(operation: Operation, outside: Outside) -> Operation:
     try:
         return run_to_end(operation.pk, outside)
     finally:
-        connections.close_all()
+        release_session()

@@ -16,7 +16,7 @@ from tests.factories import ASKED, IMAGE, World, an_order
 from tests.fakes.outside import Killed
 from tests.fast.updates import NEW, OLD, answers_by_image, publish, steps, update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def a_fleet(world: World, number: int, bad: range) -> list[Instance]:

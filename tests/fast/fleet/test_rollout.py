@@ -24,7 +24,7 @@ from tests.fast.conftest import Run
 from tests.fast.inline import InlineExecutor
 from tests.fast.updates import NEW, OLD, answers_by_image, in_order, publish, update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 Fleet = Callable[[int], list[Instance]]
 
 
@@ -237,6 +237,7 @@ class Crowd:
         return pulled
 
 
+@pytest.mark.django_db(transaction=True)
 def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
     crowds = []
@@ -254,6 +255,7 @@ def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: py
     assert [crowd.most for crowd in crowds] == [2, 2]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_update_that_meets_the_locks_of_others_does_not_end_the_rollout(
     world: World, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

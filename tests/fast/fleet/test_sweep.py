@@ -28,7 +28,7 @@ from tests.fakes.outside import fails, passes
 from tests.fast.inline import InlineExecutor
 from tests.fast.updates import begin as begin_update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 STOPPED = {"name": "stop old", "status": "done", "started_at": "", "finished_at": "", "detail": ""}
 
@@ -78,6 +78,7 @@ def test_what_is_down_is_restarted_once_and_healthy_at_the_end(world: World, bre
     assert report.sweep.pk == Sweep.objects.get(state="finished").pk
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_restart_that_meets_the_locks_of_others_is_begun_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
