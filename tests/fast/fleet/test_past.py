@@ -96,8 +96,8 @@ def drawn(found: History) -> tuple[Any, ...]:
 
 STATES = (  # steps of the roll-up more than before, and from what the six days are read then
     (0, "C"),  # nothing is rolled up yet
-    (50, "HC"),
-    (254, "HC"),  # all hours, and no day
+    (25, "HC"),
+    (134, "HC"),  # all hours, and no day
     (10_000, "DHC"),
     (0, "DHC"),  # and what is old is forgotten
 )
