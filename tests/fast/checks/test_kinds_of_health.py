@@ -196,10 +196,17 @@ def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(
         *(row.health_url for row in rows_of([lookup.instance("new").pk])),
     }
     assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
+
+
+@pytest.mark.parametrize(("before", "after"), [("its own", "another"), ("its own", "main")])
+def test_a_container_made_anew_is_asked_as_the_plan_says(world: World, before: str, after: str) -> None:
+    say(*PORTS[before])
+    assert world.provision().status == "succeeded"
+    say(*PORTS[after])
     publish(world)
     assert update(world, "new").status == "succeeded"
-    instance, wanted = lookup.instance("new"), Plan.objects.get(name="pro").health.get("port")
-    port = instance.further_ports.get(f"{wanted}/tcp", instance.port)
+    instance = lookup.instance("new")
+    port = instance.further_ports["9091/tcp"] if after == "another" else instance.port
     assert instance.health_url == f"tcp://127.0.0.1:{port}"
 
 
