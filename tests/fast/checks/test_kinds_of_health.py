@@ -25,6 +25,7 @@ from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.updates import publish, update
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 TOKEN = "s3ntinel-of-a-header"
@@ -169,33 +170,26 @@ PORTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "asked"),
-    [
-        ("its own", "another", 9090),
-        ("its own", "main", 9090),
-        ("main", "its own", 8080),
-        ("its own", "main by name", 8080),
-        ("main by name", "its own", 9090),
-        ("one of two", "other of two", 9091),
-        ("one of two", "another", 9090),
-    ],
-)
-def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(
-    world: World, before: str, after: str, asked: int
-) -> None:
+AFTERWARDS = {  # where a container made before is asked, by what its plan says then
+    "its own": {"another": 9090, "main": 9090, "main by name": 8080},
+    "main": {"its own": 8080},
+    "main by name": {"its own": 9090},
+    "one of two": {"other of two": 9091, "another": 9090},
+}
+
+
+@pytest.mark.parametrize("before", AFTERWARDS)
+def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(world: World, before: str) -> None:
     say(*PORTS[before])
     assert world.provision().status == "succeeded"
-    published = {8080: lookup.instance("new").port}
-    facts = world.engine.inspect("dockmgr-new")
+    made, facts = lookup.instance("new"), world.engine.inspect("dockmgr-new")
     assert facts
-    published |= {inner: number for inner, (_, number) in facts.ports.items()}
-    say(*PORTS[after])
-    urls = {
-        lookup.instance("new").health_url,
-        *(row.health_url for row in rows_of([lookup.instance("new").pk])),
-    }
-    assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
+    published = {8080: made.port, **{inner: number for inner, (_, number) in facts.ports.items()}}
+    for after, asked in AFTERWARDS[before].items():
+        with row(after):
+            say(*PORTS[after])
+            urls = {lookup.instance("new").health_url, *(each.health_url for each in rows_of([made.pk]))}
+            assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
 
 
 @pytest.mark.parametrize(("before", "after"), [("its own", "another"), ("its own", "main")])

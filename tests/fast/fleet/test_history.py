@@ -121,18 +121,18 @@ def test_two_that_roll_up_the_same_do_it_once(monday: Instance) -> None:
 
 
 def test_sums_whose_checks_are_gone_are_not_made_again(monday: Instance) -> None:
-    history.keep(MONDAY + 2 * DAY, to_the_end())
+    history.keep(MONDAY + 17 * HOUR, to_the_end())
     HealthCheck.objects.filter(checked_at__lt=MONDAY + 11 * HOUR).delete()
     HealthCheck.objects.update(latency_ms=8)
     before = sums(CheckHour, monday)
-    history.keep(MONDAY + 20 * HOUR, to_the_end())
-    assert sums(CheckHour, monday) == [row for row in before if row[0] < MONDAY + 19 * HOUR]
+    history.keep(MONDAY + 14 * HOUR, to_the_end())
+    assert sums(CheckHour, monday) == [row for row in before if row[0] < MONDAY + 13 * HOUR]
 
 
 def test_what_is_not_summed_up_yet_is_not_forgotten(monday: Instance, settings: Settings) -> None:
     settings.HISTORY_DAYS = 1
     history.keep(MONDAY + 5 * HOUR, to_the_end())
-    later = MONDAY + 2 * DAY + HOUR
+    later = MONDAY + DAY + 12 * HOUR
     assert history.forget_checks(later) == 0
     history.keep(later, to_the_end())
     assert history.forget_checks(later) == 5

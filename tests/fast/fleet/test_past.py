@@ -22,7 +22,7 @@ from tests.factories import World
 pytestmark = pytest.mark.django_db
 BEGAN = datetime(2026, 3, 7, 6, 30, tzinfo=UTC)
 NOW = datetime(2026, 3, 13, 15, 45, 20, tzinfo=UTC)
-EVERY = timedelta(minutes=20)
+EVERY = timedelta(minutes=40)
 OUTAGES = (  # it is down from one to the other
     (BEGAN + timedelta(hours=30), timedelta(minutes=90)),
     (datetime(2026, 3, 9, 23, 50, tzinfo=UTC), timedelta(minutes=20)),  # over a midnight
@@ -34,7 +34,7 @@ OUTAGES = (  # it is down from one to the other
 
 @pytest.fixture
 def instance(world: World, settings: Settings) -> Instance:
-    """Checked every 20 minutes for 6 days, of which a day of checks is kept."""
+    """Checked every 40 minutes for 6 days, of which a day of checks is kept."""
     settings.HISTORY_DAYS = 1
     Instance.objects.all().delete()
     found, other = world.instance("c1"), world.instance("c2")
@@ -135,7 +135,7 @@ def test_the_past_is_the_same_whatever_it_is_read_from(instance: Instance, setti
         steps(more)
         if number == len(STATES) - 1:
             forgotten = forget(settings)
-            assert forgotten["checks"] > 300 and forgotten["transitions"] == 4
+            assert forgotten["checks"] > 150 and forgotten["transitions"] == 4
         assert (number, sources(6, DAY)) == (number, read)
         assert rounded(past.by_day(instance, BEGAN, NOW)) == rounded(days)
         assert rounded(past.by_hour(instance, NOW - 2 * DAY, NOW)) == rounded(hours)
