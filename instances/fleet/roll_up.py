@@ -107,24 +107,19 @@ def _of_hour(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
     for line in lines_of(Instance.objects.filter(pk__gt=after, pk__lte=last), at, at + HOUR):
         row, spent = checks.get(line.instance_id, {}), line.uptime
         if row or spent.up or spent.down:
+            average = row.get("latency_avg")
+            counts = {name: min(row.get(name, 0), MOST) for name in ("kept", "failures", "unknown")}
             yield (
                 line.instance_id,
                 {
-                    **_latencies(row),
-                    **{name: min(row.get(name, 0), MOST) for name in ("kept", "failures", "unknown")},
+                    **counts,
+                    "latency_min": row.get("latency_min"),
+                    "latency_avg": None if average is None else round(average),
+                    "latency_max": row.get("latency_max"),
                     "up": round(spent.up),
                     "down": round(spent.down),
                 },
             )
-
-
-def _latencies(row: Row) -> Row:
-    average = row.get("latency_avg")
-    return {
-        "latency_min": row.get("latency_min"),
-        "latency_avg": None if average is None else round(average),
-        "latency_max": row.get("latency_max"),
-    }
 
 
 def _of_day(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
