@@ -63,7 +63,8 @@ def check_here(
     """Probe, judge and record instances in this process, in batches as answers come in."""
     outside = outside or service.OUTSIDE
     plan = plan_checks(roster, sweep_id)
-    requests = chain(plan.leads, *requests_in_turn(plan.usual, outside.engines, sweep_id))
+    listed = requests_in_turn(plan.usual, outside.engines, sweep_id)
+    requests = chain(plan.leads, chain.from_iterable(listed))
     seen, done = chain(plan.unseen(outside.clock.now()), _observed(requests, outside)), 0
     while batch := list(islice(seen, BATCH)):
         recorded, _ = record(batch, outside.clock.now())

@@ -15,12 +15,12 @@ from instances.checks import engine_answers
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.dark_hosts import plan_checks
 from instances.checks.roster import Roster
-from instances.fleet.sweep import sweep_here
+from instances.fleet.sweep import check_here, sweep_here
 from instances.http.probe import ProbeResult
 from instances.models import Health, HealthCheck, Host, HostWatch, Incident, Instance, Sweep
 from tasks import checks as tasks_checks
 from tests.factories import World, health_of
-from tests.fakes.outside import fails
+from tests.fakes.outside import fails, passes
 from tests.fast.conftest import Message
 
 Sent = Callable[[str], list[Message]]
@@ -165,7 +165,7 @@ def late(world: World, dark: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     listing = engine.list_containers
 
     def when_told() -> object:
-        answers.wait(10)
+        assert answers.wait(10)
         return listing()
 
     monkeypatch.setattr(engine, "list_containers", when_told)
@@ -178,6 +178,18 @@ def test_a_host_that_lists_late_holds_up_nobody_else(world: World, late: threadi
     assert {request.customer_id for request in next(groups)} == {"well0", "well1"}
     late.set()
     assert len([request for group in groups for request in group]) == 3
+
+
+def test_a_sweep_in_the_callers_process_looks_at_others_while_a_host_lists(
+    world: World, late: threading.Event
+) -> None:
+    def looked() -> ProbeResult:
+        late.set()
+        return passes()
+
+    well = Instance.objects.get(customer_id="well1")
+    world.probe.answers[well.port or 0] = looked
+    assert len(list(check_here(Roster.of_active(), world.outside))) == 5
 
 
 def test_a_host_whose_data_may_be_lost_holds_up_nobody_while_its_engine_is_asked(
