@@ -171,7 +171,7 @@ PORTS = {
 
 
 AFTERWARDS = {  # where a container made before is asked, by what its plan says then
-    "its own": {"another": 9090, "main": 9090, "main by name": 8080},
+    "its own": {"another": 9090, "other of two": 9090, "main": 9090, "main by name": 8080},
     "main": {"its own": 8080},
     "main by name": {"its own": 9090},
     "one of two": {"other of two": 9091, "another": 9090},

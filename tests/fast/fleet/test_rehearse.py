@@ -23,6 +23,7 @@ CONCERNED: list[tuple[str, str, list[str], list[str]]] = [
     ("plans", "generate: {NEW: 32}", ["c1", "c2"], []),
     ("plans", "health_path: /ready", [], ["c1", "c2"]),
     ("plans", "health: {kind: tcp}", [], ["c1", "c2"]),
+    ("plans", "health: {host: c.example}", [], ["c1", "c2"]),
     ("plans", "health_expect: json_ok", [], ["c1", "c2"]),
     ("hosts", "bind: 10.0.0.7", ["c1"], []),
     ("hosts", "address: 10.0.0.7", ["c1"], ["c1"]),
