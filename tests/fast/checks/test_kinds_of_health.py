@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -102,27 +101,24 @@ def test_a_port_of_its_own_is_asked_where_it_is_published(world: World) -> None:
         apply(parse("plans: [{name: pro, ports: []}]"))
 
 
-@pytest.mark.parametrize(
-    ("word", "outcome", "reason"),
-    [
-        ("healthy", Outcome.OK, ""),
-        ("starting", Outcome.STARTING, ""),
-        ("unhealthy", Outcome.FAIL, "docker_unhealthy"),
-        ("", Outcome.FAIL, "no_healthcheck"),
-    ],
+REPORTED = (
+    ("healthy", Outcome.OK, ""),
+    ("starting", Outcome.STARTING, ""),
+    ("unhealthy", Outcome.FAIL, "docker_unhealthy"),
+    ("", Outcome.FAIL, "no_healthcheck"),
 )
-@pytest.mark.parametrize("listed", [True, False])
-def test_docker_is_believed_from_its_list_or_its_word(
-    world: World, word: str, outcome: Outcome, reason: str, listed: bool
-) -> None:
+
+
+def test_docker_is_believed_from_its_list_or_its_word(world: World) -> None:
     instance = world.instance()
     say("{kind: docker}")
-    world.engine.change("dockmgr-c1", health=word)
-    request: Any = request_of(world, instance)
-    if not listed:
-        request = structs.replace(request, reported=None)
-    seen = observe(request, world.outside, 1).seen
-    assert (seen.outcome, seen.reason) == (outcome, reason)
+    for word, outcome, reason in REPORTED:
+        world.engine.change("dockmgr-c1", health=word)
+        listed = request_of(world, instance)
+        for request in (listed, structs.replace(listed, reported=None)):
+            with row(word, request.reported):
+                seen = observe(request, world.outside, 1).seen
+                assert (seen.outcome, seen.reason) == (outcome, reason)
 
 
 def test_docker_is_asked_no_more_than_its_list_while_all_is_well(world: World) -> None:
