@@ -169,18 +169,19 @@ def test_an_engine_that_dies_before_an_automatic_restart_costs_no_attempt(
 
 
 @pytest.mark.parametrize("part", ["ask_before_looking", "check_here", "health_rows"])
-def test_a_sweep_that_was_broken_off_has_not_finished(
+def test_a_sweep_that_was_broken_off_has_not_finished_and_does_not_block_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def broken_off(*_: object) -> None:
         raise KeyboardInterrupt
 
     world.instance()
-    monkeypatch.setattr(sweeping, part, broken_off)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(sweeping, part, broken_off)
         sweep(world)
     row = Sweep.objects.get()
     assert (row.state, row.finished_at) == ("finished" if row.done else "incomplete", world.now)
+    sweeps.start(world.now, 900, by="cli:ann", attended=True)
 
 
 def test_paused_instances_are_left_alone(world: World) -> None:
@@ -280,21 +281,6 @@ def test_the_sweep_of_the_workers_is_waited_for(world: World) -> None:
     report = sweep(world)
     assert report.sweep.started_at >= running.started_at + timedelta(seconds=7)
     assert report.rows[0].status == "healthy"
-
-
-def test_a_sweep_that_breaks_off_does_not_block_the_next(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.instance()
-
-    def interrupted(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(sweeping, "check_here", interrupted)
-        sweep(world)
-    assert not Sweep.objects.filter(state="running").exists()
-    assert sweep(world).rows[0].status == "healthy"
 
 
 def test_a_host_that_is_asked_all_the_time_keeps_no_sweep_from_its_end(
