@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 K = TypeVar("K")
 T = TypeVar("T")
-AT_ONCE = 16
+AT_ONCE = 256  # threads, made as they are needed: one that hangs is held until its call's own timeout
 SOON = 0.2  # seconds in which an engine that is well has answered
 
 

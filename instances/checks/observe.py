@@ -208,14 +208,7 @@ def _unknown(
 
 
 def _failed(request: CheckRequest, reason: str, started: datetime, finished: datetime) -> Observation:
-    return Observation(
-        outcome=Outcome.FAIL,
-        reason=reason,
-        error=sentence(reason),
-        started_at=started,
-        finished_at=finished,
-        container_id=request.container_id,
-    )
+    return replace(_unknown(request, sentence(reason), started, finished, reason), outcome=Outcome.FAIL)
 
 
 def _paused(request: CheckRequest, look: _Look, started: datetime, finished: datetime) -> Observation:

@@ -20,10 +20,9 @@ from instances.checks.kept_rules import is_kept
 from instances.checks.last_seen import ERROR_LENGTH, history_row, seen_values
 from instances.checks.observe import Check
 from instances.checks.policy import jitter, policy
-from instances.checks.repeated import of_known_sweep
+from instances.checks.repeated import of_known_sweeps
 from instances.checks.stored import Stored, read_stored
 from instances.checks.swap import WRITTEN, compare_and_swap
-from instances.checks.sweeps import known_sweeps
 from instances.containers.identity import RENAMED, REPLACED
 from instances.db.among import among
 from instances.db.locks import has_row_locks, lock_in_order
@@ -85,8 +84,7 @@ def record(checks: Sequence[Check], now: datetime) -> tuple[list[Recorded], set[
         if has_row_locks():  # what is read below is then what is replaced, and two batches wait in line
             ids = {check.request.instance_id for check in checks}
             lock_in_order(Health.objects.filter(among("pk", ids)))
-        known = known_sweeps({check.request.sweep_id for check in checks if check.request.sweep_id})
-        checks = [of_known_sweep(check, known) for check in checks]
+        checks = of_known_sweeps(checks)
         recorded: list[Recorded] = []
         for group in _one_per_instance(checks):
             results = list(_apply(group, now))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from instances.checks.observe import Check
+from instances.models import Sweep
 
 
-def of_known_sweep(check: Check, known: Container[str]) -> Check:
-    """The same check; one whose sweep is not here any more stands for itself."""
-    if check.request.sweep_id is None or check.request.sweep_id in known:
-        return check
-    return replace(check, request=replace(check.request, sweep_id=None))
+def of_known_sweeps(checks: Sequence[Check]) -> list[Check]:
+    """The same checks; one whose sweep is not here any more stands for itself."""
+    asked = {check.request.sweep_id for check in checks if check.request.sweep_id}
+    gone = asked - {str(pk) for pk in Sweep.objects.filter(pk__in=asked).values_list("pk", flat=True)}
+    return [
+        replace(check, request=replace(check.request, sweep_id=None))
+        if check.request.sweep_id in gone
+        else check
+        for check in checks
+    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -35,11 +34,6 @@ def next_slot(last: datetime | None, now: datetime, interval: float) -> datetime
 def lifetime(interval: float) -> timedelta:
     """How long a sweep may take before it is closed as incomplete: not quite an interval, at least 15 s."""
     return timedelta(seconds=max(0.95 * interval, LEAST_LIFETIME))
-
-
-def known_sweeps(ids: Collection[str]) -> set[str]:
-    """Those of them that are still here."""
-    return {str(pk) for pk in Sweep.objects.filter(pk__in=ids).values_list("pk", flat=True)} if ids else set()
 
 
 def keep(sweep: Sweep, now: datetime) -> None:

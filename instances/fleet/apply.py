@@ -148,17 +148,20 @@ def _accepted(entry: HostEntry, changes: Sequence[FleetChange | None]) -> FleetC
     return FleetChange("host", host.name, "updated", {"engine_id": (was, "")})
 
 
+def _refused(why: str) -> RequestError:
+    return RequestError(f"The fleet file is refused: {why}")
+
+
 def _refuse_way_to_engine(name: str) -> None:
     """Raise RequestError where the way can't be right whatever is behind it: the row says all that counts."""
     host = Host.objects.get(name=name)
     words = way_refused(host)
     if words:
-        raise RequestError(f"The fleet file is refused: host {name}: {words}.")
+        raise _refused(f"host {name}: {words}.")
     other = accept.same_address(host)
     if other is not None:
-        raise RequestError(
-            f"The fleet file is refused: host {name} has the engine of host {other.name}: "
-            "give each host an engine of its own."
+        raise _refused(
+            f"host {name} has the engine of host {other.name}: give each host an engine of its own."
         )
 
 
@@ -166,7 +169,7 @@ def _refuse_misfits(channel: ChannelEntry) -> None:
     """What the file leaves out of its events counts as the row has it."""
     operations = Channel.objects.get(name=channel.name).operations
     for _, words in misfits(channel.url, operations, channel.hosts, channel.plans):
-        raise RequestError(f"The fleet file is refused: channel {channel.name}: {words}")
+        raise _refused(f"channel {channel.name}: {words}")
 
 
 def _apply_entries(kind: str, model: type[Model], entries: Sequence[Section]) -> list[FleetChange | None]:
@@ -186,7 +189,7 @@ def _apply_entry(kind: str, model: type[Model], values: dict[str, Any]) -> Fleet
                 return _create_or_update(kind, model, values)
         except IntegrityError as error:
             if "host_port_range" in str(error):  # seen by the database alone: the file may say one of them
-                raise RequestError(f"The fleet file is refused: {what}: {PORT_RANGE}.") from None
+                raise _refused(f"{what}: {PORT_RANGE}.") from None
             if not is_duplicate(error):
                 raise
     raise BusyError(f"Somebody else changes {what} at the same moment; try again.")
@@ -228,7 +231,7 @@ def _whole_options(values: dict[str, Any], row: Any) -> dict[str, Any]:
     )
     found = next(filter(None, clashes), "")
     if found:
-        raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
+        raise _refused(f"plan {values['name']}: {found}.")
     return {**values, "options": options.document()} if "options" in values else values
 
 
@@ -237,7 +240,7 @@ def _refuse_own_image(values: dict[str, Any], row: Any) -> None:
     plan = row or Plan()
     found = image_policy.outside(values.get("image", plan.image), values.get("images", plan.images))
     if found:
-        raise RequestError(f"The fleet file is refused: plan {values['name']}: {found}.")
+        raise _refused(f"plan {values['name']}: {found}.")
 
 
 def _shown(changed: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
@@ -263,7 +266,7 @@ def _present_value(row: Model, name: str) -> Any:
 def _refuse_useless(channel: str, url: str | None) -> None:
     """Raise RequestError for a channel's URL that nothing can be sent to."""
     if url is not None and is_useless(url):
-        raise RequestError(f"The fleet file is refused: channel {channel}: {USELESS}.")
+        raise _refused(f"channel {channel}: {USELESS}.")
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
@@ -87,7 +88,8 @@ def advance(bulk_id: uuid.UUID, number: int) -> Turn:
         is_over = not _pass_by(bulk, done, turn)
         if not _write_down(bulk, done) or is_over:
             return _followed(turn, bulk)
-    for portion in _portions(list(_whose_turn(bulk, ended.most_at_once))):
+    left = _whose_turn(bulk, ended.most_at_once)
+    while portion := list(islice(left, PORTION)):
         for instance in portion:
             done.add(instance.pk)
             turn.operations.extend(_begun(bulk, instance))
@@ -179,11 +181,6 @@ def _take_turn(bulk_id: uuid.UUID, number: int) -> Bulk | None:
     if not Bulk.objects.filter(pk=bulk_id, turn=number).update(turn=number + 1, due_at=due):
         return None
     return Bulk.objects.filter(pk=bulk_id, turn=number + 1).first()
-
-
-def _portions(instances: list[Instance]) -> Iterator[list[Instance]]:
-    for first in range(0, len(instances), PORTION):
-        yield instances[first : first + PORTION]
 
 
 def _write_down(bulk: Bulk, done: set[int]) -> bool:

@@ -26,7 +26,7 @@ def keep(now: datetime, is_over: Callable[[], bool]) -> int:
         partitions.make(TABLE, partitions.wanted(now.date()))
     early_sums.take_back(now)
     steps = 0
-    while not is_over() and (former_checks.step(now) or (former_checks.is_empty() and roll_up.step(now))):
+    while not is_over() and (roll_up.step(now) if former_checks.is_empty() else former_checks.step(now)):
         steps += 1
     return steps
 

@@ -6,7 +6,7 @@ So it goes on where it stopped, whoever was killed, and a step that is done twic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,22 +33,24 @@ def reached() -> dict[str, datetime]:
 
 def step(now: datetime) -> bool:
     """One step of the hours, or else of the days; False when nothing is due."""
-    hours = _progress(HOURS, now, _first_day)
-    days = _progress(DAYS, now, lambda *_: day_of(hours.at))
+    earliest = day_of(now - timedelta(days=settings.HOURLY_DAYS))
+    known = HistoryProgress.objects.in_bulk()
+    hours = _not_before(earliest, known.get(HOURS) or _begun(HOURS, _first_day(earliest, now)))
+    days = _not_before(earliest, known.get(DAYS) or _begun(DAYS, day_of(hours.at)))
     if rules.hour_is_due(hours.at, now):
         return _step(hours, HOUR)
     return rules.day_is_due(days.at, hours.at) and _step(days, DAY)
 
 
-def _progress(name: str, now: datetime, first: Callable[[datetime, datetime], datetime]) -> HistoryProgress:
-    found = HistoryProgress.objects.filter(pk=name).first()
-    earliest = day_of(now - timedelta(days=settings.HOURLY_DAYS))
-    if found is None:
-        begin = {"at": first(earliest, now)}
-        found, _ = HistoryProgress.objects.get_or_create(name=name, defaults=begin)
-    elif found.at < earliest:  # it stood still for so long that there is nothing to read any more
+def _begun(name: str, at: datetime) -> HistoryProgress:
+    return HistoryProgress.objects.get_or_create(name=name, defaults={"at": at})[0]
+
+
+def _not_before(earliest: datetime, found: HistoryProgress) -> HistoryProgress:
+    """One that stood still for so long that there is nothing to read any more is moved on."""
+    if found.at < earliest:
         found.at, found.instance_id = earliest, 0
-        HistoryProgress.objects.filter(pk=name).update(at=earliest, instance_id=0)
+        HistoryProgress.objects.filter(pk=found.pk).update(at=earliest, instance_id=0)
     return found
 
 
@@ -68,15 +70,16 @@ def _step(progress: HistoryProgress, length: timedelta) -> bool:
     at, after = progress.at, progress.instance_id
     there = Instance.objects.filter(pk__gt=after, created_at__lt=at + length)
     there = there.exclude(decommissioned_at__lte=at).order_by("pk")
-    last = max(there.values_list("pk", flat=True)[:AT_ONCE], default=None)
-    following = {"at": at + length, "instance_id": 0} if last is None else {"instance_id": last}
+    keys = list(there.values_list("pk", flat=True)[:AT_ONCE])
+    are_more = len(keys) == AT_ONCE
+    following = {"instance_id": keys[-1]} if are_more else {"at": at + length, "instance_id": 0}
     with transaction.atomic():
         mine = HistoryProgress.objects.filter(pk=progress.pk, at=at, instance_id=after)
-        if mine.update(**following) and last is not None:
+        if mine.update(**following) and keys:
             if length == HOUR:
-                _write(CheckHour, at, _of_hour(at, after, last))
+                _write(CheckHour, at, _of_hour(at, after, keys[-1]))
             else:
-                _write(CheckDay, at, _of_day(at, after, last))
+                _write(CheckDay, at, _of_day(at, after, keys[-1]))
     return True
 
 
@@ -104,24 +107,19 @@ def _of_hour(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:
     for line in lines_of(Instance.objects.filter(pk__gt=after, pk__lte=last), at, at + HOUR):
         row, spent = checks.get(line.instance_id, {}), line.uptime
         if row or spent.up or spent.down:
+            average = row.get("latency_avg")
+            counts = {name: min(row.get(name, 0), MOST) for name in ("kept", "failures", "unknown")}
             yield (
                 line.instance_id,
                 {
-                    **_latencies(row),
-                    **{name: min(row.get(name, 0), MOST) for name in ("kept", "failures", "unknown")},
+                    **counts,
+                    "latency_min": row.get("latency_min"),
+                    "latency_avg": None if average is None else round(average),
+                    "latency_max": row.get("latency_max"),
                     "up": round(spent.up),
                     "down": round(spent.down),
                 },
             )
-
-
-def _latencies(row: Row) -> Row:
-    average = row.get("latency_avg")
-    return {
-        "latency_min": row.get("latency_min"),
-        "latency_avg": None if average is None else round(average),
-        "latency_max": row.get("latency_max"),
-    }
 
 
 def _of_day(at: datetime, after: int, last: int) -> Iterator[tuple[int, Row]]:

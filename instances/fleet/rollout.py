@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
-from django.db import connections
-
 from instances.db.retry import retry_on_disconnect
+from instances.db.sessions import release_session
 from instances.errors import BusyError, LeaseLost, RequestError
 from instances.fleet.nothing_newer import Answers
 from instances.fleet.progress import Progress, silent
@@ -162,7 +161,7 @@ class _Rollout:
             )
             return run_or_wait(operation.pk, self._outside)
         finally:
-            connections.close_all()
+            release_session()
 
     def _collect(self) -> None:
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)

@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from queue import SimpleQueue
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
 from django.db.models import Exists, F, Min, OuterRef, Q
 
 from instances import state_file
@@ -26,6 +26,7 @@ from instances.checks.observe import Check, observe
 from instances.checks.record import Recorded, record
 from instances.checks.roster import Roster
 from instances.db.retry import retry_on_disconnect
+from instances.db.sessions import release_session
 from instances.errors import BusyError, LeaseLost
 from instances.fleet.progress import Progress, silent
 from instances.fleet.sweep_report import SweepReport, health_rows
@@ -62,9 +63,10 @@ def check_here(
     """Probe, judge and record instances in this process, in batches as answers come in."""
     outside = outside or service.OUTSIDE
     plan = plan_checks(roster, sweep_id)
-    requests = chain(plan.leads, *requests_in_turn(plan.usual, outside.engines, sweep_id))
-    done = 0
-    for batch in _batches(chain(plan.unseen(outside.clock.now()), _observed(requests, outside)), BATCH):
+    listed = requests_in_turn(plan.usual, outside.engines, sweep_id)
+    requests = chain(plan.leads, chain.from_iterable(listed))
+    seen, done = chain(plan.unseen(outside.clock.now()), _observed(requests, outside)), 0
+    while batch := list(islice(seen, BATCH)):
         recorded, _ = record(batch, outside.clock.now())
         done += len(batch)
         progress(done, len(roster), "checked")
@@ -83,17 +85,6 @@ def _observed(requests: Iterable[CheckRequest], outside: Outside) -> Iterator[Ch
                 out -= 1
         for _ in range(out):
             yield seen.get().result()
-
-
-def _batches(checks: Iterator[Check], size: int) -> Iterator[list[Check]]:
-    batch: list[Check] = []
-    for check in checks:
-        batch.append(check)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def sweep_here(by: str, outside: Outside | None = None, progress: Progress = silent) -> SweepReport:
@@ -190,7 +181,8 @@ class _Healing:
             if result.verdict and result.verdict.restart:
                 operation = self._begin_restart(result.check.request.instance_id)
                 if operation:
-                    self._restarts[operation.pk] = pool.submit(_restart, operation, self._outside)
+                    call = partial(run_to_end, operation.pk, self._outside)
+                    self._restarts[operation.pk] = pool.submit(_on_a_thread, call)
 
     def _begin_restart(self, instance_id: int) -> Operation | None:
         clock = self._outside.clock
@@ -208,7 +200,8 @@ class _Healing:
         """An operation whose process died meanwhile is carried on; who has to wait for it is not we."""
         for operation in abandoned(self._outside.clock.now()):
             if operation.pk not in self._restarts:
-                self._restarts[operation.pk] = pool.submit(_carry_on, operation, self._outside)
+                call = partial(service.carry_on, operation, self._outside)
+                self._restarts[operation.pk] = pool.submit(_on_a_thread, call)
 
     def _unsettled(self) -> int | None:
         """How many instances are not at rest; None when all are, and no host is in doubt.
@@ -252,15 +245,9 @@ class _Healing:
                 self._hindered.add(ended.instance_id)
 
 
-def _carry_on(operation: Operation, outside: Outside) -> Operation | None:
+def _on_a_thread(call: Callable[[], Operation | None]) -> Operation | None:
+    """What is called needs a session of the database, and the thread none after it."""
     try:
-        return service.carry_on(operation, outside)
+        return call()
     finally:
-        connections.close_all()
-
-
-def _restart(operation: Operation, outside: Outside) -> Operation:
-    try:
-        return run_to_end(operation.pk, outside)
-    finally:
-        connections.close_all()
+        release_session()

@@ -150,13 +150,10 @@ class _Deployment:
         )
         return self._end_of(lambda asked: service.begin_provision(order, asked, self._outside))
 
-    def _own_requester(self) -> Requester:
-        """Each operation of the trial is one of its own, and begins once however often it is asked for."""
-        reason = self._requester.reason or "test deployment"
-        return replace(self._requester, reason=reason, request_id=f"{self._customer}-{secrets.token_hex(6)}")
-
     def _end_of(self, begin: Callable[[Requester], Operation]) -> str | None:
-        requester = self._own_requester()
+        """What went wrong with an operation of the trial, which begins once however often it is asked for."""
+        reason, key = self._requester.reason or "test deployment", f"{self._customer}-{secrets.token_hex(6)}"
+        requester = replace(self._requester, reason=reason, request_id=key)
         operation = self._patiently(lambda: begin(requester))
         done = service.run_or_wait(operation.pk, self._outside)
         told = documents.told_in_full(done) if self._requester.surface == "command" else done.error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -25,6 +24,7 @@ from tests.factories import IMAGE, World
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.updates import publish, update
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 TOKEN = "s3ntinel-of-a-header"
@@ -101,27 +101,24 @@ def test_a_port_of_its_own_is_asked_where_it_is_published(world: World) -> None:
         apply(parse("plans: [{name: pro, ports: []}]"))
 
 
-@pytest.mark.parametrize(
-    ("word", "outcome", "reason"),
-    [
-        ("healthy", Outcome.OK, ""),
-        ("starting", Outcome.STARTING, ""),
-        ("unhealthy", Outcome.FAIL, "docker_unhealthy"),
-        ("", Outcome.FAIL, "no_healthcheck"),
-    ],
+REPORTED = (
+    ("healthy", Outcome.OK, ""),
+    ("starting", Outcome.STARTING, ""),
+    ("unhealthy", Outcome.FAIL, "docker_unhealthy"),
+    ("", Outcome.FAIL, "no_healthcheck"),
 )
-@pytest.mark.parametrize("listed", [True, False])
-def test_docker_is_believed_from_its_list_or_its_word(
-    world: World, word: str, outcome: Outcome, reason: str, listed: bool
-) -> None:
+
+
+def test_docker_is_believed_from_its_list_or_its_word(world: World) -> None:
     instance = world.instance()
     say("{kind: docker}")
-    world.engine.change("dockmgr-c1", health=word)
-    request: Any = request_of(world, instance)
-    if not listed:
-        request = structs.replace(request, reported=None)
-    seen = observe(request, world.outside, 1).seen
-    assert (seen.outcome, seen.reason) == (outcome, reason)
+    for word, outcome, reason in REPORTED:
+        world.engine.change("dockmgr-c1", health=word)
+        listed = request_of(world, instance)
+        for request in (listed, structs.replace(listed, reported=None)):
+            with row(word, request.reported):
+                seen = observe(request, world.outside, 1).seen
+                assert (seen.outcome, seen.reason) == (outcome, reason)
 
 
 def test_docker_is_asked_no_more_than_its_list_while_all_is_well(world: World) -> None:
@@ -169,37 +166,37 @@ PORTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "asked"),
-    [
-        ("its own", "another", 9090),
-        ("its own", "main", 9090),
-        ("main", "its own", 8080),
-        ("its own", "main by name", 8080),
-        ("main by name", "its own", 9090),
-        ("one of two", "other of two", 9091),
-        ("one of two", "another", 9090),
-    ],
-)
-def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(
-    world: World, before: str, after: str, asked: int
-) -> None:
+AFTERWARDS = {  # where a container made before is asked, by what its plan says then
+    "its own": {"another": 9090, "other of two": 9090, "main": 9090, "main by name": 8080},
+    "main": {"its own": 8080},
+    "main by name": {"its own": 9090},
+    "one of two": {"other of two": 9091, "another": 9090},
+}
+
+
+@pytest.mark.parametrize("before", AFTERWARDS)
+def test_a_container_is_asked_at_a_port_it_publishes_until_it_is_made_anew(world: World, before: str) -> None:
     say(*PORTS[before])
     assert world.provision().status == "succeeded"
-    published = {8080: lookup.instance("new").port}
-    facts = world.engine.inspect("dockmgr-new")
+    made, facts = lookup.instance("new"), world.engine.inspect("dockmgr-new")
     assert facts
-    published |= {inner: number for inner, (_, number) in facts.ports.items()}
+    published = {8080: made.port, **{inner: number for inner, (_, number) in facts.ports.items()}}
+    for after, asked in AFTERWARDS[before].items():
+        with row(after):
+            say(*PORTS[after])
+            urls = {lookup.instance("new").health_url, *(each.health_url for each in rows_of([made.pk]))}
+            assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
+
+
+@pytest.mark.parametrize(("before", "after"), [("its own", "another"), ("its own", "main")])
+def test_a_container_made_anew_is_asked_as_the_plan_says(world: World, before: str, after: str) -> None:
+    say(*PORTS[before])
+    assert world.provision().status == "succeeded"
     say(*PORTS[after])
-    urls = {
-        lookup.instance("new").health_url,
-        *(row.health_url for row in rows_of([lookup.instance("new").pk])),
-    }
-    assert urls == {f"tcp://127.0.0.1:{published[asked]}"}
     publish(world)
     assert update(world, "new").status == "succeeded"
-    instance, wanted = lookup.instance("new"), Plan.objects.get(name="pro").health.get("port")
-    port = instance.further_ports.get(f"{wanted}/tcp", instance.port)
+    instance = lookup.instance("new")
+    port = instance.further_ports["9091/tcp"] if after == "another" else instance.port
     assert instance.health_url == f"tcp://127.0.0.1:{port}"
 
 

@@ -23,7 +23,7 @@ def paused(world: World) -> Instance:
 
 
 def test_it_is_no_failure_and_nothing_is_restarted(world: World, paused: Instance) -> None:
-    for _ in range(5):
+    for _ in range(3):
         sweep_here("test", world.outside)
         world.clock.advance(60)
     health = health_of(paused)

@@ -63,9 +63,6 @@ def test_an_unseen_version_keeps_the_last_one_known(world: World) -> None:
     ("said", "kept"),
     [
         ("2026.2.19", "2026.2.19"),
-        ("v1.0.0-rc.1", "v1.0.0-rc.1"),
-        ("build of tuesday", "build of tuesday"),
-        (SECRET, MARK),
         (f"1.0 {SECRET}", f"1.0 {MARK}"),
         (f"{'x' * 58}{SECRET}"[:64], f"{'x' * 58}{MARK}"[:64]),
     ],

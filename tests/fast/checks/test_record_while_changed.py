@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from msgspec import structs
+from pytest_django.fixtures import Settings
 
 from instances.checks.record import record
 from instances.errors import EngineUnreachable
@@ -32,10 +33,12 @@ def fail(world: World, instance: Instance, times: int = 1) -> list[str]:
     return skipped
 
 
-def test_a_container_that_dies_during_a_long_pull_is_an_outage_and_told(world: World) -> None:
+def test_a_container_that_dies_during_a_long_pull_is_an_outage_and_told(
+    world: World, settings: Settings
+) -> None:
+    settings.CRITICAL_AFTER, long = 60, 3 * 60
     instance = world.instance()
     publish(world)
-    long = 15 * 60
     pulling: Callable[..., object] = world.engine.pull
 
     def pull(*given: object) -> object:

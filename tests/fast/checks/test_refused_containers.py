@@ -24,7 +24,7 @@ REFUSES = TransientError("readlink /var/lib/docker/overlay2/l: invalid argument"
 
 @pytest.fixture(autouse=True)
 def thresholds(settings: Settings) -> None:
-    settings.FAILURE_THRESHOLD, settings.HOLD, settings.CRITICAL_AFTER = 3, 30, 600
+    settings.FAILURE_THRESHOLD, settings.HOLD, settings.CRITICAL_AFTER = 3, 30, 120
 
 
 def look(world: World, instance: Instance, error: DockmgrError | None = REFUSES) -> str:
@@ -44,7 +44,7 @@ def test_a_customer_who_does_not_answer_is_told_of_though_his_engine_refuses_to_
     world.probe.answers[instance.port or 0] = fails()
     assert [look(world, instance) for _ in range(4)] == ["unknown", "suspect", "suspect", "unhealthy"]
     assert health_of(instance).reason == "engine_refused"
-    for _ in range(20):
+    for _ in range(5):
         look(world, instance)
     assert outbox() == ["ops opened warning c1", "ops escalated critical c1"]
 

@@ -17,7 +17,7 @@ from tests.factories import World
 from tests.fast.side_by_side import side_by_side
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NAMES = [f"new{number:02}" for number in range(20)]
+NAMES = [f"new{number:02}" for number in range(10)]
 
 
 def plans(names: Sequence[str], cpus: float) -> Callable[[], list[FleetChange]]:

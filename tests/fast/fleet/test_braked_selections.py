@@ -16,7 +16,7 @@ from tests.factories import ASKED, IMAGE, World, an_order
 from tests.fakes.outside import Killed
 from tests.fast.updates import NEW, OLD, answers_by_image, publish, steps, update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def a_fleet(world: World, number: int, bad: range) -> list[Instance]:
@@ -48,17 +48,17 @@ def ends() -> list[str]:
 
 
 def test_the_first_one_that_fails_spares_all_others(world: World) -> None:
-    instances = a_fleet(world, 30, bad=range(30))
+    instances = a_fleet(world, 3, bad=range(3))
     carried_out(world, "update", instances)
     order = Bulk.objects.get()
     assert ends() == ["rolled_back"]
-    assert (order.pending, order.due_at, len(order.refused)) == ([], None, 29)
+    assert (order.pending, order.due_at, len(order.refused)) == ([], None, 2)
     assert set(order.refused.values()) == {"It was not begun. The canary failed."}
     assert not Instance.objects.exclude(image_id=OLD).exists()
 
 
 def test_later_a_tenth_may_fail_and_no_more(world: World) -> None:
-    instances = a_fleet(world, 30, bad=range(1, 30))
+    instances = a_fleet(world, 6, bad=range(1, 6))
     begun = carried_out(world, "update", instances)
     [why] = set(Bulk.objects.get().refused.values())
     assert why.startswith("It was not begun. 4 of 5 updates failed")
@@ -66,16 +66,12 @@ def test_later_a_tenth_may_fail_and_no_more(world: World) -> None:
 
 
 def test_where_all_goes_well_everybody_is_updated(world: World) -> None:
-    begun = carried_out(world, "update", a_fleet(world, 10, bad=range(1)))
-    assert begun[0] == 1 and ends() == ["rolled_back"]
-    begun = carried_out(world, "update", list(Instance.objects.exclude(customer_id="c00")))
-    assert (begun, set(Instance.objects.exclude(customer_id="c00").values_list("image_id", flat=True))) == (
-        [1, 4, 4], {NEW},
-    )  # fmt: skip
+    begun = carried_out(world, "update", a_fleet(world, 6, bad=range(0)))
+    assert (begun, set(Instance.objects.values_list("image_id", flat=True))) == ([1, 4, 1], {NEW})
 
 
 def test_a_healthy_one_with_something_to_do_is_the_first_to_tell(world: World) -> None:
-    instances = a_fleet(world, 8, bad=range(0))
+    instances = a_fleet(world, 4, bad=range(0))
     Health.objects.filter(instance=instances[0]).update(status="failed")
     update(world, "c01")  # it runs the new image already
     for each in instances[2:]:
@@ -83,22 +79,25 @@ def test_a_healthy_one_with_something_to_do_is_the_first_to_tell(world: World) -
     carried_out(world, "update", instances)
     operations = Operation.objects.filter(request_id__startswith="bulk:").order_by("created_at")
     assert [row.customer_id for row in operations] == ["c01", "c02"]
-    assert len(Bulk.objects.get().refused) == 6
+    assert set(Bulk.objects.get().refused) == {"c00", "c03"}
 
 
 def test_restarts_are_not_braked(world: World) -> None:
-    instances = a_fleet(world, 6, bad=range(0))
-    assert carried_out(world, "restart", instances) == [4, 2]
+    instances = a_fleet(world, 5, bad=range(0))
+    assert carried_out(world, "restart", instances) == [4, 1]
 
 
-def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(world: World) -> None:
-    instances = [world.instance(f"c{n:02}") for n in range(60)]
+def test_a_registry_is_asked_once_for_all_that_have_nothing_newer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selections, "PORTION", 3)
+    instances = [world.instance(f"c{n}") for n in range(6)]
     publish(world, "agent-1")
     begun = carried_out(world, "update", instances)
     assert begun == [1, 0, 0]
     assert world.engine.pulls == [IMAGE]
     rows = list(Operation.objects.order_by("created_at"))
-    assert {row.status for row in rows} == {"succeeded"} and len(rows) == 60
+    assert {row.status for row in rows} == {"succeeded"} and len(rows) == 6
     asked, *passed = [([step["detail"] for step in row.steps], row.facts.get("unchanged")) for row in rows]
     assert asked[1] is True and all(each == asked for each in passed)
 
@@ -115,7 +114,7 @@ def test_one_that_is_not_healthy_is_no_canary_while_a_healthy_one_waits(world: W
 
 
 def test_of_those_that_are_not_healthy_a_registry_is_asked_once_too(world: World) -> None:
-    instances = [world.instance(f"c{n}") for n in range(9)]
+    instances = [world.instance(f"c{n}") for n in range(3)]
     Health.objects.update(status="failed")
     publish(world, "agent-1")
     assert carried_out(world, "update", instances) == [1, 0]
@@ -125,7 +124,7 @@ def test_of_those_that_are_not_healthy_a_registry_is_asked_once_too(world: World
 def test_of_many_updates_those_that_asked_a_registry_are_unsealed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instances = [world.instance(f"c{n}") for n in range(5)]
+    instances = [world.instance(f"c{n}") for n in range(3)]
     publish(world, "agent-1")
     carried_out(world, "update", instances)
     unsealed: list[str] = []
@@ -137,34 +136,34 @@ def test_of_many_updates_those_that_asked_a_registry_are_unsealed(
     monkeypatch.setattr(approval, "fetched_by", fetched_by)
     answers = Answers(Operation.objects.order_by("created_at"), world.now)
     assert unsealed == ["c0"]
-    assert answers.to(instances[4]) == Operation.objects.get(customer_id="c0").pk
+    assert answers.to(instances[2]) == Operation.objects.get(customer_id="c0").pk
 
 
 def test_a_slow_engine_makes_more_turns_and_none_that_is_taken_for_lost(world: World) -> None:
-    instances = [world.instance(f"c{n}") for n in range(12)]
+    instances = [world.instance(f"c{n}") for n in range(4)]
     publish(world, "agent-1")
     list_containers = world.engine.list_containers
 
     def slowly() -> list[ContainerSummary]:
-        world.clock.advance(4)
+        world.clock.advance(11)
         return list_containers()
 
     world.engine.list_containers = slowly  # type: ignore[method-assign]
     assert carried_out(world, "update", instances) == [1, 0, 0]
-    assert Operation.objects.filter(status="succeeded").count() == 12
+    assert Operation.objects.filter(status="succeeded").count() == 4
 
 
 def test_who_has_something_to_do_all_the_same_is_the_one_canary(world: World) -> None:
-    instances = [world.instance(f"c{n}") for n in range(8)]
+    instances = [world.instance(f"c{n}") for n in range(5)]
     publish(world, "agent-1")
-    Instance.objects.filter(customer_id__in=["c3", "c6"]).update(env={"API_KEY": "another"})
+    Instance.objects.filter(customer_id__in=["c2", "c4"]).update(env={"API_KEY": "another"})
     began, begun = carried_out(world, "update", instances), Operation.objects.order_by("created_at")
-    assert began == [1, 1, 4]
-    assert [row.customer_id for row in begun if not row.facts.get("unchanged")] == ["c3", "c6"]
-    [canary] = begun.filter(customer_id="c3")
+    assert began == [1, 1, 2]
+    assert [row.customer_id for row in begun if not row.facts.get("unchanged")] == ["c2", "c4"]
+    [canary] = begun.filter(customer_id="c2")
     assert list(steps(canary))[:3] == ["note old", "pull", "verify image"]
     assert {row.status for row in begun} == {"succeeded"}
-    assert world.engine.pulls == [IMAGE] * 5
+    assert world.engine.pulls == [IMAGE] * 3
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from instances.operations.journal import Journal
 from instances.operations.requester import Requester
 from tests.factories import ASKED, IMAGE, World
 from tests.fakes.facts import image_facts
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 
@@ -66,14 +67,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "sentence"), WRONG)
-def test_a_wrong_order_is_refused_before_anything_is_touched(
-    world: World, changes: dict[str, Any], sentence: str
-) -> None:
+def test_a_wrong_order_is_refused_before_anything_is_touched(world: World) -> None:
     world.instance("c1")
     before = (world.engine.containers, dict(world.engine.volumes), Instance.objects.count())
-    with pytest.raises(RequestError, match=sentence):
-        service.begin_provision(world.order(**changes), ASKED, world.outside)
+    for changes, sentence in WRONG:
+        with row(changes), pytest.raises(RequestError, match=sentence):
+            service.begin_provision(world.order(**changes), ASKED, world.outside)
     assert (world.engine.containers, dict(world.engine.volumes), Instance.objects.count()) == before
     assert not Operation.objects.exists()
 

@@ -120,19 +120,30 @@ def test_two_that_roll_up_the_same_do_it_once(monday: Instance) -> None:
     assert (before.at, before.instance_id) == (after.at, after.instance_id)
 
 
+def test_sums_that_stood_still_for_too_long_go_on_where_checks_are_kept(
+    monday: Instance, settings: Settings
+) -> None:
+    history.keep(MONDAY + 2 * HOUR, to_the_end())
+    settings.HOURLY_DAYS = 2
+    history.keep(MONDAY + 9 * DAY, after_steps(1))
+    assert dict(HistoryProgress.objects.values_list("name", "at")) == {
+        "hours": MONDAY + 7 * DAY + HOUR, "days": MONDAY + 7 * DAY,
+    }  # fmt: skip
+
+
 def test_sums_whose_checks_are_gone_are_not_made_again(monday: Instance) -> None:
-    history.keep(MONDAY + 2 * DAY, to_the_end())
+    history.keep(MONDAY + 17 * HOUR, to_the_end())
     HealthCheck.objects.filter(checked_at__lt=MONDAY + 11 * HOUR).delete()
     HealthCheck.objects.update(latency_ms=8)
     before = sums(CheckHour, monday)
-    history.keep(MONDAY + 20 * HOUR, to_the_end())
-    assert sums(CheckHour, monday) == [row for row in before if row[0] < MONDAY + 19 * HOUR]
+    history.keep(MONDAY + 14 * HOUR, to_the_end())
+    assert sums(CheckHour, monday) == [row for row in before if row[0] < MONDAY + 13 * HOUR]
 
 
 def test_what_is_not_summed_up_yet_is_not_forgotten(monday: Instance, settings: Settings) -> None:
     settings.HISTORY_DAYS = 1
     history.keep(MONDAY + 5 * HOUR, to_the_end())
-    later = MONDAY + 2 * DAY + HOUR
+    later = MONDAY + DAY + 12 * HOUR
     assert history.forget_checks(later) == 0
     history.keep(later, to_the_end())
     assert history.forget_checks(later) == 5

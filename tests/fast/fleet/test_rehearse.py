@@ -11,68 +11,60 @@ from instances.fleet.file import parse
 from instances.models import AuditEntry, Channel, Host, Plan
 from tests.factories import World
 from tests.fast.conftest import Run
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
+CONCERNED: list[tuple[str, str, list[str], list[str]]] = [
+    ("plans", "cpus: 0.25", ["c1", "c2"], []),
+    ("plans", "labels: {a: b}", ["c1", "c2"], []),
+    ("plans", "start_grace: 55", [], []),
+    ("plans", "data_owner: '1000:1000'", [], []),
+    ("plans", "env: {NEW: value}", ["c1", "c2"], []),
+    ("plans", "generate: {NEW: 32}", ["c1", "c2"], []),
+    ("plans", "health_path: /ready", [], ["c1", "c2"]),
+    ("plans", "health: {kind: tcp}", [], ["c1", "c2"]),
+    ("plans", "health: {host: c.example}", [], ["c1", "c2"]),
+    ("plans", "health_expect: json_ok", [], ["c1", "c2"]),
+    ("hosts", "bind: 10.0.0.7", ["c1"], []),
+    ("hosts", "address: 10.0.0.7", ["c1"], ["c1"]),
+    ("hosts", "network: others", ["c1"], []),
+    ("hosts", "cordoned: true", [], []),
+]
 
 
-@pytest.mark.parametrize(
-    ("plan", "fields", "drifting"),
-    [
-        ("cpus: 0.25", {"cpus"}, ["c1", "c2"]),
-        ("labels: {a: b}", {"labels"}, ["c1", "c2"]),
-        ("start_grace: 55", {"start_grace"}, []),
-        ("data_owner: '1000:1000'", {"data_owner"}, []),
-        ("env: {NEW: value}", {"env"}, ["c1", "c2"]),
-        ("generate: {NEW: 32}", {"generate"}, ["c1", "c2"]),
-    ],
-)
-def test_a_dry_run_shows_and_changes_nothing(
-    world: World, run: Run, tmp_path: Path, plan: str, fields: set[str], drifting: list[str]
-) -> None:
+def test_a_dry_run_shows_and_changes_nothing(world: World, run: Run, tmp_path: Path) -> None:
     world.instance("c1")
     world.instance("c2")
     file = tmp_path / "fleet.yaml"
-    file.write_text(f"plans: [{{name: pro, {plan}}}]\nchannels: [{{name: new, url: 'json://127.0.0.1:1/x'}}]")
+    file.write_text("plans: [{name: pro, cpus: 0.25}]\nchannels: [{name: new, url: 'json://127.0.0.1:1/x'}]")
     before = Plan.objects.filter(name="pro").values().get()
     ran = run("apply", "--dry-run", str(file), "--json")
-    assert (ran.code, ran.document["dry_run"], ran.document["would_drift"]) == (0, True, drifting)
+    assert (ran.code, ran.document["dry_run"], ran.document["would_drift"]) == (0, True, ["c1", "c2"])
     assert [(c["kind"], set(c["fields"])) for c in ran.document["changes"]] == [
-        ("plan", fields),
+        ("plan", {"cpus"}),
         ("channel", set()),
     ]
     assert Plan.objects.filter(name="pro").values().get() == before
     assert not Channel.objects.filter(name="new").exists()
     assert not AuditEntry.objects.filter(action="apply").exists()
     told = run("apply", "--dry-run", str(file)).out
-    assert ("of earlier settings until they are updated: c1, c2" in told) == bool(drifting)
+    assert "of earlier settings until they are updated: c1, c2" in told
 
 
-@pytest.mark.parametrize(
-    ("said", "drifting"),
-    [
-        ("bind: 10.0.0.7", ["c1"]),
-        ("address: 10.0.0.7", ["c1"]),
-        ("network: others", ["c1"]),
-        ("cordoned: true", []),
-    ],
-)
-def test_a_dry_run_tells_of_what_hosts_say(
-    world: World, run: Run, tmp_path: Path, said: str, drifting: list[str]
-) -> None:
+def test_a_change_concerns_whose_container_or_question_would_be_another(world: World) -> None:
+    """c1 and c2 are of one plan, and on hosts of their own."""
     world.instance("c1")
     world.instance("c2", host=Host.objects.create(name="other", docker_url="unix:///other"))
-    file = tmp_path / "fleet.yaml"
-    file.write_text(f"hosts: [{{name: {world.host.name}, {said}}}]")
-    assert run("apply", "--dry-run", str(file), "--json").document["would_drift"] == drifting
+    for kind, said, drifting, asked in CONCERNED:
+        with row(kind, said):
+            found = rehearse(parse(f"{kind}: [{{name: {'local' if kind == 'hosts' else 'pro'}, {said}}}]"))
+            assert (found.would_drift, found.asked_anew) == (drifting, asked)
 
 
-@pytest.mark.parametrize("said", ["health_path: /ready", "health: {kind: tcp}", "health_expect: json_ok"])
-def test_a_dry_run_tells_who_is_asked_in_another_way_at_once(
-    world: World, run: Run, tmp_path: Path, said: str
-) -> None:
+def test_a_dry_run_tells_who_is_asked_in_another_way_at_once(world: World, run: Run, tmp_path: Path) -> None:
     world.instance("c1")
     file = tmp_path / "fleet.yaml"
-    file.write_text(f"plans: [{{name: pro, {said}}}, {{name: free, health_path: /other}}]")
+    file.write_text("plans: [{name: pro, health_path: /ready}, {name: free, health_path: /other}]")
     ran = run("apply", "--dry-run", str(file), "--json")
     assert (ran.document["would_drift"], ran.document["asked_anew"]) == ([], ["c1"])
     assert "in the new way at once, updated or not: c1" in run("apply", "--dry-run", str(file)).out

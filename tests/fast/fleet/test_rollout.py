@@ -24,7 +24,7 @@ from tests.fast.conftest import Run
 from tests.fast.inline import InlineExecutor
 from tests.fast.updates import NEW, OLD, answers_by_image, in_order, publish, update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 Fleet = Callable[[int], list[Instance]]
 
 
@@ -59,43 +59,42 @@ def run_all(world: World, **words: Any) -> Result:
 
 
 def test_all_are_updated_and_each_is_told(world: World, fleet: Fleet) -> None:
-    fleet(5)
+    fleet(3)
     told: list[tuple[int, int, str]] = []
     result = run_all(world, progress=lambda *what: told.append(what))
     assert set(images().values()) == {NEW}
-    assert [operation.status for operation in result.operations] == ["succeeded"] * 5
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 3
     assert (result.skipped, result.left, result.stopped) == ({}, [], "")
-    assert told[0] == (1, 5, "updated")
-    assert told[-1] == (5, 5, "updated")
+    assert told[0] == (1, 3, "updated")
+    assert told[-1] == (3, 3, "updated")
     for customer_id in images():
         in_order(world, customer_id)
 
 
 def test_a_canary_that_fails_stops_all_others(world: World, fleet: Fleet) -> None:
-    instances = fleet(5)
+    instances = fleet(3)
     bad_for(world, instances[:1])
     result = run_all(world)
-    assert (result.stopped, result.left) == ("The canary failed.", ["c01", "c02", "c03", "c04"])
+    assert (result.stopped, result.left) == ("The canary failed.", ["c01", "c02"])
     assert [operation.status for operation in result.operations] == ["rolled_back"]
     assert set(images().values()) == {OLD}
     assert Operation.objects.count() == 1
 
 
 def test_any_of_several_canaries_stops_all_others(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(6)[2:3])
-    result = run_all(world, limits=Limits(canaries=3))
-    assert (result.stopped, len(result.operations), len(result.left)) == ("The canary failed.", 3, 3)
+    bad_for(world, fleet(3)[1:2])
+    result = run_all(world, limits=Limits(canaries=2))
+    assert (result.stopped, len(result.operations), result.left) == ("The canary failed.", 2, ["c02"])
 
 
 def test_one_with_nothing_to_do_is_no_canary(world: World, fleet: Fleet) -> None:
-    """Two run the new image already: the third is the first to tell whether it is any good."""
-    instances = fleet(8)
+    """One runs the new image already: the next is the first to tell whether it is any good."""
+    instances = fleet(3)
     update(world, "c00")
-    update(world, "c01")
-    bad_for(world, instances[2:])
+    bad_for(world, instances[1:])
     result = run_all(world)
-    assert [operation.status for operation in result.operations] == ["succeeded", "succeeded", "rolled_back"]
-    assert (result.stopped, len(result.left)) == ("The canary failed.", 5)
+    assert [operation.status for operation in result.operations] == ["succeeded", "rolled_back"]
+    assert (result.stopped, result.left) == ("The canary failed.", ["c02"])
 
 
 def test_a_canary_of_before_counts_with_the_same_request_id(world: World, fleet: Fleet) -> None:
@@ -109,76 +108,68 @@ def test_a_canary_of_before_counts_with_the_same_request_id(world: World, fleet:
 
 
 def test_the_canary_is_a_healthy_one(world: World, fleet: Fleet) -> None:
-    fleet(3)
+    fleet(2)
     Health.objects.filter(instance__customer_id="c00").update(status="failed")
-    assert [operation.customer_id for operation in run_all(world).operations] == ["c01", "c02", "c00"]
+    assert [operation.customer_id for operation in run_all(world).operations] == ["c01", "c00"]
 
 
 def test_a_share_of_failures_stops_the_rest(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(10)[3:])
+    bad_for(world, fleet(4)[1:])
     result = run_all(world)
-    assert 1 < result.failures <= 1 + rollout.AT_ONCE_PER_HOST
-    assert result.stopped.endswith("updates failed, more than 10% of 10.")
-    assert len(result.operations) + len(result.left) == 10
-    assert len(result.left) >= 4  # those under way were seen through
+    assert result.stopped == "2 of 3 updates failed, more than 10% of 4."
+    assert len(result.operations) == 3, "those under way were seen through"
+    assert result.left == ["c03"]
     for customer_id in images():
         in_order(world, customer_id)
 
 
-def test_a_few_failures_after_the_canary_stop_nothing(world: World, fleet: Fleet) -> None:
-    bad_for(world, fleet(4)[2:3])
-    result = run_all(world, limits=Limits(failures_allowed=0.5))
-    assert (result.stopped, result.failures, len(result.operations)) == ("", 1, 4)
-    assert sorted(images().values()).count(OLD) == 1
-
-
 def test_busy_ones_are_skipped_and_named_with_a_reason(world: World, fleet: Fleet) -> None:
-    fleet(3)
+    fleet(2)
     service.begin_restart("c00", ASKED, world.outside)
     result = run_all(world)
     assert list(result.skipped) == ["c00"]
     assert "is being changed: restart" in result.skipped["c00"]
-    assert sorted(images().values()) == sorted([OLD, NEW, NEW])
+    assert images() == {"c00": OLD, "c01": NEW}
 
 
 def test_one_that_is_removed_meanwhile_is_skipped(world: World, fleet: Fleet) -> None:
-    fleet(3)
-    world.clock.at(1, lambda: world.decommission("c02"))
+    fleet(2)
+    world.clock.at(1, lambda: world.decommission("c01"))
     result = run_all(world)
-    assert list(result.skipped) == ["c02"]
-    assert len(result.operations) == 2
+    assert list(result.skipped) == ["c01"]
+    assert len(result.operations) == 1
 
 
 def test_paused_and_removed_ones_are_left_out(world: World, fleet: Fleet) -> None:
-    fleet(4)
+    fleet(3)
     service.pause("c01")
     world.decommission("c02")
-    assert sorted(operation.customer_id for operation in run_all(world).operations) == ["c00", "c03"]
+    assert [operation.customer_id for operation in run_all(world).operations] == ["c00"]
 
 
 def test_a_killed_fleet_update_goes_on_where_it_was_with_the_same_request_id(
     world: World, fleet: Fleet
 ) -> None:
-    fleet(4)
+    fleet(3)
     asked = Requester("tests", request_id="tuesday")
-    world.outside.fate.strikes_at(100)
+    world.outside.fate.strikes_at(60)
     with pytest.raises(Killed):
         update_all(None, asked, outside=world.outside)
     world.outside.fate.spares()
     begun = Operation.objects.count()
-    assert 0 < begun < 4
+    assert 0 < begun < 3
     world.clock.advance(31)
     service.recover(world.outside)
     result = update_all(None, asked, outside=world.outside)
-    assert [operation.status for operation in result.operations] == ["succeeded"] * 4
-    assert Operation.objects.count() == 4
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 3
+    assert Operation.objects.count() == 3
     assert all(world.engine.stops[previous_name(name)] == 1 for name in world.engine.containers)
 
 
 def test_another_image_under_the_same_request_id_is_refused_before_any_is_updated(
     world: World, fleet: Fleet, run: Run
 ) -> None:
-    fleet(2)
+    fleet(1)
     asked = Requester("tests", request_id="tuesday")
     update_all(None, asked, outside=world.outside)
     before = images()
@@ -189,11 +180,11 @@ def test_another_image_under_the_same_request_id_is_refused_before_any_is_update
 
 
 def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fleet, run: Run) -> None:
-    bad_for(world, fleet(3)[:1])
+    bad_for(world, fleet(2)[:1])
     ran = run("update", "--all", "--json")
     assert ran.code == 1
     assert [operation["status"] for operation in ran.document["operations"]] == ["rolled_back"]
-    assert (ran.document["left"], ran.document["stopped"]) == (["c01", "c02"], "The canary failed.")
+    assert (ran.document["left"], ran.document["stopped"]) == (["c01"], "The canary failed.")
     text = run("update", "--all").out
     assert "Stopped: The canary failed." in text
 
@@ -201,7 +192,7 @@ def test_the_command_says_what_was_done_skipped_and_left(world: World, fleet: Fl
 def test_a_test_deployment_that_fails_keeps_the_fleet_from_being_touched(
     world: World, fleet: Fleet, run: Run
 ) -> None:
-    fleet(2)
+    fleet(1)
     bad = "registry.example.com/agent:bad"
     world.engine.registry_down = True
     ran = run("update", "--all", "--image", bad, "--test-first", "pro", "--json")
@@ -213,7 +204,7 @@ def test_a_test_deployment_that_fails_keeps_the_fleet_from_being_touched(
 def test_a_test_deployment_that_works_lets_the_fleet_update_begin(
     world: World, fleet: Fleet, run: Run
 ) -> None:
-    fleet(2)
+    fleet(1)
     ran = run("update", "--all", "--test-first", "pro", "--image", IMAGE, "--json")
     assert (ran.code, set(images().values())) == (0, {NEW})
 
@@ -237,11 +228,12 @@ class Crowd:
         return pulled
 
 
+@pytest.mark.django_db(transaction=True)
 def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
     crowds = []
-    for host in (world.host, other):
-        for n in range(4):
+    for host, number in ((world.host, 4), (other, 2)):
+        for n in range(number):
             world.instance(f"{host.name}-{n}", host=host)
         engine = world.outside.hosts[host.engine_url]
         engine.registry[IMAGE] = engine.images[IMAGE]
@@ -250,14 +242,15 @@ def test_at_most_two_are_updated_at_once_on_a_host(world: World, monkeypatch: py
     parts: Any = world.outside
     real_time = Outside(engines=parts.engines, clock=SYSTEM, probe=parts.probe)
     result = update_all(None, ASKED, Limits(canaries=0), outside=real_time)
-    assert [operation.status for operation in result.operations] == ["succeeded"] * 8
+    assert [operation.status for operation in result.operations] == ["succeeded"] * 6
     assert [crowd.most for crowd in crowds] == [2, 2]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_update_that_meets_the_locks_of_others_does_not_end_the_rollout(
     world: World, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fleet(2)
+    fleet(1)
     real, refusals = service.begin_update, [OperationalError("canceling statement due to lock timeout")]
 
     def begin_update(*asked: Any, **options: Any) -> Operation:
@@ -267,7 +260,7 @@ def test_an_update_that_meets_the_locks_of_others_does_not_end_the_rollout(
 
     monkeypatch.setattr(rollout, "begin_update", begin_update)
     result = update_all(None, ASKED, outside=world.outside)
-    assert [operation.status for operation in result.operations] == ["succeeded"] * 2
+    assert [operation.status for operation in result.operations] == ["succeeded"]
     assert not refusals
 
 
@@ -298,9 +291,9 @@ def test_when_too_many_failed(
 
 
 def test_a_registry_is_asked_once_where_nothing_is_newer(world: World, one_by_one: None) -> None:
-    for number in range(5):
+    for number in range(3):
         world.instance(f"c{number}")
     publish(world, "agent-1")
     result = run_all(world)
-    assert (len(result.operations), result.tried) == (5, 0)
+    assert (len(result.operations), result.tried) == (3, 0)
     assert world.engine.pulls == [IMAGE]

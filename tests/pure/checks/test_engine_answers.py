@@ -10,12 +10,17 @@ import pytest
 
 from instances.checks import engine_answers
 from instances.checks.engine_answers import EngineAnswers
+from instances.checks.listings import LISTED_AT_ONCE
 
-ROUNDS, SOON = 20, 0.3
+ROUNDS, SOON = 20, 0.1
 
 
-def test_one_that_hangs_does_not_slow_down_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_answers, "SOON", SOON)
+
+
+def test_one_that_hangs_does_not_slow_down_each_round() -> None:
     released, begun = Event(), time.monotonic()
     with EngineAnswers[int, bool](float("inf")) as answers:
         answers.ask(0, partial(released.wait, 60.0))
@@ -27,10 +32,13 @@ def test_one_that_hangs_does_not_slow_down_each_round(monkeypatch: pytest.Monkey
         assert answers.following() == {0: True}
 
 
-def test_one_that_hangs_for_too_long_is_as_one_that_does_not_answer() -> None:
-    released = Event()
-    with EngineAnswers[int, bool](0.05) as answers:
-        answers.ask(0, partial(released.wait, 60.0))
-        assert answers.following() == {0: None}
-        assert len(answers) == 0
+def test_those_that_hang_for_too_long_are_as_some_that_do_not_answer_and_take_no_turn_of_others() -> None:
+    released, many = Event(), range(2 * LISTED_AT_ONCE)
+    with EngineAnswers[int, bool](2 * SOON) as answers:
+        for number in many:
+            answers.ask(number, partial(released.wait, 60.0))
+        while answers:
+            assert set(answers.following().values()) == {None}
+        answers.ask(-1, bool)
+        assert answers.following() == {-1: False}
         released.set()
