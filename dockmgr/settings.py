@@ -290,6 +290,8 @@ LOGGING = {
         "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},
         "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
         "django_celery_beat.schedulers": {"filters": ["brief"]},
+        "celery.worker": {"filters": ["broker"]},
+        "celery.worker.consumer.connection": {"filters": ["broker"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
         "celery.worker.request": {"filters": ["broker"]},
         "celery.bootsteps": {"filters": ["broker"]},
