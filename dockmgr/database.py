@@ -39,6 +39,8 @@ def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
     """
     scheme = _scheme(url)
     if scheme == "sqlite":
+        if "?" in url:
+            raise ImproperlyConfigured("DATABASE_URL has an option, and with SQLite none is taken.")
         return {**_parsed(url), "OPTIONS": SQLITE_OPTIONS}
     config = _parsed(url, engine="instances.db.postgresql")
     given = dict(config.get("OPTIONS", {}))

@@ -13,7 +13,7 @@ METRICS = "/metrics"
 
 
 def probes_middleware(get_response: Answer) -> Answer:
-    """Stands first. Metrics are under any name only where a token guards them."""
+    """Stands before the host check. Metrics are under any name only where a token guards them."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         path = request.path_info

@@ -114,6 +114,7 @@ INSTALLED_APPS = [
     "instances",
 ]
 MIDDLEWARE = [
+    "dockmgr.headers.head_middleware",
     "dockmgr.probes.probes_middleware",
     "instances.api.middleware.ApiMiddleware",
     "dockmgr.headers.charset_middleware",

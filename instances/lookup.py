@@ -18,7 +18,6 @@ from instances.models import (
     Incident,
     Instance,
     Operation,
-    PendingPurge,
     Plan,
     Registry,
 )
@@ -77,32 +76,21 @@ def token(name: object) -> ApiToken:
     return _only(ApiToken.objects.filter(name=asked), _called("token", asked))
 
 
-def operation(operation_id: object) -> Operation:
-    """The operation of that id, a UUID or its text. Raises RequestError."""
+def operation(operation_id: object, rows: QuerySet[Operation] | None = None) -> Operation:
+    """The operation of that id, a UUID or its text, out of `rows` if they are given. Raises RequestError."""
     try:
         asked = uuid.UUID(str(operation_id))
     except ValueError:
         raise RequestError("There is no operation of that id.") from None
-    return _only(Operation.objects.filter(pk=asked), f"operation {asked}")
+    return _only((Operation.objects.all() if rows is None else rows).filter(pk=asked), f"operation {asked}")
 
 
 def incident(number: object, rows: QuerySet[Incident] | None = None) -> Incident:
     """The incident of that number or its text, out of `rows` if they are given. Raises RequestError."""
-    key = _key(number, "incident")
-    return _only((Incident.objects.all() if rows is None else rows).filter(pk=key), f"incident {key}")
-
-
-def pending_purge(number: object) -> PendingPurge:
-    """The purge that waits, by its number or its text. Raises RequestError."""
-    key = _key(number, "purge")
-    return _only(PendingPurge.objects.select_related("host").filter(pk=key), f"purge {key}")
-
-
-def _key(number: object, what: str) -> int:
-    text = str(number)
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST_KEY):
-        raise RequestError(f"There is no {what} of that number.")
-    return int(text)
+    key = str(number)
+    if not (key.isascii() and key.isdecimal() and len(key) < 20 and int(key) <= _LARGEST_KEY):
+        raise RequestError("There is no incident of that number.")
+    return _only((Incident.objects.all() if rows is None else rows).filter(pk=key), f"incident {int(key)}")
 
 
 def _present() -> QuerySet[Instance]:

@@ -43,7 +43,7 @@ from tasks.outages import SaidOnce, in_words
 logger = logging.getLogger(__name__)
 
 MOST_IN_HAND = 1000
-MOST_WAITING = 20_000  # in hand, with those at hosts that answer late: what a process has memory for
+MOST_WAITING = 10_000  # in hand, with those at hosts that answer late: what a process has memory for
 LINGER = 0.5  # seconds a check waits to be recorded together with others
 FINISHING = 1.0  # seconds more than a probe may take, that a worker which ends waits for what it began
 Handler = Callable[..., Any]

@@ -59,12 +59,8 @@ class BrokerFilter(logging.Filter):
         if not is_ending and sentence == last and now - at < SAID_EVERY:
             return False
         BrokerFilter._said, BrokerFilter._back = (sentence, now), None
-        record.msg, record.args, record.exc_info, record.exc_text = (
-            f"{sentence} {'The worker ends.' if is_ending else 'Trying again.'}",
-            (),
-            None,
-            None,
-        )
+        record.msg, record.args = f"{sentence} {'The worker ends.' if is_ending else 'Trying again.'}", ()
+        record.exc_info = record.exc_text = None
         return True
 
 

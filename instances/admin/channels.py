@@ -15,7 +15,7 @@ from instances.admin import answers, trail
 from instances.admin.deleting import Deleted
 from instances.admin.forms import ChannelForm
 from instances.admin.orders import require
-from instances.admin.read_only import DeskAdmin, Page, ReadOnlyAdmin, listed
+from instances.admin.read_only import DeskAdmin, Page, ReadOnlyAdmin, said
 from instances.admin.verbs import OPERATE
 from instances.alerts.switching import channels_changed, gone_by_hand
 from instances.db.clock import SYSTEM
@@ -33,6 +33,10 @@ class ChannelAdmin(DeskAdmin):
     change_form_outer_before_template = "desk/channel_before.html"
     readonly_fields = ("disabled_reason", "failures")
     shown_instead = {"hosts": "hosts_shown", "plans": "plans_shown", "customers": "customers_shown"}
+    new_url = said("URL", lambda _: "is set; it is never shown")
+    hosts_shown = said("Hosts", lambda channel: ", ".join(channel.hosts))
+    plans_shown = said("Plans", lambda channel: ", ".join(channel.plans))
+    customers_shown = said("Customers", lambda channel: ", ".join(channel.customers))
     fieldsets = (
         ("Where and what", {"fields": (
             "name", "new_url", ("incidents", "operations"), ("min_level", "escalate_after"), "enabled",
@@ -42,27 +46,11 @@ class ChannelAdmin(DeskAdmin):
         ("Quiet hours", {"fields": (("quiet_from", "quiet_to"), "timezone", "reason")}),
     )  # fmt: skip
 
-    @admin.display(description="URL")
-    def new_url(self, channel: Channel) -> str:
-        return "is set; it is never shown"
-
-    @admin.display(description="Hosts")
-    def hosts_shown(self, channel: Channel) -> str:
-        return listed(channel.hosts)
-
-    @admin.display(description="Plans")
-    def plans_shown(self, channel: Channel) -> str:
-        return listed(channel.plans)
-
-    @admin.display(description="Customers")
-    def customers_shown(self, channel: Channel) -> str:
-        return listed(channel.customers)
-
     def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         return {"may_operate": request.user.has_perm(OPERATE)}
 
     def own_pages(self) -> list[Page]:
-        return [("<int:channel_id>/test/", test_view, "instances_channel_test")]
+        return [("<int:channel_id>/test/", test_view, "test")]
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

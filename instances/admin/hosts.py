@@ -15,10 +15,10 @@ from instances.admin import answers, muting, trail
 from instances.admin.deleting import instances_among
 from instances.admin.forms import HostForm
 from instances.admin.host_load import HostLoad, loads
-from instances.admin.instance_list import until
+from instances.admin.instance_list import muted
 from instances.admin.lists import DeskChangeList
 from instances.admin.orders import require
-from instances.admin.read_only import DeskAdmin, Page
+from instances.admin.read_only import DeskAdmin, Page, said
 from instances.admin.verbs import OPERATE
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
@@ -40,10 +40,10 @@ class HostChangeList(DeskChangeList):
 
     def add_to(self, rows: Sequence[Any]) -> None:
         found = {load.host.pk: load for load in loads()}
-        muted = mutes.host_ends([host.pk for host in rows], SYSTEM.now())
+        ends = mutes.host_ends([host.pk for host in rows], SYSTEM.now())
         for host in rows:
             host.load = found.get(host.pk) or HostLoad(host)
-            host.muted_until = muted.get(host.pk)
+            host.muted_until = ends.get(host.pk)
 
 
 @admin.register(Host)
@@ -58,6 +58,12 @@ class HostAdmin(DeskAdmin):
     ordering = ("name",)
     change_form_outer_before_template = "desk/host_before.html"
     shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown", "max_memory": "max_memory_shown"}
+    muted = muted
+    max_memory_shown = said(
+        "Memory to promise", lambda host: sizes.shortest(host.max_memory) if host.max_memory else ""
+    )
+    tls_shown = said("TLS", lambda host: "with a client certificate" if host.tls else "")
+    ssh_shown = said("SSH", lambda host: "with files of its own" if host.ssh else "")
     fieldsets = (
         ("Engine", {"fields": ("name", "docker_url", "tls", "ssh", "insecure")}),
         ("Addresses and room", {"fields": (
@@ -75,10 +81,6 @@ class HostAdmin(DeskAdmin):
             return IN_DOUBT
         return "answers" if watch is not None and watch.answered_at is not None else "not asked yet"
 
-    @display(description="muted", label="warning")
-    def muted(self, host: Any) -> str:
-        return until(host.muted_until)
-
     @admin.display(description="instances")
     def load(self, host: Any) -> str:
         most = f" of {host.max_instances}" if host.max_instances else ""
@@ -88,18 +90,6 @@ class HostAdmin(DeskAdmin):
     def unwell(self, host: Any) -> int:
         return int(host.load.unwell)
 
-    @admin.display(description="Memory to promise")
-    def max_memory_shown(self, host: Host) -> str:
-        return sizes.shortest(host.max_memory) if host.max_memory else "-"
-
-    @admin.display(description="TLS")
-    def tls_shown(self, host: Host) -> str:
-        return "with a client certificate" if host.tls else "-"
-
-    @admin.display(description="SSH")
-    def ssh_shown(self, host: Host) -> str:
-        return "with files of its own" if host.ssh else "-"
-
     def users_of(self, row: Host) -> Iterator[str]:
         yield from instances_among(Instance.objects.filter(host=row))
         waiting = PendingPurge.objects.filter(host=row).count()
@@ -108,11 +98,11 @@ class HostAdmin(DeskAdmin):
 
     def form_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         found = {str(load.host.pk): load for load in loads()}.get(object_id)
-        muted = {} if found is None else muting.context(request, "host", found.host)
-        return {"load": found, "may_operate": request.user.has_perm(OPERATE), **muted}
+        mute = {} if found is None else muting.context(request, "host", found.host)
+        return {"load": found, "may_operate": request.user.has_perm(OPERATE), **mute}
 
     def own_pages(self) -> list[Page]:
-        return [("<int:host_id>/test/", test_view, "instances_host_test"), *muting.pages("host")]
+        return [("<int:host_id>/test/", test_view, "test"), *muting.pages("host")]
 
 
 @require_POST

@@ -7,17 +7,15 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from instances import lookup
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.orders import carry_out, page_of, require
-from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
+from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, known
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
 from instances.alerts import mute as muting
@@ -55,6 +53,7 @@ class IncidentAdmin(PageAdmin):
     """What is or was wrong, newest first."""
 
     page_template = "desk/incident.html"
+    live_template = "desk/incident_live.html"
     list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
     list_select_related = ("host",)
     list_filter = (OpenFilter,)
@@ -72,22 +71,25 @@ class IncidentAdmin(PageAdmin):
     def subject(self, incident: Incident) -> str:
         return about(incident)
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        incident = _known(object_id)
-        named = {"title": incident.key, "desk_title": about(incident), "object": incident}
-        return {**_details(request, incident), **named}
+    def row(self, object_id: str) -> Incident:
+        return _known(object_id)
+
+    def page_context(self, request: HttpRequest, row: Incident, /) -> dict[str, Any]:
+        return {"title": row.key, "desk_title": about(row)}
+
+    def live_context(self, request: HttpRequest, row: Incident, /) -> dict[str, Any]:
+        return _details(request, row)
 
     def own_pages(self) -> list[Page]:
         return [
-            ("<str:object_id>/live/", live_view, "instances_incident_live"),
-            ("<str:object_id>/acknowledge/", acknowledge_view, "instances_incident_acknowledge"),
-            ("<str:object_id>/mute/", mute_view, "instances_incident_mute"),
+            *super().own_pages(),
+            ("<str:object_id>/acknowledge/", acknowledge_view, "acknowledge"),
+            ("<str:object_id>/mute/", mute_view, "mute"),
         ]
 
 
 def _known(object_id: str) -> Incident:
-    rows = Incident.objects.select_related("instance", "host")
-    return found(lambda number: lookup.incident(number, rows), object_id)
+    return known(Incident.objects.select_related("instance", "host"), object_id)
 
 
 def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
@@ -117,12 +119,6 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
         "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
     }
-
-
-@require_safe
-def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
-    """The part of the page that changes by itself."""
-    return TemplateResponse(request, "desk/incident_live.html", _details(request, _known(object_id)))
 
 
 @require_POST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import floor
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from instances.admin.lists import DeskChangeList
+from instances.admin.read_only import said
 from instances.db.clock import SYSTEM
 from instances.incidents import mutes
 from instances.incidents.uptime import uptime_percent
@@ -41,9 +42,18 @@ def _age(usage: Usage | None, now: datetime) -> str:
     return f", {span((now - usage.read_at).total_seconds())} ago"
 
 
-def until(moment: datetime | None) -> str:
-    """When a mute ends, in a list; empty for what is not muted."""
-    return f"until {moment:%d %b %H:%M} UTC" if moment else ""
+def _used(row: Any, column: str, written: Callable[[Any], str]) -> str:
+    """What a container uses; of CPU and memory also how long ago, where that is long. Empty if unknown."""
+    value = getattr(getattr(row, "usage", None), column, None)
+    if value is None:
+        return ""
+    return written(value) if column == "disk" else f"{written(value)}{row.read_before}"
+
+
+@display(description="muted", label="warning")
+def muted(_desk: Any, row: Any) -> str:
+    """The column that says when a mute ends; empty for what is not muted."""
+    return f"until {row.muted_until:%d %b %H:%M} UTC" if row.muted_until else ""
 
 
 class ChoiceFilter(SimpleListFilter):
@@ -96,10 +106,10 @@ class InstanceChangeList(DeskChangeList):
     def add_to(self, rows: Sequence[Any]) -> None:
         now = SYSTEM.now()
         found = uptime_percent([row.pk for row in rows], now - timedelta(days=UPTIME_DAYS), now)
-        muted = mutes.ends([row.pk for row in rows], now)
+        ends = mutes.ends([row.pk for row in rows], now)
         for row in rows:
             row.read_before = _age(getattr(row, "usage", None), now)
-            row.muted_until = muted.get(row.pk)
+            row.muted_until = ends.get(row.pk)
             row.uptime_percent = found.get(row.pk)
 
 
@@ -119,6 +129,10 @@ class InstanceListMixin:
     ordering = ("customer_id",)
     sortable_by = ("cpu", "memory", "disk")
     list_fullwidth = True
+    muted = muted
+    cpu = said("CPU", lambda row: _used(row, "cpu_percent", "{:.1f} %".format), "usage__cpu_percent")
+    memory = said("memory", lambda row: _used(row, "memory", shown), "usage__memory")
+    disk = said("disk", lambda row: _used(row, "disk", shown), "usage__disk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         return Instance.objects.present().defer(*SECRETS)
@@ -126,10 +140,6 @@ class InstanceListMixin:
     @display(ordering="health__status", label=COLOURS)
     def status(self, instance: Instance) -> str:
         return str(instance.health.status) if instance.leaving_at is None else LEAVING
-
-    @display(description="muted", label="warning")
-    def muted(self, instance: Any) -> str:
-        return until(instance.muted_until)
 
     @admin.display(description="version")
     def version(self, instance: Instance) -> str:
@@ -143,24 +153,3 @@ class InstanceListMixin:
     def uptime(self, instance: Any) -> str:
         percent = instance.uptime_percent
         return "-" if percent is None else f"{floor(percent * 100) / 100:.2f} %"
-
-    @admin.display(description="CPU", ordering="usage__cpu_percent")
-    def cpu(self, instance: Any) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        return (
-            "-"
-            if usage is None or usage.cpu_percent is None
-            else f"{usage.cpu_percent:.1f} %{instance.read_before}"
-        )
-
-    @admin.display(description="memory", ordering="usage__memory")
-    def memory(self, instance: Any) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        if usage is None or usage.memory is None:
-            return "-"
-        return f"{shown(usage.memory)}{instance.read_before}"
-
-    @admin.display(description="disk", ordering="usage__disk")
-    def disk(self, instance: Instance) -> str:
-        usage: Usage | None = getattr(instance, "usage", None)
-        return "-" if usage is None or usage.disk is None else shown(usage.disk)

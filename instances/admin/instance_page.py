@@ -12,11 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from instances.admin import answers, trail
+from instances.admin import answers, read_only, trail
 from instances.admin.history import LABELS, PERIODS, history
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, page_of, require
-from instances.admin.read_only import row_of
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, as_asked, variable_names
 from instances.admin.signed_out import typed_reason
 from instances.admin.usage_chart import usage_charts
@@ -48,32 +47,17 @@ class Button:
 
 def known(object_id: str) -> Instance:
     """The present instance with this key, its health and place at hand. Raises Http404."""
-    rows = Instance.objects.present().select_related("plan", "host", "health")
-    found = row_of(rows, object_id)
-    if found is None:
-        raise Http404("There is no such instance.")
-    return found
+    return read_only.known(Instance.objects.present().select_related("plan", "host", "health"), object_id)
 
 
-def context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
-    """What the whole page shows; the live part of it is fetched again every few seconds."""
-    return {
-        **_live(request, instance),
-        **_past(request, instance),
-        "title": instance.customer_id,
-        "desk_title": instance.customer_id,
-        "object": instance,
-        "may_read_logs": request.user.has_perm(LOGS),
-    }
+def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """What the page shows beside its live part."""
+    may_read_logs = request.user.has_perm(LOGS)
+    return {**_past(request, instance), "title": instance.customer_id, "may_read_logs": may_read_logs}
 
 
-@require_safe
-def live_view(request: HttpRequest, object_id: str) -> HttpResponse:
-    """The part of the page that changes by itself."""
-    return TemplateResponse(request, "desk/instance_live.html", _live(request, known(object_id)))
-
-
-def _live(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+def live_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """What the live part of the page shows."""
     now = SYSTEM.now()
     operations = Operation.objects.filter(customer_id=instance.customer_id).order_by("-created_at")
     return {

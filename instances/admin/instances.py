@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from instances.admin import answers, dashboard, instance_page
 from instances.admin.instance_list import InstanceListMixin
@@ -19,19 +16,19 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
     """The fleet at a glance. The environment is encrypted; its values are never shown."""
 
     page_template = "desk/instance.html"
+    live_template = "desk/instance_live.html"
+    row = staticmethod(instance_page.known)
+    page_context = staticmethod(instance_page.page_context)
+    live_context = staticmethod(instance_page.live_context)
 
     def own_pages(self) -> list[Page]:
-        views = (
+        return [
             ("dashboard/live/", dashboard.live_view, "dashboard"),
             ("answers/<str:ticket>/", answers.answer_view, "answer"),
             ("answers/<str:ticket>/log/", answers.download_view, "download"),
-            ("<str:object_id>/live/", instance_page.live_view, "live"),
             ("<str:object_id>/past/", instance_page.past_view, "past"),
             ("<str:object_id>/do/<slug:name>/", instance_page.act_view, "act"),
             ("<str:object_id>/ask/<slug:what>/", instance_page.ask_view, "ask"),
             ("<str:object_id>/secrets/", instance_page.secrets_view, "secrets"),
-        )
-        return [(address, view, f"instances_instance_{name}") for address, view, name in views]
-
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        return instance_page.context(request, instance_page.known(object_id))
+            *super().own_pages(),
+        ]

@@ -26,8 +26,8 @@ MODELS: dict[Column, type[Host] | type[Plan]] = {"host": Host, "plan": Plan}
 def pages(column: Column) -> list[Page]:
     """`<id>/mute/` and `<id>/unmute/` of the model's pages."""
     return [
-        ("<int:key>/mute/", _view(column, _mute, MuteForm), f"instances_{column}_mute"),
-        ("<int:key>/unmute/", _view(column, _unmute, OptionalReasonForm), f"instances_{column}_unmute"),
+        ("<int:key>/mute/", _view(column, _mute, MuteForm), "mute"),
+        ("<int:key>/unmute/", _view(column, _unmute, OptionalReasonForm), "unmute"),
     ]
 
 

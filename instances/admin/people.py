@@ -21,6 +21,10 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and request.user.is_superuser)
 
 
+def _is_his_to_change(request: HttpRequest, user: User | None) -> bool:
+    return _is_superuser(request) or user is None or not user.is_superuser
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, DeskAdmin):  # type: ignore[misc, type-arg]
     """Who may log in, and the groups that say what for."""
@@ -37,12 +41,10 @@ class UserAdmin(DjangoUserAdmin, DeskAdmin):  # type: ignore[misc, type-arg]
         return given if _is_superuser(request) else (*given, "is_superuser", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        allowed = bool(super().has_change_permission(request, obj))
-        return allowed and (_is_superuser(request) or obj is None or not obj.is_superuser)
+        return bool(super().has_change_permission(request, obj)) and _is_his_to_change(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        allowed = bool(super().has_delete_permission(request, obj))
-        return allowed and (_is_superuser(request) or obj is None or not obj.is_superuser)
+        return bool(super().has_delete_permission(request, obj)) and _is_his_to_change(request, obj)
 
 
 @admin.register(Group)

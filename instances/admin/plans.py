@@ -11,15 +11,14 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
-from unfold.decorators import display
 
 from instances.admin import muting
 from instances.admin.deleting import instances_among
 from instances.admin.form_fields import as_yaml
 from instances.admin.forms import PlanForm
-from instances.admin.instance_list import until
+from instances.admin.instance_list import muted
 from instances.admin.orders import page_of, require
-from instances.admin.read_only import DeskAdmin, Page, listed, row_of
+from instances.admin.read_only import DeskAdmin, Page, row_of, said
 from instances.admin.secret_setting import ENV_NAMES, SECRETS, SecretForm, as_asked, variable_names
 from instances.admin.selections import place_order
 from instances.admin.signed_out import typed_reason
@@ -61,6 +60,14 @@ class PlanAdmin(DeskAdmin):
         "health": "health_shown",
         "log_alerts": "log_alerts_shown",
     }
+    muted = muted
+    memory_shown = said("Memory", lambda plan: sizes.shortest(plan.memory), ordering="memory")
+    disk_shown = said("Disk", lambda plan: sizes.shortest(plan.disk) if plan.disk else "")
+    required_shown = said("Required variables", lambda plan: ", ".join(plan.required_env))
+    images_shown = said("Images that may be run", lambda plan: ", ".join(plan.image_policy.entries))
+    options_shown = said("Container options", lambda plan: as_yaml(plan.options))
+    health_shown = said("Health question", lambda plan: as_yaml(plan.health))
+    log_alerts_shown = said("Log alerts", lambda plan: as_yaml(plan.log_alerts))
     fieldsets = (
         ("Container", {"fields": (
             "name", "image", "images", ("cpus", "memory"), ("pids", "container_port"),
@@ -81,41 +88,9 @@ class PlanAdmin(DeskAdmin):
             .defer("env")
         )
 
-    @admin.display(description="Memory", ordering="memory")
-    def memory_shown(self, plan: Plan) -> str:
-        return sizes.shortest(plan.memory)
-
-    @admin.display(description="Disk")
-    def disk_shown(self, plan: Plan) -> str:
-        return sizes.shortest(plan.disk) if plan.disk else "-"
-
     @admin.display(description="instances")
     def instance_count(self, plan: Any) -> int:
         return int(plan.present)
-
-    @display(description="muted", label="warning")
-    def muted(self, plan: Any) -> str:
-        return until(plan.muted_until)
-
-    @admin.display(description="Required variables")
-    def required_shown(self, plan: Plan) -> str:
-        return listed(plan.required_env)
-
-    @admin.display(description="Images that may be run")
-    def images_shown(self, plan: Plan) -> str:
-        return listed(plan.image_policy.entries)
-
-    @admin.display(description="Container options")
-    def options_shown(self, plan: Plan) -> str:
-        return as_yaml(plan.options) or "-"
-
-    @admin.display(description="Health question")
-    def health_shown(self, plan: Plan) -> str:
-        return as_yaml(plan.health) or "-"
-
-    @admin.display(description="Log alerts")
-    def log_alerts_shown(self, plan: Plan) -> str:
-        return as_yaml(plan.log_alerts) or "-"
 
     def users_of(self, row: Plan) -> Iterator[str]:
         yield from instances_among(Instance.objects.filter(plan=row))
@@ -133,8 +108,8 @@ class PlanAdmin(DeskAdmin):
 
     def own_pages(self) -> list[Page]:
         return [
-            ("<int:plan_id>/update/", update_view, "instances_plan_update"),
-            ("<int:plan_id>/secrets/", secrets_view, "instances_plan_secrets"),
+            ("<int:plan_id>/update/", update_view, "update"),
+            ("<int:plan_id>/secrets/", secrets_view, "secrets"),
             *muting.pages("plan"),
         ]
 

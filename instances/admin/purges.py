@@ -8,15 +8,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django_celery_beat.models import PeriodicTask
 
-from instances import lookup
 from instances.admin.lists import DeskChangeList
 from instances.admin.orders import carry_out, require
-from instances.admin.read_only import Page, PageAdmin, found
+from instances.admin.read_only import Page, PageAdmin
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OptionalReasonForm
 from instances.models import PendingPurge
@@ -77,26 +76,23 @@ class PendingPurgeAdmin(PageAdmin):
     def again(self, row: Any) -> object:
         return row.next_try
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        row = found(lookup.pending_purge, object_id)
+    def page_context(self, request: HttpRequest, row: PendingPurge, /) -> dict[str, Any]:
         return {
             "purge": row,
-            "object": row,
             "next_try": next_try(row, tried_every()),
             "form": OptionalReasonForm(auto_id=f"{TRY_NOW}_%s", initial=typed_reason(request)),
             "may_purge": request.user.has_perm(PURGE),
             "title": f"data of {row.customer_id}",
-            "desk_title": f"data of {row.customer_id}",
         }
 
     def own_pages(self) -> list[Page]:
-        return [("<int:key>/try/", try_view, "instances_pendingpurge_try")]
+        return [("<int:key>/try/", try_view, "try")]
 
 
 @require_POST
 def try_view(request: HttpRequest, key: int) -> HttpResponse:
     """Have the workers try again now, and go back to the list with a sentence about it."""
-    row = found(lookup.pending_purge, str(key))
+    row = get_object_or_404(PendingPurge, pk=key)
     require(request, PURGE, TRY_NOW, row.customer_id)
     carry_out(request, OptionalReasonForm(request.POST), action=TRY_NOW, target=row.customer_id, work=_tried)
     return redirect(reverse("admin:instances_pendingpurge_changelist"))

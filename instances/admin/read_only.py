@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.views.decorators.http import require_safe
 from unfold.views import ChangeList
 
 from instances.admin import as_read, trail
@@ -22,30 +23,35 @@ from instances.admin.form_fields import JsonField
 from instances.admin.lists import BoundedPaginator
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
-from instances.errors import RequestError
 from instances.lib.storable import text
 
 OVERTAKEN = "Somebody else changed the same just then, so nothing was done. Look before you send it again."
 SAFE = ("GET", "HEAD")
 MOST_SEARCHED = 200  # characters
-MOST_DIGITS = 19  # of a key
-Row = TypeVar("Row")
-Stored = TypeVar("Stored", bound=Model)
-Page = tuple[str, View, str]  # an address below the list's, what answers there, its name for `reverse`
+Row = TypeVar("Row", bound=Model)
+Column = Callable[[Any, Any], str]
+Page = tuple[str, View, str]  # an address below the list's, what answers there, its name after the model's
 
 
-def found(look_up: Callable[[str], Row], key: str) -> Row:
-    """What a look-up finds for a part of an address. Raises Http404."""
+def known(rows: QuerySet[Row], key: str) -> Row:
+    """The row whose key is this part of an address. Raises Http404."""
+    row = row_of(rows, key)
+    if row is None:
+        raise Http404(f"There is no such {rows.model._meta.verbose_name}.")
+    return row
+
+
+def row_of(rows: QuerySet[Row], key: str) -> Row | None:
+    """The same; None where there is none."""
+    return rows.filter(pk=key).first() if _can_be_key(rows.model, key) else None
+
+
+def _can_be_key(model: type[Model], text: str) -> bool:
     try:
-        return look_up(key)
-    except RequestError as error:
-        raise Http404(str(error)) from None
-
-
-def row_of(rows: QuerySet[Stored], key: str) -> Stored | None:
-    """The row whose key is this part of an address; None where no row can have it."""
-    is_number = key.isascii() and key.isdecimal() and len(key) <= MOST_DIGITS
-    return rows.filter(pk=key).first() if is_number else None
+        model._meta.pk.clean(text, None)
+    except ValidationError:
+        return False
+    return True
 
 
 class DeskAdmin(DeletingAdmin):
@@ -72,7 +78,11 @@ class DeskAdmin(DeletingAdmin):
         return self.change_list
 
     def get_urls(self) -> list[URLPattern]:
-        own = [path(address, behind(self, view), name=name) for address, view, name in self.own_pages()]
+        model = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path(address, behind(self, view), name=f"{model}_{name}")
+            for address, view, name in self.own_pages()
+        ]
         return [*own, *super().get_urls()]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
@@ -174,7 +184,7 @@ class DeskAdmin(DeletingAdmin):
         if request.method == "POST":
             posted = request.POST.copy()
             chosen = posted.getlist(ACTION_CHECKBOX_NAME)
-            posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if self._can_be_key(key)])
+            posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if _can_be_key(self.model, key)])
             request.POST = posted  # type: ignore[assignment]
         if request.POST.get("action") != "delete_selected":
             return super().changelist_view(request, extra_context)
@@ -183,13 +193,6 @@ class DeskAdmin(DeletingAdmin):
                 return super().changelist_view(request, extra_context)
         except IntegrityError:
             return _overtaken(request)
-
-    def _can_be_key(self, text: str) -> bool:
-        try:
-            self.opts.pk.clean(text, None)
-        except ValidationError:
-            return False
-        return True
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         self._note(request, "add", obj, "done")
@@ -214,9 +217,14 @@ def _overtaken(request: HttpRequest) -> HttpResponse:
     return redirect(request.get_full_path())
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names in a row, for people who may only look."""
-    return ", ".join(names) or "-"
+def said(description: str, words: Callable[[Any], str], ordering: str | None = None) -> Column:
+    """A column, or a field of a page for people who may only look; "-" where there are no words."""
+
+    @admin.display(description=description, ordering=ordering)
+    def column(_desk: Any, row: Any) -> str:
+        return words(row) or "-"
+
+    return column
 
 
 def _fields(message: Any) -> str:
@@ -243,13 +251,31 @@ class ReadOnlyAdmin(DeskAdmin):
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """Rows that have a page of their own instead of a form."""
+    """Rows that have a page of their own instead of a form, and maybe a part of it that changes by itself."""
 
     page_template: ClassVar[str]
+    live_template: ClassVar[str] = ""
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        """What the page shows, with a `title`, a `desk_title` and the `object`. Raises Http404."""
+    def row(self, object_id: str) -> Any:
+        """What the page is about. Raises Http404."""
+        return known(self.model._default_manager.all(), object_id)
+
+    def page_context(self, request: HttpRequest, row: Any, /) -> dict[str, Any]:
+        """What the page shows, with a `title`, and a `desk_title` where its place in the menu says less."""
         raise NotImplementedError
+
+    def live_context(self, request: HttpRequest, row: Any, /) -> dict[str, Any]:
+        """What the page shows in the part that changes by itself."""
+        return {}
+
+    def own_pages(self) -> list[Page]:
+        is_live = bool(self.live_template)
+        return [("<str:object_id>/live/", require_safe(self.live_view), "live")] if is_live else []
+
+    def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The part of the page that changes by itself, fetched again every few seconds."""
+        live = self.live_context(request, self.row(object_id))
+        return TemplateResponse(request, self.live_template, live)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -257,6 +283,7 @@ class PageAdmin(ReadOnlyAdmin):
         """The page, for people who may see the model; it takes no input."""
         if not self.has_view_permission(request) or request.method not in SAFE:
             raise PermissionDenied
-        site = {**self.admin_site.each_context(request), "opts": self.opts}
-        own = self.page_context(request, object_id)
-        return TemplateResponse(request, self.page_template, {**site, **own})
+        row = self.row(object_id)
+        site = {**self.admin_site.each_context(request), "opts": self.opts, "object": row}
+        own = {**self.live_context(request, row), **self.page_context(request, row)}
+        return TemplateResponse(request, self.page_template, {**site, "desk_title": own["title"], **own})

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from instances import lookup
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.lists import MOST_COUNTED
-from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, found
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.db.clock import SYSTEM
 from instances.documents import told_in_full
@@ -61,6 +57,7 @@ class OperationAdmin(PageAdmin):
     """Every change to an instance, with its steps."""
 
     page_template = "desk/operation.html"
+    live_template = "desk/operation_live.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic", OutcomeFilter, WhenFilter)
     search_fields = found_by = ("customer_id",)
@@ -72,13 +69,12 @@ class OperationAdmin(PageAdmin):
     def state(self, operation: Operation) -> str:
         return str(operation.status)
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        operation = _known(object_id)
-        title = f"{operation.kind} of {operation.customer_id}"
-        return {**_details(request, operation), "object": operation, "title": title, "desk_title": title}
+    def page_context(self, request: HttpRequest, row: Operation, /) -> dict[str, Any]:
+        return {"title": f"{row.kind} of {row.customer_id}"}
 
-    def own_pages(self) -> list[Page]:
-        return [("<uuid:key>/live/", live_view, "instances_operation_live")]
+    def live_context(self, request: HttpRequest, row: Operation, /) -> dict[str, Any]:
+        last_words = shown_last_words(request, row.last_words.all())
+        return {"operation": row, "error": _error(request, row), "last_words": last_words}
 
 
 def _error(request: HttpRequest, operation: Operation) -> str:
@@ -86,24 +82,6 @@ def _error(request: HttpRequest, operation: Operation) -> str:
     must not be a way to ask who listens where.
     """
     return told_in_full(operation) if request.user.has_perm(CHOOSE_IMAGE) else operation.error
-
-
-def _known(object_id: str) -> Operation:
-    return found(lookup.operation, object_id)
-
-
-@require_safe
-def live_view(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    """The part of an operation's page that changes by itself."""
-    return TemplateResponse(request, "desk/operation_live.html", _details(request, _known(str(key))))
-
-
-def _details(request: HttpRequest, operation: Operation) -> dict[str, Any]:
-    return {
-        "operation": operation,
-        "error": _error(request, operation),
-        "last_words": shown_last_words(request, operation.last_words.all()),
-    }
 
 
 @admin.register(Sweep)

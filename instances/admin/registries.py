@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from instances.admin.forms import RegistryForm
-from instances.admin.read_only import DeskAdmin
+from instances.admin.read_only import DeskAdmin, said
 from instances.models import Registry
 
 
@@ -16,11 +16,8 @@ class RegistryAdmin(DeskAdmin):
     form = RegistryForm
     list_display = ("name", "username", "token_file", "helper", "ca")
     search_fields = ("name",)
+    new_password = said("Password", lambda _: "is never shown")
     fieldsets = (
         ("Registry", {"fields": ("name", "ca")}),
         ("Login", {"fields": (("username", "new_password"), "token_file", "helper", "reason")}),
     )
-
-    @admin.display(description="Password")
-    def new_password(self, registry: Registry) -> str:
-        return "is never shown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, partialmethod
 from typing import Any
 
 from django import forms
@@ -66,20 +66,15 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
             if conflict and field in self.fields:
                 self.add_error(field, conflict)
 
-    def clean_args(self) -> str:
-        return self._document("args")
-
-    def clean_kwargs(self) -> str:
-        return self._document("kwargs")
-
-    def clean_headers(self) -> str:
-        return self._document("headers")
-
     def _document(self, field: str) -> str:
         text: str = self.cleaned_data[field]
         if conflict := document_conflict(field, text):
             raise forms.ValidationError(conflict)
         return text or EMPTY[field]
+
+    clean_args = partialmethod(_document, "args")
+    clean_kwargs = partialmethod(_document, "kwargs")
+    clean_headers = partialmethod(_document, "headers")
 
 
 class IntervalForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_safe
 
 from instances.admin import trail
 from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, page_of
-from instances.admin.read_only import Page, PageAdmin
+from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
 from instances.db.among import among
 from instances.errors import RequestError
@@ -44,29 +43,24 @@ class OptionalChosenForm(OptionalReasonForm, _Chosen):
     """The same where it need not be said."""
 
 
-class SelectionMixin:
-    """The four verbs as actions of the list."""
+def _selected(name: str) -> Callable[..., HttpResponse | None]:
+    """A verb as an action of the list."""
 
-    actions = ("check_selected", "restart_selected", "update_selected", "pause_selected")
+    @admin.action(description=VERBS[name].label, permissions=["operate"])
+    def act(model_admin: Any, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
+        return _ordered(model_admin, request, queryset, name)
+
+    act.__name__ = f"{name}_selected"  # what the list's form sends
+    return act
+
+
+class SelectionMixin:
+    """Four verbs as actions of the list."""
+
+    actions = tuple(map(_selected, ("check", "restart", "update", "pause")))
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(OPERATE)
-
-    @admin.action(description="Check", permissions=["operate"])
-    def check_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
-        return _ordered(self, request, queryset, "check")
-
-    @admin.action(description="Restart", permissions=["operate"])
-    def restart_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
-        return _ordered(self, request, queryset, "restart")
-
-    @admin.action(description="Update", permissions=["operate"])
-    def update_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
-        return _ordered(self, request, queryset, "update")
-
-    @admin.action(description="Pause", permissions=["operate"])
-    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
-        return _ordered(self, request, queryset, "pause")
 
 
 def _ordered(
@@ -151,6 +145,7 @@ class BulkAdmin(PageAdmin):
     """Orders for selections, each with its report."""
 
     page_template = "desk/bulk.html"
+    live_template = "desk/bulk_live.html"
     list_display = ("created_at", "verb", "instances_ordered", "by", "reason")
     list_filter = ("verb",)
     ordering = ("-created_at",)
@@ -159,25 +154,11 @@ class BulkAdmin(PageAdmin):
     def instances_ordered(self, bulk: Bulk) -> int:
         return len(bulk.instances)
 
-    def own_pages(self) -> list[Page]:
-        return [("<uuid:bulk_id>/live/", live_view, "instances_bulk_live")]
+    def page_context(self, request: HttpRequest, row: Bulk, /) -> dict[str, Any]:
+        return {"title": str(row)}
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        bulk = _known(object_id)
-        return {**_report(request, bulk), "title": str(bulk), "desk_title": str(bulk), "object": bulk}
-
-
-@require_safe
-def live_view(request: HttpRequest, bulk_id: uuid.UUID) -> HttpResponse:
-    """The part of the report that changes by itself."""
-    return TemplateResponse(request, "desk/bulk_live.html", _report(request, _known(str(bulk_id))))
-
-
-def _known(object_id: str) -> Bulk:
-    try:
-        return Bulk.objects.get(pk=uuid.UUID(object_id))
-    except (ValueError, Bulk.DoesNotExist):
-        raise Http404("There is no such order.") from None
+    def live_context(self, request: HttpRequest, row: Bulk, /) -> dict[str, Any]:
+        return _report(request, row)
 
 
 def _report(request: HttpRequest, bulk: Bulk) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST
@@ -18,7 +18,7 @@ from instances.access import tokens
 from instances.access.reach import reach, reach_of
 from instances.admin import trail
 from instances.admin.orders import carry_out, page_of, require
-from instances.admin.read_only import Page, PageAdmin, row_of
+from instances.admin.read_only import Page, PageAdmin
 from instances.admin.verbs import ReasonForm
 from instances.db.clock import SYSTEM
 from instances.models import ApiToken
@@ -88,23 +88,19 @@ class ApiTokenAdmin(PageAdmin):
         context = {**site, "title": "New API token", "opts": self.opts, "form": form, "made": made}
         return TemplateResponse(request, NEW_PAGE, context)
 
-    def page_context(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
-        token = row_of(ApiToken.objects.all(), object_id)
-        if token is None:
-            raise Http404("There is no such token.")
+    def page_context(self, request: HttpRequest, row: ApiToken, /) -> dict[str, Any]:
         return {
-            "title": f"API token {token.name}",
-            "token": token,
-            "desk_title": token.name,
-            "object": token,
-            "state": self.state(token),
-            "limit": str(reach_of(token)),
-            "may_revoke": request.user.has_perm(CHANGE) and token.revoked_at is None,
+            "title": f"API token {row.name}",
+            "token": row,
+            "desk_title": row.name,
+            "state": self.state(row),
+            "limit": str(reach_of(row)),
+            "may_revoke": request.user.has_perm(CHANGE) and row.revoked_at is None,
             "form": ReasonForm(auto_id="revoke_%s"),
         }
 
     def own_pages(self) -> list[Page]:
-        return [("<int:token_id>/revoke/", revoke_view, "instances_apitoken_revoke")]
+        return [("<int:token_id>/revoke/", revoke_view, "revoke")]
 
 
 def _issue(request: HttpRequest, fields: dict[str, Any], made: list[str]) -> str:

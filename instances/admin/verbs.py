@@ -69,22 +69,8 @@ class VerbRequest:
     """A verb with its filled-in form: on which instance, by whom."""
 
     instance: Instance
-    by: str
+    requester: Requester
     fields: dict[str, Any]
-    may_choose_image: bool = False
-    address: str | None = None
-
-    @property
-    def requester(self) -> Requester:
-        given = self.fields.get("request_id")
-        return Requester(
-            self.by,
-            self.fields["reason"],
-            f"desk:{given}" if given else None,
-            may_choose_image=self.may_choose_image,
-            surface="admin",
-            address=self.address,
-        )
 
 
 @dataclass(frozen=True)
@@ -103,8 +89,16 @@ class Verb:
 
 def verb_request(request: HttpRequest, instance: Instance, fields: dict[str, Any]) -> VerbRequest:
     """Who asks what with these fields, as the request says."""
-    may_choose = request.user.has_perm(CHOOSE_IMAGE)
-    return VerbRequest(instance, trail.actor(request), fields, may_choose, trail.address(request))
+    request_id = fields["request_id"]
+    requester = Requester(
+        trail.actor(request),
+        fields["reason"],
+        f"desk:{request_id}" if request_id else None,
+        may_choose_image=request.user.has_perm(CHOOSE_IMAGE),
+        surface="admin",
+        address=trail.address(request),
+    )
+    return VerbRequest(instance, requester, fields)
 
 
 def _queued(operation: Operation) -> str:
@@ -147,7 +141,8 @@ def _resume(wanted: VerbRequest) -> str:
 
 
 def _mute(wanted: VerbRequest) -> str:
-    ends = mute_as_asked(mute.Scope("instance", wanted.instance), wanted.fields, wanted.by)
+    scope = mute.Scope("instance", wanted.instance)
+    ends = mute_as_asked(scope, wanted.fields, wanted.requester.requested_by)
     return f"{wanted.instance.customer_id} is muted {ends}."
 
 
@@ -160,9 +155,8 @@ def mute_as_asked(scope: mute.Scope, fields: dict[str, Any], by: str) -> str:
 
 
 def _unmute(wanted: VerbRequest) -> str:
-    ended = mute.unmute(
-        mute.Scope("instance", wanted.instance), SYSTEM.now(), by=wanted.by, reason=wanted.fields["reason"]
-    )
+    scope, asked = mute.Scope("instance", wanted.instance), wanted.requester
+    ended = mute.unmute(scope, SYSTEM.now(), by=asked.requested_by, reason=asked.reason)
     return f"{wanted.instance.customer_id} {'is no longer' if ended else 'was not'} muted."
 
 

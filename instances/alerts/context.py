@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from instances.alerts.messages import Extent
 from instances.alerts.pagers import pager_at
 from instances.alerts.quiet_hours import QuietHours
 from instances.alerts.rules import ChannelRules, LastTold, blocked_until
+from instances.alerts.unsent import UNSENT
 from instances.health.state import CANNOT_REMAKE, NOT_OURS, Status
 from instances.incidents import mutes
 from instances.incidents.deadlines import being_changed
@@ -163,7 +164,7 @@ def _zone(channel: Channel) -> tzinfo:
 
 def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
     waiting = set(
-        Notification.objects.filter(incident__in=batch, sent_at=None, given_up_at=None)
+        Notification.objects.filter(UNSENT, incident__in=batch)
         .order_by()
         .values_list("incident_id", "channel_id")
     )
@@ -173,15 +174,12 @@ def _known(batch: Sequence[Incident]) -> dict[Pair, LastTold]:
 
 
 def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
-    wide = (fleet_in_trouble(), unsettled_hosts())
-    covering: set[tuple[str, int | None]] = {
-        place for rows in wide for place in rows.values_list("kind", "host_id")
-    }
+    covering = set((fleet_in_trouble() | unsettled_hosts()).values_list("kind", "host_id"))
     ids = [incident.pk for incident in batch if incident.kind == "instance"]
     changing = set(
         Incident.objects.filter(being_changed(now), pk__in=ids).order_by().values_list("pk", flat=True)
     )
-    muted = mutes.incident_ends(batch, now)
+    muted = mutes.incident_ends(batch, now) if mutes.active(now).exists() else {}
     moments = {
         incident.pk: blocked_until(
             now,
@@ -194,7 +192,7 @@ def _blocked(batch: Sequence[Incident], now: datetime) -> dict[int, datetime]:
     return {pk: moment for pk, moment in moments.items() if moment is not None}
 
 
-def _is_covered(incident: Incident, covering: set[tuple[str, int | None]]) -> bool:
+def _is_covered(incident: Incident, covering: Collection[tuple[str, int | None]]) -> bool:
     if incident.kind not in ("instance", "host", OPERATION, CONTAINER, RESOURCES, OUTSIDE, LOG):
         return False
     by_host = incident.kind != "host" and ("host", incident.host_id) in covering

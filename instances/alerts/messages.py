@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -47,23 +48,10 @@ _SHORT_OF = {
     DISK: "has more on disk than its plan allows",
     OOM: "lost a process for want of memory",
 }
-_EMPTY: Document = {
-    "incident_id": None,
-    "incident_kind": None,
-    "customer_id": None,
-    "host": None,
-    "since": None,
-    "resolved_at": None,
-    "downtime_seconds": None,
-    "restarts": None,
-    "cause": None,
-    "title": "",
-    "message": "",
-    "link": None,
-    "acknowledged_by": None,
-    "next_step": NOTHING_TO_DO,
-    "last_lines": [],
-}
+_OF_AN_INCIDENT = (
+    "incident_id", "incident_kind", "customer_id", "host", "since", "resolved_at", "downtime_seconds",
+    "restarts", "cause", "link", "acknowledged_by",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,8 @@ def blank(
 ) -> Document:
     """A message that is about no incident."""
     head = {"id": str(identity), "version": VERSION, "kind": kind, "level": level}
-    return {**head, **_EMPTY, "title": title, "message": message, "next_step": next_step}
+    text = {"title": title, "message": message, "next_step": next_step, "last_lines": []}
+    return {**head, **dict.fromkeys(_OF_AN_INCIDENT), **text}
 
 
 def of_incident(
@@ -149,13 +138,18 @@ def digest(identity: UUID, documents: Sequence[Document]) -> Document:
 
 
 def plain(document: Document) -> Document:
-    """The same message in few and plain characters, for a receiver that refused the full one."""
-    short = {key: _plain(value) if isinstance(value, str) else value for key, value in document.items()}
-    return {**short, "last_lines": [], **({"messages": []} if "messages" in document else {})}
+    """The same message in few and plain characters, for a receiver that refused the full one: all its lists
+    are empty.
+    """
+    return {name: _plain(value) for name, value in document.items()}
 
 
-def _plain(text: str) -> str:
-    return text.encode("ascii", "replace").decode()[:_MOST_PLAIN]
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("ascii", "replace").decode()[:_MOST_PLAIN]
+    if isinstance(value, dict):
+        return plain(value)
+    return [] if isinstance(value, list) else value
 
 
 def as_text(document: Document) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from instances.alerts import log_only, messages
 from instances.alerts.context import channel_rules, read_context, read_extents, with_acknowledging
@@ -29,15 +29,8 @@ from instances.alerts.rules import (
 from instances.db.locks import lock_in_order, locked
 from instances.incidents.rules import (
     AGAIN,
-    CERTIFICATE,
-    CONTAINER,
     FLEET,
     KNOWS_TROUBLE,
-    LOG,
-    OPERATION,
-    ORPHANS,
-    OUTSIDE,
-    RESOURCES,
     SELF,
     Severity,
     first_told_after,
@@ -56,9 +49,11 @@ def enqueue_notifications(now: datetime) -> int:
     """
     if not Incident.objects.filter(notify_at__lte=now).exists():
         return 0
-    return _drain(WIDE, now) + _drain(
-        ("instance", OPERATION, CONTAINER, CERTIFICATE, ORPHANS, RESOURCES, OUTSIDE, LOG), now
-    )
+    written, taken = 0, BATCH
+    while taken == BATCH:
+        taken, messages_written = _tell_next(now)
+        written += messages_written
+    return written
 
 
 @transaction.atomic(savepoint=False)
@@ -80,34 +75,25 @@ def _ends_untold() -> QuerySet[NotifiedState, Any]:
     return told.filter(channel__in=Channel.objects.told_of_incidents()).values("incident")
 
 
-def _drain(kinds: Sequence[str], now: datetime) -> int:
-    written = 0
-    while (told := _tell_next(kinds, now)) is not None:
-        written += told
-    return written
-
-
-def _tell_next(kinds: Sequence[str], now: datetime) -> int | None:
-    """How many messages the next batch became; None where nothing is due."""
+def _tell_next(now: datetime) -> tuple[int, int]:
+    """How many incidents the next batch holds, and how many messages it became."""
     try:
-        return _tell(kinds, now)
+        return _tell(now)
     except IntegrityError:  # a channel was deleted after it was read, which the commit finds out
-        return _tell(kinds, now)
+        return _tell(now)
 
 
 @transaction.atomic
-def _tell(kinds: Sequence[str], now: datetime) -> int | None:
-    batch = _take(kinds, now)
-    return _Batch(batch, now).tell() if batch else None
+def _tell(now: datetime) -> tuple[int, int]:
+    batch = _take(now)
+    return len(batch), _Batch(batch, now).tell() if batch else 0
 
 
-def _take(kinds: Sequence[str], now: datetime) -> list[Incident]:
-    return list(_due(now).filter(kind__in=kinds).order_by("notify_at", "pk")[:BATCH])
-
-
-def _due(now: datetime) -> QuerySet[Incident]:
+def _take(now: datetime) -> list[Incident]:
     rows = locked(Incident.objects.filter(notify_at__lte=now), skip_locked=True)
-    return rows.annotate(host_name=F("host__name"), plan_name=F("instance__plan__name"))
+    rows = rows.annotate(host_name=F("host__name"), plan_name=F("instance__plan__name"))
+    wide_first = Case(When(kind__in=WIDE, then=0), default=1)
+    return list(rows.order_by(wide_first, "notify_at", "pk")[:BATCH])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 
 from instances.alerts import messages
 from instances.alerts import send as sending
@@ -32,7 +32,7 @@ from instances.alerts.delivery_rules import (
 )
 from instances.alerts.giving_up import give_up, give_up_refused
 from instances.alerts.pagers import pager_at
-from instances.alerts.unsent import unsent
+from instances.alerts.unsent import UNSENT, unsent
 from instances.counters import count_deliveries
 from instances.db.moments import ahead, reached
 from instances.db.sessions import SESSIONS
@@ -102,7 +102,7 @@ def send_test(channel: Channel, now: datetime, requested_by: str, send: Send = s
 
 
 def _due_channels(now: datetime) -> list[int]:
-    waiting = Notification.objects.filter(sent_at=None, given_up_at=None, digest=None)
+    waiting = Notification.objects.filter(UNSENT, digest=None)
     channels = Channel.objects.filter(_free(now), enabled=True, pk__in=waiting.values("channel"))
     return list(channels.values_list("pk", flat=True))
 
@@ -169,10 +169,10 @@ class _Round:
         """Send until nothing is left, something fails, or a long round gives others a turn."""
         until = self._clock.now() + timedelta(seconds=settings.DELIVERY_TIMEOUT)
         arrived = 0
-        while self._is_still_mine() and (row := self._next()) is not None:
+        while (row := self._next()) is not None:
             outcome = self._deliver(row)
             arrived += outcome is DeliveryOutcome.SENT
-            if outcome not in GOES_ON or self._clock.now() >= until:
+            if outcome not in GOES_ON or self._clock.now() >= until or not self._is_still_mine():
                 break
         # Not in a `finally`: after an error the lease keeps the next round off for a while.
         self._mine.update(lease_expires_at=None)
@@ -183,8 +183,10 @@ class _Round:
 
     def _next(self) -> Notification | None:
         rows = self._first_waiting()
+        if not rows:
+            return None
         if self._is_pager:  # a digest would be an incident there that nobody ends
-            return rows[0] if rows else None
+            return rows[0]
         now = self._clock.now()
         count = together(len(rows), _recently_sent(self._channel, now), now)
         if not count:
@@ -200,11 +202,13 @@ class _Round:
 
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""
-        waiting = _waiting(self._channel)
         inside = Notification.objects.filter(digest=OuterRef("pk"), incident__kind__in=LARGE)
-        large = waiting.filter(Q(incident__kind__in=LARGE) | Exists(inside))
+        is_large = Q(incident__kind__in=LARGE) | Exists(inside)
+        rank = Case(When(is_large, then=0), default=1)
         most = 1 if self._is_pager else DIGEST_MOST + 1
-        return list(large[:most]) or list(waiting[:most])
+        waiting = _waiting(self._channel).annotate(rank=rank).order_by("rank", "created_at", "pk")
+        rows = list(waiting[:most])
+        return [row for row in rows if row.rank == rows[0].rank]
 
     @transaction.atomic
     def _digest(self, parts: Sequence[Notification]) -> Notification | None:

@@ -39,6 +39,13 @@ def _checked(check: Callable[[object], Any]) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _described(pattern: str, longest: int, example: str) -> WithJsonSchema:
+    """What the OpenAPI says of such a text."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{pattern}$", "maxLength": longest, "examples": [example]}
+    )
+
+
 def _text(value: object) -> str:
     text = str(value)
     if any(character < " " or "\ud800" <= character <= "\udfff" for character in text):
@@ -62,37 +69,20 @@ OperationStatus = Literal["queued", "running", "succeeded", "failed", "rolled_ba
 CustomerId = Annotated[
     str,
     _checked(validators.customer_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{validators.CUSTOMER_ID.pattern}$",
-            "maxLength": 63,
-            "examples": ["user123"],
-        }
-    ),
+    _described(validators.CUSTOMER_ID.pattern, 63, "user123"),
 ]
 Subdomain = Annotated[
     str,
     _checked(validators.subdomain),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{validators.SUBDOMAIN.pattern}$",
-            "maxLength": validators.MAX_SUBDOMAIN,
-            "examples": ["user123.example.com"],
-        }
-    ),
+    _described(validators.SUBDOMAIN.pattern, validators.MAX_SUBDOMAIN, "user123.example.com"),
 ]
 Image = Annotated[
     str,
     _checked(validators.image),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^({validators.IMAGE_REF.pattern})$",
-            "maxLength": validators.MAX_IMAGE_REF,
-            "examples": ["registry.example.com/agent:2026.2.19"],
-        }
+    _described(
+        f"({validators.IMAGE_REF.pattern})",
+        validators.MAX_IMAGE_REF,
+        "registry.example.com/agent:2026.2.19",
     ),
 ]
 Environment = Annotated[

@@ -31,7 +31,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
 class ApiMiddleware:
-    """Stands first, so that whatever any other part answers becomes a problem document too."""
+    """Stands so early that whatever any other part answers becomes a problem document too."""
 
     def __init__(self, get_response: Answer) -> None:
         self._get_response = get_response
@@ -41,6 +41,8 @@ class ApiMiddleware:
             return self._get_response(request)
         address = client_ip.source(request.META, settings.TRUSTED_PROXIES)
         request.api_call = Call(SYSTEM.now(), address)  # type: ignore[attr-defined]
+        if request.method == "HEAD":
+            request.method = "GET"  # answered alike, but for the content, which goes last of all
         response = self._answer(request)
         _add_headers(response, call_of(request))
         _record(request, response)
@@ -58,6 +60,8 @@ class ApiMiddleware:
         if response.status_code < 400 or kind.startswith(problems.CONTENT_TYPE):
             return response
         kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        if "GET" in kept.get("Allow", "") and "HEAD" not in kept["Allow"]:
+            kept["Allow"] += ", HEAD"
         return problems.of_status(response.status_code, kept).response()
 
 

@@ -11,6 +11,12 @@ from django.db.models import Model, Q, QuerySet
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 Row = TypeVar("Row", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+def filtered(rows: Rows, **wanted: Any) -> Rows:
+    """Those whose columns have the wanted values; None is any."""
+    return rows.filter(**{column: value for column, value in wanted.items() if value is not None})
 
 
 def newest_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
@@ -9,7 +10,7 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from instances.checks.asking import ask_of
 from instances.checks.engine_answers import EngineAnswers
@@ -78,6 +79,15 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
     look: bool | None = None
     finding: str | None = None
     finding_text: str | None = None
+
+    def __post_init__(self) -> None:
+        """Keep once what is said often: a worker has many thousands of requests in hand."""
+        if self.container_id == self.container:
+            force_setattr(self, "container_id", self.container)
+        force_setattr(self, "engine_url", sys.intern(self.engine_url))
+        force_setattr(self, "engine_id", sys.intern(self.engine_id))
+        if self.sweep_id:
+            force_setattr(self, "sweep_id", sys.intern(self.sweep_id))
 
     def message(self) -> dict[str, Any]:
         """What a message says of it: builtin values, without what is as it is by default."""

@@ -217,6 +217,12 @@ def further_networks(document: Json) -> list[tuple[str, Json]]:
     return list(document["Networks"].items())[1:]
 
 
+def _in_order(host: Json) -> Json:
+    """Mounts by where they are mounted: what was made with empty folders has them in another order."""
+    mounts = host.get("Mounts")
+    return {**host, "Mounts": sorted(mounts, key=lambda mount: mount["Target"])} if mounts else host
+
+
 def drift(document: Json, container: Json) -> list[str]:
     """Names of the fields in which an inspected container is not what the document keeps.
 
@@ -231,8 +237,8 @@ def drift(document: Json, container: Json) -> list[str]:
             ),
             *_differing(
                 "HostConfig",
-                with_checked_sources(kept),
-                with_checked_sources(as_first_asked(kept, _host_config(container))),
+                _in_order(with_checked_sources(kept)),
+                _in_order(with_checked_sources(as_first_asked(kept, _host_config(container)))),
             ),
             *_differing("Networks", document["Networks"], networks),
             *_differing("Networks", unknown, {}),

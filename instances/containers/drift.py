@@ -164,7 +164,8 @@ def drift(
     yield _same_size("memory", spec.memory, facts.memory)
     yield _same("pids", spec.pids_limit, facts.pids_limit, _processes)
     yield _same("restart_policy", spec.restart_policy, facts.restart_policy)
-    yield _same("ports", _wanted_ports(spec), facts.published, _published)
+    ports = {inner: (spec.bind_address, port) for inner, port in spec.ports.items()}
+    yield _same("ports", ports, facts.published, _published)
     yield _same("mounts", _volumes(spec.volumes), _mounts(facts), _listed)
     yield _entries("labels", {k: v for k, v in spec.labels.items() if k != SPEC_LABEL}, facts.labels)
     yield _network(spec.network, facts.network_mode)
@@ -244,11 +245,6 @@ def _network(wanted: str, mode: str) -> Finding:
 def is_to_move(spec: ContainerSpec, facts: ContainerFacts) -> bool:
     """Whether the container was made before its host had a bridge for customers alone."""
     return spec.raw is None and bool(spec.network) and facts.network_mode in networks.ENGINES_OWN
-
-
-def _wanted_ports(spec: ContainerSpec) -> dict[str, tuple[str, int]]:
-    ports = {f"{spec.container_port}/tcp": spec.host_port, **spec.further_ports}
-    return {inner: (spec.bind_address, port) for inner, port in ports.items()}
 
 
 def _volumes(paths: Mapping[str, str]) -> list[str]:

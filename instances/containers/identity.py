@@ -140,14 +140,10 @@ def _is_of(container: ContainerSummary, customer_id: str) -> bool:
 
 def _running_beside(wanted: Wanted, listing: Listing) -> ContainerSummary | None:
     """A running container of the customer under a name that no operation of ours gives."""
-    return next(
-        (
-            container
-            for container in listing.by_customer.get(wanted.customer_id, ())
-            if container.state in ALIVE and derived_from(container.name) != wanted.name
-        ),
-        None,
-    )
+    for container in listing.by_customer.get(wanted.customer_id, ()):
+        if container.state in ALIVE and derived_from(container.name) != wanted.name:
+            return container
+    return None
 
 
 def _replaced_by(wanted: Wanted, found: ContainerSummary) -> str:

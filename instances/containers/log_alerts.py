@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol, cast
 
-import re2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from instances.lib import durations
@@ -29,6 +28,8 @@ class Pattern(Protocol):
 
 def compiled(pattern: str) -> Pattern:
     """Raises ValueError for what RE2 does not take, in words that follow a key's name."""
+    import re2  # only where a plan has patterns: 2.5 MB of every process
+
     options = re2.Options()
     options.log_errors, options.never_capture, options.max_mem = False, True, 1024**2
     try:

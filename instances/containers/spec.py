@@ -106,6 +106,11 @@ class ContainerSpec:
     raw: dict[str, Any] | None = field(default=None, repr=False)
     former_hash: str = ""  # by which an earlier release knew containers of these settings
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """Ports of the container, such as 8080/tcp, with the host's they are published on."""
+        return {f"{self.container_port}/tcp": self.host_port, **self.further_ports}
+
 
 def container_name(customer_id: str) -> str:
     return f"{_PREFIX}{customer_id}"
@@ -157,11 +162,7 @@ def named_volumes(customer_id: str, volumes: Mapping[str, str]) -> dict[str, str
 
 def labels_for(customer_id: str, plan: str, expires_at: str | None = None) -> dict[str, str]:
     """Labels every object of a customer carries on the engine (container, volume, network)."""
-    labels = {
-        MANAGED_LABEL: "true",
-        CUSTOMER_LABEL: customer_id,
-        PLAN_LABEL: plan,
-    }
+    labels = {MANAGED_LABEL: "true", CUSTOMER_LABEL: customer_id, PLAN_LABEL: plan}
     if expires_at:
         labels[EXPIRES_LABEL] = expires_at
     return labels

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
+
+import msgspec
 
 from instances.documents import shapes
 from instances.documents.past_shapes import Past
@@ -14,6 +16,7 @@ from instances.health.state import Observation, Status, is_healed
 from instances.models import ApiToken, Health, HealthCheck, Instance, LastWords, Operation, Sweep
 
 Document = dict[str, Any]
+Form = TypeVar("Form")
 BAD = frozenset({Status.SUSPECT, Status.UNHEALTHY, Status.FAILED})
 
 
@@ -82,7 +85,7 @@ def operation(row: Operation, *, in_full: bool = False) -> shapes.Operation:
         "kind": row.kind,
         "customer_id": row.customer_id,
         "status": row.status,
-        "steps": row.steps,
+        "steps": _noted(list[shapes.Step], row.steps),
         "error": (told_in_full(row) if in_full else row.error) or None,
         "image_before": row.image_before or None,
         "image_after": row.image_after or None,
@@ -94,14 +97,23 @@ def operation(row: Operation, *, in_full: bool = False) -> shapes.Operation:
         "finished_at": time(row.finished_at),
     }
     if row.kind == "update":
-        document["changed"] = not row.facts.get("unchanged", False)
+        document["changed"] = not _noted(Document, row.facts).get("unchanged", False)
     return document
 
 
 def told_in_full(row: Operation) -> str:
     """Why an operation failed, with a registry's own words where it was one that refused."""
-    said = str(row.facts.get("registry_said") or "")
+    said = str(_noted(Document, row.facts).get("registry_said") or "")
     return f"{row.error} The registry said: {said}" if row.error and said else row.error
+
+
+def _noted(form: type[Form], column: Any) -> Form:
+    """What a row notes, as it stands; nothing where another release gave it another form."""
+    try:
+        msgspec.convert(column, form)
+    except msgspec.ValidationError:
+        return form()
+    return cast(Form, column)
 
 
 def instance(row: Instance) -> shapes.Instance:
@@ -115,7 +127,7 @@ def instance(row: Instance) -> shapes.Instance:
         "image": row.image_ref,
         "image_id": row.image_id or None,
         "image_digest": row.image_digest or None,
-        "volumes": row.held_volumes,
+        "volumes": _noted(dict[str, str], row.held_volumes),
         "host_access": host_access(row),
         "container": row.container_name,
         "finding": cast(shapes.FindingCode | None, row.finding or None),

@@ -89,7 +89,7 @@ def _no_passphrase() -> str:
     raise _PassphraseNeededError
 
 
-def fault(text: str, files: TlsFiles | None, now: datetime | None = None) -> str:
+def fault(text: str, files: TlsFiles | None) -> str:
     """What is wrong with certificates when a connection failed with `text`; empty for another failure."""
     says = text.lower().replace("_", " ")
     if "certificate verify failed" in says:
@@ -98,12 +98,10 @@ def fault(text: str, files: TlsFiles | None, now: datetime | None = None) -> str
         return "it does not speak TLS at that port"
     refused = any(f"alert {words}" in says for words in _OURS_REFUSED)
     if files is not None and (refused or any(words in says for words in _CUT_SHORT)):
-        outdated = _outdated(files.cert, now or datetime.now(UTC))
+        outdated = _outdated(files.cert, datetime.now(UTC))
         if outdated or refused:
-            return (
-                outdated
-                or f"it refuses our certificate {files.cert}, which its authority has probably not signed"
-            )
+            unsigned = f"it refuses our certificate {files.cert}, which its authority has probably not signed"
+            return outdated or unsigned
     return "it refuses to speak TLS with us" if refused else ""
 
 

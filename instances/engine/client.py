@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,21 +10,18 @@ import docker
 import requests
 from docker.auth import AuthConfig
 from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import (
-    InvalidVersion,
-    create_api_error_from_http_exception,
-)
+from docker.errors import InvalidVersion, create_api_error_from_http_exception
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_host, version_lt
 from docker.utils.proxy import ProxyConfig
 
+from instances.engine.answers import CONTAINER, readable
 from instances.engine.ssh_line import SshAdapter
 from instances.limits import CHANGE_CALL, LONGEST_CALL
 
-CHANGE_TIMEOUT = (
-    CHANGE_CALL  # seconds an engine may work on a change: removing a big container takes its time
-)
+CHANGE_TIMEOUT = CHANGE_CALL  # seconds for a change: removing a big container takes its time
+MAKING_SECONDS = LONGEST_CALL  # files that an image has where a new volume goes are copied, slowly if many
 PULL_SILENCE = LONGEST_CALL  # seconds without progress: verifying a big layer is silent
 CONNECTIONS = 32  # kept open to one engine
 
@@ -70,10 +67,33 @@ class EngineClient(docker.APIClient):
         self.mount(url, adapter(where or self.base_url, self.timeout, max_pool_size=CONNECTIONS))
         self.base_url = url
 
+    def make(self, config: dict[str, Any], name: str) -> str:
+        """The id of a container made by the engine's own words."""
+        told = {key: value for key, value in config.items() if value is not None}
+        answer = self.ask(
+            "POST", "/containers/create", params={"name": name}, json=told, timeout=MAKING_SECONDS
+        )
+        return str(readable(answer.json(), CONTAINER, "Id")["Id"])
+
     def stop_within(self, container: str, seconds: int) -> None:
         """Have a container stop. The engine kills it after so many seconds, and then works on the change."""
-        url = f"{self.base_url}/v{self.api_version}/containers/{quote(container, safe='')}/stop"
-        raise_for_status(self.post(url, params={"t": seconds}, timeout=CHANGE_TIMEOUT + seconds))
+        path = f"/containers/{quote(container, safe='')}/stop"
+        self.ask("POST", path, params={"t": seconds}, timeout=CHANGE_TIMEOUT + seconds)
+
+    def read(
+        self, path: str, params: Mapping[str, Any], silence: float | None, *, stream: bool = False
+    ) -> requests.Response:
+        """`silence` is how many seconds the engine may say nothing, None for any number."""
+        return self.ask("GET", path, params=params, stream=stream, timeout=(self.timeout, silence))
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        """What the SDK has no call for, or one that hides too much. Raises what its calls raise."""
+        response = self.request(method, f"{self.base_url}/v{self.api_version}{path}", **options)
+        try:
+            response.raise_for_status()
+        except requests.HTTPError as error:
+            create_api_error_from_http_exception(error)  # reads the engine's explanation into the error
+        return response
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         if request.method != "GET":
@@ -81,11 +101,3 @@ class EngineClient(docker.APIClient):
             wait = PULL_SILENCE if asked is None else max(asked, CHANGE_TIMEOUT)
             kwargs["timeout"] = (self.timeout, wait)
         return super().send(request, **kwargs)
-
-
-def raise_for_status(response: requests.Response) -> None:
-    """As the SDK does it, which reads the engine's explanation into the error."""
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)

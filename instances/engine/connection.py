@@ -10,10 +10,7 @@ from contextlib import closing, contextmanager
 import requests
 import urllib3
 from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.errors import (
-    DockerException,
-    StreamParseError,
-)
+from docker.errors import DockerException, StreamParseError
 from docker.tls import TLSConfig
 
 from instances.engine import ssh

@@ -24,8 +24,7 @@ from instances.containers.facts import (
 )
 from instances.containers.image_names import in_full
 from instances.containers.spec import ContainerSpec, is_managed
-from instances.engine.client import EngineClient, raise_for_status
-from instances.engine.creation import made
+from instances.engine.client import EngineClient
 from instances.engine.dependents import shares_with
 from instances.engine.disk_answer import ASKED, disk_use
 from instances.engine.event_stream import asked_for, container_events
@@ -79,7 +78,7 @@ class DockerEngine(VolumeOwners):
 
     def list_containers(self) -> list[ContainerSummary]:
         with self._calling("list containers") as client:
-            answer = _got(client, "/containers/json", {"all": 1}, client.timeout)
+            answer = client.read("/containers/json", {"all": 1}, client.timeout)
             return container_summaries(rows_of(answer.content))
 
     def inspect(self, container: str) -> ContainerFacts | None:
@@ -107,14 +106,14 @@ class DockerEngine(VolumeOwners):
             suppress(NotFoundOnEngine),
             self._calling(what, kind=usage_refused, container=container) as client,
         ):
-            answer = _got(client, f"/containers/{quote(container, safe='')}/stats", ONCE, client.timeout)
+            answer = client.read(f"/containers/{quote(container, safe='')}/stats", ONCE, client.timeout)
             if answer.content:  # nothing is what Podman 4 tells of one that never ran
                 return container_usage(answer.json())
         return None
 
     def disk(self) -> DiskUse:
         with self._calling("say what its disk holds") as client:
-            return disk_use(_got(client, "/system/df", ASKED, DISK_SECONDS).json())
+            return disk_use(client.read("/system/df", ASKED, DISK_SECONDS).json())
 
     def image(self, ref: str) -> ImageFacts | None:
         answer = self.describe_image(ref)
@@ -140,10 +139,7 @@ class DockerEngine(VolumeOwners):
 
     def remove_image(self, image: str) -> bool:
         try:
-            with (
-                suppress(NotFoundOnEngine),
-                self._calling(f"remove image {image}", change=True) as client,
-            ):
+            with suppress(NotFoundOnEngine), self._calling(f"remove image {image}", change=True) as client:
                 client.remove_image(in_full(image))
         except PermanentError:
             return False
@@ -166,7 +162,7 @@ class DockerEngine(VolumeOwners):
     def create(self, spec: ContainerSpec) -> str:
         asked, what, secrets = create_arguments(spec), f"create container {spec.name}", spec.env.values()
         with self._calling(what, change=True, kind=creation_refused, secrets=secrets) as client:
-            container = made(client, asked["config"], asked["name"])
+            container = client.make(asked["config"], asked["name"])
         try:
             for network, endpoint in networks_to_join(spec):
                 self._join(container, network, endpoint)
@@ -236,12 +232,12 @@ class DockerEngine(VolumeOwners):
         with self._calling(what, container=container) as client:
             tty = has_terminal(client.inspect_container(container))
             path = f"/containers/{quote(container, safe='')}/logs"
-            response = _got(client, path, params, None if follow else self._timeout, stream=True)
+            response = client.read(path, params, None if follow else self._timeout, stream=True)
         return WireStream(self._pieces(what, response, tty), response.raw.shutdown, response.close)
 
     def events(self, since: int | None = None) -> EventStream:
         with self._calling("tell what happens") as client:
-            response = _got(client, "/events", asked_for(since), EVENT_SILENCE, stream=True)
+            response = client.read("/events", asked_for(since), EVENT_SILENCE, stream=True)
         return WireStream(self._told(response), response.raw.shutdown, response.close)
 
     def _told(self, response: requests.Response) -> Iterator[ContainerEvent]:
@@ -262,18 +258,3 @@ class DockerEngine(VolumeOwners):
         with self._mapped(what):
             chunks = iter(partial(response.raw.read1, CHUNK, decode_content=False), b"")
             yield from chunks if tty else demultiplex(chunks)
-
-
-def _got(
-    client: EngineClient,
-    path: str,
-    params: Mapping[str, Any],
-    silence: float | None,
-    *,
-    stream: bool = False,
-) -> requests.Response:
-    """What the SDK has no call for, or one that hides too much; `silence` in seconds, None without end."""
-    url = f"{client.base_url}/v{client.api_version}{path}"
-    response = client.get(url, params=params, stream=stream, timeout=(client.timeout, silence))
-    raise_for_status(response)
-    return response

@@ -50,11 +50,6 @@ def host_config_of(spec: ContainerSpec) -> Json:
     }
 
 
-def ports_of(spec: ContainerSpec) -> dict[str, int]:
-    """Ports of the container with the host's they are published on."""
-    return {f"{spec.container_port}/tcp": spec.host_port, **spec.further_ports}
-
-
 def _device(device: str) -> Json:
     source, target, modes = device.split(":")
     return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": modes}

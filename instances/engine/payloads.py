@@ -27,12 +27,7 @@ from instances.engine.answers import (
     readable,
 )
 from instances.engine.network_payloads import attachments
-from instances.engine.option_payloads import (
-    config_of,
-    host_config_of,
-    ports_of,
-    told_by_container,
-)
+from instances.engine.option_payloads import config_of, host_config_of, told_by_container
 from instances.errors import RequestError
 
 Json = dict[str, Any]
@@ -68,7 +63,7 @@ def create_arguments(spec: ContainerSpec) -> Json:
             "Image": spec.image,
             "Env": [f"{key}={value}" for key, value in sorted(spec.env.items())],
             "Labels": dict(spec.labels),
-            "ExposedPorts": {port: {} for port in ports_of(spec)},
+            "ExposedPorts": {port: {} for port in spec.ports},
             "StopTimeout": spec.stop_timeout,
             **config_of(spec),
             "HostConfig": _host_config(spec),
@@ -89,7 +84,7 @@ def _host_config(spec: ContainerSpec) -> Json:
         "PidsLimit": spec.pids_limit,
         "PortBindings": {
             port: [{"HostIp": spec.bind_address, "HostPort": str(number)}]
-            for port, number in ports_of(spec).items()
+            for port, number in spec.ports.items()
         },
         "Mounts": [{"Type": "volume", "Source": name, "Target": path} for name, path in spec.volumes.items()],
         "RestartPolicy": {"Name": spec.restart_policy},

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from instances.containers.spec import is_managed
-from instances.engine.client import raise_for_status
-from instances.engine.creation import made
 from instances.engine.owner_payloads import (
     HELD,
     HOLDER,
@@ -27,15 +25,13 @@ class VolumeOwners(VolumesAndNetworks):
     def give_volume(self, name: str, owner: tuple[int, int], image: str, labels: dict[str, str]) -> None:
         """The engine unpacks into a container that never ran what it is given, with owners as that says."""
         self._remove_holder(name)
-        asked = (volume_holder(name, image, labels), holder_name(name))
         what = f"give volume {name} an owner"
         with self._calling(what, change=True, kind=creation_refused) as client:
-            container = made(client, *asked)
+            container = client.make(volume_holder(name, image, labels), holder_name(name))
         try:
             with self._calling(what, change=True) as client:
-                url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
-                told = client.head(url, params={"path": f"{HOLDER}/{HELD}"}, timeout=client.timeout)
-                raise_for_status(told)
+                path, params = f"/containers/{container}/archive", {"path": f"{HOLDER}/{HELD}"}
+                told = client.ask("HEAD", path, params=params, timeout=client.timeout)
                 mode = folder_mode(told.headers.get("X-Docker-Container-Path-Stat", ""))
                 client.put_archive(container, HOLDER, folder_archive(HELD, mode, owner))
         finally:

@@ -6,18 +6,11 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from instances.containers.facts import (
-    NetworkFacts,
-)
+from instances.containers.facts import NetworkFacts
 from instances.containers.spec import MANAGED_LABEL
-from instances.engine.client import raise_for_status
 from instances.engine.connection import EngineConnection
 from instances.engine.network_payloads import network_facts
-from instances.engine.payloads import (
-    labels_by_volume,
-    users_of,
-    volume_labels,
-)
+from instances.engine.payloads import labels_by_volume, users_of, volume_labels
 from instances.engine.refusals import network_refused
 from instances.errors import NotFoundOnEngine, PermanentError
 
@@ -67,9 +60,9 @@ class VolumesAndNetworks(EngineConnection):
 
     def _join(self, container: str, network: str, endpoint: dict[str, Any]) -> None:
         with self._calling(f"connect {container} to network {network}", change=True) as client:
-            url = f"{client.base_url}/v{client.api_version}/networks/{quote(network, safe='')}/connect"
-            asked = {"Container": container, "EndpointConfig": endpoint}
-            raise_for_status(client.post(url, json=asked, timeout=client.timeout))
+            told = {"Container": container, "EndpointConfig": endpoint}
+            path = f"/networks/{quote(network, safe='')}/connect"
+            client.ask("POST", path, json=told, timeout=client.timeout)
 
     def volume_users(self, name: str) -> list[str]:
         with self._calling(f"say who uses volume {name}") as client:

@@ -15,12 +15,10 @@ T = TypeVar("T")
 # Asks for more of the answer by yielding; is sent what came, nothing when the other side has closed.
 Reading = Generator[None, bytes, T]
 
-_EMPTY_LINE = re.compile(rb"(?:^|\n)\r*\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-9]\d\d)(?: |$)")
-_OTHER_LINES = rb"(?:(?!content-|transfer-)[A-Za-z][A-Za-z0-9-]*:[^\r\n]*\r\n)*(?:content-type:[^\r\n]*\r\n)?"
+_OTHERS = rb"(?:(?!content-length|content-encoding|transfer-)[A-Za-z][A-Za-z0-9-]*:[^\r\n]*\r\n)*"
 _PLAIN = re.compile(
-    rb"(?-i:HTTP)/1\.\d 200(?: [^\r\n]*)?\r\n%b%bcontent-length: ?(\d{1,5})\r\n%b%b\r\n"
-    % ((_OTHER_LINES,) * 4),
+    rb"(?-i:HTTP)/1\.\d 200(?: [^\r\n]*)?\r\n%bcontent-length: ?(\d{1,5})\r\n%b\r\n" % (_OTHERS, _OTHERS),
     re.IGNORECASE,
 )
 
@@ -45,25 +43,21 @@ class Wire:
         while (end := self._buffer.find(b"\n", seen)) < 0 and len(self._buffer) <= room:
             seen = len(self._buffer)
             if not (yield from self._more()):
+                if not self._buffer.strip(b"\r"):
+                    raise AnswerError("closed")
                 end = seen
                 break
         if not 0 <= end <= room:
             raise AnswerError("bad_response")
-        if not self._buffer:
-            raise AnswerError("closed")
         return self._take(end + 1).rstrip(b"\r\n")
 
     def block(self, room: int) -> Reading[list[bytes]]:
         """The lines up to an empty one, without their endings; longer than `room` bytes is no HTTP."""
-        seen = 0
-        while not (end := _EMPTY_LINE.search(self._buffer, seen)) and len(self._buffer) <= room:
-            seen = max(0, self._buffer.rfind(b"\n"))
-            if not (yield from self._more()):
-                raise AnswerError("closed")
-        if not end or end.end() > room:
-            raise AnswerError("bad_response")
-        lines = self._take(end.end())[: end.start()]
-        return [line.rstrip(b"\r") for line in lines.split(b"\n")] if lines else []
+        lines: list[bytes] = []
+        while line := (yield from self.line(room)):
+            room -= len(line) + 2
+            lines.append(line)
+        return lines
 
     def exactly(self, size: int) -> Reading[bytes]:
         while len(self._buffer) < size:

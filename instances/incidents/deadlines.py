@@ -98,8 +98,6 @@ def _end_clean(now: datetime, describe: Resolution) -> list[Incident]:
     rows = _locked(Incident.objects.open().filter(_resolve_due(now)), "resolve_at")
     for incident in rows:
         writer.resolved(incident, describe(incident))
-        if incident.kind != "instance":
-            incident.notify_at = now
     writer.save()
     return rows
 

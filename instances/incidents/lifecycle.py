@@ -111,8 +111,6 @@ def _ended(key: int, resolution: str, now: datetime) -> Incident | None:
     if held is not None:
         writer = IncidentWriter(now)
         writer.resolved(held, resolution)
-        if held.kind != "instance":
-            held.notify_at = now
         writer.save()
     return held
 

@@ -32,13 +32,14 @@ _CLOCK = "clock:"
 KEY_LENGTH = 128
 
 
+# What incidents are known by: at most one is open per key.
+
+
 def instance_key(customer_id: str) -> str:
-    """What the incident of a customer's instance is known by: at most one is open per key."""
     return f"health:{customer_id}"
 
 
 def host_key(host_name: str) -> str:
-    """What a host's incident is known by."""
     return f"{_HOST}{host_name}"
 
 
@@ -53,7 +54,6 @@ def is_wave_key(key: str) -> bool:
 
 
 def operation_key(operation_id: UUID) -> str:
-    """What the incident of an operation is known by."""
     return f"{OPERATION}:{operation_id}"
 
 
@@ -73,7 +73,6 @@ def clock_in(key: str) -> str:
 
 
 def container_key(customer_id: str) -> str:
-    """What the incident about the identity of a customer's container is known by."""
     return f"{CONTAINER}:{customer_id}"
 
 
@@ -83,12 +82,10 @@ def crashes_key(customer_id: str) -> str:
 
 
 def certificate_key(host_name: str) -> str:
-    """What the incident of a host's certificates is known by."""
     return f"{CERTIFICATE}:{host_name}"
 
 
 def orphans_key(host_name: str) -> str:
-    """What the incident of what belongs to no instance on a host is known by."""
     return f"{ORPHANS}:{host_name}"
 
 

@@ -86,9 +86,11 @@ class IncidentWriter:
         self.note(incident, "resolved", resolution)
 
     def _end_told_at(self, incident: Incident) -> datetime | None:
-        if incident.confirmed_at or incident.kind != "instance":
+        if incident.kind != "instance":
+            return self.now
+        if incident.confirmed_at or incident.restarts:
             return self._after_hold(incident.confirmed_at or self.now)
-        return self._after_hold(self.now) if incident.restarts else None
+        return None
 
     def _stretch_over(self, incident: Incident) -> None:
         # The longest first: it is counted from the shortest.

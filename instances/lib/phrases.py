@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator
 
 SHORTEST = 4
-_LONG = 8
-_SHORT_SIZES = range(_LONG - 1, SHORTEST - 1, -1)
-_FEW = 16  # lengths that are cheaper tried one by one
 
 Span = tuple[int, int]
 
@@ -18,10 +14,9 @@ class Phrases:
     """Phrases of 4 characters and more; not even hostile ones make a search slow."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
-        self._all = frozenset(phrases)
-        self._sorted = sorted(self._all)
+        self._sorted = sorted(set(phrases))
         self._starts = {phrase[:SHORTEST] for phrase in self._sorted}
-        self._sizes = _sizes_by_start(self._sorted)
+        self._sizes = list(_sizes_of_starts(self._sorted))
         self._longest = max(map(len, self._sorted), default=0)
 
     def spans(self, text: str) -> Iterator[Span]:
@@ -30,7 +25,7 @@ class Phrases:
         if not starts:
             return
         for at in [i for i in range(len(text) - SHORTEST + 1) if text[i : i + SHORTEST] in starts]:
-            size = self._size_at(text, at)
+            size = self._longest_start(text[at : at + self._longest])
             if size:
                 yield at, at + size
 
@@ -41,44 +36,32 @@ class Phrases:
                 return len(text) - at
         return 0
 
-    def _size_at(self, text: str, at: int) -> int:
-        """The length of the longest phrase at a place of the text, 0 for none."""
-        sizes: Sequence[int] = self._sizes.get(text[at : at + _LONG], ())
-        if len(sizes) > _FEW:
-            return self._longest_start(text[at : at + self._longest])
-        left = len(text) - at
-        for size in chain(sizes, _SHORT_SIZES):
-            if size <= left and text[at : at + size] in self._all:
-                return size
-        return 0
-
     def _longest_start(self, text: str) -> int:
-        """The length of the longest phrase the text starts with.
+        """The length of the longest phrase the text starts with, 0 for none.
 
         Whatever sorts between such a phrase and the text starts with that phrase as well. So does the
-        phrase that sorts right before the text, and what that one has in common with the text is enough
-        to go on with.
+        phrase that sorts right before the text.
         """
-        while len(text) >= SHORTEST:
-            before = bisect_right(self._sorted, text) - 1
-            phrase = self._sorted[before] if before >= 0 else ""
-            if phrase and text.startswith(phrase):
-                return len(phrase)
-            text = text[: _common(text, phrase)]
-        return 0
+        before = bisect_right(self._sorted, text) - 1
+        if before < 0:
+            return 0
+        sizes = self._sizes[before]
+        fitting = bisect_right(sizes, _common(text, self._sorted[before]))
+        return sizes[fitting - 1] if fitting else 0
 
     def _begins_with(self, start: str) -> bool:
         at = bisect_left(self._sorted, start)
         return at < len(self._sorted) and self._sorted[at].startswith(start)
 
 
-def _sizes_by_start(phrases: Iterable[str]) -> dict[str, list[int]]:
-    """The lengths, longest first, of the longer phrases that begin with the same 8 characters."""
-    found: dict[str, set[int]] = {}
+def _sizes_of_starts(phrases: Iterable[str]) -> Iterator[tuple[int, ...]]:
+    """For each of sorted phrases the lengths of those it starts with, shortest first, its own last."""
+    starts: list[str] = []
     for phrase in phrases:
-        if len(phrase) >= _LONG:
-            found.setdefault(phrase[:_LONG], set()).add(len(phrase))
-    return {start: sorted(sizes, reverse=True) for start, sizes in found.items()}
+        while starts and not phrase.startswith(starts[-1]):
+            starts.pop()
+        starts.append(phrase)
+        yield tuple(map(len, starts))
 
 
 def _common(one: str, other: str) -> int:

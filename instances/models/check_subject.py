@@ -56,15 +56,22 @@ class CheckSubject:
     @property
     def health_url(self) -> str:
         """Where health is asked: at the published address, or the container's own (see `located`)."""
-        if self.made_with is None:
+        made = self._made_with
+        if made is None:
             return self.health_url_at(self.port or 0)
-        return self._url(self._place(self.port or 0, self.made_with["further_ports"], self._asked_port()))
+        return self._url(self._place(self.port or 0, made["further_ports"], self._asked_port(made)))
 
-    def _asked_port(self) -> int | None:
+    @property
+    def _made_with(self) -> dict[str, Any] | None:
+        """What is kept of the container of now; a worker of an older release makes one and keeps nothing."""
+        made: dict[str, Any] | None = self.made_with
+        return made if made and made.get("container_id", self.container_id) == self.container_id else None
+
+    def _asked_port(self, made: dict[str, Any]) -> int | None:
         """The port its plan asks at; of a container made from other `ports` the one it asked at then."""
         asked: int | None = self.plan.health.get("port")
-        before: int | None = self.made_with["health_port"]
-        further = self.made_with["further_ports"]
+        before: int | None = made["health_port"]
+        further = made["further_ports"]
         has_it = asked in (None, self.plan.container_port) or f"{asked}/tcp" in further
         stays = before is None or f"{before}/tcp" in self.plan.options.get("ports", ())
         return asked if has_it and stays else before

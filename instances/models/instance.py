@@ -56,7 +56,8 @@ class Instance(CheckSubject, WithEnvironment):
     `port` is the published address in force, `further_ports` those of the plan's `ports` (`9090/tcp`); the
     Port table holds the reservations. `made_with` is what of them its container publishes (`further_ports`)
     and at which of these its plan asked when it was made (`health_port`), of an adopted one its own port
-    (`container_port`); None for one from before that was written down. `failed_images`
+    (`container_port`); None for one from before that was written down, and of no meaning where its
+    `container_id` is another one. `failed_images`
     are ids of images an update was rolled back from; they are not tried again unasked. `image_digest`
     is where a registry has exactly the image that runs. `approved_image` is what a worker noted of that
     image: its id, its reference, and who allowed it. `volumes` maps the names of the volumes that

@@ -14,7 +14,7 @@ from django.db.models import Count, Q, QuerySet
 from instances.incidents import lifecycle
 from instances.incidents.hosts import ANOTHER_ENGINE, DATA_LOST
 from instances.incidents.lifecycle import Alarm
-from instances.incidents.rules import CERTIFICATE, SELF, Severity
+from instances.incidents.rules import CERTIFICATE, ORPHANS, SELF, Severity
 from instances.models import Incident
 
 logger = logging.getLogger(__name__)
@@ -49,16 +49,22 @@ def _is_news(known: Incident, alarm: Alarm, now: datetime) -> bool:
     """Whether an open incident becomes another matter for people, of which it has not told before.
 
     So it is where nothing is done on a host before somebody acts, unless its trouble changes all the time;
-    and where nobody would be reminded: of another trouble of a host, or another part of dockmgr that is gone,
-    once somebody has seen the first; of another certificate ever.
+    and where nobody would be reminded: of another trouble of a host, another part of dockmgr that is gone, or
+    more that belongs to no instance, once somebody has seen the first; of another certificate ever.
     """
     seen, more = known.acknowledged_at is not None, set(alarm.cause.split(",")) - set(known.cause.split(","))
     is_other = {
         "host": seen or (alarm.cause in (ANOTHER_ENGINE, DATA_LOST) and not _changes_often(known, now)),
         SELF: seen and bool(more),
+        ORPHANS: seen and _counted(alarm.cause) > _counted(known.cause),
         CERTIFICATE: bool(more),
     }
     return is_other.get(alarm.kind, False) and not known.events.filter(text=alarm.message).exists()
+
+
+def _counted(cause: str) -> int:
+    """How many things it is about, as in "1 container and 2 volumes"."""
+    return sum(int(word) for word in cause.split() if word.isdigit())
 
 
 def _changes_often(known: Incident, now: datetime) -> bool:

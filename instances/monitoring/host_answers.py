@@ -84,23 +84,23 @@ def _who_answers(engine: Engine) -> str:
 
 
 def _lacks_many(outside: Outside, host: Host, containers: Sequence[str]) -> bool:
-    if not trust.many(len(containers), len(containers)):
-        return False
-    try:
-        there = outside.engines.ask(engine_address(host), lambda engine: engine.list_containers())
-    except DockmgrError as error:
-        logger.info("What host %s has is not known: %s", host.name, error)
-        return False
-    ids = {container.id for container in there}
-    return trust.many(sum(each not in ids for each in containers), len(containers))
+    def look(engine: Engine) -> bool:
+        there = {container.id for container in engine.list_containers()}
+        return trust.many(sum(each not in there for each in containers), len(containers))
+
+    return trust.many(len(containers), len(containers)) and _looked(outside, host, look, otherwise=False)
 
 
 def _lost(outside: Outside, host: Host, stakes: Sequence[Stake]) -> str:
     def look(engine: Engine) -> str:
         return trust.what_is_lost(stakes, Listing.of(engine.list_containers()), engine)
 
+    return _looked(outside, host, look, otherwise="")
+
+
+def _looked(outside: Outside, host: Host, look: Callable[[Engine], A], otherwise: A) -> A:
     try:
         return outside.engines.ask(engine_address(host), look)
     except DockmgrError as error:
         logger.info("What host %s has is not known: %s", host.name, error)
-        return ""
+        return otherwise

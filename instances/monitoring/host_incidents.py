@@ -20,6 +20,7 @@ from instances.incidents.writer import IncidentWriter
 from instances.models import Health, Host, HostWatch, Incident, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.alarms import note_flapping, raise_alarm
+from instances.monitoring.host_answers import Answer
 from instances.monitoring.host_rules import (
     HostFacts,
     HostRules,
@@ -39,15 +40,6 @@ def rules() -> HostRules:
         wave_least=settings.WAVE_LEAST,
         wave_percent=settings.WAVE_PERCENT,
     )
-
-
-@dataclass(frozen=True)
-class EngineReport:
-    """What asking a host's engine showed; see HostFacts."""
-
-    record: PingRecord
-    distrust: Trouble | None = None
-    misconfigured: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,13 +92,11 @@ class _Case:
     now: datetime
 
 
-def judge_host(host: Host, asked: EngineReport, now: datetime) -> Judged:
+def judge_host(host: Host, asked: PingRecord, answer: Answer, now: datetime) -> Judged:
     """Do what the answer calls for. Call it in the transaction that holds the host's row."""
     known = _Open.of(host)
     begins = _wave_begins(host, known.own, now)
-    found = replace(
-        _found(host, asked.record, begins), distrust=asked.distrust, misconfigured=asked.misconfigured
-    )
+    found = replace(_found(host, asked, begins), distrust=answer.distrust, misconfigured=answer.misconfigured)
     alone = replace(found, failed=0) if known.waves_apart else found
     is_open = _act(_Case(host, host_key(host.name), alone, begins, now), known.own)
     is_open = is_open or known.wave is not None

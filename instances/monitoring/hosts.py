@@ -18,7 +18,7 @@ from instances.models import Host, HostWatch, Instance
 from instances.monitoring import host_rules
 from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import AT_ONCE, Answer, ask_engines
-from instances.monitoring.host_incidents import EngineReport, judge_host, judge_wave, let_go_of_flapping
+from instances.monitoring.host_incidents import judge_host, judge_wave, let_go_of_flapping
 from instances.monitoring.host_rules import PingRecord, Trouble
 from instances.outside import Outside, bare_address, keep_engine_id
 
@@ -46,11 +46,9 @@ def ask_before_looking(outside: Outside) -> None:
     """Ask all engines that are due, and those known to be out of reach at once: one may be back."""
     dark = engines_out_of_reach()
     if dark:
-        now = outside.clock.now()
-        suspect(dark, now)
         with transaction.atomic():
             watched = lock_in_order(HostWatch.objects.filter(host__in=dark))
-            HostWatch.objects.filter(pk__in=watched).update(ask_at=now, asked_at=None)
+            HostWatch.objects.filter(pk__in=watched).update(ask_at=outside.clock.now(), asked_at=None)
     began = outside.clock.now()
     while ask_due(outside, began):  # a part at a time; whose turn comes meanwhile is left to the watch
         pass
@@ -150,7 +148,7 @@ def _conclude(watch: HostWatch, answer: Answer, now: datetime) -> bool:
     error = answer.error
     before = PingRecord(row.failures, known(row.failing_since, now), row.asked_at, row.error)
     asked = host_rules.after_asking(before, row.asked_at, error)
-    judged = judge_host(host, EngineReport(asked, answer.distrust, answer.misconfigured), now)
+    judged = judge_host(host, asked, answer, now)
     if not error:  # after the rows of health: what ends here wakes the incidents of the instances
         judge_certificates(host, answer.certificates, now)
     pause = settings.HOST_ASK_INTERVAL if judged.soon else settings.HOST_INTERVAL

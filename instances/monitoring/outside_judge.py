@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, QuerySet
+from django.db.models import F, Max, QuerySet
 
 from instances.health.response import Outcome
 from instances.incidents.lifecycle import Alarm
@@ -43,15 +43,14 @@ def judge(asked: QuerySet[Instance], now: datetime) -> list[int]:
     opened = list(Incident.objects.open().filter(kind=OUTSIDE))
     if not opened and not looks_of.filter(failures__gt=0).exists():
         return []
-    rows = list(looks_of.order_by("pk"))
-    ids = [row.pk for row in rows]
-    facts, places = dict(_facts(ids)), {row.key: outside_place(row.key) for row in opened}
-    back = _recovered(ids) if any(places.values()) else {}
-    looks = [_seen(row, *facts[row.pk], back.get(row.pk)) for row in rows if row.pk in facts]
+    named = looks_of.annotate(customer=F("instance__customer_id"), host=F("instance__host__name"))
+    rows, places = list(named.order_by("pk")), {row.key: outside_place(row.key) for row in opened}
+    back = _recovered([row.pk for row in rows]) if any(places.values()) else {}
+    looks = [_seen(row, row.customer, row.host, back.get(row.pk)) for row in rows]
     told = {place: at for row in opened if (place := places[row.key]) and (at := _told_at(row, now))}
     every = timedelta(seconds=settings.OUTSIDE_INTERVAL)
     groups, single = grouped(looks, settings.FAILURE_THRESHOLD, every, told)
-    by_customer = {facts[row.pk][0]: row for row in rows if row.pk in facts}
+    by_customer: dict[str, OutsideCheck] = {row.customer: row for row in rows}
     wanted = [_of_group(group, by_customer) for group in groups]
     wanted += [_of_one(by_customer[look.customer_id]) for look in single]
     _settle(wanted, opened, groups, looks, now)
@@ -69,11 +68,6 @@ def _recovered(ids: Sequence[int]) -> dict[int, datetime]:
     """When customers got through again last."""
     back = OutsideTransition.objects.filter(instance__in=ids, availability=Availability.UP)
     return dict(back.order_by().values_list("instance_id").annotate(last=Max("at")))
-
-
-def _facts(ids: Sequence[int]) -> Iterable[tuple[int, tuple[str, str]]]:
-    rows = Instance.objects.filter(pk__in=ids).values_list("pk", "customer_id", "host__name")
-    return ((pk, (customer, host)) for pk, customer, host in rows)
 
 
 def _seen(row: OutsideCheck, customer_id: str, host: str, recovered_at: datetime | None) -> Seen:

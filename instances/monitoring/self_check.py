@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseFailure
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, Q
 
 from instances.alerts.switching import BY_HAND
 from instances.errors import OutOfReachError
+from instances.health.state import Status
 from instances.incidents.lifecycle import Alarm
 from instances.incidents.rules import SELF
 from instances.lib.clock import AHEAD, known
-from instances.models import Channel, Instance, Notification, Operation, Pulse, Sweep
+from instances.models import Channel, Instance, Notification, Operation, Pulse, Sweep, Transition
 from instances.monitoring import self_rules
 from instances.monitoring.alarms import end_alarm, open_one, raise_alarm
 from instances.monitoring.self_rules import LEAST_CROWD, Part, Signs
@@ -55,7 +56,10 @@ def _refused_at(channel: Channel) -> datetime | None:
 
 
 def not_looked_at() -> int:
-    """How many instances the last two sweeps that finished have not looked at, for a reason of ours."""
+    """How many instances the last two sweeps that finished have not looked at, for a reason of ours.
+
+    One that was resumed has no look from before, and counts once it was resumed before both.
+    """
     begun = (
         Sweep.objects.filter(state="finished").order_by("-started_at").values_list("started_at", flat=True)
     )
@@ -63,8 +67,12 @@ def not_looked_at() -> int:
     if len(last) < 2:
         return 0
     changed = Operation.objects.filter(customer_id=OuterRef("customer_id"), finished_at=None)
-    rows = Instance.objects.active().filter(provisioned_at__lt=last[1], health__checked_at__lt=last[1])
-    return rows.exclude(Exists(changed)).count()
+    unseen_since_resumed = Q(health__checked_at=None, health__status=Status.UNKNOWN.value)
+    lately = Transition.objects.filter(instance=OuterRef("pk"), at__gte=last[1])
+    rows = Instance.objects.active().filter(
+        Q(health__checked_at__lt=last[1]) | unseen_since_resumed, provisioned_at__lt=last[1]
+    )
+    return rows.exclude(Exists(changed)).exclude(Exists(lately)).count()
 
 
 class SelfCheck:

@@ -25,9 +25,7 @@ LEAST_HOURS = timedelta(days=3)  # so that the daily roll-up finds all of a day
 AT_ONCE = 1000  # instances whose day is rolled up in one query
 GIB_HOURS = 1024**3 * 3600
 WHO = ("instance__customer_id", "instance__plan__name")
-TOTALS: dict[str, Any] = {
-    name: Max(name) if name in PEAKS else Sum(name) for name in CONSUMED if name not in WHO
-}
+TOTALS: dict[str, Any] = {f"of_{name}": Max(name) if name in PEAKS else Sum(name) for name in CONSUMED}
 Totals = dict[str, float]
 
 
@@ -66,9 +64,8 @@ def _by_customer(rows: QuerySet[Any], customer_id: str | None) -> Iterable[dict[
     """The sums of all customers, or of one; throwaway instances are nobody's."""
     if customer_id is not None:
         rows = rows.filter(instance__customer_id=customer_id)
-    sums = {f"of_{name}": of for name, of in TOTALS.items()}
     asked: Any = rows.filter(instance__expires_at=None).order_by().values(*WHO)
-    return list(asked.annotate(**sums))
+    return list(asked.annotate(**TOTALS))
 
 
 def _add(total: Totals, found: dict[str, Any]) -> None:
@@ -139,7 +136,7 @@ def _roll_up_day(day: datetime) -> int:
         some: Any = hours.filter(instance_id__gte=first, instance_id__lt=first + AT_ONCE).values(
             "instance_id"
         )
-        sums = some.annotate(**{f"of_{name}": of for name, of in TOTALS.items()}).order_by("instance_id")
+        sums = some.annotate(**TOTALS).order_by("instance_id")
         rows = [
             UsageDay(at=day, instance_id=row["instance_id"], **{name: row[f"of_{name}"] for name in CONSUMED})
             for row in sums

@@ -12,6 +12,7 @@ from django.db.models import Count, QuerySet
 
 from instances import counters
 from instances.alerts.switching import BY_HAND
+from instances.alerts.unsent import UNSENT
 from instances.models import Host, Incident, Notification, Operation, Plan, Pulse, Sweep
 from instances.models.counting import count_by
 
@@ -44,7 +45,7 @@ def read() -> Readings:
         counters=counters.read(),
         unfinished=_counted(Operation.objects.filter(finished_at=None), "kind", "status"),
         incidents=_counted(Incident.objects.open(), "severity", "kind"),
-        waiting=Notification.objects.filter(sent_at=None, given_up_at=None, digest=None).count(),
+        waiting=Notification.objects.filter(UNSENT, digest=None).count(),
         swept_at=last.finished_at if last else None,
         swept_in=took,
         pulses=dict(Pulse.objects.exclude(name=BY_HAND).values_list("name", "at")),

@@ -100,8 +100,8 @@ def _write_down(found: Adoptable, outside: Outside, requester: Requester) -> Ins
     return instance
 
 
-def _taken_over(instance: Instance, now: Instance, outside: Outside) -> Instance:
-    """The instance whose container was made anew, with all that is known of the new one."""
+def _taken_over(instance: Instance, now: Instance, outside: Outside) -> None:
+    """Write down all that is known of the container that was made anew."""
     lock_in_order(Health.objects.filter(pk=instance.pk))
     for name in OF_THE_CONTAINER:
         setattr(instance, name, getattr(now, name))
@@ -109,7 +109,6 @@ def _taken_over(instance: Instance, now: Instance, outside: Outside) -> Instance
     instance.ports.all().delete()
     if instance.finding:
         apply_findings([FindingChange(instance.pk, "", "")], outside.clock.now())
-    return instance
 
 
 def _close(operation: Operation, found: Adoptable, instance: Instance, outside: Outside) -> None:

@@ -66,8 +66,7 @@ def as_told(error: Exception, work: Work) -> DockmgrError:
 def try_again(work: Work, error: DockmgrError, wait: float | None = None) -> NoReturn:
     """Put the operation down for `wait` seconds, or for as long as undoing waits."""
     seconds = wait or wait_before_next(UNDO, work.journal.failures(), jitter()) or UNDO.longest
-    work.journal.write(tries=work.operation.tries + 1)
-    work.journal.release(seconds)
+    work.journal.release(seconds, tries=work.operation.tries + 1)
     raise TryAgain(work.redactor.text(str(error)), seconds)
 
 

@@ -98,6 +98,7 @@ class Journal:
         self._clock = clock
         self._lease = Lease(operation.pk, operation.token, clock)
         self._is_new = True
+        self._is_locked = False
         # Made once: the row is written again and again.
         self._mine = Operation.objects.filter(self._lease.row, finished_at=None)
 
@@ -149,20 +150,24 @@ class Journal:
 
     def begin(self, step: str, *, interrupts: bool = False) -> None:
         """Record a step before it is done, and whether the customer is cut off from here on."""
-        steps = [s for s in self.operation.steps if s["name"] != step or s["status"] != "running"]
-        entry = {"name": step, "status": "running", "started_at": self._time(), "finished_at": None}
-        self.write(steps=[*steps, {**entry, "detail": ""}], interrupts=interrupts)
+        self.write(steps=self._begun(step, self.operation.steps), interrupts=interrupts)
 
-    def end(self, step: str, status: str, detail: str = "") -> None:
-        """Record how the step under way ended."""
-        closed = {"status": status, "finished_at": self._time(), "detail": detail[:LONGEST_DETAIL]}
-        self.write(
-            tries=0,
-            steps=[
-                {**s, **closed} if s["name"] == step and s["status"] == "running" else s
-                for s in self.operation.steps
-            ],
-        )
+    def end(self, step: str, detail: str = "", *, begins: str = "", **columns: Any) -> None:
+        """Record that the step under way is done, and in the same statement which one `begins`.
+
+        `columns` of the row are written along with it.
+        """
+        closed = {"status": "done", "finished_at": self._time(), "detail": detail[:LONGEST_DETAIL]}
+        steps = [
+            {**s, **closed} if s["name"] == step and s["status"] == "running" else s
+            for s in self.operation.steps
+        ]
+        self.write(tries=0, steps=self._begun(begins, steps) if begins else steps, **columns)
+
+    def _begun(self, step: str, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        others = [s for s in steps if s["name"] != step or s["status"] != "running"]
+        entry = {"name": step, "status": "running", "started_at": self._time(), "finished_at": None}
+        return [*others, {**entry, "detail": ""}]
 
     def fail(self, step: str, detail: str, *, refused: bool) -> None:
         """Record that a step failed, in one entry however often; `refused` says that it is for good."""
@@ -204,16 +209,16 @@ class Journal:
         """How often it was refused for good."""
         return int(self.operation.steps[-1].get("refusals", 0))
 
-    def release(self, seconds: float) -> None:
+    def release(self, seconds: float, **columns: Any) -> None:
         """Put the operation down; after `seconds` anybody may take it up again.
 
         A short wait between two tries is part of what cuts the customer off. In a longer one checks count,
-        and wherever the way back fails.
+        and wherever the way back fails. `columns` of the row are written along with it.
         """
         until = self._clock.now() + timedelta(seconds=seconds)
         goes_on = seconds <= SHORT_WAIT and not self.operation.undoing
         interrupts = self.operation.interrupts and goes_on
-        self.write(lease_owner="", lease_expires_at=until, interrupts=interrupts)
+        self.write(lease_owner="", lease_expires_at=until, interrupts=interrupts, **columns)
 
     def close(self, status: str, error: str = "") -> None:
         """End the operation and free the instance. Call it last in the transaction."""
@@ -238,13 +243,21 @@ class Journal:
     def holding(self) -> Iterator[None]:
         """A transaction in which nobody can take the operation over, for what its holder writes elsewhere.
 
-        Raises LeaseLost. The operation's row is locked before any other, so holders never wait in a ring.
+        Raises LeaseLost. The operation's row is locked before any other, so holders never wait in a ring; in
+        one of these transactions it is locked already.
         """
+        if self._is_locked:
+            yield
+            return
         with transaction.atomic():
             self.check()
             if not self._mine.select_for_update(no_key=True).values_list("pk").first():
                 raise self._taken_over()
-            yield
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
     def keep_until(self, moment: datetime) -> None:
         """Let others take the operation over after that moment, should its holder hang."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import timedelta
+from itertools import zip_longest
 
 from instances import state_file
 from instances.checks.policy import jitter
@@ -53,7 +54,7 @@ def run(procedure: Procedure, operation_id: uuid.UUID, outside: Outside, until: 
 
     A finished operation is returned as it ended. Raises BusyError when another process is at it.
     """
-    journal = Journal.claim(operation_id, outside.clock)
+    journal = retry_on_disconnect(lambda: Journal.claim(operation_id, outside.clock), outside.clock)
     if journal is None:
         operation = Operation.objects.get(pk=operation_id)
         if operation.finished_at is None:
@@ -81,8 +82,7 @@ def close_unstarted(procedure: Procedure, operation_id: uuid.UUID, outside: Outs
         journal.release(0.0)
         return False
     work = _work(journal, outside)
-    journal.remember(own_trouble=True)
-    journal.write(undoing=True, error=why)
+    _turn_back(work, why, own_trouble=True)
     _undo(procedure, work)
     return True
 
@@ -150,25 +150,34 @@ def _succeed(procedure: Procedure, work: Work) -> None:
 def _do_all(procedure: Procedure, work: Work) -> None:
     if work.operation.facts.get("enough"):
         return
-    for step in procedure.steps:
+    ahead = _ahead(procedure, work)
+    if ahead:
+        work.journal.begin(ahead[0].name, interrupts=ahead[0].interrupts)
+    for step, following in zip_longest(ahead, ahead[1:]):
         try:
-            _do(step, work)
+            detail = _do(step, work)
         except NothingToDo as enough:
-            work.journal.remember(enough=True)
-            work.journal.end(step.name, "done", str(enough))
+            work.journal.end(step.name, str(enough), facts={**work.operation.facts, "enough": True})
             return
-        if step.name == work.until:
-            work.journal.release(0.0)
-            raise TryAgain("Somebody else carries it on from here.", 0.0)
+        if following is None:
+            work.journal.end(step.name, detail)
+        else:
+            work.journal.end(step.name, detail, begins=following.name, interrupts=following.interrupts)
+    if work.until:
+        work.journal.release(0.0)
+        raise TryAgain("Somebody else carries it on from here.", 0.0)
 
 
-def _do(step: Step, work: Work) -> None:
-    if work.journal.is_done(step.name):
-        return
-    work.journal.begin(step.name, interrupts=step.interrupts)
+def _ahead(procedure: Procedure, work: Work) -> list[Step]:
+    """The steps that are still to be done here."""
+    names = [step.name for step in procedure.steps]
+    here = procedure.steps[: names.index(work.until) + 1] if work.until else procedure.steps
+    return [step for step in here if not work.journal.is_done(step.name)]
+
+
+def _do(step: Step, work: Work) -> str:
     _bound(step, work)
-    detail = attempt(step.name, lambda: _do_on_known_engine(step, work), work)
-    work.journal.end(step.name, "done", detail)
+    return attempt(step.name, lambda: _do_on_known_engine(step, work), work)
 
 
 def _do_on_known_engine(step: Step, work: Work) -> str:
@@ -209,9 +218,13 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     courtesy(what, lambda: procedure.explain(work), work.redactor.text)
     told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
-    work.journal.remember(host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
-    work.journal.write(undoing=True, tries=0, error=told)
+    _turn_back(work, told, host_trouble=fault is Whose.HOST, own_trouble=fault is Whose.OWN)
     _undo(procedure, work)
+
+
+def _turn_back(work: Work, told: str, **facts: bool) -> None:
+    """Record that from here on nothing is left but the way back."""
+    work.journal.write(undoing=True, tries=0, error=told, facts={**work.operation.facts, **facts})
 
 
 def end_is_settled(procedure: Procedure, work: Work) -> bool:
@@ -257,6 +270,6 @@ def _undo_step(step: Step, work: Work, *, interrupts: bool) -> None:
     work.journal.begin(name, interrupts=interrupts)
     _bound(step, work)
     if persist(name, lambda: undo(work), work):
-        work.journal.end(name, "done")
+        work.journal.end(name)
     else:  # the rest of the way back is worth going all the same
         work.journal.remember(left_undone=[*left_undone(work), name])

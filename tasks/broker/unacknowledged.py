@@ -100,9 +100,7 @@ class LastingChannel(redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             taken = super()._brpop_read(**options)  # type: ignore[misc]  # older stubs
-        except (
-            ResponseError
-        ) as error:  # a replica, or one that can't save, would make it connect anew for ever
+        except ResponseError as error:  # from a replica, or one that can't save, it would connect for ever
             _TAKEN.failed("Taking messages", error)
             time.sleep(_REFUSED_SECONDS)
             raise Empty from None

@@ -90,7 +90,7 @@ CLOCKED = (
 
 def a_world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A fresh world that commands, tasks and calls see from now on."""
-    if connection.vendor == "postgresql" and connection.in_atomic_block:
+    if connection.in_atomic_block:
         # The keeper has a session of its own, which can't see the rows of a test's transaction.
         monkeypatch.setattr(KEEPER, "keeping", lambda _lease: nullcontext())
     monkeypatch.setattr(state_file, "EVERY", 0.0)  # else what is written soon after is written by a thread

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from instances import lookup
 from instances.access.tokens import issue
@@ -14,6 +17,7 @@ from instances.errors import RequestError
 from instances.models import Channel, Incident, Operation
 from instances.operations import service
 from tests.factories import ASKED, World
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 LookUp = Callable[[object], object]
@@ -41,41 +45,32 @@ UNKNOWN: dict[str, tuple[LookUp, object, str]] = {
     ),
     "a token in place of its name": (lookup.token, f"dm_{'a' * 43}", "There is no token of that name."),
 }  # fmt: skip
-NAMED: dict[str, LookUp] = {
-    "host": lookup.host,
-    "plan": lookup.plan,
-    "channel": lookup.channel,
-    "token": lookup.token,
-}
-MALFORMED: list[object] = [None, 5, ["pro"], "", "x" * 65, "nul\0", "line\nbreak", "half \ud800", "\u202eorp"]
+NO_NAMES: list[object] = [None, 5, ["pro"], "", "x" * 65, "nul\0", "line\nbreak", "half \ud800", "\u202eorp"]
+NO_NUMBERS: list[object] = ["", "x", "-1", "1.5", "\u0667", "9" * 19, "9" * 40, 2**63]
+MALFORMED: list[tuple[Any, object, str]] = [
+    *(
+        (look_up, asked, r"^The name is malformed: 1 to 64 printable characters")
+        for look_up in (lookup.host, lookup.plan, lookup.channel, lookup.token)
+        for asked in NO_NAMES
+    ),
+    *((lookup.incident, number, r"^There is no incident of that number\.$") for number in NO_NUMBERS),
+    *((lookup.operation, asked, r"^There is no operation of that id\.$") for asked in ("", "x", None, 7)),
+]
 
 
-@pytest.mark.parametrize(("look_up", "asked", "sentence"), UNKNOWN.values(), ids=UNKNOWN.keys())
-def test_what_is_unknown_is_told_in_one_form(
-    world: World, look_up: LookUp, asked: object, sentence: str
+def test_what_is_unknown_is_told_in_one_form(world: World) -> None:
+    for what, (look_up, asked, sentence) in UNKNOWN.items():
+        with row(what), pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
+            look_up(asked)
+
+
+def test_what_can_be_nobody_s_name_or_number_never_reaches_the_database(
+    django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    with pytest.raises(RequestError) as refused:
-        look_up(asked)
-    assert str(refused.value) == sentence
-
-
-@pytest.mark.parametrize("asked", MALFORMED, ids=repr)
-@pytest.mark.parametrize("look_up", NAMED.values(), ids=NAMED.keys())
-def test_what_can_be_no_name_never_reaches_the_database(look_up: LookUp, asked: object) -> None:
-    with pytest.raises(RequestError, match=r"^The name is malformed: 1 to 64 printable characters"):
-        look_up(asked)
-
-
-@pytest.mark.parametrize("number", ["", "x", "-1", "1.5", "\u0667", "9" * 19, "9" * 40, 2**63])
-def test_what_can_be_no_number_of_an_incident_is_refused(number: object) -> None:
-    with pytest.raises(RequestError, match=r"^There is no incident of that number\.$"):
-        lookup.incident(number)
-
-
-@pytest.mark.parametrize("asked", ["", "x", None, 7])
-def test_what_can_be_no_id_of_an_operation_is_refused(asked: object) -> None:
-    with pytest.raises(RequestError, match=r"^There is no operation of that id\.$"):
-        lookup.operation(asked)
+    with django_assert_num_queries(0):
+        for look_up, asked, sentence in MALFORMED:
+            with row(look_up.__name__, asked), pytest.raises(RequestError, match=sentence):
+                look_up(asked)
 
 
 def test_no_customer_is_told_of_another(world: World) -> None:

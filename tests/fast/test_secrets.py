@@ -79,8 +79,9 @@ def test_a_failing_provisioning_shows_its_log_without_the_secret(
     assert is_kept_secret(talkative, settings, caplog)
 
 
-@pytest.mark.parametrize("kind", [PermanentError, TransientError])
-@pytest.mark.parametrize("verb", ["stop", "inspect", "start"])
+@pytest.mark.parametrize(
+    ("kind", "verb"), [(PermanentError, "stop"), (TransientError, "inspect"), (PermanentError, "start")]
+)
 def test_an_engine_that_repeats_a_secret_is_not_quoted(
     talkative: World,
     run: Run,

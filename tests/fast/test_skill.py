@@ -25,6 +25,8 @@ TOP = Path(__file__).resolve().parents[2]
 SKILL = TOP / "skills" / "docker-manager" / "SKILL.md"
 DOCUMENTS = [SKILL, TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
 CALLS = ("dm ", ".venv/bin/python manage.py ", "python manage.py ", "manage.py ")
+TYPED = re.compile(r"(?:manage\.py|^dm) ([a-z_]+)((?:\\\n|[^\n`#|<])*)", re.MULTILINE)
+OPTION = re.compile(r"(?<!\S)(--[a-z-]+)")
 # What an agent may do to many customers, or for good, only after a clear yes.
 GRAVE = {
     "decommission", "--purge-data", "update --all", "provision", "adopt", "pause", "resume", "mute", "apply",
@@ -44,6 +46,12 @@ def calls(document: Path) -> Iterator[list[str]]:
 def command(name: str) -> BaseCommand:
     origin = get_commands()[name]
     return origin if isinstance(origin, BaseCommand) else load_command_class(origin, name)
+
+
+def options(name: str) -> set[str]:
+    """The options a command takes."""
+    parser = command(name).create_parser("manage.py", name)
+    return {option for action in parser._actions for option in action.option_strings}
 
 
 def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -73,9 +81,18 @@ def test_a_command_that_does_not_exist_would_be_found(wrong: str, capsys: pytest
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_named_in_a_sentence_exists(document: Path) -> None:
-    named = re.findall(r"`(?:\.venv/bin/python )?manage\.py ([a-z_]+)", document.read_text())
-    assert set(named) <= set(get_commands())
+def test_every_command_in_a_sentence_has_the_options_that_are_given_to_it(document: Path) -> None:
+    for name, rest in TYPED.findall(document.read_text()):
+        assert name in get_commands(), name
+        assert set(OPTION.findall(rest)) <= options(name), (name, rest)
+
+
+@pytest.mark.parametrize("option", ["--request-id", "--enqueue"])
+def test_the_readme_lists_the_commands_that_take_an_option(option: str) -> None:
+    sentence = re.search(rf"`{option}` \([^)]*\) is taken by\s([^.]*)\.", (TOP / "README.md").read_text())
+    ours = [name for name, origin in get_commands().items() if origin == "instances"]
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", sentence[1]) == sorted(name for name in ours if option in options(name))
 
 
 def test_the_skill_can_be_found_by_its_front_matter() -> None:
@@ -89,13 +106,8 @@ def test_the_skill_can_be_found_by_its_front_matter() -> None:
 
 def test_every_option_the_skill_names_belongs_to_a_command_it_names() -> None:
     named = {words[0] for words in calls(SKILL)} | {"decommission", "update"}
-    options = {
-        option
-        for name in named
-        for action in command(name).create_parser("manage.py", name)._actions
-        for option in action.option_strings
-    }
-    assert set(re.findall(r"`(?:\w+ )?(--[a-z-]+)", SKILL.read_text())) <= options
+    known = set[str]().union(*map(options, named))
+    assert set(re.findall(r"`(?:\w+ )?(--[a-z-]+)", SKILL.read_text())) <= known
 
 
 def test_every_command_the_skill_shows_asks_for_json_and_none_is_grave() -> None:

@@ -12,7 +12,7 @@ from instances.health.response import Expect
 from instances.http.many_probes import ManyProbes, Then, probe_request
 from instances.http.probe import Address, ProbeResult, probe
 
-TIMEOUT = 0.15
+TIMEOUT = 0.1
 PATIENCE = 30.0  # for looks that end by themselves
 MARGIN = 10.0  # a busy machine is late; what hangs is later
 

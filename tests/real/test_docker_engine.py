@@ -20,7 +20,6 @@ from dev.servers import free_port
 from instances.containers.options import Options
 from instances.containers.spec import ContainerSpec
 from instances.engine import client as engine_client
-from instances.engine import creation
 from instances.engine.docker_engine import DockerEngine
 from instances.engine.log_stream import CHUNK
 from instances.errors import EngineUnreachable, NameTaken, PermanentError, TransientError
@@ -227,7 +226,7 @@ def test_a_container_that_takes_longer_than_anybody_waits_has_its_name_and_comes
     with closing(DockerEngine(docker_url, timeout=0.5)) as engine:
         engine.pull(spec.image)
         monkeypatch.setattr(engine_client, "CHANGE_TIMEOUT", 0.0)
-        monkeypatch.setattr(creation, "MAKING_SECONDS", 0.1)
+        monkeypatch.setattr(engine_client, "MAKING_SECONDS", 0.1)
         with pytest.raises(EngineUnreachable):
             engine.create(spec)
         with pytest.raises(NameTaken):

@@ -14,20 +14,19 @@ from instances.api.call import call_of
 from instances.api.changing import change, former_reachable, present, reachable
 from instances.api.docs import responses
 from instances.api.problems import ProblemError, existing
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.models import Operation
 from instances.operations import service
 from instances.operations.procedures import provision as provisioning
 from instances.operations.requester import Requester
 
-TAGS = ["changes"]
+route = Routes("changes")
 EMPTY = (b"", b"{}", b"null")  # bodies that ask for nothing
 ANSWERS = responses(documents.shapes.Operation, 400, 404, 409, 411, 413, status=202)
 
 
-@router.post(
+@route.post(
     "/instances",
-    tags=TAGS,
     auth=may("admin", "provision", limited=True),
     response=ANSWERS,
     operation_id="provisionInstance",
@@ -57,9 +56,8 @@ def provision(request: HttpRequest, wanted: forms.Provision, key: forms.Idempote
     return change(request, "provision", wanted.customer_id, key, wanted.model_dump(), begin)
 
 
-@router.delete(
+@route.delete(
     "/instances/{customer_id}",
-    tags=TAGS,
     auth=may("admin", "decommission", limited=True),
     response=responses(documents.shapes.Operation, 404, 409, 411, 413, status=202),
     operation_id="decommissionInstance",
@@ -84,9 +82,8 @@ def decommission(
     return change(request, "decommission", customer_id, key, {"purge": purge_data, "reason": reason}, begin)
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/restart",
-    tags=TAGS,
     auth=may("operate", "restart", limited=True),
     response=ANSWERS,
     operation_id="restartInstance",
@@ -110,9 +107,8 @@ def restart(
     return change(request, "restart", customer_id, key, wanted.model_dump(), begin)
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/update",
-    tags=TAGS,
     auth=may("operate", "update", limited=True),
     response=ANSWERS,
     operation_id="updateInstance",

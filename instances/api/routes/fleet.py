@@ -13,18 +13,17 @@ from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.changing import present
 from instances.api.docs import responses
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.fleet import past
 from instances.models import HealthCheck, Instance
 from instances.models.instance import SECRETS
 from instances.operations import service
 
-TAGS = ["instances"]
+route = Routes("instances")
 
 
-@router.get(
+@route.get(
     "/instances",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.InstancePage),
     operation_id="listInstances",
@@ -40,19 +39,17 @@ def list_instances(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """By customer id. Filters are combined."""
-    wanted = {"health__status": status, "plan__name": plan, "host__name": host}
     rows = Instance.objects.present().exclude(health=None).select_related("plan", "host", "health")
     rows = rows.filter(call_of(request).reach.rows()).defer(*SECRETS)
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = paging.filtered(rows, health__status=status, plan__name=plan, host__name=host)
     if q is not None:
         rows = rows.filter(Q(customer_id__contains=q) | Q(subdomain__contains=q))
     page, following = paging.by_name(rows, "customer_id", cursor, limit)
     return {"items": [documents.instance(row) for row in page], "next": following}
 
 
-@router.get(
+@route.get(
     "/instances/{customer_id}",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(documents.shapes.Instance, 404),
     operation_id="getInstance",
@@ -62,9 +59,8 @@ def get_instance(request: HttpRequest, customer_id: forms.CustomerId) -> documen
     return documents.instance(present(request, customer_id))
 
 
-@router.get(
+@route.get(
     "/instances/{customer_id}/history",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.PastPage, 404),
     operation_id="listChecks",
@@ -88,9 +84,8 @@ def list_checks(
     return {"customer_id": customer_id, "items": items, "next": following}
 
 
-@router.get(
+@route.get(
     "/instances/{customer_id}/history/sums",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.PastSums, 404),
     operation_id="listPastSums",
@@ -106,9 +101,8 @@ def list_past_sums(
     return {"customer_id": customer_id, "items": [past.document(each) for each in sums]}
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/pause",
-    tags=TAGS,
     auth=may("operate", "pause", limited=True),
     response=responses(documents.shapes.Instance, 400, 404, 409, 411, 413),
     operation_id="pauseInstance",
@@ -122,9 +116,8 @@ def pause(
     return documents.instance(service.pause(customer_id, call_of(request).requester()))
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/resume",
-    tags=TAGS,
     auth=may("operate", "resume", limited=True),
     response=responses(documents.shapes.Instance, 400, 404, 409, 411, 413),
     operation_id="resumeInstance",

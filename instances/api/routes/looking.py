@@ -17,13 +17,13 @@ from instances.api.changing import present, within_subdomain
 from instances.api.docs import responses
 from instances.api.problems import existing
 from instances.api.reader import has_gone
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.api.threads import held
 from instances.operations.read_logs import MOST_LINES
 from tasks import checks, inspection, operations
 from tasks.broker.rpc import call
 
-TAGS = ["looking"]
+route = Routes("looking")
 EVENT = {
     "description": "one event",
     "type": "object",
@@ -38,9 +38,8 @@ WAIT = 30.0  # seconds a caller waits for a worker
 Lines = Annotated[int, Field(ge=1, le=MOST_LINES)]
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/check",
-    tags=TAGS,
     auth=may("operate", "check", limited=True),
     response=responses(documents.shapes.Check, 404, 409, 504),
     operation_id="checkInstance",
@@ -52,9 +51,8 @@ def check(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     return _asked(request, checks.check_health, customer_id=customer_id)
 
 
-@router.post(
+@route.post(
     "/instances/{customer_id}/validate",
-    tags=TAGS,
     auth=may("operate", "validate", limited=True),
     response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateInstance",
@@ -66,9 +64,8 @@ def validate(request: HttpRequest, customer_id: forms.CustomerId) -> Any:
     return _asked(request, operations.validate, customer_id=customer_id)
 
 
-@router.get(
+@route.get(
     "/deployments/{subdomain}/validation",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(documents.shapes.Validation, 404, 409, 504),
     operation_id="validateDeployment",
@@ -79,9 +76,8 @@ def validate_deployment(request: HttpRequest, subdomain: forms.Subdomain) -> Any
     return _asked(request, operations.validate_deployment, subdomain=subdomain)
 
 
-@router.get(
+@route.get(
     "/orphans",
-    tags=TAGS,
     auth=may("read"),
     response=responses(documents.shapes.Orphans, 404, 504),
     operation_id="listOrphans",
@@ -94,9 +90,8 @@ def orphans(request: HttpRequest, host: forms.Name | None = None) -> Any:
     return _asked(request, inspection.orphans, host=host)
 
 
-@router.get(
+@route.get(
     "/instances/{customer_id}/logs",
-    tags=TAGS,
     auth=may("operate", "logs", limited=True),
     response=responses(documents.shapes.Log, 404, 409, 504),
     operation_id="readLogs",
@@ -113,9 +108,8 @@ def logs(
     return _asked(request, operations.logs, customer_id=customer_id, lines=lines, since=since)
 
 
-@router.get(
+@route.get(
     "/instances/{customer_id}/logs/stream",
-    tags=TAGS,
     auth=may("operate", "logs", limited=True),
     response=responses(None, 404, 409, 504),
     operation_id="followLogs",

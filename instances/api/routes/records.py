@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from pydantic import Field
 
@@ -14,13 +15,13 @@ from instances.api import event_stream, forms, paging, shapes
 from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
-from instances.api.problems import existing, unknown
-from instances.api.routes.router import router
+from instances.api.problems import existing
+from instances.api.routes.router import Routes
 from instances.incidents import documents as incident_documents
 from instances.incidents.acknowledge import acknowledge
 from instances.models import Incident, Operation
 
-TAGS = ["records"]
+route = Routes("records")
 EVENT = {
     "description": "one event",
     "type": "object",
@@ -31,12 +32,12 @@ EVENT = {
     },
     "required": ["event", "data"],
 }
+Row = TypeVar("Row", bound=Model)
 IncidentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
-@router.get(
+@route.get(
     "/operations",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.OperationPage),
     operation_id="listOperations",
@@ -50,9 +51,7 @@ def list_operations(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """The newest first; also those of instances that are gone."""
-    wanted = {"customer_id": customer_id, "status": status}
-    rows = Operation.objects.filter(call_of(request).reach.rows("instance"))
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = paging.filtered(_within(request, Operation.objects.all()), customer_id=customer_id, status=status)
     page, following = paging.newest_first(rows, "created_at", cursor, limit)
     return {
         "items": [documents.operation(row, in_full=call_of(request).is_admin) for row in page],
@@ -60,23 +59,19 @@ def list_operations(
     }
 
 
-@router.get(
+@route.get(
     "/operations/{operation_id}",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(documents.shapes.Operation, 404),
     operation_id="getOperation",
     summary="Show an operation",
 )
 def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.Operation:
-    found = existing(lookup.operation, operation_id)
-    _within(request, Operation.objects.filter(pk=found.pk), f"operation {found.pk}")
-    return documents.operation(found, in_full=call_of(request).is_admin)
+    return documents.operation(_operation(request, operation_id), in_full=call_of(request).is_admin)
 
 
-@router.get(
+@route.get(
     "/operations/{operation_id}/log",
-    tags=TAGS,
     auth=may("operate", "logs", limited=True),
     response=responses(documents.shapes.OperationLog, 404),
     operation_id="readOperationLog",
@@ -84,15 +79,13 @@ def get_operation(request: HttpRequest, operation_id: uuid.UUID) -> documents.sh
 )
 def operation_log(request: HttpRequest, operation_id: uuid.UUID) -> documents.shapes.OperationLog:
     """The last lines before it stopped or removed them, redacted; kept for DOCKMGR_LAST_WORDS_DAYS."""
-    operation = existing(lookup.operation, operation_id)
-    _within(request, Operation.objects.filter(pk=operation.pk), f"operation {operation.pk}")
+    operation = _operation(request, operation_id)
     call_of(request).target = operation.customer_id
     return documents.operation_log(operation)
 
 
-@router.get(
+@route.get(
     "/incidents",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.IncidentPage),
     operation_id="listIncidents",
@@ -106,17 +99,15 @@ def list_incidents(
     limit: forms.Limit = 50,
 ) -> dict[str, Any]:
     """The newest first: all, the open ones, or the resolved ones."""
-    wanted = {"resolved_at__isnull": open, "customer_id": customer_id}
-    rows = Incident.objects.filter(call_of(request).reach.rows("instance"))
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = _within(request, Incident.objects.all())
+    rows = paging.filtered(rows, resolved_at__isnull=open, customer_id=customer_id)
     page, following = paging.newest_first(rows, "opened_at", cursor, limit)
     items = incident_documents.incidents(page, call_of(request).now)
     return {"items": items, "next": following}
 
 
-@router.get(
+@route.get(
     "/events",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(None),
     operation_id="followEvents",
@@ -131,9 +122,8 @@ def follow_events(request: HttpRequest, last_event_id: forms.EventId = None) -> 
     return event_stream.response(request, last_event_id)
 
 
-@router.post(
+@route.post(
     "/incidents/{incident_id}/acknowledge",
-    tags=TAGS,
     auth=may("operate", "acknowledge", limited=True),
     response=responses(documents.shapes.Incident, 400, 404, 409, 411, 413),
     operation_id="acknowledgeIncident",
@@ -145,12 +135,16 @@ def acknowledge_incident(
     """Ends its reminders, not the message that it is over. The first who did stays on record."""
     call = call_of(request)
     call.target, call.reason = str(incident_id), wanted.reason if wanted else ""
-    existing(lookup.incident, incident_id)
-    _within(request, Incident.objects.filter(pk=incident_id), f"incident {incident_id}")
+    existing(partial(lookup.incident, rows=_within(request, Incident.objects.all())), incident_id)
     seen = acknowledge(incident_id, call.actor, call.now, call.reason)
     return incident_documents.incident(seen, call.now)
 
 
-def _within(request: HttpRequest, rows: QuerySet[Any], what: str) -> None:
-    if not rows.filter(call_of(request).reach.rows("instance")).exists():
-        raise unknown(f"There is no {what}.")
+def _operation(request: HttpRequest, operation_id: uuid.UUID) -> Operation:
+    """The operation, if the caller's token is for it. Raises ProblemError 404."""
+    return existing(partial(lookup.operation, rows=_within(request, Operation.objects.all())), operation_id)
+
+
+def _within(request: HttpRequest, rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Those that the caller's token is for."""
+    return rows.filter(call_of(request).reach.rows("instance"))

@@ -13,16 +13,15 @@ from instances.api.authentication import may
 from instances.api.call import call_of
 from instances.api.docs import responses
 from instances.api.problems import ProblemError, unknown
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.models import ApiRequest, Sweep
 from tasks.checks import enqueue_sweep
 
-TAGS = ["sweeps"]
+route = Routes("sweeps")
 
 
-@router.get(
+@route.get(
     "/sweeps/latest",
-    tags=TAGS,
     auth=may("read"),
     response=responses(documents.shapes.Sweep, 404),
     operation_id="getLatestSweep",
@@ -36,9 +35,8 @@ def latest(request: HttpRequest) -> documents.shapes.Sweep:
     return documents.sweep(row)
 
 
-@router.post(
+@route.post(
     "/sweeps",
-    tags=TAGS,
     auth=may("operate", "sweep"),
     response=responses(shapes.SweepAsked, 409, status=202),
     operation_id="startSweep",

@@ -18,7 +18,7 @@ from instances.api.changing import reachable
 from instances.api.docs import responses
 from instances.api.problems import unknown
 from instances.api.routes.changes import known
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.models import ApiRequest
 from instances.operations import image_choice
 from tasks.broker.rpc import submit, task_result
@@ -27,14 +27,13 @@ from tasks.policies import TRIAL
 from tasks.slips import slip
 from tasks.trials import on_record
 
-TAGS = ["test deployments"]
+route = Routes("test deployments")
 ACTION = "test deployment"
 NOT_KEPT = "There is no test deployment of that id, or its result is no longer kept."
 
 
-@router.post(
+@route.post(
     "/test-deployments",
-    tags=TAGS,
     auth=may("operate", ACTION, limited=True),
     response=responses(shapes.Trial, 400, 404, 409, 411, 413, status=202),
     operation_id="startTestDeployment",
@@ -56,9 +55,8 @@ def start(request: HttpRequest, wanted: forms.TrialOrder, key: forms.Idempotency
     return Status(202, _document(row) if is_mine else _standing(row, call.now))
 
 
-@router.get(
+@route.get(
     "/test-deployments/{trial_id}",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(shapes.Trial, 404),
     operation_id="getTestDeployment",

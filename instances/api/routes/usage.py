@@ -9,16 +9,15 @@ from instances.api import forms
 from instances.api.authentication import may
 from instances.api.call import Call, call_of
 from instances.api.docs import responses
-from instances.api.routes.router import router
+from instances.api.routes.router import Routes
 from instances.monitoring.usage_report import as_csv, report
 
-TAGS = ["records"]
+route = Routes("records")
 TABLE = {"schema": {"type": "string"}}
 
 
-@router.get(
+@route.get(
     "/usage",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(list[documents.shapes.Usage]),
     operation_id="listUsage",
@@ -31,9 +30,8 @@ def list_usage(
     return _report(call_of(request), since, customer_id)
 
 
-@router.get(
+@route.get(
     "/usage.csv",
-    tags=TAGS,
     auth=may("read", limited=True),
     response=responses(None),
     operation_id="usageTable",

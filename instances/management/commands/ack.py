@@ -33,7 +33,7 @@ class Command(FleetCommand):
         """The incident that was acknowledged then; of a customer, his last one."""
         rows = Incident.objects.filter(customer_id=options["customer_id"] or "", kind="instance")
         number = options["incident_id"] or rows.values_list("pk", flat=True).first()
-        return documents.incident(lookup.incident(str(number), Incident.objects.all()), earlier.at), GOOD
+        return documents.incident(lookup.incident(number), earlier.at), GOOD
 
     def show(self, document: Any) -> None:
         by, of = document["acknowledged_by"], document["customer_id"] or document["key"]

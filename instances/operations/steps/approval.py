@@ -25,10 +25,10 @@ def approve(work: Work, ref: str) -> None:
     _approver(work, ref)
 
 
-def note(work: Work, image_id: str, ref: str) -> None:
-    """Sign that this operation may make containers of the image, which is what the reference names now."""
+def signed(work: Work, image_id: str, ref: str) -> dict[str, Any]:
+    """The fact that this operation may make containers of the image, which the reference names now."""
     said = {"id": image_id, "ref": ref, "by": _approver(work, ref)}
-    work.journal.remember(**{FACT: permit(_purpose(work.operation), said)})
+    return {FACT: permit(_purpose(work.operation), said)}
 
 
 def keep(work: Work, ref: str) -> None:

@@ -14,7 +14,7 @@ from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
-from instances.models import Instance, Operation, Plan
+from instances.models import Instance, Operation
 from instances.models.installation import own_label
 from instances.operations.procedure import Work
 from instances.operations.steps import approval, generated, network, owner, ports, taken_name
@@ -59,14 +59,14 @@ def note_made(instance: Instance, container_id: str, spec: ContainerSpec) -> Non
     instance.container_id = container_id
     if instance.adopted is None:
         instance.volumes = storage.volumes(spec)
-        instance.made_with = made_with(instance.plan, spec.further_ports)
+        instance.made_with = made_with(instance, spec.further_ports)
 
 
-def made_with(plan: Plan, further: Mapping[str, int]) -> dict[str, Any]:
-    """What is kept of a container's further ports, for as long as its plan may come to publish other ones."""
-    asked = plan.health.get("port")
+def made_with(instance: Instance, further: Mapping[str, int]) -> dict[str, Any]:
+    """What is kept of its container's further ports, for as long as its plan may come to publish others."""
+    asked = instance.plan.health.get("port")
     own = asked if f"{asked}/tcp" in further else None
-    return {"further_ports": dict(further), "health_port": own}
+    return {"container_id": instance.container_id, "further_ports": dict(further), "health_port": own}
 
 
 def missing_data(work: Work, names: list[str]) -> DataMissing:

@@ -74,7 +74,7 @@ def _take_over(work: Work, container_id: str) -> list[str]:
     if instance.adopted is None:
         main = f"{instance.container_port}/tcp"
         further = {port: number for port, (_, number) in facts.published.items() if port != main}
-        instance.made_with = container.made_with(instance.plan, further)
+        instance.made_with = container.made_with(instance, further)
     work.save("container_id", "image_id", "image_digest", "approved_image", "made_with")
     forget_replaced(work, facts.id)
     return ["It was taken over.", *moved]

@@ -33,9 +33,9 @@ def pull(work: Work) -> str:
     ref = work.operation.params["image"] or instance.image_ref
     approval.approve(work, ref)
     image = _told(work, ref) or _fetch(work, ref)
-    approval.note(work, image.id, ref)
-    work.journal.remember(new_image=image.id, new_digest=exact.digest_of(image, ref))
-    work.journal.write(image_after=image.id)
+    noted = {"new_image": image.id, "new_digest": exact.digest_of(image, ref)}
+    facts = {**work.operation.facts, **approval.signed(work, image.id, ref), **noted}
+    work.journal.write(image_after=image.id, facts=facts)
     if not _is_new(work, image):
         _keep_reference(work)
         work.journal.remember(unchanged=True)

@@ -242,7 +242,7 @@ def test_who_signs_in_elsewhere_first_is_tried_again_when_they_say_there(
 
 
 def a_private_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, *form).decode()
 
@@ -252,13 +252,14 @@ def test_a_message_that_one_of_several_receivers_took_has_arrived(
     receiver: Receiver, answers: list[int | str]
 ) -> None:
     receiver.first = answers
-    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), 1.0)
+    patience = 0.3 if "hang" in answers else LONG
+    result = send(receiver.url("/one/two").replace("json", "ntfy"), a_message(), patience)
     assert (result.outcome, result.error) == (SENT.outcome, PARTLY)
 
 
 def test_who_took_a_message_is_left_out_of_the_tries_that_a_url_asks_for(receiver: Receiver) -> None:
     receiver.first = [200, 503, 503, 503]
-    url = receiver.url("/one/two").replace("json", "ntfy") + "?retry=2&wait=0.1"
+    url = receiver.url("/one/two").replace("json", "ntfy") + "?retry=2&wait=0.01"
     assert send(url, a_message(), LONG).error == PARTLY
     asked = Counter(got.document["topic"] for got in receiver.got)
     assert sorted(asked.values()) == [1, 3]
@@ -283,8 +284,6 @@ def test_mail_to_one_who_has_left_floods_nobody_else_and_holds_nothing_up(
     ("replies", "outcome", "code"),
     [
         ({"AUTH": "535 bad credentials"}, "permanent", 535),
-        ({"MAIL": "550 not from you"}, "message_refused", 550),
-        ({"MAIL": "451 later"}, "transient", 451),
         ({"EHLO": "421 busy"}, "transient", 421),
     ],
 )
@@ -349,6 +348,6 @@ def test_neither_is_more_read_of_a_mail_servers_reply() -> None:
 def test_a_receiver_that_never_ends_its_answer_holds_a_few_threads_and_no_more() -> None:
     with HostileServer(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")) as server:
         url = server.url("/topic").replace("http", "ntfy")
-        results = [send(url, a_message(), 0.15) for _ in range(MOST_UNDER_WAY + 2)]
+        results = [send(url, a_message(), 0.08) for _ in range(MOST_UNDER_WAY + 2)]
         assert results == [NO_ANSWER] * len(results)
         assert len(server.requests) == MOST_UNDER_WAY

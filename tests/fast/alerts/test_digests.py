@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.alerts import messages
-from instances.alerts.delivery_rules import DIGEST_MOST, SENT, DeliveryResult
+from instances.alerts import delivery_rules, messages, outbox
+from instances.alerts.delivery_rules import SENT, DeliveryResult
 from instances.alerts.outbox import deliver, due_at
 from instances.alerts.switching import channels_changed
 from instances.models import Channel, Notification
@@ -23,6 +23,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def script() -> Script:
     return Script()
+
+
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many messages one digest takes."""
+    for module in (delivery_rules, outbox):
+        monkeypatch.setattr(module, "DIGEST_MOST", 10)
+    return 10
 
 
 def test_up_to_five_go_one_by_one_and_more_as_one_digest(world: World, script: Script) -> None:
@@ -51,14 +59,14 @@ def test_a_flood_reaches_a_channel_as_a_few_messages_a_minute(world: World, scri
         return SENT
 
     script.does = note
-    for second in range(0, 120, 4):
+    for second in range(0, 40, 4):
         a_row(channel, began + timedelta(seconds=second), f"m{second}")
         world.clock.advance(4)
         deliver(world.clock, script)
     go_on_until(world, script, world.now + timedelta(seconds=120))
     singles = [d["title"] for d in script.sent if d["kind"] != "digest"]
     inside = [part["title"] for d in script.sent for part in d.get("messages", [])]
-    assert sorted(singles + inside) == sorted(f"m{second}" for second in range(0, 120, 4))
+    assert sorted(singles + inside) == sorted(f"m{second}" for second in range(0, 40, 4))
     for moment in times:
         assert sum(moment <= other < moment + timedelta(seconds=60) for other in times) <= 5
 
@@ -101,9 +109,9 @@ def test_the_end_of_a_host_comes_after_a_digest_with_its_beginning(world: World,
     assert script.titles == ["6 messages", "resolved"]
 
 
-def test_a_digest_holds_messages_and_never_a_digest(world: World, script: Script) -> None:
+def test_a_digest_holds_messages_and_never_a_digest(world: World, script: Script, most: int) -> None:
     channel = a_channel()
-    rows = [messages.row(channel, document, world.now) for document in documents(DIGEST_MOST + 6)]
+    rows = [messages.row(channel, document, world.now) for document in documents(most + 6)]
     for number, row in enumerate(rows):
         row.pk = UUID(int=number)  # of equal age, they stand before any digest
         row.payload["id"] = str(row.pk)
@@ -114,17 +122,17 @@ def test_a_digest_holds_messages_and_never_a_digest(world: World, script: Script
     go_on_until(world, script, world.now + timedelta(seconds=120))
     digests = [document for document in script.sent if document["kind"] == "digest"]
     inside = [part for document in digests for part in document["messages"]]
-    assert sorted(document["count"] for document in digests) == [6, DIGEST_MOST]
+    assert sorted(document["count"] for document in digests) == [6, most]
     assert {part["kind"] for part in inside} == {"opened"}
     singles = [document for document in script.sent if document["kind"] != "digest"]
     assert sorted(d["id"] for d in inside + singles) == sorted(str(row.pk) for row in rows)
 
 
-def test_a_digest_keeps_its_place_before_what_it_left_out(world: World, script: Script) -> None:
+def test_a_digest_keeps_its_place_before_what_it_left_out(world: World, script: Script, most: int) -> None:
     channel = a_channel()
     Notification.objects.bulk_create(
         messages.row(channel, document, world.now + timedelta(milliseconds=number))
-        for number, document in enumerate(documents(DIGEST_MOST + 1))
+        for number, document in enumerate(documents(most + 6))
     )
     world.clock.advance(5)
     script.does = lambda url: BROKEN
@@ -132,7 +140,7 @@ def test_a_digest_keeps_its_place_before_what_it_left_out(world: World, script: 
     script.does = lambda url: SENT
     world.clock.advance(10)
     deliver(world.clock, script)
-    assert script.titles == [f"{DIGEST_MOST} messages", f"m{DIGEST_MOST}"]
+    assert script.titles == [f"{most} messages", "6 messages"]
 
 
 def test_a_digest_is_as_old_as_the_newest_of_its_messages(

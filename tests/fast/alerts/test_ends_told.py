@@ -45,11 +45,11 @@ ENDS: dict[str, End] = {
 def flaps(world: World) -> Instance:
     """It was told as flapping, and fails once more, of which alone nobody is told."""
     instance = world.instance()
-    for _ in range(4):
-        looks(world, instance, 4, 2)
-    incident = Incident.objects.get()
-    assert (incident.flapping, incident.is_open) == (True, True)
+    incident = world.incident(instance, flapping=True)
+    told_after(world, 30)
     looks(world, instance, 1)
+    incident.refresh_from_db()
+    assert (incident.flapping, incident.is_open, incident.confirmed_at) == (True, True, None)
     return instance
 
 

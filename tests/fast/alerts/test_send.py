@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from instances.alerts.delivery_rules import SENT, DeliveryOutcome, DeliveryResult
-from instances.alerts.messages import as_text, blank, digest
+from instances.alerts.messages import as_text, blank, digest, plain
 from instances.alerts.send import UNUSABLE, check_url, send
 from instances.documents import Document
 from instances.errors import RequestError
@@ -248,6 +248,16 @@ def test_a_long_digest_is_short_as_text(receiver: Receiver) -> None:
         "See what is open with `manage.py incidents --open`."
     )
     assert len(as_text(digest(uuid.uuid4(), [a_message(title="x" * 400)] * 60))[1]) == 1500
+
+
+def test_the_plain_form_of_a_message_holds_nothing_long_or_odd_wherever_it_stands() -> None:
+    operation = {"error": "Größe ✗ " * 99, "changed": True, "steps": [{"detail": "ü" * 999}]}
+    told = a_message(title="✗", last_lines=["ü"], messages=[{"title": "ü"}], operation=operation)
+    short = plain(told)
+    assert (short["id"], short["title"], short["level"], short["since"]) == (told["id"], "?", "warning", None)
+    assert short["last_lines"] == short["messages"] == short["operation"]["steps"] == []
+    assert short["operation"]["changed"] is True
+    assert short["operation"]["error"] == ("Gr??e ? " * 99)[:200]
 
 
 def test_text_too_long_for_a_service_is_cut(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,9 @@ Arrived = list[tuple[int, str, str, str]]
 
 @pytest.fixture(autouse=True)
 def thresholds(settings: Settings) -> None:
-    """Three failures are trouble, two successes its end; told after 30 s, critical after 600 s."""
+    """Three failures are trouble, two successes its end; told after 30 s, critical after 120 s."""
     settings.FAILURE_THRESHOLD, settings.SUCCESS_THRESHOLD = 3, 2
-    settings.HOLD, settings.CRITICAL_AFTER = 30, 600
+    settings.HOLD, settings.CRITICAL_AFTER = 30, 120
 
 
 def check(world: World, instance: Instance, *, well: bool) -> None:
@@ -50,24 +50,24 @@ def told(world: World, *, failing: range, until: int) -> Arrived:
 
 def test_a_person_reads_that_it_is_down_that_it_stays_down_and_that_it_is_over(world: World) -> None:
     a_channel(min_level="warning")
-    assert told(world, failing=range(0, 601), until=720) == [
+    assert told(world, failing=range(0, 121), until=180) == [
         (
             90, "warning", "c1 on local is down",
             "c1 on local has been down since 12:00:00 UTC (1 min 30 s, up to 2 min 30 s):"
             " The answer has HTTP status 503.",
         ),
         (
-            600, "critical", "c1 on local is still down",
-            "c1 on local has been down since 12:00:00 UTC (10 min, up to 11 min), which nobody has"
+            120, "critical", "c1 on local is still down",
+            "c1 on local has been down since 12:00:00 UTC (2 min, up to 3 min), which nobody has"
             " acknowledged: The answer has HTTP status 503.",
         ),
         (
-            660, "info", "c1 on local: resolved",
-            "c1 on local: healthy again after up to 720 s, without an automatic restart.",
+            180, "info", "c1 on local: resolved",
+            "c1 on local: healthy again after up to 240 s, without an automatic restart.",
         ),
     ]  # fmt: skip
 
 
 def test_what_is_well_before_its_third_failure_is_told_to_nobody(world: World) -> None:
     a_channel(min_level="warning")
-    assert told(world, failing=range(0, 31), until=180) == []
+    assert told(world, failing=range(0, 31), until=90) == []

@@ -228,3 +228,13 @@ def test_who_comes_back_from_an_update_is_asked_where_he_was(world: World) -> No
     assert (instance.health_url, instance.health.status) == (before, "healthy")
     sweep_here("tests", world.outside)
     assert Health.objects.get(instance=instance).status == "healthy"
+
+
+def test_what_a_worker_of_an_older_release_made_anew_is_asked_as_that_one_made_it(world: World) -> None:
+    """Such a worker writes down which container is the instance's own, and not what that one publishes."""
+    say(*PORTS["its own"])
+    assert world.provision().status == "succeeded"
+    say(*PORTS["main"])
+    Instance.objects.update(container_id="another", further_ports={})
+    instance = lookup.instance("new")
+    assert instance.health_url == f"tcp://127.0.0.1:{instance.port}"

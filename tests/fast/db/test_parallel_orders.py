@@ -34,19 +34,18 @@ def spread() -> dict[str, int]:
 @pytest.mark.parametrize("changes", [{}, {"host": "local"}])
 def test_a_host_takes_no_more_than_it_may(world: World, changes: dict[str, object]) -> None:
     Host.objects.update(max_instances=3)
-    refused = side_by_side(*orders(world, 8, **changes))
+    refused = side_by_side(*orders(world, 5, **changes))
     assert spread() == {"local": 3}
-    assert (len(refused), {type(error) for error in refused}) == (5, {RequestError})
+    assert [type(error) for error in refused] == [RequestError] * 2
     assert all("room" in str(error) for error in refused)
     assert Operation.objects.count() == Port.objects.count() == 3
 
 
-@pytest.mark.parametrize("changes", [{}, {"host": "local"}])
-def test_a_host_promises_no_more_memory_than_it_may(world: World, changes: dict[str, object]) -> None:
+def test_a_host_promises_no_more_memory_than_it_may(world: World) -> None:
     memory = world.plan.memory
     Host.objects.update(max_memory=memory * 2, overcommit=1.5)
-    refused = side_by_side(*orders(world, 8, **changes))
-    assert (spread(), len(refused)) == ({"local": 3}, 5)
+    refused = side_by_side(*orders(world, 5))
+    assert (spread(), len(refused)) == ({"local": 3}, 2)
     assert all("has promised" in str(error) for error in refused)
 
 
@@ -64,10 +63,10 @@ def test_a_cordoned_host_gets_none_and_it_is_said_why(world: World) -> None:
 
 
 def test_parallel_orders_use_all_hosts_alike(world: World) -> None:
-    for name in ("b", "c", "d"):
+    for name in ("b", "c"):
         Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
-    assert side_by_side(*orders(world, 8)) == []
-    assert spread() == {"local": 2, "b": 2, "c": 2, "d": 2}
+    assert side_by_side(*orders(world, 6)) == []
+    assert spread() == {"local": 2, "b": 2, "c": 2}
 
 
 def test_who_has_looked_for_a_better_host_often_enough_takes_any(
@@ -83,10 +82,10 @@ def test_who_has_looked_for_a_better_host_often_enough_takes_any(
 
 
 def test_when_a_host_is_full_the_next_one_is_taken(world: World) -> None:
-    Host.objects.update(max_instances=2)
-    Host.objects.create(name="large", docker_url="unix:///fake/large.sock", max_instances=4)
-    assert side_by_side(*orders(world, 6)) == []
-    assert spread() == {"local": 2, "large": 4}
+    Host.objects.update(max_instances=1)
+    Host.objects.create(name="large", docker_url="unix:///fake/large.sock", max_instances=3)
+    assert side_by_side(*orders(world, 4)) == []
+    assert spread() == {"local": 1, "large": 3}
 
 
 def test_processes_that_ask_no_engine_spread_their_orders_too(world: World) -> None:
@@ -97,10 +96,10 @@ def test_processes_that_ask_no_engine_spread_their_orders_too(world: World) -> N
         lambda name=f"n{place}": service.begin_provision(
             world.order(name), ASKED, world.outside, ask_engines=False
         )
-        for place in range(6)
+        for place in range(4)
     ]
     assert side_by_side(*calls) == []
-    assert spread() == {"local": 3, "b": 3}
+    assert spread() == {"local": 2, "b": 2}
 
 
 def test_of_mutes_that_come_at_once_one_is_in_force(world: World) -> None:

@@ -71,12 +71,11 @@ def scripted(script: Script) -> Iterator[tuple[DockerEngine, StubServer]]:
         yield engine, server
 
 
-@pytest.mark.parametrize("call", ["ping", "list", "follow"])  # none gets beyond asking for the version
-def test_an_engine_that_never_answers_is_given_up_in_time(call: str) -> None:
+def test_an_engine_that_never_answers_is_given_up_in_time() -> None:
     with HostileServer("never answers") as server, an_engine(f"127.0.0.1:{server.port}", SHORT) as engine:
         start = time.monotonic()
         with pytest.raises(EngineUnreachable, match=f"127.0.0.1:{server.port} .* did not answer in time"):
-            CALLS[call](engine)
+            engine.ping()  # no call gets beyond asking for the version
         assert time.monotonic() - start < IN_TIME
 
 
@@ -284,7 +283,7 @@ def test_an_engine_that_is_going_down_is_not_believed_that_a_container_has_ended
 
 def test_nobody_hangs_on_another_thread_that_never_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, connecting, over = (
-        DockerEngine("tcp://127.0.0.1:9", timeout=SHORT),
+        DockerEngine("tcp://127.0.0.1:9", timeout=SHORT / 3),
         threading.Event(),
         threading.Event(),
     )

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
+import requests
 
 from instances.engine import client
 from instances.engine.docker_engine import DockerEngine
@@ -70,35 +72,36 @@ def test_a_call_that_times_out_while_the_engine_answers_is_the_containers_troubl
     at_once(list(CALLS), case)
 
 
-def test_a_call_that_times_out_while_the_engine_is_silent_is_the_engines_trouble() -> None:
-    with hung(silent=("_ping",)) as engine, pytest.raises(EngineUnreachable):
-        engine.inspect("c")
+SILENCES: dict[str, tuple[str, Callable[[DockerEngine], object]]] = {
+    "of the engine after a call": ("_ping", CALLS["inspect"]),
+    "to a list although a ping is answered": ("/containers/json", lambda engine: engine.list_containers()),
+    "to the ping before a change": ("/v1.41/_ping", CALLS["stop"]),
+}
 
 
-def test_a_list_that_times_out_is_the_engines_trouble_although_it_answers_a_ping() -> None:
-    with hung(silent=("/containers/json",)) as engine, pytest.raises(EngineUnreachable):
-        engine.list_containers()
+def test_a_silence_that_is_not_about_a_container_is_the_engines_trouble() -> None:
+    def case(name: str) -> None:
+        silent, call = SILENCES[name]
+        with hung(silent=(silent,)) as engine, pytest.raises(EngineUnreachable):
+            call(engine)
 
-
-def test_a_ping_before_a_change_that_times_out_says_nothing_of_the_container() -> None:
-    with hung(silent=("/v1.41/_ping",)) as engine, pytest.raises(EngineUnreachable):
-        engine.stop("c", timeout=0)
+    at_once(list(SILENCES), case)
 
 
 def test_a_stop_is_waited_for_as_long_as_the_container_has_and_then_as_for_any_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "CHANGE_TIMEOUT", 1.0)
+    send, waits = requests.Session.send, {}
 
-    def answer(path: str) -> Answer | None:
-        if "/containers/c/stop" in path:
-            threading.Event().wait(1.1)  # it had to be killed, and took its time then as well
-            return Answer(204)
-        return ANSWERS.get(path)
+    def sent(session: requests.Session, request: requests.PreparedRequest, **asked: Any) -> Any:
+        waits[request.path_url.partition("?")[0]] = asked["timeout"]
+        return send(session, request, **asked)
 
+    monkeypatch.setattr(requests.Session, "send", sent)
+    stop = "/v1.41/containers/c/stop"
     with (
-        StubServer(answer).running() as server,
+        StubServer({**ANSWERS, stop: Answer(204)}.get).running() as server,
         closing(DockerEngine(f"tcp://{server.address}", timeout=SHORT)) as engine,
     ):
-        engine.stop("c", timeout=1)
-    assert "POST /v1.41/containers/c/stop" in server.asked
+        engine.stop("c", timeout=7)
+    assert waits[stop] == (SHORT, client.CHANGE_TIMEOUT + 7)

@@ -31,7 +31,7 @@ def engine_saying(path: str, answer: Answer, version: Any = "1.41") -> Iterator[
 
 
 @pytest.mark.parametrize("path", CALLS)
-@pytest.mark.parametrize("answer", [None, 5, "x", [None] * 3])
+@pytest.mark.parametrize("answer", [5, [None] * 3])
 def test_an_answer_of_another_form_is_an_error_in_one_sentence(path: str, answer: Any) -> None:
     if path == "/containers/json" and isinstance(answer, list):
         answer = {"message": "?"}

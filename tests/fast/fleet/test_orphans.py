@@ -6,12 +6,14 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from instances.containers.orphans import KEPT
+from instances.incidents.acknowledge import acknowledge
 from instances.incidents.hosts import watch_all
 from instances.incidents.rules import ORPHANS
 from instances.models import Host, HostWatch, Incident, Instance
 from instances.monitoring.orphans import AT_ONCE, look_for_orphans, orphans_on_all
 from tests.factories import World
 from tests.fast.conftest import Run
+from tests.fast.telling import a_channel, told_after
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +82,29 @@ def test_what_nobody_meant_is_a_warning_until_it_is_taken_in(world: World, run: 
     words = ("--customer-id", "newer", "--subdomain", "newer.example.com", "--container", "dockmgr-newer")
     assert run("adopt", *words).code == 0
     assert after_a_while() == []
+
+
+def test_what_is_found_after_somebody_has_seen_the_first_is_told_and_what_is_taken_away_is_not(
+    world: World,
+) -> None:
+    a_channel()
+    first, second = world.instance("first"), world.instance("second")
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+
+    def told() -> list[str]:
+        world.clock.advance(900)
+        look_for_orphans(world.outside)
+        return told_after(world, 0)
+
+    forget(first)
+    assert told() == ["ops opened warning orphans:local"]
+    acknowledge(Incident.objects.get().pk, "ann", world.now)
+    forget(second)
+    assert told() == ["ops opened warning orphans:local"]
+    assert Incident.objects.get().acknowledged_at is None
+    acknowledge(Incident.objects.get().pk, "ann", world.now)
+    world.engine.lose("dockmgr-second")
+    assert told() == []
 
 
 def test_a_container_that_may_serve_its_customer_is_not_called_nobodys(world: World) -> None:

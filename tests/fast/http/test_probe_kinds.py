@@ -78,8 +78,10 @@ def wait(peer: socket.socket) -> None:
     [(close, Outcome.FAIL, "closed"), (greet, Outcome.OK, ""), (wait, Outcome.OK, "")],
 )
 def test_a_connection_must_stay_open(
-    behave: Callable[[socket.socket], object], outcome: Outcome, reason: str
+    behave: Callable[[socket.socket], object], outcome: Outcome, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if behave is wait:
+        monkeypatch.setattr("instances.http.probe.SILENCE", 0.05)
     began = time.monotonic()
     with listening(behave) as port:
         result = probe(Address(f"tcp://127.0.0.1:{port}"), PATIENCE)

@@ -56,10 +56,9 @@ def ids(document: list[dict[str, Any]]) -> list[str | None]:
 
 
 def test_incidents_are_listed_the_newest_first(world: World, run: Run) -> None:
-    over, still = world.instance("c1"), world.instance("c2")
-    fails(world, over)
-    recovers(world, over)
-    fails(world, still)
+    world.incident(world.instance("c1"), resolved_at=world.now)
+    world.clock.advance(60)
+    world.incident(world.instance("c2"))
     ran = run("incidents", "--json")
     assert (ran.code, ids(ran.document)) == (0, ["c2", "c1"])
     assert all(set(row) == INCIDENT for row in ran.document)
@@ -97,7 +96,7 @@ def test_the_timeline_comes_when_asked_for(world: World, run: Run) -> None:
 
 
 def test_people_get_a_table(world: World, run: Run) -> None:
-    fails(world, world.instance())
+    world.incident(world.instance())
     world.large_incident(FLEET)
     said = run("incidents").out
     assert all(word in said for word in ("c1", "warning", "1 min", "fleet", "Half of all"))
@@ -106,8 +105,8 @@ def test_people_get_a_table(world: World, run: Run) -> None:
 def test_a_list_that_is_cut_says_so_beside_the_document(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.incidents([world.instance(customer) for customer in ("c1", "c2")])
     for customer in ("c1", "c2"):
-        fails(world, world.instance(customer))
         service.begin_restart(customer, ASKED)
     cut = run("incidents", "--limit", "1", "--json")
     assert (len(cut.document), cut.err) == (1, "Only the newest 1 are listed; --limit lists up to 1000.\n")
@@ -120,22 +119,15 @@ def test_a_list_that_is_cut_says_so_beside_the_document(
     assert run("operations", "--customer-id", "c1").err == ""
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x"])
-def test_a_limit_has_bounds(world: World, run: Run, limit: str) -> None:
-    ran = run("incidents", "--limit", limit, "--json")
-    assert (ran.code, ran.document) == (2, {"error": ran.err.strip()})
-
-
 def test_many_incidents_take_as_many_queries_as_few(
     world: World, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    for number in range(4):
-        fails(world, world.instance(f"c{number}"))
+    world.incidents([world.instance(f"c{number}") for number in range(3)])
     world.host_incident()
     mute(scope(host="local"), world.now + timedelta(hours=1), world.now, by="tests")
     with django_assert_num_queries(4):
         documents = incident_documents.incidents(Incident.objects.all(), world.now, events=True)
-    assert {row["muted_until"] for row in documents} == {"2026-03-01T13:06:00Z"}
+    assert {row["muted_until"] for row in documents} == {"2026-03-01T13:00:00Z"}
 
 
 def test_a_host_s_incident_is_not_muted_by_its_instances_mutes(world: World) -> None:
@@ -146,25 +138,21 @@ def test_a_host_s_incident_is_not_muted_by_its_instances_mutes(world: World) -> 
     assert (document["muted_until"], document["host"], document["customer_id"]) == (None, "local", None)
 
 
-@pytest.mark.parametrize("how", ["--incident-id", "--customer-id"])
-def test_an_incident_is_acknowledged_and_the_first_who_did_stays(world: World, run: Run, how: str) -> None:
-    fails(world, world.instance())
-    which = "c1" if how == "--customer-id" else str(Incident.objects.get().pk)
-    ran = run("ack", how, which, "--json")
+def test_an_incident_is_acknowledged_and_the_first_who_did_stays(world: World, run: Run) -> None:
+    number = world.incident(world.instance()).pk
+    ran = run("ack", "--incident-id", str(number), "--json")
     assert ran.code == 0
     assert set(ran.document) == INCIDENT | {"events"}
     assert ran.document["acknowledged_by"].startswith("cli:")
     assert ran.document["events"][-1]["kind"] == "acknowledged"
     world.clock.advance(60)
-    again = run("ack", how, which, "--json")
+    again = run("ack", "--customer-id", "c1", "--json")
     assert (again.code, again.document["acknowledged_at"]) == (0, ran.document["acknowledged_at"])
-    assert "acknowledged by cli:" in run("ack", how, which).out
+    assert "acknowledged by cli:" in run("ack", "--customer-id", "c1").out
 
 
 def test_what_is_over_can_not_be_acknowledged(world: World, run: Run) -> None:
-    instance = world.instance()
-    fails(world, instance)
-    recovers(world, instance)
+    world.incident(world.instance(), resolved_at=world.now)
     assert run("ack", "--customer-id", "c1").err == "Customer c1 has no open incident.\n"
     ran = run("ack", "--incident-id", str(Incident.objects.get().pk))
     assert (ran.code, ran.err.count("\n")) == (2, 1)
@@ -197,7 +185,6 @@ def test_unmuting_tells_when_something_else_still_mutes(world: World, run: Run) 
     assert run("unmute", "--plan", "pro").out == "pro: was not muted\n"
 
 
-@pytest.mark.django_db
 def test_uptime_is_told_by_instance_by_plan_and_in_all(world: World, run: Run) -> None:
     instance = world.instance()
     for ago, availability in ((7200, "up"), (1800, "down"), (900, "up")):
@@ -268,26 +255,21 @@ WRONG = [
     ("ack", "--incident-id", "x"),
     ("ack", "--incident-id", "7", "--customer-id", "c1"),
     ("incidents", "--customer-id", "Bad"),
+    *(("incidents", "--limit", limit) for limit in ("0", "-1", "1001", "x")),
     ("mute", "--customer-id", "c1"),
     ("mute", "--for", "1h"),
     ("mute", "--customer-id", "nobody", "--for", "1h"),
     ("mute", "--customer-id", "c1", "--host", "local", "--for", "1h"),
     ("mute", "--host", "mars", "--for", "1h"),
     ("mute", "--plan", "platinum", "--for", "1h"),
-    *(
-        ("mute", "--host", "local", "--for", lasts)
-        for lasts in ("", "1", "0s", "-1h", "31d", "99999d", "soon")
-    ),
+    *(("mute", "--host", "local", "--for", lasts) for lasts in ("", "0s", "31d", "soon")),
     *(
         ("mute", "--host", "local", "--until", until)
-        for until in ("2h", "2026-03-01T13:00:00", "2026-03-01T12:00:00Z", "2026-04-01T12:00:00Z", "tomorrow")
+        for until in ("2h", "2026-03-01T12:00:00Z", "2026-04-01T12:00:00Z")
     ),
     ("mute", "--host", "local", "--for", "1h", "--until", "2026-03-02T00:00:00Z"),
     ("unmute", "--host", "mars"),
-    *(
-        ("uptime", "--since", since)
-        for since in ("", "ever", "30", "0s", "2026-03-01", "2027-01-01T00:00:00Z")
-    ),
+    *(("uptime", "--since", since) for since in ("", "ever", "0s", "2027-01-01T00:00:00Z")),
     ("uptime", "--plan", "platinum"),
     ("uptime", "--customer-id", "nobody"),
     ("uptime", "--customer-id", "c1", "--plan", "pro"),

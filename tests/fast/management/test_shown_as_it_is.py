@@ -37,9 +37,9 @@ def test_an_address_in_brackets_is_shown_whole(world: World, run: Run) -> None:
     assert "new is live at http://[fd00::1]:" in run(*NEW).out
 
 
-@pytest.mark.parametrize("reason", ["a :bug: in it", "at 12:100:00", "[fd00::1]"])
-def test_words_between_colons_or_brackets_stay_words(world: World, run: Run, reason: str) -> None:
+def test_words_between_colons_or_brackets_stay_words(world: World, run: Run) -> None:
     world.instance()
+    reason = "a :bug: in it at 12:100:00 [fd00::1]"
     service.begin_restart("c1", replace(ASKED, reason=reason), world.outside)
     assert reason in run("operations").out
 

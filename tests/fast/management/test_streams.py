@@ -21,15 +21,15 @@ TOP = Path(__file__).resolve().parents[3]
 FULL = "Not all of the output could be written to standard output: No space left on device.\n"
 NO_INPUT = "there is no standard input."
 ENDS: dict[str, tuple[str, int, str]] = {
-    "a fleet file from nowhere": (
-        "apply - --dry-run <&-",
+    "a fleet file from nowhere, and nowhere to print to": (
+        "apply - --dry-run <&- >&-",
         2,
         f"The fleet file '-' can't be read: {NO_INPUT}\n",
     ),
-    "a full standard error": ("check_health --customer-id NOPE 2>/dev/full", 2, ""),
-    "no stream at all": ("check_health --customer-id NOPE <&- >&- 2>&-", 2, ""),
+    "no stream at all": ("--version <&- >&- 2>&-", 0, ""),
+    "a full standard error": ("--version >/dev/full 2>/dev/full", 0, ""),
     "a full standard output": ("--version >/dev/full", 0, FULL),
-    "a command of Django's": ("version >&-", 0, FULL.replace("No space left on device", "it is closed")),
+    "a closed standard output": ("--version >&-", 0, FULL.replace("No space left on device", "it is closed")),
 }
 
 

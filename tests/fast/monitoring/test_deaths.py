@@ -21,7 +21,8 @@ from instances.monitoring import deaths
 from instances.monitoring.death_rules import Death
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
-from instances.operations.last_words import MOST_AN_HOUR, keep_of_crashes
+from instances.operations import last_words
+from instances.operations.last_words import keep_of_crashes
 from instances.outside import engine_address
 from tests.factories import World
 from tests.fast.side_by_side import side_by_side
@@ -77,10 +78,10 @@ def test_what_is_heard_twice_is_kept_once(world: World, watch: EventWatch) -> No
 @pytest.mark.django_db(transaction=True)
 def test_what_several_processes_hear_at_once_is_kept_once(world: World) -> None:
     instance = world.instance()
-    for second in range(10):
+    for second in range(3):
         death = Death((int(world.now.timestamp()) + second) * 10**9, 1)
         assert side_by_side(*[partial(deaths._note, instance, death, world.now)] * 4) == []
-    assert len(died()) == 10
+    assert len(died()) == 3
 
 
 @pytest.mark.parametrize("fast", [20, 7200])
@@ -144,19 +145,21 @@ def test_of_those_that_wait_there_are_never_too_many(
     world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = world.instance()
-    monkeypatch.setattr(deaths, "MOST", 40)
+    monkeypatch.setattr(deaths, "MOST", 10)
+    monkeypatch.setattr(deaths, "AT_ONCE", 3)
     waiting = watch._noticed.deaths
     for _ in range(5):
-        for number in range(45):
+        for number in range(12):
             watch._noticed.add(ContainerEvent(instance.container_id, "die", number, 1))
         list(watch.crashes())
     taken = [len(waiting.take(world.now)) for _ in range(5)]
-    assert sum(taken) == 40
+    assert sum(taken) == 10
 
 
 def test_a_host_that_does_not_answer_costs_one_question_however_many_died_there(
-    world: World, watch: EventWatch
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deaths, "AT_ONCE", 3)
     away = Host.objects.create(name="away", docker_url="tcp://h2:2376", first_port=25000)
     there = world.outside.hosts[away.docker_url]
     there._serial = itertools.count(1000)  # no two engines have a container of one id
@@ -258,12 +261,15 @@ def test_a_death_in_an_outage_is_a_line_of_the_outage(world: World, watch: Event
     assert IncidentEvent.objects.get(kind="died").incident == outage == Incident.objects.get()
 
 
-def test_of_what_dies_all_the_time_some_last_words_are_kept(world: World, watch: EventWatch) -> None:
+def test_of_what_dies_all_the_time_some_last_words_are_kept(
+    world: World, watch: EventWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_words, "MOST_AN_HOUR", 2)
     instance = world.instance()
     world.engine.write_log(instance.container_id, b"no more space\n")
-    for _ in range(MOST_AN_HOUR + 2):
+    for _ in range(4):
         crashes(world, watch, 1)
-    assert (LastWords.objects.count(), len(died())) == (MOST_AN_HOUR, MOST_AN_HOUR + 2)
+    assert (LastWords.objects.count(), len(died())) == (2, 4)
     world.clock.advance(timedelta(hours=1).total_seconds())
     crashes(world, watch)
-    assert LastWords.objects.count() == MOST_AN_HOUR + 1
+    assert LastWords.objects.count() == 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
 from pytest_django.fixtures import Settings
 
 from instances.admin.host_load import loads
@@ -29,19 +28,21 @@ from tests.fakes.outside import fails, passes
 from tests.fast.telling import HOUR, a_channel, outbox
 
 pytestmark = pytest.mark.django_db
-EVERY, AWAY = 300, 60  # seconds: it is gone for one minute in five
 STEP = 30  # seconds between two turns
+EVERY, AWAY = 5 * STEP, 2 * STEP  # it is gone for two turns of five
+GRACE, WINDOW, CLEAN = 2 * STEP, 2 * STEP, 10 * STEP
 
 
 @pytest.fixture(autouse=True)
 def numbers(settings: Settings) -> None:
-    settings.HOST_ASK_INTERVAL, settings.HOST_INTERVAL, settings.HOST_GRACE = STEP, STEP, 120
-    settings.REOPEN_WITHIN, settings.FLAPS_ALLOWED, settings.FLAP_WINDOW = 600, 3, 3600
-    settings.FLAPPING_CLEAN, settings.REMIND_CRITICAL = 900, 3600
+    settings.HOST_ASK_INTERVAL, settings.HOST_INTERVAL, settings.HOST_GRACE = STEP, STEP, GRACE
+    settings.REOPEN_WITHIN, settings.FLAPS_ALLOWED, settings.FLAP_WINDOW = 600, 2, 3600
+    settings.FLAPPING_CLEAN, settings.REMIND_CRITICAL = CLEAN, 3600
+    settings.WAVE_LEAST, settings.WAVE_WINDOW = 2, WINDOW
     a_channel(min_level="warning")
 
 
-def pass_time(world: World, seconds: int, *, comes_and_goes: bool) -> None:
+def pass_time(world: World, seconds: int, *, comes_and_goes: bool = False) -> None:
     for second in range(0, seconds, STEP):
         for engine in world.outside.hosts.values():
             engine.unreachable = comes_and_goes and second % EVERY < AWAY
@@ -57,56 +58,45 @@ def told() -> list[str]:
     return [line.split()[1] for line in outbox()]
 
 
-def test_a_host_that_comes_and_goes_is_told_a_few_times_and_then_reminded_of(
+def own_incident() -> Incident:
+    return Incident.objects.open().get(key="host:local")
+
+
+def test_a_host_that_comes_and_goes_is_told_a_few_times_then_reminded_of_until_it_has_stayed_well(
     world: World, settings: Settings
 ) -> None:
-    settings.REMIND_CRITICAL = HOUR // 2
-    world.instance()
-    pass_time(world, HOUR // 2 + EVERY * 4, comes_and_goes=True)
-    assert told() == ["opened", "summary"] * 3 + ["flapping"] + ["reminder"]
+    settings.REMIND_CRITICAL = EVERY
+    instance = world.instance()
+    pass_time(world, 3 * EVERY + AWAY, comes_and_goes=True)
+    assert told() == ["opened", "summary"] * 2 + ["flapping", "reminder"]
     message = Notification.objects.get(kind="flapping").payload
     assert message["title"] == "Host local is in trouble again and again"
-    assert message["message"].startswith("Host local has been in trouble again and again since 12:15:")
-
-
-def test_its_end_is_told_when_it_has_stayed_well(world: World) -> None:
-    world.instance()
-    pass_time(world, EVERY * 5, comes_and_goes=True)
-    pass_time(world, 640, comes_and_goes=False)
-    assert told()[-1] == "flapping"
-    pass_time(world, 60, comes_and_goes=False)
-    assert told()[-1] == "summary"
+    assert message["message"].startswith("Host local has been in trouble again and again since 12:05:")
+    assert healing_held(instance, world.now)
+    settings.REMIND_CRITICAL = HOUR
+    pass_time(world, CLEAN)
+    assert told()[6:] == []
+    pass_time(world, STEP)
+    assert told()[6:] == ["summary"]
     assert not Incident.objects.open().exists()
 
 
-def test_meanwhile_instances_are_healed_at_once_and_told_of_after_the_usual_grace(world: World) -> None:
-    instance = world.instance()
-    pass_time(world, EVERY * 5, comes_and_goes=True)  # well again for four minutes
-    pass_time(world, 20, comes_and_goes=False)
-    assert (healing_held(instance, world.now), engines_out_of_reach()) == (False, {})
-    world.incident(instance)
-    pass_time(world, 60, comes_and_goes=False)
-    assert outbox()[-1] == "ops opened warning c1"
-
-
-def test_it_holds_back_its_instances_while_it_is_away_and_for_the_usual_grace(world: World) -> None:
-    instance = world.instance()
-    pass_time(world, EVERY * 4 + AWAY + 20, comes_and_goes=True)
-    world.incident(instance)
-    pass_time(world, 80, comes_and_goes=False)
-    assert told()[-1] == "flapping"
-
-
-def a_flapping_host(world: World, customers: int) -> list[Instance]:
-    """It has come and gone for twenty minutes, and was well again a moment ago."""
+def a_flapping_host(world: World, customers: int = 3) -> list[Instance]:
+    """It has come and gone for a while, which was told, and is found to be well again a moment ago."""
     there = [world.instance(f"c{number}") for number in range(customers)]
-    pass_time(world, EVERY * 4 + AWAY + STEP, comes_and_goes=True)
-    assert told() == ["opened", "summary"] * 3 + ["flapping"]
+    world.host_incident(flapping=True)
+    pass_time(world, STEP)
+    assert (told(), own_incident().resolve_at is not None) == (["flapping"], True)
     return there
 
 
-def own_incident() -> Incident:
-    return Incident.objects.open().get(key="host:local")
+def test_its_instances_are_healed_at_once_and_told_of_after_the_usual_grace(world: World) -> None:
+    [instance] = a_flapping_host(world, 1)
+    world.incident(instance)
+    pass_time(world, GRACE - STEP)
+    assert (healing_held(instance, world.now), engines_out_of_reach(), told()) == (False, {}, ["flapping"])
+    pass_time(world, 2 * STEP)
+    assert outbox()[1:] == ["ops opened warning c0"]
 
 
 def fail(world: World, instances: list[Instance]) -> None:
@@ -128,79 +118,76 @@ def last_told(before: int) -> list[str]:
 
 
 def test_a_wave_on_a_host_that_is_well_again_is_told_and_healed_as_one(world: World) -> None:
-    there = a_flapping_host(world, 8)
-    pass_time(world, 240, comes_and_goes=False)
-    over, before = own_incident().resolve_at, len(told())
-    fail(world, there[:6])
-    pass_time(world, 90, comes_and_goes=False)
-    [told_of] = last_told(before)
+    there = a_flapping_host(world)
+    pass_time(world, GRACE)
+    over = own_incident().resolve_at
+    fail(world, there[:2])
+    pass_time(world, 2 * STEP)
+    [told_of] = last_told(1)
     assert told_of.startswith("opened: Host local answers, but has had a wave of failures since")
-    assert "6 of 8 instances of host local failed within 120 s" in told_of
+    assert "2 of 3 instances of host local failed within 60 s" in told_of
     assert (in_wave(world.host.pk), healing_held(there[0], world.now)) == (True, False)
     assert (own_incident().resolve_at, own_incident().cause) == (over, "engine")
     assert [load.trouble for load in loads()] == ["answers_but_many_fail"]
-    recover(world, there[:6])
-    pass_time(world, 240, comes_and_goes=False)
-    assert [line.split(":")[0] for line in last_told(before)] == ["opened", "summary"]
+    recover(world, there[:2])
+    pass_time(world, WINDOW + GRACE)
+    assert told()[1:] == ["opened", "summary"]
     assert (in_wave(world.host.pk), own_incident().resolve_at) == (False, over)
-    pass_time(world, 600, comes_and_goes=False)
-    assert told()[before:] == ["opened", "summary", "summary"]
+    pass_time(world, CLEAN - GRACE - WINDOW)
+    assert told()[1:] == ["opened", "summary", "summary"]
     assert not Incident.objects.open().exists()
 
 
 def test_what_failed_together_in_the_usual_grace_is_told_as_one_when_that_is_over(world: World) -> None:
-    there = a_flapping_host(world, 8)
-    before = len(told())
-    fail(world, there[:6])
-    pass_time(world, 60, comes_and_goes=False)
-    assert (told()[before:], in_wave(world.host.pk)) == ([], False)
-    pass_time(world, 120, comes_and_goes=False)
-    [told_of] = last_told(before)
-    assert "6 of 8 instances of host local failed within" in told_of
+    there = a_flapping_host(world)
+    fail(world, there[:2])
+    pass_time(world, GRACE - STEP)
+    assert (told()[1:], in_wave(world.host.pk)) == ([], False)
+    pass_time(world, 2 * STEP)
+    [told_of] = last_told(1)
+    assert "2 of 3 instances of host local failed within" in told_of
 
 
 def test_fewer_than_a_wave_are_told_one_by_one_after_the_usual_grace(world: World) -> None:
-    there = a_flapping_host(world, 8)
-    before = len(told())
-    fail(world, there[:2])
-    pass_time(world, 180, comes_and_goes=False)
-    assert sorted(outbox()[before:]) == ["ops opened warning c0", "ops opened warning c1"]
+    there = a_flapping_host(world)
+    fail(world, there[:1])
+    pass_time(world, GRACE + STEP)
+    assert outbox()[1:] == ["ops opened warning c0"]
     assert not in_wave(world.host.pk)
 
 
 def test_a_host_that_is_away_again_in_a_wave_holds_all_back_and_is_told_no_second_time(world: World) -> None:
-    there = a_flapping_host(world, 8)
-    pass_time(world, 240, comes_and_goes=False)
-    fail(world, there[:6])
-    pass_time(world, 60, comes_and_goes=False)
-    before = len(told())
-    pass_time(world, AWAY + STEP, comes_and_goes=True)
-    back = world.now - timedelta(seconds=STEP)
-    assert own_incident().resolve_at == back + timedelta(seconds=settings.FLAPPING_CLEAN)
+    there = a_flapping_host(world)
+    pass_time(world, GRACE)
+    fail(world, there[:2])
+    pass_time(world, STEP)
+    assert told()[1:] == ["opened"]
+    pass_time(world, AWAY, comes_and_goes=True)
+    assert healing_held(there[0], world.now)
+    back = world.now
+    pass_time(world, STEP)
+    assert own_incident().resolve_at == back + timedelta(seconds=CLEAN)
     assert own_incident().down_since is not None
-    recover(world, there[:6])
-    pass_time(world, 600, comes_and_goes=False)
-    assert told()[before:] == ["summary"]
+    recover(world, there[:2])
+    pass_time(world, GRACE + STEP)
+    assert told()[2:] == ["summary"]
     assert Incident.objects.open().get() == own_incident()
-    pass_time(world, 300, comes_and_goes=False)
-    assert told()[before:] == ["summary", "summary"]
+    pass_time(world, CLEAN - GRACE)
+    assert told()[2:] == ["summary", "summary"]
 
 
 def test_waves_that_come_and_go_there_flap_by_themselves(world: World, settings: Settings) -> None:
-    settings.FLAPPING_CLEAN = HOUR
-    there = a_flapping_host(world, 8)
-    pass_time(world, 150, comes_and_goes=False)
-    before = len(outbox(incident__kind="host"))
-    for _ in range(6):
-        fail(world, there[:6])
-        pass_time(world, STEP, comes_and_goes=False)
-        recover(world, there[:6])
-        pass_time(world, 270, comes_and_goes=False)
-    kinds = [line.split()[1:] for line in outbox(incident__kind="host")[before:]]
-    of_wave = [
-        [kind, level, "wave:local"] for kind, level in [("opened", "critical"), ("summary", "info")] * 3
-    ]
-    assert kinds == [*of_wave, ["flapping", "critical", "wave:local"]]
+    settings.FLAPPING_CLEAN, settings.FLAPS_ALLOWED = HOUR, 1
+    there = a_flapping_host(world)
+    pass_time(world, GRACE + STEP)
+    for _ in range(3):
+        fail(world, there[:2])
+        pass_time(world, STEP)
+        recover(world, there[:2])
+        pass_time(world, WINDOW + GRACE)
+    kinds = [line.split()[1:] for line in outbox(incident__kind="host")[1:]]
+    of_wave = [("opened", "critical"), ("summary", "info"), ("flapping", "critical")]
+    assert kinds == [[kind, level, "wave:local"] for kind, level in of_wave]
 
 
 def test_a_host_that_is_away_for_the_first_time_costs_no_look_for_such_a_wave(
@@ -213,14 +200,14 @@ def test_a_host_that_is_away_for_the_first_time_costs_no_look_for_such_a_wave(
     assert own_incident().resolve_at is not None
     assert looks == []
     Incident.objects.update(flapping=True)
-    pass_time(world, STEP, comes_and_goes=False)
+    pass_time(world, STEP)
     assert looks == [world.host.pk]
 
 
 def test_what_else_is_looked_at_there_is_looked_at_as_anywhere(world: World) -> None:
     a_flapping_host(world, 1)
     assert unsettled_hosts().exists()
-    pass_time(world, 150, comes_and_goes=False)
+    pass_time(world, GRACE + STEP)
     assert own_incident().is_open
     assert not unsettled_hosts().exists()
     assert (own_incident().down_since, own_incident().downtime) != (None, 0)
@@ -229,23 +216,19 @@ def test_what_else_is_looked_at_there_is_looked_at_as_anywhere(world: World) -> 
     assert hosts.in_doubt(world.now)
 
 
-def test_one_that_is_lost_less_often_is_told_each_time(world: World) -> None:
-    world.instance()
-    pass_time(world, EVERY * 3, comes_and_goes=True)
-    assert told() == ["opened", "summary"] * 3
-
-
-def test_half_of_all_hosts_that_come_and_go_are_told_as_one_that_does(world: World) -> None:
+def test_half_of_all_hosts_that_come_and_go_are_told_as_one_that_does(
+    world: World, settings: Settings
+) -> None:
+    settings.FLAPPING_CLEAN, settings.FLAPS_ALLOWED = 4 * STEP, 1
     instance = world.instance()
-    for name in ("far", "away"):
-        host = Host.objects.create(name=name, docker_url=f"unix:///fake/{name}.sock")
-        world.instance(name, host=host)
-    pass_time(world, EVERY * 5, comes_and_goes=True)
+    far = Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
+    world.instance("far", host=far)
+    pass_time(world, EVERY + AWAY + STEP, comes_and_goes=True)
     fleet = [line.split()[1] for line in outbox(incident__kind="fleet")]
-    assert fleet == ["opened", "resolved"] * 3 + ["flapping"]
+    assert fleet == ["opened", "resolved", "flapping"]
     assert not healing_held(instance, world.now)
     assert left_alone([instance.pk], world.now) == set()
-    pass_time(world, 900, comes_and_goes=False)
+    pass_time(world, 4 * STEP)
     assert outbox(incident__kind="fleet")[-1] == "ops resolved info fleet"
     assert not Incident.objects.open().exists()
 
@@ -262,7 +245,7 @@ def test_a_self_test_that_fails_after_half_of_all_hosts_came_and_went_is_told_an
 ) -> None:
     instance = world.instance()
     in_vain = world.large_incident("fleet", "hosts", flapping=True)
-    pass_time(world, STEP, comes_and_goes=False)
+    pass_time(world, STEP)
     assert in_vain.flapping
     assert not healing_held(instance, world.now)
     world.probe.of_itself = fails("timeout")
@@ -273,6 +256,6 @@ def test_a_self_test_that_fails_after_half_of_all_hosts_came_and_went_is_told_an
     assert healing_held(instance, world.now)
     assert outbox()[before:] == ["ops opened critical fleet:self_test"]
     world.probe.of_itself = passes()
-    pass_time(world, 120, comes_and_goes=False)
+    pass_time(world, 120)
     assert not healing_held(instance, world.now)
     assert Incident.objects.open().get() == in_vain

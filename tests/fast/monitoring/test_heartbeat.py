@@ -19,7 +19,7 @@ from tests.fast.tasks.test_tasks import Sent, registered
 from tests.hostile_server import Behaviour, HostileServer, answer, close_at_once, drip, raw
 
 PATH = "/s3cret-check-id"
-BOUND, PATIENCE = 0.3, 30.0  # for monitors that never end, and for those that do
+BOUND, PATIENCE = 0.1, 30.0  # for monitors that never end, and for those that do
 MARGIN = 10.0
 
 

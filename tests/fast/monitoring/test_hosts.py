@@ -20,6 +20,7 @@ from instances.incidents.hosts import engines_out_of_reach, healing_held
 from instances.models import Health, Host, HostWatch, Incident, Instance, Notification
 from instances.monitoring import host_answers, host_rules
 from instances.monitoring import hosts as host_watching
+from instances.monitoring.certificates import judge_certificates
 from instances.monitoring.host_answers import Answer
 from instances.monitoring.host_rules import HostStep
 from instances.monitoring.hosts import ask_due, in_doubt
@@ -30,15 +31,20 @@ from tests.fast.telling import a_channel, told_after
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def numbers(settings: Settings) -> None:
+    settings.WAVE_LEAST, settings.WAVE_WINDOW, settings.HOST_GRACE = 3, 60, 60
+
+
 def ask(world: World, after: float = 0) -> int:
     world.clock.advance(after)
     return ask_due(world.outside)
 
 
 def ask_for(world: World, seconds: int) -> None:
-    """Every five seconds, as the watching threads do; deadlines are met on the way."""
-    for _ in range(seconds // 5):
-        ask(world, 5)
+    """As often as may be, as the watching threads do; deadlines are met on the way."""
+    for _ in range(seconds // 10):
+        ask(world, 10)
         deadlines.apply_due(world.now, resolution)
 
 
@@ -53,7 +59,7 @@ def incident_of(world: World) -> Incident:
 def break_engine(world: World) -> None:
     world.engine.unreachable = True
     hosts.suspect([world.host.pk], world.now)
-    ask_for(world, 15)
+    ask_for(world, 20)
     assert incident_of(world).is_open
 
 
@@ -126,42 +132,26 @@ def test_an_engine_that_can_not_be_reached_as_it_is_set_up_is_the_hosts_trouble(
     instance, words = world.instance(), "The Docker Engine can't be used: its certificate has expired."
     for _ in range(2):
         world.engine.fail_next("ping", EngineUnusable(words))
-    ask_for(world, 15)
+    ask_for(world, 20)
     incident = incident_of(world)
     assert (incident.cause, incident.severity, incident.message) == ("configuration", "critical", words)
     assert not Incident.objects.filter(kind="instance").exists()
     assert (set(engines_out_of_reach()), healing_held(instance, world.now)) == ({world.host.pk}, True)
 
 
-CERTIFICATES = {
-    "far ends": ({"engine": 15, "ours": 300}, ""),
-    "the engine's ends soon": ({"engine": 13.9, "ours": 300}, "engine"),
-    "both end soon": ({"engine": 13, "ours": 2}, "engine,ours"),
-    "nothing was seen": ({}, ""),
-}
+def test_a_certificate_that_ends_soon_is_one_warning(world: World) -> None:
+    def judge(**days: float) -> list[tuple[str, str]]:
+        ends = [CertificateEnd(side, "its", world.now + timedelta(days=left)) for side, left in days.items()]
+        judge_certificates(world.host, ends, world.now)
+        warned = Incident.objects.open().filter(key="certificate:local", host=world.host)
+        return list(warned.values_list("severity", "cause"))
 
-
-@pytest.mark.parametrize(("days", "cause"), CERTIFICATES.values(), ids=CERTIFICATES.keys())
-def test_a_certificate_that_ends_soon_is_one_warning(
-    world: World, days: dict[str, float], cause: str
-) -> None:
-    world.instance()
-    ends = [
-        CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in days.items()
-    ]
-    outside = replace(world.outside, certificates=lambda address: ends)
-    for _ in range(3):
-        ask_due(outside)
-        world.clock.advance(60)
-    found = Incident.objects.values_list("key", "severity", "cause", "host")
-    assert list(found) == ([("certificate:local", "warning", cause, world.host.pk)] if cause else [])
-    outside = replace(outside, certificates=lambda address: [])
-    ask_due(outside)
-    assert Incident.objects.open().count() == bool(cause)
-    ends = [CertificateEnd("engine", "its", world.now + timedelta(days=90))]
-    world.clock.advance(60)
-    ask_due(replace(outside, certificates=lambda address: ends))
-    assert not Incident.objects.open().exists()
+    assert judge() == judge(engine=15, ours=300) == []
+    assert judge(engine=13.9, ours=300) == [("warning", "engine")]
+    assert judge(engine=13, ours=2) == [("warning", "engine,ours")]
+    assert judge() == [("warning", "engine,ours")], "nothing was seen"
+    assert judge(engine=90, ours=90) == []
+    assert Incident.objects.count() == 1
 
 
 def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world: World) -> None:
@@ -173,10 +163,10 @@ def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world:
         CertificateEnd(side, f"{side}'s", world.now + timedelta(days=left)) for side, left in both.items()
     ]
     outside = replace(world.outside, certificates=lambda address: ends)
-    for _ in range(12):
+    for _ in range(4):
         ask_due(outside)
         told += told_after(world, 0)
-        world.clock.advance(86_400)
+        world.clock.advance(3 * 86_400)
     assert told == ["ops opened warning certificate:local"] * 2
     assert "ours" in Notification.objects.order_by("-created_at")[0].payload["message"]
 
@@ -184,8 +174,8 @@ def test_a_second_certificate_that_ends_soon_is_told_as_the_first_one_was(world:
 def test_a_host_is_asked_on_while_its_instances_began_to_fail_lately(world: World) -> None:
     fail_all(world, a_fleet(world, 1))
     ask(world)
-    asked = [ask(world, 10) for _ in range(14)]
-    assert asked == [1] * 12 + [0, 0]  # then once a minute, as ever
+    asked = [ask(world, 10) for _ in range(8)]
+    assert asked == [1] * 6 + [0, 0]  # then once a minute, as ever
 
 
 def test_an_engine_that_fails_once_is_no_incident(world: World) -> None:
@@ -230,38 +220,38 @@ def test_hosts_are_asked_side_by_side_and_judged_by_their_own(world: World) -> N
 
 
 def test_a_wave_of_failures_is_the_host(world: World) -> None:
-    instances = a_fleet(world, 10)
-    fail_all(world, instances[:4])
+    instances = a_fleet(world, 5)
+    fail_all(world, instances[:2])
     ask(world)
     assert not Incident.objects.filter(kind="host").exists()
     world.clock.advance(20)
-    fail_all(world, instances[4:6])
+    fail_all(world, instances[2:3])
     ask(world)
     incident = incident_of(world)
     assert (incident.cause, incident.severity) == ("wave", "critical")
     common = "in common: reason refused"
-    assert incident.message == f"6 of 10 instances of host local failed within 120 s, {common}."
+    assert incident.message == f"3 of 5 instances of host local failed within 60 s, {common}."
 
 
 def test_a_wave_names_the_image_that_only_the_failing_run(world: World) -> None:
-    instances = a_fleet(world, 10)
-    Instance.objects.filter(pk__in=[i.pk for i in instances[:6]]).update(
+    instances = a_fleet(world, 5)
+    Instance.objects.filter(pk__in=[i.pk for i in instances[:3]]).update(
         image="agent:2.0", image_id="sha256:" + "ab" * 32
     )
-    fail_all(world, instances[:6])
+    fail_all(world, instances[:3])
     ask(world)
     assert incident_of(world).message.endswith("in common: reason refused, image agent:2.0 (abababababab).")
 
 
 def test_failures_spread_over_time_are_no_wave(world: World) -> None:
-    for instance in a_fleet(world, 6):
+    for instance in a_fleet(world, 4):
         fail_all(world, [instance])
         ask_for(world, 30)
     assert not Incident.objects.filter(kind="host").exists()
 
 
 def test_paused_and_removed_instances_make_no_wave(world: World) -> None:
-    instances = a_fleet(world, 6)
+    instances = a_fleet(world, 4)
     fail_all(world, instances)
     Health.objects.filter(pk=instances[0].pk).update(status="paused")
     Instance.objects.filter(pk=instances[1].pk).update(decommissioned_at=world.now)
@@ -277,7 +267,7 @@ def test_an_engine_that_is_back_begins_the_grace_and_all_are_looked_at_anew(worl
     ask(world, 10)
     incident = incident_of(world)
     assert incident.is_open
-    assert incident.resolve_at == world.now + timedelta(seconds=120)
+    assert incident.resolve_at == world.now + timedelta(seconds=60)
     assert [health_of(instance).next_check_at for instance in instances] == [world.now, world.now, None]
 
 
@@ -287,25 +277,25 @@ def test_after_the_grace_one_sentence_says_what_is_left(world: World) -> None:
     world.engine.unreachable = False
     ask(world, 10)
     fail_all(world, instances[:1])
-    ask_for(world, 115)
+    ask_for(world, 50)
     assert incident_of(world).is_open
-    ask_for(world, 5)
+    ask_for(world, 10)
     incident = incident_of(world)
     assert incident.resolution == "1 of 3 instances of host local is still down"
     assert (incident.is_open, incident.notify_at) == (False, incident.resolved_at)
 
 
 def test_what_the_engine_left_behind_is_no_wave_of_its_own(world: World, settings: Settings) -> None:
-    settings.HOST_GRACE = 60
-    instances = a_fleet(world, 6)
+    settings.HOST_GRACE = 30
+    instances = a_fleet(world, 3)
     break_engine(world)
     world.engine.unreachable = False
     ask(world, 10)
     fail_all(world, instances)
-    ask_for(world, 65)
-    told = "6 of 6 instances of host local are still down"
+    ask_for(world, 30)
+    told = "3 of 3 instances of host local are still down"
     assert incident_of(world).resolution == told
-    ask_for(world, 120)
+    ask_for(world, 60)
     assert (incident_of(world).is_open, incident_of(world).resolution) == (False, told)
     assert incident_of(world).events.filter(kind="reopened").count() == 0
 
@@ -315,11 +305,11 @@ def test_failing_again_in_the_grace_ends_the_grace(world: World) -> None:
     world.engine.unreachable = False
     ask(world, 10)
     world.engine.unreachable = True
-    ask_for(world, 200)
+    ask_for(world, 80)
     incident = incident_of(world)
     assert (incident.is_open, incident.resolve_at) == (True, None)
     world.engine.unreachable = False
-    ask_for(world, 135)
+    ask_for(world, 70)
     assert not incident_of(world).is_open
     assert list(incident.events.values_list("kind", flat=True)) == [
         "opened", "severity", "grace", "relapse", "grace", "resolved",
@@ -327,37 +317,37 @@ def test_failing_again_in_the_grace_ends_the_grace(world: World) -> None:
 
 
 def test_a_wave_passes_with_its_window_and_a_new_one_ends_the_grace(world: World) -> None:
-    instances = a_fleet(world, 12)
-    fail_all(world, instances[:6])
-    ask_for(world, 135)
+    instances = a_fleet(world, 6)
+    fail_all(world, instances[:3])
+    ask_for(world, 70)
     assert incident_of(world).resolve_at
-    fail_all(world, instances[6:])
-    ask_for(world, 15)
+    fail_all(world, instances[3:])
+    ask_for(world, 10)
     assert (incident_of(world).is_open, incident_of(world).resolve_at) == (True, None)
-    ask_for(world, 135)
+    ask_for(world, 60)
     assert incident_of(world).resolve_at
-    ask_for(world, 125)
-    assert incident_of(world).resolution == "12 of 12 instances of host local are still down"
+    ask_for(world, 60)
+    assert incident_of(world).resolution == "6 of 6 instances of host local are still down"
 
 
 def test_a_wave_whose_engine_is_gone_says_so(world: World) -> None:
-    fail_all(world, a_fleet(world, 6))
+    fail_all(world, a_fleet(world, 3))
     ask(world)
     assert incident_of(world).cause == "wave"
     world.engine.unreachable = True
-    ask_for(world, 25)
+    ask_for(world, 20)
     assert incident_of(world).cause == "engine"
     assert watch_of(world).failures >= 2
 
 
 def test_an_engine_that_is_gone_is_told_to_whoever_has_seen_to_the_wave_before(world: World) -> None:
     a_channel()
-    fail_all(world, a_fleet(world, 6))
+    fail_all(world, a_fleet(world, 3))
     ask(world)
     assert told_after(world, 0) == ["ops opened critical host:local"]
     acknowledge(incident_of(world).pk, "ann", world.now)
     world.engine.unreachable = True
-    ask_for(world, 25)
+    ask_for(world, 20)
     assert told_after(world, 0) == ["ops opened critical host:local"]
     ask_for(world, 60)
     assert told_after(world, 0) == []
@@ -415,9 +405,9 @@ def test_the_settings_are_the_rules(world: World, settings: Settings) -> None:
     assert incident_of(world).message.startswith(
         "2 of 2 instances of host local failed within 10 s, in common"
     )
-    ask_for(world, 15)
+    ask_for(world, 20)
     assert incident_of(world).resolve_at
-    ask_for(world, 25)
+    ask_for(world, 20)
     assert not incident_of(world).is_open
 
 
@@ -454,8 +444,7 @@ def test_a_grace_that_is_over_in_the_instant_of_a_relapse_begins_an_incident_ane
     ask(world, 10)
     resolved_while_judged(world, monkeypatch, HostStep.RELAPSE)
     world.engine.unreachable = True
-    for _ in range(40):
-        ask(world, 5)
+    ask_for(world, 30)
     assert Incident.objects.filter(kind="host", resolved_at=None, resolve_at=None).count() == 1
     assert not Incident.objects.filter(events__kind="relapse").exists()
 

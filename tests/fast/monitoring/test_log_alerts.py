@@ -292,7 +292,7 @@ def test_logs_that_ask_at_once_what_to_hide_use_one_session(monkeypatch: pytest.
 def test_an_alert_that_comes_and_goes_is_told_as_that_and_its_end_when_it_stays_away(
     world: World, settings: Settings
 ) -> None:
-    settings.FLAPS_ALLOWED, settings.FLAPPING_CLEAN = 3, 900
+    settings.FLAPS_ALLOWED, settings.FLAPPING_CLEAN = 2, 300
     a_channel()
     instance = world.instance()
     ask_for(world, {"match": "ERROR", "more_than": 0, "within": 10, "level": "warning"})
@@ -305,16 +305,16 @@ def test_an_alert_that_comes_and_goes_is_told_as_that_and_its_end_when_it_stays_
         apply_due(world.now, resolution)
         told.extend(line.split()[1] for line in told_after(world, 1))
 
-    for _ in range(9):
+    for _ in range(5):
         writes(world, instance, "ERROR")
         pass_time(6)
         pass_time(54)
-    assert told == ["opened", "resolved"] * 3 + ["flapping"]
+    assert told == ["opened", "resolved"] * 2 + ["flapping"]
     title = Notification.objects.get(kind="flapping").payload["title"]
     assert title == "The log of c1 says what its plan warns of again and again"
     following.events.stop()
     following = Following(world)  # another process, which reads the last lines again
-    for _ in range(15):
+    for _ in range(5):
         pass_time(58)
     assert told[-1] == "flapping"
     pass_time(60)

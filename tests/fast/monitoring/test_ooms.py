@@ -11,10 +11,10 @@ from pytest_django.fixtures import Settings
 from instances.errors import EngineUnreachable
 from instances.incidents import deadlines
 from instances.models import Host, HostWatch, Incident, Instance, Operation, Usage
-from instances.monitoring import events
+from instances.monitoring import events, resources
 from instances.monitoring.events import EventWatch, Follower
 from instances.monitoring.loop import resolution
-from instances.monitoring.resources import AT_ONCE, WORTH_ASKING, judge_ooms, note_ooms
+from instances.monitoring.resources import WORTH_ASKING, judge_ooms, note_ooms
 from instances.outside import engine_address
 from tests.factories import World
 from tests.fast.telling import a_channel, told_after
@@ -136,8 +136,9 @@ def test_an_engine_out_of_reach_is_asked_again_for_a_while(world: World, watch: 
 def test_a_host_out_of_reach_keeps_no_other_from_being_judged(
     world: World, monkeypatch: pytest.MonkeyPatch, is_known: bool
 ) -> None:
+    monkeypatch.setattr(resources, "AT_ONCE", 3)
     other = Host.objects.create(name="other", docker_url="unix:///fake/two.sock")
-    dark = [world.instance(f"d{number:02}") for number in range(AT_ONCE + 4)]
+    dark = [world.instance(f"d{number}") for number in range(4)]
     well, asked = world.instance("well", host=other), list[str]()
     killed = [[row.container_id for row in dark], [well.container_id]]
     for containers in killed:

@@ -12,20 +12,21 @@ from instances.http.probe import Address, ProbeResult
 from instances.models import OutsideCheck, Plan
 from instances.monitoring import outside
 from instances.monitoring.outside import Rota
-from tests.factories import World
+from tests.factories import IMAGE, World
 from tests.fakes.outside import fails, passes
 
 pytestmark = pytest.mark.django_db
 EVERY = timedelta(minutes=3)
 
 
-def turns(world: World, url: str, strange: ProbeResult | Exception) -> dict[str, str]:
-    """What is known of two customers when each had his turn; `bad` has this address and this answer."""
+def turns(world: World, strange: ProbeResult | Exception, *urls: str) -> dict[str, str]:
+    """What is known when each had his turn: a good one, and those with these addresses."""
     Plan.objects.update(public_url="https://{subdomain}")
     world.instance("good")
-    instance = world.instance("bad")
-    instance.plan = Plan.objects.create(name="strange", image=world.plan.image, public_url=url)
-    instance.save()
+    for number, url in enumerate(urls):
+        instance = world.instance(f"bad{number}")
+        instance.plan = Plan.objects.create(name=f"strange{number}", image=IMAGE, public_url=url)
+        instance.save()
 
     def probe(address: Address, timeout: float) -> ProbeResult:
         if address.url == "https://good.example.com/healthz":
@@ -42,27 +43,25 @@ def turns(world: World, url: str, strange: ProbeResult | Exception) -> dict[str,
     return dict(OutsideCheck.objects.values_list("instance__customer_id", "outcome"))
 
 
-@pytest.mark.parametrize(
-    ("url", "zone"),
-    [
-        ("https://[{subdomain}]", ""),
-        ("https://[", ""),
-        ("https://{subdomain}:99999", "example.com"),
-        ("https://" + ".".join(["{subdomain}"] * 20), ".".join(["bad.example.com"] * 20)[-253:]),
-    ],
-)
-def test_an_address_nobody_can_read_is_written_down_beside_the_others(
-    world: World, url: str, zone: str
-) -> None:
-    assert turns(world, url, fails("refused")) == {"good": "ok", "bad": "fail"}
-    assert OutsideCheck.objects.get(instance__customer_id="bad").zone == zone
+def test_an_address_nobody_can_read_is_written_down_beside_the_others(world: World) -> None:
+    zones = {
+        "https://[{subdomain}]": "",
+        "https://[": "",
+        "https://{subdomain}:99999": "example.com",
+        "https://" + ".".join(["{subdomain}"] * 20): ".".join(["bad3.example.com"] * 20)[-253:],
+    }
+    seen = turns(world, fails("refused"), *zones)
+    assert seen == {"good": "ok", **dict.fromkeys(("bad0", "bad1", "bad2", "bad3"), "fail")}
+    strange = OutsideCheck.objects.exclude(instance__customer_id="good").order_by("instance__customer_id")
+    assert list(strange.values_list("zone", flat=True)) == list(zones.values())
 
 
 def test_a_look_that_fails_for_a_defect_says_nothing_and_costs_no_other(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert turns(world, "https://{subdomain}", TypeError("a defect")) == {"good": "ok", "bad": "unknown"}
-    assert "Asking the public address of bad failed: TypeError" in caplog.text
+    seen = turns(world, TypeError("a defect"), "https://{subdomain}")
+    assert seen == {"good": "ok", "bad0": "unknown"}
+    assert "Asking the public address of bad0 failed: TypeError" in caplog.text
 
 
 def test_an_address_that_may_be_silent_for_long_is_asked_by_one_process(

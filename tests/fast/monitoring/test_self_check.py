@@ -47,8 +47,7 @@ def watch(world: World, broker: Broker) -> SelfCheck:
     """A worker's, up for a day; a sweep finished just now and the clockwork goes."""
     world.instance()
     sweep(world)
-    for part in Part:
-        show_life(part, world.now)
+    live(world, *Part)
     return a_watch(world, broker, up_since=world.now - timedelta(days=1))
 
 
@@ -69,8 +68,16 @@ def alarm() -> Incident | None:
 def pass_time(world: World, seconds: float, *alive: Part) -> None:
     """Time passes, and these parts show life at its end."""
     world.clock.advance(seconds)
-    for part in alive:
-        show_life(part, world.now)
+    live(world, *alive)
+
+
+def live(world: World, *parts: Part) -> None:
+    Pulse.objects.bulk_create(
+        [Pulse(name=part, at=world.now) for part in parts],
+        update_conflicts=True,
+        unique_fields=["name"],
+        update_fields=["at"],
+    )
 
 
 def locked(*_: object) -> None:

@@ -11,6 +11,7 @@ from instances.models import Usage, UsageDay, UsageHour
 from instances.monitoring.usage_report import report
 from tests.factories import World
 from tests.fast.conftest import Run
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 
@@ -31,29 +32,25 @@ def ran_all_the_time(world: World) -> datetime:
     return world.now
 
 
-@pytest.mark.parametrize(
-    ("ago", "begins"),
-    [
-        (timedelta(0), "the hour"),
-        (timedelta(minutes=1), "the hour"),
-        (timedelta(hours=30, minutes=7), "the hour"),
-        (timedelta(days=34), "the hour"),
-        (timedelta(days=50, hours=3), "the day"),
-    ],
-)
-def test_the_period_is_the_one_that_is_added_up(
-    ran_all_the_time: datetime, ago: timedelta, begins: str
-) -> None:
+def test_the_period_is_the_one_that_is_added_up(ran_all_the_time: datetime) -> None:
     now = ran_all_the_time
-    [row] = report(now - ago, now)
-    since = datetime.fromisoformat(row["since"])
-    assert since == (hour_of if begins == "the hour" else day_of)(now - ago)
-    assert row["running_seconds"] == (now - since).total_seconds()
+    for ago, begins in (
+        (timedelta(0), hour_of),
+        (timedelta(minutes=1), hour_of),
+        (timedelta(hours=30, minutes=7), hour_of),
+        (timedelta(days=34), hour_of),
+        (timedelta(days=50, hours=3), day_of),
+    ):
+        with row(ago):
+            [found] = report(now - ago, now)
+            since = datetime.fromisoformat(found["since"])
+            assert since == begins(now - ago)
+            assert found["running_seconds"] == (now - since).total_seconds()
 
 
 def test_the_command_says_so(ran_all_the_time: datetime, run: Run) -> None:
-    [row] = run("usage", "--since", "1m", "--json").document
-    assert (row["since"], row["running_seconds"]) == (
+    [found] = run("usage", "--since", "1m", "--json").document
+    assert (found["since"], found["running_seconds"]) == (
         hour_of(ran_all_the_time).isoformat().replace("+00:00", "Z"),
         900,
     )

@@ -34,22 +34,21 @@ def looked_at(run: Run) -> dict[str, Any]:
     return check
 
 
-def test_it_is_adopted_as_it_is_and_takes_no_port(world: World, run: Run) -> None:
+def test_it_takes_no_port_and_is_followed_to_the_address_of_its_next_start(world: World, run: Run) -> None:
     existing(world, **UNPUBLISHED)
     adopted = run(*words(), "--json")
     assert (adopted.code, adopted.document["never_healthy"]) == (0, False)
     assert adopted.document["access_url"] == "https://c1.example.com"
     assert (Instance.objects.get().port, Port.objects.exists()) == (None, False)
     assert looked_at(run)["status"] == "healthy"
-
-
-def test_it_is_followed_to_the_address_of_its_next_start(world: World, run: Run) -> None:
-    existing(world, **UNPUBLISHED)
-    assert run(*words()).code == 0
     before = own_url(world)
-    assert run("restart", "--customer-id", "c1").code == 0
+    assert world.restart().status == "succeeded"
     assert own_url(world) != before
     world.probe.answers[before] = fails("http_503")  # a stranger has the address now
+    assert looked_at(run)["status"] == "healthy"
+    publish(world)
+    assert run("update", "--customer-id", "c1", "--json").document["changed"]
+    assert (facts_of(world).ports, Instance.objects.get().port, Port.objects.exists()) == ({}, None, False)
     assert looked_at(run)["status"] == "healthy"
     world.probe.answers[own_url(world)] = fails("http_503")
     assert looked_at(run)["error"] == "The answer has HTTP status 503."
@@ -60,15 +59,6 @@ def test_without_its_engine_nothing_is_known_of_it(world: World, run: Run) -> No
     assert run(*words()).code == 0
     world.engine.unreachable = True
     assert (looked_at(run)["status"], looked_at(run)["reason"]) == ("unknown", "engine")
-
-
-def test_an_update_keeps_it_without_a_port(world: World, run: Run) -> None:
-    existing(world, **UNPUBLISHED)
-    assert run(*words()).code == 0
-    publish(world)
-    assert run("update", "--customer-id", "c1", "--json").document["changed"]
-    assert (facts_of(world).ports, Instance.objects.get().port, Port.objects.exists()) == ({}, None, False)
-    assert looked_at(run)["status"] == "healthy"
 
 
 def test_what_does_not_answer_there_is_refused_with_the_place(world: World, run: Run) -> None:

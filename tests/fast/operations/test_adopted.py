@@ -17,6 +17,7 @@ from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
 from tests.fast.conftest import Run
 from tests.fast.strangers import NAME, PORT, adopted, described, existing, facts_of, refused, words
+from tests.fast.updates import update
 
 pytestmark = pytest.mark.django_db
 
@@ -38,33 +39,25 @@ def test_a_strangers_container_under_an_adopted_name_is_not_taken_for_it(world: 
     stranger = existing(world)
     report = run("check_health", "--customer-id", "c1", "--json")
     assert report.code == 0  # it answers at the address all the same
-    assert run("restart", "--customer-id", "c1", "--json").code == 1
+    assert world.restart().status == "failed"
     assert facts_of(world).id == stranger
     assert world.engine.stops == {}
 
 
 def test_a_restart_stops_and_starts_the_container_itself(world: World, run: Run) -> None:
     instance = adopted(world, run)
+    assert instance.stop_timeout == 77
     before = described(world)
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert facts_of(world).id == instance.container_id
     assert (world.engine.stops, world.engine.starts) == ({NAME: 1}, {NAME: 1})
     assert described(world) == before
-
-
-def test_it_is_given_the_time_to_stop_that_it_asks_for(world: World, run: Run) -> None:
-    assert adopted(world, run).stop_timeout == 77
-
-
-def test_a_lost_container_is_made_again_as_it_was(world: World, run: Run) -> None:
-    instance = adopted(world, run)
-    before = described(world)
-    world.engine.lose(NAME)
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
-    assert described(world) == before
-    assert facts_of(world).labels["dockmgr.customer_id"] == "c1"
-    assert instance.volume_name not in world.engine.volumes
-    assert run("validate", "--customer-id", "c1", "--json").code == 0
+    world.engine.change(NAME, state="exited")
+    world.engine.taken_ports.add(("0.0.0.0", PORT))
+    ran = run("restart", "--customer-id", "c1", "--json")
+    assert (ran.code, ran.document["error"]) == (1, f"Port {PORT} of 0.0.0.0 is already allocated.")
+    assert facts_of(world).id == instance.container_id
+    assert Instance.objects.get().port == PORT, "its port is never moved"
 
 
 def test_an_update_keeps_all_but_the_image(world: World, run: Run) -> None:
@@ -77,6 +70,9 @@ def test_an_update_keeps_all_but_the_image(world: World, run: Run) -> None:
     assert facts_of(world).image_id == image_facts("agent-2").id
     assert world.engine.containers == [NAME]
     assert run("validate", "--customer-id", "c1", "--json").code == 0
+    world.engine.registry[NEWER] = image_facts("agent-3", volumes=("/data", "/cache"))
+    told = update(world, image=NEWER).error
+    assert "declares a volume at /cache, which" in told, "those of an image are held against its own mounts"
 
 
 def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: Run) -> None:
@@ -85,8 +81,7 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
     world.engine.registry[NEWER] = image_facts("bad")
     bad = image_facts("bad").id
     world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert update(world, image=NEWER).status == "rolled_back"
     assert facts_of(world).id == instance.container_id
     assert described(world) == before
     assert world.engine.containers == [NAME]
@@ -96,9 +91,7 @@ def test_an_update_that_fails_puts_the_container_itself_back(world: World, run: 
     ("policy", "state", "image"),
     [
         ({"Name": "always"}, "running", "agent-2"),
-        ({"Name": "on-failure", "MaximumRetryCount": 5}, "running", "bad"),
-        ({"Name": "unless-stopped"}, "exited", "agent-2"),
-        ({"Name": "unless-stopped"}, "exited", "bad"),
+        ({"Name": "on-failure", "MaximumRetryCount": 5}, "exited", "bad"),
     ],
 )
 def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
@@ -121,7 +114,7 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
         start(container)
 
     world.engine.start = note_and_start  # type: ignore[method-assign]
-    run("update", "--customer-id", "c1", "--image", NEWER, "--json")
+    update(world, image=NEWER)
     assert set(held) == {"no"}
     assert described(world) == before
     assert facts_of(world).restart_policy == policy["Name"]
@@ -130,7 +123,6 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
 @pytest.mark.parametrize(
     ("error", "image", "ends"),
     [
-        (NoSuchCall("Podman 4"), "agent-2", "succeeded"),
         (NoSuchCall("Podman 4"), "bad", "rolled_back"),
         (PermanentError("A proxy of the socket lets no such call through."), "agent-2", "rolled_back"),
     ],
@@ -147,8 +139,8 @@ def test_an_engine_that_changes_no_restart_policy_is_no_trap(
         raise error
 
     monkeypatch.setattr(world.engine, "set_restart_policy", refuses)
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.document["status"], "Not undone" in (ran.document["error"] or "")) == (ends, False)
+    done = update(world, image=NEWER)
+    assert (done.status, "Not undone" in done.error) == (ends, False)
     assert world.engine.containers == [NAME]
     assert (facts_of(world).state, facts_of(world).restart_policy) == ("running", "always")
 
@@ -176,19 +168,10 @@ def test_the_plans_way_of_updating_does_not_hold_for_it(world: World, run: Run) 
     assert operation.params["strategy"] == "recreate"
 
 
-def test_volumes_of_the_new_image_are_held_against_its_own_mounts(world: World, run: Run) -> None:
-    adopted(world, run)
-    world.engine.registry[NEWER] = image_facts("agent-2", volumes=("/data",))
-    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
-    world.engine.registry[NEWER] = image_facts("agent-3", volumes=("/cache",))
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert "declares a volume at /cache" in ran.document["error"]
-
-
-def test_a_container_made_before_the_process_died_is_made_again_with_all_networks(
+def test_a_lost_container_is_made_again_as_it_was_also_where_its_maker_had_not_joined_all_networks(
     world: World, run: Run
 ) -> None:
-    adopted(world, run)
+    instance = adopted(world, run)
     before = described(world)
     world.engine.lose(NAME)
     create = world.engine.create
@@ -200,19 +183,22 @@ def test_a_container_made_before_the_process_died_is_made_again_with_all_network
         raise EngineUnreachable("The engine did not answer in time.")
 
     world.engine.create = dies_before_joining  # type: ignore[method-assign]
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert described(world) == before
+    assert facts_of(world).labels["dockmgr.customer_id"] == "c1"
+    assert instance.volume_name not in world.engine.volumes
+    assert run("validate", "--customer-id", "c1", "--json").code == 0
 
 
 def test_a_port_the_engine_chooses_anew_is_followed(world: World, run: Run) -> None:
     any_port = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
     first = adopted(world, run, PortBindings=any_port).port
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     second = Instance.objects.get()
     assert second.port not in (None, first)
     assert [port.number for port in second.ports.all()] == [second.port]
     world.engine.registry[NEWER] = image_facts("agent-2")
-    assert run("update", "--customer-id", "c1", "--image", NEWER, "--json").code == 0
+    assert update(world, image=NEWER).status == "succeeded"
     third = Instance.objects.get()
     assert third.port == facts_of(world).ports[8080][1] == second.port
     assert run("check_health", "--customer-id", "c1", "--json").code == 0
@@ -220,27 +206,16 @@ def test_a_port_the_engine_chooses_anew_is_followed(world: World, run: Run) -> N
     assert (validation["valid"], validation["errors"]) == (True, [])
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "0"}]}},
-        {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "30000-30010"}]}},
-    ],
-)
-def test_a_lost_one_asks_for_the_port_the_engine_had_chosen(
-    world: World, run: Run, asked: dict[str, Any]
-) -> None:
-    first = adopted(world, run, **asked).port
+def test_a_lost_one_asks_for_the_port_the_engine_had_chosen(world: World, run: Run) -> None:
+    """Where somebody took it meanwhile, it is chosen anew."""
+    binding = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "30000-30010"}]}
+    first = adopted(world, run, PortBindings=binding).port
     world.engine.lose(NAME)
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert Instance.objects.get().port == facts_of(world).ports[8080][1] == first
-
-
-def test_a_port_the_engine_had_chosen_and_somebody_took_is_chosen_anew(world: World, run: Run) -> None:
-    first = adopted(world, run, PortBindings={"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}).port
     world.engine.lose(NAME)
     world.engine.taken_ports.add(("127.0.0.1", first or 0))
-    assert run("restart", "--customer-id", "c1", "--json").code == 0
+    assert world.restart().status == "succeeded"
     assert Instance.objects.get().port == facts_of(world).ports[8080][1] != first
 
 
@@ -256,16 +231,6 @@ def test_what_a_replacement_would_change_is_named_before(world: World, run: Run)
     assert text == "The engine chose the host's port for 9090: a replacement is published at another one."
 
 
-def test_its_port_is_never_moved(world: World, run: Run) -> None:
-    instance = adopted(world, run)
-    world.engine.change(NAME, state="exited")
-    world.engine.taken_ports.add(("0.0.0.0", PORT))
-    ran = run("restart", "--customer-id", "c1", "--json")
-    assert (ran.code, ran.document["error"]) == (1, f"Port {PORT} of 0.0.0.0 is already allocated.")
-    assert facts_of(world).id == instance.container_id
-    assert Instance.objects.get().port == PORT
-
-
 def test_drift_of_an_adopted_container_is_named(world: World, run: Run) -> None:
     adopted(world, run)
     assert run("validate", "--customer-id", "c1", "--json").document["errors"] == []
@@ -279,6 +244,11 @@ def test_its_data_is_not_ours_to_delete(world: World, run: Run) -> None:
     ran = run("decommission", "--customer-id", "c1", "--purge-data", "--json")
     refused(ran, "c1 was adopted: dockmgr did not make its volumes")
     assert world.engine.containers == [NAME]
+    assert world.decommission().status == "succeeded"
+    assert world.engine.containers == []
+    assert "gateway-data" in world.engine.volumes
+    row = Instance.objects.get()
+    assert (row.env, row.adopted, row.port) == ({}, None, None)
 
 
 def test_data_that_dockmgr_made_is_deleted_also_when_it_was_adopted(world: World, run: Run) -> None:
@@ -288,18 +258,8 @@ def test_data_that_dockmgr_made_is_deleted_also_when_it_was_adopted(world: World
     forgotten.delete()
     words = ("adopt", "--subdomain", "newer.example.com", "--container", "dockmgr-newer")
     assert run(*words, "--customer-id", "newer").code == 0
-    ran = run("decommission", "--customer-id", "newer", "--purge-data", "--json")
-    assert ran.code == 0, ran.err
+    assert world.decommission("newer", purge_data=True).status == "succeeded"
     assert "dockmgr-newer-data" not in world.engine.volumes
-
-
-def test_a_decommissioned_one_leaves_its_volumes_and_no_secret(world: World, run: Run) -> None:
-    adopted(world, run)
-    assert run("decommission", "--customer-id", "c1", "--json").code == 0
-    assert world.engine.containers == []
-    assert "gateway-data" in world.engine.volumes
-    row = Instance.objects.get()
-    assert (row.env, row.adopted, row.port) == ({}, None, None)
 
 
 def test_one_that_was_removed_while_it_waited_aside_is_made_again_as_it_was(world: World, run: Run) -> None:
@@ -310,8 +270,7 @@ def test_one_that_was_removed_while_it_waited_aside_is_made_again_as_it_was(worl
     bad = image_facts("bad").id
     world.probe.answers[PORT] = lambda: fails() if facts_of(world).image_id == bad else passes()
     world.clock.at(1, lambda: world.engine.lose(f"{NAME}.previous"))
-    ran = run("update", "--customer-id", "c1", "--image", NEWER, "--json")
-    assert (ran.code, ran.document["status"]) == (1, "rolled_back")
+    assert update(world, image=NEWER).status == "rolled_back"
     assert described(world) == before
     assert facts_of(world).id == Instance.objects.get().container_id != instance.container_id
 
@@ -320,7 +279,7 @@ def test_one_that_compose_made_anew_is_named_and_taken_over_by_adopting_again(wo
     before = adopted(world, run)
     world.engine.lose(NAME)
     made = existing(world, Memory=128 << 20)
-    assert run("daily_health").code == 0
+    assert run("check_health", "--all").code == 0
     instance = Instance.objects.get()
     assert (instance.finding, instance.container_id) == ("replaced", before.container_id)
     refused(run(*words(subdomain="other.example.com"), "--json"), "Customer c1 has an instance already.")
@@ -330,14 +289,10 @@ def test_one_that_compose_made_anew_is_named_and_taken_over_by_adopting_again(wo
     assert instance.adopted["HostConfig"]["Memory"] == 128 << 20
     assert [port.number for port in instance.ports.all()] == [PORT]
     assert not Incident.objects.open().exists()
-
-
-def test_adopting_once_more_does_not_end_a_pause(world: World, run: Run) -> None:
-    adopted(world, run)
     service.pause("c1")
     world.clock.advance(5)
     world.engine.lose(NAME)
     existing(world)
     assert run(*words()).code == 0
-    assert health_of(Instance.objects.get()).status == "paused"
+    assert health_of(instance).status == "paused"
     assert service.resume("c1").health.status == "unknown"

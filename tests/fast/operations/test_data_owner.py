@@ -54,12 +54,6 @@ def instance(world: World) -> Instance:
     return made
 
 
-def test_an_update_gives_away_what_the_plan_came_to_have(world: World, instance: Instance) -> None:
-    done = update(world)
-    assert (done.status, done.error) == ("succeeded", "")
-    assert world.engine.owners == {"dockmgr-c1-cache": OWNER}
-
-
 def test_it_is_given_away_also_where_who_made_it_came_to_no_good_end(
     world: World, instance: Instance
 ) -> None:
@@ -78,17 +72,18 @@ def test_so_it_is_where_data_was_to_be_begun_anew(world: World, instance: Instan
     assert (world.restart().status, len(world.engine.owners)) == ("succeeded", 2)
 
 
-@pytest.mark.parametrize("is_used", [False, True])
-def test_what_serves_by_now_is_not_given_away_again(
-    world: World, instance: Instance, *, is_used: bool
+def test_what_the_plan_came_to_have_is_given_away_and_not_again_once_it_serves(
+    world: World, instance: Instance
 ) -> None:
     """It was made in an operation that ended well, or somebody else has it."""
-    assert update(world).status == "succeeded"
-    if is_used:
-        Operation.objects.update(status="failed")
-    world.engine.owners.clear()
-    publish(world, "agent-2")
-    assert (update(world).status, world.engine.owners) == ("succeeded", {})
+    done = update(world)
+    assert (done.status, done.error) == ("succeeded", "")
+    assert world.engine.owners == {"dockmgr-c1-cache": OWNER}
+    for image, ended in (("agent-2", "succeeded"), ("agent-3", "failed")):
+        Operation.objects.update(status=ended)
+        world.engine.owners.clear()
+        publish(world, image)
+        assert (update(world).status, world.engine.owners) == ("succeeded", {})
 
 
 HOLDER = "dockmgr-new-data.owner"

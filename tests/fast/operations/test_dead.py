@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from instances.checks.check_requests import request_as_listed
+from instances.checks.observe import observe
+from instances.checks.record import record
 from instances.containers.spec import dead_name, previous_name
 from instances.fleet.cleanup import remove_expired
 from instances.health.state import Status
@@ -33,20 +36,20 @@ def dead(world: World, instance: Instance) -> Instance:
 
 def test_a_customer_whose_container_is_dead_gets_another_one_on_the_same_data(world: World) -> None:
     before = dead(world, world.instance())
+    request = request_as_listed(before, world.outside.engines)
+    [seen], _ = record([observe(request, world.outside, 5.0)], world.now)
+    assert seen.verdict and seen.verdict.restart
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}, "it is the customer's own"
     assert world.restart().status == "succeeded"
     after = Instance.objects.get()
     facts = world.engine.inspect(after.container_name)
     assert facts
     assert (facts.id, facts.state, facts.volumes) == (after.container_id, "running", before.held_volumes)
-    what_is_left_of(world, before.container_id, before.container_name)
+    left = what_is_left_of(world, before.container_id, before.container_name)
     assert health_of(after).status == Status.HEALTHY
-
-
-@pytest.mark.django_db(transaction=True)
-def test_one_that_somebody_failed_to_remove_is_healed_by_a_sweep(world: World, run: Run) -> None:
-    dead(world, world.instance())
-    report = run("daily_health", "--json")
-    assert (report.code, report.document["restarted"]) == (0, ["c1"])
+    assert remove_expired(world.outside.engines, world.now) == {"local": []}
+    world.engine.undying.clear()
+    assert remove_expired(world.outside.engines, world.now) == {"local": [left]}
 
 
 def test_an_adopted_one_is_made_anew_too(world: World, run: Run) -> None:
@@ -94,16 +97,6 @@ def test_a_customer_leaves_although_the_container_can_not_be_removed(world: Worl
     left = what_is_left_of(world, before.container_id, before.container_name)
     assert [row.holders for row in PendingPurge.objects.all()] == [left]
     world.instance("c1")
-
-
-def test_what_is_left_is_removed_once_its_engine_can(world: World) -> None:
-    before = dead(world, world.instance())
-    assert remove_expired(world.outside.engines, world.now) == {"local": []}, "it is the customer's own"
-    assert world.restart().status == "succeeded"
-    left = dead_name(before.container_name, before.container_id)
-    assert remove_expired(world.outside.engines, world.now) == {"local": []}
-    world.engine.undying.clear()
-    assert remove_expired(world.outside.engines, world.now) == {"local": [left]}
 
 
 def test_a_container_that_got_the_name_of_a_dead_one_meanwhile_is_not_removed_in_its_place(

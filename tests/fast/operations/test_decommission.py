@@ -6,7 +6,7 @@ import pytest
 
 from instances import lookup
 from instances.checks.record import record
-from instances.errors import BusyError, PermanentError, RequestError
+from instances.errors import PermanentError, RequestError
 from instances.models import HealthCheck, Instance, Operation, Port
 from instances.operations import service
 from instances.operations.requester import Requester
@@ -15,14 +15,22 @@ from tests.factories import ASKED, World, a_failure, health_of, interrupt
 pytestmark = pytest.mark.django_db
 
 
-def test_the_container_is_stopped_and_removed_and_the_data_kept(world: World) -> None:
-    world.instance()
+def test_the_container_is_removed_and_the_row_stays_without_its_secrets(world: World) -> None:
+    record([a_failure(world, world.instance())], world.now)
     done = world.decommission()
     assert (done.status, world.engine.containers, list(world.engine.volumes)) == (
         "succeeded", [], ["dockmgr-c1-data"],
     )  # fmt: skip
     assert world.engine.stops == {"dockmgr-c1": 1}
     assert [step["detail"] for step in done.steps] == ["stopped", "removed", "kept"]
+    row = Instance.objects.get()
+    assert (row.env, row.port, row.decommissioned_at) == ({}, None, world.now)
+    assert HealthCheck.objects.count() == 1
+    assert not Port.objects.exists()
+    with pytest.raises(RequestError, match="There is no instance of customer c1"):
+        lookup.instance("c1")
+    world.instance()
+    assert Instance.objects.count() == 2, "its names are free"
 
 
 def test_the_data_goes_when_that_is_asked_for(world: World) -> None:
@@ -30,18 +38,6 @@ def test_the_data_goes_when_that_is_asked_for(world: World) -> None:
     done = world.decommission(purge_data=True)
     assert world.engine.volumes == {}
     assert done.steps[-1]["detail"] == "removed with all data"
-
-
-def test_the_row_stays_without_its_secrets_and_frees_its_names(world: World) -> None:
-    instance = world.instance()
-    record([a_failure(world, instance)], world.now)
-    world.decommission()
-    row = Instance.objects.get()
-    assert (row.env, row.port, row.decommissioned_at) == ({}, None, world.now)
-    assert HealthCheck.objects.count() == 1
-    assert not Port.objects.exists()
-    world.instance()
-    assert Instance.objects.count() == 2
 
 
 def test_an_instance_without_a_container_can_go(world: World) -> None:
@@ -83,31 +79,9 @@ def test_a_refusal_leaves_the_instance_as_it_is(world: World) -> None:
     assert world.decommission().status == "succeeded"
 
 
-def test_the_same_request_is_carried_out_once(world: World) -> None:
-    world.instance()
-    asked = Requester("billing", "cancelled", "order-78")
-    first = service.begin_decommission("c1", asked, outside=world.outside)
-    again = service.begin_decommission("c1", asked, outside=world.outside)
-    assert (first.pk, Operation.objects.count()) == (again.pk, 1)
-
-
 def test_the_same_request_joins_even_when_the_instance_is_gone(world: World) -> None:
     world.instance()
     asked = Requester("billing", "cancelled", "order-78")
     first = service.begin_decommission("c1", asked, outside=world.outside)
     service.run_to_end(first.pk, world.outside)
     assert service.begin_decommission("c1", asked, outside=world.outside).pk == first.pk
-
-
-def test_a_gone_customer_is_unknown(world: World) -> None:
-    world.instance()
-    world.decommission()
-    with pytest.raises(RequestError, match="There is no instance of customer c1"):
-        lookup.instance("c1")
-
-
-def test_a_busy_instance_is_not_decommissioned(world: World) -> None:
-    world.instance()
-    service.begin_restart("c1", ASKED, world.outside)
-    with pytest.raises(BusyError):
-        service.begin_decommission("c1", ASKED, outside=world.outside)

@@ -10,7 +10,7 @@ from instances import lookup
 from instances.fleet.apply import apply
 from instances.fleet.file import parse
 from instances.models import Instance, Operation
-from tests.factories import IMAGE, World
+from tests.factories import World
 from tests.fast.conftest import Run
 from tests.fast.updates import publish, update
 
@@ -54,25 +54,19 @@ def test_what_is_given_is_taken_and_shown_to_nobody(world: World, run: Run) -> N
     assert (ran.document["generated"], token()) == ({}, "given-by-hand")
 
 
-def test_two_customers_have_two_and_an_update_keeps_them(world: World) -> None:
+def test_two_customers_have_two_and_what_a_plan_comes_to_ask_for_is_made_with_the_next_container(
+    world: World,
+) -> None:
     world.provision()
     world.provision("other")
     mine = token()
     assert mine != lookup.instance("other").env["GATEWAY_TOKEN"]
+    apply(parse("plans: [{name: pro, generate: {GATEWAY_TOKEN: 32, LATER: 8}}]"))
     publish(world)
     assert update(world, "new").status == "succeeded"
     facts = world.engine.inspect("dockmgr-new")
     assert facts is not None
     assert facts.env["GATEWAY_TOKEN"] == mine == token()
-
-
-def test_one_that_a_plan_comes_to_ask_for_is_made_with_the_next_container(world: World) -> None:
-    world.provision()
-    apply(parse("plans: [{name: pro, generate: {GATEWAY_TOKEN: 32, LATER: 8}}]"))
-    publish(world, "agent-1", IMAGE)
-    assert update(world, "new").status == "succeeded"
-    facts = world.engine.inspect("dockmgr-new")
-    assert facts is not None
     assert facts.env["LATER"] == lookup.instance("new").env["LATER"]
 
 

@@ -20,8 +20,9 @@ from tasks import checks
 from tests.factories import ASKED, IMAGE, World
 from tests.fast.conftest import Run
 from tests.fast.strangers import NAME, adopted, existing
+from tests.rows import row
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 Begin = Callable[[Instance, datetime, Requester], Operation]
 GONE = "There is no instance of customer c1 any more"
 BEGINNINGS: dict[str, Begin] = {
@@ -37,27 +38,27 @@ def removed(world: World, instance: Instance) -> None:
     instance.delete()
 
 
-@pytest.mark.parametrize("kind", BEGINNINGS)
 @pytest.mark.parametrize("leave", [removed, lambda world, _: world.decommission()])
 def test_nothing_begins_on_an_instance_that_was_removed_since_it_was_read(
-    world: World, kind: str, leave: Callable[[World, Instance], object]
+    world: World, leave: Callable[[World, Instance], object]
 ) -> None:
     world.instance()
     read = Instance.objects.select_related("plan", "host").get()
     leave(world, Instance.objects.get())
-    with pytest.raises(RequestError, match=GONE):
-        BEGINNINGS[kind](read, world.now, ASKED)
+    for kind, begin in BEGINNINGS.items():
+        with row(kind), pytest.raises(RequestError, match=GONE):
+            begin(read, world.now, ASKED)
     assert not Operation.objects.filter(finished_at=None).exists()
 
 
-@pytest.mark.parametrize("kind", ["restart", "update"])
-def test_nothing_begins_on_one_whose_removal_has_begun_since(world: World, kind: str) -> None:
+def test_nothing_begins_on_one_whose_removal_has_begun_since(world: World) -> None:
     world.instance()
     read = Instance.objects.select_related("plan", "host").get()
     world.engine.fail_next("remove", PermanentError("The engine refuses."))
     world.decommission()
-    with pytest.raises(RequestError, match="is being removed since"):
-        BEGINNINGS[kind](read, world.now, ASKED)
+    for kind in ("restart", "update"):
+        with row(kind), pytest.raises(RequestError, match="is being removed since"):
+            BEGINNINGS[kind](read, world.now, ASKED)
 
 
 def test_an_update_does_not_begin_from_the_container_of_before_another_one(world: World) -> None:
@@ -118,6 +119,7 @@ def test_one_throwaway_instance_that_is_gone_keeps_no_other_one(
     assert len(cleanup.expired(world.now)) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_check_of_one_that_is_removed_while_it_is_asked_ends_in_a_sentence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,6 @@ from instances.checks.check_requests import request_as_listed, request_for
 from instances.checks.observe import RUNNING, observe
 from instances.checks.record import record
 from instances.errors import ContainerHung, EngineUnreachable
-from instances.health.response import Outcome
 from instances.health.state import Status
 from instances.models import HealthCheck, HostWatch, Incident, Instance, Operation
 from instances.monitoring import hosts
@@ -37,14 +36,14 @@ def look(world: World, instance: Instance) -> None:
 
 
 def until_restarts_are_used(world: World, instance: Instance) -> list[Operation]:
-    """Checks as they fall due, and the restarts they call for, for three hours."""
-    end = world.now + timedelta(hours=3)
+    """Checks as they fall due, and the restarts they call for, for forty minutes."""
+    end = world.now + timedelta(minutes=40)
     while world.now < end:
         look(world, instance)
         operation = restart.begin_automatic(instance.pk, world.now)
         if operation is not None:
             service.run_to_end(operation.pk, world.outside)
-        world.clock.advance(300 if health_of(instance).status == Status.FAILED else 30)
+        world.clock.advance(600 if health_of(instance).status == Status.FAILED else 30)
     return list(Operation.objects.order_by("created_at"))
 
 
@@ -86,7 +85,7 @@ def test_its_engine_does_not_rest_for_it(world: World) -> None:
 
 def test_its_host_is_in_no_trouble(world: World) -> None:
     instance = a_hung_one(world)
-    for _ in range(5):
+    for _ in range(3):
         look(world, instance)
         hosts.ask_due(world.outside)
         world.clock.advance(15)
@@ -98,15 +97,15 @@ def test_every_automatic_restart_of_it_counts_and_ends_in_words(world: World) ->
     instance = a_hung_one(world)
     done = until_restarts_are_used(world, instance)
     waits = [(later.created_at - one.created_at) / MINUTE for one, later in pairwise(done)]
-    quick, slow = waits[:2], waits[2:]
-    assert max(quick) < 2 and slow[0] >= 12 and min(slow[1:]) >= 48, waits
+    *quick, quarter = waits
+    assert max(quick) < 2 and quarter >= 12, waits
     assert {operation.status for operation in done} == {"failed"}
     assert all("answers, but its calls about this container do not" in o.error for o in done)
     assert (health_of(instance).status, health_of(instance).restarts_used) == (
         Status.FAILED,
         len(done),
     )
-    assert 6 <= len(done) <= 7  # three, one after 15 minutes, then hourly, all of them 20 % more or less
+    assert len(done) == 4  # three, and one after 15 minutes, 20 % more or less
     assert Incident.objects.open().get().severity == "critical"
 
 
@@ -145,9 +144,3 @@ def test_a_container_that_hangs_while_it_starts_does_not_speak_against_its_image
     assert done.status == "rolled_back"
     instance.refresh_from_db()
     assert instance.failed_images == []
-
-
-def test_a_gate_sees_a_hung_container_as_failing(world: World) -> None:
-    instance = a_hung_one(world)
-    seen = observe(request_for(instance, RUNNING), world.outside, 1).seen
-    assert (seen.outcome, seen.reason) == (Outcome.FAIL, "hung")

@@ -11,9 +11,10 @@ import pytest
 from instances import documents
 from instances.checks.roster import Roster
 from instances.containers.spec import OPERATION_LABEL, previous_name
-from instances.fleet.sweep import check_here, sweep_here
+from instances.fleet.sweep import check_here
 from instances.models import Health, Incident, Instance, Operation, Port
 from instances.operations import service
+from instances.operations.procedures.restart import begin_automatic
 from instances.operations.validate import validate
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
@@ -21,7 +22,7 @@ from tests.fakes.outside import fails, passes
 from tests.fast.updates import NEWEST, answers_by_image, in_order, publish
 from tests.fast.updates import begin as begin_update
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -49,6 +50,17 @@ def look(world: World, times: int = 1) -> Health:
     return Health.objects.get()
 
 
+def heal(world: World, instance: Instance) -> Health:
+    """Looks as they fall due, until one calls for a restart, and that restart."""
+    for _ in range(3):
+        look(world)
+        operation = begin_automatic(instance.pk, world.now)
+        if operation is not None:
+            service.run_to_end(operation.pk, world.outside)
+            return Health.objects.get()
+    raise AssertionError("no look called for a restart")
+
+
 def fresh(instance: Instance) -> Instance:
     return Instance.objects.get(pk=instance.pk)
 
@@ -64,10 +76,9 @@ def update(world: World, image: str | None = None) -> Operation:
 
 def test_a_renamed_one_that_is_well_is_left_alone_and_told_once(world: World, instance: Instance) -> None:
     rename(world, instance)
-    for _ in range(3):
-        report = sweep_here("tests", world.outside)
-        assert [(row.status, row.restarts_used) for row in report.rows] == [("healthy", 0)]
-        world.clock.advance(60)
+    for _ in range(2):
+        health = look(world)
+        assert (health.status, health.restarts_used) == ("healthy", 0)
     assert world.engine.containers == ["c0ffee_dockmgr-c1"] and not world.engine.starts
     assert told() == [("warning", "renamed", True)]
     shown = documents.instance(fresh(instance))
@@ -89,8 +100,8 @@ def test_a_renamed_one_gets_its_name_back(world: World, instance: Instance, acts
 def test_a_renamed_one_that_died_is_started_and_not_made_anew(world: World, instance: Instance) -> None:
     rename(world, instance)
     world.engine.change(instance.container_id, state="exited")
-    [row] = sweep_here("tests", world.outside).rows
-    assert (row.status, row.restarts_used) == ("healthy", 1)
+    health = heal(world, instance)
+    assert (health.status, health.restarts_used) == ("healthy", 1)
     assert fresh(instance).container_id == instance.container_id
     assert world.engine.containers == ["dockmgr-c1"]
 
@@ -112,8 +123,7 @@ def test_a_copy_with_its_labels_is_taken_over_by_a_restart(world: World, instanc
 def test_a_copy_that_fails_is_restarted_itself(world: World, instance: Instance) -> None:
     made = copy(world, instance)
     world.engine.change(made, state="exited")
-    [row] = sweep_here("tests", world.outside).rows
-    assert row.status == "healthy" and fresh(instance).container_id == made
+    assert heal(world, instance).status == "healthy" and fresh(instance).container_id == made
     assert world.engine.containers == ["dockmgr-c1"]
 
 
@@ -136,8 +146,7 @@ def _runs(world: World, which: str) -> bool:
 
 def test_a_copy_beside_is_not_joined_by_a_second_writer(world: World, instance: Instance) -> None:
     made = copy(world, instance, name="c1-new")
-    [row] = sweep_here("tests", world.outside).rows
-    assert (row.status, world.engine.containers) == ("healthy", ["c1-new"])
+    assert (look(world).status, world.engine.containers) == ("healthy", ["c1-new"])
     assert world.restart().status == "succeeded"
     assert world.engine.containers == ["dockmgr-c1"] and fresh(instance).container_id == made
 
@@ -170,8 +179,7 @@ def test_once_the_stranger_is_gone_it_is_made_anew_by_itself(world: World, insta
     look(world, 4)
     world.engine.lose("dockmgr-c1")
     del world.probe.answers[instance.port or 0]
-    [row] = sweep_here("tests", world.outside).rows
-    assert row.status == "healthy" and world.engine.containers == ["dockmgr-c1"]
+    assert heal(world, instance).status == "healthy" and world.engine.containers == ["dockmgr-c1"]
     assert told() == [("warning", "replaced", False)]
 
 
@@ -223,9 +231,8 @@ def test_one_made_anew_on_another_port_is_asked_there_once_it_is_taken_over(
     world: World, instance: Instance
 ) -> None:
     made = copy(world, instance, host_port=20077)
-    world.clock.advance(60)
-    [row] = sweep_here("tests", world.outside).rows
-    assert (row.status, row.restarts_used, fresh(instance).container_id) == ("healthy", 1, made)
+    health = heal(world, instance)
+    assert (health.status, health.restarts_used, fresh(instance).container_id) == ("healthy", 1, made)
     [port] = Port.objects.all()
     assert (port.number, port.instance, fresh(instance).port) == (20077, instance, 20077)
     assert validate(fresh(instance), world.outside).errors == []
@@ -243,7 +250,6 @@ def test_an_update_that_fails_goes_back_to_one_on_another_port(
         world.clock.at(1, lambda: world.engine.lose(previous_name(instance.container_name)))
     assert update(world).status == "rolled_back"
     assert in_order(world).port == 20077
-    assert look(world).status == "healthy"
 
 
 def test_a_port_of_somebody_else_is_not_taken_with_the_container(world: World, instance: Instance) -> None:
@@ -278,10 +284,8 @@ def test_a_database_restored_from_the_middle_of_an_update_costs_no_later_contain
     world.engine.stop = stop_and_be_replaced  # type: ignore[method-assign]
     done = update(world)
     assert (done.status, done.error) == ("rolled_back", "The container name dockmgr-c1 is already in use.")
-    world.clock.advance(60)
-    [row] = sweep_here("tests", world.outside).rows
-    instance = in_order(world)
-    assert (row.status, row.restarts_used, instance.container_id) == ("healthy", 0, later[0])
+    health, instance = look(world), in_order(world)
+    assert (health.status, health.restarts_used, instance.container_id) == ("healthy", 0, later[0])
     assert (instance.image_id, world.engine.stops) == (NEWEST, {})
 
 

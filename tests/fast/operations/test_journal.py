@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from instances.db.clock import SYSTEM
@@ -67,7 +68,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_shuts_the_old_holder_out(world: 
     assert new
     forbidden: list[Callable[[], object]] = [
         lambda: old.begin("start"),
-        lambda: old.end("stop", "done"),
+        lambda: old.end("stop"),
         lambda: old.remember(note="mine"),
         lambda: old.release(1),
         lambda: old.close("succeeded"),
@@ -78,7 +79,29 @@ def test_a_lease_that_ran_out_is_taken_over_and_shuts_the_old_holder_out(world: 
             write()
     assert (row().status, row().token, row().facts, row().error) == ("running", 2, {}, "")
     assert [(step["name"], step["status"]) for step in row().steps] == [("stop", "running")]
-    new.end("stop", "done")
+    new.end("stop")
+
+
+def test_one_statement_says_that_a_step_ended_and_which_one_begins(world: World) -> None:
+    world.instance()
+    operation = service.begin_restart("c1", ASKED, world.outside)
+    with CaptureQueriesContext(connection) as asked:
+        done = service.run_to_end(operation.pk, world.outside)
+    assert [step["status"] for step in done.steps] == ["done"] * 4
+    assert sum('"steps" = ' in query["sql"] for query in asked) == 5
+
+
+def test_the_step_that_begins_says_whether_it_cuts_the_customer_off(world: World) -> None:
+    journal = held(world, world.instance())
+    journal.begin("watch")
+    journal.end("watch", "still well", begins="stop", interrupts=True)
+    assert [(s["name"], s["status"], s["detail"]) for s in row().steps] == [
+        ("watch", "done", "still well"),
+        ("stop", "running", ""),
+    ]
+    assert row().interrupts
+    journal.end("stop", begins="look", interrupts=False)
+    assert not row().interrupts
 
 
 def test_the_old_holder_touches_no_container_after_the_takeover(world: World) -> None:
@@ -104,6 +127,15 @@ def test_an_operation_whose_instance_is_gone_ends(world: World) -> None:
     Instance.objects.all().delete()
     done = service.run_or_wait(operation.pk, world.outside)
     assert (done.status, done.error) == ("failed", "Its instance is gone.")
+
+
+def test_what_a_newer_release_can_do_is_left_to_its_workers(world: World) -> None:
+    operation = open_operation("restart", world.instance(), world.now, Requester("tests"))
+    Operation.objects.update(kind="of a newer release")
+    before = row()
+    with pytest.raises(KeyError):
+        service.run_once(operation.pk, world.outside)
+    assert (row().token, row().lease_expires_at) == (before.token, before.lease_expires_at)
 
 
 def test_a_released_operation_can_be_taken_up(world: World) -> None:
@@ -192,15 +224,16 @@ def test_one_of_many_processes_gets_an_abandoned_operation(world: World) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_the_heartbeat_keeps_the_lease_ahead_of_a_long_step(world: World, settings: Settings) -> None:
-    settings.LEASE_SECONDS = 0.3
+    settings.LEASE_SECONDS = 0.09
     ends, until = {SYSTEM.now()}, time.monotonic() + 60
     operation = open_operation("restart", world.instance(), SYSTEM.now(), Requester("tests"))
     journal = Journal.claim(operation.pk, SYSTEM)
     assert journal
     with journal.heartbeat():
-        while len(ends) < 4:
+        while len(ends) < 3:
             assert time.monotonic() < until
             ends.add(row().lease_expires_at)
+            time.sleep(0.005)
         assert Journal.claim(operation.pk, FakeClock(sorted(ends)[-2])) is None
     journal.close("succeeded")
 

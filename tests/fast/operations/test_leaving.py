@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from instances import documents
 from instances.checks.record import record
-from instances.containers.spec import ContainerSpec
+from instances.containers.spec import ContainerSpec, labels_for
 from instances.errors import PermanentError, RequestError
 from instances.fleet.cleanup import purge_pending
 from instances.fleet.sweep import sweep_here
@@ -30,6 +30,12 @@ def a_backup(world: World, name: str = "nightly-backup") -> None:
     world.engine.create(ContainerSpec(name, IMAGE, {}, {}, volumes={VOLUME: "/backup"}, container_port=1))
 
 
+def waiting(world: World) -> None:
+    """The customer c1 left with all data while a backup used it, which is over by now."""
+    world.engine.create_volume(VOLUME, labels_for("c1", "pro"))
+    PendingPurge.objects.create(host=world.host, volume=VOLUME, customer_id="c1", asked_at=world.now)
+
+
 def half_removed(world: World) -> Instance:
     """A customer whose removal failed when the container was already stopped."""
     instance = world.instance()
@@ -39,7 +45,7 @@ def half_removed(world: World) -> Instance:
     return instance
 
 
-def test_data_that_is_in_use_ends_the_removal_well_and_says_who_uses_it(world: World) -> None:
+def test_data_that_is_in_use_ends_the_removal_well_and_goes_once_nobody_uses_it(world: World) -> None:
     world.instance()
     a_backup(world)
     done = world.decommission(purge_data=True)
@@ -48,14 +54,6 @@ def test_data_that_is_in_use_ends_the_removal_well_and_says_who_uses_it(world: W
         f"{VOLUME} is in use by nightly-backup; it is removed with all data once that is over"
     )
     assert world.engine.containers == ["nightly-backup"]
-    sweep_here("tests", world.outside)
-    assert world.engine.containers == ["nightly-backup"]
-
-
-def test_data_that_was_in_use_goes_once_nobody_uses_it(world: World) -> None:
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
     maintenance.tidy_up()
     assert PendingPurge.objects.get().holders == "nightly-backup"
     assert PendingPurge.objects.get().tried_at == world.now
@@ -84,10 +82,7 @@ def test_a_host_that_does_not_answer_is_asked_once_whatever_waits_there(world: W
 
 
 def test_a_pending_purge_takes_no_volume_that_is_another_ones_by_now(world: World) -> None:
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.lose("nightly-backup")
+    waiting(world)
     world.engine.volumes[VOLUME] = {"com.docker.compose.project": "shop"}
     assert purge_pending(world.outside) == []
     assert VOLUME in world.engine.volumes
@@ -95,10 +90,7 @@ def test_a_pending_purge_takes_no_volume_that_is_another_ones_by_now(world: Worl
 
 
 def test_a_pending_purge_waits_while_the_customer_is_here_again(world: World) -> None:
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.lose("nightly-backup")
+    waiting(world)
     back = world.instance()
     world.engine.lose(back.container_name)
     assert purge_pending(world.outside) == []
@@ -110,10 +102,7 @@ def test_a_purge_takes_nothing_that_was_provisioned_with_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer came back with --keep-data while a slow host was asked, and left with it kept."""
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.lose("nightly-backup")
+    waiting(world)
     labels = world.engine.volume_labels
 
     def slowly(name: str) -> dict[str, str] | None:
@@ -129,10 +118,7 @@ def test_nobody_goes_on_with_data_that_is_just_being_removed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine has the call to remove it, and does so before the container with it is made."""
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.remove("nightly-backup")
+    waiting(world)
     remove_volume, create = world.engine.remove_volume, world.engine.create
     back: list[Operation] = []
 
@@ -154,10 +140,7 @@ def test_nobody_goes_on_with_data_that_is_just_being_removed(
 
 
 def test_a_removal_whose_process_died_is_done_later_or_taken_back(world: World) -> None:
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.remove("nightly-backup")
+    waiting(world)
     PendingPurge.objects.update(holders=BEING_REMOVED, tried_at=world.now)
     assert world.provision("c1", former_data="keep").status == "failed"
     assert purge_pending(world.outside) == [VOLUME]
@@ -168,18 +151,15 @@ def test_a_removal_whose_process_died_is_done_later_or_taken_back(world: World) 
 def test_a_removal_whose_process_died_some_minutes_ago_keeps_no_data(
     world: World, began: timedelta | None
 ) -> None:
-    world.instance()
-    a_backup(world)
-    world.decommission(purge_data=True)
-    world.engine.remove("nightly-backup")
+    waiting(world)
     PendingPurge.objects.update(holders=BEING_REMOVED, tried_at=began and world.now + began)
     assert world.provision("c1", former_data="keep").status == "succeeded"
     assert purge_pending(world.outside) == []
     assert VOLUME in world.engine.volumes
 
 
-@pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])
-def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World, labels: dict[str, str]) -> None:
+def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World) -> None:
+    labels = {"com.docker.compose.project": "shop"}
     world.instance()
     world.engine.volumes[VOLUME] = labels
     done = world.decommission(purge_data=True)
@@ -194,6 +174,10 @@ def test_a_half_removed_customer_is_not_healed_back(world: World) -> None:
     sweep_here("tests", world.outside)
     assert world.engine.containers == []
     assert Operation.objects.filter(kind="restart").count() == 0
+    for begin in (service.begin_restart, service.begin_update):
+        with pytest.raises(RequestError, match=r"c1 is being removed since .*: decommission it again"):
+            begin("c1", ASKED, outside=world.outside)
+    assert world.decommission().status == "succeeded"
 
 
 def test_a_check_that_was_under_way_does_not_heal_a_leaving_customer(world: World) -> None:
@@ -210,14 +194,6 @@ def test_a_check_that_was_under_way_does_not_heal_a_leaving_customer(world: Worl
     instance.health.status = "unhealthy"
     instance.health.save()
     assert restart.begin_automatic(instance.pk, world.now) is None
-
-
-def test_nothing_but_its_removal_can_be_asked_for_a_leaving_customer(world: World) -> None:
-    half_removed(world)
-    for begin in (service.begin_restart, service.begin_update):
-        with pytest.raises(RequestError, match=r"c1 is being removed since .*: decommission it again"):
-            begin("c1", ASKED, outside=world.outside)
-    assert world.decommission().status == "succeeded"
 
 
 def test_what_is_told_of_a_leaving_customer_is_true(world: World) -> None:

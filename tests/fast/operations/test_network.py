@@ -22,14 +22,15 @@ def network_of(world: World, container: str) -> str:
     return facts.network_mode
 
 
-def test_the_first_customer_finds_the_bridge_made_and_the_second_one_there(world: World) -> None:
+def test_the_first_container_finds_the_bridge_made_and_the_next_one_there(world: World) -> None:
     Host.objects.update(network="customers")
     world.provision("one")
     made = world.engine.networks["customers"]
     assert made.labels == {"dockmgr.managed": "true"}
-    world.provision("two")
+    world.engine.lose("dockmgr-one")
+    assert world.restart("one").status == "succeeded"
     assert world.engine.networks == {"customers": made}
-    assert network_of(world, "dockmgr-two") == "customers"
+    assert network_of(world, "dockmgr-one") == "customers"
 
 
 def test_a_process_that_is_late_takes_the_bridge_the_other_one_made(

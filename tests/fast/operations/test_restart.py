@@ -16,6 +16,7 @@ from instances.operations.procedures import restart
 from tests.factories import ASKED, IMAGE, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails, passes
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 
@@ -42,14 +43,9 @@ def test_a_restart_stops_starts_and_waits_until_healthy(world: World) -> None:
     health = health_of(instance)
     assert (health.status, health.failures, health.down_since) == (Status.HEALTHY, 0, None)
     assert health.last_restart_at == done.created_at
+    assert health.restarts_used == 3, "what people ask for uses up no attempt"
     assert HealthCheck.objects.get().status == "healthy"
     assert (world.engine.stops, world.engine.starts) == ({"dockmgr-c1": 1}, {"dockmgr-c1": 1})
-
-
-def test_a_manual_restart_uses_up_no_attempt(world: World) -> None:
-    instance = world.instance(status="unhealthy", failures=3, restarts_used=2, down_since=world.now)
-    world.restart()
-    assert health_of(instance).restarts_used == 2
 
 
 def test_a_restart_that_does_not_help_says_so_and_counts_a_failure(world: World) -> None:
@@ -82,10 +78,12 @@ def test_an_automatic_restart_finds_a_busy_instance_and_is_dropped(world: World)
     assert health_of(instance).restarts_used == 0
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s is not Status.UNHEALTHY])
-def test_an_automatic_restart_is_only_for_the_unhealthy(world: World, status: Status) -> None:
-    instance = world.instance(status=status.value)
-    assert restart.begin_automatic(instance.pk, world.now) is None
+def test_an_automatic_restart_is_only_for_the_unhealthy(world: World) -> None:
+    instance = world.instance()
+    for status in set(Status) - {Status.UNHEALTHY}:
+        Health.objects.update(status=status.value)
+        with row(status):
+            assert restart.begin_automatic(instance.pk, world.now) is None
     assert not Operation.objects.exists()
 
 
@@ -104,11 +102,11 @@ def test_the_attempt_is_counted_before_anything_is_touched(world: World) -> None
 
 
 def test_no_more_than_four_automatic_restarts_of_a_host_at_once(world: World) -> None:
-    instances = [unhealthy(world, f"c{number}") for number in range(6)]
+    instances = [unhealthy(world, f"c{number}") for number in range(5)]
     far = Host.objects.create(name="far", docker_url="unix:///fake/far.sock")
     elsewhere = unhealthy(world, "elsewhere", far)
     begun = [restart.begin_automatic(instance.pk, world.now) for instance in instances]
-    assert [operation is not None for operation in begun] == [True] * 4 + [False] * 2
+    assert [operation is not None for operation in begun] == [True] * 4 + [False]
     waiting = health_of(instances[4])
     assert (waiting.status, waiting.restarts_used) == (Status.UNHEALTHY, 0)
     assert waiting.next_check_at == world.now + timedelta(seconds=5)
@@ -118,23 +116,12 @@ def test_no_more_than_four_automatic_restarts_of_a_host_at_once(world: World) ->
     assert restart.begin_automatic(instances[4].pk, world.now)
 
 
-def test_manual_restarts_take_no_share_of_the_host(world: World) -> None:
-    for number in range(5):
-        world.instance(f"m{number}")
-        service.begin_restart(f"m{number}", ASKED, world.outside)
-    assert restart.begin_automatic(unhealthy(world).pk, world.now)
-
-
-def test_a_transient_failure_is_tried_again_after_growing_waits(world: World) -> None:
-    instance = unhealthy(world)
-    for _ in range(3):
-        world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
-    done = service.run_to_end(begin(world, instance).pk, world.outside)
-    waits = [seconds for seconds in world.clock.slept if seconds > 1]
-    assert done.status == "succeeded"
-    assert [wait == pytest.approx(usual, rel=0.25) for wait, usual in zip(waits, (2, 6, 18), strict=True)]
-    assert world.engine.starts == {"dockmgr-c1": 1}
-    assert health_of(instance).restarts_used == 1
+def test_manual_restarts_take_no_share_of_the_host(world: World, settings: Settings) -> None:
+    settings.RESTARTS_PER_HOST = 1
+    world.instance("m1")
+    service.begin_restart("m1", ASKED, world.outside)
+    begin(world, unhealthy(world, "c1"))
+    assert restart.begin_automatic(unhealthy(world, "c2").pk, world.now) is None
 
 
 def test_a_wait_puts_the_operation_down_for_others_to_see(world: World) -> None:
@@ -150,13 +137,15 @@ def test_a_wait_puts_the_operation_down_for_others_to_see(world: World) -> None:
     ]
 
 
-def test_transient_failures_are_given_up_in_the_end(world: World) -> None:
+def test_transient_failures_are_given_up_in_the_end_after_growing_waits(world: World) -> None:
     instance = unhealthy(world)
     for _ in range(4):
         world.engine.fail_next("stop", TransientError("The engine is out of sorts."))
     done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, done.error) == ("failed", "The engine is out of sorts.")
     assert health_of(instance).status == Status.UNHEALTHY
+    waits = [seconds for seconds in world.clock.slept if seconds > 1]
+    assert [wait == pytest.approx(usual, rel=0.25) for wait, usual in zip(waits, (2, 6, 18), strict=True)]
 
 
 def test_a_permanent_failure_is_not_tried_again(world: World) -> None:
@@ -211,6 +200,8 @@ def test_a_short_outage_of_the_engine_is_waited_out(world: World) -> None:
     world.clock.at(4, lambda: setattr(world.engine, "unreachable", False))
     done = service.run_to_end(begin(world, instance).pk, world.outside)
     assert (done.status, health_of(instance).status) == ("succeeded", Status.HEALTHY)
+    assert world.engine.starts == {"dockmgr-c1": 1}
+    assert health_of(instance).restarts_used == 1
 
 
 def test_a_lost_container_runs_the_image_it_ran_and_not_a_newer_one(world: World) -> None:
@@ -264,21 +255,15 @@ def test_what_a_restart_made_before_it_gave_up_is_not_in_the_way_of_the_next(wor
     assert health_of(instance).status == Status.HEALTHY
 
 
-@pytest.mark.parametrize("has_the_last_port", [False, True])
-def test_a_stranger_on_the_port_of_a_stopped_container_makes_it_move(
-    world: World, *, has_the_last_port: bool
-) -> None:
+def test_a_stranger_on_the_port_of_a_stopped_container_makes_it_move(world: World) -> None:
     instance = world.instance()
-    further = 1
-    if has_the_last_port:
-        assert instance.port
-        Host.objects.update(first_port=instance.port - 10, last_port=instance.port)
-        further = -10
+    assert instance.port
+    Host.objects.update(first_port=instance.port - 10, last_port=instance.port)
     world.engine.change(instance.container_name, state="exited")
-    world.engine.taken_ports.add(("0.0.0.0", instance.port or 0))
+    world.engine.taken_ports.add(("0.0.0.0", instance.port))
     assert world.restart().status == "succeeded"
     moved = Instance.objects.get()
-    assert moved.port == (instance.port or 0) + further
+    assert moved.port == instance.port - 10, "behind the last port comes the first one"
     assert [port.number for port in moved.ports.all()] == [moved.port]
     assert len(world.engine.containers) == 1
 
@@ -286,12 +271,6 @@ def test_a_stranger_on_the_port_of_a_stopped_container_makes_it_move(
 def test_the_restart_of_an_unknown_customer_is_refused(world: World) -> None:
     with pytest.raises(RequestError, match=r"^There is no instance of customer nobody\.$"):
         service.begin_restart("nobody", ASKED, world.outside)
-
-
-def test_the_engines_own_limit_is_a_setting(world: World, settings: Settings) -> None:
-    settings.RESTARTS_PER_HOST = 1
-    begin(world, unhealthy(world, "c1"))
-    assert restart.begin_automatic(unhealthy(world, "c2").pk, world.now) is None
 
 
 def test_a_clock_that_is_set_back_keeps_no_gate_waiting(world: World) -> None:

@@ -34,24 +34,15 @@ def made_slowly(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -
     return asked
 
 
-def test_a_container_that_is_still_being_made_is_waited_for(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = made_slowly(world, monkeypatch, 200)
-    done = world.provision()
-    assert (done.status, done.error) == ("succeeded", "")
-    assert world.engine.containers == ["dockmgr-new"]
-    assert len(asked) > 2
-
-
-def test_an_update_waits_for_it_while_the_old_container_serves(
+def test_a_container_that_is_still_being_made_is_waited_for_while_the_old_one_serves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.instance()
     publish(world)
-    made_slowly(world, monkeypatch, 200)
+    asked = made_slowly(world, monkeypatch, 200)
     assert update(world).status == "succeeded"
     in_order(world)
+    assert len(asked) > 2
 
 
 def test_one_that_never_comes_is_told_by_what_the_engine_says(

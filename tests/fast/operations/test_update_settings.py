@@ -35,10 +35,8 @@ def more_memory(world: World) -> int:
     return bytes_
 
 
-@pytest.mark.parametrize("way", ["stop first", "start first"])
-def test_changed_limits_are_taken_up_with_the_same_image(world: World, way: str) -> None:
-    if way == "start first":
-        start_first(world)
+def test_changed_limits_are_taken_up_with_the_same_image(world: World) -> None:
+    start_first(world)
     publish(world, "agent-1")
     current = world.instance()
     wanted = more_memory(world)
@@ -83,31 +81,27 @@ def test_settings_that_do_not_work_are_rolled_back_and_the_image_is_not_blamed(
     assert (instance.container_id, instance.failed_images) == (current.container_id, [])
 
 
-TAKEN_BACK = {
-    "a variable": {"env": {"OLD_KEY": SECRET}},
-    "a label": {"options": {"labels": {"traefik.enable": "true"}}},
-    "a limit": {"options": {"ulimits": {"nofile": [1024, 4096]}}},
-    "an option of the log": {
-        "options": {"logging": {"options": {"max-size": "10m", "max-file": "3", "tag": "x"}}}
+SAID: dict[str, Any] = {
+    "env": {"OLD_KEY": SECRET, "VERSION": "mine"},
+    "options": {
+        "labels": {"traefik.enable": "true"},
+        "ulimits": {"nofile": [1024, 4096]},
+        "logging": {"options": {"max-size": "10m", "max-file": "3", "tag": "x"}},
     },
-    "a word of the image's": {"env": {"VERSION": "mine"}},
 }
 
 
-@pytest.mark.parametrize("said", TAKEN_BACK.values(), ids=TAKEN_BACK)
-def test_what_a_plan_takes_back_is_gone_with_the_next_update(
-    world: World, run: Run, said: dict[str, Any]
-) -> None:
+def test_what_a_plan_takes_back_is_gone_with_the_next_update(world: World, run: Run) -> None:
     world.instance()
     publish(world, "agent-2", env={"VERSION": "1"}, labels={"by": "us"})
     assert update(world).status == "succeeded"
     before = facts_of(world)
-    _of_plan(said)
+    _of_plan(SAID)
     update(world)
     assert facts_of(world) != before
-    _of_plan({name: {} for name in said})
+    _of_plan({"env": {}, "options": {}})
     noted = {note["code"] for note in run("validate", "--customer-id", "c1", "--json").document["warnings"]}
-    assert noted & {"environment", "labels", "ulimits", "logging"}
+    assert noted >= {"environment", "labels", "ulimits", "logging"}
     done = update(world)
     assert (done.status, documents.operation(done)["changed"]) == ("succeeded", True)
     found = facts_of(world)

@@ -26,28 +26,28 @@ def test_what_is_as_it_should_be_is_valid(world: World) -> None:
     assert errors(world) == {}
 
 
-@pytest.mark.parametrize(
-    ("code", "facts"),
-    [
-        ("image", {"image_id": "sha256:another"}),
-        ("cpus", {"nano_cpus": 1}),
-        ("memory", {"memory": 0}),
-        ("pids", {"pids_limit": None}),
-        ("restart_policy", {"restart_policy": "no"}),
-        ("ports", {"ports": {8080: ("127.0.0.1", 1)}}),
-        ("mounts", {"volumes": {}}),
-        ("labels", {"labels": {}}),
-        ("security_opt", {"security_opt": ()}),
-        ("privileges", {"privileged": True}),
-        ("network", {"network_mode": "host"}),
-        ("environment", {"env": {"API_KEY": "other"}}),
-        ("container", {"state": "paused"}),
-    ],
-)
-def test_each_difference_is_an_error_of_its_own(world: World, code: str, facts: dict[str, Any]) -> None:
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "image": {"image_id": "sha256:another"},
+    "cpus": {"nano_cpus": 1},
+    "memory": {"memory": 0},
+    "pids": {"pids_limit": None},
+    "restart_policy": {"restart_policy": "no"},
+    "ports": {"ports": {8080: ("127.0.0.1", 1)}},
+    "mounts": {"volumes": {}},
+    "labels": {"labels": {}},
+    "security_opt": {"security_opt": ()},
+    "privileges": {"privileged": True},
+    "network": {"network_mode": "host"},
+    "environment": {"env": {"API_KEY": "other"}},
+    "container": {"state": "paused"},
+}
+
+
+def test_each_difference_is_an_error_of_its_own(world: World) -> None:
     instance = world.instance()
-    world.engine.change(instance.container_name, **facts)
-    assert code in errors(world)
+    for facts in DIFFERENCES.values():
+        world.engine.change(instance.container_name, **facts)
+    assert errors(world).keys() >= DIFFERENCES.keys()
 
 
 def test_a_differing_environment_is_named_and_never_shown(world: World) -> None:

@@ -72,16 +72,14 @@ def test_a_log_with_a_zero_byte_keeps_no_update_from_being_rolled_back(world: Wo
     back_in_place(world, old)
 
 
-@pytest.mark.parametrize("error", [ValueError("?"), DataError("?"), REFUSED, TransientError("?")])
 def test_an_explanation_that_fails_in_any_way_keeps_none_from_it(
     world: World,
     old: Instance,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    error: Exception,
 ) -> None:
     def fails(*_: Any, **__: Any) -> None:
-        raise error
+        raise DataError("?")
 
     monkeypatch.setattr("instances.operations.steps.explain.last_lines", fails)
     assert update(world).status == "rolled_back"
@@ -128,23 +126,17 @@ def test_it_is_never_made_on_empty_data(world: World, old: Instance) -> None:
     assert (health_of(old).status, health_of(old).reason) == ("failed", "data_missing")
 
 
-@pytest.mark.parametrize(
-    ("labels", "owner"),
-    [({"com.docker.compose.project": "shop"}, "project shop"), (labels_for("c2", "pro"), "customer c2")],
-)
-def test_nor_on_data_of_somebody_else(
-    world: World, old: Instance, labels: dict[str, str], owner: str
-) -> None:
+def test_nor_on_data_of_somebody_else(world: World, old: Instance) -> None:
     def others_took_its_place() -> None:
         for name in world.engine.containers:
             world.engine.lose(name)
-        world.engine.volumes[old.volume_name] = labels
+        world.engine.volumes[old.volume_name] = labels_for("c2", "pro")
 
     world.clock.at(1, others_took_its_place)
     done = update(world)
     assert (done.status, world.engine.containers) == ("failed", [])
     undone = next(step for step in done.steps if step["name"] == "undo stop old")
-    assert f"{owner}, and is not mounted." in undone["detail"]
+    assert "customer c2, and is not mounted." in undone["detail"]
 
 
 def test_what_another_tool_labelled_is_mounted_again_where_the_old_container_has_it(
@@ -232,12 +224,12 @@ def test_the_old_one_is_not_started_beside_a_new_one_that_can_not_be_stopped(
 def test_what_may_pass_is_tried_for_as_long_as_it_lasts_in_one_entry(world: World, old: Instance) -> None:
     operation = begin(world)
     world.clock.at(1, lambda: setattr(world.engine, "unreachable", True))
-    world.clock.at(900, lambda: setattr(world.engine, "unreachable", False))
+    world.clock.at(600, lambda: setattr(world.engine, "unreachable", False))
     done = service.run_to_end(operation.pk, world.outside)
     assert done.status == "rolled_back"
     undone = [step for step in done.steps if step["name"] == "undo start next"]
     assert [step["status"] for step in undone] == ["failed", "done"]
-    assert (undone[0]["failures"] > 10, undone[0]["refusals"]) == (True, 0)
+    assert (undone[0]["failures"] > 6, undone[0]["refusals"]) == (True, 0)
     assert len(done.steps) < 40
     back_in_place(world, old)
 
@@ -277,6 +269,7 @@ def test_a_refused_value_undoes_and_a_lost_line_does_not(
 
 
 def test_behind_the_point_of_no_return_it_ends_too(world: World) -> None:
+    """And what an update left aside is in nobody's way."""
     publish(world)
     instance = world.instance()
     for _ in range(5):
@@ -286,20 +279,13 @@ def test_behind_the_point_of_no_return_it_ends_too(world: World) -> None:
     assert f"container {previous_name(instance.container_name)}" in done.error
     now = Instance.objects.get()
     assert (now.image_id, health_of(now).status) == (NEW, "healthy")
-
-
-def test_what_an_update_left_aside_is_in_nobodys_way(world: World) -> None:
-    world.provision("c1")
-    publish(world, "agent-2")
-    for _ in range(5):
-        world.engine.fail_next("remove", REFUSED)
-    assert update(world).status == "failed"
     publish(world, "agent-3")
     assert update(world).status == "succeeded"
     in_order(world)
 
 
-def test_a_check_whose_words_hold_a_zero_byte_is_kept(world: World, old: Instance) -> None:
+def test_a_check_whose_words_hold_a_zero_byte_is_kept(world: World) -> None:
+    old = world.instance()
     world.clock.advance(1)
     record([a_failure(world, old, error="a\0b")], world.now)
     assert health_of(old).error == f"a{MARK}b"

@@ -60,6 +60,7 @@ def test_a_thread_of_a_web_server_is_told_as_well() -> None:
 
 
 @pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("broken", ["gone"], indirect=True)
 def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> None:
     world.instance("c1")
     operation = service.begin_restart("c1", Requester("x"))
@@ -69,6 +70,7 @@ def test_an_operation_that_can_t_be_handed_over_is_taken_back(world: World) -> N
 
 
 @pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("broken", ["gone"], indirect=True)
 @pytest.mark.parametrize("how_far", ["handed over", "begun", "put down", "over"])
 def test_an_operation_that_is_known_already_is_not_taken_back(world: World, how_far: str) -> None:
     world.instance("c1")

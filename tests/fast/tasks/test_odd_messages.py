@@ -135,15 +135,14 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("name", "given", "said"), CALLS.values(), ids=CALLS)
-def test_a_call_that_fits_no_task_is_refused_in_a_sentence(
-    world: World, name: str, given: dict[str, Any], said: str
-) -> None:
+def test_a_call_that_fits_no_task_is_refused_in_a_sentence(world: World) -> None:
     world.instance()
-    with pytest.raises(RequestError) as refused:
-        registered(name)(**given)
-    assert said in str(refused.value) and str(refused.value).endswith(".")
-    assert not (Operation.objects.exists() or Sweep.objects.exists())
+    for case, (name, given, said) in CALLS.items():
+        with row(case):
+            with pytest.raises(RequestError) as refused:
+                registered(name)(**given)
+            assert said in str(refused.value) and str(refused.value).endswith(".")
+            assert not (Operation.objects.exists() or Sweep.objects.exists())
 
 
 def every_argument() -> list[tuple[str, str]]:

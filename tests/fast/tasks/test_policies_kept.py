@@ -55,7 +55,7 @@ def work(monkeypatch: pytest.MonkeyPatch, name: str, work: Failing) -> Any:
     """Have a worker do the task, whose work is replaced."""
     task = registered(name)
     monkeypatch.setattr(task, "run", work)
-    return task.apply(throw=True).get()
+    return task()
 
 
 def test_every_task_has_a_policy_and_every_policy_a_task() -> None:

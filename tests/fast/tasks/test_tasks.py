@@ -25,6 +25,7 @@ from tasks.app import app
 from tests.factories import ASKED, SECRET, World, a_check, health_of
 from tests.fakes.outside import fails
 from tests.fast.conftest import Message
+from tests.rows import row
 
 pytestmark = pytest.mark.django_db
 Sent = Callable[[str], list[Message]]
@@ -259,28 +260,29 @@ def test_a_transient_failure_puts_the_task_back_for_later(world: World) -> None:
     assert Operation.objects.get().tries == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "kwargs"),
-    [
-        ("dockmgr.restart", {"customer_id": "Not An Id"}),
-        ("dockmgr.restart", {"customer_id": None}),
-        ("dockmgr.check_health", {"customer_id": "unknown"}),
-        ("dockmgr.logs", {"customer_id": "c1", "lines": "many"}),
-        ("dockmgr.logs", {"customer_id": "c1", "since": "yesterday"}),
-        ("dockmgr.logs", {"customer_id": "c1", "since": 5}),
-        ("dockmgr.validate_deployment", {"subdomain": ["x"]}),
-        ("dockmgr.decommission", {"customer_id": "unknown"}),
-        ("dockmgr.provision", {**NEW, "plan": 5}),
-        ("dockmgr.provision", {**NEW, "env": ["A"]}),
-        ("dockmgr.provision", {**NEW, "image": 5}),
-    ],
-)
-def test_a_wrong_request_is_refused_in_one_sentence(world: World, name: str, kwargs: dict[str, Any]) -> None:
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("dockmgr.restart", {"customer_id": "Not An Id"}),
+    ("dockmgr.restart", {"customer_id": None}),
+    ("dockmgr.check_health", {"customer_id": "unknown"}),
+    ("dockmgr.logs", {"customer_id": "c1", "lines": "many"}),
+    ("dockmgr.logs", {"customer_id": "c1", "since": "yesterday"}),
+    ("dockmgr.logs", {"customer_id": "c1", "since": 5}),
+    ("dockmgr.validate_deployment", {"subdomain": ["x"]}),
+    ("dockmgr.decommission", {"customer_id": "unknown"}),
+    ("dockmgr.provision", {**NEW, "plan": 5}),
+    ("dockmgr.provision", {**NEW, "env": ["A"]}),
+    ("dockmgr.provision", {**NEW, "image": 5}),
+]
+
+
+def test_a_wrong_request_is_refused_in_one_sentence(world: World) -> None:
     world.instance()
-    with pytest.raises(RequestError) as refused:
-        run_task(name, **kwargs)
-    assert str(refused.value).endswith(".")
-    assert not Operation.objects.exists()
+    for name, kwargs in WRONG:
+        with row(name, kwargs):
+            with pytest.raises(RequestError) as refused:
+                registered(name)(**kwargs)
+            assert str(refused.value).endswith(".")
+            assert not Operation.objects.exists()
 
 
 def test_recovery_hands_on_operations_whose_worker_died(world: World, sent: Sent) -> None:

@@ -211,7 +211,7 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     yield found
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [1, 13, 20, 27])  # of thirty those that show most defects
 def test_both_leave_the_same(ordered: list[int], seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, book = [], Book()
     jobs: list[CheckJob] = []

@@ -60,8 +60,8 @@ def test_what_waits_is_in_the_broker() -> None:
     ("hosts", "slots", "seconds"),
     [
         (1, 100, 125 * 6),  # 500 broken ones, four at once, six seconds each
-        (10, 100, 125 * 6),  # hosts do not wait for each other while there are slots
-        (10, 20, 5000 / 20 * 6),  # then they do
+        (3, 100, 125 * 6),  # hosts do not wait for each other while there are slots
+        (3, 6, 1500 / 6 * 6),  # then they do
     ],
 )
 def test_hosts_that_return_are_healed_at_the_pace_of_each_or_of_the_workers(

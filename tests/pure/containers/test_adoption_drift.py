@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instances.containers import adoption
+from instances.containers import adoption, host_sources
 from instances.containers.adoption_summary import summary
 from tests.pure.container_samples import ID, IMAGE, a_container, a_volume, derived, joined
 
@@ -52,6 +52,15 @@ def test_drift_is_named_field_by_field(changes: dict[str, Any], fields: list[str
     }
     changed = {**usual, **changes, "config": {**usual["config"], **changes.get("config", {})}}
     assert adoption.drift(derived(**usual), a_container(**changed)) == fields
+
+
+def test_what_was_made_with_empty_folders_lists_its_mounts_in_another_order_and_differs_in_nothing() -> None:
+    host: dict[str, Any] = {
+        "Binds": ["/etc/gateway:/conf:ro"],
+        "Mounts": [{"Type": "bind", "Source": "/more", "Target": "/more"}],
+    }
+    asked = host_sources.making_sources({"HostConfig": host})["HostConfig"]
+    assert adoption.drift(derived(**host), a_container(**asked)) == []
 
 
 OF_ONE_OPERATION = {"dockmgr.managed": "true", "dockmgr.operation": "one", "dockmgr.expires_at": "2026-01-01"}

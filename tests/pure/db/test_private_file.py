@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.commands import migrate
 from django.db import connection
 
 from instances.db.private_file import make_private
 
-TOP = Path(__file__).resolve().parents[3]
 EVERYBODY = 0o644
 
 
@@ -21,20 +22,27 @@ def rights(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
 
-def test_nobody_else_reads_what_migrate_makes(tmp_path: Path) -> None:
+def use(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "vendor", "sqlite")
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(database))
+
+
+def test_nobody_else_reads_what_migrate_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = tmp_path / "d.sqlite3"
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "contenttypes", "--verbosity", "0"],
-        cwd=TOP,
-        env={
-            "PATH": os.environ["PATH"],
-            "DOCKMGR_HOME": str(tmp_path),
-            "DATABASE_URL": f"sqlite:///{database}",
-        },
-        umask=0,
-        check=True,
-    )
+    use(database, monkeypatch)
+
+    def checks_make_the_file(*_: object, **__: object) -> None:
+        with closing(sqlite3.connect(database)) as opened:
+            opened.execute("CREATE TABLE t (c)")
+
+    monkeypatch.setattr(migrate.Command, "execute", checks_make_the_file)
+    before = os.umask(0)
+    try:
+        call_command("migrate")
+    finally:
+        os.umask(before)
     assert rights(database) == 0o600
+    assert database.stat().st_size
 
 
 @pytest.mark.parametrize(("content", "after"), [(b"", 0o600), (b"SQLite", EVERYBODY)])
@@ -44,14 +52,12 @@ def test_what_holds_something_keeps_its_rights(
     database = tmp_path / "d.sqlite3"
     database.write_bytes(content)
     database.chmod(EVERYBODY)
-    monkeypatch.setattr(connection, "vendor", "sqlite")
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(database))
+    use(database, monkeypatch)
     make_private()
     assert rights(database) == after
 
 
 def test_without_its_folder_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "vendor", "sqlite")
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "none" / "d.sqlite3"))
+    use(tmp_path / "none" / "d.sqlite3", monkeypatch)
     make_private()
     assert not list(tmp_path.iterdir())

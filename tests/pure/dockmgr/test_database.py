@@ -98,6 +98,12 @@ def test_an_sqlite_that_no_other_process_sees_is_refused(url: str) -> None:
         database(url)
 
 
+def test_an_option_of_sqlite_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="has an option, and with SQLite none is taken"):
+        database("sqlite:////srv/d.sqlite3?timeout=60")
+    assert database("sqlite:////srv/what%3F.sqlite3")["NAME"] == "/srv/what?.sqlite3"
+
+
 def test_another_database_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="allowed are sqlite:/// and postgres://"):
         database("mysql://u:p@h/d")

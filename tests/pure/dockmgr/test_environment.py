@@ -22,6 +22,7 @@ from dockmgr.environment import ALLOWED_PATH, Environment, form
 
 NAME = "DOCKMGR_THING"
 SECRET = "s3ntinel-value"
+FORMATS = ("PLAIN", "JSON")
 
 
 def environment(value: str) -> Environment:
@@ -45,6 +46,7 @@ READERS: dict[str, tuple[Callable[[Environment], object], object]] = {
     "seconds": (lambda env: env.seconds(NAME, 7.5), 7.5),
     "flag": (lambda env: env.flag(NAME, True), True),
     "words": (lambda env: env.words(NAME, ["a"]), ["a"]),
+    "choice": (lambda env: env.choice(NAME, "PLAIN", FORMATS), "PLAIN"),
     "path": (lambda env: env.path(NAME, Path("/srv")), Path("/srv")),
 }
 
@@ -69,6 +71,7 @@ GOOD: dict[str, tuple[Callable[[Environment], object], str, object]] = {
     "off": (lambda env: env.flag(NAME, True), "off", False),
     "false": (lambda env: env.flag(NAME, True), "FALSE", False),
     "words": (lambda env: env.words(NAME, []), " a, b ,,c", ["a", "b", "c"]),
+    "a choice in other letters": (lambda env: env.choice(NAME, "PLAIN", FORMATS), "json", "JSON"),
     "path": (lambda env: env.path(NAME, Path("/")), "/a/b", Path("/a/b")),
     "home": (lambda env: env.path(NAME, Path("/")), "~/a", Path.home() / "a"),
 }
@@ -99,6 +102,7 @@ BAD: dict[str, tuple[Callable[[Environment], object], str, str]] = {
     "days past a century": (lambda env: env.days(NAME, 1), "36501", "a whole number, 0 to 36500"),
     "seconds past ten years": (lambda env: env.seconds(NAME, 1), "1e12", "seconds, 0 to 315360000"),
     "a flag in other words": (lambda env: env.flag(NAME, True), SECRET, "true or false"),
+    "what is no choice": (lambda env: env.choice(NAME, "PLAIN", FORMATS), "xml", "one of PLAIN, JSON"),
     "words of commas": (lambda env: env.words(NAME, ["a"]), " ,,", "a list with commas that is not empty"),
     "bytes that are no text": (lambda env: env.text(NAME, ""), "x\udcff" * 20, "text in UTF-8"),
     "a secret of such bytes": (lambda env: env.secret(NAME), "x\udcff" * 20, "text in UTF-8"),

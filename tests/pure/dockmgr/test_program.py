@@ -8,33 +8,48 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import pytest
 
+from dockmgr.program import carry_out
+
 TOP = Path(__file__).resolve().parents[3]
-NO_START = {
-    "no settings": (
-        "instances --settings nosuch", {},
-        "There is no module nosuch of settings (--settings, DJANGO_SETTINGS_MODULE).",
+NO_SETTINGS = {
+    "none": (
+        "nosuch", {}, "There is no module nosuch of settings (--settings, DJANGO_SETTINGS_MODULE).",
     ),
-    "a bad setting": (
-        "instances --settings dockmgr.settings", {"DOCKMGR_SWEEP_INTERVAL": "x"},
+    "a bad one": (
+        "dockmgr.settings", {"DOCKMGR_SWEEP_INTERVAL": "x"},
         "DOCKMGR_SWEEP_INTERVAL has 1 letters that don't fit; allowed is a whole number, 1 to 315360000.",
     ),
-    "a misspelt command": ("instance", {}, "There is no command 'instance'; did you mean instances?"),
-    "no command": ("", {}, "There is no command '--json'."),
 }  # fmt: skip
+NO_COMMAND = {
+    "misspelt": (["instance"], "There is no command 'instance'; did you mean instances?"),
+    "none": ([], "There is no command '--json'."),
+}
 
 
-@pytest.mark.parametrize(("words", "environ", "said"), NO_START.values(), ids=NO_START)
-def test_what_keeps_a_command_from_beginning_is_a_sentence_and_a_document(
-    words: str, environ: dict[str, str], said: str
+@pytest.mark.parametrize(("settings", "environ", "said"), NO_SETTINGS.values(), ids=NO_SETTINGS)
+def test_what_is_wrong_with_the_settings_is_a_sentence_and_a_document(
+    settings: str, environ: dict[str, str], said: str
 ) -> None:
-    program = [sys.executable, "manage.py", *words.split(), "--json"]
+    program = [sys.executable, "manage.py", "instances", "--settings", settings, "--json"]
     done = subprocess.run(program, cwd=TOP, env={**os.environ, **environ}, capture_output=True, text=True)
     assert (done.returncode, done.stderr, json.loads(done.stdout)) == (2, f"{said}\n", {"error": said})
 
 
-@pytest.mark.parametrize("module", ["django", "dockmgr.settings", "instances.management.commands.instances"])
+@pytest.mark.parametrize(("words", "said"), NO_COMMAND.values(), ids=NO_COMMAND)
+def test_a_command_there_is_none_of_is_a_sentence_and_a_document(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(django, "setup", lambda: None)  # done before, and again it would configure the log
+    with pytest.raises(SystemExit) as end:
+        carry_out(["manage.py", *words, "--json"])
+    out, err = capsys.readouterr()
+    assert (end.value.code, err, json.loads(out)) == (2, f"{said}\n", {"error": said})
+
+
+@pytest.mark.parametrize("module", ["django", "dockmgr.settings"])
 def test_who_interrupts_the_start_gets_a_sentence_and_a_document(tmp_path: Path, module: str) -> None:
     impatient = f"""
 import importlib.abc, runpy, signal, sys

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instances.http.encoding import decoded
-from instances.http.exchange import _PLAIN, _parts, _plain_parts
-from instances.http.http1 import _PLAIN as _WHOLE
+from instances.http.exchange import _parts, _plain_parts
 from instances.http.http1 import AnswerError, Reading, Wire, plain_body, read_body, read_head
 
 USUAL = {
@@ -34,10 +35,16 @@ def test_any_other_is_left_to_the_usual_way(url: str) -> None:
     assert _plain_parts(url) is None
 
 
-@given(st.from_regex(_PLAIN, fullmatch=True))
-@example("http://0.0.0.0:0080//")
-@example("http://999.999.999.999:64999/..")
-def test_both_ways_say_the_same(url: str) -> None:
+numbers = st.text("0123456789", min_size=1, max_size=3)
+ports = st.integers(0, 64_999).map(str) | st.sampled_from(["0080", "000"])
+paths = st.just("") | st.text("aZ9._~-/", max_size=12).map("/{}".format)
+
+
+@given(st.sampled_from(["http", "https", "tcp"]), st.tuples(*[numbers] * 4), st.none() | ports, paths)
+@example("http", ("0", "0", "0", "0"), "0080", "//")
+@example("http", ("999", "999", "999", "999"), "64999", "/..")
+def test_both_ways_say_the_same(scheme: str, host: tuple[str, ...], port: str | None, path: str) -> None:
+    url = f"{scheme}://{'.'.join(host)}{'' if port is None else f':{port}'}{path}"
     assert _plain_parts(url) == _parts(url)
 
 
@@ -64,6 +71,7 @@ WHOLE = {
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}": b"{}",
     b"HTTP/1.0 200\r\nServer: nginx\r\ncontent-type: a/b\r\nCONTENT-LENGTH:2\r\nA: b\r\n\r\n{} more": b"{}",
     b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n": b"",
+    b"HTTP/1.1 200 OK\r\nContent-Language: en\r\ncontent-length: 1\r\nContent-Type: a/b\r\n\r\nx": b"x",
 }
 LEFT_TO_THE_USUAL_READING = (
     b"http/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -81,6 +89,7 @@ PIECES = (
     b"content-length:0", b"Content-Type: text/plain", b"X-A: b", b" ", b"Transfer-Encoding: chunked", b"{}",
     b"Content-Encoding: gzip", b"\r\n\r\n", b"Content-Length: +2", b"Server:",
 )  # fmt: skip
+NAMES = (b"a", b"Server", b"X-A", b"Content-Type", b"Content-Language", b"Connection", b"Content-Encoding")
 
 
 @pytest.mark.parametrize("answer", WHOLE)
@@ -93,13 +102,53 @@ def test_any_other_is_left_to_the_usual_reading(answer: bytes) -> None:
     assert plain_body(answer) is None
 
 
-@given(st.lists(st.sampled_from(PIECES)).map(b"".join))
+@pytest.mark.parametrize("first", [b"", b"Content-Length: 2\r\n"])
+def test_an_answer_of_many_headers_takes_linear_time(first: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n" + first + b"X-More: y\r\n" * 4000
+    started = time.process_time()
+    assert plain_body(answer) is None
+    # Under a millisecond when linear.
+    assert time.process_time() - started < 0.1
+
+
+lines = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.binary(max_size=6)).map(b"%b:%b\r\n".__mod__), max_size=3
+).map(b"".join)
+lengths = st.sampled_from([b"Content-Length: 0", b"content-length:2", b"CONTENT-LENGTH:07"])
+wholes = st.tuples(
+    st.sampled_from([b"\r\n", b" \r\n", b" OK\r\n", b" \0\xff\r\n"]), lines, lengths, st.just(b"\r\n"), lines,
+    st.just(b"\r\n"), st.binary(min_size=7, max_size=9),
+).map(b"".join)  # fmt: skip
+
+
+def test_a_long_header_that_comes_byte_by_byte_takes_linear_time() -> None:
+    reading = _body(Wire())
+    next(reading)
+    started = time.process_time()
+    for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"y" * 16_000:
+        reading.send(bytes([byte]))
+    # Hundredths of a second when linear.
+    assert time.process_time() - started < 0.3
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"", "closed"), (b"\r", "closed"), (b"HTTP/1.1 200 OK\r\nA: b\r\n\r", "closed"),
+        (b"HTTP/1.1 200 OK\r\nA: b", "closed"), (b"HTTP/1.1 200 OK\r\nA", "closed"),
+        (b"\r\n", "bad_response"), (b"garbage", "bad_response"),
+    ],
+)  # fmt: skip
+def test_a_head_that_ends_too_early_is_told_from_what_is_no_head(answer: bytes, why: str) -> None:
+    reading = _body(Wire())
+    next(reading)
+    with pytest.raises(AnswerError) as error:
+        for part in (answer, b"", b""):  # what is closed stays so
+            reading.send(part)
+    assert error.value.reason == why
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join) | wholes)
 def test_what_is_read_the_short_way_is_what_is_read_the_usual_way(rest: bytes) -> None:
-    answer = b"HTTP/1.1 200 OK\r\n" + rest
-    assert plain_body(answer) in (None, _in_one_piece(answer))
-
-
-@settings(max_examples=30)  # each is a whole answer, and made with effort
-@given(st.from_regex(_WHOLE, fullmatch=True))
-def test_both_ways_read_the_same(answer: bytes) -> None:
+    answer = b"HTTP/1.1 200" + rest
     assert plain_body(answer) in (None, _in_one_piece(answer))

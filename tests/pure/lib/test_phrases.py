@@ -41,29 +41,45 @@ def test_the_longest_phrase_that_the_end_cuts_is_measured(wanted: list[str], tex
     assert Phrases(wanted).begun_at_end(text) == max(begun, default=0)
 
 
+HOSTILE = {
+    "phrases within phrases": ["a" * size for size in range(8, 500)],
+    "each begins like the one before": ["a" * size + "A" for size in range(8, 500)],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_phrases_make_no_search_slow(kind: str) -> None:
+    found = Phrases(HOSTILE[kind])
+    started = time.process_time()
+    for line in ("a" * 2000, ("a" * 490 + "b") * 4):
+        list(found.spans(line))
+    # Cut by cut this took 1.5 seconds for the second.
+    assert time.process_time() - started < 0.2
+
+
 def words(number: int, size: int, alphabet: str) -> list[str]:
     chance = random.Random(number)
     return ["".join(chance.choices(alphabet, k=size)) for _ in range(number)]
 
 
-LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(2000, 60, string.ascii_letters)]
+LOG = [f"2026-11-28T10:00:00Z INFO {word} handled" for word in words(1000, 60, string.ascii_letters)]
 ENVIRONMENTS = {
-    "short lines": ["\n".join(words(3600, 8, string.ascii_letters)) for _ in range(2)],
-    "lines that are escaped": ["\n".join(words(3600, 8, string.punctuation)) for _ in range(2)],
-    "lines of digits": ["\n".join(words(3600, 8, string.digits)) for _ in range(2)],
-    "short values": words(16_000, 4, string.ascii_letters),
-    "one long value": [*words(2, 32 * KIB, string.ascii_letters)],
-    "repeats": ["a" * 32 * KIB, "\n".join("a" * size for size in range(8, 250))],
+    "short lines": ["\n".join(words(1800, 8, string.ascii_letters))],
+    "lines that are escaped": ["\n".join(words(1800, 8, string.punctuation))],
+    "lines of digits": ["\n".join(words(1800, 8, string.digits))],
+    "short values": words(4000, 4, string.ascii_letters),
+    "one long value": words(2, 8 * KIB, string.ascii_letters),
+    "repeats": ["a" * 8 * KIB, "\n".join("a" * size for size in range(8, 128))],
 }
 
 
 @pytest.mark.parametrize("kind", ENVIRONMENTS)
-def test_redaction_costs_about_the_same_for_any_environment_of_64_kib(kind: str) -> None:
+def test_redaction_costs_about_the_same_for_any_environment_of_16_kib(kind: str) -> None:
     values = ENVIRONMENTS[kind]
     secret = values[0].split("\n")[-1]
     started = time.process_time()
     redactor = Redactor(values)
     clean = [redactor.text(line) for line in [*LOG, f"<{secret}>"]]
-    # Form by form this took 12 seconds for short lines.
-    assert time.process_time() - started < 4.0
+    # Form by form this took 1.5 seconds for short lines.
+    assert time.process_time() - started < 0.5
     assert clean[-1] == f"<{MARK}>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -52,11 +51,11 @@ def queries(client: Client, page: str) -> int:
     return len(asked)
 
 
-@pytest.mark.parametrize("page", LISTS)
-def test_many_rows_take_as_many_queries_as_few(world: World, admin_client: Client, page: str) -> None:
+def test_many_rows_take_as_many_queries_as_few(world: World, admin_client: Client) -> None:
     for number in range(2):
         one_of_each(world, f"few{number}", 101 + number)
-    few = queries(admin_client, page)
+    queries(admin_client, LISTS[0])  # what a process asks once
+    few = {page: queries(admin_client, page) for page in LISTS}
     for number in range(6):
         one_of_each(world, f"many{number}", 201 + number)
-    assert queries(admin_client, page) == few
+    assert {page: queries(admin_client, page) for page in LISTS} == few

@@ -17,7 +17,7 @@ from tasks.broker import rpc
 from tasks.policies import TRIAL
 from tasks.trials import BEGUN, LOST
 from tests.factories import World
-from tests.fast.conftest import Message
+from tests.fast.conftest import Message, Run
 from tests.fast.updates import publish
 from tests.web.callers import OVER_HTTP, Caller, Workers
 
@@ -77,6 +77,20 @@ def test_an_operation_is_the_same_document_as_elsewhere(world: World, caller: Ca
     assert (shown["status"], "changed" in shown) == ("succeeded", False)
     assert [step["status"] for step in shown["steps"]] == ["done"] * len(shown["steps"])
     assert caller.get(f"/operations/{uuid.uuid4()}").kind == "unknown"
+
+
+def test_an_operation_that_another_release_noted_in_another_form_costs_no_list(
+    world: World, caller: Caller, run: Run
+) -> None:
+    step = {"name": "stop", "status": "done", "started_at": "2026-03-01T12:00:00Z", "finished_at": None}
+    usual = an_operation(world, kind="update", steps=[{**step, "detail": "", "extra": 1}])
+    odd: list[dict[str, Any]] = [{"steps": [step]}, {"steps": {"stop": step}}, {"facts": ["unchanged"]}]
+    for columns in odd:
+        an_operation(world, kind="update", status="failed", error="It failed.", **columns)
+    seen = {row["id"]: row for row in caller.get("/operations").document["items"]}
+    assert seen[str(usual.pk)]["steps"] == [{**step, "detail": ""}]
+    assert [row["steps"] for row in seen.values() if row["id"] != str(usual.pk)] == [[]] * len(odd)
+    assert len(run("operations", "--json").document) == len(odd) + 1
 
 
 def test_incidents_are_paged_and_filtered(world: World, caller: Caller) -> None:
