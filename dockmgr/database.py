@@ -46,7 +46,7 @@ def database(url: str, statement_seconds: float = 8.0) -> dict[str, Any]:
     given = dict(config.get("OPTIONS", {}))
     pooled = str(given.pop("pgbouncer", "0")).lower() not in ("", "0", "false", "no")
     _refuse_unknown(given)
-    session = "" if pooled else _limits(statement_seconds)
+    session = "" if pooled else _session(statement_seconds)
     options = " ".join(filter(None, (session, given.pop("options", ""))))
     config["OPTIONS"] = {
         **NETWORK_OPTIONS,
@@ -100,10 +100,13 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
         )
 
 
-def _limits(statement_seconds: float) -> str:
+def _session(statement_seconds: float) -> str:
+    # Whatever the server or the role has as its default: dates as psycopg reads them, and locks that see what
+    # others have changed meanwhile.
+    fixed = r"-c datestyle=ISO -c default_transaction_isolation=read\ committed"
     milliseconds = {
         "statement_timeout": statement_seconds * 1000,
         "lock_timeout": statement_seconds * 500,
         "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
     }
-    return " ".join(f"-c {name}={value:.0f}" for name, value in milliseconds.items())
+    return " ".join([fixed, *(f"-c {name}={value:.0f}" for name, value in milliseconds.items())])

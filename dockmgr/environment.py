@@ -16,6 +16,7 @@ ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 ALLOWED_PATH = "a path that begins with / or ~/"
 MOST_COUNTED = 1_000_000
 CENTURY = 36_500  # days
+MOST_READ = 64 * 1024  # characters of a file
 TEN_YEARS = 3650 * 86400  # seconds
 
 
@@ -115,13 +116,14 @@ class Environment:
 
     def _read(self, name: str, path: Path) -> str:
         try:
-            text = path.read_text("utf-8").strip()
+            with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
+                text = file.read(MOST_READ + 1).strip()
         except (OSError, UnicodeError) as error:
             raise ImproperlyConfigured(
                 f"{name} names a file that can't be read: {unreadable(error)}."
             ) from None
-        if not text:
-            raise ImproperlyConfigured(f"{name} names a file that is empty.")
+        if not text or len(text) > MOST_READ:
+            raise ImproperlyConfigured(f"{name} names a file that is {'too long' if text else 'empty'}.")
         return text
 
 

@@ -258,6 +258,10 @@ LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING",
 COMMAND_LOG_LEVEL = env.choice("DOCKMGR_LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = env.choice("DOCKMGR_LOG_FORMAT", "PLAIN", ("PLAIN", "JSON")).lower()
 QUIET = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "celery.pool", "kombu", "amqp")
+OF_THE_BROKER = (
+    *("celery.worker", "celery.worker.consumer.connection", "celery.worker.request", "celery.bootsteps"),
+    *("kombu.transport.redis", "kombu.asynchronous.hub", "py.warnings"),
+)
 logging.raiseExceptions = False  # a log that can't be written would show the line past the filter
 LOGGING = {
     "version": 1,
@@ -292,10 +296,6 @@ LOGGING = {
         "urllib3": {"level": "CRITICAL", "handlers": ["nowhere"], "propagate": False},
         "django_celery_beat.schedulers": {"filters": ["brief"]},
         "celery.worker.consumer.consumer": {"filters": ["broker", "bodiless"]},
-        "celery.worker.request": {"filters": ["broker"]},
-        "celery.bootsteps": {"filters": ["broker"]},
-        "kombu.transport.redis": {"filters": ["broker"]},
-        "kombu.asynchronous.hub": {"filters": ["broker"]},
-        "py.warnings": {"filters": ["broker"]},
+        **{name: {"filters": ["broker"]} for name in OF_THE_BROKER},
     },
 }

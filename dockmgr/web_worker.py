@@ -7,6 +7,7 @@ import re
 import selectors
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -19,11 +20,17 @@ from instances.lib.ending import ENDING
 
 ARRIVAL_SECONDS = 15.0  # in which head and body have to be there
 SILENCE_SECONDS = 30.0  # that a thread waits for a client that does not take its answer
+LINGER_SECONDS = (
+    2.0  # in which a client that has its answer ends its side: cut off earlier, it may lose some of it
+)
+SENT_AT_ONCE = (
+    1024 * 1024
+)  # bytes that the system may hold for a client, so that no thread waits for a slow one
 LARGEST = 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
 READ_SIZE = 64 * 1024
 HEAD_END = b"\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,9})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length:[ \t]*0*(\d{1,9})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _ASKS_FIRST = re.compile(rb"^expect:[ \t]*100-continue[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -83,6 +90,8 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
         except (BlockingIOError, ConnectionAbortedError):
             return
         self.nr_conns += 1
+        with suppress(OSError):  # of one that has gone
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AT_ONCE)
         conn = TConn(self.cfg, client, address, listener.getsockname())
         conn.timeout = time.monotonic() + ARRIVAL_SECONDS
         self.pending_conns.append(conn)
@@ -115,6 +124,35 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
         conn.parser.unreader.unread(received)
         conn.data_ready = True
         self.enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Await the client's end beside all others: gunicorn would, for each of them, on the main thread."""
+        if fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except OSError:  # it has gone
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self.keepalived_conns.append(conn)
+
+    def _drain(self, conn: Any, client: socket.socket) -> None:
+        try:
+            data = client.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.poller.unregister(client)
+            self.keepalived_conns.remove(conn)
+            self.nr_conns -= 1
+            conn.close()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         ENDING.set()  # streams end, so that nothing has to be cut off

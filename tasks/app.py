@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
+from celery.app import utils
 from django.db import Error as DatabaseFailure
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -23,6 +25,12 @@ logger = logging.getLogger(__name__)
 
 # kombu looks its transports up here, by the scheme of a URL.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "tasks.broker.transport:Transport"))
+
+# What `celery report` and `inspect conf` hide of the settings; Celery knows the broker's by another name.
+hidden: Any = utils
+hidden.HIDDEN_SETTINGS = re.compile(
+    f"{hidden.HIDDEN_SETTINGS.pattern}|BROKER_URL|HEARTBEAT_URL", re.IGNORECASE
+)
 
 app = Celery("dockmgr")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from celery.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.db import connections
+from django.db.models import Q
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -57,6 +58,10 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     _offset: float | None = None
     _is_away = False
     _is_starting: ClassVar[bool] = False
+
+    def _get_crontab_exclude_query(self) -> Q:
+        """All entries are read, as they are few: what to leave out depends on zones that may be unknown."""
+        return Q()
 
     def setup_schedule(self) -> None:
         """Returns when the schedule could be read, the interval of the environment included.

@@ -14,7 +14,15 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from instances.db.clock import SYSTEM
 from instances.models import Applied
 from tasks.rhythm import Rhythm, rhythm_of
-from tasks.schedule_rules import DOCUMENTS, PLACES, TOO_LONG, document_conflict, length, place_conflict
+from tasks.schedule_rules import (
+    DOCUMENTS,
+    NO_ZONE,
+    PLACES,
+    TOO_LONG,
+    document_conflict,
+    length,
+    place_conflict,
+)
 
 SWEEP = "dockmgr sweep"
 TASK = "dockmgr.sweep"
@@ -42,6 +50,8 @@ def entry_conflict(entry: PeriodicTask) -> str:
     """Why beat leaves an entry out, in one sentence; empty when it can be carried out."""
     if entry.interval is not None and length(entry.interval.every, entry.interval.period) is None:
         return TOO_LONG
+    if entry.crontab is not None and isinstance(entry.crontab.timezone, str):
+        return NO_ZONE
     queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
     of_documents = (document_conflict(field, getattr(entry, field)) for field in DOCUMENTS)
     of_places = (place_conflict(getattr(entry, field), queues) for field in PLACES)

@@ -10,6 +10,7 @@ from kombu.utils.json import loads
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=3660)
 BOUNDS = "An interval is at least one second and at most ten years."
 TOO_LONG = "Its interval is longer than ten years."
+NO_ZONE = "The time zone of its crontab is not known on this machine."
 PLACES = ("queue", "exchange", "routing_key")
 DOCUMENTS: dict[str, tuple[type, str]] = {
     "args": (list, "The arguments must be a list in JSON."),

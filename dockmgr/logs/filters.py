@@ -12,6 +12,7 @@ from instances.lib.causes import causes
 DROPPED = "A message was dropped"
 CONNECTIONS = (
     "consumer: Cannot connect to",
+    "consumer: Connection to broker lost",
     "beat: Connection error",
     "beat pidbox: Connection error",
     "Message Error",  # what beat could not send
@@ -21,7 +22,10 @@ CONNECTIONS = (
 # A warning with a traceback in its text; what is no lost connection is a defect, and stays as it is.
 OUTSIDE_BODY = re.compile(r"Exception raised outside body: [\w.:]*?(\w+Error)\b")
 _LOST_BY_NAME = {"ConnectionError", "OperationalError", "TimeoutError"}
-FREQUENT = "Frequent restarts detected"  # of a broker that refuses at once; its reason stands beside
+# Of a broker that refuses at once, whose reason stands beside; and of each connection anew.
+NOTHING_NEW = ("Frequent restarts detected", "Skipping prefetch count reduction")
+BACK = "Connected to"
+ENDING = "Unrecoverable error"  # of a worker that meets a refusal while it starts
 OF_A_SETTING = "worker_cancel_long_running_tasks_on_connection_loss"  # Celery warns at each outage; it is set
 RESTARTING = "celery.bootsteps"  # where a part of the worker that ends badly is told of
 REQUESTS, SUSPICIOUS, DEFECT = "django.request", "django.security.", 500
@@ -32,14 +36,18 @@ class BrokerFilter(logging.Filter):
     """A broker that can't be reached or refuses is told with its own reason, and once a minute."""
 
     _said: tuple[str, float] = ("", 0.0)
+    _back: logging.LogRecord | None = None  # what told of the connection since then
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic = monotonic
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith(FREQUENT) or OF_A_SETTING in _warned(record):
+        if str(record.msg).startswith(NOTHING_NEW) or OF_A_SETTING in _warned(record):
             return False
+        if str(record.msg).startswith(BACK):
+            BrokerFilter._back = BrokerFilter._back or record
+            return BrokerFilter._back is record
         failed = _lost(record)
         if failed is None:
             return True
@@ -47,10 +55,11 @@ class BrokerFilter(logging.Filter):
 
         sentence = broker_sentence(failed)
         now, (last, at) = self._monotonic(), BrokerFilter._said
-        if sentence == last and now - at < SAID_EVERY:
+        is_ending = str(record.msg).startswith(ENDING)
+        if not is_ending and sentence == last and now - at < SAID_EVERY:
             return False
-        BrokerFilter._said = (sentence, now)
-        record.msg, record.args = f"{sentence} Trying again.", ()
+        BrokerFilter._said, BrokerFilter._back = (sentence, now), None
+        record.msg, record.args = f"{sentence} {'The worker ends.' if is_ending else 'Trying again.'}", ()
         record.exc_info = record.exc_text = None
         return True
 
@@ -67,7 +76,8 @@ def _lost(record: logging.LogRecord) -> BaseException | None:
         return _raised_outside(_warned(record))
     if record.name == RESTARTING:  # it trips over the connection that is gone
         return next((cause for cause in causes(carried) if isinstance(cause, LOST_BROKER)), None)
-    if str(record.msg).startswith(CONNECTIONS):
+    # Celery says of a lost connection "%s (%r)", with its sentence as an argument.
+    if str(record.msg).startswith(CONNECTIONS) or str(next(iter(args), "")).startswith(CONNECTIONS):
         return next((arg for arg in args if isinstance(arg, BaseException)), ConnectionError())
     return None
 

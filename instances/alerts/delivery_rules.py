@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ WINDOW = timedelta(seconds=60)
 DIGEST_MOST = 200
 BACKOFF = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=300.0, spread=0.2)
 LONGEST_ASKED = 3600.0
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _TRY_AGAIN = (408, 425, 429)
 _ABOUT_THE_MESSAGE = (400, 406, 409, 413, 414, 415, 422, 431)
 _LET_IN = 235
@@ -172,7 +174,7 @@ def judge_mail(code: int) -> DeliveryResult:
 def _asked_wait(retry_after: str | None, now: datetime) -> float:
     """Seconds, at most an hour; the header holds a number of seconds or a date."""
     text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
+    if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_ASKED)
     try:
         date = parsedate_to_datetime(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "/api/"
 LARGEST_BODY = 64 * 1024
+ONLY_HTTPS = "This is taken over HTTPS alone: nothing was done."
 KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 MALFORMED = frozenset({400, 411, 413, 422})  # touched nothing
 DENIED = frozenset({401, 403, 429})
@@ -52,6 +54,8 @@ class ApiMiddleware:
         if _body_size(request) > LARGEST_BODY:
             return problems.of_status(413).response()
         response = self._get_response(request)
+        if response.status_code == HTTPStatus.MOVED_PERMANENTLY and request.method not in ("GET", "HEAD"):
+            return problems.ProblemError(400, ONLY_HTTPS).response()  # clients follow it with a GET
         kind = response.headers.get("Content-Type", "")
         if response.status_code < 400 or kind.startswith(problems.CONTENT_TYPE):
             return response

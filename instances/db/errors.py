@@ -13,7 +13,7 @@ from instances.lib.causes import way_lost
 # writes, others were in the way.
 PASSING = ("08", "57P", "53", "40001", "40P01", "55P03", "25P03", "25006")
 READ_ONLY, DISK_FULL = "25006", "53100"
-TOO_LONG, NO_RIGHT, NO_LETTER = "57014", "42501", "22P05"
+TOO_LONG, NO_RIGHT, NO_LETTER, NO_SCHEMA = "57014", "42501", "22P05", "3F000"
 MISSING = ("42P01", "42703")  # a table, a column
 DUPLICATE = "23505"
 BUSY = ("40001", "40P01", "55P03")
@@ -50,10 +50,21 @@ WRITES_REFUSED = re.compile("readonly database|disk is full")
 OLD_SCHEMA = re.compile(r"no such (?:table|column)|has no column|(?:relation|column) .* does not exist")
 
 
+class CountBehindError(OperationalError):
+    """PostgreSQL numbers a table's new rows from below those it holds, so that each one is refused."""
+
+
 def database_sentence(error: DatabaseFailure) -> str:
     """What a database error means to an operator."""
+    if isinstance(error, CountBehindError):
+        return (
+            "The database numbers new rows from below those it holds, as after a restore of the rows alone; "
+            "run manage.py migrate, which sets that right."
+        )
     text, state = str(error), _state(error)
     refused = REFUSALS["permission denied"] if state == NO_RIGHT else _refusal(text)
+    if state == NO_SCHEMA:
+        refused = "it has no schema that its user may use (search_path)"
     if refused:
         return f"The database refuses: {refused} (DATABASE_URL)."
     if state in MISSING or OLD_SCHEMA.search(text):
@@ -120,7 +131,7 @@ def is_outage(error: BaseException) -> bool:
     """Whether a failure is a state of the database, which `database_sentence` names, and no defect."""
     if not isinstance(error, IntegrityError | DataError | ProgrammingError):
         return isinstance(error, DatabaseFailure)
-    return (_state(error) or "") in (NO_RIGHT, *MISSING)
+    return (_state(error) or "") in (NO_RIGHT, NO_SCHEMA, *MISSING)
 
 
 def _state(error: BaseException) -> str | None:

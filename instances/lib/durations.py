@@ -25,7 +25,7 @@ def moment(text: object) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        parsed = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
         return parsed.astimezone(UTC) if parsed.tzinfo else None
     except (ValueError, OverflowError):
         return None

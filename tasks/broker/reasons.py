@@ -14,8 +14,11 @@ LOST_BROKER = (OperationalError, BatchPublishError, exceptions.RedisError)
 # What a worker meets for which no message can be blamed; RuntimeError is that of one without a thread left.
 NO_FAULT_OF_A_MESSAGE = (*LOST_BROKER, OSError, MemoryError, RuntimeError)
 OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
-# What a Redis begins a refusal with.
+NO_CHANNELS = "its user may use no channels, as new users of Redis 7 may not (ACL: allchannels)"
+# What a Redis says when it refuses.
 REFUSALS = {
+    "one of the channels": NO_CHANNELS,
+    "access a channel": NO_CHANNELS,
     "WRONGPASS": "its user name or password is wrong",
     "NOAUTH": "it wants a user name and a password",
     "ERR AUTH": "it knows no password, and one is given",
@@ -26,7 +29,8 @@ REFUSALS = {
     "LOADING": "it is still loading its data",
     "MASTERDOWN": "it is a replica whose master is away",
     "CLUSTERDOWN": "its cluster is down",
-    "MOVED": "it is part of a cluster, which dockmgr does not use",
+    "NOREPLICAS": "it has fewer replicas than it wants for writes (min-replicas-to-write)",
+    **dict.fromkeys(("MOVED", "CROSSSLOT"), "it is part of a cluster, which dockmgr does not use"),
     "max number of clients": "it has as many connections as it takes (maxclients)",
     "DENIED": "it is in protected mode and takes nobody from elsewhere",
     "DB index": "it has no database of that number",
@@ -60,7 +64,7 @@ def is_of_the_message(error: Exception) -> bool:
 
 def _reason(error: BaseException) -> str | None:
     text = str(error)
-    for beginning, reason in REFUSALS.items():
-        if beginning in text[:200]:
+    for words, reason in REFUSALS.items():
+        if words in text[:200]:
             return reason
     return next((reason for kind, reason in OF_KINDS if isinstance(error, kind)), None)

@@ -24,9 +24,16 @@ from tests.real.fleet import Fleet, a_fleet, end
 from tests.real.live import wait_until
 
 TOKEN = "read-the-metrics"
+SENDING = (
+    b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+)
 BEGUN = (
     b"GET /healthz HTTP/1.1\r\nHo",
-    b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nu",
+    SENDING + b"Content-Length: 9\r\n\r\nu",
+    SENDING + b"Content-Length: 0000000009\r\n\r\nu",
+    SENDING + b"Transfer-Encoding: chunked\r\n\r\n1\r\nu\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /static/unfold/css/styles.css HTTP/1.1\r\nHost: localhost\r\n\r\n",
 )
 BOUND = 15  # seconds for any answer of /readyz, however busy the machine
 
@@ -66,7 +73,7 @@ class Monitor:
 
     @contextmanager
     def drips(self, number: int) -> Iterator[None]:
-        """Meanwhile so many clients have begun a request, half of them its head and half its body."""
+        """Meanwhile so many clients don't end what they began to send, or don't take their answer and go."""
         with ExitStack() as stack:
             for begun in islice(cycle(BEGUN), number):
                 client = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
@@ -125,7 +132,7 @@ def test_a_monitor_sees_workers_come_an_instance_heal_and_the_broker_hang(
     assert (status, parts["workers"]["state"]) == (503, "failing")
     assert {parts[name]["state"] for name in ("database", "broker", "sweep")} == {"ok"}
     assert monitor.get("/metrics")[0] == 401
-    with monitor.drips(24):
+    with monitor.drips(48):
         began = time.monotonic()
         assert monitor.get("/healthz")[0] == 200
         assert time.monotonic() - began < ARRIVAL_SECONDS / 2

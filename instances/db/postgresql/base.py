@@ -12,10 +12,14 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Loader
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import UniqueViolation, _WaitTimeout
 from psycopg.pq import Format
+
+from instances.db.errors import CountBehindError
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -48,6 +52,18 @@ class TimestampLoader(Loader):
         raise NotImplementedError
 
 
+class _Errors(DatabaseErrorWrapper):
+    """A row that was refused for the server's own number is no IntegrityError: there is none like it."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, UniqueViolation):
+            from instances.db.numbering import is_behind  # models, which are there when the apps are
+
+            if is_behind(error):
+                raise CountBehindError(*error.args).with_traceback(traceback) from error
+        super().__exit__(kind, error, traceback)
+
+
 def _driver() -> ModuleType:
     """psycopg, but for the class of its connections."""
     driver = ModuleType(psycopg.__name__)
@@ -60,6 +76,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     Database = _driver()
     answer_timeout: float | None = None
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
         params = super().get_connection_params()

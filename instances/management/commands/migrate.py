@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from instances.db.alone import alone
 from instances.db.errors import database_sentence
 from instances.db.letters import encoding_sentence, narrow_encoding
+from instances.db.numbering import catch_up
 from instances.db.patience import unlimited
 from instances.db.private_file import make_private
 from instances.management.codes import OUT_OF_REACH, WRONG
@@ -25,6 +26,8 @@ class Command(migrate.Command):
         try:
             with unlimited(), alone(self._wait):
                 self._refuse_to_begin_narrow()
+                if not (options["plan"] or options["check_unapplied"]):
+                    self._number_on()
                 super().handle(*args, **options)
         except DatabaseFailure as error:
             if options.get("traceback"):
@@ -40,6 +43,10 @@ class Command(migrate.Command):
         self.stderr.write(encoding_sentence(encoding))
         if not MigrationRecorder(connection).has_table():
             sys.exit(WRONG)
+
+    def _number_on(self) -> None:
+        if behind := catch_up():
+            self.stderr.write(f"New rows are numbered from above those that are there: {', '.join(behind)}.")
 
     def _wait(self) -> None:
         self.stderr.write("Another process migrates this database; waiting for its end.")

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSchedule
+from django.db import connection
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from tasks.app import app
 from tasks.beat import Entry, Scheduler
-from tasks.schedule import SWEEP
+from tasks.schedule import SWEEP, sweep_interval
 
 pytestmark = pytest.mark.django_db
 TWO_HOURS = timedelta(hours=2)
@@ -89,6 +90,20 @@ def test_entries_that_cannot_be_carried_out_are_left_out_alone(
     for name, (_, _, reason) in LEFT_OUT.items():
         assert f"The schedule {name} is left out: {reason}" in caplog.text
         assert PeriodicTask.objects.get(name=name).enabled
+
+
+def test_a_zone_that_this_machine_does_not_know_costs_its_own_entry(
+    scheduler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    crontab = CrontabSchedule.objects.create(minute="0", hour="4", timezone="UTC")
+    PeriodicTask.objects.create(name="nightly", task="dockmgr.sweep", crontab=crontab)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_celery_beat_crontabschedule SET timezone = 'US/Pacific-New'")
+    found = scheduler.all_as_schedule()
+    assert SWEEP in found and "nightly" not in found
+    assert "The schedule nightly is left out: The time zone of its crontab is not known" in caplog.text
+    assert sweep_interval() == 900
+    assert "US/Pacific-New" in str(CrontabSchedule.objects.get(pk=crontab.pk))
 
 
 def test_beat_uses_this_scheduler() -> None:

@@ -56,6 +56,7 @@ WAITS: dict[str, tuple[str | None, float]] = {
     "none": (None, 0),
     "seconds": ("120", 120),
     "seconds with spaces": (" 7 ", 7),
+    "parts of seconds": ("64.57", 64.57),
     "a date": ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
     "a date without a zone": ("Thu, 01 Jan 2026 00:02:00 -0000", 120),
     "a date that has passed": ("Wed, 31 Dec 2025 00:00:00 GMT", 0),

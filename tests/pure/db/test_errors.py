@@ -40,6 +40,7 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
         "it has no database or no user of that name",
         True,
     ),
+    "no schema": (refused("3F000", ProgrammingError), "no schema that its user may use", False),
     "no session left": (
         OperationalError("FATAL:  sorry, too many clients already"),
         "as many sessions as it takes (max_connections)",

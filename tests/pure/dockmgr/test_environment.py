@@ -173,6 +173,7 @@ def test_a_secret_is_taken_from_its_variable_or_its_file(tmp_path: Path) -> None
     file.write_text(f"{SECRET}\n")
     assert environment(SECRET).secret(NAME) == SECRET
     assert Environment({f"{NAME}_FILE": str(file)}).secret(NAME) == SECRET
+    file.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")  # as editors on Windows write it
     assert Environment({NAME: "", f"{NAME}_FILE": str(file)}).secret(NAME) == SECRET
     assert Environment({NAME: SECRET, f"{NAME}_FILE": ""}).secret(NAME) == SECRET
 
@@ -194,6 +195,7 @@ FILES: dict[str, Callable[[Path], Any]] = {
     "not text": lambda path: path.write_bytes(b"\xff\xfe" + SECRET.encode()),
     "empty": Path.touch,
     "blank": lambda path: path.write_text(" \n"),
+    "without an end": lambda path: path.symlink_to("/dev/zero"),
 }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
 from redis.exceptions import AuthenticationError
 
 from dockmgr.logs.filters import SAID_EVERY, BodilessFilter, BriefFilter, BrokerFilter, RefusalFilter
-from tasks.broker.reasons import OUT_OF_REACH
+from tasks.broker.reasons import OUT_OF_REACH, broker_sentence
 
 SENTINEL = "s3ntinel-body"
 
@@ -35,19 +37,53 @@ def test_what_is_no_error_passes_unchanged() -> None:
 
 
 def test_a_broker_that_refuses_is_told_with_its_reason_and_once_a_minute() -> None:
-    moments = iter((1000.0, 1001.0, 1001.0 + SAID_EVERY))
+    moments = iter((1000.0, 1001.0, 1001.0 + SAID_EVERY, 1002.0 + SAID_EVERY))
     once, failed = BrokerFilter(lambda: next(moments)), AuthenticationError("WRONGPASS")
     said = []
     for form, words in (
         ("consumer: Cannot connect to %s: %s.\n%s\n", (f"redis://{SENTINEL}", failed, "again")),
         ("beat: Connection error: %s. Trying again in %s seconds...", (failed, 2)),
         ("beat: Connection error: %s. Trying again in %s seconds...", (failed, 4)),
+        (
+            "%s (%r)",
+            ("consumer: Connection to broker lost. Trying to re-establish the connection...", failed),
+        ),
     ):
         record = logging.LogRecord("celery", logging.ERROR, "consumer.py", 1, form, words, None)
         if once.filter(record) and BodilessFilter().filter(record):
             said.append(record.getMessage())
     sentence = "The broker refuses: its user name or password is wrong (DOCKMGR_BROKER_URL). Trying again."
     assert said == [sentence, sentence]
+
+
+def test_a_worker_that_ends_for_a_refusal_says_so_whatever_was_said_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = OperationalError(f"no permissions to access one of the channels, {SENTINEL}")
+    sentence = broker_sentence(refused)
+    assert "may use no channels" in sentence
+    monkeypatch.setattr(BrokerFilter, "_said", (sentence, time.monotonic()))
+    info = (OperationalError, refused, None)
+    form = "Unrecoverable error: %r"
+    record = logging.LogRecord("celery.worker", logging.CRITICAL, "x.py", 1, form, (refused,), info)
+    assert BrokerFilter().filter(record)
+    assert logging.Formatter().format(record) == f"{sentence} The worker ends."
+    defect = logging.LogRecord("celery.worker", logging.CRITICAL, "x.py", 1, form, (KeyError("x"),), None)
+    assert BrokerFilter().filter(defect) and "KeyError" in defect.getMessage()
+
+
+def test_who_is_connected_anew_again_and_again_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BrokerFilter, "_said", ("", 0.0))
+    monkeypatch.setattr(BrokerFilter, "_back", None)
+    lost = ("%s (%r)", ("consumer: Connection to broker lost.", AuthenticationError("WRONGPASS")))
+    said = []
+    for form, words in (*[("Connected to %s", ("the broker",)), lost] * 3, ("Connected to %s", ("it",))):
+        record = logging.LogRecord("celery", logging.INFO, "x.py", 1, form, words, None)
+        passes = all(each.filter(record) for each in (BrokerFilter(), BrokerFilter()))
+        said += [record.getMessage()[:12]] if passes else []
+    assert said == ["Connected to", "The broker r", "Connected to"]
 
 
 WARNING = (

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import selectors
+import socket
+import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.conf import settings
+from gunicorn.workers.gthread import TConn
 
 from dockmgr.web_worker import (
     CONTINUE,
     LARGEST,
+    LINGER_SECONDS,
     READ_SIZE,
     ArrivalWorker,
     has_arrived,
@@ -30,6 +39,7 @@ REQUESTS: dict[str, tuple[bytes, bool]] = {
     "no body yet": (HEAD + b"Content-Length: 2\r\n\r\n", False),
     "half a body": (HEAD + b"content-length:2\r\n\r\na", False),
     "all of it": (HEAD + b"Content-Length: 2 \r\n\r\nab", True),
+    "half a body, of a length with zeros": (HEAD + b"Content-Length: 0000000002\r\n\r\na", False),
     "more than it": (HEAD + b"Content-Length: 2\r\n\r\nabc", True),
     "a length in the body": (HEAD + b"\r\nContent-Length: 9\r\n\r\n", True),
     "a length that is none": (HEAD + b"Content-Length: -1\r\n\r\n", True),
@@ -80,6 +90,47 @@ def test_who_asks_is_answered_once_and_nothing_is_copied_for_a_byte() -> None:
     for _ in range(4):
         worker._receive(None, received, client)
     assert (client.told, bytes(bytearray(received)), received.copies) == (CONTINUE, waiting + b"ab", 0)
+
+
+class Serving(ArrivalWorker):
+    """What a worker has of its connections, without processes and threads."""
+
+    def __init__(self) -> None:
+        self.nr_conns, self.poller = 1, selectors.DefaultSelector()
+        self.keepalived_conns: deque[TConn] = deque()
+
+
+@pytest.mark.parametrize("is_polite", [True, False])
+def test_who_keeps_his_side_open_holds_up_nobody_and_is_cut_off(is_polite: bool) -> None:
+    ours, client = socket.socketpair()
+    worker, done = Serving(), Future[bool]()
+    done.set_result(False)
+    conn = TConn(SimpleNamespace(keepalive=0), ours, None, None)
+    with closing(client), closing(worker.poller):
+        client.sendall(b"more")
+        began = time.monotonic()
+        worker.finish_request(conn, done)
+        assert time.monotonic() - began < LINGER_SECONDS / 2
+        assert (client.recv(1), worker.nr_conns) == (b"", 1)
+        if is_polite:
+            client.close()
+            while worker.nr_conns:
+                worker.wait_for_and_dispatch_events(1.0)
+        conn.timeout -= LINGER_SECONDS
+        worker.murder_keepalived()
+        assert (worker.nr_conns, ours.fileno(), len(worker.poller.get_map())) == (0, -1, 0)
+
+
+def test_who_has_gone_is_not_waited_for() -> None:
+    ours, client = socket.socketpair()
+    client.close()
+    ours.close()
+    worker, done = Serving(), Future[bool]()
+    done.set_result(False)
+    with closing(worker.poller):
+        gone: Any = SimpleNamespace(sock=ours, close=lambda: None)
+        worker.finish_request(gone, done)
+    assert (worker.nr_conns, len(worker.keepalived_conns)) == (0, 0)
 
 
 def test_the_proxy_the_web_process_and_django_take_as_much() -> None:

@@ -17,6 +17,14 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "wrong password": (exceptions.AuthenticationError("invalid username-password pair"), "password is wrong"),
     "no password": (exceptions.AuthenticationError("NOAUTH Authentication required."), "wants a user name"),
     "few rights": (exceptions.NoPermissionError(f"User {SECRET} has no permissions"), "rights are too few"),
+    "no channels": (
+        exceptions.NoPermissionError("No permissions to access a channel"),
+        "its user may use no channels",
+    ),
+    "few replicas": (
+        exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        "min-replicas",
+    ),
     "replica": (exceptions.ReadOnlyError("You can't write against a read only replica."), "is a replica"),
     "disk": (exceptions.ResponseError(f"MISCONF Redis is configured to save {SECRET}"), "save to its disk"),
     "connections": (exceptions.ConnectionError("max number of clients reached"), "as many connections"),

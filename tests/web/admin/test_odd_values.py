@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from unfold.forms import UserCreationForm
 
 from instances.admin.read_only import OVERTAKEN
@@ -142,3 +143,15 @@ def test_a_form_is_in_utf8_whatever_it_says(path: str, charset: str) -> None:
         f"/admin/{path}", "reason=x", content_type=f"application/x-www-form-urlencoded; charset={charset}"
     )
     assert answer.status_code in (200, 302, 404)
+
+
+def test_a_crontab_in_a_zone_that_is_not_there_can_be_looked_at_and_changed(admin_client: Client) -> None:
+    crontab = CrontabSchedule.objects.create(minute="0", hour="4", timezone="UTC")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_celery_beat_crontabschedule SET timezone = 'US/Pacific-New'")
+    page = f"/admin/{CRONTAB.removesuffix('add/')}{crontab.pk}/change/"
+    assert "US/Pacific-New" in admin_client.get(page).content.decode()
+    clock = {"minute": "0", "hour": "4", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
+    assert admin_client.post(page, {**clock, "timezone": "US/Pacific-New"}).status_code == 200
+    assert admin_client.post(page, {**clock, "timezone": "Europe/Berlin"}).status_code == 302
+    assert str(CrontabSchedule.objects.get(pk=crontab.pk).timezone) == "Europe/Berlin"

@@ -203,6 +203,15 @@ def test_head_is_answered_as_get_is_without_the_content(world: World, caller: Ca
     assert (stream.status, stream.text, streams.PLACES.taken()) == (200, "", before)
 
 
+def test_a_change_over_plain_http_is_refused_where_a_redirect_would_make_it_a_look(
+    world: World, caller: Caller, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    refused = caller.post("/instances", {"customer_id": "new", "subdomain": "new.example.com", "plan": "pro"})
+    assert (refused.status, refused.kind) == (400, "unreadable") and "HTTPS" in refused.document["detail"]
+    assert caller.get("/instances").status == 301
+
+
 def test_an_unknown_host_name_is_a_problem_too(world: World, caller: Caller) -> None:
     answer = caller.get("/instances", host="evil.example.com")
     assert (answer.status, answer.kind) == (400, "unreadable")
