@@ -107,15 +107,18 @@ def _meet_at(step: str, fate: Callable[[], None], *, recorded: bool) -> None:
 
     begin, end, left = Journal.begin, Journal.end, [fate]
 
-    def begin_and_meet(self: Journal, name: str, **how: bool) -> None:
-        begin(self, name, **how)
-        if recorded and name == step and left:
+    def meet(is_there: bool) -> None:
+        if is_there and left:
             left.pop()()
 
-    def meet_or_end(self: Journal, name: str, status: str, detail: str = "") -> None:
-        if not recorded and name == step and left:
-            left.pop()()
-        end(self, name, status, detail)
+    def begin_and_meet(self: Journal, name: str, **how: bool) -> None:
+        begin(self, name, **how)
+        meet(recorded and name == step)
+
+    def meet_or_end(self: Journal, name: str, detail: str = "", *, begins: str = "", **columns: Any) -> None:
+        meet(not recorded and name == step)
+        end(self, name, detail, begins=begins, **columns)
+        meet(recorded and begins == step)
 
     for name, replacement in (("begin", begin_and_meet), ("end", meet_or_end)):
         setattr(Journal, name, replacement)

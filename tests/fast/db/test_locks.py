@@ -97,7 +97,8 @@ def test_pausing_and_adopting_once_more_at_once_meet_no_deadlock(world: World, r
     def take_over() -> None:
         for _ in range(2 * rounds()):
             with transaction.atomic():
-                instance = _taken_over(Instance.objects.get(), made, world.outside)
+                instance = Instance.objects.get()
+                _taken_over(instance, made, world.outside)
                 change(instance.pk, world.now, lambda state: state)
 
     assert side_by_side(pause, take_over) == []
