@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # Servers named by the environment are one for all tests, and some tests compare them before and after.
 # Otherwise four on two cores: a real test waits for half of its time. The thorough ones wait for less of it.
 ONE := $(DOCKER_HOST)$(DOCKMGR_BROKER_URL)
-REAL = $(PYTHON) -m pytest --dist worksteal --durations 10 --ignore tests/real/test_desk.py tests/real
+REAL = $(PYTHON) -m pytest --durations 10 --ignore tests/real/test_desk.py tests/real
 # Alone: a browser drops its connections when others make bridges.
 DESK = $(PYTHON) -m pytest tests/real/test_desk.py
 PACKAGES := dev dockmgr instances tasks tests
