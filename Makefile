@@ -27,7 +27,7 @@ up: setup ## web, workers and beat in the foreground until Ctrl-C
 	@$(PYTHON) -m dev.up
 
 test: setup check ## format, types and the tests: every promise once, on real servers
-	$(PYTHON) -m pytest -n 2 --dist worksteal tests/pure tests/fast tests/web
+	$(PYTHON) -m pytest -n 2 tests/pure tests/fast tests/web
 	$(REAL) -n $(if $(ONE),0,4) -m "not thorough"
 	$(DESK) -m "not thorough"
 
