@@ -158,6 +158,7 @@ def test_a_full_disk_is_the_host_s_and_costs_no_attempt(world: World) -> None:
         "engine",
         told,
     )
+    assert health.restart_not_before == health.next_check_at == world.now + timedelta(minutes=5)
 
 
 def a_probe_defect(world: World, instance: Instance) -> None:
