@@ -203,7 +203,7 @@ def _failed(work: Work) -> None:
     elif facts.get("not_ours"):
         _prevented(work, REPLACED, facts["not_ours"])
     elif facts.get("host_trouble"):
-        lasts = not facts.get("out_of_reach")
+        lasts = facts.get("out_of_reach") is False
         _prevented(work, "engine", work.operation.error or sentence("engine"), lasts=lasts)
     else:
         _in_vain(work)

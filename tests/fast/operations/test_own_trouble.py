@@ -14,7 +14,7 @@ from instances.health.state import State
 from instances.http.probe import ProbeResult
 from instances.incidents import hosts
 from instances.limits import STEP
-from instances.management.codes import BAD
+from instances.management.codes import BAD, OUT_OF_REACH
 from instances.management.instance_change import outcome
 from instances.models import HostWatch, Incident, IncidentEvent, Instance, Notification, Operation
 from instances.monitoring.hosts import ask_due
@@ -159,6 +159,14 @@ def test_a_full_disk_is_the_host_s_and_costs_no_attempt(world: World) -> None:
         told,
     )
     assert health.restart_not_before == health.next_check_at == world.now + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("noted", "code"),
+    [({"host_trouble": True}, OUT_OF_REACH), ({"host_trouble": False}, BAD), ({}, BAD)],
+)
+def test_what_an_older_worker_noted_of_the_host_is_out_of_reach(noted: dict[str, bool], code: int) -> None:
+    assert outcome(Operation(status="failed", facts=noted)) == code
 
 
 def a_probe_defect(world: World, instance: Instance) -> None:
