@@ -203,7 +203,7 @@ def _failed(work: Work) -> None:
     elif facts.get("not_ours"):
         _prevented(work, REPLACED, facts["not_ours"])
     elif facts.get("host_trouble"):
-        lasts = facts.get("out_of_reach") is False
+        lasts = facts.get("engine_away") is False
         _prevented(work, "engine", work.operation.error or sentence("engine"), lasts=lasts)
     else:
         _in_vain(work)
