@@ -47,7 +47,7 @@ _BEING_REMOVED = ("marked for removal",)
 _BETWEEN_RUNS = re.compile(r"sandbox \w+ not found")  # of the network, which each run has anew
 # Of a proxy before the engine that does not reach it, and of an engine whose own parts are away.
 _AWAY_BEHIND = (502, 503, 504)
-_PARTS_AWAY = ("containerd.sock",)
+_PARTS_AWAY = re.compile(r"dial unix\W\S*containerd\.sock")  # a container may mount that file
 _WANTS_TLS = ("client sent an http request to an https server",)
 # Podman calls it a failure of its own when it refuses something; Docker does where somebody is in no network.
 _REFUSED = (
@@ -103,7 +103,7 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
     says = _finder(text)
     if status in _AWAY_BEHIND:
         return EngineUnreachable
-    if says(_PARTS_AWAY):
+    if _PARTS_AWAY.search(text):
         return OutOfReachError
     if _NO_PLACE.search(text):
         return NoPlace

@@ -16,7 +16,7 @@ from instances.health.outages import (
 )
 from instances.health.state import Policy, State, Status, is_healed
 
-OWN_TROUBLE_WAIT = 300.0  # seconds
+TROUBLE_WAIT = 300.0  # seconds
 
 
 def may_restart(state: State, policy: Policy, now: datetime) -> bool:
@@ -74,17 +74,24 @@ def restart_failed(
     return replace(state, status=status, restart_not_before=due, next_check_at=due)
 
 
-def restart_prevented(state: State, policy: Policy, now: datetime, *, refund: bool) -> State:
-    """The host did not let the restart happen: that says nothing of the instance and costs no attempt."""
+def restart_prevented(
+    state: State, policy: Policy, now: datetime, *, refund: bool, lasts: bool = False
+) -> State:
+    """The host did not let the restart happen: that says nothing of the instance and costs no attempt.
+
+    What `lasts` although the engine answers would prevent the next one as well: that one waits for a while.
+    """
     if state.status is Status.PAUSED:
         return state
     used = max(0, state.restarts_used - 1) if refund else state.restarts_used
+    again = now + timedelta(seconds=TROUBLE_WAIT) if lasts else None
     return replace(
         state,
         status=Status.UNKNOWN,
         restarts_used=used,
         checked_at=now,
-        next_check_at=recheck_at(policy, now, 0.0),
+        restart_not_before=again or state.restart_not_before,
+        next_check_at=again or recheck_at(policy, now, 0.0),
     )
 
 
@@ -106,7 +113,7 @@ def restart_withdrawn(
     )
     if not automatic:
         return state
-    again = now + timedelta(seconds=OWN_TROUBLE_WAIT)
+    again = now + timedelta(seconds=TROUBLE_WAIT)
     used = max(0, state.restarts_used - 1)
     return replace(state, restarts_used=used, restart_not_before=again, next_check_at=again)
 

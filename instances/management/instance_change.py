@@ -18,7 +18,9 @@ def outcome(operation: Operation) -> int:
     """The exit code an operation stands for."""
     if operation.status in ("succeeded", "queued", "running"):
         return GOOD
-    return OUT_OF_REACH if operation.facts.get("out_of_reach") else BAD
+    facts = operation.facts
+    # A worker of an older release notes nothing else as trouble of the host.
+    return OUT_OF_REACH if facts.get("out_of_reach", facts.get("host_trouble")) else BAD
 
 
 class InstanceChange(FleetCommand):

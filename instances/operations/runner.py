@@ -18,6 +18,7 @@ from instances.db.retry import retry_on_disconnect
 from instances.errors import (
     BusyError,
     DockmgrError,
+    EngineUnreachable,
     EngineUnusable,
     LeaseLost,
     OutOfReachError,
@@ -220,7 +221,8 @@ def _give_up(procedure: Procedure, work: Work, error: DockmgrError) -> None:
     told = f"{told} {work.operation.facts.get('likely', '')}".rstrip()
     fault = whose(error)
     whose_it_is = {"host_trouble": fault is Whose.HOST, "own_trouble": fault is Whose.OWN}
-    _turn_back(work, told, **whose_it_is, out_of_reach=isinstance(error, OutOfReachError))
+    away = {"out_of_reach": OutOfReachError, "engine_away": EngineUnreachable}
+    _turn_back(work, told, **whose_it_is, **{name: isinstance(error, kind) for name, kind in away.items()})
     _undo(procedure, work)
 
 

@@ -203,7 +203,8 @@ def _failed(work: Work) -> None:
     elif facts.get("not_ours"):
         _prevented(work, REPLACED, facts["not_ours"])
     elif facts.get("host_trouble"):
-        _prevented(work, "engine", work.operation.error or sentence("engine"))
+        lasts = facts.get("engine_away") is False
+        _prevented(work, "engine", work.operation.error or sentence("engine"), lasts=lasts)
     else:
         _in_vain(work)
 
@@ -248,14 +249,15 @@ def _refused(work: Work, reason: str, told: str) -> None:
     )
 
 
-def _prevented(work: Work, reason: str, told: str) -> None:
+def _prevented(work: Work, reason: str, told: str, *, lasts: bool = False) -> None:
     """The host, or a stranger's container, was in the way: an attempt that touched nothing was no restart."""
     now, refund = work.outside.clock.now(), work.operation.automatic
     rules, why = policy(work.instance.plan.start_grace), (reason, told)
     _, last = _from_before(work)
 
     def prevented(state: State) -> State:
-        return replace(restarts.restart_prevented(state, rules, now, refund=refund), last_restart_at=last)
+        state = restarts.restart_prevented(state, rules, now, refund=refund, lasts=lasts)
+        return replace(state, last_restart_at=last)
 
     change(work.instance.pk, now, prevented, why=why, withdrawn=not work.journal.is_done(STOP))
 

@@ -8,13 +8,21 @@ from datetime import timedelta
 import pytest
 
 from instances.checks.record import record
-from instances.errors import DEFECT, DiskFull, EngineUnusable, OwnDefect, OwnPassingTrouble
+from instances.errors import (
+    DEFECT,
+    DiskFull,
+    DockmgrError,
+    EngineUnusable,
+    OutOfReachError,
+    OwnDefect,
+    OwnPassingTrouble,
+)
 from instances.health.response import PROBER, Outcome, sentence
 from instances.health.state import State
 from instances.http.probe import ProbeResult
 from instances.incidents import hosts
 from instances.limits import STEP
-from instances.management.codes import BAD
+from instances.management.codes import BAD, OUT_OF_REACH
 from instances.management.instance_change import outcome
 from instances.models import HostWatch, Incident, IncidentEvent, Instance, Notification, Operation
 from instances.monitoring.hosts import ask_due
@@ -142,22 +150,34 @@ def test_an_engine_that_is_set_up_wrongly_is_the_host_s(world: World) -> None:
     assert (health.reason, health.error) == ("engine", "The Docker Engine cannot be used: no such file.")
 
 
-def test_a_full_disk_is_the_host_s_and_costs_no_attempt(world: World) -> None:
+@pytest.mark.parametrize(("kind", "code"), [(DiskFull, BAD), (OutOfReachError, OUT_OF_REACH)])
+def test_what_lasts_on_a_host_that_answers_costs_no_attempt_and_is_tried_seldom(
+    world: World, kind: type[DockmgrError], code: int
+) -> None:
     instance = world.instance("c1")
     record([a_failure(world, instance, "exited")], world.now)
     told = "The Docker Engine did not start container c1: its disk is full."
     for _ in range(STEP.tries):
-        world.engine.fail_next("start", DiskFull(told))
+        world.engine.fail_next("start", kind(told))
     operation = begin_automatic(instance.pk, world.now)
     assert operation
     ended, health = carried_out(world, operation), health_of(instance)
-    assert (ended.status, ended.error, outcome(ended)) == ("failed", told, BAD)
+    assert (ended.status, ended.error, outcome(ended)) == ("failed", told, code)
     assert (health.status, health.restarts_used, health.reason, health.error) == (
         "unknown",
         0,
         "engine",
         told,
     )
+    assert health.restart_not_before == health.next_check_at == world.now + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("noted", "code"),
+    [({"host_trouble": True}, OUT_OF_REACH), ({"host_trouble": False}, BAD), ({}, BAD)],
+)
+def test_what_an_older_worker_noted_of_the_host_is_out_of_reach(noted: dict[str, bool], code: int) -> None:
+    assert outcome(Operation(status="failed", facts=noted)) == code
 
 
 def a_probe_defect(world: World, instance: Instance) -> None:

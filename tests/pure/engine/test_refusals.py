@@ -84,6 +84,7 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (500, f"{RUNTIME}mkdir /sys/fs/cgroup/x: no space left on device", TransientError),
         (500, f"{CONTAINERD}timeout: unavailable", OutOfReachError),
         (500, f"{CONTAINERD}connect: connection refused: unavailable", OutOfReachError),
+        (400, "bind source path does not exist: /run/containerd/containerd.sock", DataMissing),
         (403, "Address already in use", NoPlace),
         (500, "failed to set up container networking: Address already in use", NoPlace),
         (500, "no available IPv4 addresses on this network's address pools: x (1f9)", NoPlace),

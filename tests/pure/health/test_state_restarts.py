@@ -131,6 +131,16 @@ def test_a_restart_the_host_prevented_gives_its_attempt_back() -> None:
     assert assess(fail(40), state, POLICY, at(40)).restart
 
 
+def test_what_lasts_on_the_host_holds_the_next_restart_back() -> None:
+    restarting = restarts.restart_begun(down(Status.UNHEALTHY, 3), at(0), automatic=True)
+    state = restarts.restart_prevented(restarting, POLICY, at(10), refund=True, lasts=True)
+    assert (state.status, state.restarts_used) == (Status.UNKNOWN, 0)
+    early = assess(fail(40), state, POLICY, at(40))
+    assert not early.restart
+    assert early.state.next_check_at == at(310)
+    assert assess(fail(310), early.state, POLICY, at(310)).restart
+
+
 def test_a_prevented_manual_restart_has_nothing_to_give_back() -> None:
     state = restarts.restart_prevented(down(Status.RESTARTING, 3, used=2), POLICY, at(0), refund=False)
     assert state.restarts_used == 2
