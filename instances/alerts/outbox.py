@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from instances.alerts import messages
 from instances.alerts import send as sending
@@ -202,13 +202,12 @@ class _Round:
 
     def _first_waiting(self) -> list[Notification]:
         """What goes next: news of hosts, the fleet and dockmgr first, never buried among instances'."""
+        # Two queries: a rank of kinds would sort all that waits for every message.
+        waiting = _waiting(self._channel)
         inside = Notification.objects.filter(digest=OuterRef("pk"), incident__kind__in=LARGE)
-        is_large = Q(incident__kind__in=LARGE) | Exists(inside)
-        rank = Case(When(is_large, then=0), default=1)
+        large = waiting.filter(Q(incident__kind__in=LARGE) | Exists(inside))
         most = 1 if self._is_pager else DIGEST_MOST + 1
-        waiting = _waiting(self._channel).annotate(rank=rank).order_by("rank", "created_at", "pk")
-        rows = list(waiting[:most])
-        return [row for row in rows if row.rank == rows[0].rank]
+        return list(large[:most]) or list(waiting[:most])
 
     @transaction.atomic
     def _digest(self, parts: Sequence[Notification]) -> Notification | None:

@@ -36,6 +36,7 @@ class Wire:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self.taken = 0
 
     def line(self, room: int) -> Reading[bytes]:
         """The next line without its ending; longer than `room` bytes is no HTTP."""
@@ -51,11 +52,10 @@ class Wire:
             raise AnswerError("bad_response")
         return self._take(end + 1).rstrip(b"\r\n")
 
-    def block(self, room: int) -> Reading[list[bytes]]:
-        """The lines up to an empty one, without their endings; longer than `room` bytes is no HTTP."""
+    def block(self, until: int) -> Reading[list[bytes]]:
+        """The lines up to an empty one, without their endings; beyond `until` bytes of all it is no HTTP."""
         lines: list[bytes] = []
-        while line := (yield from self.line(room)):
-            room -= len(line) + 2
+        while line := (yield from self.line(until - self.taken)):
             lines.append(line)
         return lines
 
@@ -80,6 +80,7 @@ class Wire:
     def _take(self, size: int) -> bytes:
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
+        self.taken += len(data)
         return data
 
 
@@ -96,13 +97,9 @@ def plain_body(data: bytes) -> bytes | None:
 
 def read_head(wire: Wire) -> Reading[tuple[int, dict[bytes, bytes]]]:
     """Status and headers (names in lower case) of the final answer, after any interim ones."""
-    room = HEAD_LIMIT
     while True:
-        line = yield from wire.line(room)
-        status = _status(line)
-        room -= len(line) + 2
-        lines = yield from wire.block(room)
-        room -= sum(map(len, lines)) + 2 * len(lines) + 2
+        status = _status((yield from wire.line(HEAD_LIMIT - wire.taken)))
+        lines = yield from wire.block(HEAD_LIMIT)
         if status >= 200 or status == 101:
             return status, _headers(lines)
 

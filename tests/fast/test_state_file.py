@@ -23,6 +23,8 @@ from instances.operations import service
 from instances.operations.requester import Requester
 from tests.factories import World, health_of
 from tests.fakes.threads import no_thread_left
+from tests.fast.conftest import Run
+from tests.fast.strangers import adopted
 
 pytestmark = pytest.mark.django_db
 REAL_TIMER = threading.Timer
@@ -212,6 +214,15 @@ def test_every_operation_rewrites_it(world: World, path: Path) -> None:
     assert read(path)["instances"]["new"]["lastRestart"]
     world.decommission("new")
     assert read(path)["instances"] == {}
+
+
+def test_so_do_adopting_and_abandoning(world: World, path: Path, run: Run) -> None:
+    adopted(world, run)
+    assert set(read(path)["instances"]) == {"c1"}
+    path.unlink()
+    begun = service.begin_restart("c1", Requester("tests"), world.outside)
+    assert run("operations", "--abandon", str(begun.pk), "--reason", "it hangs").code == 0
+    assert set(read(path)["instances"]) == {"c1"}
 
 
 def test_instances_not_yet_provisioned_are_left_out(world: World, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from instances.alerts import notify
+from instances.alerts import messages, notify
 from instances.alerts.context import channel_rules
 from instances.alerts.notify import enqueue_notifications, requeue
+from instances.documents import Document
 from instances.models import Channel, Incident, Instance, Notification
 from tests.factories import World
 from tests.fakes.outside import START
@@ -110,11 +112,24 @@ def test_without_a_channel_nothing_is_written_and_nothing_is_looked_at_again(wor
     assert told_after(world, 0) == ["ops opened warning c1"]
 
 
-def test_news_of_a_host_is_written_before_that_of_instances(world: World) -> None:
-    many(world, 2)
+def test_wide_news_are_written_before_those_of_instances_and_whatever_becomes_of_these(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_channel()
+    many(world, 1)
     world.clock.advance(30)
-    world.host_incident()
-    assert [incident.kind for incident in notify._take(world.now)] == ["host", "instance", "instance"]
+    world.large_incident("self", "beat")
+    of_incident = messages.of_incident
+
+    def fails(identity: uuid.UUID, incident: Incident, *rest: Any) -> Document:
+        if incident.kind == "instance":
+            raise ValueError("a defect")
+        return of_incident(identity, incident, *rest)
+
+    monkeypatch.setattr(messages, "of_incident", fails)
+    with pytest.raises(ValueError, match="a defect"):
+        enqueue_notifications(world.now)
+    assert outbox() == ["ops opened critical self"]
 
 
 def queries_of_a_flush(world: World) -> int:

@@ -12,7 +12,7 @@ from instances.alerts.next_steps import next_step
 from instances.checks.check_requests import requests_in_turn
 from instances.checks.roster import Roster
 from instances.containers.facts import EngineFacts
-from instances.errors import AnotherEngine, RequestError
+from instances.errors import AnotherEngine, EngineUnreachable, RequestError
 from instances.fleet import sweep as sweeping
 from instances.fleet.accept import accept_engine
 from instances.fleet.apply import apply
@@ -310,6 +310,27 @@ def test_many_customers_gone_at_once_with_their_data_are_not_made_anew(world: Wo
     assert (incident.severity, incident.cause) == ("critical", "data_lost")
     assert incident.message.startswith("The containers and the data of 3 of 4 instances are missing at once")
     assert {health_of(instance).status for instance in instances} == {"unknown"}
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_an_engine_that_does_not_say_what_it_has_is_not_said_to_have_lost_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """Neither where its first list is missing, nor where the one is by which it would be judged."""
+    watched(world, 3)
+    emptied(world, 3)
+    listed, asked = world.engine.list_containers, list[int]()
+
+    def refuses() -> Any:
+        asked.append(1)
+        if len(asked) > answers:
+            raise EngineUnreachable("It does not answer in time.")
+        return listed()
+
+    monkeypatch.setattr(world.engine, "list_containers", refuses)
+    ask_due(world.outside)
+    assert len(asked) == answers + 1
+    assert not Incident.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

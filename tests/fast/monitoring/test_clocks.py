@@ -37,7 +37,7 @@ from instances.models import (
 )
 from instances.monitoring import hosts
 from instances.monitoring import outside as rota
-from instances.monitoring.clocks import judge_clock
+from instances.monitoring.clocks import CLEAN, judge_clock
 from instances.monitoring.loop import Monitor
 from instances.monitoring.self_check import SelfCheck, show_life
 from instances.monitoring.self_rules import Part
@@ -192,10 +192,13 @@ def test_what_was_written_ahead_of_time_is_told_once(world: World, what: str) ->
     }
     writes[what]()
     set_right(world)
+    over = world.now + CLEAN
     for _ in range(2):
         judge_clock(world.clock, world.now)
+        world.clock.advance(10)
     [alarm] = alarms()
     assert (alarm.severity, alarm.cause, alarm.is_open) == ("critical", "clock", True)
+    assert alarm.resolve_at == over, "it was put right at once"
     assert alarm.message.startswith("Rows were written ")
     assert alarm.message.endswith(f" ahead of the clock of {socket.gethostname()}: one was or is wrong.")
     assert [event.kind for event in alarm.events.all()].count("opened") == 1

@@ -21,7 +21,7 @@ from instances.containers.facts import ContainerUsage
 from instances.db.locks import has_row_locks
 from instances.fleet.retention import purge
 from instances.lib.calendar import HOUR, hour_of
-from instances.models import Host, Incident, IncidentEvent, Notification, Usage, UsageDay, UsageHour
+from instances.models import Host, Incident, IncidentEvent, Instance, Notification, Usage, UsageDay, UsageHour
 from instances.monitoring import usage, usage_report
 from instances.monitoring.usage import UsageReader, interval
 from instances.monitoring.usage_report import report, roll_up
@@ -65,6 +65,17 @@ def test_readings_add_up_over_a_restart_and_a_container_made_anew(world: World) 
     expected = {"cpu_seconds": 60 + 20 + 30 + 7, "received_bytes": 700, "running_seconds": 240}
     assert used(world, **expected) == expected
     assert Usage.objects.get().cpu_percent == 11.7
+
+
+def test_what_a_throwaway_instance_uses_is_nobodys(world: World) -> None:
+    for name in ("kept", "tried"):
+        world.instance(name)
+        uses(world, name)
+    Instance.objects.filter(customer_id="tried").update(expires_at=world.now + timedelta(hours=1))
+    for _ in range(2):
+        turn(world)
+    assert Usage.objects.exclude(read_at=None).count() == 2
+    assert [row["customer_id"] for row in report(world.now - timedelta(hours=1), world.now)] == ["kept"]
 
 
 def test_a_reading_that_is_written_after_a_newer_one_bills_nothing_again(

@@ -123,6 +123,7 @@ def test_an_engine_that_restarts_never_runs_the_old_container_beside_the_new(
 @pytest.mark.parametrize(
     ("error", "image", "ends"),
     [
+        (NoSuchCall("Podman 4"), "agent-2", "succeeded"),
         (NoSuchCall("Podman 4"), "bad", "rolled_back"),
         (PermanentError("A proxy of the socket lets no such call through."), "agent-2", "rolled_back"),
     ],

@@ -320,13 +320,22 @@ def test_data_that_goes_between_making_and_starting_is_not_made_up(world: World)
 # Volumes and containers are ours by label.
 
 
-@pytest.mark.parametrize("former", ["", "keep", "fresh"])
-def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(world: World, former: str) -> None:
-    labels = {"dockmgr.managed": "true", "dockmgr.customer_id": "other"}
+@pytest.mark.parametrize(
+    ("labels", "owner", "former"),
+    [
+        ({}, "somebody who left no label of ours on it", ""),
+        (labels_for("other", "pro"), "customer other", ""),
+        (labels_for("other", "pro"), "customer other", "keep"),
+        (labels_for("other", "pro"), "customer other", "fresh"),
+    ],
+)
+def test_a_volume_that_is_not_the_customers_is_neither_mounted_nor_removed(
+    world: World, labels: dict[str, str], owner: str, former: str
+) -> None:
     world.engine.volumes[VOLUME] = labels
     done = world.provision("c1", former_data=former)
     assert done.error == (
-        f"A volume named {VOLUME} is on host local already, that of customer other: "
+        f"A volume named {VOLUME} is on host local already, that of {owner}: "
         "dockmgr neither mounts nor removes it."
     )
     assert (world.engine.volumes, world.engine.containers) == ({VOLUME: labels}, [])

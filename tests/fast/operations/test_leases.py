@@ -23,7 +23,7 @@ from instances.operations import service
 from instances.operations.begin import open_operation
 from instances.operations.fence import READS, fenced
 from instances.operations.journal import Journal
-from instances.operations.leases import Lease, LeaseKeeper, renew
+from instances.operations.leases import KEEPER, Lease, LeaseKeeper, renew
 from instances.operations.procedure import Work
 from instances.operations.requester import Requester
 from tests.factories import ASKED, World
@@ -177,6 +177,24 @@ def test_what_is_written_while_the_operation_is_locked_locks_it_no_second_time(w
     Operation.objects.update(token=7)
     with pytest.raises(LeaseLost), journal.holding():
         raise AssertionError("it was let in")
+
+
+def test_the_lease_is_kept_from_the_first_step_to_the_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    @contextmanager
+    def keeping(_lease: Lease) -> Iterator[None]:
+        happened.append("kept")
+        yield
+        happened.append("left")
+
+    monkeypatch.setattr(KEEPER, "keeping", keeping)
+    world.instance()
+    world.clock.at(0, lambda: happened.append("waits"))
+    assert world.restart().status == "succeeded"
+    assert happened == ["kept", "waits", "left"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -171,8 +171,8 @@ def test_a_removal_whose_process_died_some_minutes_ago_keeps_no_data(
     assert VOLUME in world.engine.volumes
 
 
-def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World) -> None:
-    labels = {"com.docker.compose.project": "shop"}
+@pytest.mark.parametrize("labels", [{}, {"com.docker.compose.project": "shop"}])
+def test_a_volume_of_our_name_that_is_not_ours_is_never_purged(world: World, labels: dict[str, str]) -> None:
     world.instance()
     world.engine.volumes[VOLUME] = labels
     done = world.decommission(purge_data=True)

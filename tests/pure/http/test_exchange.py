@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from instances.http.encoding import decoded
 from instances.http.exchange import _parts, _plain_parts
-from instances.http.http1 import AnswerError, Reading, Wire, plain_body, read_body, read_head
+from instances.http.http1 import HEAD_LIMIT, AnswerError, Reading, Wire, plain_body, read_body, read_head
 
 USUAL = {
     "http://127.0.0.1:20001/health": ("http", "127.0.0.1", 20001, "/health"),
@@ -146,6 +146,14 @@ def test_a_head_that_ends_too_early_is_told_from_what_is_no_head(answer: bytes, 
         for part in (answer, b"", b""):  # what is closed stays so
             reading.send(part)
     assert error.value.reason == why
+
+
+@pytest.mark.parametrize("line", [b"A: b\r\n", b"A:\n", b"A:" + b"\r" * 500 + b"\n"])
+def test_all_bytes_of_a_head_count(line: bytes) -> None:
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+    fit = (HEAD_LIMIT - len(first) - 2) // len(line)
+    assert _in_one_piece(first + fit * line + b"\r\n") == b""
+    assert _in_one_piece(first + (fit + 2) * line + b"\r\n") == "bad_response"
 
 
 @given(st.lists(st.sampled_from(PIECES)).map(b"".join) | wholes)
