@@ -20,12 +20,8 @@ from instances.lib.ending import ENDING
 
 ARRIVAL_SECONDS = 15.0  # in which head and body have to be there
 SILENCE_SECONDS = 30.0  # that a thread waits for a client that does not take its answer
-LINGER_SECONDS = (
-    2.0  # in which a client that has its answer ends its side: cut off earlier, it may lose some of it
-)
-SENT_AT_ONCE = (
-    1024 * 1024
-)  # bytes that the system may hold for a client, so that no thread waits for a slow one
+LINGER_SECONDS = 2.0  # that a client with its answer has to end its side: cut off earlier, it may lose some
+SENT_AT_ONCE = 1024 * 1024  # bytes that the system may hold for a client: no thread waits for a slow one
 LARGEST = 1024 * 1024  # bytes that are waited for here; what is larger is Django's to refuse
 READ_SIZE = 64 * 1024
 HEAD_END = b"\r\n\r\n"

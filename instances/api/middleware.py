@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -53,9 +52,9 @@ class ApiMiddleware:
             return problems.of_status(411).response()
         if _body_size(request) > LARGEST_BODY:
             return problems.of_status(413).response()
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure() and request.method != "GET":
+            return problems.ProblemError(400, ONLY_HTTPS).response()  # clients follow a redirect with a GET
         response = self._get_response(request)
-        if response.status_code == HTTPStatus.MOVED_PERMANENTLY and request.method not in ("GET", "HEAD"):
-            return problems.ProblemError(400, ONLY_HTTPS).response()  # clients follow it with a GET
         kind = response.headers.get("Content-Type", "")
         if response.status_code < 400 or kind.startswith(problems.CONTENT_TYPE):
             return response

@@ -36,6 +36,7 @@ REFUSALS = {
     "does not match host name": "its certificate is for another name",
     "certificate file": "a file that sslcert, sslkey or sslrootcert names can't be used",
     "private key file": "a file that sslcert, sslkey or sslrootcert names can't be used",
+    "unsupported startup parameter": "it is a pooler, which takes no limits of a session; add ?pgbouncer=1",
     "invalid sslmode": "there is no sslmode of that name",
 }
 _NO_DATABASE = re.compile(r'FATAL: +(?:database|role) "[^"]*" does not exist')

@@ -46,6 +46,11 @@ FAILURES: dict[str, tuple[DatabaseError, str, bool]] = {
         "as many sessions as it takes (max_connections)",
         True,
     ),
+    "a pooler": (
+        OperationalError("FATAL:  unsupported startup parameter: options"),
+        "it is a pooler, which takes no limits of a session; add ?pgbouncer=1 (DATABASE_URL)",
+        True,
+    ),
     "starting": (
         OperationalError("FATAL:  the database system is starting up"),
         "it is starting up",

@@ -209,7 +209,16 @@ def test_a_change_over_plain_http_is_refused_where_a_redirect_would_make_it_a_lo
     settings.SECURE_SSL_REDIRECT = True
     refused = caller.post("/instances", {"customer_id": "new", "subdomain": "new.example.com", "plan": "pro"})
     assert (refused.status, refused.kind) == (400, "unreadable") and "HTTPS" in refused.document["detail"]
-    assert caller.get("/instances").status == 301
+    assert (caller.get("/instances").status, caller.ask("HEAD", "/instances").status) == (301, 301)
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert caller.post("/instances/c1/pause", **{"x-forwarded-proto": "https"}).status == 404
+
+
+def test_a_change_at_a_wrong_address_is_not_blamed_on_the_want_of_https(
+    world: World, caller: Caller, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    assert "HTTPS" not in caller.post("").text
 
 
 def test_an_unknown_host_name_is_a_problem_too(world: World, caller: Caller) -> None:
