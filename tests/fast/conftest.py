@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from celery.backends.base import DisabledBackend
+from django.apps import apps
 from django.contrib.contenttypes.management import create_contenttypes
-from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.signals import post_migrate
 from kombu import pools
 from pytest_django.fixtures import Settings
@@ -43,21 +43,33 @@ from tests.fakes.outside import fake_outside
 
 
 @pytest.fixture(scope="session", autouse=True)
-def flushing_is_cheap(django_db_setup: None) -> None:
-    """Permissions made anew cost more than the rest of a flush, and no test after one needs them.
+def flushing_is_cheap(django_db_setup: None, django_db_blocker: Any) -> None:
+    """A flush leaves what `migrate` does, so that tests may come in any order.
 
-    Content types are made anew when somebody asks for them. PostgreSQL makes new files for each table it
-    truncates, where a test leaves a few rows.
+    The rows are put back as they were: permissions made anew cost more than the rest of a flush. PostgreSQL
+    makes new files for each table it truncates, where a test leaves a few rows.
     """
+    with django_db_blocker.unblock():
+        migrated = {table: rows for table in connection.introspection.table_names() if (rows := _rows(table))}
+    del migrated["django_migrations"]
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     post_migrate.disconnect(create_contenttypes)
-    post_migrate.connect(forget_content_types)
+
+    def put_back(**_: Any) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table, rows in migrated.items():
+                places = ", ".join(["%s"] * len(rows[0]))
+                cursor.executemany(f"INSERT INTO {connection.ops.quote_name(table)} VALUES ({places})", rows)
+
+    post_migrate.connect(put_back, sender=apps.get_app_config("instances"), weak=False)
     if connection.vendor == "postgresql":
         setattr(type(connection.ops), "sql_flush", delete_all)  # noqa: B010
 
 
-def forget_content_types(**_: Any) -> None:
-    ContentType.objects.clear_cache()
+def _rows(table: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+        return list(cursor.fetchall())
 
 
 def delete_all(operations: Any, _style: Any, tables: list[str], **_: Any) -> list[str]:

@@ -131,7 +131,7 @@ def test_an_operation_whose_instance_is_gone_ends(world: World) -> None:
 
 def test_what_a_newer_release_can_do_is_left_to_its_workers(world: World) -> None:
     operation = open_operation("restart", world.instance(), world.now, Requester("tests"))
-    Operation.objects.update(kind="of a newer release")
+    Operation.objects.update(kind="future")
     before = row()
     with pytest.raises(KeyError):
         service.run_once(operation.pk, world.outside)
