@@ -88,13 +88,13 @@ def identify(wanted: Wanted, listing: Listing) -> Identified:
 
     The id decides, whatever the container is called. Where nothing has the id any more, somebody made
     another one in its place: the container of the name if it carries the customer's labels, else one that
-    carries them under another name and runs. Labels alone prove nothing: an image made of a container has
-    them, and gives them to whatever is made of it. Whoever replaces it mounts its data.
+    carries them under another name, mounts its data and runs. Labels alone prove nothing there: an image
+    made of a container has them, and gives them to whatever is made of it.
     """
     own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
     if own is not None:
         return _by_id(wanted, own, named)
-    if named is not None and _is_of(named, wanted):
+    if named is not None and _is_labelled(named, wanted):
         return Identified(named, REPLACED, _replaced_by(wanted, named))
     beside = _running_beside(wanted, listing)
     if beside is not None:
