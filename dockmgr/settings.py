@@ -288,8 +288,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("instances", "tasks", "dockmgr", "celery")},
-        # A line per message and check would cost more than the checks and tell less than our own;
-        # the pool's would show what messages hold.
+        # A line per message would cost more than its check; the pool's would show what messages hold.
         **{name: {"level": "WARNING", "filters": ["broker"]} for name in QUIET},
         # These show hosts and parts of URLs, which are secrets.
         "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},

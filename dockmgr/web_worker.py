@@ -46,6 +46,16 @@ def waits_for_leave(received: bytes | bytearray) -> bool:
     return end >= 0 and bool(_ASKS_FIRST.search(received, 0, end + 2))
 
 
+def _read(client: socket.socket) -> bytes | None:
+    """What came, empty where the client has gone, None where nothing has come yet."""
+    try:
+        return client.recv(READ_SIZE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
 class _Refused:
     """Stands for the client while gunicorn writes its own page about a request: keeps the status."""
 
@@ -94,12 +104,8 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(client, selectors.EVENT_READ, partial(self._receive, conn, bytearray()))
 
     def _receive(self, conn: Any, received: bytearray, client: socket.socket) -> None:
-        try:
-            data = client.recv(READ_SIZE)
-        except BlockingIOError:
+        if (data := _read(client)) is None:
             return
-        except OSError:
-            data = b""
         had_head = HEAD_END in received
         received += data
         if data and not has_arrived(received):
@@ -138,12 +144,8 @@ class ArrivalWorker(ThreadWorker):  # type: ignore[misc]
         self.keepalived_conns.append(conn)
 
     def _drain(self, conn: Any, client: socket.socket) -> None:
-        try:
-            data = client.recv(READ_SIZE)
-        except BlockingIOError:
+        if (data := _read(client)) is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.poller.unregister(client)
             self.keepalived_conns.remove(conn)
