@@ -21,7 +21,7 @@ from instances.outside import engine_address, keep_engine_id
 logger = logging.getLogger(__name__)
 
 LISTED_AT_ONCE = 20  # with those whose engines take their time
-KEPT_AT_ONCE = 8  # what a worker has memory for: the lists of so many hosts, and the rows of their instances
+KEPT_AT_ONCE = 5  # what a worker has memory for: the lists of so many hosts, and the rows of their instances
 
 
 @dataclass(frozen=True)
