@@ -148,7 +148,8 @@ class _Look:
 
 def _look(engine: Engine, request: CheckRequest) -> _Look:
     known = {facts.id: facts for facts in _candidates(engine, request)}
-    found = identify(request.wanted, Listing.of(facts.summary for facts in known.values()))
+    there = Listing.of((facts.summary for facts in known.values()), request.installation or "")
+    found = identify(request.wanted, there)
     facts = known[found.container.id] if found.container else None
     nothing = facts is None and found.stranger is None
     lost = nothing and any(_is_lost(engine, name, request.customer_id) for name in request.volumes)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from msgspec import Struct
 
 from instances.containers.facts import ContainerSummary, short_id
-from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
+from instances.containers.spec import (
+    CUSTOMER_LABEL,
+    OPERATION_LABEL,
+    derived_from,
+    is_made_elsewhere,
+    is_managed,
+)
 
 RENAMED = "renamed"
 DEAD = "dead"  # an engine could not remove all of it: it never runs again, and keeps its name
@@ -43,11 +49,16 @@ class Listing:
 
     by_name: Mapping[str, ContainerSummary] = field(default_factory=dict)
     by_id: Mapping[str, ContainerSummary] = field(default_factory=dict)
+    installation: str = ""
 
     @classmethod
-    def of(cls, containers: Iterable[ContainerSummary]) -> Self:
-        found = list(containers)
-        return cls({c.name: c for c in found}, {c.id: c for c in found})
+    def of(cls, containers: Iterable[ContainerSummary], installation: str = "") -> Self:
+        """To an `installation` another one's are strangers', whatever customer they are labelled with."""
+        found = [
+            replace(each, labels={}) if is_made_elsewhere(each.labels, installation) else each
+            for each in containers
+        ]
+        return cls({c.name: c for c in found}, {c.id: c for c in found}, installation)
 
     @cached_property
     def by_customer(self) -> Mapping[str, list[ContainerSummary]]:
