@@ -60,8 +60,11 @@ def asks_first(request: CheckRequest) -> Address | None:
 
 
 def settled(request: CheckRequest, fetched: FetchedAnswer, now: datetime) -> Check | None:
-    """The check, where the answer says enough; None where the engine has to be asked as well."""
-    if fetched.result.outcome is Outcome.FAIL:
+    """The check, where the answer says enough; None where the engine has to be asked as well.
+
+    Of one that says it is starting, the engine knows since when.
+    """
+    if fetched.result.outcome in (Outcome.FAIL, Outcome.STARTING):
         return None
     return Check(request, _from_probe(request, fetched.result, fetched.started, now))
 
