@@ -99,8 +99,8 @@ def identify(wanted: Wanted, listing: Listing) -> Identified:
 
     The id decides, whatever the container is called. Where nothing has the id any more, somebody made
     another one in its place: the container of the name if it carries the customer's labels, else one that
-    carries them under another name, mounts its data and runs. Labels alone prove nothing there: an image
-    made of a container has them, and gives them to whatever is made of it.
+    carries them under another name, mounts its data to write it and runs. Labels alone prove nothing there:
+    an image made of a container has them, and gives them to whatever is made of it.
     """
     own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
     if own is not None:
@@ -151,8 +151,10 @@ def _is_left_behind(wanted: Wanted, own: ContainerSummary, named: ContainerSumma
 
 
 def _is_of(container: ContainerSummary, wanted: Wanted) -> bool:
-    if wanted.volumes and container.volumes is not None and set(wanted.volumes).isdisjoint(container.volumes):
-        return False
+    if wanted.volumes and container.volumes is not None:
+        written = set(container.volumes) - set(container.read_only)
+        if written.isdisjoint(wanted.volumes):
+            return False
     return _is_labelled(container, wanted)
 
 
