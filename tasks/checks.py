@@ -29,6 +29,7 @@ from instances.documents import shapes
 from instances.engine.pool import EngineAddress
 from instances.errors import BusyError, OutOfReachError, RequestError
 from instances.models import Health, Sweep
+from instances.models.installation import installation_id
 from instances.operations import service
 from instances.operations.last_words import is_new_death, keep_of_death
 from instances.operations.requester import a_service
@@ -208,7 +209,9 @@ def check_health(
         job = CheckJob(CheckRequest.from_message(request), expiry(self.request.expires))
         LANES.run(job.request.engine, job.request.instance_id, job)
         return None
-    own = request_as_listed(lookup.instance(customer_id), service.OUTSIDE.engines)
+    own = request_as_listed(
+        lookup.instance(customer_id), service.OUTSIDE.engines, installation=installation_id()
+    )
     if self.request.ignore_result:
         LANES.run(own.engine, own.instance_id, CheckJob(own))
         return None

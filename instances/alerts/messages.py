@@ -11,25 +11,21 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from instances.alerts import titles
 from instances.alerts.next_steps import NOTHING_TO_DO, next_step
 from instances.alerts.pagers import OVER
 from instances.alerts.rules import ACKNOWLEDGED, Notice
-from instances.containers.consumption import DISK, OOM
 from instances.documents import Document, time
 from instances.incidents.from_health import NO_RESTARTS
 from instances.incidents.hosts import WAVE
 from instances.incidents.rules import (
     CERTIFICATE,
     CONTAINER,
-    CRASHING,
     LOG,
-    OPERATION,
     ORPHANS,
     OUTSIDE,
     RESOURCES,
     Severity,
-    at_fault,
-    outside_place,
     worse,
 )
 from instances.lib.durations import span
@@ -40,14 +36,8 @@ MOST_INSIDE = 200
 _MOST_LINES = 20
 _MOST_CHARACTERS = 1500
 _MOST_PLAIN = 200
-AGAIN_AND_AGAIN = " again and again"
 _CALLS = re.compile(r"[@<]|\](?=\()")
 
-_SHORT_OF = {
-    CRASHING: "dies again and again",
-    DISK: "has more on disk than its plan allows",
-    OOM: "lost a process for want of memory",
-}
 _OF_AN_INCIDENT = (
     "incident_id", "incident_kind", "customer_id", "host", "since", "resolved_at", "downtime_seconds",
     "restarts", "cause", "link", "acknowledged_by",
@@ -83,7 +73,7 @@ def of_incident(
 ) -> Document:
     """A message about one incident as it is at `now`."""
     extent = extent or Extent()
-    title = _title(incident, notice.kind, host)
+    title = titles.title(incident, notice.kind, host)
     by_hand = extent.restarts_used_up or extent.never_restarted or extent.never_healthy
     message = _message(incident, notice.kind, host, now, extent)
     return {
@@ -191,58 +181,8 @@ def link_to(row: Incident | Operation) -> str | None:
     return f"{settings.PUBLIC_URL}/admin/instances/{row._meta.model_name}/{row.pk}/change/"
 
 
-def _subject(incident: Incident, host: str) -> str:
-    if incident.kind == "instance":
-        return f"{incident.customer_id} on {host}" if host else incident.customer_id
-    if incident.kind == OPERATION:
-        return f"A change of {incident.customer_id}"
-    if incident.kind in (CONTAINER, RESOURCES):
-        return f"The container of {incident.customer_id}"
-    if incident.kind == LOG:
-        return f"The log of {incident.customer_id}"
-    if incident.kind == OUTSIDE:
-        place = outside_place(incident.key)
-        return at_fault(place, incident.cause) if place else f"The public address of {incident.customer_id}"
-    subjects = {
-        "host": f"Host {host}",
-        CERTIFICATE: f"A certificate of host {host}" if host else "A certificate of a public address",
-        ORPHANS: f"What dockmgr made on host {host}",
-        "fleet": "The fleet",
-        "self": "dockmgr itself",
-    }
-    return subjects[incident.kind]
-
-
-def _title(incident: Incident, kind: str, host: str) -> str:
-    subject, again = _subject(incident, host), AGAIN_AND_AGAIN if incident.flapping else ""
-    if kind in ("resolved", "summary"):
-        return f"{subject}: resolved"
-    if kind == "recovered":
-        return f"{subject} is healthy again"
-    if kind == ACKNOWLEDGED:
-        return f"{subject} is seen to"
-    if incident.kind == CONTAINER:
-        return f"{subject} {_SHORT_OF.get(incident.cause, f'was {incident.cause}')}"
-    if incident.kind == CERTIFICATE:
-        return f"{subject} ends soon or is over"
-    if incident.kind == ORPHANS:
-        return f"{subject} is not all known"
-    if incident.kind == RESOURCES:
-        return f"{subject} {_SHORT_OF.get(incident.cause, f'is near its limit ({incident.cause})')}"
-    if incident.kind == LOG:
-        return f"{subject} says what its plan warns of{again}"
-    if incident.kind == OUTSIDE:
-        return f"{subject} {'is at fault for many' if outside_place(incident.key) else 'is out of reach'}"
-    if incident.kind == "host" and incident.cause == WAVE:
-        return f"{subject} answers, but many of its instances fail at once"
-    if incident.kind != "instance":
-        return f"{subject} is in trouble{again}"
-    words = {"flapping": "recovers and fails again", "opened": "is down"}
-    return f"{subject} {words.get(kind, 'is still down')}"
-
-
 def _message(incident: Incident, kind: str, host: str, now: datetime, extent: Extent) -> str:
-    subject = _subject(incident, host)
+    subject = titles.subject(incident, host)
     if kind in OVER:
         ending = incident.resolution or "it has passed"
         is_own = incident.kind == "instance"
@@ -265,7 +205,7 @@ def _how_long(incident: Incident, now: datetime) -> str:
         return "recovers and fails again"
     is_wave = incident.kind == "host" and incident.cause == WAVE
     trouble = "answers, but has had a wave of failures" if is_wave else "has been in trouble"
-    trouble += AGAIN_AND_AGAIN if incident.flapping else ""
+    trouble += titles.AGAIN_AND_AGAIN if incident.flapping else ""
     state = "has been down" if incident.kind == "instance" else trouble
     lasted = span(max(0.0, (now - incident.down_since).total_seconds()))
     longest = f", up to {span((now - incident.well_at).total_seconds())}" if incident.well_at else ""

@@ -34,6 +34,7 @@ from instances.errors import RequestError
 from instances.health.response import VERSION_LENGTH
 from instances.models import Host
 from instances.models.check_subject import CheckSubject
+from instances.models.installation import installation_id
 from instances.outside import engine_address
 
 MISSING = "missing"
@@ -54,6 +55,7 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
     `distrust` says why nothing the host shows can be believed. `volumes` are those the data is in. `ask`
     is what the plan asks beyond address and expectation, `reported` what the list says of the image's own
     health check. A `look` is a check between sweeps, which leaves no history when it finds nothing new.
+    `installation` is ours, where a container that is not has the instance's name.
     """
 
     instance_id: int
@@ -79,6 +81,7 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
     look: bool | None = None
     finding: str | None = None
     finding_text: str | None = None
+    installation: str | None = None
 
     def __post_init__(self) -> None:
         """Keep once what is said often: a worker has many thousands of requests in hand."""
@@ -123,10 +126,12 @@ class CheckRequest(Struct, frozen=True, omit_defaults=True):
         return replace(self, url=located(self.url, address))
 
 
-def request_as_listed(instance: CheckSubject, engines: Engines, sweep_id: str | None = None) -> CheckRequest:
-    """The request of one instance, informed by its host's container list."""
+def request_as_listed(
+    instance: CheckSubject, engines: Engines, sweep_id: str | None = None, *, installation: str = ""
+) -> CheckRequest:
+    """The request of one instance, informed by its host's container list, as an `installation` knows it."""
     address = engine_address(instance.host)
-    listing = believed([instance], list_host(address, engines), engines)
+    listing = believed([instance], list_host(address, engines, installation), engines)
     return _informed(instance, address, listing, sweep_id)
 
 
@@ -165,7 +170,7 @@ def _listed(roster: Roster, engines: Engines, patience: float) -> Iterator[list[
         hosts[engine_address(host)].append(host)
     with EngineAnswers[int, Seen](patience) as answers:
         doubts = _Doubts(answers, engines)
-        for listings in as_listed(hosts, engines, patience):
+        for listings in as_listed(hosts, engines, patience, installation=installation_id()):
             left = ((address, host) for address in listings for host in hosts[address])
             while some := list(islice(left, KEPT_AT_ONCE)):
                 rows = rows_by_host(roster, [host.pk for _, host in some])
@@ -232,6 +237,7 @@ def _informed(
         sweep_id=sweep_id,
         finding=None if is_known else found.finding,
         finding_text=None if is_known else found.sentence,
+        installation=listing.installation or None if found.stranger else None,
     )
 
 

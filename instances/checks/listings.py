@@ -47,7 +47,11 @@ UNLISTED = Listed(None)
 
 
 def as_listed(
-    addresses: Iterable[EngineAddress], engines: Engines, patience: float = float("inf")
+    addresses: Iterable[EngineAddress],
+    engines: Engines,
+    patience: float = float("inf"),
+    *,
+    installation: str = "",
 ) -> Iterator[dict[EngineAddress, Listed]]:
     """The lists of engines that answer soon, some hosts' at a time, and each of the others when it has.
 
@@ -58,15 +62,15 @@ def as_listed(
     with EngineAnswers[EngineAddress, Listed](patience) as answers:
         while True:
             for address in islice(left, min(KEPT_AT_ONCE, LISTED_AT_ONCE - len(answers))):
-                answers.ask(address, partial(_listed_with_id, address, engines))
+                answers.ask(address, partial(_listed_with_id, address, engines, installation))
             if not answers:
                 return
             yield {address: listed or UNLISTED for address, listed in answers.following().items()}
 
 
-def _listed_with_id(address: EngineAddress, engines: Engines) -> Listed:
+def _listed_with_id(address: EngineAddress, engines: Engines, installation: str) -> Listed:
     """The list, and who has made it where that is not known yet: it has just answered."""
-    seen = list_host(address, engines)
+    seen = list_host(address, engines, installation)
     if address.engine_id or not isinstance(seen, Listing):
         return Listed(seen)
     try:
@@ -76,10 +80,10 @@ def _listed_with_id(address: EngineAddress, engines: Engines) -> Listed:
         return Listed(seen)
 
 
-def list_host(address: EngineAddress, engines: Engines) -> Seen:
-    """What the engine lists, None if it does not answer."""
+def list_host(address: EngineAddress, engines: Engines, installation: str) -> Seen:
+    """What the engine lists, as this installation knows it; None if it does not answer."""
     try:
-        return Listing.of(engines.look(address, lambda engine: engine.list_containers()))
+        return Listing.of(engines.look(address, lambda engine: engine.list_containers()), installation)
     except AnotherEngine as error:
         return Untrusted(str(error))
     except DockmgrError:

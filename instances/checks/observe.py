@@ -60,8 +60,11 @@ def asks_first(request: CheckRequest) -> Address | None:
 
 
 def settled(request: CheckRequest, fetched: FetchedAnswer, now: datetime) -> Check | None:
-    """The check, where the answer says enough; None where the engine has to be asked as well."""
-    if fetched.result.outcome is Outcome.FAIL:
+    """The check, where the answer says enough; None where the engine has to be asked as well.
+
+    Of one that says it is starting, the engine knows since when.
+    """
+    if fetched.result.outcome in (Outcome.FAIL, Outcome.STARTING):
         return None
     return Check(request, _from_probe(request, fetched.result, fetched.started, now))
 
@@ -90,32 +93,37 @@ def _observe(
     request: CheckRequest, outside: Outside, timeout: float, started: datetime, fetched: FetchedAnswer | None
 ) -> Check:
     if request.distrust:
-        return Check(request, _unknown(request, request.distrust, started, started))
-    result: ProbeResult | None = None
+        return unseen(request, request.distrust, started)
+    now, result = outside.clock.now, None
     if request.listed in (RUNNING, None):
         result = fetched.result if fetched else _asked(request, outside, timeout)
-        if result and (check := settled(request, FetchedAnswer(result, started), outside.clock.now())):
+        if result and (check := settled(request, FetchedAnswer(result, started), now())):
             return check
     try:
         look = outside.engines.look(request.engine, lambda engine: _look(engine, request))
-    except EngineUnreachable as error:
-        seen = _unknown(request, str(error), started, outside.clock.now())
-    except ContainerHung:
-        seen = _failed(request, "hung", started, outside.clock.now())
-    except OwnTrouble:
-        raise
-    except DockmgrError:  # its text may quote what the engine said, which this process can't redact
-        now = outside.clock.now()
-        seen = _unknown(request, sentence(ENGINE_REFUSED), started, now, ENGINE_REFUSED)
-    else:
-        reason = look.trouble(outside.clock.now())
-        if look.facts is not None and look.facts.state == PAUSED and not reason:
-            return Check(request, _paused(request, look, started, outside.clock.now()))
-        if look.facts is not None and result is None and not reason:
-            request = request.located(look.facts.address)
-            result = _asked(request, outside, timeout) or asking.reported(request.ask, look.facts)
-        seen = _from_look(request, look, reason, result, started, outside.clock.now())
-    return Check(request, seen)
+    except DockmgrError as error:
+        return Check(request, _not_shown(request, error, started, now()))
+    reason = look.trouble(now())
+    if look.is_paused and not reason:
+        return Check(request, _paused(request, look, started, now()))
+    if look.facts is not None and result is None and not reason:
+        request = request.located(look.facts.address)
+        result = _asked(request, outside, timeout) or asking.reported(request.ask, look.facts)
+    return Check(request, _from_look(request, look, reason, result, started, now()))
+
+
+def _not_shown(
+    request: CheckRequest, error: DockmgrError, started: datetime, finished: datetime
+) -> Observation:
+    """What follows where the engine did not show the container. Raises what is a trouble of our own."""
+    if isinstance(error, OwnTrouble):
+        raise error
+    if isinstance(error, EngineUnreachable):
+        return _unknown(request, str(error), started, finished)
+    if isinstance(error, ContainerHung):
+        return _failed(request, "hung", started, finished)
+    # Its text may quote what the engine said, which this process can't redact.
+    return _unknown(request, sentence(ENGINE_REFUSED), started, finished, ENGINE_REFUSED)
 
 
 def _asked(request: CheckRequest, outside: Outside, timeout: float) -> ProbeResult | None:
@@ -137,6 +145,10 @@ class _Look:
     identified: Identified
     lost: bool
 
+    @property
+    def is_paused(self) -> bool:
+        return self.facts is not None and self.facts.state == PAUSED
+
     def trouble(self, now: datetime) -> str:
         """The reason the containers themselves are a failure, or nothing."""
         if self.lost:
@@ -148,7 +160,8 @@ class _Look:
 
 def _look(engine: Engine, request: CheckRequest) -> _Look:
     known = {facts.id: facts for facts in _candidates(engine, request)}
-    found = identify(request.wanted, Listing.of(facts.summary for facts in known.values()))
+    there = Listing.of((facts.summary for facts in known.values()), request.installation or "")
+    found = identify(request.wanted, there)
     facts = known[found.container.id] if found.container else None
     nothing = facts is None and found.stranger is None
     lost = nothing and any(_is_lost(engine, name, request.customer_id) for name in request.volumes)

@@ -23,7 +23,8 @@ class ContainerSummary:
 
     `health` is what the image's own health check says, empty without one. `address` is its own, in its first
     network, while it runs. `network_mode` is the engine's word for the network it was made in. `volumes` are
-    the names of those it mounts, None where the list does not tell, as Podman's.
+    the names of those it mounts, None where the list does not tell, as Podman's; of them it only reads those
+    that are `read_only`.
     """
 
     id: str
@@ -35,6 +36,7 @@ class ContainerSummary:
     address: str = ""
     network_mode: str = ""
     volumes: tuple[str, ...] | None = None
+    read_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

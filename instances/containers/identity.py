@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 from msgspec import Struct
 
 from instances.containers.facts import ContainerSummary, short_id
-from instances.containers.spec import CUSTOMER_LABEL, OPERATION_LABEL, derived_from, is_managed
+from instances.containers.spec import (
+    CUSTOMER_LABEL,
+    OPERATION_LABEL,
+    derived_from,
+    is_made_elsewhere,
+    is_managed,
+)
 
 RENAMED = "renamed"
 DEAD = "dead"  # an engine could not remove all of it: it never runs again, and keeps its name
@@ -43,11 +49,16 @@ class Listing:
 
     by_name: Mapping[str, ContainerSummary] = field(default_factory=dict)
     by_id: Mapping[str, ContainerSummary] = field(default_factory=dict)
+    installation: str = ""
 
     @classmethod
-    def of(cls, containers: Iterable[ContainerSummary]) -> Self:
-        found = list(containers)
-        return cls({c.name: c for c in found}, {c.id: c for c in found})
+    def of(cls, containers: Iterable[ContainerSummary], installation: str = "") -> Self:
+        """To an `installation` another one's are strangers', whatever customer they are labelled with."""
+        found = [
+            replace(each, labels={}) if is_made_elsewhere(each.labels, installation) else each
+            for each in containers
+        ]
+        return cls({c.name: c for c in found}, {c.id: c for c in found}, installation)
 
     @cached_property
     def by_customer(self) -> Mapping[str, list[ContainerSummary]]:
@@ -88,8 +99,8 @@ def identify(wanted: Wanted, listing: Listing) -> Identified:
 
     The id decides, whatever the container is called. Where nothing has the id any more, somebody made
     another one in its place: the container of the name if it carries the customer's labels, else one that
-    carries them under another name, mounts its data and runs. Labels alone prove nothing there: an image
-    made of a container has them, and gives them to whatever is made of it.
+    carries them under another name, mounts its data to write it and runs. Labels alone prove nothing there:
+    an image made of a container has them, and gives them to whatever is made of it.
     """
     own, named = listing.by_id.get(wanted.container_id), listing.by_name.get(wanted.name)
     if own is not None:
@@ -140,8 +151,10 @@ def _is_left_behind(wanted: Wanted, own: ContainerSummary, named: ContainerSumma
 
 
 def _is_of(container: ContainerSummary, wanted: Wanted) -> bool:
-    if wanted.volumes and container.volumes is not None and set(wanted.volumes).isdisjoint(container.volumes):
-        return False
+    if wanted.volumes and container.volumes is not None:
+        written = set(container.volumes) - set(container.read_only)
+        if written.isdisjoint(wanted.volumes):
+            return False
     return _is_labelled(container, wanted)
 
 

@@ -47,8 +47,46 @@ NO_DATABASE = {
     "disk image is malformed": "its file is damaged",
     "invalid response to SSL negotiation": "what listens there is no PostgreSQL",
 }
+# What is told by state, or by words where the server says none: the first that fits.
+_TROUBLES = (
+    (
+        MISSING,
+        re.compile(r"no such (?:table|column)|has no column|(?:relation|column) .* does not exist"),
+        "The database lacks tables of this version; run manage.py migrate first.",
+    ),
+    (
+        (READ_ONLY,),
+        re.compile("readonly database"),
+        "The database takes no writes: it is read-only (DATABASE_URL).",
+    ),
+    (
+        (DISK_FULL,),
+        re.compile("disk is full"),
+        "The database takes no writes: its disk is full (DATABASE_URL).",
+    ),
+    (
+        (),
+        re.compile("disk I/O error"),
+        "The database can't be used: its disk is full or broken (DATABASE_URL).",
+    ),
+    (
+        (NO_LETTER,),
+        None,
+        "The database can't hold every letter: its encoding must be UTF8 (DATABASE_URL).",
+    ),
+    (
+        BUSY,
+        re.compile("database is locked"),
+        "The database was busy with changes of others for too long. Try again.",
+    ),
+    (
+        (TOO_LONG,),
+        None,
+        "The database was too slow: a statement took longer than it may (DOCKMGR_STATEMENT_TIMEOUT, "
+        "or a shorter limit of the server's own). Try again.",
+    ),
+)
 WRITES_REFUSED = re.compile("readonly database|disk is full")
-OLD_SCHEMA = re.compile(r"no such (?:table|column)|has no column|(?:relation|column) .* does not exist")
 
 
 class CountBehindError(OperationalError):
@@ -63,34 +101,21 @@ def database_sentence(error: DatabaseFailure) -> str:
             "run manage.py migrate, which sets that right."
         )
     text, state = str(error), _state(error)
-    refused = REFUSALS["permission denied"] if state == NO_RIGHT else _refusal(text)
-    if state == NO_SCHEMA:
-        refused = "it has no schema that its user may use (search_path)"
-    if refused:
+    if refused := _refusal(text, state):
         return f"The database refuses: {refused} (DATABASE_URL)."
-    if state in MISSING or OLD_SCHEMA.search(text):
-        return "The database lacks tables of this version; run manage.py migrate first."
-    if state == READ_ONLY or "readonly database" in text:
-        return "The database takes no writes: it is read-only (DATABASE_URL)."
-    if state == DISK_FULL or "disk is full" in text:
-        return "The database takes no writes: its disk is full (DATABASE_URL)."
-    if "disk I/O error" in text:
-        return "The database can't be used: its disk is full or broken (DATABASE_URL)."
-    if state == NO_LETTER:
-        return "The database can't hold every letter: its encoding must be UTF8 (DATABASE_URL)."
-    if state in BUSY or "database is locked" in text:
-        return "The database was busy with changes of others for too long. Try again."
-    if state == TOO_LONG:
-        return (
-            "The database was too slow: a statement took longer than it may (DOCKMGR_STATEMENT_TIMEOUT, "
-            "or a shorter limit of the server's own). Try again."
-        )
+    for states, words, told in _TROUBLES:
+        if state in states or (words and words.search(text)):
+            return told
     if known := _first(NO_DATABASE, text) or ("" if state else way_lost(text)):
         return f"The database can't be reached: {known} (DATABASE_URL)."
     return "The database can't be reached or refuses to work (DATABASE_URL)."
 
 
-def _refusal(text: str) -> str:
+def _refusal(text: str, state: str | None) -> str:
+    if state == NO_RIGHT:
+        return REFUSALS["permission denied"]
+    if state == NO_SCHEMA:
+        return "it has no schema that its user may use (search_path)"
     if _NO_DATABASE.search(text):
         return "it has no database or no user of that name"
     return _first(REFUSALS, text)

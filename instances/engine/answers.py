@@ -133,7 +133,7 @@ LISTED: Json = {
     "Labels": _TEXT_BY_NAME,
     "HostConfig": {"NetworkMode": str},
     "NetworkSettings": {"Networks": EntriesOf({"NetworkID": str, "IPAddress": str})},
-    "Mounts": ListOf({"Name": str}, ("Name",)),
+    "Mounts": ListOf({"Name": str, "RW": bool}, ("Name",)),
 }
 INFO: Json = {
     "Architecture": str,

@@ -132,6 +132,9 @@ def container_summary(answer: object) -> ContainerSummary:
         address=own_address(mode, attachments(row)),
         network_mode=mode,
         volumes=None if mounts is None else tuple(mount["Name"] for mount in mounts if mount["Name"]),
+        read_only=tuple(
+            mount["Name"] for mount in mounts or () if mount["Name"] and mount.get("RW") is False
+        ),
     )
 
 

@@ -84,11 +84,13 @@ def advance(bulk_id: uuid.UUID, number: int) -> Turn:
     if why := ended.why_to_stop(len(bulk.instances)):
         _leave_alone(bulk, why)
         return turn
-    if ended.most_at_once == 1 and not unfinished(bulk):
-        is_over = not _pass_by(bulk, done, turn)
-        if not _write_down(bulk, done) or is_over:
+    if ended.wants_canary and not unfinished(bulk):
+        goes_on = _pass_by(bulk, done, turn)
+        if not _write_down(bulk, done):
+            return turn
+        if not goes_on:
             return _followed(turn, bulk)
-    left = _whose_turn(bulk, ended.most_at_once)
+    left = _whose_turn(bulk, ended)
     while portion := list(islice(left, PORTION)):
         for instance in portion:
             done.add(instance.pk)
@@ -118,9 +120,9 @@ class _Ended:
         return too_many(self.failures, self.tried, self.done, total, BRAKE) if self.is_braked else ""
 
     @property
-    def most_at_once(self) -> int:
-        """While the canaries sing, one at a time."""
-        return 1 if self.is_braked and self.tried < BRAKE.canaries else AT_ONCE
+    def wants_canary(self) -> bool:
+        """Too few have tried yet what the others are to get: one at a time, then."""
+        return self.is_braked and self.tried < BRAKE.canaries
 
 
 def _ended(bulk: Bulk) -> _Ended:
@@ -240,18 +242,18 @@ def _gone(bulk: Bulk) -> set[int]:
     return left - set(Instance.objects.present().filter(pk__in=left).values_list("pk", flat=True))
 
 
-def _whose_turn(bulk: Bulk, most: int) -> Iterator[Instance]:
+def _whose_turn(bulk: Bulk, ended: _Ended) -> Iterator[Instance]:
     """All at once where the customer feels nothing; else no more than a host and the workers bear.
 
-    One at a time are healthy ones first: they are to tell whether what they get is any good.
+    Canaries are healthy ones first: they are to tell whether what they get is any good.
     """
     waiting = _present(bulk.pending)
     if bulk.verb not in PACED:
         yield from waiting
         return
-    if most == 1:
+    if ended.wants_canary:
         waiting = _healthy_first(waiting)
-    running = unfinished(bulk)
+    running, most = unfinished(bulk), 1 if ended.wants_canary else AT_ONCE
     per_host, room = Counter(row.host_id for row in running), most - len(running)
     for instance in waiting:
         if room > 0 and per_host[instance.host_id] < settings.RESTARTS_PER_HOST:

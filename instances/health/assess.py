@@ -96,12 +96,12 @@ def _starting_since(seen: Observation, state: State, now: datetime) -> datetime 
     started = seen.container_started_at
     if started is not None and started > now:  # the host's clock runs ahead: its word can't be used
         started = state.starting_since or now
+    if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
+        return (state.starting_since or now) if seen.outcome is Outcome.STARTING else None
     if seen.outcome is Outcome.STARTING:
         # Whoever lost sight of it, as with its host, may see another start than the one known.
-        of_before = None if state.status is Status.UNKNOWN else state.starting_since
-        return max(filter(None, (of_before, started)), default=now)
-    if started is not None and state.last_healthy_at is not None and state.last_healthy_at >= started:
-        return None
+        is_unsure = started is None and state.status is Status.UNKNOWN
+        return max(filter(None, (None if is_unsure else state.starting_since, started)), default=now)
     return started or state.starting_since
 
 

@@ -20,6 +20,7 @@ IMAGE_REF = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # tag
     r"(?:@sha256:[0-9a-f]{64})?|sha256:[0-9a-f]{64}"
 )
+SHORT_ID = re.compile(r"[0-9a-f]{12}")  # as `docker images` shows it; to a registry it is a repository
 MAX_IMAGE_REF = 512
 MAX_SUBDOMAIN = 253
 MAX_NAME = 64
@@ -64,6 +65,11 @@ def image(value: object) -> str:
     """The value, if it can be an image reference. Raises RequestError."""
     if not isinstance(value, str) or len(value) > MAX_IMAGE_REF or not IMAGE_REF.fullmatch(value):
         raise RequestError("The image reference is malformed.")
+    if SHORT_ID.fullmatch(value):
+        raise RequestError(
+            f"The image {value} may be an id or a repository: "
+            f"name {value}:latest or write the id in full (sha256:…)."
+        )
     return value
 
 

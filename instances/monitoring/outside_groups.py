@@ -152,26 +152,49 @@ def _claim(
     """What a place explains, from when on most who were asked there failed; None where that is not enough."""
     failing = sorted((look for look in own if _counts(look, place[0])), key=_began)
     asked = sorted(look.asked_at for look in own if look.is_well or _counts(look, place[0]))
-    if known_at is not None:
-        found: Sequence[Seen] = [look for look in failing if look.began > known_at - 2 * every]
-        if found and _goes_on(own, found, known_at):
-            return _Claim(place, tuple(found), _since(asked, found[0].began), known_at)
+    if known_at is not None and (going_on := _going_on(own, failing, known_at, every)):
+        return _Claim(place, tuple(going_on), _since(asked, going_on[0].began), known_at)
     found = _together(failing, every)
+    first = _first_of_many(found, asked, needed, every)
+    if first is None:
+        return None
+    return _Claim(place, tuple(found[first:]), _since(asked, found[first].began), known_at)
+
+
+def _going_on(
+    own: Iterable[Seen], failing: Iterable[Seen], known_at: datetime, every: timedelta
+) -> Sequence[Seen]:
+    """Who fails of a trouble that was known; nobody when it is over."""
+    found = [look for look in failing if look.began > known_at - 2 * every]
+    back = [look.recovered_at for look in own if look.recovered_at and look.recovered_at > known_at]
+    is_over = len(found) < LEAST and back and all(look.asked_at >= max(back) for look in found)
+    return [] if is_over else found
+
+
+def _first_of_many(
+    found: Sequence[Seen], asked: Sequence[datetime], needed: int, every: timedelta
+) -> int | None:
+    """With whose failure a trouble of many began: the earliest beginning that explains about the most."""
+    shares = _shares(found, asked, needed, every)
+    least = max(shares.values(), default=0.0) - 1 / STEPS / 2
+    return next((number for number, share in shares.items() if share > least), None)
+
+
+def _shares(
+    found: Sequence[Seen], asked: Sequence[datetime], needed: int, every: timedelta
+) -> dict[int, float]:
+    """Which part fails of those asked since each possible beginning, where that makes a trouble of many."""
     confirmed = [look.began for look in found if look.failures >= needed]
     begins = [look.began for look in found]
     shares: dict[int, float] = {}
     for number in sorted({bisect_left(begins, began) for began in confirmed}):
         since = begins[number]
         share = (len(found) - number) / _since(asked, since)
-        own_confirmed = confirmed[bisect_left(confirmed, since) :]
-        is_many = len(own_confirmed) >= MANY and own_confirmed[MANY - 1] - since <= every
-        if len(own_confirmed) >= LEAST and (share > SHARE or is_many):
+        later = confirmed[bisect_left(confirmed, since) :]
+        is_many = len(later) >= MANY and later[MANY - 1] - since <= every
+        if len(later) >= LEAST and (share > SHARE or is_many):
             shares[number] = share
-    if not shares:
-        return None
-    least = max(shares.values()) - 1 / STEPS / 2
-    first = next(number for number, share in shares.items() if share > least)
-    return _Claim(place, tuple(found[first:]), _since(asked, begins[first]), known_at)
+    return shares
 
 
 def _since(asked: Sequence[datetime], moment: datetime) -> int:
@@ -191,11 +214,6 @@ def _together(found: Sequence[Seen], every: timedelta) -> Sequence[Seen]:
                 break
             first = number
     return found[first:]
-
-
-def _goes_on(own: Iterable[Seen], found: Sequence[Seen], known_at: datetime) -> bool:
-    back = [look.recovered_at for look in own if look.recovered_at and look.recovered_at > known_at]
-    return len(found) >= LEAST or not back or any(look.asked_at < max(back) for look in found)
 
 
 def to_hurry(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-
-from instances.containers.facts import ContainerSummary
 from instances.containers.identity import DEAD, Identified, Listing, identify, way_on
-from instances.containers.spec import is_made_elsewhere
 from instances.engine.port import Engine
 from instances.models import Instance
 from instances.models.installation import installation_id
@@ -18,19 +13,12 @@ def find_own(engine: Engine, instance: Instance) -> Identified:
     facts = engine.inspect(instance.container_id) if instance.container_id else None
     if facts is not None and facts.name == instance.container_name:
         return Identified(facts.summary)
-    return identify(instance.wanted, Listing.of(_as_ours_or_strangers(engine.list_containers())))
-
-
-def _as_ours_or_strangers(containers: Iterable[ContainerSummary]) -> Iterator[ContainerSummary]:
-    """Another installation's containers are strangers', whatever customer they are labelled with."""
-    own = installation_id()
-    for each in containers:
-        yield replace(each, labels={}) if is_made_elsewhere(each.labels, own) else each
+    return identify(instance.wanted, Listing.of(engine.list_containers(), installation_id()))
 
 
 def sharers_of_data(engine: Engine, instance: Instance) -> list[str]:
     """Names of other containers that mount a volume of the instance and can run, in order."""
-    listing = Listing.of(engine.list_containers())
+    listing = Listing.of(engine.list_containers(), installation_id())
     found = identify(instance.wanted, listing).container
     users = {user for volume in instance.held_volumes for user in engine.volume_users(volume)}
     dead = {name for name, container in listing.by_name.items() if container.state == DEAD}

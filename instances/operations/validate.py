@@ -25,6 +25,7 @@ from instances.health.response import Outcome, sentence
 from instances.health.state import NEVER_HEALTHY, is_healed
 from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
+from instances.models.installation import installation_id
 from instances.operations.find_own import find_own, sharers_of_data, what_to_do
 from instances.operations.steps import wait_healthy
 from instances.operations.steps.replace import shared_with
@@ -230,7 +231,7 @@ def _reach(instance: Instance, outside: Outside, publicly: bool) -> list[Finding
 
 
 def _inside(instance: Instance, outside: Outside) -> ProbeView:
-    request = request_as_listed(instance, outside.engines)
+    request = request_as_listed(instance, outside.engines, installation=installation_id())
     seen = observe(request, outside, settings.PROBE_TIMEOUT).seen
     return ProbeView(seen.outcome, seen.reason, seen.http_status, seen.error)
 

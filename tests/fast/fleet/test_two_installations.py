@@ -10,14 +10,17 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from instances.checks.roster import Roster
 from instances.containers.orphans import MADE_ELSEWHERE
 from instances.containers.spec import INSTALLATION_LABEL, ContainerSpec, is_outdated
 from instances.fleet.cleanup import purge_pending, remove_expired
+from instances.fleet.sweep import check_here
 from instances.models import HostWatch, Incident, Instance, PendingPurge
 from instances.models.applied import Applied
 from instances.models.installation import NAME, from_the_beginning, installation_id
 from instances.monitoring.orphans import look_for_orphans
-from tests.factories import IMAGE, World
+from tests.factories import IMAGE, World, health_of
+from tests.fakes.outside import fails
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +144,11 @@ def test_a_lost_container_is_not_taken_for_replaced_by_the_others(world: World) 
     world.engine.lose(own.container_name)
     theirs = world.engine.create(replace(own.spec(), image=IMAGE, labels=labels))
     world.engine.start(theirs)
+    world.probe.answers[own.port or 0] = fails
+    list(check_here(Roster.of_active(), world.outside))
+    told = Incident.objects.get(kind="container").message
+    assert told.startswith("The container of b1 is gone, and a container that this dockmgr did not make")
+    assert health_of(own).reason == "replaced"
     assert world.restart("b1").status == "failed"
     assert world.decommission("b1", purge_data=False).status == "succeeded"
     assert world.engine.inspect(theirs) is not None

@@ -126,11 +126,12 @@ def test_starting_and_our_own_trouble_come_through(outcome: Outcome) -> None:
     assert world.look() == (outcome, "")
 
 
-def test_a_refusal_of_a_running_container_tells_when_it_was_started() -> None:
+def test_a_running_container_that_is_not_well_tells_when_it_was_started() -> None:
     world = World()
-    world.refuse()
-    assert world.look() == (Outcome.FAIL, "refused")
-    assert (world.seen.container_started_at, world.seen.container_state) == (at(0), "running")
+    for outcome, reason in ((Outcome.FAIL, "refused"), (Outcome.STARTING, "")):
+        world.http = ProbeResult(outcome, reason, None, 1, None, reason)
+        assert world.look() == (outcome, reason)
+        assert (world.seen.container_started_at, world.seen.container_state) == (at(0), "running")
 
 
 @pytest.mark.parametrize(

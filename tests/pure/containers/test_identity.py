@@ -89,6 +89,8 @@ def test_a_replacement_has_the_name_or_mounts_the_data() -> None:
     assert found(replace(ours("copy", "new"), volumes=MOUNTED), without("look", "debug")) == ("copy", None)
     assert found(without("own-id", "x"), without("look")) == ("own-id", "look")
     assert found(ours("copy", "new")) == ("copy", None), "its list does not tell what it mounts"
+    reader = replace(ours("look", "debug"), volumes=MOUNTED, read_only=MOUNTED[:1])
+    assert found(reader) == (None, None), "whoever only reads the data does not serve the customer"
 
 
 def test_an_instance_whose_container_was_never_made_has_none() -> None:

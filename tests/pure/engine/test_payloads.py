@@ -164,6 +164,12 @@ def test_a_listed_container_goes_by_its_own_name(names: list[str] | None, name: 
     assert container_summary(row).name == name
 
 
+def test_a_listed_container_tells_which_of_its_volumes_it_only_reads() -> None:
+    mounts = [{"Name": "a", "RW": True}, {"Name": "b", "RW": False}, {"Name": "", "RW": False}, {"Name": "c"}]
+    row = container_summary({"Id": "1", "State": "running", "Mounts": mounts})
+    assert (row.volumes, row.read_only) == (("a", "b", "c"), ("b",))
+
+
 def test_an_image_without_configuration_declares_nothing() -> None:
     facts = image_facts({"Id": "sha256:1", "Config": None})
     assert (facts.labels, facts.volumes, facts.exposed_ports, facts.env) == ({}, (), (), {})

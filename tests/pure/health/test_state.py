@@ -223,9 +223,18 @@ def test_a_newer_start_gives_an_instance_that_says_starting_its_grace_again() ->
 
 
 def test_a_healthy_instance_that_says_starting_is_not_healthy_for_ever() -> None:
-    state = judged(starting(0), HEALTHY).state
-    assert state.status is Status.STARTING
-    assert judged(starting(60), state).state.failures == 1
+    for started in (None, LONG_AGO):
+        state = judged(starting(0, started=started), HEALTHY).state
+        assert state.status is Status.STARTING
+        assert judged(starting(60, started=started), state).state.failures == 1
+
+
+def test_whoever_says_starting_has_one_grace_however_often_his_host_is_lost() -> None:
+    for started in (LONG_AGO, 0):
+        state = WELL_ONCE
+        for second in range(0, 120, 10):
+            state = judged(unknown(second + 5), judged(starting(second, started=started), state).state).state
+        assert (state.failures, state.down_since) == (6, at(60))
 
 
 def test_an_engine_whose_clock_runs_ahead_does_not_stretch_the_grace() -> None:

@@ -112,6 +112,7 @@ def test_any_other_subdomain_is_refused_in_one_sentence(value: object) -> None:
         "agent:1.2@sha256:" + "0a" * 32,
         "sha256:" + "0a" * 32,
         "my__agent",
+        "c0ffeec0ffee:latest",
         "a.b-c/d_e",
     ],
 )
@@ -153,6 +154,11 @@ BAD_IMAGES: dict[str, object] = {
 def test_what_can_be_no_image_reference_is_refused(value: object) -> None:
     with pytest.raises(RequestError, match=r"^The image reference is malformed\.$"):
         validators.image(value)
+
+
+def test_the_short_form_of_an_id_is_not_taken_for_a_repository() -> None:
+    with pytest.raises(RequestError, match=r"c0ffeec0ffee:latest or write the id in full \(sha256:…\)"):
+        validators.image("c0ffeec0ffee")
 
 
 SECRET = "s3ntinel-value"
