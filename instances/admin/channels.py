@@ -28,6 +28,7 @@ class ChannelAdmin(DeskAdmin):
     """A place notifications go to, and whom it is for."""
 
     form = ChannelForm
+    when_empty = "Nobody is told of incidents until there is one."
     list_display = ("name", "min_level", "enabled", "disabled_reason", "failures", "escalate_after")
     search_fields = ("name",)
     change_form_outer_before_template = "desk/channel_before.html"

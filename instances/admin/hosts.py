@@ -51,6 +51,7 @@ class HostAdmin(DeskAdmin):
     """Engines and the room they have."""
 
     form = HostForm
+    when_empty = "Instances need a Docker Engine to run on."
     change_list = HostChangeList
     list_display = ("name", "reachability", "muted", "load", "unwell", "address", "docker_url")
     list_select_related = ("watch",)

@@ -53,6 +53,7 @@ class IncidentAdmin(PageAdmin):
     """What is or was wrong, newest first."""
 
     page_template = "desk/incident.html"
+    when_empty = "Nothing has been wrong."
     live_template = "desk/incident_live.html"
     list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
     list_select_related = ("host",)
@@ -174,6 +175,8 @@ def _scope(incident: Incident) -> muting.Scope:
 @admin.register(Mute)
 class MuteAdmin(ReadOnlyAdmin):
     """Who is or was muted; a mute is ended on the page of its instance, host or plan."""
+
+    when_empty = "The pages of instances, hosts and plans have a button that mutes them for a while."
 
     list_display = ("subject", "state", "starts_at", "until", "by", "reason", "ended_at")
     list_select_related = ("instance", "host", "plan")

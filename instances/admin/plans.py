@@ -46,6 +46,7 @@ class PlanAdmin(DeskAdmin):
     """What customers of a plan share. A plan's environment may hold secrets: it is set, never shown."""
 
     form = PlanForm
+    when_empty = "Each instance is made after a plan."
     list_display = ("name", "image", "cpus", "memory_shown", "instance_count", "muted", "update_strategy")
     search_fields = ("name",)
     ordering = ("name",)

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 from unfold.views import ChangeList
 
@@ -69,6 +70,7 @@ class DeskAdmin(DeletingAdmin):
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
     found_by: ClassVar[tuple[str, ...]] = ()  # conditions on what is typed, each answered from an index
     searched_in_small_letters: ClassVar[bool] = True
+    when_empty: ClassVar[str] = ""  # how the list comes to have something
 
     def own_pages(self) -> Iterable[Page]:
         """Pages beside those of every list; whoever may not see the model comes to none of them."""
@@ -186,6 +188,7 @@ class DeskAdmin(DeletingAdmin):
             chosen = posted.getlist(ACTION_CHECKBOX_NAME)
             posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if _can_be_key(self.model, key)])
             request.POST = posted  # type: ignore[assignment]
+        extra_context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         if request.POST.get("action") != "delete_selected":
             return super().changelist_view(request, extra_context)
         try:

@@ -57,6 +57,7 @@ class OperationAdmin(PageAdmin):
     """Every change to an instance, with its steps."""
 
     page_template = "desk/operation.html"
+    when_empty = "Each change of an instance is listed here, with its steps."
     live_template = "desk/operation_live.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic", OutcomeFilter, WhenFilter)

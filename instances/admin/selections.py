@@ -145,6 +145,7 @@ class BulkAdmin(PageAdmin):
     """Orders for selections, each with its report."""
 
     page_template = "desk/bulk.html"
+    when_empty = "Tick instances in their list, and say what is to be done with them."
     live_template = "desk/bulk_live.html"
     list_display = ("created_at", "verb", "instances_ordered", "by", "reason")
     list_filter = ("verb",)

@@ -61,7 +61,7 @@ def test_a_list_says_that_there_are_more_than_it_counts(
     for number in range(3):
         operation("c1", "failed", number)
     assert re.search(r"more than 2\s+operations", text(admin_client, f"{ROOT}operation/"))
-    assert "more than 2 results" in text(admin_client, f"{ROOT}operation/?q=c1")
+    assert "more than 2 found" in text(admin_client, f"{ROOT}operation/?q=c1")
     Operation.objects.first().delete()  # type: ignore[union-attr]
     assert "more than" not in text(admin_client, f"{ROOT}operation/")
 

@@ -1,0 +1,56 @@
+"""What a list of the desk says of itself: its name in the tab, and what to do where it is empty."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from instances.models import Channel
+from tests.factories import World
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # nobody collected static files here
+]
+
+
+def _page(client: Client, address: str) -> str:
+    return client.get(f"/admin/{address}").content.decode()
+
+
+def test_a_list_is_called_by_its_name_in_the_tab(admin_client: Client) -> None:
+    names = {
+        "instances/instance/": "Instances",
+        "instances/bulk/": "Selections",
+        "instances/apitoken/": "API tokens",
+        "instances/pendingpurge/": "Data to be removed",
+        "auth/user/": "Users",
+        "django_celery_beat/periodictask/": "Periodic tasks",
+    }
+    tabs = {
+        address: re.search("<title>(.*?)</title>", _page(admin_client, address), re.S) for address in names
+    }
+    assert {address: tab and tab[1].strip() for address, tab in tabs.items()} == {
+        address: f"{name} | dockmgr" for address, name in names.items()
+    }
+
+
+def test_an_empty_list_says_how_it_comes_to_have_something(admin_client: Client, world: World) -> None:
+    page = _page(admin_client, "instances/channel/")
+    assert "No channels." in page
+    assert "Nobody is told of incidents until there is one." in page
+    assert "Add channel" in page
+    page = _page(admin_client, "instances/instance/")
+    assert "manage.py provision" in page
+    assert "See all" not in page
+
+
+def test_where_nothing_fits_the_way_back_is_to_all(admin_client: Client, world: World) -> None:
+    Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
+    page = _page(admin_client, "instances/channel/?q=other")
+    assert "Nothing is found so." in page
+    assert re.search(r'<a href="\?"[^>]*>See all', page)
+    assert "Nobody is told" not in page
+    assert "Show all" not in _page(admin_client, "instances/channel/")
