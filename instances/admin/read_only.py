@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Field, JSONField, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -20,7 +20,6 @@ from unfold.views import ChangeList
 
 from instances.admin import as_read, trail
 from instances.admin.deleting import DeletingAdmin
-from instances.admin.form_fields import JsonField
 from instances.admin.lists import BoundedPaginator
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
@@ -63,9 +62,6 @@ class DeskAdmin(DeletingAdmin):
     paginator = BoundedPaginator
     list_filter_sheet = False
     change_list: ClassVar[type[ChangeList]] = ChangeList
-    formfield_overrides: ClassVar[dict[type[Field[Any, Any]], dict[str, Any]]] = {
-        JSONField: {"form_class": JsonField}
-    }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
     found_by: ClassVar[tuple[str, ...]] = ()  # conditions on what is typed, each answered from an index
