@@ -55,7 +55,7 @@ class IncidentAdmin(PageAdmin):
     page_template = "desk/incident.html"
     when_empty = "Nothing has been wrong."
     live_template = "desk/incident_live.html"
-    list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
+    list_display = ("opened_at", "level", "subject", "message", "acknowledged_by", "resolved_at")
     list_select_related = ("host",)
     list_filter = (OpenFilter,)
     ordering = ("-opened_at",)

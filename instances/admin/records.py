@@ -21,6 +21,7 @@ from instances.documents import told_in_full
 from instances.fleet.history import longest_kept
 from instances.lib import durations
 from instances.models import AuditEntry, HealthCheck, Instance, Operation, Sweep
+from instances.templatetags.desk import words
 
 LENGTHS = [timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]
 
@@ -68,7 +69,7 @@ class OperationAdmin(PageAdmin):
 
     @display(description="status", label=COLOURS)
     def state(self, operation: Operation) -> str:
-        return str(operation.status)
+        return words(operation.status)
 
     def page_context(self, request: HttpRequest, row: Operation, /) -> dict[str, Any]:
         return {"title": f"{row.kind} of {row.customer_id}"}

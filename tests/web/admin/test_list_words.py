@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 
 from instances.models import Channel
+from tests.desk import person
 from tests.factories import World
+from tests.web.admin.test_desk_is_true import operation
 
 pytestmark = [
     pytest.mark.django_db,
@@ -54,3 +56,12 @@ def test_where_nothing_fits_the_way_back_is_to_all(admin_client: Client, world: 
     assert re.search(r'<a href="\?"[^>]*>See all', page)
     assert "Nobody is told" not in page
     assert "Show all" not in _page(admin_client, "instances/channel/")
+
+
+def test_a_column_says_what_a_person_wants_to_know(admin_client: Client, world: World) -> None:
+    person("operator")
+    operation("c1", "rolled_back", 0)
+    users = _page(admin_client, "auth/user/")
+    assert re.search(r"field-groups_shown[^>]*>\s*operator\s*<", users)
+    assert re.search(r"field-groups_shown[^>]*>\s*superuser\s*<", users)
+    assert re.search(r">\s*rolled back\s*<", _page(admin_client, "instances/operation/"))
