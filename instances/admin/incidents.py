@@ -19,6 +19,9 @@ from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, known
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
 from instances.alerts import mute as muting
+from instances.alerts.context import read_extents
+from instances.alerts.messages import Extent
+from instances.alerts.next_steps import next_step
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.incidents import mutes
@@ -109,7 +112,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "notifications": told[:NOTIFICATIONS_SHOWN],
         "notifications_left_out": NOTIFICATIONS_SHOWN if len(told) > NOTIFICATIONS_SHOWN else 0,
         "nobody_is_told": incident.is_open and not Channel.objects.told_of_incidents().exists(),
-        "colours": COLOURS,
+        "what_to_do": _what_to_do(incident) if incident.is_open else "",
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
         and incident.is_open
         and incident.acknowledged_at is None,
@@ -120,6 +123,13 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
         "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
     }
+
+
+def _what_to_do(incident: Incident) -> str:
+    """The end of every message about it."""
+    extent = read_extents([incident]).get(incident.pk, Extent())
+    host = incident.host.name if incident.host else ""
+    return next_step(incident, "opened", host, by_hand=extent.by_hand)
 
 
 @require_POST
