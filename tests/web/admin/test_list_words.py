@@ -52,7 +52,7 @@ def test_an_empty_list_says_how_it_comes_to_have_something(admin_client: Client,
 def test_where_nothing_fits_the_way_back_is_to_all(admin_client: Client, world: World) -> None:
     Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
     page = _page(admin_client, "instances/channel/?q=other")
-    assert "Nothing is found so." in page
+    assert "Nothing fits the search or the filters." in page
     assert re.search(r'<a href="\?"[^>]*>See all', page)
     assert "Nobody is told" not in page
     assert "Show all" not in _page(admin_client, "instances/channel/")
@@ -65,3 +65,18 @@ def test_a_column_says_what_a_person_wants_to_know(admin_client: Client, world: 
     assert re.search(r"field-groups_shown[^>]*>\s*operator\s*<", users)
     assert re.search(r"field-groups_shown[^>]*>\s*superuser\s*<", users)
     assert re.search(r">\s*rolled back\s*<", _page(admin_client, "instances/operation/"))
+
+
+def test_the_place_of_a_page_is_called_as_in_the_menu_and_a_row_by_its_own_name(
+    admin_client: Client, world: World
+) -> None:
+    places = {
+        "instances/plan/": "Plans",
+        f"instances/plan/{world.plan.pk}/change/": "Plans pro",
+        f"instances/plan/{world.plan.pk}/history/": "Plans pro",
+        "auth/user/": "Users",
+    }
+    for address, place in places.items():
+        [head] = re.findall("<h1.*?</h1>", _page(admin_client, address), re.S)
+        words = re.sub(r"<[^>]*>|\u203a", " ", head).split()
+        assert " ".join(words) == place
