@@ -52,3 +52,9 @@ def test_files_of_a_connection_are_written_as_in_the_fleet_file(admin_client: Cl
     assert typed in unescape(admin_client.get(page).content.decode())
     refused = admin_client.post(page, {**fields, "tls": "cart: /c/cert.pem"})
     assert "cart is not a known option." in unescape(refused.content.decode())
+
+
+def test_who_is_not_let_in_is_told_why_in_one_sentence(client: Client) -> None:
+    refused = client.post("/admin/login/", {"username": "ada", "password": "wrong"}).content.decode()
+    assert "Nobody who may sign in here has that name and password." in refused
+    assert "staff account" not in refused
