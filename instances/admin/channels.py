@@ -29,11 +29,12 @@ class ChannelAdmin(DeskAdmin):
 
     form = ChannelForm
     when_empty = "Nobody is told of incidents until there is one."
-    list_display = ("name", "min_level", "enabled", "disabled_reason", "failures", "escalate_after")
+    list_display = ("name", "least", "enabled", "disabled_reason", "failures")
     search_fields = ("name",)
     change_form_outer_before_template = "desk/channel_before.html"
     readonly_fields = ("disabled_reason", "failures")
     shown_instead = {"hosts": "hosts_shown", "plans": "plans_shown", "customers": "customers_shown"}
+    least = said("least level", lambda channel: channel.min_level, "min_level")
     new_url = said("URL", lambda _: "is set; it is never shown")
     hosts_shown = said("Hosts", lambda channel: ", ".join(channel.hosts))
     plans_shown = said("Plans", lambda channel: ", ".join(channel.plans))

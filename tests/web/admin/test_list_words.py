@@ -7,7 +7,8 @@ import re
 import pytest
 from django.test import Client
 
-from instances.models import Channel
+from instances.db.clock import SYSTEM
+from instances.models import Channel, HealthCheck
 from tests.desk import person
 from tests.factories import World
 from tests.web.admin.test_desk_is_true import operation
@@ -80,3 +81,19 @@ def test_the_place_of_a_page_is_called_as_in_the_menu_and_a_row_by_its_own_name(
         [head] = re.findall("<h1.*?</h1>", _page(admin_client, address), re.S)
         words = re.sub(r"<[^>]*>|\u203a", " ", head).split()
         assert " ".join(words) == place
+
+
+def test_a_heading_is_a_word_of_the_field_and_not_of_a_column(admin_client: Client, world: World) -> None:
+    Channel.objects.create(name="ops", url="json://127.0.0.1/hook")
+    HealthCheck.objects.create(
+        instance=world.instance(), outcome="ok", status="healthy", consecutive_failures=0,
+        checked_at=SYSTEM.now(), http_status=200, latency_ms=7,
+    )  # fmt: skip
+    headings = {
+        "host": "Docker URL",
+        "plan": "CPUs",
+        "channel": "Least level",
+        "healthcheck": "HTTP status",
+    }
+    for model, heading in headings.items():
+        assert re.search(rf">\s*{heading}\s*<", _page(admin_client, f"instances/{model}/")), model
