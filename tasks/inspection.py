@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from instances import documents, lookup
+from instances import lookup
 from instances.alerts import outbox
 from instances.containers.facts import short_id
 from instances.containers.spec import is_outdated
 from instances.db.clock import SYSTEM
 from instances.documents import shapes
 from instances.errors import RequestError
+from instances.lib.sizes import shown
 from instances.models import Host
 from instances.monitoring.orphans import orphans_on_all
 from instances.operations import read_logs, service
@@ -19,7 +20,6 @@ from instances.outside import engine_address
 from tasks.app import task
 
 Document = dict[str, Any]
-MB = 1024 * 1024
 
 
 @task("dockmgr.container_facts")
@@ -36,20 +36,20 @@ def container_facts(customer_id: str) -> Document:
         "id": short_id(facts.id),
         "name": facts.name,
         "state": facts.state,
-        "started_at": documents.time(facts.started_at),
+        "started": f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC" if facts.started_at else None,
         "exit_code": facts.exit_code,
         "out_of_memory": facts.oom_killed,
         "restarts_by_engine": facts.restart_count,
         "image": facts.image_ref,
         "image_id": facts.image_id,
         "cpus": facts.nano_cpus / 1e9,
-        "memory_mb": facts.memory // MB,
+        "memory": shown(facts.memory) if facts.memory else "no limit",
         "processes_allowed": facts.pids_limit,
         "ports": [f"{host}:{port} → {inside}" for inside, (host, port) in sorted(facts.ports.items())],
         "volumes": [f"{name} at {path}" for name, path in sorted(facts.volumes.items())],
         "restart_policy": facts.restart_policy,
         "network": facts.network_mode,
-        "drifted": is_outdated(instance.spec(), facts.labels),
+        "of_earlier_settings": is_outdated(instance.spec(), facts.labels),
     }
 
 
@@ -69,7 +69,7 @@ def test_host(name: str) -> Document:
         "answers": True,
         "architecture": facts.architecture,
         "cpus": facts.cpus,
-        "memory_mb": facts.memory // MB,
+        "memory": shown(facts.memory),
         "containers": len(containers),
         "running": sum(container.state == "running" for container in containers),
     }

@@ -28,11 +28,13 @@ class ChannelAdmin(DeskAdmin):
     """A place notifications go to, and whom it is for."""
 
     form = ChannelForm
-    list_display = ("name", "min_level", "enabled", "disabled_reason", "failures", "escalate_after")
+    when_empty = "Nobody is told of incidents until there is one."
+    list_display = ("name", "least", "enabled", "disabled_reason", "failures")
     search_fields = ("name",)
     change_form_outer_before_template = "desk/channel_before.html"
     readonly_fields = ("disabled_reason", "failures")
     shown_instead = {"hosts": "hosts_shown", "plans": "plans_shown", "customers": "customers_shown"}
+    least = said("least level", lambda channel: channel.min_level, "min_level")
     new_url = said("URL", lambda _: "is set; it is never shown")
     hosts_shown = said("Hosts", lambda channel: ", ".join(channel.hosts))
     plans_shown = said("Plans", lambda channel: ", ".join(channel.plans))

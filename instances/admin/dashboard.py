@@ -15,7 +15,6 @@ from django.views.decorators.http import require_safe
 
 from instances.admin.charts import Bar, Value, bars, bucket_of, stacked
 from instances.admin.host_load import loads
-from instances.admin.instance_list import COLOURS
 from instances.db.clock import SYSTEM
 from instances.lib.calendar import DAY, HOUR
 from instances.lib.durations import span
@@ -51,7 +50,6 @@ def figures(now: datetime) -> dict[str, Any]:
     hosts = loads(counted)
     return {
         "now": now,
-        "colours": COLOURS,
         "statuses": _statuses(counted),
         **_incidents(),
         "last_day": _last_day(now),

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 from django import forms
-from django.forms.fields import InvalidJSONInput
 from unfold.widgets import (
     UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -54,6 +53,9 @@ class WordsDocumentField(forms.Field):
     def prepare_value(self, value: Any) -> Any:
         return as_yaml(value) if isinstance(value, dict) else value
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(initial or {}, data)
+
     def to_python(self, value: Any) -> dict[str, Any]:
         try:
             found = parse_mapping(str(value or ""))
@@ -86,23 +88,6 @@ class LogAlertsField(forms.Field):
         if not isinstance(found, list):
             raise forms.ValidationError("Write a list: each entry begins with a hyphen.")
         return found
-
-
-class JsonField(forms.JSONField):
-    """JSON whose nesting and numbers Python can follow; anything else is refused like what is no JSON."""
-
-    def to_python(self, value: Any) -> Any:
-        try:
-            return super().to_python(value)
-        except (ValueError, RecursionError):
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        """What the form shows again."""
-        try:
-            return super().bound_data(data, initial)
-        except (ValueError, RecursionError):
-            return InvalidJSONInput(data)
 
 
 class SizeField(forms.CharField):

@@ -7,12 +7,10 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from pydantic import BaseModel, ValidationError
-from unfold.widgets import (
-    UnfoldAdminPasswordWidget,
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from instances.admin.form_fields import LogAlertsField, SizeField, WordsDocumentField, WordsField
+from instances.admin.form_words import ChannelWords, HostWords, PlanWords
 from instances.admin.verbs import REASON_LENGTH
 from instances.containers import image_policy, log_alerts
 from instances.containers.log_alerts import LogAlert
@@ -22,13 +20,12 @@ from instances.fleet.accept import same_address, way_refused
 from instances.fleet.channel_entry import ChannelEntry, time_zone
 from instances.fleet.channel_fit import USELESS, is_useless, misfits
 from instances.fleet.entry import shown
-from instances.fleet.file import HostEntry, RegistryEntry
+from instances.fleet.file import HostEntry, RegistryEntry, Ssh, Tls
 from instances.fleet.plan_entry import PlanEntry
 from instances.health.question import Question, conflict
 from instances.models import Host
 from instances.operations.validate import timing_bounds
 
-SECONDS = {"start_grace", "stop_timeout"}
 FITS_ANYTHING = "json://unreadable"
 NAME_STAYS = "Channels, API tokens and fleet files know it by its name, which stays as it is."
 UNREADABLE_URL = "The present URL can't be decrypted: type it again, or switch the channel off."
@@ -95,11 +92,30 @@ class HostForm(NamedForm):
     """A host whose engine is that of another one in use is refused."""
 
     entry = HostEntry
+    Meta = HostWords
+    tls = WordsDocumentField(
+        frozenset(Tls.model_fields),
+        required=False,
+        label="TLS",
+        help_text="For tcp://: ca, cert and key, each on a line with the path of a file on the workers.",
+    )
+    ssh = WordsDocumentField(
+        frozenset(Ssh.model_fields),
+        required=False,
+        label="SSH",
+        help_text="For ssh://: key and known_hosts, alike. Empty: the files of the workers' account.",
+    )
     max_memory = SizeField(
         required=False,
         label="Memory to promise",
         help_text="Such as 64g: what the plans of its instances may allow them together, times overcommit.",
     )
+
+    def clean_tls(self) -> dict[str, Any] | None:
+        return self.cleaned_data["tls"] or None
+
+    def clean_ssh(self) -> dict[str, Any] | None:
+        return self.cleaned_data["ssh"] or None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -117,6 +133,7 @@ class PlanForm(NamedForm):
     """The shared environment has a form of its own."""
 
     entry = PlanEntry
+    Meta = PlanWords
     memory = SizeField(label="Memory", help_text="Such as 512m or 2g.")
     disk = SizeField(
         required=False,
@@ -154,11 +171,6 @@ class PlanForm(NamedForm):
         "lines than that match in that time.",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in self.fields.keys() & SECONDS:
-            self.fields[name].label = f"{self.fields[name].label} (seconds)"
-
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         own = {"data_path": cleaned.get("data_path") or None}
         return {**cleaned.get("options", {}), **super().document(cleaned), **own}
@@ -194,15 +206,21 @@ class ChannelForm(FleetForm):
     """The URL holds credentials: it can be set and replaced, and is never shown."""
 
     entry = ChannelEntry
+    Meta = ChannelWords
     new_url = forms.CharField(
         label="URL",
         required=False,
-        help_text="An Apprise URL such as json://host/path. Leave empty to keep the present one.",
+        help_text="An Apprise URL such as json://host/path.",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
     )
     hosts = WordsField(required=False, help_text="Names of hosts; empty for all.")
     plans = WordsField(required=False, help_text="Names of plans; empty for all.")
     customers = WordsField(required=False, help_text="Customer ids; empty for all.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None and "new_url" in self.fields:
+            self.fields["new_url"].help_text += " Empty: the present one stays."
 
     def document(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         quiet = {"from": cleaned.get("quiet_from"), "to": cleaned.get("quiet_to")}

@@ -51,14 +51,16 @@ class HostAdmin(DeskAdmin):
     """Engines and the room they have."""
 
     form = HostForm
+    when_empty = "Instances need a Docker Engine to run on."
     change_list = HostChangeList
-    list_display = ("name", "reachability", "muted", "load", "unwell", "address", "docker_url")
+    list_display = ("name", "reachability", "muted", "load", "unwell", "address", "engine")
     list_select_related = ("watch",)
     search_fields = ("name", "address")
     ordering = ("name",)
     change_form_outer_before_template = "desk/host_before.html"
     shown_instead = {"tls": "tls_shown", "ssh": "ssh_shown", "max_memory": "max_memory_shown"}
     muted = muted
+    engine = said("Docker URL", lambda host: host.docker_url, "docker_url")
     max_memory_shown = said(
         "Memory to promise", lambda host: sizes.shortest(host.max_memory) if host.max_memory else ""
     )

@@ -19,6 +19,9 @@ from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, known
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
 from instances.alerts import mute as muting
+from instances.alerts.context import read_extents
+from instances.alerts.messages import Extent
+from instances.alerts.next_steps import next_step
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
 from instances.incidents import mutes
@@ -53,8 +56,9 @@ class IncidentAdmin(PageAdmin):
     """What is or was wrong, newest first."""
 
     page_template = "desk/incident.html"
+    when_empty = "Nothing has been wrong."
     live_template = "desk/incident_live.html"
-    list_display = ("opened_at", "level", "subject", "cause", "message", "acknowledged_by", "resolved_at")
+    list_display = ("opened_at", "level", "subject", "message", "acknowledged_by", "resolved_at")
     list_select_related = ("host",)
     list_filter = (OpenFilter,)
     ordering = ("-opened_at",)
@@ -108,7 +112,7 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "notifications": told[:NOTIFICATIONS_SHOWN],
         "notifications_left_out": NOTIFICATIONS_SHOWN if len(told) > NOTIFICATIONS_SHOWN else 0,
         "nobody_is_told": incident.is_open and not Channel.objects.told_of_incidents().exists(),
-        "colours": COLOURS,
+        "what_to_do": _what_to_do(incident) if incident.is_open else "",
         "may_acknowledge": request.user.has_perm(ACKNOWLEDGE)
         and incident.is_open
         and incident.acknowledged_at is None,
@@ -119,6 +123,13 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "acknowledge_form": OptionalReasonForm(auto_id="acknowledge_%s", initial=typed_reason(request)),
         "mute_form": MuteForm(auto_id="mute_%s", initial=typed_reason(request)),
     }
+
+
+def _what_to_do(incident: Incident) -> str:
+    """The end of every message about it."""
+    extent = read_extents([incident]).get(incident.pk, Extent())
+    host = incident.host.name if incident.host else ""
+    return next_step(incident, "opened", host, by_hand=extent.by_hand)
 
 
 @require_POST
@@ -174,6 +185,8 @@ def _scope(incident: Incident) -> muting.Scope:
 @admin.register(Mute)
 class MuteAdmin(ReadOnlyAdmin):
     """Who is or was muted; a mute is ended on the page of its instance, host or plan."""
+
+    when_empty = "The pages of instances, hosts and plans have a button that mutes them for a while."
 
     list_display = ("subject", "state", "starts_at", "until", "by", "reason", "ended_at")
     list_select_related = ("instance", "host", "plan")

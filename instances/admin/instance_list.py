@@ -29,7 +29,7 @@ OLD_READING = timedelta(minutes=10)  # a reading that is older says how old it i
 COLOURS = {
     "healthy": "success", "starting": "info", "restarting": "info", "suspect": "warning",
     "unknown": "warning", "unhealthy": "danger", "failed": "danger",
-    "running": "info", "queued": "info", "succeeded": "success", "rolled_back": "danger",
+    "running": "info", "queued": "info", "succeeded": "success", "rolled back": "danger",
     LEAVING: "warning", "critical": "danger", "warning": "warning", "info": "info",
 }  # fmt: skip
 UNHEALTHY = ("suspect", "unhealthy", "failed")

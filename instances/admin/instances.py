@@ -16,6 +16,7 @@ class InstanceAdmin(InstanceListMixin, SelectionMixin, PageAdmin):
     """The fleet at a glance. The environment is encrypted; its values are never shown."""
 
     page_template = "desk/instance.html"
+    when_empty = "`manage.py provision` makes one, `manage.py adopt` takes over what runs already."
     live_template = "desk/instance_live.html"
     row = staticmethod(instance_page.known)
     page_context = staticmethod(instance_page.page_context)

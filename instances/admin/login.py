@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -29,6 +29,11 @@ MOST = 50  # failures that make a difference
 
 class ThrottledLogin(AuthenticationForm):
     """Asks for no password to be checked while somebody has to wait, right or wrong."""
+
+    error_messages: ClassVar[dict[str, Any]] = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": "Nobody who may sign in here has that name and password. Capitals count.",
+    }
 
     def clean(self) -> dict[str, Any]:
         name = str(self.cleaned_data.get("username", ""))

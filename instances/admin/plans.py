@@ -46,12 +46,22 @@ class PlanAdmin(DeskAdmin):
     """What customers of a plan share. A plan's environment may hold secrets: it is set, never shown."""
 
     form = PlanForm
-    list_display = ("name", "image", "cpus", "memory_shown", "instance_count", "muted", "update_strategy")
+    when_empty = "Each instance is made after a plan."
+    list_display = (
+        "name",
+        "image",
+        "cpus_shown",
+        "memory_shown",
+        "instance_count",
+        "muted",
+        "update_strategy",
+    )
     search_fields = ("name",)
     ordering = ("name",)
     change_form_outer_before_template = "desk/plan_before.html"
     change_form_outer_after_template = "desk/plan_after.html"
     shown_instead = {
+        "cpus": "cpus_shown",
         "memory": "memory_shown",
         "disk": "disk_shown",
         "images": "images_shown",
@@ -61,6 +71,7 @@ class PlanAdmin(DeskAdmin):
         "log_alerts": "log_alerts_shown",
     }
     muted = muted
+    cpus_shown = said("CPUs", lambda plan: f"{plan.cpus:g}", ordering="cpus")
     memory_shown = said("Memory", lambda plan: sizes.shortest(plan.memory), ordering="memory")
     disk_shown = said("Disk", lambda plan: sizes.shortest(plan.disk) if plan.disk else "")
     required_shown = said("Required variables", lambda plan: ", ".join(plan.required_env))

@@ -54,6 +54,7 @@ class PendingPurgeAdmin(PageAdmin):
     """Volumes of customers who left with their data, while somebody still uses them."""
 
     page_template = "desk/purge.html"
+    when_empty = "Data is listed here that was to go with its customer, while somebody still uses it."
     change_list = PurgeChangeList
     list_display = ("customer_id", "host", "volume", "waits_for", "asked_at", "tried_at", "again")
     list_select_related = ("host",)

@@ -9,17 +9,17 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Field, JSONField, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 from unfold.views import ChangeList
 
 from instances.admin import as_read, trail
 from instances.admin.deleting import DeletingAdmin
-from instances.admin.form_fields import JsonField
 from instances.admin.lists import BoundedPaginator
 from instances.admin.views import View, behind
 from instances.db.locks import lock_in_order
@@ -62,13 +62,11 @@ class DeskAdmin(DeletingAdmin):
     paginator = BoundedPaginator
     list_filter_sheet = False
     change_list: ClassVar[type[ChangeList]] = ChangeList
-    formfield_overrides: ClassVar[dict[type[Field[Any, Any]], dict[str, Any]]] = {
-        JSONField: {"form_class": JsonField}
-    }
     shown_instead: ClassVar[dict[str, str]] = {}  # what those see who may not change the field
     only_for_changes: ClassVar[tuple[str, ...]] = ("reason",)
     found_by: ClassVar[tuple[str, ...]] = ()  # conditions on what is typed, each answered from an index
     searched_in_small_letters: ClassVar[bool] = True
+    when_empty: ClassVar[str] = ""  # how the list comes to have something
 
     def own_pages(self) -> Iterable[Page]:
         """Pages beside those of every list; whoever may not see the model comes to none of them."""
@@ -186,6 +184,7 @@ class DeskAdmin(DeletingAdmin):
             chosen = posted.getlist(ACTION_CHECKBOX_NAME)
             posted.setlist(ACTION_CHECKBOX_NAME, [key for key in chosen if _can_be_key(self.model, key)])
             request.POST = posted  # type: ignore[assignment]
+        extra_context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         if request.POST.get("action") != "delete_selected":
             return super().changelist_view(request, extra_context)
         try:

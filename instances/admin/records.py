@@ -14,13 +14,14 @@ from unfold.views import ChangeList
 from instances.admin.dashboard import FAILED
 from instances.admin.instance_list import COLOURS, ChoiceFilter
 from instances.admin.lists import MOST_COUNTED
-from instances.admin.read_only import PageAdmin, ReadOnlyAdmin
+from instances.admin.read_only import PageAdmin, ReadOnlyAdmin, said
 from instances.admin.verbs import CHOOSE_IMAGE, shown_last_words
 from instances.db.clock import SYSTEM
 from instances.documents import told_in_full
 from instances.fleet.history import longest_kept
 from instances.lib import durations
 from instances.models import AuditEntry, HealthCheck, Instance, Operation, Sweep
+from instances.templatetags.desk import words
 
 LENGTHS = [timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(days=1)]
 
@@ -57,6 +58,7 @@ class OperationAdmin(PageAdmin):
     """Every change to an instance, with its steps."""
 
     page_template = "desk/operation.html"
+    when_empty = "Each change of an instance is listed here, with its steps."
     live_template = "desk/operation_live.html"
     list_display = ("created_at", "kind", "customer_id", "state", "requested_by", "reason", "error")
     list_filter = ("kind", "status", "automatic", OutcomeFilter, WhenFilter)
@@ -67,7 +69,7 @@ class OperationAdmin(PageAdmin):
 
     @display(description="status", label=COLOURS)
     def state(self, operation: Operation) -> str:
-        return str(operation.status)
+        return words(operation.status)
 
     def page_context(self, request: HttpRequest, row: Operation, /) -> dict[str, Any]:
         return {"title": f"{row.kind} of {row.customer_id}"}
@@ -112,12 +114,14 @@ class HealthCheckAdmin(ReadOnlyAdmin):
     """The history of checks: all of them, or those of one customer."""
 
     change_list = NewestChecks
-    list_display = ("checked_at", "instance", "outcome", "status", "reason", "http_status", "latency_ms")
+    list_display = ("checked_at", "instance", "outcome", "status", "reason", "answer", "took")
     list_select_related = ()  # see `get_queryset`
     search_fields = found_by = ("instance__customer_id",)
     search_help_text = "Customer id"
     ordering = ("-checked_at", "-id")
     sortable_by = ()
+    answer = said("HTTP status", lambda check: check.http_status)
+    took = said("took", lambda check: f"{check.latency_ms} ms" if check.latency_ms is not None else "")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HealthCheck]:
         # Joined with instances, the newest of all would be looked for among all of both.

@@ -14,6 +14,7 @@ class RegistryAdmin(DeskAdmin):
     """A registry that wants a login; `test_registry` tries it."""
 
     form = RegistryForm
+    when_empty = "Only a registry that wants a login needs to be here."
     list_display = ("name", "username", "token_file", "helper", "ca")
     search_fields = ("name",)
     new_password = said("Password", lambda _: "is never shown")

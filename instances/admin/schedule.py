@@ -93,6 +93,7 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, DeskAdmin):
 
     form = PeriodicTaskForm
     date_hierarchy = None
+    list_display = ("name", "enabled", "scheduler", "last_run_at")
     list_filter = ("enabled",)
     change_form_template = None
 

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from instances.admin import trail
-from instances.admin.instance_list import COLOURS
 from instances.admin.orders import carry_out, page_of
 from instances.admin.read_only import PageAdmin
 from instances.admin.verbs import OPERATE, VERBS, OptionalReasonForm, ReasonForm
@@ -145,6 +144,7 @@ class BulkAdmin(PageAdmin):
     """Orders for selections, each with its report."""
 
     page_template = "desk/bulk.html"
+    when_empty = "Tick instances in their list, and say what is to be done with them."
     live_template = "desk/bulk_live.html"
     list_display = ("created_at", "verb", "instances_ordered", "by", "reason")
     list_filter = ("verb",)
@@ -174,7 +174,6 @@ def _report(request: HttpRequest, bulk: Bulk) -> dict[str, Any]:
         "under_way": under_way,
         "finished": len(bulk.instances) - len(bulk.pending) - under_way,
         "over": not bulk.pending and not under_way,
-        "colours": COLOURS,
     }
 
 

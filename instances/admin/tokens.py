@@ -48,6 +48,7 @@ class ApiTokenAdmin(PageAdmin):
     """Who may use the API. Nobody can read a token again."""
 
     page_template = "desk/token.html"
+    when_empty = "A service that uses the HTTP API needs one."
     list_display = (
         "name",
         "scope",

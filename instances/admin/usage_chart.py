@@ -39,10 +39,14 @@ def usage_charts(instance: Instance, period: str, now: datetime) -> list[UsageCh
     parts: list[list[Consumed]] = [[] for _ in range(number)]
     for at, row in rows.items():
         parts[min(number - 1, bucket_of(at, since, step))].append(row)
-    cpu = _chart(parts, since, step, lambda row: row.cpu_seconds / row.seconds, "CPUs", "{:.2g} CPUs".format)
+    cpu = _chart(parts, since, step, lambda row: row.cpu_seconds / row.seconds, "CPUs", _cpus)
     memory = _chart(parts, since, step, lambda row: row.memory_peak, "memory", shown)
     disk = _chart(parts, since, step, lambda row: row.disk_peak, "disk", shown, lambda row: row.disk_seconds)
     return [cpu, memory, disk]
+
+
+def _cpus(number: float) -> str:
+    return f"{number:.2f} CPUs"
 
 
 def _read(instance: Instance, since: datetime, unit: timedelta) -> dict[datetime, Consumed]:

@@ -58,6 +58,10 @@ class Extent:
     last_lines: tuple[str, ...] = ()
     at_death: str = ""
 
+    @property
+    def by_hand(self) -> bool:
+        return self.restarts_used_up or self.never_restarted or self.never_healthy
+
 
 def blank(
     identity: UUID, kind: str, level: str, title: str, message: str, next_step: str = NOTHING_TO_DO
@@ -74,7 +78,6 @@ def of_incident(
     """A message about one incident as it is at `now`."""
     extent = extent or Extent()
     title = titles.title(incident, notice.kind, host)
-    by_hand = extent.restarts_used_up or extent.never_restarted or extent.never_healthy
     message = _message(incident, notice.kind, host, now, extent)
     return {
         **blank(identity, notice.kind, notice.level.value, title, message),
@@ -89,7 +92,7 @@ def of_incident(
         "cause": incident.cause or None,
         "link": link_to(incident),
         "acknowledged_by": incident.acknowledged_by or None,
-        "next_step": next_step(incident, notice.kind, host, by_hand=by_hand),
+        "next_step": next_step(incident, notice.kind, host, by_hand=extent.by_hand),
         "last_lines": [] if notice.kind in (*OVER, ACKNOWLEDGED) else list(extent.last_lines),
     }
 

@@ -32,6 +32,9 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        verbose_name = "API token"
+
     def __str__(self) -> str:
         return self.name
 
@@ -81,7 +84,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ("-at", "-pk")
-        verbose_name_plural = "audit log"
+        verbose_name_plural = "audit log entries"
         indexes = [
             models.Index(fields=["-at"], name="audit_by_time"),
             models.Index(fields=["target", "-at"], name="audit_by_target"),

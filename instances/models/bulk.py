@@ -35,6 +35,7 @@ class Bulk(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "selection"
         indexes = [
             models.Index(fields=["-created_at"], name="bulk_by_time"),
             models.Index(fields=["due_at"], condition=~Q(due_at=None), name="bulk_due"),

@@ -195,6 +195,8 @@ class PendingPurge(models.Model):
     holders = Excerpt(max_length=255, blank=True)
 
     class Meta:
+        verbose_name = "volume to be removed"
+        verbose_name_plural = "data to be removed"
         constraints = [models.UniqueConstraint(fields=["host", "volume"], name="purge_once_per_volume")]
 
     def __str__(self) -> str:

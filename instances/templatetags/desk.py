@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django import template
 from django.conf import settings
+from django.utils.html import format_html, format_html_join
 
 from instances.lib.durations import span
 from instances.lib.sizes import shown
@@ -24,6 +25,15 @@ def version() -> str:
 def words(value: object) -> str:
     """`rolled_back` as people write it."""
     return str(value).replace("_", " ")
+
+
+@register.filter
+def with_code(text: str) -> str:
+    """A sentence with commands between backticks, as a page shows them."""
+    parts = enumerate(text.split("`"))
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", part) if at % 2 else part,) for at, part in parts)
+    )
 
 
 @register.filter

@@ -99,7 +99,7 @@ def test_the_dashboard_counts_the_fleet(world: World, admin_client: Client) -> N
 
 def test_an_empty_installation_has_a_dashboard(admin_client: Client) -> None:
     page = text(admin_client, "/admin/")
-    assert "Nothing is wrong." in page and "There has been no sweep yet." in page
+    assert "No incident is open." in page and "There has been no sweep yet." in page
 
 
 def test_the_dashboard_asks_no_more_of_a_large_fleet(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from instances.admin import answers
 from instances.errors import RequestError
+from instances.lib.sizes import shown
 from instances.models import AuditEntry, Channel, Plan
 from tasks import inspection
 from tasks.app import app
@@ -99,16 +101,22 @@ class TestTasks:
     def test_container_facts_hold_no_environment(self, world: World) -> None:
         world.instance("c1")
         facts = inspection.container_facts("c1")
-        assert (facts["state"], facts["name"], facts["drifted"]) == ("running", "dockmgr-c1", False)
+        assert (facts["state"], facts["name"], facts["of_earlier_settings"]) == (
+            "running",
+            "dockmgr-c1",
+            False,
+        )
+        assert facts["started"] == f"{world.now - timedelta(hours=1):%Y-%m-%d %H:%M:%S} UTC"
+        assert facts["memory"] == shown(world.plan.memory)
         Plan.objects.update(memory=1024**3)
-        assert inspection.container_facts("c1")["drifted"] is True
+        assert inspection.container_facts("c1")["of_earlier_settings"] is True
         assert "s3ntinel" not in str(facts) and "API_KEY" not in str(facts)
 
     def test_an_adopted_container_that_was_left_as_it_is_has_not_drifted(
         self, world: World, run: Run
     ) -> None:
         adopted(world, run)
-        assert inspection.container_facts("c1")["drifted"] is False
+        assert inspection.container_facts("c1")["of_earlier_settings"] is False
 
     def test_a_host_that_answers_and_one_that_does_not(self, world: World) -> None:
         assert inspection.test_host("local")["answers"] is True

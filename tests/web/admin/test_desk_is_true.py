@@ -61,7 +61,7 @@ def test_a_list_says_that_there_are_more_than_it_counts(
     for number in range(3):
         operation("c1", "failed", number)
     assert re.search(r"more than 2\s+operations", text(admin_client, f"{ROOT}operation/"))
-    assert "more than 2 results" in text(admin_client, f"{ROOT}operation/?q=c1")
+    assert "more than 2 found" in text(admin_client, f"{ROOT}operation/?q=c1")
     Operation.objects.first().delete()  # type: ignore[union-attr]
     assert "more than" not in text(admin_client, f"{ROOT}operation/")
 
@@ -174,3 +174,16 @@ def test_a_channel_for_operations_alone_is_not_taken_for_one_that_tells(
 ) -> None:
     Channel.objects.create(name="ops", url="json://example.com", incidents=False, operations=True)
     assert "that is told of incidents is enabled" in text(admin_client, "/admin/")
+
+
+def test_an_open_incident_says_what_to_do_next_and_one_that_is_over_does_not(world: World) -> None:
+    tried = world.instance("tried", status="failed")
+    again, by_hand = world.incident(world.instance("again")), world.incident(tried, "critical")
+    host = world.host_incident()
+    told = {each.pk: f"{ROOT}incident/{each.pk}/change/" for each in (again, by_hand, host)}
+    pages = {key: text(at_desk("viewer"), page) for key, page in told.items()}
+    assert "See what it says with <code>manage.py logs --customer-id again</code>." in pages[again.pk]
+    assert "then <code>manage.py restart --customer-id tried</code>." in pages[by_hand.pk]
+    assert "See whether the Docker Engine of host " in pages[host.pk]
+    Incident.objects.filter(pk=again.pk).update(resolved_at=SYSTEM.now())
+    assert "What to do" not in text(at_desk("viewer"), told[again.pk])

@@ -58,7 +58,7 @@ ODD: list[tuple[str, dict[str, str], str]] = [
     (HOST, {"docker_url": "tcp://[::1", "insecure": "on"}, "must read tcp://host:port"),
     (HOST, {"address": "10.0.0.7:80"}, "its IP address, without port and brackets"),
     (HOST, {"bind": "10.0.0.300"}, "must be an IP address of the host"),
-    (HOST, {"tls": "[" * 3000, "ssh": "9" * 5000}, "Enter a valid JSON."),
+    (HOST, {"tls": "[" * 3000, "ssh": "9" * 5000}, "This is not YAML: there is an error."),
     (PLAN, {"options": "init: !!bool x"}, "This is not YAML: there is an error."),
     (PLAN, {"health": "port: !!int ''"}, "This is not YAML: there is an error."),
     (PLAN, {"log_alerts": "- !!float _"}, "This is not YAML: there is an error."),

@@ -54,7 +54,7 @@ def test_hours_are_drawn_with_the_one_under_way_and_what_was_not_read_is_a_hole(
     cpu, memory, disk = usage_charts(instance, "1d", NOW)
     assert [len(chart.bars) for chart in (cpu, memory, disk)] == [2, 2, 3]
     assert (cpu.words, memory.words, disk.words) == (
-        "Most CPUs of an hour: 1 CPUs.", "Most memory of an hour: 400 MB.", "Most disk of an hour: 3 MB.",
+        "Most CPUs of an hour: 1.00 CPUs.", "Most memory of an hour: 400 MB.", "Most disk of an hour: 3 MB.",
     )  # fmt: skip
     assert memory.bars[0].height * 4 == memory.bars[1].height
 
@@ -63,6 +63,11 @@ def test_an_hour_that_was_not_added_to_the_others_yet_is_drawn_all_the_same(worl
     last_read(instance := world.instance())
     cpu, _, _ = usage_charts(instance, "1d", NOW + timedelta(hours=1))
     assert len(cpu.bars) == 1
+
+
+def test_a_container_that_rests_uses_no_cpu_in_a_number_that_people_read(world: World) -> None:
+    last_read(instance := world.instance(), cpu_seconds=0.0025)
+    assert usage_charts(instance, "1d", NOW)[0].words == "Most CPUs of an hour: 0.00 CPUs."
 
 
 def test_a_month_is_drawn_in_parts_and_nothing_at_all_where_nothing_was_read(world: World) -> None:
@@ -89,7 +94,7 @@ def test_a_year_is_drawn_from_days_and_from_hours_that_are_in_none_yet(world: Wo
     cpu, memory, _ = usage_charts(instance, "1y", NOW)
     assert 2 <= len(memory.bars) <= 3
     assert memory.words == "Most memory of an hour or a day: 500 MB."
-    assert cpu.words == "Most CPUs of an hour or a day: 3 CPUs."
+    assert cpu.words == "Most CPUs of an hour or a day: 3.00 CPUs."
 
 
 def test_the_page_and_the_list_say_what_it_uses(world: World, admin_client: Client) -> None:
