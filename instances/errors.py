@@ -19,6 +19,10 @@ class BusyError(DockmgrError):
     """Another operation holds the instance, or another sweep is running."""
 
 
+class NotUndoneYet(DockmgrError):
+    """What failed can't be undone for now; it is gone on with later, by whoever comes then."""
+
+
 class TransientError(DockmgrError):
     """Something out of our hands failed in a way that may pass; trying again is sensible."""
 

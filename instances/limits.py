@@ -36,5 +36,8 @@ def longest_call(stop_timeout: float) -> float:
 # Undoing goes on for as long as what is in the way may pass: giving up would leave half an instance behind.
 UNDO = Retry(tries=1_000_000, first=5.0, factor=2.0, longest=60.0, spread=0.2)
 
+# After so many tries, some minutes, whoever waits for the end is told that it goes on without him.
+WAITED_FOR = 8
+
 # What is refused for good while undoing, or where there is no way back, ends after so many tries.
 REFUSALS = 5

@@ -155,7 +155,7 @@ class _Deployment:
         reason, key = self._requester.reason or "test deployment", f"{self._customer}-{secrets.token_hex(6)}"
         requester = replace(self._requester, reason=reason, request_id=key)
         operation = self._patiently(lambda: begin(requester))
-        done = service.run_or_wait(operation.pk, self._outside)
+        done = service.see_through(operation.pk, self._outside)
         told = documents.told_in_full(done) if self._requester.surface == "command" else done.error
         return None if done.status == "succeeded" else told
 

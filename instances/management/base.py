@@ -213,7 +213,7 @@ class FleetCommand(BaseCommand):
 
         with self.progress(options) as tell:
             tell(0, 1, operation.kind)
-            done = service.run_or_wait(operation.pk)
+            done = service.see_through(operation.pk)
             tell(1, 1, done.status)
         return done
 

@@ -11,8 +11,9 @@ from instances import lookup
 from instances.db.errors import may_pass
 from instances.db.retry import retry_on_disconnect, retry_while_busy
 from instances.engine.pool import Engines
-from instances.errors import BusyError, LeaseLost, RequestError
+from instances.errors import BusyError, LeaseLost, NotUndoneYet, RequestError
 from instances.lib import validators
+from instances.limits import UNDO, WAITED_FOR
 from instances.models import Instance, Operation
 from instances.operations import image_choice
 from instances.operations.attempts import TryAgain, brief
@@ -53,25 +54,47 @@ def run_once(operation_id: uuid.UUID, outside: Outside | None = None, *, until: 
     return run(procedure_of(operation), operation_id, outside, until)
 
 
-def run_or_wait(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+def run_or_wait(
+    operation_id: uuid.UUID, outside: Outside | None = None, *, tries: int = UNDO.tries
+) -> Operation:
     """Carry an operation to its end, or wait while somebody else does who took it up, or took it over."""
     outside = outside or OUTSIDE
     while True:
         try:
-            return run_to_end(operation_id, outside)
+            return run_to_end(operation_id, outside, tries=tries)
         except (BusyError, LeaseLost):
             outside.wait(ELSEWHERE_SECONDS)
 
 
-def run_to_end(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
-    """Carry an operation to its end here, waiting between tries. Raises as `run_once` but for TryAgain."""
+def see_through(operation_id: uuid.UUID, outside: Outside | None = None) -> Operation:
+    """As `run_or_wait`, for somebody who waits himself. Raises NotUndoneYet when that would be long."""
+    return run_or_wait(operation_id, outside, tries=WAITED_FOR)
+
+
+def run_to_end(
+    operation_id: uuid.UUID, outside: Outside | None = None, *, tries: int = UNDO.tries
+) -> Operation:
+    """Carry an operation to its end here, waiting between tries. Raises as `run_once` but for TryAgain.
+
+    Raises NotUndoneYet when it could not be undone in so many tries.
+    """
     outside = outside or OUTSIDE
     while True:
         try:
             return run_once(operation_id, outside)
         except TryAgain as pause:
+            _refuse_to_wait(operation_id, str(pause), tries)
             logger.warning("%s Trying again in %.0f s.", pause, pause.seconds)
             outside.wait(pause.seconds + 0.05)
+
+
+def _refuse_to_wait(operation_id: uuid.UUID, why: str, tries: int) -> None:
+    vain = Operation.objects.filter(pk=operation_id, undoing=True, tries__gte=tries).first()
+    if vain is not None:
+        raise NotUndoneYet(
+            f"The {vain.kind} of {vain.customer_id} failed: {vain.error} It can't be undone for now: {why} "
+            "Workers go on with that, as does daily_health or the next command for this customer."
+        )
 
 
 def recover(outside: Outside | None = None, customer_id: str | None = None) -> list[Operation]:
@@ -238,14 +261,15 @@ def provision(
 ) -> ProvisionResult:
     """A new instance, healthy and validated, or a result that says why nothing was left behind.
 
-    Raises RequestError for a wrong order, OutOfReachError without a host: then nothing was touched.
+    Raises RequestError for a wrong order, OutOfReachError without a host: then nothing was touched. Raises
+    NotUndoneYet where something has to be left behind for now.
     """
     former = provisioning.former_data(keep_data, fresh)
     order = provisioning.ProvisionRequest(
         customer_id, subdomain, plan, dict(env or {}), host, image, former_data=former
     )
     operation = begin_provision(order, at_machine(requested_by, reason, request_id))
-    return provision_result(run_or_wait(operation.pk), OUTSIDE, in_full=True)
+    return provision_result(see_through(operation.pk), OUTSIDE, in_full=True)
 
 
 def validate_deployment(subdomain: str, outside: Outside | None = None) -> Validation:

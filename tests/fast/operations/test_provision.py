@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
 from instances.containers.spec import INSTALLATION_LABEL, OPERATION_LABEL
 from instances.documents import told_in_full
 from instances.errors import (
+    NotUndoneYet,
     PermanentError,
     RequestError,
     TransientError,
 )
 from instances.health.state import Status
 from instances.models import Health, HealthCheck, Host, Instance, Plan, Port
-from instances.operations import provision
+from instances.operations import provision, service
 from tests.factories import SECRET, World, health_of
 from tests.fakes.facts import image_facts
 from tests.fakes.outside import fails
@@ -90,6 +92,18 @@ def test_a_failed_provisioning_keeps_the_containers_last_words(world: World) -> 
     )
     assert result.logs == ["reading config", "no provider for [redacted]"]
     assert world.nothing_is_left_of("new")
+
+
+def test_nobody_waits_for_ever_until_what_failed_is_undone(world: World) -> None:
+    full = TransientError("No space left on device.")
+    for verb in ("start", "remove_volume"):
+        setattr(world.engine, verb, Mock(side_effect=full))
+    with pytest.raises(NotUndoneYet, match=r"^The provision of new failed: No space left.*next command for"):
+        provision(customer_id="new", subdomain="new.example.com", plan="pro", env={})
+    del world.engine.start, world.engine.remove_volume
+    world.clock.advance(120)
+    [undone] = service.recover(world.outside)
+    assert (undone.status, world.nothing_is_left_of("new")) == ("failed", True)
 
 
 def refuses(verb: str) -> Callable[[World], None]:
