@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 
 from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # older stubs
@@ -22,7 +23,9 @@ REFUSALS = {
     "WRONGPASS": "its user name or password is wrong",
     "NOAUTH": "it wants a user name and a password",
     "ERR AUTH": "it knows no password, and one is given",
-    "NOPERM": "the user may not do that there; its rights are too few",
+    **dict.fromkeys(
+        ("NOPERM", "executing the script can't run"), "the user may not do that there; its rights are too few"
+    ),
     "OOM": "its memory is full (maxmemory)",
     "MISCONF": "it can't save to its disk",
     "READONLY": "it is a replica, which takes no writes",
@@ -45,6 +48,7 @@ OF_KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (ssl.SSLError, "TLS can't be agreed on; does it speak TLS on this port?"),
 )
+_FORBIDDEN = re.compile("permissions to run the '([a-z|]{1,40})' command")
 
 
 def broker_sentence(error: BaseException) -> str:
@@ -63,8 +67,10 @@ def is_of_the_message(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str | None:
-    text = str(error)
+    text = str(error)[:200]
+    if forbidden := _FORBIDDEN.search(text):
+        return f"its user may not run {forbidden[1]} (ACL)"
     for words, reason in REFUSALS.items():
-        if words in text[:200]:
+        if words in text:
             return reason
     return next((reason for kind, reason in OF_KINDS if isinstance(error, kind)), None)

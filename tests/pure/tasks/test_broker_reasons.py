@@ -17,6 +17,14 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "wrong password": (exceptions.AuthenticationError("invalid username-password pair"), "password is wrong"),
     "no password": (exceptions.AuthenticationError("NOAUTH Authentication required."), "wants a user name"),
     "few rights": (exceptions.NoPermissionError(f"User {SECRET} has no permissions"), "rights are too few"),
+    "one right": (
+        exceptions.NoPermissionError(f"User {SECRET} has no permissions to run the 'brpop' command"),
+        "its user may not run brpop (ACL)",
+    ),
+    "a right of a script": (
+        exceptions.ResponseError("The user executing the script can't run this command or subcommand"),
+        "rights are too few",
+    ),
     "no channels": (
         exceptions.NoPermissionError("No permissions to access a channel"),
         "its user may use no channels",
