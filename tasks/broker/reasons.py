@@ -34,6 +34,10 @@ REFUSALS = {
     "CLUSTERDOWN": "its cluster is down",
     "NOREPLICAS": "it has fewer replicas than it wants for writes (min-replicas-to-write)",
     **dict.fromkeys(("MOVED", "CROSSSLOT"), "it is part of a cluster, which dockmgr does not use"),
+    **dict.fromkeys(
+        ("unknown command", "Wrong number of args"),
+        "it lacks a command: it is older than version 6.2, or has renamed some",
+    ),
     "max number of clients": "it has as many connections as it takes (maxclients)",
     "DENIED": "it is in protected mode and takes nobody from elsewhere",
     "DB index": "it has no database of that number",

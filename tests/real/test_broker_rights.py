@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from dev.servers.packages import require
 from dockmgr.broker import broker
+from dockmgr.start import warn_of_evictions
 from instances.errors import OutOfReachError
 from instances.observability.readiness import ask_broker
 from tasks.broker.connection import reaching_broker, redis_at
@@ -143,7 +144,7 @@ def test_a_redis_that_refuses_says_why(redis: Redis, tmp_path: Path) -> None:
     password = redis.address.split(":")[2].partition("@")[0]
     reasons = {
         redis.plain.replace(password, "wrong"): "its user name or password is wrong",
-        f"redis://localhost:{redis.port}/0": "its rights are too few|it wants a user name",
+        f"redis://localhost:{redis.port}/0": "its user may not run|it wants a user name",
         redis.secured: "its certificate is not trusted",
         redis.verified.replace("localhost", "127.0.0.1"): "its certificate is not trusted",
         redis.verified.replace(
@@ -174,6 +175,27 @@ def test_a_user_who_may_not_do_what_workers_do_is_told_before_one_tries(
     assert ask_broker()["broker"].message == "It answers; 0 messages wait."
     with closing(redis_at(redis.plain, 5)) as client:
         assert list(client.scan_iter("dockmgr:tried*")) == []
+
+
+def test_a_process_says_at_its_start_that_messages_may_be_dropped(
+    redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CELERY_BROKER_URL = f"redis://no-rpop:any@localhost:{redis.port}/0"
+    with closing(redis_at(settings.CELERY_BROKER_URL, 5)) as client:
+        for memory, policy, said in (
+            (0, "allkeys-lru", False),
+            (10**9, "allkeys-lru", True),
+            (10**9, "volatile-lru", False),
+            (0, "noeviction", False),
+        ):
+            client.config_set("maxmemory", memory)
+            client.config_set("maxmemory-policy", policy)
+            caplog.clear()
+            warn_of_evictions()
+            assert ("maxmemory-policy" in caplog.text) is said, (memory, policy)
+    for url in (redis.plain, "redis://localhost:1/0"):  # who may not ask, and nobody there
+        settings.CELERY_BROKER_URL = url
+        warn_of_evictions()
 
 
 def test_a_worker_that_is_refused_says_it_once(redis: Redis, tmp_path: Path) -> None:

@@ -25,6 +25,17 @@ FAILURES: dict[str, tuple[Exception, str]] = {
         exceptions.ResponseError("The user executing the script can't run this command or subcommand"),
         "rights are too few",
     ),
+    "old": (
+        exceptions.ResponseError(f"unknown command `HELLO`, with args beginning with: `{SECRET}`, "),
+        "older than version 6.2",
+    ),
+    "of version 6.0": (
+        exceptions.ResponseError(
+            "Error running script (call to f_2a5f): @user_script:22: @user_script: 22: "
+            "Wrong number of args calling Redis command From Lua script"
+        ),
+        "older than version 6.2",
+    ),
     "no channels": (
         exceptions.NoPermissionError("No permissions to access a channel"),
         "its user may use no channels",
