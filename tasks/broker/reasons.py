@@ -15,6 +15,7 @@ LOST_BROKER = (OperationalError, BatchPublishError, exceptions.RedisError)
 # What a worker meets for which no message can be blamed; RuntimeError is that of one without a thread left.
 NO_FAULT_OF_A_MESSAGE = (*LOST_BROKER, OSError, MemoryError, RuntimeError)
 OUT_OF_REACH = "The broker can't be reached (DOCKMGR_BROKER_URL)."
+CLUSTER = "it is part of a cluster, which dockmgr does not use"
 NO_CHANNELS = "its user may use no channels, as new users of Redis 7 may not (ACL: allchannels)"
 # What a Redis says when it refuses.
 REFUSALS = {
@@ -30,13 +31,11 @@ REFUSALS = {
     "MISCONF": "it can't save to its disk",
     "READONLY": "it is a replica, which takes no writes",
     "LOADING": "it is still loading its data",
-    "MASTERDOWN": "it is a replica whose master is away",
-    "CLUSTERDOWN": "its cluster is down",
     "NOREPLICAS": "it has fewer replicas than it wants for writes (min-replicas-to-write)",
-    **dict.fromkeys(("MOVED", "CROSSSLOT"), "it is part of a cluster, which dockmgr does not use"),
+    "cluster mode": CLUSTER,
     **dict.fromkeys(
         ("unknown command", "Wrong number of args"),
-        "it lacks a command: it is older than version 6.2, or has renamed some",
+        "it lacks a command: it is older than version 6.2, a Sentinel, or has renamed some",
     ),
     "max number of clients": "it has as many connections as it takes (maxclients)",
     "DENIED": "it is in protected mode and takes nobody from elsewhere",
@@ -49,6 +48,10 @@ OF_KINDS: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.ReadOnlyError, REFUSALS["READONLY"]),
     (exceptions.BusyLoadingError, REFUSALS["LOADING"]),
     (exceptions.AuthenticationError, REFUSALS["WRONGPASS"]),
+    (exceptions.MasterDownError, "it is a replica whose master is away"),
+    (exceptions.ClusterDownError, CLUSTER),
+    (exceptions.MovedError, CLUSTER),
+    (exceptions.ClusterCrossSlotError, CLUSTER),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (ssl.SSLError, "TLS can't be agreed on; does it speak TLS on this port?"),
 )
