@@ -48,10 +48,11 @@ def refuse_wrong_keys(**_: Any) -> None:
 
 @worker_ready.connect
 @beat_init.connect
-def tell_of_weak_key(**_: Any) -> None:
-    from dockmgr.start import warn_of_weak_key
+def tell_of_what_is_unwise(**_: Any) -> None:
+    from dockmgr.start import warn_of_evictions, warn_of_weak_key
 
     warn_of_weak_key()
+    warn_of_evictions()
 
 
 @worker_ready.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing, suppress
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -10,7 +11,7 @@ from django.db import connections
 
 from dockmgr.environment import form
 from dockmgr.keys import SHORTEST
-from instances.errors import WrongKeys
+from instances.errors import OutOfReachError, WrongKeys
 
 logger = logging.getLogger(__name__)
 
@@ -35,3 +36,21 @@ def warn_of_weak_key() -> None:
     if len(settings.SECRET_KEY) < SHORTEST:
         has, enough = form(settings.SECRET_KEY), f"{SHORTEST} characters are hard to guess"
         logger.warning("DOCKMGR_SECRET_KEY has %s; %s: see production.md, Changing keys.", has, enough)
+
+
+def warn_of_evictions() -> None:
+    """Log that the broker drops what waits when it is full, where its user may ask for that."""
+    from tasks.broker.connection import ANSWER_SECONDS, reaching_broker, redis_at
+
+    with (
+        suppress(OutOfReachError),
+        reaching_broker(),
+        closing(redis_at(settings.CELERY_BROKER_URL, ANSWER_SECONDS)) as client,
+    ):
+        memory = client.info("memory")
+        policy = str(memory.get("maxmemory_policy"))
+        if memory.get("maxmemory") and policy.startswith("allkeys"):
+            logger.warning(
+                "The broker drops messages when it is full: its maxmemory-policy is %s, not noeviction.",
+                policy,
+            )

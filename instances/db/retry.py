@@ -34,7 +34,7 @@ def retry_on_disconnect(call: Callable[[], T], clock: Clock) -> T:
             wait = wait_before_next(PATIENCE, tries)
             if wait is None or connection.in_atomic_block:
                 raise
-            logger.warning("The database did not answer (%s); trying again in %.1f s.", _brief(error), wait)
+            logger.warning("The database failed (%s); trying again in %.1f s.", _brief(error), wait)
         connection.close_if_unusable_or_obsolete()
         clock.sleep(wait)
 

@@ -7,7 +7,6 @@ import secrets
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
 
 from instances.db.clock import SYSTEM
 from instances.lib import client_ip
@@ -19,14 +18,12 @@ METRICS = Metrics(SYSTEM.now)
 PROXY_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 
-@require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
     """200 when database, broker, workers and sweeps are as they should be, else 503; within 3 s."""
     answer = document(READINESS.look())
     return JsonResponse(answer, status=200 if answer["ready"] else 503)
 
 
-@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus metrics, for callers that may read them."""
     if settings.METRICS_TOKEN:

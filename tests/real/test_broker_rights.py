@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from pytest_django.fixtures import Settings
 from redis.exceptions import RedisError
 
 from dev.servers.packages import require
 from dockmgr.broker import broker
+from dockmgr.start import warn_of_evictions
 from instances.errors import OutOfReachError
+from instances.observability.readiness import ask_broker
 from tasks.broker.connection import reaching_broker, redis_at
 from tests.real.commands import ROOT, Commands, Process
 from tests.real.live import wait_until
@@ -31,6 +34,14 @@ printf 'subjectAltName=DNS:localhost\\n' > host.ext
 openssl x509 -req -in host.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile host.ext \\
     -out cert.pem
 """
+
+MISSED = {
+    "lpush": "may not run lpush",
+    "brpop": "may not run brpop",
+    "zadd": "may not run zadd",
+    "evalsha": "may not run evalsha",
+    "rpop": "its rights are too few",  # which only a script runs
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     )
     subprocess.run(["sh", "-ec", CERTIFY], cwd=folder, capture_output=True, check=True)
     address = (folder / "secrets/dockmgr/broker_url").read_text().strip()
+    with (folder / "secrets/redis_acl").open("a") as rights:
+        rights.writelines(f"user no-{name} on nopass ~* +@all -{name}\n" for name in MISSED)
     server = Redis(folder, free_port(), free_port(), address)
     words = [
         require("redis-server", "redis-server", "Redis"),
@@ -131,7 +144,7 @@ def test_a_redis_that_refuses_says_why(redis: Redis, tmp_path: Path) -> None:
     password = redis.address.split(":")[2].partition("@")[0]
     reasons = {
         redis.plain.replace(password, "wrong"): "its user name or password is wrong",
-        f"redis://localhost:{redis.port}/0": "its rights are too few|it wants a user name",
+        f"redis://localhost:{redis.port}/0": "its user may not run|it wants a user name",
         redis.secured: "its certificate is not trusted",
         redis.verified.replace("localhost", "127.0.0.1"): "its certificate is not trusted",
         redis.verified.replace(
@@ -150,6 +163,39 @@ def test_a_redis_that_refuses_says_why(redis: Redis, tmp_path: Path) -> None:
         assert password not in str(refused.value)
     with reaching_broker(), closing(redis_at(broker(f"{redis.secured}?ssl_cert_reqs=none"), 5)) as client:
         assert client.llen("health") == 0
+
+
+def test_a_user_who_may_not_do_what_workers_do_is_told_before_one_tries(
+    redis: Redis, settings: Settings
+) -> None:
+    for name, words in MISSED.items():
+        settings.CELERY_BROKER_URL = f"redis://no-{name}:any@localhost:{redis.port}/0"
+        assert words in ask_broker()["broker"].message
+    settings.CELERY_BROKER_URL = redis.plain
+    assert ask_broker()["broker"].message == "It answers; 0 messages wait."
+    with closing(redis_at(redis.plain, 5)) as client:
+        assert list(client.scan_iter("dockmgr:tried*")) == []
+
+
+def test_a_process_says_at_its_start_that_messages_may_be_dropped(
+    redis: Redis, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CELERY_BROKER_URL = f"redis://no-rpop:any@localhost:{redis.port}/0"
+    with closing(redis_at(settings.CELERY_BROKER_URL, 5)) as client:
+        for memory, policy, said in (
+            (0, "allkeys-lru", False),
+            (10**9, "allkeys-lru", True),
+            (10**9, "volatile-lru", False),
+            (0, "noeviction", False),
+        ):
+            client.config_set("maxmemory", memory)
+            client.config_set("maxmemory-policy", policy)
+            caplog.clear()
+            warn_of_evictions()
+            assert ("maxmemory-policy" in caplog.text) is said, (memory, policy)
+    for url in (redis.plain, "redis://localhost:1/0"):  # who may not ask, and nobody there
+        settings.CELERY_BROKER_URL = url
+        warn_of_evictions()
 
 
 def test_a_worker_that_is_refused_says_it_once(redis: Redis, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dev.servers import postgres
 from dockmgr.database import database
 from instances.db import batch_writer, patience
 from instances.db.batch_writer import BatchWriter
+from instances.db.errors import database_sentence
 from tests.real.silent_path import SilentPath
 
 pytestmark = pytest.mark.real
@@ -116,6 +117,16 @@ def test_sessions_begin_with_their_limits_but_not_behind_a_pooler(server: str) -
     assert [ask(pooled, f"SHOW {name}") for name in names] == ["0", "0", "0"]
     for used in (usual, pooled):
         used.close()
+
+
+def test_a_pooler_that_passes_over_the_limits_is_refused(server: str) -> None:
+    unheard = connected(f"{server}?options=-c%20application_name%3D")  # as if the session's own were not read
+    with pytest.raises(OperationalError) as refused:
+        ask(unheard)
+    assert "add ?pgbouncer=1" in database_sentence(refused.value)
+    named = connected(f"{server}?options=-c%20application_name%3D&application_name=mine")
+    assert ask(named, "SHOW application_name") == "mine"
+    named.close()
 
 
 def test_a_migration_may_take_its_time(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

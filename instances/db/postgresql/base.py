@@ -88,6 +88,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> BoundedConnection:
         connection: BoundedConnection = super().get_new_connection(conn_params)
+        named = "application_name=" in conn_params.get("options", "")
+        if named and connection.info.parameter_status("application_name") == "":
+            connection.close()  # its limits are missing, and it may be shared with others
+            raise psycopg.OperationalError("unsupported startup parameter: options, which were passed over")
         connection.answer_timeout = self.answer_timeout
         if self.timezone == UTC:
             connection.adapters.register_loader("timestamptz", TimestampLoader)

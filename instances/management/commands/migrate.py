@@ -16,6 +16,11 @@ from instances.db.patience import unlimited
 from instances.db.private_file import make_private
 from instances.management.codes import OUT_OF_REACH, WRONG
 
+POOLED = (
+    "A pooler would hand on what migrate locks and sets to others, and the next migrate would wait for ever: "
+    "give migrate the URL of the server itself, without ?pgbouncer=1 (DATABASE_URL)."
+)
+
 
 class Command(migrate.Command):
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -23,6 +28,9 @@ class Command(migrate.Command):
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:  # which `?pgbouncer=1` does
+            self.stderr.write(POOLED)
+            sys.exit(WRONG)
         try:
             with unlimited(), alone(self._wait):
                 self._refuse_to_begin_narrow()

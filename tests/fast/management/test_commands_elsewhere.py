@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, ProgrammingError
+from django.core.management import call_command
+from django.db import OperationalError, ProgrammingError, connection
 
 from instances import lookup
 from instances.engine import pool
@@ -91,3 +92,13 @@ def test_logs_of_an_engine_out_of_reach_end_with_3(
     world.engine.unreachable = True
     ran = run("logs", "--customer-id", "c1", "--json")
     assert (ran.code, json.loads(ran.out)) == (3, {"error": ran.err.strip()})
+
+
+def test_migrate_refuses_a_pooler_which_would_keep_its_lock(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    with pytest.raises(SystemExit) as ended:
+        call_command("migrate", "--check")
+    assert ended.value.code == 2
+    assert "the URL of the server itself" in capsys.readouterr().err

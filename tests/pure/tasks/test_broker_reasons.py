@@ -17,6 +17,25 @@ FAILURES: dict[str, tuple[Exception, str]] = {
     "wrong password": (exceptions.AuthenticationError("invalid username-password pair"), "password is wrong"),
     "no password": (exceptions.AuthenticationError("NOAUTH Authentication required."), "wants a user name"),
     "few rights": (exceptions.NoPermissionError(f"User {SECRET} has no permissions"), "rights are too few"),
+    "one right": (
+        exceptions.NoPermissionError(f"User {SECRET} has no permissions to run the 'brpop' command"),
+        "its user may not run brpop (ACL)",
+    ),
+    "a right of a script": (
+        exceptions.ResponseError("The user executing the script can't run this command or subcommand"),
+        "rights are too few",
+    ),
+    "old": (
+        exceptions.ResponseError(f"unknown command `HELLO`, with args beginning with: `{SECRET}`, "),
+        "older than version 6.2",
+    ),
+    "of version 6.0": (
+        exceptions.ResponseError(
+            "Error running script (call to f_2a5f): @user_script:22: @user_script: 22: "
+            "Wrong number of args calling Redis command From Lua script"
+        ),
+        "older than version 6.2",
+    ),
     "no channels": (
         exceptions.NoPermissionError("No permissions to access a channel"),
         "its user may use no channels",
@@ -26,6 +45,14 @@ FAILURES: dict[str, tuple[Exception, str]] = {
         "min-replicas",
     ),
     "replica": (exceptions.ReadOnlyError("You can't write against a read only replica."), "is a replica"),
+    "lonely replica": (exceptions.MasterDownError("Link with MASTER is down"), "whose master is away"),
+    "cluster without slots": (exceptions.ClusterDownError("Hash slot not served"), "part of a cluster"),
+    "another slot": (exceptions.MovedError(f"12182 {SECRET}:6380"), "part of a cluster"),
+    "two slots": (exceptions.ClusterCrossSlotError("Keys in request don't hash"), "part of a cluster"),
+    "second database of a cluster": (
+        exceptions.ResponseError("SELECT is not allowed in cluster mode"),
+        "part of a cluster",
+    ),
     "disk": (exceptions.ResponseError(f"MISCONF Redis is configured to save {SECRET}"), "save to its disk"),
     "connections": (exceptions.ConnectionError("max number of clients reached"), "as many connections"),
     "foreign certificate": (ssl.SSLCertVerificationError(1, SECRET), "certificate is not trusted"),

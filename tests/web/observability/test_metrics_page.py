@@ -170,8 +170,12 @@ def test_without_a_token_only_this_machine_reads_the_metrics(
     assert status == 200 or b"DOCKMGR_METRICS_TOKEN" in answer.content
 
 
-def test_metrics_are_only_read(client: Client) -> None:
-    assert client.post("/metrics").status_code == 405
+def test_what_monitors_ask_is_only_read() -> None:
+    client = Client(enforce_csrf_checks=True)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        for method in ("POST", "DELETE", "OPTIONS"):
+            answer = client.generic(method, path)
+            assert (answer.status_code, answer.headers.get("Allow")) == (405, "GET, HEAD"), (method, path)
 
 
 def test_every_metric_is_documented_and_every_documented_one_exists(world: World) -> None:
