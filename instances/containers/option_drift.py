@@ -88,7 +88,8 @@ def _signal(name: str) -> str:
     """The usual one is said in several ways, or not at all; Podman tells numbers."""
     if name.isdecimal():
         name = next((known.name for known in Signals if known == int(name)), name)
-    return "" if name in ("SIGTERM", "TERM") else name
+    name = name.removeprefix("SIG")
+    return "" if name == "TERM" else name
 
 
 # How what is asked for and what an engine tells compare, where that is not by being equal.

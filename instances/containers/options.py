@@ -72,7 +72,9 @@ class Options(BaseModel):
     init: bool = True
     stop_signal: Annotated[
         str,
-        BeforeValidator(words.matching(r"SIG[A-Z0-9+-]{2,12}|[1-9]\d?", "must be a signal such as SIGINT")),
+        BeforeValidator(
+            words.matching(r"(?:SIG)?[A-Z][A-Z0-9+-]{1,11}|[1-9]\d?", "must be a signal such as SIGINT")
+        ),
     ] = ""
     volumes: Annotated[dict[str, str], BeforeValidator(words.volumes)] = {}
     tmpfs: Annotated[dict[str, str], BeforeValidator(words.tmpfs)] = {}

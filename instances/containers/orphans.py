@@ -13,6 +13,7 @@ NO_INSTANCE = "no instance on this host is of this customer"
 NOT_ITS_OWN = "the customer's instance has another container"
 NOT_ITS_DATA = "the customer's instance does not keep its data there"
 KEPT = "kept when the customer was decommissioned"
+PURGED_LATER = "could not be removed with its customer; that is tried again each hour"
 MADE_ELSEWHERE = "another installation of dockmgr made it"
 THROWAWAY = "made for a short while only; it is removed once its time is over"
 
@@ -33,12 +34,14 @@ class Holding:
 class Known:
     """What the database knows of a host: what its instances have, by customer.
 
-    `left` are the customers who were decommissioned, `installation` is the one the database belongs to.
+    `left` are the customers who were decommissioned, `purged` the volumes that were to go with them,
+    `installation` is the one the database belongs to.
     """
 
     held: Mapping[str, Holding]
     left: Collection[str] = ()
     installation: str = ""
+    purged: Collection[str] = ()
 
     def why_container(self, container: ContainerSummary) -> str:
         """Why one that carries our labels is an orphan; empty for an instance's own."""
@@ -52,7 +55,8 @@ class Known:
         own = self.held.get(_customer(labels))
         if own is not None and (own.changing or name in own.volumes):
             return ""
-        gone = KEPT if _customer(labels) in self.left else NO_INSTANCE
+        left = PURGED_LATER if name in self.purged else KEPT
+        gone = left if _customer(labels) in self.left else NO_INSTANCE
         return self._nobodys(labels, gone if own is None else NOT_ITS_DATA)
 
     def _nobodys(self, labels: Mapping[str, str], otherwise: str) -> str:
@@ -104,7 +108,7 @@ def is_over(labels: Mapping[str, str], now: datetime) -> bool:
 
 def nobody_meant(orphans: Iterable[Orphan]) -> list[Orphan]:
     """Those of which dockmgr does not know itself why they are there."""
-    return [orphan for orphan in orphans if orphan.why not in (THROWAWAY, KEPT, MADE_ELSEWHERE)]
+    return [orphan for orphan in orphans if orphan.why not in (THROWAWAY, KEPT, PURGED_LATER, MADE_ELSEWHERE)]
 
 
 def _customer(labels: Mapping[str, str]) -> str:

@@ -52,9 +52,9 @@ def _interface(value: str) -> str:
 
 
 class Tls(Section):
-    ca: str
-    cert: str
-    key: str
+    ca: str = Field(min_length=1)
+    cert: str = Field(min_length=1)
+    key: str = Field(min_length=1)
 
 
 class Ssh(Section):

@@ -79,7 +79,7 @@ def _refuse_log_options(driver: str, given: Mapping[str, str]) -> None:
 def _address(value: str) -> str:
     """One that nothing can be asked at would be found out of order customer by customer."""
     filled = value.replace("{subdomain}", "a.example")
-    other = re.search(r"\{(\w*)\}", filled, re.ASCII)
+    other = re.search(r"\{\w*\}|[{}]", filled, re.ASCII)
     if other:
         raise ValueError(f"{other[0]} stands for nothing here: there is {{subdomain}} alone")
     try:

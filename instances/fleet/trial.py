@@ -13,7 +13,7 @@ from instances import documents, lookup
 from instances.containers import spec
 from instances.db.retry import retry_on_disconnect
 from instances.documents import shapes
-from instances.errors import DockmgrError, RequestError
+from instances.errors import DockmgrError, OutOfReachError, RequestError
 from instances.fleet.cleanup import needed_now
 from instances.fleet.progress import Progress, silent
 from instances.models import Instance, Operation, Plan, Port
@@ -33,12 +33,16 @@ PLACEHOLDER = "placeholder-of-a-test-deployment"
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step of a test deployment; `seconds` is how long it took."""
+    """One step of a test deployment; `seconds` is how long it took.
+
+    `out_of_reach`: it failed for want of something that did not answer.
+    """
 
     name: str
     ok: bool
     seconds: float
     error: str | None = None
+    out_of_reach: bool = False
 
 
 @dataclass
@@ -55,6 +59,11 @@ class Trial:
     @property
     def error(self) -> str | None:
         return next((step.error for step in self.steps if not step.ok), None)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing is known of the plan, because something needed did not answer."""
+        return next((step.out_of_reach for step in self.steps if not step.ok), False)
 
     def document(self) -> shapes.TrialResult:
         steps: list[shapes.TrialStep] = [
@@ -119,7 +128,7 @@ class _Deployment:
         return self._result
 
     def _step(self, name: str, act: Callable[[], str | None]) -> bool:
-        began = self._outside.clock.now()
+        began, away = self._outside.clock.now(), False
         self.progress(len(self._result.steps), STEPS, name)
         try:
             error = act()
@@ -128,9 +137,9 @@ class _Deployment:
                 raise
             error = "The throwaway instance is gone."
         except DockmgrError as failure:
-            error = str(failure)
+            error, away = str(failure), isinstance(failure, OutOfReachError)
         seconds = (self._outside.clock.now() - began).total_seconds()
-        self._result.steps.append(StepResult(name, error is None, round(seconds, 3), error))
+        self._result.steps.append(StepResult(name, error is None, round(seconds, 3), error, away))
         return error is None
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -157,6 +166,8 @@ class _Deployment:
         operation = self._patiently(lambda: begin(requester))
         done = service.see_through(operation.pk, self._outside)
         told = documents.told_in_full(done) if self._requester.surface == "command" else done.error
+        if done.status != "succeeded" and done.facts.get("out_of_reach"):
+            raise OutOfReachError(told)
         return None if done.status == "succeeded" else told
 
     def _instance(self) -> Instance:

@@ -108,7 +108,8 @@ def _unknown(
 
 def known_of(host: Host, left: Collection[str] = ()) -> Known:
     """What the database knows of a host, and of the customers who `left`."""
-    return Known(_held_on(host), left, installation_id())
+    purged = frozenset(host.pending_purges.values_list("volume", flat=True))
+    return Known(_held_on(host), left, installation_id(), purged)
 
 
 def _held_on(host: Host) -> dict[str, Holding]:

@@ -4,8 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from instances.fleet.trial import made_before, run_trial
+from instances.management import streams
 from instances.management.base import FleetCommand, operator
-from instances.management.codes import BAD, GOOD
+from instances.management.codes import BAD, GOOD, OUT_OF_REACH
 from instances.models import AuditEntry
 from instances.operations.requester import at_machine
 from instances.operations.service import recover
@@ -26,7 +27,12 @@ class Command(FleetCommand):
         asked = at_machine(operator(), options["reason"] or "test deployment")
         with self.progress(options) as tell:
             done = run_trial(options["plan"], options["image"], options["host"], asked, progress=tell)
-        return done.document(), GOOD if done.success else BAD
+        if done.success:
+            return done.document(), GOOD
+        if done.out_of_reach:
+            streams.complain(str(done.error))
+            return done.document(), OUT_OF_REACH
+        return done.document(), BAD
 
     def again(self, options: dict[str, Any], earlier: AuditEntry) -> tuple[Any, int]:
         """How it ended is on record, its steps are not."""

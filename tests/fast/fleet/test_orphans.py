@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_django.fixtures import Settings
 
-from instances.containers.orphans import KEPT
+from instances.containers.orphans import KEPT, PURGED_LATER
+from instances.errors import PermanentError
 from instances.incidents.acknowledge import acknowledge
 from instances.incidents.hosts import watch_all
 from instances.incidents.rules import ORPHANS
@@ -126,6 +127,17 @@ def test_data_that_was_kept_on_purpose_is_no_warning(world: World) -> None:
     assert look_for_orphans(world.outside)
     assert open_orphans() == []
     assert [row["why"] for row in orphans_on_all([world.host], world.outside)["orphans"]] == [KEPT]
+
+
+def test_data_that_is_still_to_be_removed_is_not_said_to_be_kept(world: World) -> None:
+    world.instance("left")
+    HostWatch.objects.create(host=world.host, answered_at=world.now)
+    world.engine.fail_next("remove_volume", PermanentError("volume is in use."))
+    world.decommission("left", purge_data=True)
+    assert look_for_orphans(world.outside)
+    assert open_orphans() == []
+    [row] = orphans_on_all([world.host], world.outside)["orphans"]
+    assert (row["name"], row["why"]) == ("dockmgr-left-data", PURGED_LATER)
 
 
 def test_each_host_gets_its_turn_where_there_are_more_than_are_looked_at_in_time(

@@ -203,6 +203,19 @@ def test_an_engine_out_of_reach_is_said_at_the_first_step(world: World) -> None:
     assert "engine" in str(done.error)
 
 
+@pytest.mark.parametrize("after", (None, 0.5))
+def test_an_engine_out_of_reach_says_nothing_of_the_plan_and_is_code_3(
+    world: World, run: Run, after: float | None
+) -> None:
+    def goes() -> None:
+        world.engine.unreachable = True
+
+    goes() if after is None else world.clock.at(after, goes)
+    ran = run("test_deploy", "--plan", "pro", "--json")
+    assert (ran.code, ran.document["success"]) == (3, False)
+    assert ran.document["error"] in ran.err
+
+
 def test_the_command_and_its_exit_codes(world: World, run: Run) -> None:
     ran = run("test_deploy", "--plan", "pro", "--json")
     assert (ran.code, ran.document["success"], ran.document["plan"]) == (0, True, "pro")

@@ -21,6 +21,7 @@ FORMS: list[tuple[str, Any, Any]] = [
     ("hostname", "{customer_id}", "{customer_id}"),
     ("init", False, False),
     ("stop_signal", "SIGINT", "SIGINT"),
+    ("stop_signal", "TERM", "TERM"),
     ("volumes", {"browsers": "/browsers/"}, {"browsers": "/browsers"}),
     ("volumes", ["a:/a", "b_2:/b"], {"a": "/a", "b_2": "/b"}),
     ("tmpfs", "/run", {"/run": ""}),

@@ -12,6 +12,7 @@ from instances.containers.orphans import (
     NO_INSTANCE,
     NOT_ITS_DATA,
     NOT_ITS_OWN,
+    PURGED_LATER,
     THROWAWAY,
     Holding,
     Known,
@@ -47,9 +48,12 @@ def test_what_no_instance_has_is_named_with_the_reason() -> None:
         "dockmgr-c3-data": labels_for("c3", "pro"),
         "dockmgr-c4-data": labels_for("c4", "pro", "2026-01-01"),
         "dockmgr-c5-data": labels_for("c5", "pro"),
+        "dockmgr-c5-held": labels_for("c5", "pro"),
         "a-strangers": {},
     }
-    found = orphaned(containers, volumes, Known(HELD, left={"c5"}))
+    found = orphaned(
+        containers, volumes, Known(HELD, left={"c5"}, purged={"dockmgr-c5-held", "dockmgr-c1-data"})
+    )
     assert [(each.name, each.customer_id, each.why) for each in found] == [
         ("dockmgr-c1-left", "c1", NOT_ITS_OWN),
         ("dockmgr-c3-new", "c3", NO_INSTANCE),
@@ -58,6 +62,7 @@ def test_what_no_instance_has_is_named_with_the_reason() -> None:
         ("dockmgr-c3-data", "c3", NO_INSTANCE),
         ("dockmgr-c4-data", "c4", THROWAWAY),
         ("dockmgr-c5-data", "c5", KEPT),
+        ("dockmgr-c5-held", "c5", PURGED_LATER),
     ]
     assert [each.customer_id for each in nobody_meant(found)] == ["c1", "c3", "c1", "c3"]
 

@@ -134,7 +134,7 @@ def compared(spec: ContainerSpec, described: dict[str, Any]) -> list[tuple[str, 
     return list(option_drift.differing(spec, container_facts(described).options, told_by_image(IMAGE)))
 
 
-@pytest.mark.parametrize("said", ["SIGTERM", "15"])
+@pytest.mark.parametrize("said", ["SIGTERM", "TERM", "15"])
 def test_the_usual_signal_goes_by_several_names(said: str) -> None:
     spec = spec_of(stop_signal=said)
     has = container_facts(created(spec)).options

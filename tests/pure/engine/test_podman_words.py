@@ -61,7 +61,7 @@ def test_another_engines_container_stays_as_it_is() -> None:
 
 
 ASKED: dict[str, Any] = {
-    "tmpfs": {"/scratch": "size=67108864"}, "stop_signal": "SIGINT", "devices": ["/dev/null:/dev/nil:r"],
+    "tmpfs": {"/scratch": "size=67108864"}, "stop_signal": "INT", "devices": ["/dev/null:/dev/nil:r"],
     "sysctls": {"net.core.somaxconn": "128"},
 }  # fmt: skip
 TOLD: dict[str, Any] = {

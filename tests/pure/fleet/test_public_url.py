@@ -31,7 +31,7 @@ def test_an_address_nobody_can_be_asked_at_is_refused(url: str) -> None:
         parse(plan(url))
 
 
-@pytest.mark.parametrize("word", ["{customer_id}", "{port}", "{Subdomain}", "{}"])
+@pytest.mark.parametrize("word", ["{customer_id}", "{port}", "{Subdomain}", "{}", "{", "}"])
 def test_a_word_in_braces_that_nobody_fills_in_is_refused(word: str) -> None:
     with pytest.raises(RequestError) as refusal:
         parse(plan(f"https://{word}.example.com"))
