@@ -13,7 +13,7 @@ NO_INSTANCE = "no instance on this host is of this customer"
 NOT_ITS_OWN = "the customer's instance has another container"
 NOT_ITS_DATA = "the customer's instance does not keep its data there"
 KEPT = "kept when the customer was decommissioned"
-PURGED_LATER = "could not be removed with its customer; that is tried again each hour"
+PURGED_LATER = "could not be removed with its customer yet; it is tried again"
 MADE_ELSEWHERE = "another installation of dockmgr made it"
 THROWAWAY = "made for a short while only; it is removed once its time is over"
 
