@@ -194,6 +194,7 @@ def _start_new(work: Work) -> str:
             if taken_name.is_there(work, str(new_container(work))):
                 raise  # something else is gone, such as the container whose network it is to share
             work.journal.remember(new_is_gone=True)
+            remove_new(work)  # of one that never starts there is something left
             continue
         except PortTaken:
             if not ports.move_further(work, kept=_published_before(work)):
