@@ -43,6 +43,10 @@ class BetweenRuns(TransientError):
     """The engine is about to start a container again that ended, and can't do this to it meanwhile."""
 
 
+class TaskLeftBehind(TransientError):
+    """The engine was killed while it started the container, which it mostly can't start any more since."""
+
+
 class OutOfReachError(TransientError):
     """A part we need (engine, broker, database, registry) does not answer."""
 

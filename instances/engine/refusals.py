@@ -21,6 +21,7 @@ from instances.errors import (
     PermanentError,
     PortTaken,
     RetryLater,
+    TaskLeftBehind,
     TransientError,
     UntrustedRegistry,
 )
@@ -45,6 +46,8 @@ _MAY_PASS = ("already in progress", *_BEING_MADE, *_OTHER_VERSION)
 _NOT_KILLED = ("did not receive an exit event",)  # newer engines say so where older ones say nothing for ever
 _BEING_REMOVED = ("marked for removal",)
 _BETWEEN_RUNS = re.compile(r"sandbox \w+ not found")  # of the network, which each run has anew
+# In containerd, of the run that was to be.
+_TASK_LEFT = re.compile(r"\btask \w+: already exists|failed to start shim: mkdir \S+: file exists")
 # Of a proxy before the engine that does not reach it, and of an engine whose own parts are away.
 _AWAY_BEHIND = (502, 503, 504)
 _PARTS_AWAY = re.compile(r"dial unix\W\S*containerd\.sock")  # a container may mount that file
@@ -115,6 +118,8 @@ def call_refused(status: int, text: str) -> type[DockmgrError]:
         return DataMissing
     if _BETWEEN_RUNS.search(text):
         return BetweenRuns
+    if _TASK_LEFT.search(text):
+        return TaskLeftBehind
     if says(_MAY_PASS) or status in (408, 429):
         return TransientError
     if says(_NOT_KILLED):

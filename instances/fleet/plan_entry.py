@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from instances.containers import option_words, timings
 from instances.containers.log_alerts import MOST_ALERTS, LogAlert, documents
@@ -109,14 +116,13 @@ def _generated(value: object) -> dict[str, int]:
 
 
 def _alerts(value: object) -> object:
-    """None stands for none; a pattern that stands twice would be told twice."""
-    given = [] if value is None else value
-    if not isinstance(given, list):
+    """A pattern that stands twice would be told twice."""
+    if not isinstance(value, list):
         raise ValueError("must be a list of patterns, each with match, more_than, within and level")
-    wanted = [entry.get("match") for entry in given if isinstance(entry, dict)]
+    wanted = [entry.get("match") for entry in value if isinstance(entry, dict)]
     if len({str(match) for match in wanted}) < len(wanted):
         raise ValueError("must have each pattern once")
-    return given
+    return value
 
 
 class PlanEntry(Entry, Options):
@@ -146,6 +152,11 @@ class PlanEntry(Entry, Options):
     ] = ""
     update_strategy: Literal["recreate", "start_first"] = "recreate"
     log_alerts: Annotated[list[LogAlert], BeforeValidator(_alerts), Field(max_length=MOST_ALERTS)] = []
+
+    @field_validator("images", "env", "generate", "required_env", "public_url", "log_alerts", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.model_fields[str(info.field_name)].default if value is None else value
 
     @model_validator(mode="after")
     def _said_once(self) -> PlanEntry:

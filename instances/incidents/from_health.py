@@ -63,6 +63,19 @@ def _transitions(changes: Iterable[HealthChange], now: datetime) -> list[Transit
     ]
 
 
+def note_interruption(instance_id: int, since: datetime, until: datetime) -> None:
+    """Who was up, and is again, had nothing in between while an operation replaced the container.
+
+    Call it in the transaction that notes how that ended.
+    """
+    last = Transition.objects.filter(instance=instance_id).order_by("at", "pk").last()
+    if last is not None and last.at <= since < until and last.availability == Availability.UP:
+        moments = ((since, Availability.UNKNOWN), (until, Availability.UP))
+        Transition.objects.bulk_create(
+            Transition(instance_id=instance_id, at=at, availability=is_.value) for at, is_ in moments
+        )
+
+
 def _is_down_earlier(change: HealthChange, now: datetime) -> bool:
     """Whether an outage begins that had begun before it was seen."""
     since = change.after.down_since

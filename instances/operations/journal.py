@@ -200,6 +200,11 @@ class Journal:
     def was_begun(self, step: str) -> bool:
         return any(s["name"] == step for s in self.operation.steps)
 
+    def time_of(self, step: str, which: str) -> datetime:
+        """When a step that is there first began (`started_at`) or last ended (`finished_at`)."""
+        tries = [s for s in self.operation.steps if s["name"] == step]
+        return datetime.fromisoformat(tries[0 if which == "started_at" else -1][which])
+
     def failures(self) -> int:
         """How often the step that was begun last has failed."""
         last = self.operation.steps[-1]["name"]

@@ -27,7 +27,7 @@ from instances.limits import CHANGE_SECONDS
 from instances.models import Instance
 from instances.models.installation import installation_id
 from instances.operations.find_own import find_own, sharers_of_data, what_to_do
-from instances.operations.steps import wait_healthy
+from instances.operations.steps import generated, wait_healthy
 from instances.operations.steps.replace import shared_with
 from instances.outside import Outside, engine_address
 
@@ -218,6 +218,9 @@ def _notes(instance: Instance, view: HostView) -> list[Note]:
         notes.append(Note("dependents", shared_with(view.dependents)))
     if instance.adopted is not None:
         notes += rules.replacement_notes(instance.adopted, view.container)
+    if to_be_made := sorted(generated.lacking(instance)):
+        text = f"It lacks {', '.join(to_be_made)}, which its next update makes."
+        notes.append(Note("generate", text))
     return [*notes, *rules.drift_notes(instance.spec(), view.container, view.container_image)]
 
 

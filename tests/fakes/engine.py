@@ -39,7 +39,7 @@ class FakeEngine:
 
     `starts` and `stops` count by container name what really happened; `taken_ports` are held by
     something that is no container. Calls about the containers named in `hung` do not come back.
-    Of the containers with the ids in `undying` the engine can't remove all.
+    Of the containers with the ids in `undying` the engine can't remove all; those in `stuck` never start.
     `missing_sources` are paths that the host does not have. `speaks` is what every container writes
     when it starts. `ends` tells the exit code with which a program that was unpacked into a container ends
     at once, if it does. `in_between` happens in the middle of what takes several calls. By name, `uses` is
@@ -53,6 +53,7 @@ class FakeEngine:
         self.registry_down = False
         self.hung: set[str] = set()
         self.undying: set[str] = set()
+        self.stuck: set[str] = set()
         self.uses: dict[str, ContainerUsage] = {}
         self.holds: dict[str, int] = {}
         self.speaks = b""
@@ -255,6 +256,8 @@ class FakeEngine:
             raise errors.NotFoundOnEngine(f"{facts.name} is marked for removal and cannot be started.")
         if facts.state == "running":
             return
+        if facts.id in self.stuck:
+            raise errors.TaskLeftBehind(f"task {facts.id}: already exists.")
         self._see_network(facts)
         self._see_sources(self._told[facts.id]["HostConfig"])
         ports = {inner: self._bind(*binding) for inner, binding in self._asked[facts.id].items()}

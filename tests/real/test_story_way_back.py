@@ -21,6 +21,8 @@ from tests.real.live import wait_until
 pytestmark = pytest.mark.real
 
 GATE = "wait until healthy"
+NAMES = ("loud", "pruned", "stuck")
+TASKS = "io.containerd.runtime.v2.task/moby"
 LOUD = 'ENTRYPOINT ["/bin/sh", "-c", "printf \'a\\\\000b\\\\355\\\\240\\\\275c\\\\n\'; exec /srv/start.sh"]'
 
 
@@ -47,27 +49,38 @@ def prune(fleet: Fleet, name: str) -> list[str]:
     return list(fleet.docker.containers.prune(filters={"label": label})["ContainersDeleted"] or ())
 
 
+def task_folder(docker_url: str, container: str) -> Path:
+    """Where containerd, be it the engine's own or the machine's, keeps the task of one that runs."""
+    own = Path(docker_url.removeprefix("unix://")).parent / "exec" / "containerd" / "daemon"
+    kept = [root / TASKS / container for root in (own, Path("/run/containerd"))]
+    return next(folder for folder in kept if folder.is_dir())
+
+
 @pytest.mark.thorough
-def test_an_update_goes_back_whatever_is_in_the_way(fleet: Fleet, shelf: Shelf) -> None:
+def test_an_update_goes_back_whatever_is_in_the_way(fleet: Fleet, shelf: Shelf, docker_url: str) -> None:
     loud = shelf.push_changed("loud", "ENV MODE=503", LOUD)
-    fleet.provision_all("loud", "pruned")
-    fleet.inside("pruned", "echo precious >/data/kept")
-    before = {name: fleet.container(name).id for name in ("loud", "pruned")}
-    with ThreadPoolExecutor(2) as pool:
+    fleet.provision_all(*NAMES)
+    before = {name: fleet.container(name).id for name in NAMES}
+    for name in NAMES:
+        fleet.inside(name, f"echo {name} >/data/kept")
+    task = task_folder(docker_url, before["stuck"])
+    with ThreadPoolExecutor(3) as pool:
         updates = {name: pool.submit(update, fleet, name, loud) for name in before}
+        wait_until(lambda: not task.exists(), 30)
+        task.mkdir()  # as it stays where an engine is killed while it starts the container
         wait_until(lambda: fleet.at_step("pruned", GATE), 30)
         assert prune(fleet, "pruned") == [before["pruned"]]
         done = {name: future.result() for name, future in updates.items()}
-    assert {name: (code, row["status"]) for name, (code, row) in done.items()} == {
-        "loud": (1, "rolled_back"), "pruned": (1, "rolled_back"),
-    }  # fmt: skip
+    ends = {name: (code, row["status"]) for name, (code, row) in done.items()}
+    assert ends == dict.fromkeys(NAMES, (1, "rolled_back"))
     [(kept,)] = fleet.sql(
         f"SELECT facts->>'logs' FROM instances_operation WHERE id = '{done['loud'][1]['id']}'"
     )
     assert f"a{MARK}b" in kept
     assert fleet.container("loud").id == before["loud"]
-    assert fleet.container("pruned").id != before["pruned"]
-    assert fleet.read("pruned", "/data/kept") == "precious\n"
-    assert fleet.containers() == ["loud", "pruned"]
-    assert fleet.json("daily_health")["healthy"] == 2
+    for name in ("pruned", "stuck"):
+        assert fleet.container(name).id != before[name]
+        assert fleet.read(name, "/data/kept") == f"{name}\n"
+    assert fleet.containers() == [*NAMES]
+    assert fleet.json("daily_health")["healthy"] == 3
     assert fleet.unfinished() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from instances.containers.identity import ALIVE
 from instances.containers.spec import next_name, previous_name
 from instances.errors import GateFailed, NoSuchCall, NotFoundOnEngine, PermanentError, PortTaken
 from instances.health import restarts
+from instances.incidents.from_health import note_interruption
 from instances.operations.find_own import find_own
 from instances.operations.procedure import Procedure, Step, StepTookTooLong, Work, pull_limit, stop_limit
 from instances.operations.steps import container, data, exact, own_container, ports, taken_name
@@ -194,6 +196,7 @@ def _start_new(work: Work) -> str:
             if taken_name.is_there(work, str(new_container(work))):
                 raise  # something else is gone, such as the container whose network it is to share
             work.journal.remember(new_is_gone=True)
+            remove_new(work)  # of one that never starts there is something left
             continue
         except PortTaken:
             if not ports.move_further(work, kept=_published_before(work)):
@@ -248,6 +251,17 @@ def _failed(work: Work) -> None:
         change(work.instance.pk, now, lambda s: restarts.restart_failed(s, rules, now, None, jitter()))
     else:
         note_healthy(work)
+        _note_interruption(work, now)
+
+
+def _succeeded(work: Work) -> None:
+    succeeded(work)
+    if work.journal.is_done(GATE.name):
+        _note_interruption(work, work.journal.time_of(GATE.name, "finished_at"))
+
+
+def _note_interruption(work: Work, until: datetime) -> None:
+    note_interruption(work.instance.pk, work.journal.time_of("stop old", "started_at"), until)
 
 
 def _status(work: Work) -> str:
@@ -271,7 +285,7 @@ PROCEDURE = Procedure(
         REMOVE_OLD,
         SEE_RUNNING,
     ),
-    succeeded=succeeded,
+    succeeded=_succeeded,
     failed=_failed,
     undone_status=_status,
     explain=explain,

@@ -10,7 +10,6 @@ from django.db.models import Q
 
 from instances.containers import adoption, host_sources, storage
 from instances.containers.facts import ContainerFacts, ImageFacts
-from instances.containers.identity import DEAD
 from instances.containers.network_words import too_long
 from instances.containers.spec import OPERATION_LABEL, ContainerSpec, is_managed, operation_of
 from instances.errors import DataMissing, NotFoundOnEngine, PermanentError, PortTaken
@@ -169,7 +168,7 @@ def _made_earlier(work: Work, spec: ContainerSpec) -> str | None:
     facts = taken_name.settled(work, spec.name)
     if facts is None:
         return None
-    if facts.state == DEAD or not is_ours(work, facts.labels):
+    if not taken_name.can_run(work, facts) or not is_ours(work, facts.labels):
         remove_left_behind(work, facts)
     elif taken_name.is_half_made(facts, spec):
         work.engine.remove(facts.id)
@@ -195,9 +194,9 @@ def _renew_volumes(work: Work, spec: ContainerSpec) -> None:
 def remove_left_behind(work: Work, facts: ContainerFacts) -> None:
     """Remove a container that an earlier operation on the customer ended without keeping.
 
-    Raises PermanentError for the instance's own, unless it is dead, and for anybody else's.
+    Raises PermanentError for the instance's own, unless it never runs again, and for anybody else's.
     """
-    if facts.id == work.instance.container_id and facts.state == DEAD:
+    if facts.id == work.instance.container_id and not taken_name.can_run(work, facts):
         work.engine.remove_own(facts.id)
         return
     see_left_behind(work, facts)
@@ -231,7 +230,7 @@ def remove_made(work: Work) -> None:
 def start(work: Work, container: str) -> None:
     """Start a container of the instance, and write its port down where the engine chose another one."""
     network.rejoin(work, container)
-    work.engine.start(container)
+    taken_name.start(work, container)
     instance = work.instance
     if instance.adopted is None or not adoption.port_changes(instance.adopted, instance.container_port):
         return

@@ -34,8 +34,9 @@ def note_own_failed(work: Work) -> None:
 
 def _circumstances(work: Work, facts: ContainerFacts) -> Circumstances:
     options = work.instance.spec().options
+    was_started = "started_at" in work.operation.facts
     return Circumstances(
-        exit_code=facts.exit_code,
+        exit_code=facts.exit_code if was_started else None,  # what is stopped is killed in the end
         oom_killed=facts.oom_killed,
         volumes=tuple(facts.volumes.values()),
         read_only=bool(options.read_only),

@@ -13,6 +13,8 @@ from instances.operations.procedure import Step, Work, pull_limit
 from instances.operations.steps import container, data, exact
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
+ANEW = "the engine was killed while it started the former container, and can't start it any more"
+
 
 def started_at(work: Work) -> datetime | None:
     """When this operation started the container, if it came that far."""
@@ -24,7 +26,8 @@ def _start(work: Work) -> str:
     _give_back_policy(work)
     container.start_on_free_port(work, lambda: _ready_for_remaking(work))
     note_start(work, work.instance.container_id)
-    return f"published on port {work.instance.port}" if work.instance.port else "started"
+    done = f"published on port {work.instance.port}" if work.instance.port else "started"
+    return f"{done}, made anew: {ANEW}" if work.operation.facts.get("never_starts") else done
 
 
 def _ready_for_remaking(work: Work) -> str:

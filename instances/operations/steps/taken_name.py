@@ -9,19 +9,37 @@ from datetime import timedelta
 from instances.containers.facts import ContainerFacts
 from instances.containers.identity import DEAD, REMOVING
 from instances.containers.spec import ContainerSpec
-from instances.errors import BetweenRuns, NameTaken, PermanentError
+from instances.errors import BetweenRuns, NameTaken, NotFoundOnEngine, PermanentError, TaskLeftBehind
 from instances.limits import LONGEST_CALL
 from instances.operations.procedure import Work
 
 CREATED = "created"  # an engine's word
 REMOVAL, REMOVAL_POLL = timedelta(seconds=60), 0.5
 MAKING, MAKING_POLL = timedelta(seconds=LONGEST_CALL), 2.0
+CLEARED = 2.0  # seconds in which a busy engine clears away what is left of a container's last run
 
 
 def is_there(work: Work, container_id: str) -> bool:
-    """Whether the engine has a container that can run. What it fails to remove is dead."""
+    """Whether the engine has a container that can run."""
     facts = settled(work, container_id)
-    return facts is not None and facts.state != DEAD
+    return facts is not None and can_run(work, facts)
+
+
+def can_run(work: Work, facts: ContainerFacts) -> bool:
+    """What an engine fails to remove is dead; what this operation found never to start is as good as that."""
+    return facts.state != DEAD and facts.id != work.operation.facts.get("never_starts")
+
+
+def start(work: Work, container_id: str) -> None:
+    """Start a container. One that never starts again is written down as such, and as good as gone."""
+    with suppress(TaskLeftBehind):
+        return work.engine.start(container_id)
+    work.outside.wait(CLEARED)
+    try:
+        work.engine.start(container_id)
+    except TaskLeftBehind as error:
+        work.journal.remember(never_starts=container_id)
+        raise NotFoundOnEngine(str(error)) from None
 
 
 def settled(work: Work, which: str) -> ContainerFacts | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from instances import documents
 from instances.admin.history import PERIODS, history
 from instances.checks.record import record
 from instances.incidents import uptime
@@ -18,6 +19,7 @@ from instances.incidents.uptime_rules import Uptime
 from instances.models import Instance, Operation, Plan, Transition
 from instances.operations import service
 from tests.factories import World, a_check, a_failure
+from tests.fast.updates import answers_by_image, publish, update
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -70,6 +72,31 @@ def test_of_two_changes_in_a_moment_the_later_row_counts(world: World) -> None:
     became(world, instance, {50: "down"})
     found = uptimes(reported(world))["c1"]
     assert (found.up, found.down, found.unknown) == (50, 50, 0)
+
+
+def test_while_an_update_had_stopped_a_customer_he_was_not_up(world: World) -> None:
+    instance, began = world.instance(), world.now
+    became(world, instance, {100: "up"})
+    publish(world)
+    answers_by_image(world, instance.port)
+    assert update(world).status == "rolled_back"
+    away = (world.now - began).total_seconds()
+    found = uptimes(reported(world, 200))["c1"]
+    assert away > world.plan.start_grace
+    assert (found.up, found.outages) == (100, 0)
+    assert found.unknown == pytest.approx(away)
+    publish(world, "agent-3")
+    done = update(world)
+    times = {step["name"]: step for step in done.steps}
+    assert done.status == "succeeded"
+    changes = [change.at for change in uptime.changes_of(instance, began, world.now)][-2:]
+    told = [times["stop old"]["started_at"], times["wait until healthy"]["finished_at"]]
+    assert [documents.time(at) for at in changes] == told
+    became(world, instance, {0: "down"})
+    publish(world, "agent-4")
+    known = Transition.objects.count()
+    assert update(world).status == "succeeded"
+    assert Transition.objects.count() == known, "who was down before was not up in between"
 
 
 def test_what_the_sweeps_saw_is_what_is_reported(world: World) -> None:

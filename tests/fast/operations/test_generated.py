@@ -55,13 +55,16 @@ def test_what_is_given_is_taken_and_shown_to_nobody(world: World, run: Run) -> N
 
 
 def test_two_customers_have_two_and_what_a_plan_comes_to_ask_for_is_made_with_the_next_container(
-    world: World,
+    world: World, run: Run
 ) -> None:
     world.provision()
     world.provision("other")
     mine = token()
     assert mine != lookup.instance("other").env["GATEWAY_TOKEN"]
     apply(parse("plans: [{name: pro, generate: {GATEWAY_TOKEN: 32, LATER: 8}}]"))
+    said = run("validate", "--customer-id", "new", "--json").document["warnings"]
+    told = {"code": "generate", "message": "It lacks LATER, which its next update makes."}
+    assert told in said
     publish(world)
     assert update(world, "new").status == "succeeded"
     facts = world.engine.inspect("dockmgr-new")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from instances.errors import PermanentError
 from tests.factories import World
 from tests.fakes.outside import fails
 from tests.fast.updates import publish, update
@@ -30,6 +31,12 @@ def test_so_do_an_update_and_a_restart(world: World) -> None:
     dies_of(world, b"exec /srv/start.sh: exec format error\n")
     assert "another processor" in update(world).error
     assert "another processor" in world.restart().error
+
+
+def test_how_a_run_ended_that_was_stopped_says_nothing_of_a_start_that_is_refused(world: World) -> None:
+    world.engine.change(world.instance().container_id, state="exited", exit_code=137)
+    world.engine.fail_next("start", PermanentError("The engine refuses that."))
+    assert world.restart().error == "The engine refuses that."
 
 
 def test_what_is_not_known_is_not_guessed(world: World) -> None:

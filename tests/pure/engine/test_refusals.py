@@ -29,6 +29,7 @@ from instances.errors import (
     PermanentError,
     PortTaken,
     RetryLater,
+    TaskLeftBehind,
     TransientError,
     UntrustedRegistry,
 )
@@ -50,6 +51,9 @@ RUNTIME = "failed to create shim task: OCI runtime create failed: runc create fa
         (409, 'Conflict. The container name "/x" is already in use', PermanentError),
         (409, "removal of container x is already in progress", TransientError),
         (404, "sandbox e421b1ff88b6803887c8e01de59b671683a345a2213f2b9aa0b8 not found", BetweenRuns),
+        (500, "task 5d0328f7d85124fa0fab52393f3024f7: already exists", TaskLeftBehind),
+        (500, "failed to create task for container: task 5d03: already exists: unknown", TaskLeftBehind),
+        (500, "failed to start shim: mkdir /run/containerd/moby/5d03: file exists: unknown", TaskLeftBehind),
         (409, "container is marked for removal and cannot be started", NotFoundOnEngine),
         (403, "conflicts with network 958 (dm): networks have same bridge name", TransientError),
         (409, "remove v: volume is in use - [c]", PermanentError),

@@ -134,6 +134,13 @@ def test_a_plan_may_do_without_data() -> None:
     assert parse(plan("data_path: null")).plans[0].data_path is None
 
 
+def test_what_may_be_empty_is_taken_back_by_null() -> None:
+    keys = ("images", "env", "generate", "required_env", "public_url", "log_alerts")
+    [entry] = parse(plan(": null, ".join(keys) + ": null")).plans
+    assert entry.columns() == {"name": "pro", "images": [], "env": {}, "generate": {}, "required_env": [],
+                               "public_url": "", "log_alerts": []}  # fmt: skip
+
+
 def test_numbers_in_an_environment_become_texts() -> None:
     assert parse(plan("env: {PORT: 8080, RATE: 0.5, NAME: '007'}")).plans[0].env == {
         "PORT": "8080",
