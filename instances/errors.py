@@ -1,5 +1,7 @@
 """What can go wrong, sorted by what to do about it: try again, or tell the person who asked."""
 
+import socket
+
 DEFECT = "dockmgr itself failed here; its log has the details."
 
 
@@ -83,9 +85,9 @@ class OwnDefect(OwnTrouble, PermanentError):
 
 
 class UnreadableSecret(OwnTrouble, PermanentError):
-    """A stored secret was encrypted with a key this installation does not have (any more)."""
+    """A stored secret was encrypted with a key that this machine does not have (any more); others may."""
 
-    why = "can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+    why = f"can't be decrypted: DOCKMGR_ENCRYPTION_KEYS of {socket.gethostname()} lacks its key."
 
     def __init__(self, which: str = "A stored secret") -> None:
         super().__init__(f"{which} {self.why}")

@@ -265,6 +265,7 @@ def strategy(task: Task[..., Any], app: Celery, consumer: Any) -> Handler:
     has_means = consumer.hub is not None and isinstance(consumer.pool, TaskPool) and CAN_ASK_MANY
     if settings.CHECKS != "stock" and has_means and isinstance(transport, Transport):
         many = many_checks()
+        INSTALLATION.id()  # `takes` only looks whether it is known
         many.pool, many.revoked, transport.taker = consumer.pool, consumer.controller.state.revoked, many
     return one_by_one
 

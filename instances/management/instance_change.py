@@ -48,9 +48,7 @@ class InstanceChange(FleetCommand):
 def show_operation(command: FleetCommand, document: dict[str, Any]) -> None:
     what = f"{document['kind']} {document['customer_id']}:"
     command.line(what, styled(document["status"]), f" ({document['id']})")
-    command.table(
-        ("step", "status", "detail"),
-        [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]],
-    )
+    if steps := [(f"  {s['name']}", s["status"], s["detail"]) for s in document["steps"]]:
+        command.table(("step", "status", "detail"), steps)
     if document["error"]:
         command.line(document["error"])

@@ -38,6 +38,14 @@ def test_handing_on_writes_the_operation_and_publishes_its_id_alone(
     assert (world.engine.starts, world.engine.stops) == ({}, {})
 
 
+def test_an_operation_that_has_not_begun_is_shown_without_a_table(
+    world: World, run: Run, sent: Callable[[str], list[Message]]
+) -> None:
+    world.instance()
+    shown = run("restart", "--customer-id", "c1", "--enqueue").out
+    assert shown == f"restart c1: queued  ({sent('operations')[0].kwargs['operation_id']})\n"
+
+
 def test_checks_and_sweeps_can_be_handed_on(
     world: World, run: Run, sent: Callable[[str], list[Message]]
 ) -> None:

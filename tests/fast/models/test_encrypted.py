@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -65,9 +66,8 @@ def test_a_missing_key_is_one_sentence_without_a_secret(settings: Settings) -> N
     settings.ENCRYPTION_KEYS = [Fernet.generate_key()]
     with pytest.raises(PermanentError) as refused:
         _ = Instance.objects.get().env
-    assert str(refused.value) == (
-        "The env of instance c1 can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
-    )
+    keys = f"DOCKMGR_ENCRYPTION_KEYS of {socket.gethostname()}"  # the machine whose keys were forgotten
+    assert str(refused.value) == f"The env of instance c1 can't be decrypted: {keys} lacks its key."
     assert refused.value.__cause__ is None
 
 

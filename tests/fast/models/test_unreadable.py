@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from instances.checks.due import claim_due
 from instances.checks.record import record
-from instances.errors import PermanentError
+from instances.errors import PermanentError, UnreadableSecret
 from instances.incidents import documents
 from instances.models import Channel, Incident, Instance, Operation, Plan
 from instances.operations import service
@@ -23,7 +23,7 @@ from tests.fakes.outside import fails
 from tests.fast.conftest import Run
 
 pytestmark = pytest.mark.django_db
-WHY = "The env of instance bad can't be decrypted: DOCKMGR_ENCRYPTION_KEYS lacks its key."
+WHY = f"The env of instance bad {UnreadableSecret.why}"
 
 
 def spoil(row: Model, column: str) -> str:

@@ -18,6 +18,7 @@ import pytest
 from celery.concurrency.thread import TaskPool
 
 from instances.checks.check_requests import CheckRequest
+from instances.db.installation import Installation
 from instances.engine.pool import EngineAddress
 from instances.health.response import Outcome
 from instances.http import pace
@@ -205,3 +206,16 @@ def test_a_system_without_epoll_asks_one_by_one(monkeypatch: pytest.MonkeyPatch)
     consumer.connection.transport = MagicMock(spec=Transport)
     many_checks.strategy(MagicMock(), MagicMock(), consumer)
     assert "taker" not in vars(consumer.connection.transport)
+
+
+def test_a_worker_that_takes_many_knows_whose_they_are_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As tasks of Celery those that waited for too long are a line in its log each."""
+    own = Installation(ask=lambda: "ours")
+    monkeypatch.setattr(many_checks, "INSTALLATION", own)
+    monkeypatch.setattr(many_checks, "many_checks", MagicMock())
+    consumer = MagicMock(hub=object(), pool=MagicMock(spec=TaskPool))
+    consumer.connection.transport = MagicMock(spec=Transport)
+    many_checks.strategy(MagicMock(), MagicMock(), consumer)
+    assert own.known() == "ours"
