@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -21,6 +22,7 @@ from instances.http.certificate import Certificate
 from instances.http.probe import Address
 from tests.fast.timed import PATIENCE, TIMEOUT, many_probes, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
+from tests.rows import at_once
 
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -49,11 +51,6 @@ def full_backlog(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def test_a_full_backlog_times_out() -> None:
-    with full_backlog() as port:
-        assert timed_probe(f"http://127.0.0.1:{port}/", TIMEOUT).reason == "timeout"
 
 
 def test_proxy_variables_change_nothing(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
@@ -85,15 +82,12 @@ def test_a_name_is_tried_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatc
     assert f"Host: several.example:{server.port}\r\n".encode() in server.requests[0]
 
 
-def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve_to(monkeypatch, "127.0.0.2", "127.0.0.1")
-    with HostileServer("ok json") as server, full_backlog("127.0.0.2", server.port):
-        assert timed_probe(server.url(host="several.example"), 4 * TIMEOUT).outcome == OK
-
-
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found_at(*addresses))
+
+
+def found_at(*addresses: str) -> list[Any]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
 
 
 def test_localhost_is_resolved() -> None:
@@ -120,17 +114,6 @@ def test_a_missing_name_is_the_instances_trouble_and_a_broken_resolver_ours(
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     result = timed_probe("http://customer.example/healthz")
     assert (result.outcome, result.reason) == (outcome, reason)
-
-
-def test_a_silent_resolver_is_our_trouble_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60) and [])
-    try:
-        result = timed_probe("http://customer.example/healthz", TIMEOUT)
-    finally:
-        release.set()
-    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
-    assert "name service" in result.error
 
 
 def test_no_thread_for_the_resolver_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,11 +303,46 @@ def test_a_plain_server_on_a_tls_port_is_a_tls_failure() -> None:
     assert (result.outcome, result.reason) == (FAIL, "tls")
 
 
-def test_a_port_that_accepts_but_never_shakes_hands_times_out() -> None:
+def a_full_backlog() -> None:
+    with full_backlog() as port:
+        assert timed_probe(f"http://127.0.0.1:{port}/", TIMEOUT).reason == "timeout"
+
+
+def a_dead_address_before_the_next() -> None:
+    with HostileServer("ok json") as server, full_backlog("127.0.0.2", server.port):
+        assert timed_probe(server.url(host="several.example"), 4 * TIMEOUT).outcome == OK
+
+
+def a_silent_resolver() -> None:
+    result = timed_probe("http://silent.example/healthz", TIMEOUT)
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert "name service" in result.error
+
+
+def a_port_that_accepts_but_never_shakes_hands() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert timed_probe(f"https://127.0.0.1:{silent.getsockname()[1]}/", TIMEOUT).reason == "timeout"
 
 
-def test_a_dripping_tls_server_times_out(trusted: Path) -> None:
-    with HostileServer("drips the body", tls=server_tls(trusted)) as server:
-        assert timed_probe(server.url(), TIMEOUT).reason == "timeout"
+def test_each_way_to_an_address_ends_in_time(monkeypatch: pytest.MonkeyPatch, trusted: Path) -> None:
+    """What can't be reached leaves time for the next address; a silent resolver is our own trouble."""
+    release = threading.Event()
+
+    def look_up(name: str, *_: object, **__: object) -> list[Any]:
+        if name == "silent.example":
+            release.wait(60)
+        return found_at("127.0.0.2", "127.0.0.1")
+
+    def a_dripping_tls_server() -> None:
+        with HostileServer("drips the body", tls=server_tls(trusted)) as server:
+            assert timed_probe(server.url(), TIMEOUT).reason == "timeout"
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    ways = [
+        a_full_backlog, a_dead_address_before_the_next, a_silent_resolver,
+        a_port_that_accepts_but_never_shakes_hands, a_dripping_tls_server,
+    ]  # fmt: skip
+    try:
+        at_once(ways, lambda way: way())
+    finally:
+        release.set()
