@@ -31,7 +31,7 @@ from tasks.many_checks import ManyChecks, TakenJob
 from tests.hostile_server import HostileServer, answer
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-HANGING, WELL = 200, 50
+HANGING, WELL = 500, 50
 PATIENCE = 20.0  # seconds
 
 
@@ -93,7 +93,7 @@ def hold_and_begin(many: ManyChecks, *messages: TakenJob) -> None:
 
 def test_a_host_that_hangs_holds_up_no_other(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "STANDS", 0.05)
-    monkeypatch.setattr(many_probes, "YOUNG", 0.1)
+    monkeypatch.setattr(many_probes, "YOUNG", 0.2)
     many, written = many_of(ManyProbes(timeout=60.0))
     with HostileServer(answer(b"{}")) as server, closing(socket.create_server(("127.0.0.2", 0))) as silent:
         urls = [f"http://127.0.0.2:{silent.getsockname()[1]}/"] * HANGING + [server.url()] * WELL
