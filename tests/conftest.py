@@ -79,6 +79,5 @@ def pytest_collection_finish() -> None:
 
     Of the rest it takes a look now and then: tests make many objects and keep few.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)

@@ -101,8 +101,11 @@ def test_an_attempt_ends_in_time_whatever_the_receiver_does() -> None:
 
 
 def test_an_attempt_that_took_too_long_leaves_no_thread_behind() -> None:
+    def case(receiver: Receiver) -> None:
+        send(receiver.url(), a_message(), SHORT)
+
     with Receiver("hang") as hanging, Receiver("drip") as dripping:
-        at_once([hanging, dripping], lambda receiver: send(receiver.url(), a_message(), SHORT))
+        at_once([hanging, dripping], case)
         wait_for_threads()
 
 
@@ -337,7 +340,8 @@ def test_no_part_of_the_url_is_logged_or_returned(printed: list[str]) -> None:
             assert SENTINEL not in text
             assert str(receiver.port) not in text
 
-    at_once(list(product((200, 410, 500, "close", "hang"), PLACES)), case)
+    behaviours: list[int | str] = [200, 410, 500, "close", "hang"]
+    at_once(list(product(behaviours, PLACES)), case)
 
 
 def test_an_answer_that_the_library_finds_odd_is_not_logged(printed: list[str]) -> None:
