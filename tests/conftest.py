@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test_story_ordeal.py goes on for so long, with 40 instances",
     )  # fmt: skip
     parser.addoption("--ordeal-seed", type=int, default=3, help="other random faults")
+    parser.addoption("--rows", action="store_true", help="each row of a pure table is a test of its own")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -78,6 +79,5 @@ def pytest_collection_finish() -> None:
 
     Of the rest it takes a look now and then: tests make many objects and keep few.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
+from tests.receiver import end
+
 _REPLIES = {
     "EHLO": "250-here\r\n250 AUTH PLAIN",
     "AUTH": "235 ok",
@@ -27,9 +29,7 @@ class MailServer:
     def __init__(self, unknown: Iterable[str] = (), **replies: str) -> None:
         self.got: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _handler(self, set(unknown), {**_REPLIES, **replies}))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="mail-server"
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="mail-server")
 
     def url(self, *recipients: str) -> str:
         """The URL of a channel that mails all of them, each by himself."""
@@ -44,9 +44,8 @@ class MailServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
+        end(self._server)
         self._thread.join()
-        self._server.server_close()
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,9 +53,7 @@ class Receiver:
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="receiver"
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver")
         self.port: int = self._server.server_port
         self._scheme = "jsons" if tls else "json"
 
@@ -66,9 +65,8 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stopped.set()
-        self._server.shutdown()
+        end(self._server)
         self._thread.join()
-        self._server.server_close()
 
     def url(self, path: str = "/hook") -> str:
         """An Apprise URL of this receiver."""
@@ -141,6 +139,14 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             """Nothing: the test looks at `got`."""
 
     return Handler
+
+
+def end(server: TCPServer) -> None:
+    """End what serves forever: it looks twice a second whether it should, and when its socket wakes it."""
+    with suppress(OSError):  # it may listen no more
+        server.socket.shutdown(socket.SHUT_RDWR)
+    server.shutdown()
+    server.server_close()
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -97,8 +97,13 @@ class Noticed:
                 self._ooms[event.container_id] = event.at
             self._some.set()
 
-    def wait(self, seconds: float) -> bool:
-        return self._some.wait(seconds)
+    def wait(self) -> bool:
+        """Until something can be taken, or somebody is to `wake`; returns whether something can."""
+        self._some.wait()
+        return bool(self._ids)
+
+    def wake(self) -> None:
+        self._some.set()
 
     def take_ooms(self) -> dict[str, int]:
         with self._lock:
@@ -221,7 +226,7 @@ class EventWatch:
     def order(self) -> None:
         """Have what something happened to checked, as it happens."""
         while not self._over.is_set():
-            if self._noticed.wait(1.0):
+            if self._noticed.wait():
                 self._over.wait(GATHER_SECONDS)
                 with SESSIONS.turn():
                     self.order_checks()
@@ -246,6 +251,7 @@ class EventWatch:
     def stop(self) -> None:
         """Follow nothing any more, and leave it to others."""
         self._over.set()
+        self._noticed.wake()
         self._held = {}
         for follower in self._followers.values():
             follower.stop()

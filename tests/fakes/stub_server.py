@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.receiver import end
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -57,13 +59,12 @@ class StubServer:
 
     @contextmanager
     def running(self) -> Iterator[StubServer]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005})
+        thread = threading.Thread(target=self._server.serve_forever)
         thread.start()
         try:
             yield self
         finally:
-            self._server.shutdown()
-            self._server.server_close()
+            end(self._server)
             thread.join()
 
 

@@ -8,6 +8,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from instances.errors import RequestError
 from instances.health.response import sentence
 from tests.hostile_server import Behaviour, HostileServer, answer, raw, self_signed, server_tls
 from tests.receiver import Receiver, timed
+from tests.rows import at_once
 
 LONG = 30.0
 SHORT = 0.15
@@ -86,22 +88,28 @@ def test_the_wait_a_receiver_asks_for_is_told(receiver: Receiver) -> None:
     assert send(receiver.url(), a_message(), LONG) == expected
 
 
-@pytest.mark.parametrize("behaviour", ["hang", "drip"])
-@pytest.mark.parametrize("scheme", ["json", "ntfy"])
-def test_an_attempt_ends_in_time_whatever_the_receiver_does(
-    receiver: Receiver, behaviour: str, scheme: str
-) -> None:
-    receiver.behaviour = behaviour
-    result, seconds = timed(lambda: send(receiver.url().replace("json", scheme), a_message(), SHORT))
-    assert result == DeliveryResult(DeliveryOutcome.TRANSIENT, "No complete answer came in time.")
-    assert seconds < SHORT + MARGIN
-    assert len(receiver.got) == 1
+def test_an_attempt_ends_in_time_whatever_the_receiver_does() -> None:
+    def case(how: tuple[str, str]) -> None:
+        behaviour, scheme = how
+        with Receiver(behaviour) as receiver:
+            result, seconds = timed(lambda: send(receiver.url().replace("json", scheme), a_message(), SHORT))
+        assert result == DeliveryResult(DeliveryOutcome.TRANSIENT, "No complete answer came in time.")
+        assert seconds < SHORT + MARGIN
+        assert len(receiver.got) == 1
+
+    at_once(list(product(("hang", "drip"), ("json", "ntfy"))), case)
 
 
-@pytest.mark.parametrize("behaviour", ["hang", "drip"])
-def test_an_attempt_that_took_too_long_leaves_no_thread_behind(receiver: Receiver, behaviour: str) -> None:
-    receiver.behaviour = behaviour
-    send(receiver.url(), a_message(), SHORT)
+def test_an_attempt_that_took_too_long_leaves_no_thread_behind() -> None:
+    def case(receiver: Receiver) -> None:
+        send(receiver.url(), a_message(), SHORT)
+
+    with Receiver("hang") as hanging, Receiver("drip") as dripping:
+        at_once([hanging, dripping], case)
+        wait_for_threads()
+
+
+def wait_for_threads() -> None:
     for thread in threading.enumerate():
         if thread.name == "within" and thread.daemon:
             thread.join(timeout=LONG)
@@ -317,21 +325,23 @@ def printed() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-@pytest.mark.parametrize("behaviour", [200, 410, 500, "close", "hang"])
-@pytest.mark.parametrize(
-    "place", ["json://u:{s}@127.0.0.1:{p}/{s}?+X-{s}={s}&-k={s}", "ntfy://u:{s}@127.0.0.1:{p}/{s}"]
-)
-def test_no_part_of_the_url_is_logged_or_returned(
-    receiver: Receiver, behaviour: int | str, place: str, printed: list[str]
-) -> None:
-    receiver.behaviour = behaviour
-    patience = SHORT if behaviour == "hang" else LONG
-    result = send(place.format(s=SENTINEL, p=receiver.port), a_message(), patience)
-    assert len(receiver.got) == 1
-    assert SENTINEL in receiver.got[0].path + str(receiver.got[0].body)
-    for text in (str(result), *printed):
-        assert SENTINEL not in text
-        assert str(receiver.port) not in text
+PLACES = "json://u:{s}@127.0.0.1:{p}/{s}?+X-{s}={s}&-k={s}", "ntfy://u:{s}@127.0.0.1:{p}/{s}"
+
+
+def test_no_part_of_the_url_is_logged_or_returned(printed: list[str]) -> None:
+    def case(how: tuple[int | str, str]) -> None:
+        behaviour, place = how
+        with Receiver(behaviour) as receiver:
+            patience = SHORT if behaviour == "hang" else LONG
+            result = send(place.format(s=SENTINEL, p=receiver.port), a_message(), patience)
+        assert len(receiver.got) == 1
+        assert SENTINEL in receiver.got[0].path + str(receiver.got[0].body)
+        for text in (str(result), *printed):
+            assert SENTINEL not in text
+            assert str(receiver.port) not in text
+
+    behaviours: list[int | str] = [200, 410, 500, "close", "hang"]
+    at_once(list(product(behaviours, PLACES)), case)
 
 
 def test_an_answer_that_the_library_finds_odd_is_not_logged(printed: list[str]) -> None:

@@ -218,7 +218,7 @@ def test_a_host_whose_data_may_be_lost_holds_up_nobody_while_its_engine_is_asked
 def test_who_is_due_does_not_wait_for_long_for_a_host_that_lists_late(
     world: World, late: threading.Event, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks_checks, "LIST_PATIENCE", 0.3)
+    monkeypatch.setattr(tasks_checks, "LIST_PATIENCE", 0.1)
     Health.objects.update(next_check_at=world.now)
     tasks_checks.follow_up()
     assert not late.is_set()

@@ -78,7 +78,7 @@ SLOW: list[tuple[str, int | None]] = [
 
 
 def test_a_slow_server_times_out_at_the_deadline() -> None:
-    timeout = 0.3  # many are asked at once
+    timeout = 0.2  # many are asked at once
 
     def case(row: tuple[str, int | None]) -> None:
         behaviour, status = row

@@ -21,6 +21,7 @@ from instances.http.certificate import Certificate
 from instances.http.probe import Address
 from tests.fast.timed import PATIENCE, TIMEOUT, many_probes, timed_probe
 from tests.hostile_server import HostileServer, self_signed, server_tls
+from tests.rows import at_once
 
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -49,11 +50,6 @@ def full_backlog(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def test_a_full_backlog_times_out() -> None:
-    with full_backlog() as port:
-        assert timed_probe(f"http://127.0.0.1:{port}/", TIMEOUT).reason == "timeout"
 
 
 def test_proxy_variables_change_nothing(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
@@ -120,17 +116,6 @@ def test_a_missing_name_is_the_instances_trouble_and_a_broken_resolver_ours(
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     result = timed_probe("http://customer.example/healthz")
     assert (result.outcome, result.reason) == (outcome, reason)
-
-
-def test_a_silent_resolver_is_our_trouble_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60) and [])
-    try:
-        result = timed_probe("http://customer.example/healthz", TIMEOUT)
-    finally:
-        release.set()
-    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
-    assert "name service" in result.error
 
 
 def test_no_thread_for_the_resolver_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,11 +305,34 @@ def test_a_plain_server_on_a_tls_port_is_a_tls_failure() -> None:
     assert (result.outcome, result.reason) == (FAIL, "tls")
 
 
-def test_a_port_that_accepts_but_never_shakes_hands_times_out() -> None:
+def a_full_backlog() -> None:
+    with full_backlog() as port:
+        assert timed_probe(f"http://127.0.0.1:{port}/", TIMEOUT).reason == "timeout"
+
+
+def a_silent_resolver() -> None:
+    result = timed_probe("http://silent.example/healthz", TIMEOUT)
+    assert (result.outcome, result.reason) == (UNKNOWN, "prober")
+    assert "name service" in result.error
+
+
+def a_port_that_accepts_but_never_shakes_hands() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert timed_probe(f"https://127.0.0.1:{silent.getsockname()[1]}/", TIMEOUT).reason == "timeout"
 
 
-def test_a_dripping_tls_server_times_out(trusted: Path) -> None:
-    with HostileServer("drips the body", tls=server_tls(trusted)) as server:
-        assert timed_probe(server.url(), TIMEOUT).reason == "timeout"
+def test_each_way_to_an_address_ends_in_time(monkeypatch: pytest.MonkeyPatch, trusted: Path) -> None:
+    release = threading.Event()
+
+    def a_dripping_tls_server() -> None:
+        with HostileServer("drips the body", tls=server_tls(trusted)) as server:
+            assert timed_probe(server.url(), TIMEOUT).reason == "timeout"
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60) and [])
+    ways = [
+        a_full_backlog, a_silent_resolver, a_port_that_accepts_but_never_shakes_hands, a_dripping_tls_server,
+    ]  # fmt: skip
+    try:
+        at_once(ways, lambda way: way())
+    finally:
+        release.set()

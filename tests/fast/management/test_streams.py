@@ -16,20 +16,25 @@ from django.core.management import call_command
 from instances.management import streams
 from instances.models import Plan
 from tests.factories import World
+from tests.fast.conftest import Run
 
 TOP = Path(__file__).resolve().parents[3]
 FULL = "Not all of the output could be written to standard output: No space left on device.\n"
-NO_INPUT = "there is no standard input."
+READER = """
+import os, sys
+from instances.management import streams
+streams.prepare()
+assert os.open("manage.py", os.O_RDONLY) > 2
+print("to nobody")
+try:
+    streams.content("-")
+except OSError as error:
+    sys.exit(f"{error.strerror}; {streams.lost()}")
+"""
 ENDS: dict[str, tuple[str, int, str]] = {
-    "a fleet file from nowhere, and nowhere to print to": (
-        "apply - --dry-run <&- >&-",
-        2,
-        f"The fleet file '-' can't be read: {NO_INPUT}\n",
-    ),
     "no stream at all": ("--version <&- >&- 2>&-", 0, ""),
     "a full standard error": ("--version >/dev/full 2>/dev/full", 0, ""),
     "a full standard output": ("--version >/dev/full", 0, FULL),
-    "a closed standard output": ("--version >&-", 0, FULL.replace("No space left on device", "it is closed")),
 }
 
 
@@ -43,6 +48,21 @@ def test_the_code_is_that_of_the_work_whatever_the_streams_are(
         cwd=TOP, env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_what_is_read_and_printed_where_no_streams_are_is_no_other_file() -> None:
+    words = f"{sys.executable} -c '{READER}' <&- >&-"
+    ended = subprocess.run(["/bin/sh", "-c", words], cwd=TOP, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "there is no standard input; it is closed\n")
+
+
+@pytest.mark.django_db
+def test_a_fleet_file_from_nowhere_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(os.open(os.devnull, os.O_WRONLY)) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        ran = run("apply", "-", "--dry-run")
+    said = "The fleet file '-' can't be read: there is no standard input.\n"
+    assert (ran.code, ran.err) == (2, said)
 
 
 @contextmanager

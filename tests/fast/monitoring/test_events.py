@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -44,7 +45,7 @@ def test_what_happened_is_handed_on_once(world: World) -> None:
     heard = [follower.hears]
     follower.follow()
     heard.append(follower.hears)  # until it can't be opened anew
-    assert noticed.wait(0) and noticed.take() == {instance.container_id}
+    assert noticed.wait() and noticed.take() == {instance.container_id}
     follower.follow()
     assert not noticed.take()
     world.engine.lose(instance.container_name)
@@ -101,7 +102,11 @@ def test_a_stopped_process_leaves_the_engine_to_others_at_once(world: World) -> 
     world.engine.unreachable = True  # its follower then waits for the engine
     watch.turn()
     assert HostWatch.objects.get().events_by
+    orders = threading.Thread(target=watch.order, daemon=True)
+    orders.start()
     watch.stop()
+    orders.join(20)
+    assert not orders.is_alive()
     assert HostWatch.objects.get().events_by == ""
     watch.turn()
     assert HostWatch.objects.get().events_by == "", "it begins nothing any more"

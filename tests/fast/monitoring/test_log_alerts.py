@@ -276,7 +276,7 @@ def test_logs_that_ask_at_once_what_to_hide_use_one_session(monkeypatch: pytest.
     @contextmanager
     def turn() -> Iterator[None]:
         try:
-            beside.wait(0.1)
+            beside.wait(0.03)
             met.append(True)
         except threading.BrokenBarrierError:
             beside.reset()

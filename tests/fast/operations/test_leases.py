@@ -213,7 +213,7 @@ def test_taking_over_waits_for_rows_that_are_being_written(world: World) -> None
     other = threading.Thread(target=take_over)
     with journal.holding():
         other.start()
-        other.join(0.1)
+        other.join(0.05)
         order.append("written")
     other.join(20)
     assert order == ["written", "taken over"]
@@ -293,7 +293,7 @@ def wait_until(true: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
     while not true():
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.005)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -307,17 +307,17 @@ def test_many_operations_in_gates_hold_one_session_at_most(world: World, setting
     def answer() -> object:
         waiting.add(threading.get_ident())
         held_in_gate.append(connection.connection is not None)
-        time.sleep(0.05)
+        time.sleep(0.02)
         return passes() if gates_open.is_set() else starts()
 
     for instance in instances:
         world.probe.answers[instance.port or 0] = answer  # type: ignore[assignment]
-    world.outside.clock.sleep = lambda seconds: time.sleep(0.05)  # type: ignore[method-assign]
+    world.outside.clock.sleep = lambda seconds: time.sleep(0.02)  # type: ignore[method-assign]
     with carried_out(operations, world):
         wait_until(lambda: len(waiting) == len(instances))
         counted = []
-        for _ in range(6):
-            time.sleep(0.03)
+        for _ in range(8):  # over more than one renewal
+            time.sleep(0.01)
             counted.append(sessions())
         gates_open.set()
     assert not any(held_in_gate)

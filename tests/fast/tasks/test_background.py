@@ -32,7 +32,7 @@ PATIENCE = 60
 
 @pytest.fixture(autouse=True)
 def quick(settings: Settings) -> None:
-    settings.WATCH_INTERVAL = 0.02
+    settings.WATCH_INTERVAL = 0.005
 
 
 class Turns:
@@ -88,8 +88,9 @@ def test_stopping_waits_for_a_hanging_turn_only_a_little(monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def watched(world: World, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def watched(world: World, sent: Sent, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world whose process may start watching; it is stopped at the end."""
+    settings.WATCH_INTERVAL = 0.02  # its threads are many
     monkeypatch.setattr(threads, "SYSTEM", world.clock)
     yield world
     stop_background()

@@ -21,7 +21,7 @@ from instances.checks.check_requests import CheckRequest
 from instances.db.installation import Installation
 from instances.engine.pool import EngineAddress
 from instances.health.response import Outcome
-from instances.http import pace
+from instances.http import many_probes, pace
 from instances.http.exchange import ProbeResult
 from instances.http.many_probes import ManyProbes, NextProbe
 from tasks import checks, many_checks
@@ -93,7 +93,8 @@ def hold_and_begin(many: ManyChecks, *messages: TakenJob) -> None:
 
 
 def test_a_host_that_hangs_holds_up_no_other(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "STANDS", 0.1)
+    monkeypatch.setattr(pace, "STANDS", 0.05)
+    monkeypatch.setattr(many_probes, "YOUNG", 0.2)
     many, written = many_of(ManyProbes(timeout=60.0))
     with HostileServer(answer(b"{}")) as server, closing(socket.create_server(("127.0.0.2", 0))) as silent:
         urls = [f"http://127.0.0.2:{silent.getsockname()[1]}/"] * HANGING + [server.url()] * WELL

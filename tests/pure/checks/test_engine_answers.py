@@ -12,7 +12,7 @@ from instances.checks import engine_answers
 from instances.checks.engine_answers import EngineAnswers
 from instances.checks.listings import LISTED_AT_ONCE
 
-ROUNDS, SOON = 20, 0.1
+ROUNDS, SOON = 40, 0.05
 
 
 @pytest.fixture(autouse=True)
