@@ -21,7 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test_story_ordeal.py goes on for so long, with 40 instances",
     )  # fmt: skip
     parser.addoption("--ordeal-seed", type=int, default=3, help="other random faults")
-    parser.addoption("--rows", action="store_true", help="each row of a pure table is a test of its own")
 
 
 @pytest.hookimpl(tryfirst=True)
