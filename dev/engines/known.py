@@ -29,6 +29,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "test_a_stopped_container_joins_the_network_that_came_in_the_place_of_its_own": (
             "it knows networks by name: a container starts in the new one without having joined it"
         ),
+        "test_the_list_holds_all_containers_stopped_ones_included_and_tells_ours_by_their_label": (
+            "its list says `default` of a network where it says `bridge` of the container itself"
+        ),
+        "test_a_container_that_takes_longer_than_anybody_waits_has_its_name_and_comes": (
+            "it copies an image's files into a volume when a container starts, so making one takes no time"
+        ),
         "test_limits_and_safety_settings_reach_the_engine": "it does not tell the options of a log",
         "test_one_sweep_heals_what_can_be_healed_and_gives_up_on_the_rest": (
             "all is healed; the environment holds the container's own id, so one made anew differs"

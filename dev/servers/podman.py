@@ -18,6 +18,8 @@ _SETTINGS = """\
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [network]
 firewall_driver = "{firewall}"
 network_config_dir = "{folder}/networks"
