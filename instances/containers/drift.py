@@ -67,7 +67,7 @@ def configuration(config: Configuration, bounds: timings.Bounds) -> Iterator[Fin
     yield _well_formed(
         "names", (validators.customer_id, config.customer_id), (validators.subdomain, config.subdomain)
     )
-    yield _well_formed("image_reference", (validators.image, config.image))
+    yield _well_formed("image_reference", (validators.image_reference, config.image))
     impossible = list(timings.impossible(config.start_grace, config.plan.stop_timeout, bounds))
     yield _without("timings", impossible, "they can work")
     absent = [name for name in config.required_env if name not in config.env]

@@ -121,6 +121,8 @@ def container_summary(answer: object) -> ContainerSummary:
     """
     row = readable(answer, LISTED, "Id", "State")
     mounts = row.get("Mounts")
+    named = [mount for mount in mounts or () if mount["Name"]]
+    written = {mount["Name"] for mount in named if mount.get("RW") is not False}
     mode = (row.get("HostConfig") or {}).get("NetworkMode") or "default"
     return ContainerSummary(
         id=row["Id"],
@@ -131,10 +133,8 @@ def container_summary(answer: object) -> ContainerSummary:
         health=_listed_health(row.get("Status") or ""),
         address=own_address(mode, attachments(row)),
         network_mode=mode,
-        volumes=None if mounts is None else tuple(mount["Name"] for mount in mounts if mount["Name"]),
-        read_only=tuple(
-            mount["Name"] for mount in mounts or () if mount["Name"] and mount.get("RW") is False
-        ),
+        volumes=None if mounts is None else tuple(mount["Name"] for mount in named),
+        read_only=tuple(mount["Name"] for mount in named if mount["Name"] not in written),
     )
 
 

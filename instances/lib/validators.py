@@ -62,14 +62,19 @@ def container_name(value: object) -> str:
 
 
 def image(value: object) -> str:
-    """The value, if it can be an image reference. Raises RequestError."""
-    if not isinstance(value, str) or len(value) > MAX_IMAGE_REF or not IMAGE_REF.fullmatch(value):
-        raise RequestError("The image reference is malformed.")
-    if SHORT_ID.fullmatch(value):
+    """The value, if it can be an image reference and no short id. Raises RequestError."""
+    if SHORT_ID.fullmatch(image_reference(value)):
         raise RequestError(
             f"The image {value} may be an id or a repository: "
             f"name {value}:latest or write the id in full (sha256:…)."
         )
+    return str(value)
+
+
+def image_reference(value: object) -> str:
+    """The value, if it can be an image reference; older releases took short ids. Raises RequestError."""
+    if not isinstance(value, str) or len(value) > MAX_IMAGE_REF or not IMAGE_REF.fullmatch(value):
+        raise RequestError("The image reference is malformed.")
     return value
 
 

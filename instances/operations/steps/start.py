@@ -7,10 +7,12 @@ from typing import Any
 
 from instances.checks.policy import policy
 from instances.checks.transition import change
+from instances.containers.spec import is_managed
+from instances.errors import PermanentError
 from instances.health import restarts
 from instances.models import Operation
 from instances.operations.procedure import Step, Work, pull_limit
-from instances.operations.steps import container, data, exact
+from instances.operations.steps import container, data, exact, taken_name
 from instances.operations.steps.wait_healthy import note_start, wait_limit, wait_until_healthy
 
 ANEW = "the engine was killed while it started the former container, and can't start it any more"
@@ -27,12 +29,25 @@ def _start(work: Work) -> str:
     container.start_on_free_port(work, lambda: _ready_for_remaking(work))
     note_start(work, work.instance.container_id)
     done = f"published on port {work.instance.port}" if work.instance.port else "started"
-    return f"{done}, made anew: {ANEW}" if work.operation.facts.get("never_starts") else done
+    is_anew = work.operation.facts.get("never_starts") not in (None, work.instance.container_id)
+    return f"{done}, made anew: {ANEW}" if is_anew else done
 
 
 def _ready_for_remaking(work: Work) -> str:
+    _refuse_to_lose_files(work)
     data.ready_for_remaking(work)
     return exact.image_to_run(work)
+
+
+def _refuse_to_lose_files(work: Work) -> None:
+    """Who made the container may keep data in it, and not in volumes. Raises PermanentError."""
+    container_id = work.instance.container_id
+    facts = work.engine.inspect(container_id) if taken_name.never_starts(work, container_id) else None
+    if facts is not None and not is_managed(facts.labels):
+        raise PermanentError(
+            f"The engine was killed while it started {facts.name}, and can't start it until the host is "
+            "booted. dockmgr did not make it, so files may be in it alone: save them before you remove it."
+        )
 
 
 def _give_back_policy(work: Work) -> None:

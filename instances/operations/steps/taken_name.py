@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from instances.containers.facts import ContainerFacts
-from instances.containers.identity import DEAD, REMOVING
+from instances.containers.identity import ALIVE, DEAD, REMOVING
 from instances.containers.spec import ContainerSpec
 from instances.errors import BetweenRuns, NameTaken, NotFoundOnEngine, PermanentError, TaskLeftBehind
 from instances.limits import LONGEST_CALL
@@ -26,8 +26,15 @@ def is_there(work: Work, container_id: str) -> bool:
 
 
 def can_run(work: Work, facts: ContainerFacts) -> bool:
-    """What an engine fails to remove is dead; what this operation found never to start is as good as that."""
-    return facts.state != DEAD and facts.id != work.operation.facts.get("never_starts")
+    """What an engine fails to remove is dead; what this operation found never to start is as good as that,
+    unless it runs all the same.
+    """
+    return facts.state in ALIVE or (facts.state != DEAD and not never_starts(work, facts.id))
+
+
+def never_starts(work: Work, container_id: str) -> bool:
+    """Whether this operation found that its engine can't start the container any more."""
+    return bool(container_id) and container_id == work.operation.facts.get("never_starts")
 
 
 def start(work: Work, container_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instances.containers.facts import ContainerFacts
-from instances.errors import TaskLeftBehind
+from instances.errors import TaskLeftBehind, TransientError
 from instances.models import Instance
 from tests.factories import IMAGE, World, health_of
 from tests.fast.conftest import Run
@@ -39,10 +39,18 @@ def test_a_restart_makes_it_anew_on_the_same_data(world: World) -> None:
     assert served_anew(world, before).volumes == before.held_volumes
 
 
-def test_an_adopted_one_is_made_anew_too(world: World, run: Run) -> None:
+def test_one_that_others_made_is_kept_with_the_files_in_it(world: World, run: Run) -> None:
     before = stuck(world, adopted(world, run))
+    done = world.restart()
+    assert (done.status, "so files may be in it alone" in done.error) == ("failed", True)
+    assert world.engine.inspect(before.container_id)
+    world.engine.stuck.clear()
+    publish(world)
+    assert update(world).status == "succeeded"
+    assert Instance.objects.get().adopted is not None
+    ours = stuck(world, Instance.objects.get())
     assert world.restart().status == "succeeded"
-    served_anew(world, before)
+    served_anew(world, ours)
 
 
 def test_it_is_kept_where_its_data_is_gone(world: World) -> None:
@@ -59,6 +67,31 @@ def test_one_that_is_started_a_moment_later_is_kept(world: World) -> None:
     world.clock.at(1, world.engine.stuck.clear)
     assert world.restart().status == "succeeded"
     assert Instance.objects.get().container_id == before.container_id
+
+
+def test_one_that_starts_after_all_is_kept(world: World) -> None:
+    before, busy = stuck(world, world.instance()), TransientError("The engine is busy.")
+    world.clock.at(1, lambda: world.engine.fail_next("volume_labels", busy))
+    world.clock.at(3, world.engine.stuck.clear)
+    done = world.restart()
+    assert (done.status, "made anew" in done.steps[-2]["detail"]) == ("succeeded", False)
+    assert Instance.objects.get().container_id == before.container_id
+
+
+def test_one_that_somebody_got_to_run_meanwhile_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, look = stuck(world, world.instance()), world.engine.volume_labels
+
+    def meanwhile(name: str) -> dict[str, str] | None:
+        world.engine.stuck.clear()
+        world.engine.start(before.container_id)
+        return look(name)
+
+    world.clock.at(1, lambda: monkeypatch.setattr(world.engine, "volume_labels", meanwhile))
+    assert world.restart().status == "failed"
+    facts = world.engine.inspect(before.container_id)
+    assert facts and facts.state == "running"
 
 
 def test_a_way_back_makes_it_anew(world: World) -> None:

@@ -182,8 +182,9 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-def test_a_good_configuration_has_nothing_against_it() -> None:
-    findings = list(configuration(GOOD, Bounds()))
+@pytest.mark.parametrize("image", (GOOD.image, "c0ffeec0ffee"))
+def test_a_good_configuration_has_nothing_against_it(image: str) -> None:
+    findings = list(configuration(replace(GOOD, image=image), Bounds()))
     assert [f.name for f in findings] == ["names", "image_reference", "timings", "required_env"]
     assert bad(findings) == {}
     assert list(configuration_notes(GOOD)) == []

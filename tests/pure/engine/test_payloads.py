@@ -166,8 +166,9 @@ def test_a_listed_container_goes_by_its_own_name(names: list[str] | None, name: 
 
 def test_a_listed_container_tells_which_of_its_volumes_it_only_reads() -> None:
     mounts = [{"Name": "a", "RW": True}, {"Name": "b", "RW": False}, {"Name": "", "RW": False}, {"Name": "c"}]
-    row = container_summary({"Id": "1", "State": "running", "Mounts": mounts})
-    assert (row.volumes, row.read_only) == (("a", "b", "c"), ("b",))
+    twice = {"Name": "a", "RW": False}  # at a second path
+    row = container_summary({"Id": "1", "State": "running", "Mounts": [*mounts, twice]})
+    assert (row.volumes, row.read_only) == (("a", "b", "c", "a"), ("b",))
 
 
 def test_an_image_without_configuration_declares_nothing() -> None:
