@@ -16,7 +16,8 @@ class HostWords:
         "Empty: the engine that DOCKER_HOST of the workers names.",
         "insecure": "Needed for tcp:// without TLS: whoever reaches that port rules the host.",
         "address": "Where the ports of its instances are asked.",
-        "bind": "The host's IP address at which ports are published, where that is another one.",
+        "bind": "The host's IP address where ports are published. Empty: the address; if that is a name, "
+        "every address of the host.",
         "max_instances": "Empty: as many as there is room for.",
         "cordoned": "It takes no new instances.",
         "overcommit": "1 promises no more memory than there is.",
@@ -38,9 +39,9 @@ class PlanWords:
         "image": "Such as registry.example.com/agent:2.1.",
         "pids": "Empty: 512.",
         "data_path": "Where the data volume is mounted. Empty: there is none.",
-        "health_expect": "json_ok: JSON with ok: true. http_2xx: any status 2xx. auto: that, where no JSON "
-        "says otherwise.",
-        "start_grace": "For so long a container that starts may fail.",
+        "health_expect": "json_ok: JSON with ok: true. http_2xx: any status 2xx. auto: any status 2xx, "
+        "unless its JSON says otherwise.",
+        "start_grace": "How long a container that starts may fail.",
         "public_url": "Such as https://{subdomain}: where customers get through.",
         "update_strategy": "recreate: the old container stops first. start_first: both run for a moment; "
         "only for plans that keep no data.",

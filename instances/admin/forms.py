@@ -69,7 +69,9 @@ class FleetForm(forms.ModelForm):  # type: ignore[type-arg]
         if name in WORDS and "options" in self.fields:
             self.add_error("options", f"{'.'.join(map(shown, place))} {message}.")
         else:
-            self.add_error(name if name in self.fields else NON_FIELD_ERRORS, message)
+            inside = ".".join(shown(part) for part in place[1:] if isinstance(part, str))
+            words = f"{inside}: {message}" if inside else message
+            self.add_error(name if name in self.fields else NON_FIELD_ERRORS, words)
 
 
 class NamedForm(FleetForm):
@@ -103,7 +105,8 @@ class HostForm(NamedForm):
         frozenset(Ssh.model_fields),
         required=False,
         label="SSH",
-        help_text="For ssh://: key and known_hosts, alike. Empty: the files of the workers' account.",
+        help_text="For ssh://: key and known_hosts, in the same way. "
+        "Empty: the files of the workers' account.",
     )
     max_memory = SizeField(
         required=False,
@@ -119,7 +122,7 @@ class HostForm(NamedForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if "docker_url" in cleaned:
+        if {"docker_url", "tls"} <= cleaned.keys():
             way = {name: cleaned.get(name) for name in ("docker_url", "tls", "insecure")}
             words, other = way_refused(Host(**way)), same_address(Host(pk=self.instance.pk, **way))
             if words:

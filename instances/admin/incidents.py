@@ -19,8 +19,7 @@ from instances.admin.read_only import Page, PageAdmin, ReadOnlyAdmin, known
 from instances.admin.signed_out import typed_reason
 from instances.admin.verbs import OPERATE, MuteForm, OptionalReasonForm, mute_as_asked, shown_last_words
 from instances.alerts import mute as muting
-from instances.alerts.context import read_extents
-from instances.alerts.messages import Extent
+from instances.alerts.context import not_restarted
 from instances.alerts.next_steps import next_step
 from instances.db.clock import SYSTEM
 from instances.errors import RequestError
@@ -127,9 +126,9 @@ def _details(request: HttpRequest, incident: Incident) -> dict[str, Any]:
 
 def _what_to_do(incident: Incident) -> str:
     """The end of every message about it."""
-    extent = read_extents([incident]).get(incident.pk, Extent())
+    extents = not_restarted([incident.instance_id] if incident.instance_id else [])
     host = incident.host.name if incident.host else ""
-    return next_step(incident, "opened", host, by_hand=extent.by_hand)
+    return next_step(incident, "opened", host, by_hand=any(extent.by_hand for extent in extents.values()))
 
 
 @require_POST

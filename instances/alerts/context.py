@@ -80,7 +80,7 @@ def read_context(batch: Sequence[Incident], now: datetime) -> BatchContext:
 def read_extents(batch: Sequence[Incident]) -> dict[int, Extent]:
     """How far those of these incidents go that are open, by their ids; most are left out."""
     rows = [row for row in batch if row.is_open]
-    left = _not_restarted([row.instance_id for row in rows if row.instance_id])
+    left = not_restarted([row.instance_id for row in rows if row.instance_id])
     hosts = _of_hosts([row for row in rows if row.kind == "host"])
     others = {row.pk: left[row.instance_id] for row in rows if row.instance_id in left}
     extents = {**hosts, **others}
@@ -113,7 +113,7 @@ def _last_lines(incident_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
     }
 
 
-def _not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
+def not_restarted(instance_ids: Sequence[int]) -> dict[int, Extent]:
     """Instances that nothing restarts automatically, with why not."""
     rows = Health.objects.exclude(reason__in=CANNOT_REMAKE | NOT_OURS)
     rows = rows.filter(Q(status=Status.FAILED) | Q(last_healthy_at=None), pk__in=instance_ids)

@@ -108,9 +108,16 @@ class TestTasks:
         )
         assert facts["started"] == f"{world.now - timedelta(hours=1):%Y-%m-%d %H:%M:%S} UTC"
         assert facts["memory"] == shown(world.plan.memory)
+        assert facts["CPUs"] == world.plan.cpus
         Plan.objects.update(memory=1024**3)
         assert inspection.container_facts("c1")["of_earlier_settings"] is True
         assert "s3ntinel" not in str(facts) and "API_KEY" not in str(facts)
+
+    def test_a_container_without_limits_is_said_to_have_none(self, world: World) -> None:
+        instance = world.instance("c1")
+        world.engine.change(instance.container_id, nano_cpus=0, memory=0, pids_limit=None)
+        facts = inspection.container_facts("c1")
+        assert {facts[name] for name in ("CPUs", "memory", "processes_allowed")} == {"no limit"}
 
     def test_an_adopted_container_that_was_left_as_it_is_has_not_drifted(
         self, world: World, run: Run

@@ -10,7 +10,7 @@ from django.test import Client
 
 from instances.models import Host
 from tests.factories import World
-from tests.web.admin.test_odd_values import BEFORE, HOST
+from tests.web.admin.test_odd_values import BEFORE, HOST, PLAN
 
 pytestmark = [
     pytest.mark.django_db,
@@ -52,6 +52,21 @@ def test_files_of_a_connection_are_written_as_in_the_fleet_file(admin_client: Cl
     assert typed in unescape(admin_client.get(page).content.decode())
     refused = admin_client.post(page, {**fields, "tls": "cart: /c/cert.pem"})
     assert "cart is not a known option." in unescape(refused.content.decode())
+
+
+def test_what_is_wrong_inside_a_document_is_named(admin_client: Client, world: World) -> None:
+    wrong = {
+        HOST: {"docker_url": "tcp://10.0.0.1:2376", "tls": "ca: /c/ca.pem\nkey: 7"},
+        PLAN: {"log_alerts": "- {within: soon}"},
+    }
+    pages = {
+        form: unescape(admin_client.post(f"/admin/{form}", {**BEFORE[form], **fields}).content.decode())
+        for form, fields in wrong.items()
+    }
+    assert "cert: Field required" in pages[HOST] and "key: Input should be a valid string" in pages[HOST]
+    assert "has no TLS" not in pages[HOST]
+    assert "match: Field required" in pages[PLAN]
+    assert "within: must be a time" in pages[PLAN]
 
 
 def test_who_is_not_let_in_is_told_why_in_one_sentence(client: Client) -> None:

@@ -11,6 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from instances.access import tokens
 from instances.models import Bulk, Channel, Host, Mute, Notification, PendingPurge, Plan, Registry
+from tests.desk import at_desk
 from tests.factories import World
 from tests.web.callers import OVER_HTTP
 
@@ -59,3 +60,15 @@ def test_many_rows_take_as_many_queries_as_few(world: World, admin_client: Clien
     for number in range(6):
         one_of_each(world, f"many{number}", 201 + number)
     assert {page: queries(admin_client, page) for page in LISTS} == few
+
+
+def test_what_to_do_about_an_incident_is_said_without_reading_logs_and_customers(world: World) -> None:
+    viewer = at_desk("viewer")
+    of_one, of_host = world.incident(world.instance()), world.host_incident()
+    with CaptureQueriesContext(connection) as asked:
+        for incident in (of_one, of_host):
+            page = viewer.get(f"/admin/instances/incident/{incident.pk}/change/")
+            assert "What to do" in page.content.decode()
+    read = " ".join(query["sql"] for query in asked.captured_queries)
+    assert "instances_lastwords" not in read
+    assert 'FROM "instances_instance" LEFT OUTER JOIN "instances_health"' not in read
