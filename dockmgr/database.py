@@ -103,7 +103,10 @@ def _refuse_unknown(given: dict[str, Any]) -> None:
 def _session(statement_seconds: float) -> str:
     # Whatever the server or the role has as its default: dates as psycopg reads them, and locks that see what
     # others have changed meanwhile.
-    fixed = r"-c application_name=dockmgr -c datestyle=ISO -c default_transaction_isolation=read\ committed"
+    fixed = (
+        "-c application_name=dockmgr -c dockmgr.limits=sent "
+        r"-c datestyle=ISO -c default_transaction_isolation=read\ committed"
+    )
     milliseconds = {
         "statement_timeout": statement_seconds * 1000,
         "lock_timeout": statement_seconds * 500,

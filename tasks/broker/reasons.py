@@ -55,6 +55,7 @@ OF_KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (ssl.SSLError, "TLS can't be agreed on; does it speak TLS on this port?"),
 )
+_ASKED_WITH_OTHERS = " of pipeline caused error: "  # before it the client shows the command
 _FORBIDDEN = re.compile("permissions to run the '([a-z|]{1,40})' command")
 
 
@@ -74,7 +75,7 @@ def is_of_the_message(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str | None:
-    text = str(error)[:200]
+    text = str(error).rpartition(_ASKED_WITH_OTHERS)[2][:200]
     if forbidden := _FORBIDDEN.search(text):
         return f"its user may not run {forbidden[1]} (ACL)"
     for words, reason in REFUSALS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -40,7 +41,7 @@ MISSED = {
     "brpop": "may not run brpop",
     "zadd": "may not run zadd",
     "evalsha": "may not run evalsha",
-    "rpop": "its rights are too few",  # which only a script runs
+    "rpop": "its rights are too few|may not run rpop",  # only a script runs it; newer ones say which it was
 }
 
 
@@ -170,7 +171,7 @@ def test_a_user_who_may_not_do_what_workers_do_is_told_before_one_tries(
 ) -> None:
     for name, words in MISSED.items():
         settings.CELERY_BROKER_URL = f"redis://no-{name}:any@localhost:{redis.port}/0"
-        assert words in ask_broker()["broker"].message
+        assert re.search(words, ask_broker()["broker"].message), name
     settings.CELERY_BROKER_URL = redis.plain
     assert ask_broker()["broker"].message == "It answers; 0 messages wait."
     with closing(redis_at(redis.plain, 5)) as client:

@@ -120,11 +120,13 @@ def test_sessions_begin_with_their_limits_but_not_behind_a_pooler(server: str) -
 
 
 def test_a_pooler_that_passes_over_the_limits_is_refused(server: str) -> None:
-    unheard = connected(f"{server}?options=-c%20application_name%3D")  # as if the session's own were not read
-    with pytest.raises(OperationalError) as refused:
-        ask(unheard)
-    assert "add ?pgbouncer=1" in database_sentence(refused.value)
-    named = connected(f"{server}?options=-c%20application_name%3D&application_name=mine")
+    own = "application_name=mine"  # which every pooler hears
+    for name in ("", f"&{own}"):
+        unheard = connected(f"{server}?options=-c%20dockmgr.limits%3D{name}")  # as if they were not read
+        with pytest.raises(OperationalError) as refused:
+            ask(unheard)
+        assert "add ?pgbouncer=1" in database_sentence(refused.value)
+    named = connected(f"{server}?{own}")
     assert ask(named, "SHOW application_name") == "mine"
     named.close()
 

@@ -35,8 +35,10 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A private server, which may be crashed whatever database the other tests share."""
+    """A private server, which may be crashed whatever others share, and then has all that it confirmed."""
     with postgres(tmp_path_factory.mktemp("own-postgres"), {}) as url:
+        with psycopg.connect(url) as server:
+            server.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = on")
         yield url
 
 

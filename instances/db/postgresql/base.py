@@ -64,6 +64,18 @@ class _Errors(DatabaseErrorWrapper):
         super().__exit__(kind, error, traceback)
 
 
+def _refuse_unheard(connection: BoundedConnection) -> None:
+    """A pooler may pass over the limits that were sent; its session may be shared with others as well."""
+    try:
+        connection.autocommit = True  # which Django sets next
+        answer = connection.execute("SELECT current_setting('dockmgr.limits', true)").fetchone()
+        if not answer or not answer[0]:
+            raise psycopg.OperationalError("unsupported startup parameter: options, which were passed over")
+    except BaseException:
+        connection.close()
+        raise
+
+
 def _driver() -> ModuleType:
     """psycopg, but for the class of its connections."""
     driver = ModuleType(psycopg.__name__)
@@ -88,11 +100,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> BoundedConnection:
         connection: BoundedConnection = super().get_new_connection(conn_params)
-        named = "application_name=" in conn_params.get("options", "")
-        if named and connection.info.parameter_status("application_name") == "":
-            connection.close()  # its limits are missing, and it may be shared with others
-            raise psycopg.OperationalError("unsupported startup parameter: options, which were passed over")
         connection.answer_timeout = self.answer_timeout
+        if "dockmgr.limits=" in conn_params.get("options", ""):
+            _refuse_unheard(connection)
         if self.timezone == UTC:
             connection.adapters.register_loader("timestamptz", TimestampLoader)
         return connection

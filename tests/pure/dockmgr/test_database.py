@@ -59,7 +59,8 @@ def test_a_silent_server_is_given_up_within_15_seconds() -> None:
     patience = options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
     assert patience <= 15
     assert options["options"] == (
-        r"-c application_name=dockmgr -c datestyle=ISO -c default_transaction_isolation=read\ committed "
+        "-c application_name=dockmgr -c dockmgr.limits=sent "
+        r"-c datestyle=ISO -c default_transaction_isolation=read\ committed "
         "-c statement_timeout=8000 -c lock_timeout=4000 -c idle_in_transaction_session_timeout=15000"
     )
 

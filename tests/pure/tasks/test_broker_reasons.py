@@ -36,6 +36,14 @@ FAILURES: dict[str, tuple[Exception, str]] = {
         ),
         "older than version 6.2",
     ),
+    "of version 6.0, by one of many commands": (
+        exceptions.ResponseError(
+            f"Command # 13 (EVALSHA {'2a5f' * 10} 3 ROOM:dockmgr:tried:index ROOM:dockmgr:tried:book ...) of "
+            f"pipeline caused error: Error running script (call to f_{'2a5f' * 10}): @user_script:22: "
+            "@user_script: 22: Wrong number of args calling Redis command From Lua script"
+        ),
+        "older than version 6.2",
+    ),
     "no channels": (
         exceptions.NoPermissionError("No permissions to access a channel"),
         "its user may use no channels",
