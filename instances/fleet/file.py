@@ -51,10 +51,16 @@ def _interface(value: str) -> str:
     return value
 
 
+def _file(value: str) -> str:
+    if not value:
+        raise ValueError("must name a file")
+    return value
+
+
 class Tls(Section):
-    ca: str = Field(min_length=1)
-    cert: str = Field(min_length=1)
-    key: str = Field(min_length=1)
+    ca: Annotated[str, AfterValidator(_file)]
+    cert: Annotated[str, AfterValidator(_file)]
+    key: Annotated[str, AfterValidator(_file)]
 
 
 class Ssh(Section):

@@ -184,7 +184,10 @@ WRONG: dict[str, tuple[str, str]] = {
     "unknown key of a host": (host(f"token: {SECRET}"), "hosts.0.token"),
     "unknown key of a channel": (channel(f"url: 'json://{SECRET}', urls: x"), "channels.0.urls"),
     "unknown key of tls": (host(f"tls: {{ca: a, cert: b, key: c, pass: {SECRET}}}"), "tls.pass"),
-    "an empty file of tls": (host("docker_url: 'tcp://h', tls: {ca: /a, cert: '', key: /c}"), "tls.cert"),
+    "an empty file of tls": (
+        host("docker_url: 'tcp://h', tls: {ca: /a, cert: '', key: /c}"),
+        "tls.cert: must name a file",
+    ),
     "half of tls": (host(f"docker_url: 'tcp://h', tls: {{ca: {SECRET}}}"), "tls.cert"),
     "plans is no list": (f"plans: {{pro: {{env: {{A: {SECRET}}}}}}}", "plans"),
     "a plan is no mapping": (f"plans: [{SECRET}]", "plans.0"),
